@@ -1,0 +1,58 @@
+# Two commands: `make launch` and `make test`. The rest is what they are made of.
+.PHONY: launch test setup lint types unit clean lock
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Everything that is written while working lies here, temporary files included.
+export TMPDIR := $(CURDIR)/.local/tmp
+export SAM_CLI_TELEMETRY := 0
+export PYTHONDONTWRITEBYTECODE := 1
+
+launch: setup
+	@$(BIN)/python -m local.launch $(FAULT)
+
+test: lint types
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+setup: .venv/.ready .sam-venv/.ready tools/node_modules/.ready
+	@mkdir -p $(TMPDIR)
+
+.venv/.ready: requirements/dev.txt requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: name one with PYTHON=…' >&2; exit 1; }
+	@echo 'setup: the tools (.venv)'
+	@$(PYTHON) -m venv --clear .venv || \
+		{ echo 'Python has no venv module: install the package python3-venv' >&2; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip sync -q --python .venv --require-hashes requirements/dev.txt
+	@touch $@
+
+.sam-venv/.ready: requirements/sam.txt .venv/.ready
+	@echo 'setup: the SAM CLI (.sam-venv)'
+	@$(BIN)/uv venv -q --clear --python $(BIN)/python .sam-venv
+	@$(BIN)/uv pip sync -q --python .sam-venv --require-hashes requirements/sam.txt
+	@touch $@
+
+tools/node_modules/.ready: tools/package-lock.json .venv/.ready
+	@echo 'setup: asl-validator (tools/node_modules)'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+# Writes the locks anew from their inputs: requirements/*.in, tools/package.json.
+lock: .venv/.ready
+	@for each in lambda:3.13 dev:3.11 sam:3.11 uv:3.11; do \
+		$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --upgrade \
+			--custom-compile-command 'make lock' --python-version $${each#*:} \
+			requirements/$${each%:*}.in -o requirements/$${each%:*}.txt || exit 1; done
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix tools --package-lock-only --omit-lockfile-registry-resolved --silent
+
+clean:
+	@rm -rf .venv .sam-venv .local .aws-sam tools/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

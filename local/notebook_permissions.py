@@ -1,0 +1,114 @@
+"""What IAM asks of the callers of notebook operations, beyond the action of the same name.
+
+Sources: "Amazon SageMaker API Permissions: Actions, Permissions, and Resources Reference" in the
+SageMaker developer guide (which further permissions, and that those of EC2 and KMS are needed only
+with a VPC or a key), and the Service Authorization Reference (condition keys).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+Context = Mapping[str, list[str]]
+
+# The condition key of each Create or Update parameter (Service Authorization Reference).
+_CONDITION_KEYS = {
+    "RootAccess": "sagemaker:RootAccess",
+    "DirectInternetAccess": "sagemaker:DirectInternetAccess",
+    "KmsKeyId": "sagemaker:VolumeKmsKey",
+    "SubnetId": "sagemaker:VpcSubnets",
+    "SecurityGroupIds": "sagemaker:VpcSecurityGroupIds",
+    "InstanceType": "sagemaker:InstanceTypes",
+    "AcceleratorTypes": "sagemaker:AcceleratorTypes",
+}
+
+
+class Permission(NamedTuple):
+    """One permission a caller needs."""
+
+    action: str
+    resource: str
+    context: Context
+
+
+def dependent_permissions(
+    operation: str, params: Mapping[str, Any], notebook_arn: str, settings: Mapping[str, Any]
+) -> Iterator[Permission]:
+    """Yield what the caller needs besides `sagemaker:<operation>`.
+
+    SageMaker reaches EC2 and KMS in the caller's name. Only KMS is told on whose behalf: its calls
+    carry kms:ViaService, and the grant kms:GrantIsForAWSResource.
+
+    Args:
+        operation: Create-, Start-, Update- or DeleteNotebookInstance; others need nothing more.
+        params: the request.
+        notebook_arn: the notebook's ARN.
+        settings: the notebook's settings in the service's names: those of the request on Create,
+            the kept ones (with KmsKeyId as an ARN) otherwise.
+
+    """
+    _, partition, _, region, account, _ = notebook_arn.split(":", 5)
+    ec2 = f"arn:{partition}:ec2:{region}:{account}"
+    starts = operation in ("CreateNotebookInstance", "StartNotebookInstance")
+    if starts or (operation == "UpdateNotebookInstance" and "RoleArn" in params):
+        yield Permission(
+            "iam:PassRole",
+            params.get("RoleArn") or settings["RoleArn"],
+            {"iam:PassedToService": ["sagemaker.amazonaws.com"]},
+        )
+    if operation == "CreateNotebookInstance" and params.get("Tags"):
+        yield Permission("sagemaker:AddTags", notebook_arn, request_tags(params))
+    if settings.get("SubnetId"):
+        if starts:
+            yield from _network_permissions(ec2, settings)
+        if operation == "StartNotebookInstance":
+            yield Permission("ec2:DescribeNetworkInterfaces", "*", {})
+        if operation == "DeleteNotebookInstance":
+            yield Permission("ec2:DeleteNetworkInterface", f"{ec2}:network-interface/*", {})
+    if settings.get("KmsKeyId"):
+        via_service = {"kms:ViaService": [f"sagemaker.{region}.amazonaws.com"]}
+        if starts or operation == "DeleteNotebookInstance":
+            yield Permission("kms:DescribeKey", settings["KmsKeyId"], via_service)
+        if starts:
+            for_resource = via_service | {"kms:GrantIsForAWSResource": ["true"]}
+            yield Permission("kms:CreateGrant", settings["KmsKeyId"], for_resource)
+
+
+def _network_permissions(ec2: str, settings: Mapping[str, Any]) -> Iterator[Permission]:
+    for action in ("DescribeSubnets", "DescribeSecurityGroups", "DescribeVpcs"):
+        yield Permission(f"ec2:{action}", "*", {})
+    # EC2 asks CreateNetworkInterface of everything the interface touches.
+    touched = [f"{ec2}:network-interface/*", f"{ec2}:subnet/{settings['SubnetId']}"]
+    touched += [f"{ec2}:security-group/{group}" for group in settings.get("SecurityGroupIds", [])]
+    for resource in touched:
+        yield Permission("ec2:CreateNetworkInterface", resource, {})
+
+
+def request_context(
+    operation: str, params: Mapping[str, Any], resource_tags: Mapping[str, str]
+) -> Context:
+    """Return the condition keys of a call, for the policies that allow or deny it."""
+    context: dict[str, list[str]] = {}
+    for key, value in resource_tags.items():
+        context[f"aws:ResourceTag/{key}"] = [value]
+        context[f"sagemaker:ResourceTag/{key}"] = [value]
+    context |= request_tags(params)
+    if operation in ("CreateNotebookInstance", "UpdateNotebookInstance"):
+        for name, key in _CONDITION_KEYS.items():
+            given = params.get(name)
+            if given:
+                context[key] = given if isinstance(given, list) else [given]
+        metadata_service = params.get("InstanceMetadataServiceConfiguration") or {}
+        version = metadata_service.get("MinimumInstanceMetadataServiceVersion")
+        if version:
+            context["sagemaker:MinimumInstanceMetadataServiceVersion"] = [version]
+    return context
+
+
+def request_tags(params: Mapping[str, Any]) -> Context:
+    """Return aws:RequestTag/… and aws:TagKeys of a request that sets or removes tags."""
+    tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags") or []}
+    keys = [*tags, *(params.get("TagKeys") or [])]
+    context = {f"aws:RequestTag/{key}": [value] for key, value in tags.items()}
+    return context | {"aws:TagKeys": keys} if keys else context

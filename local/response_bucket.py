@@ -1,0 +1,212 @@
+"""CloudFormation's response bucket: the address a custom resource's answer is PUT to.
+
+On AWS it is a presigned S3 URL in a bucket of CloudFormation's. Here a TLS listener on loopback
+stands for that bucket, under its real host name and a throw-away certificate authority; only
+Lambda workers resolve the name and trust the authority (`local.lambda_worker`). It does what S3
+does with a presigned PUT whose only signed header is `host`: takes a PUT to a URL it signed, until
+that expires, and answers 403 to all else. A Content-Type is not signed, so S3 accepts it; it is
+recorded, for tests that hold the project to AWS's advice of sending none.
+"""
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+EXPIRES_SECONDS = 7199  # seen on every captured URL
+_SIGNER = Credentials("AKIACLOUDFORMATIONLOC", "signs nothing but response addresses")
+
+Receive = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class _Address:
+    target: str  # path and query, as signed
+    expires: float  # epoch seconds
+    receive: Receive
+
+
+@dataclass
+class ResponseBucket:
+    """The listener and the addresses it has signed."""
+
+    region: str
+    certificate_authority: Path
+    port: int = 0
+    clock: Callable[[], float] = time.time
+    unavailable: int = 0
+    """How many of the next PUTs are answered 503."""
+    drop: int = 0
+    """How many of the next PUTs are read and stored, and their connection closed unanswered."""
+    puts: list[dict[str, Any]] = field(default_factory=list)
+    """Every PUT: its status (0: dropped), size in bytes and content type (null: none)."""
+    _addresses: dict[str, _Address] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def host(self) -> str:
+        """The bucket's host name, as CloudFormation writes it."""
+        compact = self.region.replace("-", "")
+        return f"cloudformation-custom-resource-response-{compact}.s3.{self.region}.amazonaws.com"
+
+    def address(self, key: str, receive: Receive) -> str:
+        """Sign an address for `key`; what is PUT there is handed to `receive`, each time."""
+        url = f"https://{self.host}/{quote(key, safe='')}"
+        request = AWSRequest(method="PUT", url=url)
+        S3SigV4QueryAuth(_SIGNER, "s3", self.region, expires=EXPIRES_SECONDS).add_auth(request)
+        target = str(request.url).removeprefix(f"https://{self.host}")
+        with self._lock:
+            expires = self.clock() + EXPIRES_SECONDS
+            self._addresses[target.partition("?")[0]] = _Address(target, expires, receive)
+        return str(request.url)
+
+    def put(self, target: str, body: bytes, content_type: str | None) -> int:
+        """Take a PUT as S3 does; the status to answer, 0 for none."""
+        with self._lock:
+            address = self._addresses.get(target.partition("?")[0])
+            if self.unavailable:
+                self.unavailable -= 1
+                status = 503
+            elif not address or address.target != target or self.clock() > address.expires:
+                status = 403
+            elif self.drop:
+                self.drop -= 1
+                status = 0
+            else:
+                status = 200
+            self.puts.append({"status": status, "bytes": len(body), "content_type": content_type})
+        if address and status in (0, 200):
+            address.receive(body)
+        return status
+
+    def control(self, method: str, body: Any, _query: Mapping[str, list[str]]) -> Any:
+        """Serve `/_local/response-bucket`: PUT sets `unavailable` and `drop`; always answers all.
+
+        Raises:
+            ValueError: anything else was PUT.
+
+        """
+        if method == "PUT":
+            if not isinstance(body, dict) or not body.keys() <= {"unavailable", "drop"}:
+                raise ValueError('PUT {"unavailable": <count>, "drop": <count>}, or one of them')
+            self.unavailable = int(body.get("unavailable", self.unavailable))
+            self.drop = int(body.get("drop", self.drop))
+        return {"unavailable": self.unavailable, "drop": self.drop, "puts": self.puts}
+
+
+def start(directory: Path, region: str) -> ResponseBucket:
+    """Start the listener on a free loopback port; its certificates are written to `directory`."""
+    bucket = ResponseBucket(region, directory / "response-bucket-ca.pem")
+    server_certificate = directory / "response-bucket.pem"
+    _write_certificates(bucket.host, bucket.certificate_authority, server_certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server_certificate)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 30
+
+        def setup(self) -> None:
+            # Here, in the connection's thread: a slow handshake must not hold up the others.
+            self.request = context.wrap_socket(self.request, server_side=True)
+            super().setup()
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            status = bucket.put(self.path, body, self.headers.get("Content-Type"))
+            if status == 0:
+                self.close_connection = True
+                return
+            self._answer(status)
+
+        def _answer(self, status: int) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self._answer(403)
+
+        do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass  # an address in a log would be a credential in a log
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    bucket.port = server.server_address[1]
+    threading.Thread(target=server.serve_forever, name="response-bucket", daemon=True).start()
+    return bucket
+
+
+def _write_certificates(host: str, authority_path: Path, server_path: Path) -> None:
+    authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "throw-away authority")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "response bucket")])
+    now = datetime.now(UTC)
+
+    def build(
+        name: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        *extensions: tuple[x509.ExtensionType, bool],
+    ) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder()
+            .issuer_name(authority)
+            .subject_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=7))
+        )
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical=critical)
+        return builder.sign(authority_key, hashes.SHA256())
+
+    identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+    usage = x509.KeyUsage(
+        key_cert_sign=True,
+        digital_signature=True,
+        crl_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    root = build(
+        authority,
+        authority_key,
+        (x509.BasicConstraints(ca=True, path_length=0), True),
+        (identifier, False),
+        (usage, True),
+    )
+    leaf = build(
+        subject,
+        server_key,
+        (x509.SubjectAlternativeName([x509.DNSName(host)]), False),
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (issuer, False),
+    )
+    pem = serialization.Encoding.PEM
+    authority_path.write_bytes(root.public_bytes(pem))
+    key = server_key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    server_path.touch(mode=0o600)
+    server_path.write_bytes(key + leaf.public_bytes(pem))

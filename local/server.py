@@ -1,0 +1,64 @@
+"""The embedded AWS's server process: MiniStack with this project's wraps and simulators inside.
+
+Started by `local.emulator.Emulator`, which sets its environment. It ends when its standard input
+does, and takes its process group, hence every Lambda worker, with it.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ministack.app
+from ministack.core.responses import get_region
+
+from local import cloudformation, control, lambda_runtime, response_bucket, stepfunctions
+
+
+def main() -> None:
+    """Install every wrap and simulator, then serve until standard input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--directory", type=Path, required=True, help="all that is written")
+    parser.add_argument("--notebooks", type=json.loads, default={}, help="notebook timing, JSON")
+    arguments = parser.parse_args()
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+    _install(arguments.directory, arguments.notebooks)
+    control.register("server", lambda _method, _body, _query: {"pid": os.getpid()})
+    ministack.app.app = control.serve_controls(ministack.app.app)
+    sys.argv[1:] = []  # MiniStack reads the command line too
+    ministack.app.main()
+
+
+def _end_with_parent() -> None:
+    # A pipe, not PR_SET_PDEATHSIG: that fires when the starting *thread* ends.
+    # Read by descriptor: a thread blocked in sys.stdin would hold its lock at exit.
+    while os.read(0, 4096):
+        pass
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
+    bucket = response_bucket.start(directory, get_region())
+    lambda_runtime.install(bucket)
+    cloudformation.install(bucket)
+    stepfunctions.install()
+    for name, settings in (
+        ("sagemaker_service", notebooks),
+        ("servicecatalog", {}),
+        ("resource_types", {}),
+    ):
+        if importlib.util.find_spec(f"local.{name}"):
+            install = getattr(importlib.import_module(f"local.{name}"), "install", None)
+            if install:
+                install(**settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""Creates the notebook that the request asks for."""
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.reconciler import State, act, create
+
+
+def handler(state: State, _context: LambdaContext) -> State:
+    """Return the execution's state with what came of it."""
+    return act(state, create)

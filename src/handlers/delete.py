@@ -1,0 +1,10 @@
+"""Deletes the notebook and its volume."""
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.reconciler import State, act, delete
+
+
+def handler(state: State, _context: LambdaContext) -> State:
+    """Return the execution's state with what came of it."""
+    return act(state, delete)

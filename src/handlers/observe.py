@@ -1,0 +1,10 @@
+"""Looks at the notebook and the ledger, and decides the next step."""
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.reconciler import State, look
+
+
+def handler(state: State, _context: LambdaContext) -> State:
+    """Return the execution's state with the decision in it."""
+    return look(state)

@@ -1,0 +1,10 @@
+"""Gives the notebook the settings and tags that the request asks for."""
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.reconciler import State, act, update
+
+
+def handler(state: State, _context: LambdaContext) -> State:
+    """Return the execution's state with what came of it."""
+    return act(state, update)

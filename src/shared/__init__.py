@@ -1,0 +1,1 @@
+"""The domain, and one module for each AWS service that is spoken to."""

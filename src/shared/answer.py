@@ -1,0 +1,127 @@
+"""The answer to CloudFormation: built within its limits, recorded, then PUT.
+
+Source: CloudFormation user guide, "Custom resource response objects": 4,096 bytes in all, a Reason
+on FAILED, a PhysicalResourceId always.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+import urllib3
+
+from shared import environment, ledger
+from shared.ledger import Entry
+
+Status = Literal["SUCCESS", "FAILED"]
+
+_LIMIT = 4096  # bytes
+# botocore's partitions: AWS, China, the European Sovereign Cloud. GovCloud shares the first.
+_SUFFIXES = r"(amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu)"
+
+# It logs the address of a request that it tries again, and the reply address is a credential.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+_http = urllib3.PoolManager(
+    timeout=urllib3.Timeout(connect=3, read=10),
+    retries=urllib3.Retry(
+        total=4,
+        redirect=0,
+        backoff_factor=0.5,  # seconds, doubled each time
+        backoff_jitter=0.5,
+        status_forcelist=(429, 500, 502, 503, 504),
+        allowed_methods={"PUT"},
+        raise_on_status=False,
+    ),
+)
+
+
+class UndeliverableError(RuntimeError):
+    """CloudFormation did not take the answer; the message never holds the reply address."""
+
+
+def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | None = None) -> str:
+    """Answer a request that is in the ledger, and return the status that was said.
+
+    The answer is recorded before it is sent, and what is recorded is what is sent: whoever answers
+    a second time repeats the first answer. Raises UndeliverableError, LookupError.
+    """
+    physical_id = entry.physical_resource_id
+    if status == "SUCCESS" and entry.renames:
+        physical_id = entry.notebook_name  # CloudFormation deletes the old one after this
+    said = body(
+        status=status,
+        reason=reason,
+        physical_resource_id=physical_id,
+        stack_id=entry.stack_id,
+        request_id=entry.request_id,
+        logical_resource_id=entry.logical_resource_id,
+        data=data or {},
+    )
+    url, recorded = ledger.record_answer(entry.key, said, status)
+    put(url, recorded)
+    return str(json.loads(recorded)["Status"])
+
+
+def body(
+    *,
+    status: Status,
+    reason: str,
+    physical_resource_id: str,
+    stack_id: str,
+    request_id: str,
+    logical_resource_id: str,
+    data: Mapping[str, str],
+) -> bytes:
+    """Return the answer as CloudFormation takes it: JSON, 4,096 bytes at most.
+
+    What does not fit is cut from the end of the Reason.
+    """
+    answer = {
+        "Status": status,
+        "Reason": reason,
+        "PhysicalResourceId": physical_resource_id,
+        "StackId": stack_id,
+        "RequestId": request_id,
+        "LogicalResourceId": logical_resource_id,
+        "Data": dict(data),
+    }
+    encoded = json.dumps(answer).encode()
+    while len(encoded) > _LIMIT and reason:
+        # A character takes up to twelve bytes once escaped, so that a cut may be too long a one.
+        reason = reason[: -max(1, (len(encoded) - _LIMIT) // 12 + 1)]
+        encoded = json.dumps({**answer, "Reason": f"{reason}…"}).encode()
+    return encoded
+
+
+def put(url: str, answer: bytes) -> None:
+    """PUT the answer to CloudFormation's reply address; raises UndeliverableError.
+
+    The content type is empty, as in AWS's own clients: an address signed with Signature Version 2
+    would not match any other.
+    """
+    if not is_reply_address(url):
+        raise UndeliverableError("The reply address is not of CloudFormation in this Region.")
+    try:
+        response = _http.request("PUT", url, body=answer, headers={"Content-Type": ""})
+    except urllib3.exceptions.HTTPError as error:
+        # `from None`: the error's own text holds the address.
+        raise UndeliverableError(f"The answer was not sent: {type(error).__name__}.") from None
+    if response.status >= 300:
+        raise UndeliverableError(f"CloudFormation's answer was HTTP {response.status}.")
+
+
+def is_reply_address(url: str) -> bool:
+    """Tell whether this is an address in CloudFormation's response bucket of this Region.
+
+    Nothing in a function's configuration widens this: whoever may send a request must not be able
+    to have the platform call another host.
+    """
+    region = environment.text("AWS_REGION")
+    bucket = f"cloudformation-custom-resource-response-{region.replace('-', '')}"
+    host = rf"{bucket}\.s3([.-]{region})?\.{_SUFFIXES}"
+    parts = urlsplit(url)
+    return parts.scheme == "https" and re.fullmatch(host, parts.netloc) is not None

@@ -1,0 +1,38 @@
+"""Executions of the lifecycle's state machine."""
+
+import json
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+
+from shared import environment
+from shared.clients import CONFIG
+from shared.ledger import Key
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+def start(name: str, key: Key) -> None:
+    """Start the execution that serves a request; one of the same name is success.
+
+    StartExecution of a running execution with the same name and input is idempotent; of a closed
+    one, or with another input, it is ExecutionAlreadyExists (API reference, for STANDARD).
+    Raises ClientError, BotoCoreError.
+    """
+    client = _client()
+    try:
+        client.start_execution(
+            stateMachineArn=environment.text("STATE_MACHINE_ARN"),
+            name=name,
+            input=json.dumps(asdict(key)),
+        )
+    except client.exceptions.ExecutionAlreadyExists:
+        return
+
+
+@cache
+def _client() -> "SFNClient":
+    return boto3.client("stepfunctions", config=CONFIG)

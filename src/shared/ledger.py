@@ -1,0 +1,227 @@
+"""The ledger: every request of CloudFormation, in order, with its answer once it is given.
+
+One DynamoDB item a request, keyed by the resource it is about and by when it was issued. It is
+the one place that knows the reply address, which is a credential: only what answers reads it, and
+the functions' roles allow the rest no such attribute.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import boto3
+
+from shared import environment
+from shared.clients import CONFIG
+from shared.lifecycle import Standing
+from shared.notebook import NotebookSpec
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+# Requests of one second are in this order: CloudFormation's clock in the reply address ticks in
+# seconds, and a Create that is refused at once is followed by its Delete within one.
+_RANKS = {"Create": 0, "Update": 1, "Delete": 2}
+# Longer than any request lives, and long enough to ask afterwards what happened.
+_KEPT = timedelta(days=30)
+# What the functions that do not answer may read; template.yaml allows them no more.
+_READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A ledger item's key; the only thing an execution is told about its request."""
+
+    Resource: str
+    Request: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A request, without its reply address."""
+
+    request_type: Literal["Create", "Update", "Delete"]
+    request_id: str
+    stack_id: str
+    logical_resource_id: str
+    physical_resource_id: str
+    """The id CloudFormation knows the resource by; for a Create, the one it is to be known by."""
+    notebook_name: str
+    role_arn: str
+    issued_at: datetime
+    deadline: datetime
+    spec: NotebookSpec | None = None
+    """None for a Delete, and for a request too faulty to have one."""
+    renames: bool = False
+    fixed_changes: tuple[str, ...] = ()
+    dropped_tags: tuple[str, ...] = ()
+    outcome: str = ""
+    """SUCCESS or FAILED once the answer is recorded."""
+    resume: bool = False
+    """Whether the notebook ran before this Update stopped it."""
+
+    @property
+    def key(self) -> Key:
+        """The key: sorts the requests for a resource by when they were issued."""
+        issued = self.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Key(
+            f"{self.stack_id}|{self.logical_resource_id}",
+            f"{issued}#{_RANKS[self.request_type]}#{self.request_id}",
+        )
+
+
+@dataclass(frozen=True)
+class Page:
+    """A request among the other requests for its resource."""
+
+    entry: Entry
+    standing: Standing
+    resume: bool
+    """Whether an earlier Update that never succeeded found the notebook running."""
+    follows_failure: bool
+    """Whether the request before this one failed, as it did when this one is the rollback."""
+
+
+def enter(entry: Entry, response_url: str) -> None:
+    """Enter a request, once: a second delivery of it changes nothing."""
+    item: dict[str, AttributeValueTypeDef] = {
+        **_texts(asdict(entry.key)),
+        "Entry": {"S": _to_json(entry)},
+        "ResponseURL": {"S": response_url},
+        "ExpiresAt": {"N": str(int((entry.issued_at + _KEPT).timestamp()))},
+    }
+    client = _client()
+    try:
+        client.put_item(
+            TableName=_table(), Item=item, ConditionExpression="attribute_not_exists(Resource)"
+        )
+    except client.exceptions.ConditionalCheckFailedException:
+        return
+
+
+def read(key: Key, now: datetime) -> Page:
+    """Return a request and where it stands now; raises LookupError when it is not there."""
+    pages = (
+        _client()
+        .get_paginator("query")
+        .paginate(
+            TableName=_table(),
+            ConsistentRead=True,
+            KeyConditionExpression="#resource = :resource",
+            ProjectionExpression=", ".join(f"#{name.lower()}" for name in _READABLE),
+            ExpressionAttributeNames={f"#{name.lower()}": name for name in _READABLE},
+            ExpressionAttributeValues={":resource": {"S": key.Resource}},
+        )
+    )
+    entries = {item["Request"]["S"]: _from_item(item) for page in pages for item in page["Items"]}
+    entry = entries.get(key.Request)
+    if entry is None:
+        raise LookupError(f"The ledger holds no request {key.Request} for {key.Resource}.")
+    earlier = [each for id_, each in sorted(entries.items()) if id_ < key.Request]
+    later = [each for id_, each in entries.items() if id_ > key.Request]
+    return Page(
+        entry,
+        _standing(entry, earlier, later, now),
+        resume=_resume(earlier),
+        follows_failure=bool(earlier) and earlier[-1].outcome != "SUCCESS",
+    )
+
+
+def remember_resume(key: Key) -> None:
+    """Note that the notebook ran before this Update, which is about to stop it."""
+    _client().update_item(
+        TableName=_table(),
+        Key=_texts(asdict(key)),
+        UpdateExpression="SET #resume = :yes",
+        ConditionExpression="attribute_exists(#resource)",
+        ExpressionAttributeNames={"#resume": "Resume", "#resource": "Resource"},
+        ExpressionAttributeValues={":yes": {"BOOL": True}},
+    )
+
+
+def record_answer(key: Key, answer: bytes, outcome: str) -> tuple[str, bytes]:
+    """Record the answer, once, and return the reply address and the answer that is recorded.
+
+    Whoever comes second gets what the first one said, so that two paths cannot say two things.
+    """
+    item = _client().update_item(
+        TableName=_table(),
+        Key=_texts(asdict(key)),
+        UpdateExpression=(
+            "SET Answer = if_not_exists(Answer, :answer),"
+            " Outcome = if_not_exists(Outcome, :outcome)"
+        ),
+        ConditionExpression="attribute_exists(ResponseURL)",
+        ExpressionAttributeValues={
+            ":answer": {"S": answer.decode()},
+            ":outcome": {"S": outcome},
+        },
+        ReturnValues="ALL_NEW",
+    )["Attributes"]
+    return item["ResponseURL"]["S"], item["Answer"]["S"].encode()
+
+
+def read_for_answer(key: Key) -> Entry:
+    """Return a request alone; raises LookupError when it is not there."""
+    item = _client().get_item(TableName=_table(), Key=_texts(asdict(key)), ConsistentRead=True)
+    if "Item" not in item:
+        raise LookupError(f"The ledger holds no request {key.Request} for {key.Resource}.")
+    return _from_item(item["Item"])
+
+
+def _standing(
+    entry: Entry, earlier: Iterable[Entry], later: Iterable[Entry], now: datetime
+) -> Standing:
+    # An answered request of the same second was there before: CloudFormation sends the next one
+    # only after an answer or after a time-out, which takes longer than a second.
+    if any(each.issued_at > entry.issued_at or not each.outcome for each in later):
+        return Standing.SUPERSEDED
+    if any(not each.outcome and now < each.deadline for each in earlier):
+        return Standing.BEHIND
+    return Standing.NEWEST
+
+
+def _resume(earlier: Iterable[Entry]) -> bool:
+    for each in reversed(list(earlier)):
+        if each.outcome == "SUCCESS":
+            return False
+        if each.resume:
+            return True
+    return False
+
+
+def _to_json(entry: Entry) -> str:
+    return json.dumps(asdict(entry), default=datetime.isoformat)
+
+
+def _from_item(item: Mapping[str, Any]) -> Entry:
+    fields = json.loads(item["Entry"]["S"])
+    return Entry(
+        **{
+            **fields,
+            "issued_at": datetime.fromisoformat(fields["issued_at"]),
+            "deadline": datetime.fromisoformat(fields["deadline"]),
+            "spec": NotebookSpec(**fields["spec"]) if fields["spec"] else None,
+            "fixed_changes": tuple(fields["fixed_changes"]),
+            "dropped_tags": tuple(fields["dropped_tags"]),
+            "outcome": item.get("Outcome", {}).get("S", ""),
+            "resume": "Resume" in item,
+        }
+    )
+
+
+def _texts(values: Mapping[str, str]) -> "dict[str, AttributeValueTypeDef]":
+    return {name: {"S": value} for name, value in values.items()}
+
+
+def _table() -> str:
+    return environment.text("LEDGER_TABLE")
+
+
+@cache
+def _client() -> "DynamoDBClient":
+    return boto3.client("dynamodb", config=CONFIG)

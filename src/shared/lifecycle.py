@@ -1,0 +1,175 @@
+"""The lifecycle's one decision: a notebook asked for, a notebook seen, the next step.
+
+A reconciler, as a Kubernetes controller is: it looks at what is, not at what was done before, so
+that duplicates, retries and people at the console are rows of one table. docs/lifecycle.md shows
+the table; the tests hold it and `decide` against each other, cell by cell.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from shared.notebook import Notebook, Ownership
+
+Action = Literal["Create", "Update", "Start", "Stop", "Delete", "Wait", "Succeed", "Fail"]
+
+ABSENT = "Absent"
+UNKNOWN = "Unknown"
+
+
+class Standing(StrEnum):
+    """Where a request stands among those for the same resource."""
+
+    NEWEST = "newest"
+    BEHIND = "newest, an earlier one still runs"
+    SUPERSEDED = "superseded"
+
+
+class Settings(StrEnum):
+    """How the notebook's settings compare with those asked for."""
+
+    AS_ASKED = "as asked"
+    TAGS_DIFFER = "tags differ"
+    DIFFER = "differ"
+    CANNOT_CHANGE = "cannot be changed"
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What a request asks for, and where it stands now."""
+
+    request_type: Literal["Create", "Update", "Delete"]
+    notebook_name: str
+    issued_at: datetime
+    deadline: datetime
+    standing: Standing = Standing.NEWEST
+    may_create: bool = True
+    """False for an Update that renames although replacement is not allowed."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What one look at the notebook showed."""
+
+    status: str
+    """A SageMaker status, ABSENT, or UNKNOWN when the service did not answer."""
+    notebook: Notebook | None = None
+    ownership: Ownership | None = None
+    settings: Settings = Settings.AS_ASKED
+    cannot_change: tuple[str, ...] = ()
+    """For each setting that cannot be changed: which it is and what to do."""
+    interface_released: bool = True
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the execution remembers between its looks."""
+
+    acted: bool = False
+    """It created, updated or started the notebook."""
+    created: bool = False
+    resume: bool = False
+    """The notebook ran before the Update, and is to run after it."""
+    refusal: str = ""
+    """Why AWS refuses for good what was tried."""
+    waiting_for: str = ""
+    """What an action could not do yet, and is tried again."""
+    failure_reason: str = ""
+    """Why SageMaker let the notebook fail, when that was seen."""
+    network_interface_id: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The next step; `reason` is what the launcher reads when it is Succeed or Fail."""
+
+    action: Action
+    reason: str = ""
+
+
+def decide(  # noqa: C901 - a table: a case a row
+    desired: Desired, observed: Observed, progress: Progress, now: datetime
+) -> Decision:
+    """Return the next step of the lifecycle. The first row that fits, decides."""
+    name, status = desired.notebook_name, observed.status
+    settings, late = observed.settings, now >= desired.deadline
+    why = progress.failure_reason or "it gave no reason"
+    match desired.request_type, status, observed.ownership:
+        case _ if desired.standing is Standing.SUPERSEDED:
+            return _fail("A newer request for this notebook has taken over.")
+        case _ if progress.refusal:
+            return _fail(progress.refusal)
+        case _ if desired.standing is Standing.BEHIND and not late:
+            return Decision("Wait")
+
+        case "Delete", "Absent", _ if observed.interface_released:
+            return Decision("Succeed", f"Notebook {name} is gone.")
+        case "Delete", _, Ownership.NOT_OURS:
+            return Decision("Succeed", f"Notebook {name} was not made by this stack; left alone.")
+        case _, _, Ownership.NOT_OURS:
+            return _fail(
+                f"The name {name} is taken by a notebook that this stack did not make: "
+                "launch with another NotebookInstanceName."
+            )
+        case _, _, Ownership.CANNOT_TELL:
+            return _fail(
+                f"Notebook {name} has this stack's role but not its tags, so whose it is cannot "
+                "be told: restore its notebook-vending tags or delete it, then try again."
+            )
+
+        case "Create" | "Update", "InService", _ if settings is Settings.AS_ASKED:
+            return Decision("Succeed", f"Notebook {name} is InService.")
+        case "Update", "Stopped", _ if settings is Settings.AS_ASKED and not progress.resume:
+            return Decision("Succeed", f"Notebook {name} is updated, and Stopped as it was before.")
+        case "Create" | "Update", _, Ownership.OURS if settings is Settings.CANNOT_CHANGE:
+            return _fail(" ".join(observed.cannot_change))
+        case "Create" | "Update", "Absent", _ if progress.acted:
+            gone = progress.failure_reason or "somebody deleted it"
+            return _fail(f"Notebook {name} was there and is gone again: {gone}.")
+        case "Update", "Absent", _ if not desired.may_create:
+            return _fail(
+                f"A new name makes a new notebook and deletes the old one with its data: keep "
+                f"the old NotebookInstanceName instead of {name}, or set AllowReplacement to YES."
+            )
+        case "Update", "Failed", _ if progress.created:
+            return Decision("Delete")  # a replacement that failed: nobody else would remove it
+        case "Create", "Failed", _:
+            return _fail(f"SageMaker could not start {name}: {why}.")
+        case "Update", "Failed", _ if progress.acted:
+            return _fail(f"SageMaker could not start {name}: {why}.")
+        case _ if late:
+            return _fail(_overdue(desired, status, progress, now))
+
+        case "Delete", "InService", _:
+            return Decision("Stop")
+        case "Delete", "Stopped" | "Failed", _:
+            return Decision("Delete")
+        case "Create" | "Update", "Absent", _:
+            return Decision("Create")
+        case "Create" | "Update", "InService" | "Stopped" | "Failed", _ if (
+            settings is Settings.TAGS_DIFFER
+        ):
+            return Decision("Update")
+        case "Create" | "Update", "InService", _:
+            return Decision("Stop")
+        case "Create" | "Update", "Stopped" | "Failed", _ if settings is Settings.DIFFER:
+            return Decision("Update")
+        case "Create" | "Update", "Stopped" | "Failed", _:
+            return Decision("Start")
+        case _:  # under way, in maintenance, or a status this code does not know: wait it out
+            return Decision("Wait")
+
+
+def _fail(reason: str) -> Decision:
+    return Decision("Fail", reason)
+
+
+def _overdue(desired: Desired, status: str, progress: Progress, now: datetime) -> str:
+    minutes = (now - desired.issued_at).total_seconds() / 60
+    what = "its network interface was still there" if status == ABSENT else f"still {status}"
+    because = f" ({progress.waiting_for})" if progress.waiting_for else ""
+    return (
+        f"{desired.request_type} of notebook {desired.notebook_name} was given up after "
+        f"{minutes:.0f} minutes: {what}{because}. Try again later."
+    )

@@ -1,0 +1,196 @@
+"""The notebook: what is asked for (`NotebookSpec`), what SageMaker shows (`Notebook`).
+
+Knows no AWS call. The spec's fields are the properties of the custom resource, by their names; each
+carries its checks, so that `shared.request` can report every fault of a request at once.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, cast
+
+from shared.limits import Limits
+
+TAG_PREFIX = "notebook-vending:"
+PLATFORM_TAG = f"{TAG_PREFIX}platform"
+STACK_TAG = f"{TAG_PREFIX}stack-id"
+LOGICAL_RESOURCE_TAG = f"{TAG_PREFIX}logical-resource-id"
+
+# CreateNotebookInstance, botocore's service model: NotebookInstanceName (63 at most).
+NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+# Asterisk and question mark are wildcards in an EC2 filter, the backslash escapes them.
+_NAME_TAG = re.compile(r"[^*?\\]{1,255}")
+
+Check = Callable[[object, Limits], str | None]
+"""Returns what is wrong with a value and what to give instead, or None."""
+
+
+def _matches(pattern: re.Pattern[str], longest: int, wanted: str) -> Check:
+    def check(value: object, _: Limits) -> str | None:
+        text = str(value)
+        fits = len(text) <= longest and pattern.fullmatch(text)
+        return None if fits else f"'{text:.80}' is not valid: give {wanted}"
+
+    return check
+
+
+def _instance_type(value: object, limits: Limits) -> str | None:
+    if value in limits.instance_types:
+        return None
+    return f"'{value}' is not allowed here: choose one of {', '.join(limits.instance_types)}"
+
+
+def _platform(value: object, limits: Limits) -> str | None:
+    if value in limits.platform_identifiers:
+        return None
+    return f"'{value}' is not supported: choose one of {', '.join(limits.platform_identifiers)}"
+
+
+def _volume_size(value: object, limits: Limits) -> str | None:
+    if isinstance(value, int) and 5 <= value <= limits.max_volume_size_in_gb:
+        return None
+    return f"{value} is out of range: ask for 5 to {limits.max_volume_size_in_gb} GB"
+
+
+def _root_access(value: object, limits: Limits) -> str | None:
+    if value == "Disabled" or (value == "Enabled" and limits.root_access_allowed):
+        return None
+    if value == "Enabled":
+        return "'Enabled' is not allowed here: choose Disabled"
+    return f"'{value}' is not valid: choose {'Enabled or ' * limits.root_access_allowed}Disabled"
+
+
+def _one_of(*allowed: str) -> Check:
+    def check(value: object, _: Limits) -> str | None:
+        return None if value in allowed else f"'{value}' is not valid: give {' or '.join(allowed)}"
+
+    return check
+
+
+def _tags(value: object, _: Limits) -> str | None:
+    value = cast("dict[str, str]", value)
+    reserved = [key for key in value if key.lower().startswith(("aws:", TAG_PREFIX))]
+    if reserved:
+        return f"tag keys that start with 'aws:' or '{TAG_PREFIX}' are reserved: {reserved}"
+    # AddTags: 50 tags a resource, of which the platform keeps ten for itself.
+    if len(value) > 40:
+        return f"{len(value)} tags are too many: give 40 at most"
+    wrong = [k for k, v in value.items() if not 1 <= len(k) <= 128 or len(v) > 256]
+    return f"tags are too long (key 128, value 256 characters): {wrong}" if wrong else None
+
+
+@dataclass(frozen=True)
+class NotebookSpec:
+    """The notebook as a request asks for it."""
+
+    NotebookInstanceName: Annotated[
+        str, _matches(NAME, 63, "1 to 63 letters, digits and hyphens, no hyphen at either end")
+    ]
+    NotebookInstanceType: Annotated[str, _instance_type]
+    RoleArn: Annotated[str, _matches(_ROLE, 2048, "the ARN of an IAM role")]
+    KmsKeyId: Annotated[
+        str, _matches(re.compile(r"[a-zA-Z0-9:/_-]+"), 2048, "the ARN of a customer KMS key")
+    ]
+    Subnet: Annotated[str, _matches(_NAME_TAG, 255, "a subnet's Name tag or id")]
+    SecurityGroupName: Annotated[str, _matches(_NAME_TAG, 255, "a security group's Name or id")]
+    VolumeSizeInGB: Annotated[int, _volume_size] = 20
+    RootAccess: Annotated[str, _root_access] = "Disabled"
+    DirectInternetAccess: Annotated[str, _one_of("Disabled")] = "Disabled"
+    PlatformIdentifier: Annotated[str, _platform] = "notebook-al2023-v1"
+    LifecycleConfigName: Annotated[
+        str, _matches(re.compile(rf"|{NAME.pattern}"), 63, "a lifecycle configuration's name")
+    ] = ""
+    AllowReplacement: Annotated[str, _one_of("YES", "NO")] = "NO"
+    Tags: Annotated[dict[str, str], _tags] = field(default_factory=dict)
+    ENVName: Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")] = ""
+    ProjectName: Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")] = ""
+    ProjectID: Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")] = ""
+
+
+class Ownership(StrEnum):
+    """Whose a notebook is, by its tags."""
+
+    OURS = "ours"
+    NOT_OURS = "not ours"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook as DescribeNotebookInstance and ListTags show it."""
+
+    name: str
+    arn: str
+    status: str
+    instance_type: str
+    role_arn: str
+    volume_size_in_gb: int
+    root_access: str
+    platform_identifier: str
+    subnet_id: str
+    security_group_ids: tuple[str, ...]
+    kms_key_id: str
+    direct_internet_access: str
+    lifecycle_config_name: str
+    minimum_metadata_version: str
+    network_interface_id: str
+    url: str
+    failure_reason: str
+    tags: Mapping[str, str]
+
+    def ownership(self, stack_id: str, logical_resource_id: str, role_arn: str) -> Ownership:
+        """Tell whose this notebook is.
+
+        Tags of ours decide. Without any, a notebook that runs under the role of the asking stack
+        most likely lost its tags: that is neither ours to delete nor safe to call foreign.
+        """
+        stack, resource = self.tags.get(STACK_TAG), self.tags.get(LOGICAL_RESOURCE_TAG)
+        if stack is None and resource is None:
+            return Ownership.CANNOT_TELL if self.role_arn == role_arn else Ownership.NOT_OURS
+        if (stack, resource) == (stack_id, logical_resource_id):
+            return Ownership.OURS
+        return Ownership.NOT_OURS
+
+
+def ownership_tags(platform: str, stack_id: str, logical_resource_id: str) -> dict[str, str]:
+    """Return the tags by which a notebook is known as made by this stack and logical resource."""
+    return {
+        PLATFORM_TAG: platform,
+        STACK_TAG: stack_id,
+        LOGICAL_RESOURCE_TAG: logical_resource_id,
+    }
+
+
+def settings_to_change(spec: NotebookSpec, notebook: Notebook) -> dict[str, str | int]:
+    """Return what UpdateNotebookInstance must set, by its own parameter names.
+
+    A smaller volume than the present one is not in it: SageMaker only grows a volume
+    (UpdateNotebookInstance, VolumeSizeInGB).
+    """
+    asked: dict[str, tuple[str | int, str | int]] = {
+        "InstanceType": (spec.NotebookInstanceType, notebook.instance_type),
+        "RoleArn": (spec.RoleArn, notebook.role_arn),
+        "RootAccess": (spec.RootAccess, notebook.root_access),
+        "PlatformIdentifier": (spec.PlatformIdentifier, notebook.platform_identifier),
+        "VolumeSizeInGB": (
+            max(spec.VolumeSizeInGB, notebook.volume_size_in_gb),
+            notebook.volume_size_in_gb,
+        ),
+        "LifecycleConfigName": (spec.LifecycleConfigName, notebook.lifecycle_config_name),
+        "MinimumInstanceMetadataServiceVersion": ("2", notebook.minimum_metadata_version),
+    }
+    return {name: wanted for name, (wanted, found) in asked.items() if wanted != found}
+
+
+def tags_to_change(
+    wanted: Mapping[str, str], present: Mapping[str, str], dropped: Iterable[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the tags to add and the tag keys to remove.
+
+    `dropped` are the keys that the previous request asked for and this one does not; nobody
+    else's tags are removed, as CloudFormation leaves them on the resources it makes itself.
+    """
+    add = {key: value for key, value in wanted.items() if present.get(key) != value}
+    return add, sorted(set(dropped) & set(present) - set(wanted))

@@ -1,0 +1,258 @@
+"""The reconciler's two halves: look and decide; act and report.
+
+Both take the execution's state and return it changed. The state holds the request's ledger key,
+what the execution remembers (`Progress`) and the latest `Decision`; never the reply address.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared import environment, ledger, network, sagemaker
+from shared.errors import RefusedError, TryAgainError, translate
+from shared.ledger import Entry, Key, Page
+from shared.lifecycle import (
+    ABSENT,
+    UNKNOWN,
+    Decision,
+    Desired,
+    Observed,
+    Progress,
+    Settings,
+    Standing,
+    decide,
+)
+from shared.log import identify, logger
+from shared.notebook import (
+    Notebook,
+    NotebookSpec,
+    Ownership,
+    ownership_tags,
+    settings_to_change,
+    tags_to_change,
+)
+
+State = dict[str, Any]
+Attempt = Callable[[Entry, Progress], Progress]
+
+# How long after a request its role may be unknown somewhere in AWS.
+_YOUNG = timedelta(minutes=2)
+
+
+def key_of(state: Mapping[str, Any]) -> Key:
+    """Return the ledger key of the execution's request."""
+    return Key(state["Resource"], state["Request"])
+
+
+def look(state: State) -> State:
+    """Look at the notebook and the ledger, and decide the next step."""
+    now = datetime.now(UTC)
+    page = ledger.read(key_of(state), now)
+    progress = Progress(**state.get("Progress", {}))
+    observed, progress = _observe(page, progress)
+    decision = decide(_desired(page), observed, progress, now)
+    logger.info(decision.action, extra={"notebook_status": observed.status, **identify(page.entry)})
+    if decision.action == "Stop" and progress.resume:
+        ledger.remember_resume(page.entry.key)
+    return {
+        **state,
+        "Progress": asdict(progress),
+        "Decision": {
+            "Action": decision.action,
+            "Reason": decision.reason,
+            "Data": _data(decision, observed.notebook),
+            "WaitSeconds": _wait_seconds(decision, page.entry, now),
+        },
+    }
+
+
+def act(state: State, attempt: Attempt) -> State:
+    """Try one action for the request, if it is still the newest one, and note what came of it."""
+    now = datetime.now(UTC)
+    page = ledger.read(key_of(state), now)
+    if page.standing is not Standing.NEWEST:
+        return state  # the next look says so
+    progress = replace(Progress(**state["Progress"]), waiting_for="")
+    decision = state["Decision"]
+    try:
+        progress = attempt(page.entry, progress)
+    except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
+        young = now - page.entry.issued_at < _YOUNG
+        match _meaning(error, young=young):
+            case RefusedError() as refused:
+                progress = replace(progress, refusal=str(refused))
+            case TryAgainError() as again:
+                progress = replace(progress, waiting_for=str(again))
+        decision = {**decision, "WaitSeconds": environment.number("WAIT_SECONDS")}
+    outcome = progress.refusal or progress.waiting_for or "done"
+    logger.info(decision["Action"], extra={"outcome": outcome, **identify(page.entry)})
+    return {**state, "Progress": asdict(progress), "Decision": decision}
+
+
+def create(entry: Entry, progress: Progress) -> Progress:
+    """Create the notebook where it belongs, with the tags that make it ours."""
+    spec = _spec(entry)
+    sagemaker.create(spec, network.find_place(spec), _tags(entry))
+    return replace(progress, acted=True, created=True, resume=True)
+
+
+def update(entry: Entry, progress: Progress) -> Progress:
+    """Give the notebook the settings and the tags asked for."""
+    notebook = sagemaker.describe(entry.notebook_name)
+    if notebook is None:
+        return progress  # the next look says so
+    if settings := settings_to_change(_spec(entry), notebook):
+        sagemaker.update(entry.notebook_name, settings)
+        progress = replace(progress, acted=True)
+    add, remove = tags_to_change(_tags(entry), notebook.tags, entry.dropped_tags)
+    sagemaker.change_tags(notebook.arn, add, remove)
+    return progress
+
+
+def start(entry: Entry, progress: Progress) -> Progress:
+    """Start the notebook."""
+    sagemaker.start(entry.notebook_name)
+    return replace(progress, acted=True)
+
+
+def stop(entry: Entry, progress: Progress) -> Progress:
+    """Stop the notebook, so that it can be updated or deleted."""
+    sagemaker.stop(entry.notebook_name)
+    return progress
+
+
+def delete(entry: Entry, progress: Progress) -> Progress:
+    """Delete the notebook and its volume."""
+    sagemaker.delete(entry.notebook_name)
+    return progress
+
+
+def _observe(page: Page, progress: Progress) -> tuple[Observed, Progress]:
+    try:
+        return _seen(page, progress, sagemaker.describe(page.entry.notebook_name))
+    except (ClientError, BotoCoreError, RefusedError) as error:
+        match _meaning(error, young=False):
+            case RefusedError() as refused:
+                return Observed(UNKNOWN), replace(progress, refusal=str(refused))
+            case TryAgainError() as again:
+                return Observed(UNKNOWN), replace(progress, waiting_for=str(again))
+
+
+def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Observed, Progress]:
+    entry = page.entry
+    if notebook is None:
+        interface = progress.network_interface_id
+        gone = not interface or not network.network_interface_exists(interface)
+        return Observed(ABSENT, interface_released=gone), progress
+    whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+    if whose is not Ownership.OURS:
+        return Observed(notebook.status, notebook, whose), progress
+    progress = replace(
+        progress,
+        network_interface_id=notebook.network_interface_id or progress.network_interface_id,
+        failure_reason=notebook.failure_reason or progress.failure_reason,
+        waiting_for="",
+        # A Create that was cut short after it took effect is known by its notebook.
+        acted=progress.acted or (entry.request_type == "Create" and notebook.status != "Deleting"),
+        resume=progress.resume or page.resume or notebook.status in ("InService", "Pending"),
+    )
+    cannot = _cannot_change(page, notebook)
+    return Observed(
+        notebook.status,
+        notebook,
+        whose,
+        settings=Settings.CANNOT_CHANGE if cannot else _compare(entry, notebook),
+        cannot_change=cannot,
+    ), progress
+
+
+def _compare(entry: Entry, notebook: Notebook) -> Settings:
+    if entry.spec is None:
+        return Settings.AS_ASKED
+    if settings_to_change(entry.spec, notebook):
+        return Settings.DIFFER
+    add, remove = tags_to_change(_tags(entry), notebook.tags, entry.dropped_tags)
+    return Settings.TAGS_DIFFER if add or remove else Settings.AS_ASKED
+
+
+def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
+    """Return a sentence for each setting that differs and that SageMaker cannot change in place."""
+    entry, cannot = page.entry, []
+    spec = entry.spec
+    if spec is None or entry.request_type != "Update":
+        return ()
+    if entry.fixed_changes:
+        place = network.find_place(spec)
+        found = {
+            "Subnet": notebook.subnet_id == place.subnet_id,
+            "SecurityGroupName": notebook.security_group_ids == (place.security_group_id,),
+            "KmsKeyId": notebook.kms_key_id == spec.KmsKeyId,
+        }
+        cannot += [
+            f"{name} of a notebook cannot be changed: give the old value back, or give a new "
+            "NotebookInstanceName and AllowReplacement YES (the data on the old volume is lost)."
+            for name in entry.fixed_changes
+            if not found[name]
+        ]
+    # A volume that a failed update has grown stays so when CloudFormation rolls that back.
+    if spec.VolumeSizeInGB < notebook.volume_size_in_gb and not page.follows_failure:
+        cannot.append(
+            f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
+        )
+    return tuple(cannot)
+
+
+def _desired(page: Page) -> Desired:
+    entry = page.entry
+    replaces = entry.spec is None or entry.spec.AllowReplacement == "YES"
+    return Desired(
+        entry.request_type,
+        entry.notebook_name,
+        entry.issued_at,
+        entry.deadline,
+        page.standing,
+        may_create=replaces or not entry.renames,
+    )
+
+
+def _data(decision: Decision, notebook: Notebook | None) -> dict[str, str]:
+    if decision.action != "Succeed" or notebook is None:
+        return {}
+    return {
+        "NotebookInstanceName": notebook.name,
+        "NotebookInstanceArn": notebook.arn,
+        "NotebookInstanceUrl": f"https://{notebook.url}" if notebook.url else "",
+        "NotebookInstanceStatus": notebook.status,
+        "SubnetId": notebook.subnet_id,
+        "SecurityGroupId": ",".join(notebook.security_group_ids),
+        "Message": decision.reason,
+    }
+
+
+def _wait_seconds(decision: Decision, entry: Entry, now: datetime) -> int:
+    """Return how long to wait before the next look: never past the deadline."""
+    wait = environment.number("WAIT_SECONDS" if decision.action == "Wait" else "FIRST_WAIT_SECONDS")
+    left = int((entry.deadline - now).total_seconds()) + 1
+    return max(1, min(wait, left)) if left > 0 else environment.number("WAIT_SECONDS")
+
+
+def _meaning(
+    error: ClientError | BotoCoreError | TryAgainError | RefusedError, *, young: bool
+) -> TryAgainError | RefusedError:
+    if isinstance(error, TryAgainError | RefusedError):
+        return error
+    return translate(error, young=young)
+
+
+def _tags(entry: Entry) -> dict[str, str]:
+    ours = ownership_tags(environment.text("PLATFORM"), entry.stack_id, entry.logical_resource_id)
+    return {**_spec(entry).Tags, **ours}
+
+
+def _spec(entry: Entry) -> NotebookSpec:
+    if entry.spec is None:
+        raise LookupError(f"{entry.request_type} {entry.request_id} asks for no notebook.")
+    return entry.spec

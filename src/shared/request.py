@@ -1,0 +1,178 @@
+"""The request CloudFormation sends for a custom resource, parsed and validated.
+
+Source of the fields: CloudFormation user guide, "Custom resource request objects".
+"""
+
+import hashlib
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+from urllib.parse import parse_qs, urlsplit
+
+from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
+
+from shared.limits import Limits
+from shared.notebook import NAME, NotebookSpec
+
+RequestType = Literal["Create", "Update", "Delete"]
+
+# Properties of the custom resource that are CloudFormation's, not the notebook's.
+_NOT_SETTINGS = {"ServiceToken", "ServiceTimeout"}
+# What UpdateNotebookInstance has no parameter for.
+_FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId")
+
+
+class InvalidRequestError(ValueError):
+    """A request that cannot be served; `violations` holds a sentence for each fault."""
+
+    def __init__(self, violations: Iterable[str]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(self.violations))
+
+
+@dataclass(frozen=True)
+class CustomResourceRequest:
+    """What CloudFormation sends, as it sends it."""
+
+    RequestType: RequestType
+    RequestId: str
+    StackId: str
+    LogicalResourceId: str
+    ResponseURL: str
+    ResourceProperties: dict[str, Any]
+    PhysicalResourceId: str = ""
+    OldResourceProperties: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def notebook_name(self) -> str:
+        """The name of the notebook that is meant, as asked for, valid or not."""
+        return str(self.ResourceProperties.get("NotebookInstanceName", ""))
+
+    @property
+    def physical_resource_id(self) -> str:
+        """The id to answer with: never empty, and never another one than CloudFormation knows."""
+        return self.PhysicalResourceId or self.notebook_name[:1024] or self.LogicalResourceId
+
+    @property
+    def renames(self) -> bool:
+        """Whether an Update asks for a notebook of another name (names ignore case)."""
+        before = str(self.OldResourceProperties.get("NotebookInstanceName", ""))
+        return self.RequestType == "Update" and before.lower() != self.notebook_name.lower()
+
+    @property
+    def fixed_changes(self) -> tuple[str, ...]:
+        """The properties an Update changes that a notebook cannot change in place."""
+        if self.RequestType != "Update" or self.renames:
+            return ()
+        new, old = self.ResourceProperties, self.OldResourceProperties
+        return tuple(name for name in _FIXED if new.get(name) != old.get(name))
+
+    @property
+    def unchanged(self) -> frozenset[str]:
+        """The properties that an Update leaves as they are."""
+        old = self.OldResourceProperties
+        return frozenset(k for k, v in self.ResourceProperties.items() if k in old and old[k] == v)
+
+    @property
+    def dropped_tags(self) -> tuple[str, ...]:
+        """The tag keys that an Update no longer asks for."""
+        return tuple(_keys(self.OldResourceProperties) - _keys(self.ResourceProperties))
+
+    def issued_at(self, now: datetime) -> datetime:
+        """Return when CloudFormation issued the request, to the second.
+
+        The asynchronous delivery may lag behind it. The signed reply address carries the time
+        (X-Amz-Date, Signature Version 4); without it, `now` is the best there is.
+        """
+        stamp = parse_qs(urlsplit(self.ResponseURL).query).get("X-Amz-Date", [""])[0]
+        try:
+            return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        except ValueError:
+            return now.replace(microsecond=0)
+
+    @property
+    def execution_name(self) -> str:
+        """The name of the execution that serves this request: 80 characters at most.
+
+        A second delivery has the same one, so that it starts nothing. CloudFormation's own retry
+        may reuse the RequestId but never the reply address (aws/aws-cdk#35957).
+        """
+        digest = hashlib.sha256(self.ResponseURL.encode()).hexdigest()[:32]
+        return f"{self.RequestType}-{self.RequestId:.36}-{digest}"
+
+
+def parse_request(event: Mapping[str, Any]) -> CustomResourceRequest:
+    """Parse CloudFormation's request; raises InvalidRequestError when it is none."""
+    try:
+        return Converter().structure(event, CustomResourceRequest)
+    except ClassValidationError as error:
+        raise InvalidRequestError(_violations(error)) from error
+
+
+def parse_notebook(
+    properties: Mapping[str, Any], limits: Limits, unchanged: Container[str] = ()
+) -> NotebookSpec:
+    """Parse and check the notebook asked for; raises InvalidRequestError with every violation.
+
+    Properties that an Update leaves `unchanged` are not checked again: limits that were tightened
+    since must not get in the way of an update of something else, nor of a rollback.
+    """
+    settings = {name: value for name, value in properties.items() if name not in _NOT_SETTINGS}
+    if isinstance(tags := settings.get("Tags"), list):
+        settings["Tags"] = {str(tag.get("Key")): str(tag.get("Value", "")) for tag in tags}
+    try:
+        return _checking_converter(limits).structure(settings, NotebookSpec)
+    except ClassValidationError as error:
+        if violations := _violations(error, unchanged):
+            raise InvalidRequestError(violations) from error
+    return Converter(forbid_extra_keys=True).structure(settings, NotebookSpec)
+
+
+def is_notebook_name(name: str) -> bool:
+    """Tell whether SageMaker could have a notebook of this name at all."""
+    return len(name) <= 63 and NAME.fullmatch(name) is not None
+
+
+def _keys(properties: Mapping[str, Any]) -> set[str]:
+    return {str(tag.get("Key")) for tag in properties.get("Tags", [])}
+
+
+def _checking_converter(limits: Limits) -> Converter:
+    """Return a converter that runs the checks of annotated fields after parsing them."""
+    converter = Converter(forbid_extra_keys=True)
+
+    def checked(type_: Any) -> Any:
+        base, *checks = get_args(type_)
+        parse = converter.get_structure_hook(base)
+
+        def structure(value: Any, _: Any) -> Any:
+            try:
+                parsed = parse(value, base)
+            except ValueError:
+                raise ValueError(f"{value!r:.80} is not a number") from None
+            for check in checks:
+                if fault := check(parsed, limits):
+                    raise ValueError(fault)
+            return parsed
+
+        return structure
+
+    converter.register_structure_hook_factory(lambda type_: hasattr(type_, "__metadata__"), checked)
+    return converter
+
+
+def _violations(error: ClassValidationError, unchanged: Container[str] = ()) -> list[str]:
+    of_fields, of_the_whole = error.group_exceptions()
+    found = [f"{note.name} {_sentence(e)}" for e, note in of_fields if note.name not in unchanged]
+    return found + [_sentence(each) for each in of_the_whole]
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case KeyError():
+            return "is missing"
+        case ForbiddenExtraKeysError(extra_fields=names):
+            return f"unknown properties, remove them: {', '.join(sorted(names))}"
+        case _:
+            return str(error)

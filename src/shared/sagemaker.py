@@ -1,0 +1,125 @@
+"""SageMaker's notebook instances: every call the platform makes to them."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from shared.clients import CONFIG
+from shared.network import Place
+from shared.notebook import Notebook, NotebookSpec
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+
+def describe(name: str) -> Notebook | None:
+    """Return a notebook, or None when SageMaker says that there is none of this name.
+
+    Raises ClientError, BotoCoreError: an error is not an absence.
+    """
+    client = _client()
+    try:
+        seen = client.describe_notebook_instance(NotebookInstanceName=name)
+    except ClientError as error:
+        # Not a modeled error; moto and AWS word it alike, and botocore's waiter goes by the code.
+        if "RecordNotFound" in error.response["Error"]["Message"]:
+            return None
+        raise
+    pages = client.get_paginator("list_tags").paginate(ResourceArn=seen["NotebookInstanceArn"])
+    tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+    return Notebook(
+        name=seen["NotebookInstanceName"],
+        arn=seen["NotebookInstanceArn"],
+        status=seen["NotebookInstanceStatus"],
+        instance_type=seen.get("InstanceType", ""),
+        role_arn=seen.get("RoleArn", ""),
+        volume_size_in_gb=seen.get("VolumeSizeInGB", 0),
+        root_access=seen.get("RootAccess", ""),
+        platform_identifier=seen.get("PlatformIdentifier", ""),
+        subnet_id=seen.get("SubnetId", ""),
+        security_group_ids=tuple(seen.get("SecurityGroups", ())),
+        kms_key_id=seen.get("KmsKeyId", ""),
+        direct_internet_access=seen.get("DirectInternetAccess", ""),
+        lifecycle_config_name=seen.get("NotebookInstanceLifecycleConfigName", ""),
+        minimum_metadata_version=seen.get("InstanceMetadataServiceConfiguration", {}).get(
+            "MinimumInstanceMetadataServiceVersion", ""
+        ),
+        network_interface_id=seen.get("NetworkInterfaceId", ""),
+        url=seen.get("Url", ""),
+        failure_reason=seen.get("FailureReason", ""),
+        tags=tags,
+    )
+
+
+def create(spec: NotebookSpec, place: Place, tags: Mapping[str, str]) -> None:
+    """Create the notebook: private, encrypted with the customer's key, IMDSv2 only.
+
+    Raises ClientError, BotoCoreError.
+    """
+    optional: dict[str, Any] = {}
+    if spec.LifecycleConfigName:
+        optional["LifecycleConfigName"] = spec.LifecycleConfigName
+    _client().create_notebook_instance(
+        NotebookInstanceName=spec.NotebookInstanceName,
+        InstanceType=spec.NotebookInstanceType,  # type: ignore[arg-type] # checked by the limits
+        SubnetId=place.subnet_id,
+        SecurityGroupIds=[place.security_group_id],
+        RoleArn=spec.RoleArn,
+        KmsKeyId=spec.KmsKeyId,
+        DirectInternetAccess="Disabled",
+        VolumeSizeInGB=spec.VolumeSizeInGB,
+        RootAccess=spec.RootAccess,  # type: ignore[arg-type] # checked by the limits
+        PlatformIdentifier=spec.PlatformIdentifier,
+        InstanceMetadataServiceConfiguration={"MinimumInstanceMetadataServiceVersion": "2"},
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        **optional,
+    )
+
+
+def update(name: str, settings: Mapping[str, str | int]) -> None:
+    """Set what differs on a stopped notebook; raises ClientError, BotoCoreError.
+
+    `settings` as `shared.notebook.settings_to_change` returns them.
+    """
+    parameters: dict[str, Any] = dict(settings)
+    if parameters.get("LifecycleConfigName") == "":
+        del parameters["LifecycleConfigName"]
+        parameters["DisassociateLifecycleConfig"] = True
+    if version := parameters.pop("MinimumInstanceMetadataServiceVersion", ""):
+        parameters["InstanceMetadataServiceConfiguration"] = {
+            "MinimumInstanceMetadataServiceVersion": version
+        }
+    _client().update_notebook_instance(NotebookInstanceName=name, **parameters)
+
+
+def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None:
+    """Add and remove tags; raises ClientError, BotoCoreError."""
+    if add:
+        _client().add_tags(
+            ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in add.items()]
+        )
+    if remove:
+        _client().delete_tags(ResourceArn=arn, TagKeys=list(remove))
+
+
+def start(name: str) -> None:
+    """Start a stopped or failed notebook; raises ClientError, BotoCoreError."""
+    _client().start_notebook_instance(NotebookInstanceName=name)
+
+
+def stop(name: str) -> None:
+    """Stop a notebook that is InService; raises ClientError, BotoCoreError."""
+    _client().stop_notebook_instance(NotebookInstanceName=name)
+
+
+def delete(name: str) -> None:
+    """Delete a stopped or failed notebook with its volume; raises ClientError, BotoCoreError."""
+    _client().delete_notebook_instance(NotebookInstanceName=name)
+
+
+@cache
+def _client() -> "SageMakerClient":
+    return boto3.client("sagemaker", config=CONFIG)

@@ -1,0 +1,16 @@
+"""The embedded AWS for the integration tests: one for the session, so every test names its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.emulator import Emulator
+
+WAIT_SCALE = 0.05  # a state machine's second takes 50 ms
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Run the embedded AWS, its waits and its notebooks in fast motion."""
+    with Emulator(tmp_path_factory.mktemp("aws"), wait_scale=WAIT_SCALE) as running:
+        yield running

@@ -1,0 +1,156 @@
+"""What the notebook simulator asks of its caller, and what conditions can be put on it."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.notebook_world import ARN, ROLE, World, refused
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+VPC: dict[str, Any] = {"SubnetId": "subnet-1", "SecurityGroupIds": ["sg-1"]}
+KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
+EC2 = "arn:aws:ec2:us-east-1:123456789012"
+PASSED_TO_SAGEMAKER = {"iam:PassedToService": ["sagemaker.amazonaws.com"]}
+VIA = {"kms:ViaService": ["sagemaker.us-east-1.amazonaws.com"]}
+
+Permission = tuple[str, str, dict[str, list[str]]]
+START: list[Permission] = [
+    ("iam:PassRole", ROLE, PASSED_TO_SAGEMAKER),
+    ("ec2:DescribeSubnets", "*", {}),
+    ("ec2:DescribeSecurityGroups", "*", {}),
+    ("ec2:DescribeVpcs", "*", {}),
+    ("ec2:CreateNetworkInterface", f"{EC2}:network-interface/*", {}),
+    ("ec2:CreateNetworkInterface", f"{EC2}:subnet/subnet-1", {}),
+    ("ec2:CreateNetworkInterface", f"{EC2}:security-group/sg-1", {}),
+    ("kms:DescribeKey", KEY, VIA),
+    ("kms:CreateGrant", KEY, {**VIA, "kms:GrantIsForAWSResource": ["true"]}),
+]
+
+
+def in_order(permissions: list[Permission]) -> list[Permission]:
+    return sorted(permissions, key=lambda permission: permission[:2])
+
+
+def test_create_with_vpc_key_and_tags(world: World) -> None:
+    world.create(**VPC, KmsKeyId=KEY, Tags=[{"Key": "a", "Value": "b"}])
+
+    tags = {"aws:RequestTag/a": ["b"], "aws:TagKeys": ["a"]}
+    assert in_order(world.asked) == in_order([*START, ("sagemaker:AddTags", ARN, tags)])
+
+
+def test_create_without_them_needs_the_role_only(world: World) -> None:
+    world.create()
+
+    assert world.asked == [("iam:PassRole", ROLE, PASSED_TO_SAGEMAKER)]
+
+
+def test_start(world: World) -> None:
+    world.stopped(**VPC, KmsKeyId=KEY)
+    world.asked.clear()
+
+    world.on("Start")
+
+    assert in_order(world.asked) == in_order([*START, ("ec2:DescribeNetworkInterfaces", "*", {})])
+
+
+def test_update_needs_the_role_when_it_changes_it(world: World) -> None:
+    world.stopped()
+    world.asked.clear()
+
+    world.on("Update", InstanceType="ml.t3.large")
+    assert world.asked == []
+    world.clock.advance(30)
+    world.on("Update", RoleArn=ROLE + "-2")
+    assert world.asked == [("iam:PassRole", ROLE + "-2", PASSED_TO_SAGEMAKER)]
+
+
+def test_stop_needs_nothing_more(world: World) -> None:
+    world.in_service(**VPC, KmsKeyId=KEY)
+    world.asked.clear()
+
+    world.on("Stop")
+
+    assert world.asked == []
+
+
+def test_delete(world: World) -> None:
+    world.stopped(**VPC, KmsKeyId=KEY)
+    world.asked.clear()
+
+    world.on("Delete")
+
+    assert world.asked == [
+        ("ec2:DeleteNetworkInterface", f"{EC2}:network-interface/*", {}),
+        ("kms:DescribeKey", KEY, VIA),
+    ]
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["iam:PassRole", "sagemaker:AddTags", "ec2:DescribeVpcs", "kms:CreateGrant"],
+)
+def test_a_caller_who_lacks_one_makes_nothing(world: World, action: str) -> None:
+    world.lacking = {action}
+
+    error = refused(world.create, **VPC, KmsKeyId=KEY, Tags=[{"Key": "a", "Value": "b"}])
+
+    assert error.code == "AccessDeniedException"
+    assert action in error.message
+    assert world.service.state()["notebooks"] == []
+
+
+def test_the_condition_keys_of_create(world: World) -> None:
+    resource, context = world.service.condition_context(
+        "CreateNotebookInstance",
+        {
+            "NotebookInstanceName": "Mine",
+            "InstanceType": "ml.t3.medium",
+            "RoleArn": ROLE,
+            **VPC,
+            "KmsKeyId": KEY,
+            "RootAccess": "Disabled",
+            "DirectInternetAccess": "Disabled",
+            "InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "2"},
+            "Tags": [{"Key": "a", "Value": "b"}],
+        },
+    )
+
+    assert resource == ARN
+    assert context == {
+        "aws:RequestTag/a": ["b"],
+        "aws:TagKeys": ["a"],
+        "sagemaker:InstanceTypes": ["ml.t3.medium"],
+        "sagemaker:VpcSubnets": ["subnet-1"],
+        "sagemaker:VpcSecurityGroupIds": ["sg-1"],
+        "sagemaker:VolumeKmsKey": [KEY],
+        "sagemaker:RootAccess": ["Disabled"],
+        "sagemaker:DirectInternetAccess": ["Disabled"],
+        "sagemaker:MinimumInstanceMetadataServiceVersion": ["2"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("operation", "params"),
+    [
+        ("StopNotebookInstance", {"NotebookInstanceName": "MINE"}),
+        ("ListTags", {"ResourceArn": ARN}),
+    ],
+)
+def test_a_notebooks_tags_are_condition_keys(
+    world: World, operation: str, params: dict[str, Any]
+) -> None:
+    world.create(Tags=[{"Key": "a", "Value": "b"}])
+
+    assert world.service.condition_context(operation, params) == (
+        ARN,
+        {"aws:ResourceTag/a": ["b"], "sagemaker:ResourceTag/a": ["b"]},
+    )
+
+
+def test_a_list_has_no_resource(world: World) -> None:
+    assert world.service.condition_context("ListNotebookInstances", {}) == ("*", {})

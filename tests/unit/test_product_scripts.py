@@ -1,0 +1,180 @@
+"""The scripts that the product runs on a notebook, run for real beside stand-ins for AWS."""
+
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import botocore.session
+import pytest
+import yaml
+
+from tests.unit.product_launch import ACCOUNT, BUCKET, PLAIN, WITH_CODE, Launch
+
+SECONDS = 30  # for what takes none
+
+
+@pytest.mark.parametrize(("launch", "hook"), [(PLAIN, "OnStart"), (WITH_CODE, "OnCreate")])
+def test_t19_scripts_are_sound_and_small_enough(launch: Launch, hook: str, tmp_path: Path) -> None:
+    (content,) = launch.properties("LifecycleConfig")[hook]
+    sagemaker = botocore.session.get_session().get_service_model("sagemaker")
+    limit = sagemaker.shape_for("NotebookInstanceLifecycleConfigContent").metadata["max"]
+    assert len(content["Content"]) <= limit
+
+    path = tmp_path / "script"
+    path.write_text(launch.script(hook))
+    checked = subprocess.run([_bash(), "-n", path], check=False, capture_output=True, text=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_t19_at_each_start_the_sagemaker_sdk_learns_the_projects_bucket(tmp_path: Path) -> None:
+    text = PLAIN.script("OnStart").replace("/etc/xdg", str(tmp_path))
+
+    for _ in range(2):
+        subprocess.run([_bash(), "-c", text], check=True, timeout=SECONDS)
+
+    config = yaml.safe_load((tmp_path / "sagemaker" / "config.yaml").read_text())
+    session = config["SageMaker"]["PythonSDK"]["Modules"]["Session"]
+    assert session == {"DefaultS3Bucket": BUCKET}
+
+
+def test_t19_a_notebook_starts_even_where_the_script_can_write_nothing(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    text = PLAIN.script("OnStart").replace("/etc/xdg", str(blocked))
+    done = subprocess.run([_bash(), "-c", text], check=False, timeout=SECONDS, capture_output=True)
+    assert done.returncode == 0
+
+
+@dataclass
+class Machine:
+    """A notebook's machine: its user's home, and stand-ins for the programs that are not here.
+
+    Everything a script starts holds the writing end of a pipe, so that the reading end tells when
+    the last of it has ended.
+    """
+
+    folder: Path
+    reading_end: int = -1
+
+    @property
+    def home(self) -> Path:
+        """The home of the notebook's user."""
+        return self.folder / "home"
+
+    @property
+    def log(self) -> str:
+        """What the copy wrote for the user to read."""
+        return (self.home / "SageMaker" / "code-push.log").read_text()
+
+    @property
+    def calls(self) -> list[str]:
+        """The calls of the stand-ins, in order."""
+        return (self.folder / "calls").read_text().splitlines()
+
+    def stand_in(self, name: str, body: str) -> None:
+        """Put a program in the place of one that is not here; its calls are recorded."""
+        path = self.folder / "bin" / name
+        path.write_text(
+            f'#!/bin/bash\ncall="{name} $*"\n'
+            f"echo \"${{call%%$'\\n'*}}\" >> {self.folder}/calls\n{body}\n"
+        )
+        path.chmod(0o755)
+
+    def run(self, text: str) -> None:
+        """Run a script as SageMaker does, which gives it five minutes."""
+        self.reading_end, writing_end = os.pipe()
+        try:
+            subprocess.run(
+                [_bash(), "-c", text.replace("/home/ec2-user", str(self.home))],
+                check=True,
+                timeout=SECONDS,
+                env={"PATH": f"{self.folder}/bin:/usr/bin:/bin", "HOME": "/root"},
+                pass_fds=[writing_end],
+            )
+        finally:
+            os.close(writing_end)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Tell whether everything the script started has ended, or does within the time."""
+        ready, _, _ = select.select([self.reading_end], [], [], seconds)
+        return bool(ready)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    here = Machine(tmp_path)
+    (tmp_path / "bin").mkdir()
+    here.home.mkdir()
+    here.stand_in("runuser", 'shift 3; exec "$@"')
+    here.stand_in("sleep", "")
+    here.stand_in("aws", "")
+    yield here
+    if here.reading_end >= 0:
+        os.close(here.reading_end)
+
+
+def test_code_push_copies_as_the_user_once_the_bucket_proved_to_be_the_accounts(
+    machine: Machine,
+) -> None:
+    machine.run(WITH_CODE.script("OnCreate"))
+
+    assert machine.ends_within(SECONDS)
+    user, check, copy = machine.calls
+    assert user.startswith("runuser -u ec2-user -- env ")
+    assert check == (
+        "aws s3api head-bucket --region eu-west-1 --bucket our-code "
+        f"--expected-bucket-owner {ACCOUNT}"
+    )
+    assert copy == (
+        f"aws s3 sync --region eu-west-1 --no-progress s3://our-code {machine.home}/SageMaker/code"
+    )
+    assert (machine.home / "SageMaker" / "code").is_dir()
+    assert "SUCCEEDED: our-code is in SageMaker/code" in machine.log
+
+
+def test_t3_code_push_copies_nothing_from_a_bucket_of_another_account(machine: Machine) -> None:
+    machine.stand_in("aws", '[ "$1" != s3api ]')
+
+    machine.run(WITH_CODE.script("OnCreate"))
+
+    assert machine.ends_within(SECONDS)
+    assert not [call for call in machine.calls if call.startswith("aws s3 ")]
+    assert f"FAILED: does our-code exist, does it belong to {ACCOUNT}" in machine.log
+
+
+def test_code_push_tries_again_and_tells_when_it_worked(machine: Machine) -> None:
+    machine.stand_in("aws", f"[ $(grep -c ^aws {machine.folder}/calls) -gt 2 ]")
+
+    machine.run(WITH_CODE.script("OnCreate"))
+
+    assert machine.ends_within(SECONDS)
+    assert [call for call in machine.calls if call.startswith("sleep")] == ["sleep 10", "sleep 20"]
+    assert "SUCCEEDED" in machine.log
+    assert "FAILED" not in machine.log
+
+
+def test_however_long_the_copy_takes_the_notebook_does_not_wait_for_it(machine: Machine) -> None:
+    gate = machine.folder / "gate"
+    os.mkfifo(gate)
+    machine.stand_in("aws", f"read -r < {gate}")
+
+    machine.run(WITH_CODE.script("OnCreate"))  # returns
+
+    assert not machine.ends_within(0)
+    opened = os.open(gate, os.O_RDWR)
+    try:
+        os.write(opened, b"go\n" * 2)
+        assert machine.ends_within(SECONDS)
+    finally:
+        os.close(opened)
+    assert "SUCCEEDED" in machine.log
+
+
+def _bash() -> str:
+    found = shutil.which("bash")
+    assert found, "bash is needed"
+    return found

@@ -1,0 +1,471 @@
+"""The product template keeps its promises, and none of the faults it replaces is in it.
+
+T1 to T21 number the faults of the walk-through this project replaces; docs/ lists them.
+"""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+import botocore.session
+import pytest
+
+from shared.limits import Limits
+from shared.notebook import STACK_TAG
+from shared.request import parse_notebook
+from tests.unit.product_launch import (
+    ACCOUNT,
+    BUCKET,
+    PARAMETERS,
+    PLAIN,
+    TEMPLATE,
+    TEMPLATE_PATH,
+    WITH_CODE,
+    Launch,
+)
+
+SAGEMAKER = botocore.session.get_session().get_service_model("sagemaker")
+
+ERASING = Launch({"DataRetention": "Delete"})
+CHINA = Launch(partition="aws-cn", suffix="amazonaws.com.cn", region="cn-north-1")
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def role_statements(launch: Launch) -> dict[str, dict[str, Any]]:
+    document = launch.properties("ExecutionRolePolicy")["PolicyDocument"]
+    return {statement["Sid"]: statement for statement in document["Statement"]}
+
+
+def key_statements(launch: Launch) -> dict[str, dict[str, Any]]:
+    document = launch.properties("ProjectKey")["KeyPolicy"]
+    return {statement["Sid"]: statement for statement in document["Statement"]}
+
+
+def actions(statements: Mapping[str, dict[str, Any]]) -> set[str]:
+    return {action for each in statements.values() for action in listed(each["Action"])}
+
+
+def dependencies(logical_id: str) -> set[str]:
+    """Return what a resource is made after, near and far."""
+    resource = TEMPLATE["Resources"][logical_id]
+    near = set(listed(resource.get("DependsOn", [])))
+    text = json.dumps(resource["Properties"])
+    near |= {
+        name
+        for name in TEMPLATE["Resources"]
+        if re.search(rf'"Ref": "{name}"|"Fn::GetAtt": \["{name}"|\${{{name}[.}}]', text)
+    }
+    return near.union(*(dependencies(name) for name in near))
+
+
+def tags(properties: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
+
+
+def strings(node: Any) -> Iterator[str]:
+    match node:
+        case str():
+            yield node
+        case dict():
+            yield from itertools.chain(*map(strings, node.values()))
+        case list():
+            yield from itertools.chain(*map(strings, node))
+
+
+# What is launched
+
+
+def test_the_template_is_small_enough_to_be_given_inline_and_needs_no_transform() -> None:
+    assert len(TEMPLATE_PATH.read_bytes()) <= 51_200  # CloudFormation quotas, template body
+    assert "Transform" not in TEMPLATE
+
+
+def test_t20_cfn_lint_finds_nothing_in_any_partition() -> None:
+    options = ["--include-checks", "I", "--regions", "us-east-1", "cn-north-1", "us-gov-west-1"]
+    linted = subprocess.run(
+        [sys.executable, "-m", "cfnlint", *options, "--", str(TEMPLATE_PATH)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (linted.stdout, linted.returncode) == ("", 0)
+
+
+def test_no_lint_rule_is_switched_off() -> None:
+    metadata = [TEMPLATE["Metadata"], *(r.get("Metadata") for r in TEMPLATE["Resources"].values())]
+    assert "cfn-lint" not in str(metadata)
+
+
+def test_t20_in_china_no_arn_and_no_host_is_of_another_partition() -> None:
+    # A service's own principal is called the same in every partition.
+    for text in set(strings(CHINA.everything())) - {"sagemaker.amazonaws.com"}:
+        assert not re.search(r"arn:aws:|\.amazonaws\.com(?!\.cn)", text), text
+
+
+def test_the_notebook_asked_for_is_one_the_platform_takes() -> None:
+    limits = Limits(
+        instance_types=tuple(PARAMETERS["NotebookInstanceType"]["AllowedValues"]),
+        max_volume_size_in_gb=int(PARAMETERS["VolumeSizeInGB"]["MaxValue"]),
+        platform_identifiers=tuple(PARAMETERS["PlatformIdentifier"]["AllowedValues"]),
+        root_access_allowed=False,
+    )
+    notebook = Launch({"ProjectID": "P1"}).properties("Notebook")
+
+    spec = parse_notebook(_stringified(notebook), limits)
+
+    assert spec.NotebookInstanceName == "my-notebook"
+    assert spec.VolumeSizeInGB == 20
+    assert spec.Tags["ProjectID"] == "P1"
+    assert spec.LifecycleConfigName.startswith("notebook-vending-")
+
+
+def _stringified(properties: dict[str, Any]) -> dict[str, Any]:
+    """As CloudFormation sends scalars: every one a string."""
+    return {
+        key: value if isinstance(value, list) else str(value) for key, value in properties.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("logical_id", "token", "seconds"),
+    [
+        ("Notebook", "NotebookVending-ServiceToken", 3600),
+        ("BucketContents", "NotebookVending-EmptyBucketServiceToken", 900),
+    ],
+)
+def test_nobody_types_which_function_serves_a_launch(
+    logical_id: str, token: str, seconds: int
+) -> None:
+    properties = PLAIN.properties(logical_id)
+    assert properties["ServiceToken"] == f"<import {token}>"
+    assert properties["ServiceTimeout"] == seconds
+    assert "SageMakerBuildFunctionARN" not in PARAMETERS
+
+
+# Code push
+
+
+def test_t1_the_role_may_list_and_read_the_code_bucket_of_this_account_and_nothing_more() -> None:
+    statements = role_statements(WITH_CODE)
+    of_this_account = {"StringEquals": {"aws:ResourceAccount": ACCOUNT}}
+
+    bucket, code = statements["CodeBucket"], statements["Code"]
+
+    assert (bucket["Action"], bucket["Resource"]) == ("s3:ListBucket", "arn:aws:s3:::our-code")
+    assert (code["Action"], code["Resource"]) == ("s3:GetObject", "arn:aws:s3:::our-code/*")
+    assert bucket["Condition"] == code["Condition"] == of_this_account
+
+
+def test_without_code_push_there_is_neither_permission_nor_script_for_it() -> None:
+    assert not {"CodeBucket", "Code"} & set(role_statements(PLAIN))
+    assert "OnCreate" not in PLAIN.properties("LifecycleConfig")
+
+
+def test_t2_the_notebook_is_made_after_everything_else_and_so_deleted_before() -> None:
+    assert dependencies("Notebook") == set(TEMPLATE["Resources"]) - {"Notebook"}
+
+
+def test_t3_no_bucket_is_copied_from_unless_the_launcher_names_it() -> None:
+    assert PARAMETERS["CodeBucketName"]["Default"] == ""
+    assert not Launch({"S3CodePusher": "YES"}).passes_the_rules()
+    assert WITH_CODE.passes_the_rules()
+    assert PLAIN.passes_the_rules()
+
+
+# Names
+
+
+def test_t4_two_launches_have_no_name_in_common() -> None:
+    one = Launch()
+    other = Launch(stack_name="SC-111122223333-pp-def", uuid="2f2e3d4c-0000-4000-8000-123456789abc")
+    named = [
+        ("KeyAlias", "AliasName"),
+        ("LifecycleConfig", "NotebookInstanceLifecycleConfigName"),
+    ]
+    for logical_id, name in named:
+        assert one.properties(logical_id)[name] != other.properties(logical_id)[name]
+    for logical_id, name in [("ProjectBucket", "BucketName"), ("ExecutionRole", "RoleName")]:
+        assert name not in one.properties(logical_id)
+
+
+def test_t4_names_fit_however_long_the_stack_is_called() -> None:
+    longest = Launch(stack_name="S" * 128)  # CreateStack, StackName
+    name = longest.properties("LifecycleConfig")["NotebookInstanceLifecycleConfigName"]
+    allowed = SAGEMAKER.shape_for("NotebookInstanceLifecycleConfigName").metadata
+    assert len(name) <= allowed["max"]
+    assert re.fullmatch(allowed["pattern"], name)
+    assert len(longest.properties("KeyAlias")["AliasName"]) <= 256  # CreateAlias, AliasName
+
+
+# Permissions
+
+
+def test_t5_only_the_account_administers_the_key_and_the_execution_role_uses_it() -> None:
+    statements = key_statements(PLAIN)
+    use = statements["TheExecutionRoleUsesThroughS3"]
+    use_actions = {"kms:Decrypt", "kms:GenerateDataKey"}
+
+    assert set(use["Action"]) == use_actions
+    assert use["Condition"] == {
+        "ArnEquals": {"aws:PrincipalArn": PLAIN.properties("Notebook")["RoleArn"]},
+        "StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"},
+    }
+    assert not use_actions & set(statements["TheAccountAdministersThroughIam"]["Action"])
+    assert {each for each in actions(role_statements(PLAIN)) if "kms:" in each} == use_actions
+    for statement in statements.values():
+        assert statement["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+
+
+def test_t5_grants_on_the_key_are_made_through_sagemaker_for_aws_resources_only() -> None:
+    granting = [each for each in key_statements(PLAIN).values() if "kms:CreateGrant" in str(each)]
+    assert [each["Condition"] for each in granting] == [
+        {
+            "Bool": {"kms:GrantIsForAWSResource": "true"},
+            "StringEquals": {"kms:ViaService": "sagemaker.eu-west-1.amazonaws.com"},
+        }
+    ]
+
+
+def test_t5_the_key_rotates() -> None:
+    assert PLAIN.properties("ProjectKey")["EnableKeyRotation"] is True
+
+
+def test_t6_t7_t8_every_action_of_the_role_has_a_resource_it_works_on() -> None:
+    for statement in role_statements(WITH_CODE).values():
+        for action in listed(statement["Action"]):
+            formats = _resource_formats(action)
+            for resource in listed(statement["Resource"]):
+                assert any(re.fullmatch(each, resource) for each in formats), (action, resource)
+
+
+def test_t5_every_action_of_the_key_policy_works_on_a_key() -> None:
+    for action in actions(key_statements(PLAIN)):
+        assert re.compile(r"arn:aws:kms:eu-west-1:\d+:key/.*") in map(
+            re.compile, _resource_formats(action)
+        ), action
+
+
+def _resource_formats(action: str) -> list[str]:
+    """Return patterns of the ARNs an action works on, from IAM's service authorization data."""
+    text = resources.files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text()
+    service, name = action.split(":")
+    known = json.loads(text)[service]
+    formats = []
+    for kind in known["Actions"][name.lower()]["Resources"]:
+        for arn in known["Resources"].get(kind, {}).get("ARNFormats", []):
+            # The data tells buckets from objects by their kind only.
+            exact = {"bucket": "[^/]+", "object": "[^/]+/.+"}.get(kind, ".*")
+            pattern = arn.replace(".*", exact).replace("${Partition}", "aws")
+            formats.append(pattern.replace("${Region}", "eu-west-1").replace("${Account}", r"\d+"))
+    return formats
+
+
+def test_t6_t12_no_permission_is_broader_than_the_launch() -> None:
+    own = [BUCKET, "key/k1", "/aws/sagemaker/NotebookInstances", "our-code"]
+    for statement in role_statements(WITH_CODE).values():
+        assert not any("*" in action for action in listed(statement["Action"]))
+        for resource in listed(statement["Resource"]):
+            assert any(name in resource for name in own)
+            assert "*" not in resource.removesuffix("/*")
+
+
+def test_t9_the_notebook_may_write_its_own_logs() -> None:
+    group = "arn:aws:logs:eu-west-1:111122223333:log-group:/aws/sagemaker/NotebookInstances"
+    statements = role_statements(PLAIN)
+    assert "logs:CreateLogGroup" in statements["LogGroup"]["Action"]
+    assert group in statements["LogGroup"]["Resource"]
+    assert set(statements["LogStreams"]["Action"]) == {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert statements["LogStreams"]["Resource"] == f"{group}:log-stream:my-notebook/*"
+
+
+def test_t10_no_condition_holds_when_its_key_is_absent() -> None:
+    text = TEMPLATE_PATH.read_text()
+    for operator in ("ForAllValues", "IfExists", "aws:PrincipalTag", "Null:"):
+        assert operator not in text
+
+
+def test_t11_t12_t13_the_role_passes_no_role_and_changes_no_image() -> None:
+    used = {action.split(":")[0] for action in actions(role_statements(WITH_CODE))}
+    assert used == {"s3", "kms", "logs"}
+
+
+def test_t16_sagemaker_takes_the_role_on_for_this_account_only() -> None:
+    (statement,) = PLAIN.properties("ExecutionRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+# The bucket
+
+
+def test_t14_the_bucket_policy_opens_nothing_and_denies_what_is_not_tls_1_2() -> None:
+    policy = PLAIN.properties("BucketPolicy")["PolicyDocument"]["Statement"]
+    arn = f"arn:aws:s3:::{BUCKET}"
+    assert {statement["Effect"] for statement in policy} == {"Deny"}
+    assert [statement["Condition"] for statement in policy] == [
+        {"Bool": {"aws:SecureTransport": "false"}},
+        {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
+    ]
+    for statement in policy:
+        assert (statement["Principal"], statement["Action"]) == ("*", "s3:*")
+        assert statement["Resource"] == [arn, f"{arn}/*"]
+
+
+def test_t15_the_bucket_is_private_versioned_and_encrypted_with_the_launchs_own_key() -> None:
+    bucket = PLAIN.properties("ProjectBucket")
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["ServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": PLAIN.properties("Notebook")["KmsKeyId"],
+    }
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule["Status"] == "Enabled"
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
+
+
+def test_t15_data_stay_with_the_key_that_opens_them_unless_the_launcher_says_otherwise() -> None:
+    assert PARAMETERS["DataRetention"]["Default"] == "Retain"
+    for logical_id in ("ProjectBucket", "ProjectKey"):
+        assert PLAIN.resource(logical_id)["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert ERASING.resource(logical_id)["DeletionPolicy"] == "Delete"
+        assert TEMPLATE["Resources"][logical_id]["UpdateReplacePolicy"] == "Retain"
+    assert PLAIN.resource("BucketPolicy")["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+def test_t15_the_bucket_is_emptied_when_nothing_writes_to_it_any_more() -> None:
+    """Deletion runs against the dependencies: what comes after the contents goes before them."""
+    assert {"Notebook", "ExecutionRolePolicy"} <= {
+        name for name in TEMPLATE["Resources"] if "BucketContents" in dependencies(name)
+    }
+    assert {"ProjectBucket", "ProjectKey"} <= dependencies("BucketContents")
+    assert ERASING.properties("BucketContents")["DataRetention"] == "Delete"
+    assert ERASING.properties("BucketContents")["BucketName"] == BUCKET
+    assert tags(ERASING.properties("ProjectBucket"))[STACK_TAG] == ERASING.stack_id
+
+
+# Parameters, outputs, tags
+
+
+def test_the_parameters_a_launcher_knows_are_there() -> None:
+    assert set(PARAMETERS) == {
+        "SubnetName",
+        "SecurityGroupName",
+        "NotebookInstanceName",
+        "NotebookInstanceType",
+        "ENVName",
+        "ProjectName",
+        "RootAccess",
+        "VolumeSizeInGB",
+        "DirectInternetAccess",
+        "ProjectID",
+        "S3CodePusher",
+        "CodeBucketName",
+        "AllowReplacement",
+        "PlatformIdentifier",
+        "DataRetention",
+    }
+
+
+def test_t17_every_parameter_is_explained_labelled_and_in_one_group() -> None:
+    interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(PARAMETERS)
+    assert set(interface["ParameterLabels"]) == set(PARAMETERS)
+    assert all(parameter["Description"] for parameter in PARAMETERS.values())
+
+
+def test_t17_every_parameter_is_bounded() -> None:
+    for name, parameter in PARAMETERS.items():
+        closed = "AllowedValues" in parameter
+        written = {"AllowedPattern", "MaxLength", "ConstraintDescription"} <= set(parameter)
+        counted = {"MinValue", "MaxValue", "ConstraintDescription"} <= set(parameter)
+        assert closed or written or counted, name
+
+
+def test_t17_the_notebooks_name_is_held_to_the_apis_own_rule() -> None:
+    api = SAGEMAKER.shape_for("NotebookInstanceName").metadata
+    ours = PARAMETERS["NotebookInstanceName"]
+    assert ours["AllowedPattern"] == f"^{api['pattern']}$"
+    assert ours["MaxLength"] == api["max"]
+    assert "Default" not in ours
+
+
+def test_t17_instance_types_and_platforms_are_some_that_sagemaker_has() -> None:
+    known = set(SAGEMAKER.shape_for("InstanceType").metadata["enum"])
+    assert set(PARAMETERS["NotebookInstanceType"]["AllowedValues"]) < known
+    pattern = SAGEMAKER.shape_for("PlatformIdentifier").metadata["pattern"]
+    for platform in PARAMETERS["PlatformIdentifier"]["AllowedValues"]:
+        assert re.fullmatch(pattern, platform)
+        assert "al2023" in platform
+
+
+def test_t17_the_volume_is_bounded_within_what_sagemaker_takes() -> None:
+    api = SAGEMAKER.shape_for("NotebookInstanceVolumeSizeInGB").metadata
+    size = PARAMETERS["VolumeSizeInGB"]
+    assert api["min"] <= size["MinValue"] <= size["Default"] <= size["MaxValue"] < api["max"]
+
+
+def test_t17_nothing_is_open_unless_asked_for() -> None:
+    assert PARAMETERS["RootAccess"]["Default"] == "Disabled"
+    assert PARAMETERS["DirectInternetAccess"]["AllowedValues"] == ["Disabled"]
+    assert PARAMETERS["AllowReplacement"]["Default"] == "NO"
+
+
+@pytest.mark.parametrize("name", ["", "our-code", "a.b-1", "x" * 63])
+def test_names_a_bucket_may_have_are_taken(name: str) -> None:
+    assert re.search(PARAMETERS["CodeBucketName"]["AllowedPattern"], name)
+
+
+@pytest.mark.parametrize(
+    "name", ["'; id; '", "$(id)", "Upper", "-a-", "ab", "x" * 64, "a b", "a\n"]
+)
+def test_nothing_a_shell_would_understand_passes_for_a_buckets_name(name: str) -> None:
+    pattern = PARAMETERS["CodeBucketName"]["AllowedPattern"]
+    assert not re.fullmatch(pattern, name)  # CloudFormation matches the whole value
+
+
+def test_t18_outputs_are_what_they_are_called() -> None:
+    role, key = PLAIN.properties("Notebook")["RoleArn"], PLAIN.properties("Notebook")["KmsKeyId"]
+    values = {name: PLAIN.output(name) for name in TEMPLATE["Outputs"]}
+    assert values == {
+        "Message": "<Notebook.Message>",
+        "SagemakerKMSKey": key,
+        "ExecutionRoleArn": role,
+        "S3BucketName": BUCKET,
+        "NotebookInstanceName": "<Notebook.NotebookInstanceName>",
+        "NotebookInstanceUrl": "<Notebook.NotebookInstanceUrl>",
+        "NotebookConsoleUrl": "https://eu-west-1.console.aws.amazon.com/sagemaker/home"
+        "?region=eu-west-1#/notebook-instances/<Notebook.NotebookInstanceName>",
+        "ProjectName": "QuickStart",
+        "ProjectID": "QuickStart007",
+    }
+
+
+def test_the_console_of_another_partition_is_linked_there() -> None:
+    assert "//cn-north-1.console.amazonaws.cn/" in CHINA.output("NotebookConsoleUrl")
+
+
+def test_t21_everything_that_can_be_tagged_tells_its_project_and_environment() -> None:
+    launch = Launch({"ProjectID": "P1", "ProjectName": "Moon", "ENVName": "prod"})
+    untaggable = ["AWS::IAM::Policy", "AWS::KMS::Alias", "AWS::S3::BucketPolicy"]
+    tagged = [
+        name
+        for name, resource in TEMPLATE["Resources"].items()
+        if resource["Type"].startswith("AWS::") and resource["Type"] not in untaggable
+    ]
+    assert tagged == ["ExecutionRole", "ProjectKey", "ProjectBucket", "LifecycleConfig"]
+    for name in [*tagged, "Notebook"]:
+        expected = {"ProjectID": "P1", "ProjectName": "Moon", "ENVName": "prod"}
+        assert expected.items() <= tags(launch.properties(name)).items()

@@ -831,17 +831,17 @@ class Catalog:
         if params.get("Tags") and not self._tag_update_allowed(provisioned):
             raise _invalid("Tags of a provisioned product cannot be updated: no constraint allows")
         provisioned.tags |= _tag_map(params.get("Tags"))
-        provisioned.artifact_id = artifact.id
+        launch = Launch(caller, self._launch_role(provisioned.portfolio_id, product.id))
+        provisioned.launch = launch
         record = self._record(
             provisioned, "UPDATE_PROVISIONED_PRODUCT", params["UpdateToken"], caller
         )
+        record.artifact_id = artifact.id
         given = {
             parameter["Key"]: None if parameter.get("UsePreviousValue") else parameter["Value"]
             for parameter in params.get("ProvisioningParameters", [])
         }
         request = self._stack_request(provisioned, artifact, given)
-        launch = Launch(caller, self._launch_role(provisioned.portfolio_id, product.id))
-        provisioned.launch = launch
         self._start(
             provisioned,
             record,
@@ -1039,6 +1039,7 @@ class Catalog:
         if succeeded:
             provisioned.status = "AVAILABLE"
             provisioned.outputs = record.outputs
+            provisioned.artifact_id = record.artifact_id
             provisioned.last_successful_provisioning_record_id = record.id
         elif record.type == "PROVISION_PRODUCT" or state.status.endswith("ROLLBACK_FAILED"):
             provisioned.status = "ERROR"

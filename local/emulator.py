@@ -35,6 +35,10 @@ class EmulatorError(Exception):
     """The embedded AWS did not start; the text ends with the tail of its log."""
 
 
+class _PortTakenError(EmulatorError):
+    pass
+
+
 @dataclass
 class Emulator:
     """MiniStack with this project's simulators, as a child process of the caller.
@@ -66,7 +70,7 @@ class Emulator:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._start()
-            except EmulatorError:
+            except _PortTakenError:
                 self._stop()
                 if attempt == _ATTEMPTS:
                     raise
@@ -162,7 +166,7 @@ class Emulator:
     def _start(self) -> None:
         port = _free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "local.server"),
@@ -179,7 +183,9 @@ class Emulator:
         deadline = time.monotonic() + _START_SECONDS
         while not self._ready():
             if self._process.poll() is not None:
-                raise EmulatorError(f"the embedded AWS ended at its start\n{self._log_tail()}")
+                tail = self._log_tail()
+                kind = _PortTakenError if "already in use" in tail else EmulatorError
+                raise kind(f"the embedded AWS ended at its start\n{tail}")
             if time.monotonic() > deadline:
                 raise EmulatorError(f"the embedded AWS does not answer\n{self._log_tail()}")
             time.sleep(0.02)

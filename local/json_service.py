@@ -23,7 +23,7 @@ from typing import Any
 from ministack import app
 from ministack.core import concurrency, iam_actions, iam_evaluator, responses, router
 
-from local.service_model import ServiceError, validate
+from local.service_model import ServiceError, check_output, validate
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,9 @@ def _handler(service: _Service) -> Callable[..., Awaitable[HttpResponse]]:
 
 def _run(service: _Service, operation: str, params: Params, caller: Caller) -> Params:
     with service.lock:
-        return service.operations[operation](params, caller)
+        result = service.operations[operation](params, caller)
+    check_output(service.name, operation, result)
+    return result
 
 
 def _prepare(

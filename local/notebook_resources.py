@@ -5,11 +5,16 @@ The protocols are what the simulator needs; the classes fulfil them through boto
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
 from local.service_model import ServiceError
+
+# What SageMaker does with the key of a volume.
+GRANTED_OPERATIONS = ["Encrypt", "Decrypt", "CreateGrant", "GenerateDataKeyWithoutPlaintext"]
 
 
 class Network(Protocol):
@@ -25,7 +30,7 @@ class Network(Protocol):
         """
 
     def release(self, network_interface_id: str) -> None:
-        """Delete the network interface."""
+        """Delete the network interface, if it is still there."""
 
 
 class Keys(Protocol):
@@ -41,7 +46,7 @@ class Keys(Protocol):
         """Let SageMaker use the key for the notebook's volume; return the grant's id."""
 
     def revoke(self, key_arn: str, grant_id: str) -> None:
-        """Take the grant back."""
+        """Take the grant back, if it is still there."""
 
 
 class Ec2Network:
@@ -83,7 +88,8 @@ class Ec2Network:
 
     def release(self, network_interface_id: str) -> None:
         """See Network."""
-        self._ec2.delete_network_interface(NetworkInterfaceId=network_interface_id)
+        with _unless("InvalidNetworkInterfaceID.NotFound"):
+            self._ec2.delete_network_interface(NetworkInterfaceId=network_interface_id)
 
 
 class KmsKeys:
@@ -109,7 +115,7 @@ class KmsKeys:
         made = self._kms.create_grant(
             KeyId=key_arn,
             GranteePrincipal=f"sagemaker.{region}.amazonaws.com",
-            Operations=["Encrypt", "Decrypt", "CreateGrant", "GenerateDataKeyWithoutPlaintext"],
+            Operations=GRANTED_OPERATIONS,
             Name=notebook_arn.rsplit("/", 1)[-1],
         )
         grant_id: str = made["GrantId"]
@@ -117,7 +123,18 @@ class KmsKeys:
 
     def revoke(self, key_arn: str, grant_id: str) -> None:
         """See Keys."""
-        self._kms.revoke_grant(KeyId=key_arn, GrantId=grant_id)
+        with _unless("NotFoundException"):
+            self._kms.revoke_grant(KeyId=key_arn, GrantId=grant_id)
+
+
+@contextmanager
+def _unless(code: str) -> Iterator[None]:
+    """Overlook one error: somebody else took the thing away, so it need not be done any more."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
 
 
 def description(notebook_name: str) -> str:

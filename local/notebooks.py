@@ -34,8 +34,8 @@ _PAGE_SIZE = 10
 class NotebookService:
     """SageMaker's notebook instances of one account and Region.
 
-    Calls may come from several threads. `emit` is given each state-change event, in order and
-    outside the simulator's lock, so it may call the simulator.
+    Calls may come from several threads. `emit` is given each state-change event, those of one call
+    in order; the simulator's lock is free then, so it may call the simulator.
     """
 
     def __init__(self, around: Surroundings, emit: Callable[[Event], None] | None = None) -> None:
@@ -76,21 +76,24 @@ class NotebookService:
     @contextmanager
     def _working(self) -> Iterator[None]:
         """Hold the lock, catch up with the clock first, and emit events when the lock is free."""
-        with self._lock:
-            if self._at_work:
-                # A call to EC2 or KMS that the simulator itself makes has come round to it.
-                yield
-                return
-            self._at_work = True
-            try:
-                self.notebooks.advance(self.around.clock())
-                yield
-            finally:
-                self._at_work = False
-                events, self._events = self._events, []
-        if self._emit:
+        events: list[Event] = []
+        try:
+            with self._lock:
+                if self._at_work:
+                    # A call to EC2 or KMS that the simulator itself makes has come round to it.
+                    yield
+                    return
+                self._at_work = True
+                try:
+                    self.notebooks.advance(self.around.clock())
+                    yield
+                finally:
+                    self._at_work = False
+                    events, self._events = self._events, []
+        finally:
             for event in events:
-                self._emit(event)
+                if self._emit:
+                    self._emit(event)
 
     def _entered(self, notebook: Notebook) -> None:
         self._events.append(notebook.state_change_event())

@@ -13,9 +13,10 @@ from uuid import uuid4
 
 from ministack.services.cloudformation import provisioners, stacks
 
-from local import json_service
+from local import json_service, stack_permissions
 from local.catalog import PRODUCT_FIELDS
 from local.service_model import ServiceError
+from local.stack_permissions import ResourceError
 
 Props = dict[str, Any]
 # A physical id (what Ref gives) and what Fn::GetAtt gives.
@@ -24,12 +25,9 @@ Provisioned = tuple[str, dict[str, str]]
 _CATALOG = "servicecatalog"
 
 
-class ResourceError(Exception):
-    """A resource could not be made, changed or deleted; the text is the event's reason."""
-
-
 def install() -> None:
-    """Teach MiniStack's CloudFormation the types."""
+    """Teach MiniStack's CloudFormation the types, and to ask IAM about those it knows."""
+    stack_permissions.install()
     handlers = provisioners._RESOURCE_HANDLERS
     assert _parameters(provisioners._provision_resource) == (
         "resource_type logical_id props stack_name"
@@ -56,35 +54,21 @@ def _call(service: str, operation: str, **params: Any) -> dict[str, Any]:
     try:
         return json_service.call(service, operation, given, json_service.current_caller())
     except ServiceError as error:
-        # As the registry's handlers report what their service answered.
-        raise ResourceError(
-            f'Resource handler returned message: "{error.message}" (RequestToken: {uuid4()}, '
-            f"HandlerErrorCode: {_HANDLER_CODES.get(error.code, 'GeneralServiceException')})"
-        ) from error
+        raise ResourceError(error) from error
 
-
-_HANDLER_CODES = {
-    "AccessDeniedException": "AccessDenied",
-    "DuplicateResourceException": "AlreadyExists",
-    "InvalidParametersException": "InvalidRequest",
-    "ResourceInUseException": "ResourceConflict",
-    "ResourceLimitExceeded": "ServiceLimitExceeded",
-    "ResourceNotFoundException": "NotFound",
-    "ValidationException": "InvalidRequest",
-}
 
 _catalog = partial(_call, _CATALOG)
 
 
-def _gone_already(error: ResourceError) -> bool:
-    return "HandlerErrorCode: NotFound" in str(error) or "RecordNotFound" in str(error)
-
-
 def _delete(service: str, operation: str, **params: Any) -> None:
+    """Delete; what is gone already is as good as deleted."""
     try:
         _call(service, operation, **params)
     except ResourceError as error:
-        if not _gone_already(error):
+        refusal = error.__cause__
+        assert isinstance(refusal, ServiceError)
+        gone = refusal.code == "ResourceNotFoundException" or "RecordNotFound" in refusal.message
+        if not gone:
             raise
 
 

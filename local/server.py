@@ -5,8 +5,6 @@ does, and takes its process group, hence every Lambda worker, with it.
 """
 
 import argparse
-import importlib
-import importlib.util
 import json
 import os
 import signal
@@ -19,7 +17,18 @@ from typing import Any
 import ministack.app
 from ministack.core.responses import get_region
 
-from local import cloudformation, control, lambda_runtime, response_bucket, stepfunctions
+from local import (
+    buckets,
+    cloudformation,
+    control,
+    iam,
+    lambda_runtime,
+    resource_types,
+    response_bucket,
+    sagemaker_service,
+    servicecatalog,
+    stepfunctions,
+)
 
 
 def main() -> None:
@@ -46,18 +55,14 @@ def _end_with_parent() -> None:
 
 def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     bucket = response_bucket.start(directory, get_region())
+    buckets.install()
+    iam.install()
     lambda_runtime.install(bucket)
     cloudformation.install(bucket)
     stepfunctions.install()
-    for name, settings in (
-        ("sagemaker_service", notebooks),
-        ("servicecatalog", {}),
-        ("resource_types", {}),
-    ):
-        if importlib.util.find_spec(f"local.{name}"):
-            install = getattr(importlib.import_module(f"local.{name}"), "install", None)
-            if install:
-                install(**settings)
+    servicecatalog.install()
+    resource_types.install()
+    sagemaker_service.install(**notebooks)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from local.emulator import Emulator
+from local.response_bucket import EXPIRES_SECONDS, ResponseBucket
 from tests.integration.functions import await_that, function, unique
 
 # Answers as its properties tell it, and writes every request and answer down.
@@ -527,6 +528,20 @@ def test_the_response_bucket_can_drop_the_connection_once_it_stored(
     with control(emulator, "response-bucket", drop=1):
         assert speak(emulator, speaker, url) == "RemoteDisconnected"
     assert len(stack.answers()[0]) == 2
+
+
+def test_an_address_expires(tmp_path: Path) -> None:
+    now = [0.0]
+    received: list[bytes] = []
+    bucket = ResponseBucket("us-east-1", tmp_path / "ca.pem", clock=lambda: now[0])
+    target = bucket.address("key", received.append).removeprefix(f"https://{bucket.host}")
+
+    statuses = []
+    for now[0] in (EXPIRES_SECONDS, EXPIRES_SECONDS + 1):
+        statuses.append(bucket.put(target, b"{}", None))
+
+    assert statuses == [200, 403]
+    assert received == [b"{}"]
 
 
 def test_no_log_holds_a_response_address(stack: Stack) -> None:

@@ -156,7 +156,7 @@ def test_a_task_that_fails_after_the_stop_does_not_change_the_end(
 
 def _failed_task(states: Any, execution: str) -> Any:
     events = states.get_execution_history(executionArn=execution)["events"]
-    return events if any(e["type"] in ("TaskFailed", "LambdaFunctionFailed") for e in events) else []
+    return events if any(e["type"] == "TaskFailed" for e in events) else []
 
 
 def invoke(arn: str, payload: Any) -> dict[str, Any]:

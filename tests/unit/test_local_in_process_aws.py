@@ -26,20 +26,43 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
+def client(service: str) -> Iterator[Any]:
+    make: Any = boto3.client  # typed by literal names only
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    made = make(service, region_name=REGION, **keys)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def ec2_client() -> Iterator[Any]:
+    yield from client("ec2")
+
+
+@pytest.fixture(scope="module")
+def kms_client() -> Iterator[Any]:
+    yield from client("kms")
+
+
+@pytest.fixture(scope="module")
+def sagemaker_client() -> Iterator[Any]:
+    yield from client("sagemaker")
+
+
+@pytest.fixture(autouse=True)
 def aws() -> Iterator[None]:
     with mock_aws():
         yield
 
 
 @pytest.fixture
-def ec2(aws: None) -> Any:  # noqa: ARG001 - moto must stand before its clients are made
-    return boto3.client("ec2", region_name=REGION)
+def ec2(ec2_client: Any, aws: None) -> Any:  # noqa: ARG001 - moto answers it
+    return ec2_client
 
 
 @pytest.fixture
-def kms(aws: None) -> Any:  # noqa: ARG001
-    return boto3.client("kms", region_name=REGION)
+def kms(kms_client: Any, aws: None) -> Any:  # noqa: ARG001
+    return kms_client
 
 
 @pytest.fixture
@@ -50,8 +73,8 @@ def simulator(clock: Clock, ec2: Any, kms: Any) -> Iterator[NotebookService]:
 
 
 @pytest.fixture
-def sagemaker(simulator: NotebookService) -> Any:  # noqa: ARG001
-    return boto3.client("sagemaker", region_name=REGION)
+def sagemaker(sagemaker_client: Any, simulator: NotebookService) -> Any:  # noqa: ARG001
+    return sagemaker_client
 
 
 @pytest.fixture
@@ -120,7 +143,9 @@ def test_an_error_is_a_client_error_of_the_operation(sagemaker: Any) -> None:
 def test_a_modeled_error_is_of_its_class(sagemaker: Any, simulator: NotebookService) -> None:
     simulator.configure({"quotas": {"ml.t3.medium": 0}})
 
-    with pytest.raises(sagemaker.exceptions.ResourceLimitExceeded, match="ml.t3.medium"):
+    with pytest.raises(
+        sagemaker.exceptions.ResourceLimitExceeded, match="for notebook instance usage"
+    ):
         sagemaker.create_notebook_instance(**BASICS)
 
 
@@ -141,16 +166,6 @@ def test_botocores_paginators_and_waiters_work(sagemaker: Any) -> None:
 
     assert [len(page["NotebookInstances"]) for page in pages] == [10, 1]
     sagemaker.get_waiter("notebook_instance_deleted").wait(NotebookInstanceName="gone")
-
-
-def test_a_client_older_than_the_simulator_is_reached(aws: None) -> None:  # noqa: ARG001
-    client = boto3.client("sagemaker", region_name=REGION)
-
-    with notebook_service(NotebookService(Surroundings(Clock()))):
-        client.create_notebook_instance(**BASICS)
-        listed = client.list_notebook_instances()["NotebookInstances"]
-
-    assert [each["NotebookInstanceArn"] for each in listed] == [ARN]
 
 
 def test_clients_and_sessions_older_than_the_hook_are_reached() -> None:
@@ -212,6 +227,22 @@ def test_the_network_interface_outlives_its_notebook_for_a_while(
     assert interfaces(ec2) == []
 
 
+def test_what_somebody_else_took_away_is_not_missed(
+    sagemaker: Any, ec2: Any, kms: Any, clock: Clock, subnet: str, key: str
+) -> None:
+    sagemaker.create_notebook_instance(**BASICS, SubnetId=subnet, KmsKeyId=key)
+    clock.advance(240)
+    sagemaker.stop_notebook_instance(NotebookInstanceName="mine")
+    clock.advance(60)
+    sagemaker.delete_notebook_instance(NotebookInstanceName="mine")
+    ec2.delete_network_interface(NetworkInterfaceId=interfaces(ec2)[0]["NetworkInterfaceId"])
+    kms.revoke_grant(KeyId=key, GrantId=kms.list_grants(KeyId=key)["Grants"][0]["GrantId"])
+
+    clock.advance(100)
+
+    assert sagemaker.list_notebook_instances()["NotebookInstances"] == []
+
+
 def test_without_groups_the_vpcs_default_group_counts(
     sagemaker: Any, ec2: Any, vpc: str, subnet: str
 ) -> None:
@@ -226,14 +257,15 @@ def test_without_groups_the_vpcs_default_group_counts(
 def test_a_network_that_does_not_fit_is_refused(sagemaker: Any, ec2: Any, subnet: str) -> None:
     elsewhere = group_in(ec2, ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"])
 
-    for network, culprit in [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"SubnetId": "subnet-0123456789abcdef0"}, "subnet-0123456789abcdef0"),
         (
             {"SubnetId": subnet, "SecurityGroupIds": ["sg-0123456789abcdef0"]},
             "sg-0123456789abcdef0",
         ),
         ({"SubnetId": subnet, "SecurityGroupIds": [elsewhere]}, elsewhere),
-    ]:
+    ]
+    for network, culprit in wrong:
         error = refused(sagemaker.create_notebook_instance, **BASICS, **network)
         assert error.response["Error"]["Code"] == "ValidationException"
         assert culprit in error.response["Error"]["Message"]
@@ -264,7 +296,7 @@ def test_the_key_is_granted_until_the_notebook_is_gone(
 def test_a_key_that_cannot_be_used_is_refused(
     sagemaker: Any, ec2: Any, kms: Any, subnet: str, key: str
 ) -> None:
-    kms.disable_key(KeyId=key)
+    kms.disable_key(KeyId=key.rsplit("/", 1)[-1])
 
     for key_id in (key, "alias/nowhere"):
         error = refused(

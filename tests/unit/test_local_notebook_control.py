@@ -34,6 +34,16 @@ def test_every_change_is_told_once_in_order_and_with_its_time(world: World) -> N
     ]
 
 
+def test_a_refused_call_does_not_swallow_what_had_become_due(world: World) -> None:
+    world.create()
+    world.clock.advance(240)
+
+    refused(world.create)
+
+    statuses = [event["detail"]["NotebookInstanceStatus"] for event in world.events]
+    assert statuses == ["Pending", "InService"]
+
+
 def test_changes_of_several_notebooks_come_in_the_order_of_time(world: World) -> None:
     world.create("late")
     world.service.configure({"timing": {"pending": 5}})

@@ -1,8 +1,10 @@
 """The scripts that the product runs on a notebook, run for real beside stand-ins for AWS."""
 
+import contextlib
 import os
 import select
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,17 +86,18 @@ class Machine:
         )
         path.chmod(0o755)
 
-    def run(self, text: str) -> None:
-        """Run a script as SageMaker does, which gives it five minutes."""
+    def run(self, text: str) -> int:
+        """Run a script to its end; what it leaves behind may run on. Return its process group."""
         self.reading_end, writing_end = os.pipe()
         try:
-            subprocess.run(
+            script = subprocess.Popen(
                 [_bash(), "-c", text.replace("/home/ec2-user", str(self.home))],
-                check=True,
-                timeout=SECONDS,
                 env={"PATH": f"{self.folder}/bin:/usr/bin:/bin", "HOME": "/root"},
                 pass_fds=[writing_end],
+                process_group=0,
             )
+            assert script.wait(SECONDS) == 0
+            return script.pid
         finally:
             os.close(writing_end)
 
@@ -158,20 +161,32 @@ def test_code_push_tries_again_and_tells_when_it_worked(machine: Machine) -> Non
 
 
 def test_however_long_the_copy_takes_the_notebook_does_not_wait_for_it(machine: Machine) -> None:
-    gate = machine.folder / "gate"
-    os.mkfifo(gate)
-    machine.stand_in("aws", f"read -r < {gate}")
+    with (
+        opened_fifo(machine.folder / "reached") as reached,
+        opened_fifo(machine.folder / "gate") as gate,
+    ):
+        machine.stand_in("aws", f"cd {machine.folder}; echo >> reached; read -r < gate")
 
-    machine.run(WITH_CODE.script("OnCreate"))  # returns
+        group = machine.run(WITH_CODE.script("OnCreate"))  # returns
 
-    assert not machine.ends_within(0)
-    opened = os.open(gate, os.O_RDWR)
-    try:
-        os.write(opened, b"go\n" * 2)
+        assert select.select([reached], [], [], SECONDS)[0]
+        with contextlib.suppress(ProcessLookupError):  # nothing is left in the group
+            os.killpg(group, signal.SIGKILL)
+        assert not machine.ends_within(0)
+        os.write(gate, b"go\n" * 2)
         assert machine.ends_within(SECONDS)
-    finally:
-        os.close(opened)
     assert "SUCCEEDED" in machine.log
+
+
+@contextlib.contextmanager
+def opened_fifo(path: Path) -> Iterator[int]:
+    """Make a named pipe and hold both its ends, so that nobody waits to open it."""
+    os.mkfifo(path)
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _bash() -> str:

@@ -1,0 +1,41 @@
+"""Buckets as AWS's CloudFormation makes and deletes them, where MiniStack's does not."""
+
+from typing import Any
+
+from ministack.services import s3
+from ministack.services.cloudformation import provisioners
+
+
+def install() -> None:
+    """Have CloudFormation tag buckets, and refuse to delete one that holds anything."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+    create, update, delete = handlers["create"], handlers["update"], handlers["delete"]
+    assert create is provisioners._s3_create
+    assert update is provisioners._s3_update
+    assert delete is provisioners._s3_delete
+
+    def create_tagged(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        name, attributes = create(logical_id, properties, stack)
+        _tag(name, properties)
+        return name, attributes
+
+    def update_tagged(
+        name: str, old: dict[str, Any], properties: dict[str, Any], stack: str
+    ) -> Any:
+        name, attributes = update(name, old, properties, stack)
+        _tag(name, properties)
+        return name, attributes
+
+    def delete_empty(name: str, properties: dict[str, Any]) -> None:
+        status, _, body = s3._delete_bucket(name)
+        if status == 409:
+            raise ValueError(f"The bucket you tried to delete is not empty: {name}")
+        if status not in (204, 404):
+            raise ValueError(body.decode())
+        delete(name, properties)
+
+    handlers |= {"create": create_tagged, "update": update_tagged, "delete": delete_empty}
+
+
+def _tag(name: str, properties: dict[str, Any]) -> None:
+    s3._bucket_tags[name] = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}

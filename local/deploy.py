@@ -1,0 +1,94 @@
+"""Builds and deploys the platform with the SAM CLI, on the embedded AWS, as an administrator would."""
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.emulator import Emulator
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK = "notebook-vending"
+# As the source of the product's defaults names them.
+SUBNET_NAME, SECURITY_GROUP_NAME = "ProSM-ResourceSubnet", "ProSM-ResourceSG"
+
+_SAM = ROOT / ".sam-venv" / "bin" / "sam"
+# `sam build` runs pip of the python3 that it finds first.
+_PATH = f"{ROOT / '.venv' / 'bin'}:{os.environ.get('PATH', '')}"
+
+
+class SamError(Exception):
+    """A SAM command failed; the text is what it printed."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A VPC with one private subnet and one security group, named as the product expects."""
+
+    vpc_id: str
+    subnet_id: str
+    security_group_id: str
+
+
+def build(directory: Path, report: Callable[[str], None] = lambda _: None) -> Path:
+    """Run `sam build`; return the built template. Raises SamError."""
+    target = directory / "build"
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
+    _sam(["build", "--build-dir", str(target)], environment, report)
+    return target / "template.yaml"
+
+
+def deploy(
+    aws: Emulator,
+    template: Path,
+    parameters: Mapping[str, str | int],
+    report: Callable[[str], None] = lambda _: None,
+) -> dict[str, str]:
+    """Run `sam deploy`; return the stack's outputs. Raises SamError."""
+    overrides = [f"{name}={value}" for name, value in parameters.items()]
+    _sam(
+        [
+            *("deploy", "--template-file", str(template), "--no-progressbar"),
+            *("--config-file", str(ROOT / "samconfig.toml")),
+            *("--parameter-overrides", *overrides),
+        ],
+        aws.child_environment,
+        report,
+    )
+    stack = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+
+
+def make_network(aws: Emulator) -> Network:
+    """Make what an administrator has before the platform comes: a VPC, a subnet, a group."""
+    ec2 = aws.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(
+        VpcId=vpc, GroupName=SECURITY_GROUP_NAME, Description="Notebooks"
+    )["GroupId"]
+    ec2.create_tags(Resources=[subnet], Tags=[{"Key": "Name", "Value": SUBNET_NAME}])
+    ec2.create_tags(Resources=[group], Tags=[{"Key": "Name", "Value": SECURITY_GROUP_NAME}])
+    return Network(vpc, subnet, group)
+
+
+def _sam(
+    arguments: list[str], environment: Mapping[str, str], report: Callable[[str], None]
+) -> None:
+    printed = []
+    with subprocess.Popen(
+        [str(_SAM), *arguments],
+        cwd=ROOT,
+        env={**environment, "PATH": _PATH, "SAM_CLI_TELEMETRY": "0"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            printed.append(line)
+            report(line.rstrip())
+    if process.returncode:
+        raise SamError(f"sam {arguments[0]} failed:\n{''.join(printed)}")

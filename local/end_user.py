@@ -1,0 +1,127 @@
+"""A data scientist in Service Catalog: launches, updates and terminates the product."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.emulator import Emulator
+
+_POLL = 0.25  # seconds
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a launch, an update or a termination ended."""
+
+    status: str
+    provisioned_product_id: str
+    outputs: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether Service Catalog says so."""
+        return self.status == "SUCCEEDED"
+
+
+@dataclass(frozen=True)
+class EndUser:
+    """Someone who has the end-user role, and nothing else."""
+
+    catalog: Any
+    product_id: str
+
+    def launch(self, name: str, parameters: Mapping[str, str]) -> str:
+        """Launch the product; return the record's id."""
+        artifact = self._newest_artifact()
+        return str(
+            self.catalog.provision_product(
+                ProductId=self.product_id,
+                ProvisioningArtifactId=artifact,
+                ProvisionedProductName=name,
+                ProvisioningParameters=_parameters(parameters),
+                ProvisionToken=str(uuid.uuid4()),
+            )["RecordDetail"]["RecordId"]
+        )
+
+    def update(self, provisioned_product_id: str, parameters: Mapping[str, str]) -> str:
+        """Change some parameters and keep the others; return the record's id."""
+        artifact = self._newest_artifact()
+        known = self.catalog.describe_provisioning_parameters(
+            ProductId=self.product_id, ProvisioningArtifactId=artifact
+        )["ProvisioningArtifactParameters"]
+        kept = [
+            {"Key": each["ParameterKey"], "UsePreviousValue": True}
+            for each in known
+            if each["ParameterKey"] not in parameters
+        ]
+        return str(
+            self.catalog.update_provisioned_product(
+                ProvisionedProductId=provisioned_product_id,
+                ProductId=self.product_id,
+                ProvisioningArtifactId=artifact,
+                ProvisioningParameters=[*_parameters(parameters), *kept],
+                UpdateToken=str(uuid.uuid4()),
+            )["RecordDetail"]["RecordId"]
+        )
+
+    def terminate(self, provisioned_product_id: str) -> str:
+        """Terminate a launch; return the record's id."""
+        return str(
+            self.catalog.terminate_provisioned_product(
+                ProvisionedProductId=provisioned_product_id, TerminateToken=str(uuid.uuid4())
+            )["RecordDetail"]["RecordId"]
+        )
+
+    def wait(
+        self,
+        record_id: str,
+        look: Callable[[], None] = lambda: None,
+        timeout: float = 180,  # seconds
+    ) -> Record:
+        """Wait until a record is closed, looking around meanwhile; raises TimeoutError."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            look()
+            seen = self.catalog.describe_record(Id=record_id)
+            detail = seen["RecordDetail"]
+            if detail["Status"] in ("SUCCEEDED", "FAILED"):
+                errors = detail.get("RecordErrors", [])
+                return Record(
+                    detail["Status"],
+                    detail["ProvisionedProductId"],
+                    {o["OutputKey"]: o["OutputValue"] for o in seen.get("RecordOutputs", [])},
+                    " ".join(each["Description"] for each in errors),
+                )
+            time.sleep(_POLL)
+        raise TimeoutError(f"record {record_id} is not closed after {timeout:.0f} s")
+
+    def _newest_artifact(self) -> str:
+        view = self.catalog.describe_product(Id=self.product_id)
+        newest = max(view["ProvisioningArtifacts"], key=lambda each: each["CreatedTime"])
+        return str(newest["Id"])
+
+
+def sign_in(aws: Emulator, product_id: str, role_name: str = "SCEndUserRole") -> EndUser:
+    """Become an end user: an IAM user who may assume the end-user role, and assumes it."""
+    iam = aws.client("iam")
+    role = iam.get_role(RoleName=role_name)["Role"]["Arn"]
+    user = f"data-scientist-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=user)
+    iam.put_user_policy(
+        UserName=user,
+        PolicyName="sign-in",
+        PolicyDocument=(
+            '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",'
+            f' "Action": "sts:AssumeRole", "Resource": "{role}"}}]}}'
+        ),
+    )
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    session = aws.client("sts", key).assume_role(RoleArn=role, RoleSessionName=user)
+    return EndUser(aws.client("servicecatalog", session["Credentials"]), product_id)
+
+
+def _parameters(parameters: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in parameters.items()]

@@ -1,0 +1,246 @@
+"""CloudFormation acts with the rights of whoever operates the stack.
+
+MiniStack's CloudFormation makes, changes and deletes resources without asking IAM. Here the types
+a product is made of are asked for, so that a launch role that lacks a permission fails its launch
+with AWS's message. Checked are the calls a resource cannot be made, changed or deleted without; of
+the reads that AWS's own handlers make beside them, and of types not in the table, nothing is.
+Custom resources and our own types (`local.resource_types`) are checked where they are handled.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from ministack.services import iam
+from ministack.services.cloudformation import provisioners
+
+from local import json_service
+from local.service_model import ServiceError
+
+Props = Mapping[str, Any]
+
+# HandlerErrorCode of the CloudFormation registry, for what a service answered.
+_HANDLER_CODES = {
+    "AccessDeniedException": "AccessDenied",
+    "DuplicateResourceException": "AlreadyExists",
+    "InvalidParametersException": "InvalidRequest",
+    "ResourceInUseException": "ResourceConflict",
+    "ResourceLimitExceeded": "ServiceLimitExceeded",
+    "ResourceNotFoundException": "NotFound",
+    "ValidationException": "InvalidRequest",
+}
+
+
+class ResourceError(Exception):
+    """A service refused what a resource needs; the text is the event's reason, as AWS words it."""
+
+    def __init__(self, refusal: ServiceError) -> None:
+        handler_code = _HANDLER_CODES.get(refusal.code, "GeneralServiceException")
+        super().__init__(
+            f'Resource handler returned message: "{refusal.message}" '
+            f"(RequestToken: {uuid4()}, HandlerErrorCode: {handler_code})"
+        )
+
+
+@dataclass(frozen=True)
+class _Permissions:
+    """What a type's handlers call.
+
+    `arns` gives the resources called upon, from the physical id and the properties. `given` is
+    called for a property that is given or changes, `changed` only where it changes, `cleared` at a
+    deletion for a property that is there.
+    """
+
+    arns: Callable[[str, Props], list[str]]
+    name: str = ""
+    create: tuple[str, ...] = ()
+    delete: tuple[str, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
+    changed: Mapping[str, str] = field(default_factory=dict)
+    cleared: Mapping[str, str] = field(default_factory=dict)
+    lower_case: bool = False
+    name_length: int = 128
+
+
+def install() -> None:
+    """Ask IAM before each handler of the types in the table."""
+    for resource_type, permissions in _TYPES.items():
+        entry = provisioners._RESOURCE_HANDLERS[resource_type]
+        assert not entry.get("delete_with_logical_id"), resource_type
+        entry["create"] = _before_create(permissions, entry["create"])
+        entry["update"] = _before_update(permissions, entry["update"])
+        entry["delete"] = _before_delete(permissions, entry["delete"])
+
+
+def _before_create(permissions: _Permissions, create: Callable[..., Any]) -> Callable[..., Any]:
+    def asking(logical_id: str, props: Props, stack_name: str) -> Any:
+        physical_id = props.get(permissions.name) or provisioners._physical_name(
+            stack_name,
+            logical_id,
+            lowercase=permissions.lower_case,
+            max_len=permissions.name_length,
+        )
+        needed = [*permissions.create, *_actions(permissions.given, props)]
+        _require(needed, permissions.arns(physical_id, props), props)
+        return create(logical_id, props, stack_name)
+
+    return asking
+
+
+def _before_update(permissions: _Permissions, update: Callable[..., Any]) -> Callable[..., Any]:
+    def asking(physical_id: str, old: Props, new: Props, *more: Any) -> Any:
+        changes = {key: new.get(key) for key in {*old, *new} if old.get(key) != new.get(key)}
+        needed = _actions({**permissions.given, **permissions.changed}, changes)
+        _require(needed, permissions.arns(physical_id, new), new)
+        return update(physical_id, old, new, *more)
+
+    return asking
+
+
+def _before_delete(permissions: _Permissions, delete: Callable[..., Any]) -> Callable[..., Any]:
+    def asking(physical_id: str, props: Props) -> Any:
+        needed = [*_actions(permissions.cleared, props), *permissions.delete]
+        # A resource's own tags are looked up by the evaluator; those of the template may differ.
+        _require(needed, permissions.arns(physical_id, props), {})
+        return delete(physical_id, props)
+
+    return asking
+
+
+def _actions(by_property: Mapping[str, str], props: Props) -> list[str]:
+    return [action for key, action in by_property.items() if key in props]
+
+
+def _require(actions: list[str], arns: list[str], props: Props) -> None:
+    caller = json_service.current_caller()
+    context = dict(_context(props))
+    for action in actions:
+        for arn in arns if action not in _WITHOUT_RESOURCE else ["*"]:
+            try:
+                caller.require(action, arn, context)
+            except ServiceError as error:
+                raise ResourceError(error) from error
+
+
+def _context(props: Props) -> Iterator[tuple[str, list[str]]]:
+    tags = {tag["Key"]: str(tag["Value"]) for tag in props.get("Tags", [])}
+    if tags:
+        yield "aws:TagKeys", list(tags)
+    for key, value in tags.items():
+        yield f"aws:RequestTag/{key}", [value]
+        yield f"aws:ResourceTag/{key}", [value]
+    if props.get("PermissionsBoundary"):
+        yield "iam:PermissionsBoundary", [props["PermissionsBoundary"]]
+    if props.get("ManagedPolicyArns"):
+        yield "iam:PolicyARN", list(props["ManagedPolicyArns"])
+
+
+def _arn(service: str, resource: str) -> str:
+    caller = json_service.current_caller()
+    partition = caller.arn.split(":")[1]
+    where = {"iam": f":{caller.account}", "s3": ":"}.get(
+        service, f"{caller.region}:{caller.account}"
+    )
+    return f"arn:{partition}:{service}:{where}:{resource}"
+
+
+def _role(physical_id: str, props: Props) -> list[str]:
+    known = iam._roles.get(physical_id)
+    return [known["Arn"] if known else _arn("iam", f"role{props.get('Path', '/')}{physical_id}")]
+
+
+def _roles_of_policy(_physical_id: str, props: Props) -> list[str]:
+    return [arn for name in props.get("Roles", []) for arn in _role(name, {})]
+
+
+def _key(physical_id: str, _props: Props) -> list[str]:
+    return [_arn("kms", f"key/{physical_id}")]
+
+
+def _alias_and_key(physical_id: str, props: Props) -> list[str]:
+    target = str(props.get("TargetKeyId", ""))
+    key = target if target.startswith("arn:") else _arn("kms", f"key/{target}")
+    return [_arn("kms", physical_id), *([key] if target else [])]
+
+
+def _bucket(physical_id: str, _props: Props) -> list[str]:
+    return [_arn("s3", physical_id)]
+
+
+def _bucket_of_policy(_physical_id: str, props: Props) -> list[str]:
+    return [_arn("s3", str(props["Bucket"]))]
+
+
+# Service authorization reference: these take no resource.
+_WITHOUT_RESOURCE = ("kms:CreateKey",)
+
+# Which property needs which call: the API operations behind the properties, by the names IAM has
+# for them [registry schemas, handlers.permissions].
+_TYPES = {
+    "AWS::IAM::Role": _Permissions(
+        arns=_role,
+        name="RoleName",
+        name_length=64,
+        create=("iam:CreateRole",),
+        delete=("iam:DeleteRole",),
+        given={
+            "Policies": "iam:PutRolePolicy",
+            "ManagedPolicyArns": "iam:AttachRolePolicy",
+            "Tags": "iam:TagRole",
+        },
+        changed={
+            "AssumeRolePolicyDocument": "iam:UpdateAssumeRolePolicy",
+            "Description": "iam:UpdateRole",
+            "MaxSessionDuration": "iam:UpdateRole",
+            "PermissionsBoundary": "iam:PutRolePermissionsBoundary",
+        },
+        cleared={
+            "Policies": "iam:DeleteRolePolicy",
+            "ManagedPolicyArns": "iam:DetachRolePolicy",
+        },
+    ),
+    "AWS::IAM::Policy": _Permissions(
+        arns=_roles_of_policy,
+        create=("iam:PutRolePolicy",),
+        delete=("iam:DeleteRolePolicy",),
+        changed={"PolicyDocument": "iam:PutRolePolicy", "Roles": "iam:PutRolePolicy"},
+    ),
+    "AWS::KMS::Key": _Permissions(
+        arns=_key,
+        create=("kms:CreateKey",),
+        delete=("kms:ScheduleKeyDeletion",),
+        given={"EnableKeyRotation": "kms:EnableKeyRotation", "Tags": "kms:TagResource"},
+        changed={"KeyPolicy": "kms:PutKeyPolicy", "Description": "kms:UpdateKeyDescription"},
+    ),
+    "AWS::KMS::Alias": _Permissions(
+        arns=_alias_and_key,
+        name="AliasName",
+        create=("kms:CreateAlias",),
+        delete=("kms:DeleteAlias",),
+        changed={"TargetKeyId": "kms:UpdateAlias"},
+    ),
+    "AWS::S3::Bucket": _Permissions(
+        arns=_bucket,
+        name="BucketName",
+        name_length=63,
+        lower_case=True,
+        create=("s3:CreateBucket",),
+        delete=("s3:DeleteBucket",),
+        given={
+            "BucketEncryption": "s3:PutEncryptionConfiguration",
+            "LifecycleConfiguration": "s3:PutLifecycleConfiguration",
+            "LoggingConfiguration": "s3:PutBucketLogging",
+            "OwnershipControls": "s3:PutBucketOwnershipControls",
+            "PublicAccessBlockConfiguration": "s3:PutBucketPublicAccessBlock",
+            "Tags": "s3:PutBucketTagging",
+            "VersioningConfiguration": "s3:PutBucketVersioning",
+        },
+    ),
+    "AWS::S3::BucketPolicy": _Permissions(
+        arns=_bucket_of_policy,
+        create=("s3:PutBucketPolicy",),
+        delete=("s3:DeleteBucketPolicy",),
+        changed={"PolicyDocument": "s3:PutBucketPolicy"},
+    ),
+}

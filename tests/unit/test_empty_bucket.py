@@ -1,0 +1,249 @@
+"""Emptying a launch's bucket: all of it, only when asked to, only the stack's own."""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from handlers import empty_bucket
+from shared import answer
+from shared.notebook import STACK_TAG
+from shared.request import CustomResourceRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+ACCOUNT = "123456789012"  # moto's
+STACK_ID = f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/launch/1f2e3d4c"
+BUCKET = "project-bucket"
+URL = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/reply"
+
+
+class Clock:
+    """Lambda's context: how much time is left, less at each look."""
+
+    def __init__(self, left: int = 800_000, step: int = 0) -> None:
+        self.left, self.step = left, step
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the time left, in milliseconds."""
+        self.left -= self.step
+        return self.left
+
+
+class Answers(list[dict[str, Any]]):
+    """What CloudFormation was told."""
+
+    def put(self, url: str, body: bytes) -> None:
+        """Take an answer in, as CloudFormation does."""
+        assert url == URL
+        self.append(json.loads(body))
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    taken = Answers()
+    monkeypatch.setattr(answer, "put", taken.put)
+    return taken
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> "Iterator[S3Client]":
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    empty_bucket._s3.cache_clear()
+    with mock_aws():
+        client = boto3.client("s3")
+        make_bucket(client, BUCKET, STACK_ID)
+        yield client
+        client.close()
+    empty_bucket._s3.cache_clear()
+
+
+def make_bucket(client: "S3Client", name: str, stack_id: str | None) -> None:
+    client.create_bucket(Bucket=name)
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    if stack_id:
+        client.put_bucket_tagging(
+            Bucket=name, Tagging={"TagSet": [{"Key": STACK_TAG, "Value": stack_id}]}
+        )
+
+
+def event(
+    kind: str, bucket: str = BUCKET, retention: str = "Delete", **more: Any
+) -> dict[str, Any]:
+    known = {} if kind == "Create" else {"PhysicalResourceId": bucket}
+    return {
+        "RequestType": kind,
+        "RequestId": "r1",
+        "StackId": STACK_ID,
+        "LogicalResourceId": "BucketContents",
+        "ResponseURL": URL,
+        "ResourceType": "Custom::BucketContents",
+        "ResourceProperties": {"BucketName": bucket, "DataRetention": retention},
+        **known,
+        **more,
+    }
+
+
+def held(client: "S3Client", bucket: str = BUCKET) -> int:
+    """Return how many versions, delete markers and unfinished uploads a bucket holds."""
+    page = client.list_object_versions(Bucket=bucket)
+    uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    return len(page.get("Versions", [])) + len(page.get("DeleteMarkers", [])) + len(uploads)
+
+
+def test_termination_erases_versions_delete_markers_and_unfinished_uploads(
+    s3: "S3Client", answers: Answers
+) -> None:
+    for number in range(3):
+        s3.put_object(Bucket=BUCKET, Key="model", Body=str(number).encode())
+    s3.put_object(Bucket=BUCKET, Key="data/a b+ü.csv", Body=b"1")
+    s3.delete_object(Bucket=BUCKET, Key="model")
+    s3.create_multipart_upload(Bucket=BUCKET, Key="big")
+
+    empty_bucket.handler(event("Delete"), Clock())
+
+    assert held(s3) == 0
+    s3.delete_bucket(Bucket=BUCKET)  # which CloudFormation does next
+    (said,) = answers
+    assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", BUCKET)
+
+
+def test_more_than_one_batch_is_erased(
+    s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        s3.put_object(Bucket=BUCKET, Key=f"k{number}", Body=b"1")
+    all_of_it = empty_bucket._next_objects
+    monkeypatch.setattr(empty_bucket, "_next_objects", lambda bucket: all_of_it(bucket)[:3])
+
+    empty_bucket.handler(event("Delete"), Clock())
+
+    assert held(s3) == 0
+    assert answers[0]["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("retention", ["Retain", "", "delete"])
+def test_nothing_is_erased_unless_the_launcher_said_delete(
+    s3: "S3Client", answers: Answers, retention: str
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
+
+    empty_bucket.handler(event("Delete", retention=retention), Clock())
+
+    assert held(s3) == 1
+    assert answers[0]["Status"] == "SUCCESS"
+
+
+def test_a_retained_bucket_never_keeps_a_product_from_being_terminated(
+    s3: "S3Client", answers: Answers
+) -> None:
+    s3.delete_bucket_tagging(Bucket=BUCKET)
+    empty_bucket.handler(event("Delete", retention="Retain"), Clock())
+    assert answers[0]["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("owner", [None, STACK_ID.replace("launch", "other")])
+def test_a_bucket_that_is_not_the_stacks_is_refused_and_left_alone(
+    s3: "S3Client", answers: Answers, owner: str | None
+) -> None:
+    make_bucket(s3, "foreign", owner)
+    s3.put_object(Bucket="foreign", Key="treasure", Body=b"1")
+
+    # The launch fails, and CloudFormation deletes what it was told was made.
+    empty_bucket.handler(event("Create", "foreign"), Clock())
+    made = answers[0]["PhysicalResourceId"]
+    empty_bucket.handler(event("Delete", "foreign", PhysicalResourceId=made), Clock())
+    # Somebody who knows the id sends a Delete of their own making.
+    empty_bucket.handler(event("Delete", "foreign"), Clock())
+
+    assert held(s3, "foreign") == 1
+    assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS", "FAILED"]
+    assert f"it has no tag {STACK_TAG}" in answers[0]["Reason"]
+
+
+def test_a_create_takes_the_bucket_on_and_changes_nothing(s3: "S3Client", answers: Answers) -> None:
+    s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
+
+    empty_bucket.handler(event("Create"), Clock())
+
+    assert held(s3) == 1
+    assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", BUCKET)
+
+
+def test_an_update_changes_what_becomes_of_the_data_but_not_whose_they_are(
+    s3: "S3Client", answers: Answers
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
+
+    empty_bucket.handler(event("Update", retention="Retain"), Clock())
+    empty_bucket.handler(event("Update", "another", PhysicalResourceId=BUCKET), Clock())
+    empty_bucket.handler(event("Update"), Clock())  # the rollback of the one before
+
+    assert held(s3) == 1
+    assert [said["Status"] for said in answers] == ["SUCCESS", "FAILED", "SUCCESS"]
+    assert {said["PhysicalResourceId"] for said in answers} == {BUCKET}
+
+
+def test_what_time_does_not_suffice_for_fails_and_the_next_attempt_goes_on(
+    s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        s3.put_object(Bucket=BUCKET, Key=f"k{number}", Body=b"1")
+    all_of_it = empty_bucket._next_objects
+    monkeypatch.setattr(empty_bucket, "_next_objects", lambda bucket: all_of_it(bucket)[:2])
+
+    empty_bucket.handler(event("Delete"), Clock(left=110_000, step=15_000))
+    left = held(s3)
+    empty_bucket.handler(event("Delete"), Clock())
+
+    assert (left, held(s3)) == (3, 0)
+    assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS"]
+    assert "terminate again" in answers[0]["Reason"]
+
+
+def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(
+    s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="held", Body=b"1")
+    client = empty_bucket._s3()
+    refusal = {"Errors": [{"Key": "held", "Code": "AccessDenied", "Message": "Access Denied"}]}
+    monkeypatch.setattr(client, "delete_objects", lambda **_: refusal)
+
+    empty_bucket.handler(event("Delete"), Clock())
+
+    assert answers[0]["Status"] == "FAILED"
+    assert "held: AccessDenied" in answers[0]["Reason"]
+
+
+def test_a_bucket_that_is_gone_already_is_nothing_to_fail_for(
+    s3: "S3Client", answers: Answers
+) -> None:
+    s3.delete_bucket(Bucket=BUCKET)
+    empty_bucket.handler(event("Delete"), Clock())
+    assert answers[0]["Status"] == "SUCCESS"
+
+
+def test_a_create_for_a_bucket_that_does_not_exist_is_refused(
+    s3: "S3Client", answers: Answers
+) -> None:
+    s3.delete_bucket(Bucket=BUCKET)
+    empty_bucket.handler(event("Create"), Clock())
+    assert answers[0]["Status"] == "FAILED"
+    assert answers[0]["PhysicalResourceId"] == "BucketContents"
+
+
+def test_whatever_breaks_is_answered(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(request: CustomResourceRequest, *_: object) -> str:
+        raise RuntimeError(f"out of order for {request.RequestId}")
+
+    monkeypatch.setattr(empty_bucket, "_serve", break_down)
+    empty_bucket.handler(event("Delete"), Clock())
+    assert answers[0]["Status"] == "FAILED"
+    assert "out of order" in answers[0]["Reason"]
+    assert URL not in answers[0]["Reason"]

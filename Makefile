@@ -32,13 +32,13 @@ setup: .venv/.ready .sam-venv/.ready tools/node_modules/.ready
 	@$(PYTHON) -m venv --clear .venv || \
 		{ echo 'Python has no venv module: install the package python3-venv' >&2; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip sync -q --python .venv --require-hashes requirements/dev.txt
+	@$(BIN)/uv pip sync -q --compile-bytecode --python .venv --require-hashes requirements/dev.txt
 	@touch $@
 
 .sam-venv/.ready: requirements/sam.txt .venv/.ready
 	@echo 'setup: the SAM CLI (.sam-venv)'
 	@$(BIN)/uv venv -q --clear --python $(BIN)/python .sam-venv
-	@$(BIN)/uv pip sync -q --python .sam-venv --require-hashes requirements/sam.txt
+	@$(BIN)/uv pip sync -q --compile-bytecode --python .sam-venv --require-hashes requirements/sam.txt
 	@touch $@
 
 tools/node_modules/.ready: tools/package-lock.json .venv/.ready

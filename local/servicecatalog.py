@@ -354,8 +354,9 @@ def _take_auto_tags(action: str) -> None:
         stack = handlers._resolve_stack(handlers._p(params, "StackName"))
         tags = _auto_tags.pop(stack["StackName"], None) if stack else None
         if tags and answer[0] == 200:
-            # The stack's task has not begun: it was scheduled by this very call.
-            stack["Tags"] = [*stack["Tags"], *tags]
+            # In place: the stack's task, scheduled by this call and not begun, shares the list and
+            # passes it to the stack's resources.
+            stack["Tags"] += tags
         return answer
 
     assert cloudformation._ACTION_HANDLERS is handlers._ACTION_HANDLERS

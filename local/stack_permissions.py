@@ -7,8 +7,9 @@ the reads that AWS's own handlers make beside them, and of types not in the tabl
 Custom resources and our own types (`local.resource_types`) are checked where they are handled.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,8 @@ from local import json_service
 from local.service_model import ServiceError
 
 Props = Mapping[str, Any]
+
+_SYSTEM_TAGS = "aws:cloudformation:"
 
 # HandlerErrorCode of the CloudFormation registry, for what a service answered.
 _HANDLER_CODES = {
@@ -67,7 +70,13 @@ def install() -> None:
     """Ask IAM before each handler of the types in the table."""
     for resource_type, permissions in _TYPES.items():
         entry = provisioners._RESOURCE_HANDLERS[resource_type]
-        assert not entry.get("delete_with_logical_id"), resource_type
+        for handler, parameters in (("create", 3), ("update", 5), ("delete", 2)):
+            taken = len(signature(entry[handler]).parameters)
+            # An update takes the logical id or not.
+            assert taken == parameters or (handler, taken) == ("update", 4), (
+                resource_type,
+                handler,
+            )
         entry["create"] = _before_create(permissions, entry["create"])
         entry["update"] = _before_update(permissions, entry["update"])
         entry["delete"] = _before_delete(permissions, entry["delete"])
@@ -75,14 +84,15 @@ def install() -> None:
 
 def _before_create(permissions: _Permissions, create: Callable[..., Any]) -> Callable[..., Any]:
     def asking(logical_id: str, props: Props, stack_name: str) -> Any:
+        asked = _without_system_tags(props)
         physical_id = props.get(permissions.name) or provisioners._physical_name(
             stack_name,
             logical_id,
             lowercase=permissions.lower_case,
             max_len=permissions.name_length,
         )
-        needed = [*permissions.create, *_actions(permissions.given, props)]
-        _require(needed, permissions.arns(physical_id, props), props)
+        needed = [*permissions.create, *_actions(permissions.given, asked)]
+        _require(needed, permissions.arns(physical_id, asked), asked)
         return create(logical_id, props, stack_name)
 
     return asking
@@ -90,9 +100,10 @@ def _before_create(permissions: _Permissions, create: Callable[..., Any]) -> Cal
 
 def _before_update(permissions: _Permissions, update: Callable[..., Any]) -> Callable[..., Any]:
     def asking(physical_id: str, old: Props, new: Props, *more: Any) -> Any:
-        changes = {key: new.get(key) for key in {*old, *new} if old.get(key) != new.get(key)}
+        before, after = _without_system_tags(old), _without_system_tags(new)
+        changes = {key for key in {*before, *after} if before.get(key) != after.get(key)}
         needed = _actions({**permissions.given, **permissions.changed}, changes)
-        _require(needed, permissions.arns(physical_id, new), new)
+        _require(needed, permissions.arns(physical_id, after), after)
         return update(physical_id, old, new, *more)
 
     return asking
@@ -108,8 +119,15 @@ def _before_delete(permissions: _Permissions, delete: Callable[..., Any]) -> Cal
     return asking
 
 
-def _actions(by_property: Mapping[str, str], props: Props) -> list[str]:
-    return [action for key, action in by_property.items() if key in props]
+def _without_system_tags(props: Props) -> Props:
+    """Leave out the tags that CloudFormation adds of its own, which need no permission."""
+    tags = [tag for tag in props.get("Tags", []) if not tag["Key"].startswith(_SYSTEM_TAGS)]
+    others = {key: value for key, value in props.items() if key != "Tags"}
+    return {**others, "Tags": tags} if tags else others
+
+
+def _actions(by_property: Mapping[str, str], properties: Container[str]) -> list[str]:
+    return [action for key, action in by_property.items() if key in properties]
 
 
 def _require(actions: list[str], arns: list[str], props: Props) -> None:

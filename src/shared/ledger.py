@@ -97,7 +97,7 @@ def enter(entry: Entry, response_url: str) -> None:
     client = _client()
     try:
         client.put_item(
-            TableName=_table(), Item=item, ConditionExpression="attribute_not_exists(Resource)"
+            TableName=_table(), Item=item, ConditionExpression="attribute_not_exists(Entry)"
         )
     except client.exceptions.ConditionalCheckFailedException:
         return
@@ -136,9 +136,8 @@ def remember_resume(key: Key) -> None:
     _client().update_item(
         TableName=_table(),
         Key=_texts(asdict(key)),
-        UpdateExpression="SET #resume = :yes",
-        ConditionExpression="attribute_exists(#resource)",
-        ExpressionAttributeNames={"#resume": "Resume", "#resource": "Resource"},
+        UpdateExpression="SET Resume = :yes",
+        ConditionExpression="attribute_exists(Entry)",
         ExpressionAttributeValues={":yes": {"BOOL": True}},
     )
 

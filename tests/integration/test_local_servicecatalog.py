@@ -30,6 +30,7 @@ Resources:
 Outputs:
   Topic: {Value: !Ref Topic, Description: the topic}
   Size: {Value: !Ref Size}
+  Role: {Value: !Ref Role}
 """
 STACKS = {
     "Effect": "Allow",
@@ -53,7 +54,7 @@ TEMPLATE_COPY = {
 }
 ROLES = {
     "Effect": "Allow",
-    "Action": ["iam:CreateRole", "iam:DeleteRole"],
+    "Action": ["iam:CreateRole", "iam:DeleteRole", "iam:TagRole"],
     "Resource": "arn:aws:iam::*:role/launched/*",
 }
 LAUNCH = (STACKS, SUMMARY, TEMPLATE_COPY, ROLES)
@@ -248,6 +249,10 @@ def ended(person: Any, answer: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def outputs_of(record: dict[str, Any]) -> dict[str, str]:
+    return {output["OutputKey"]: output["OutputValue"] for output in record["RecordOutputs"]}
+
+
 def description(record: dict[str, Any]) -> str:
     assert record["RecordDetail"]["Status"] == "FAILED"
     (error,) = record["RecordDetail"]["RecordErrors"]
@@ -311,7 +316,7 @@ def test_an_end_user_launches_updates_and_terminates(account: _Account, offer: _
 
     launched = offer.launched(alice)
     identifier = launched["RecordDetail"]["ProvisionedProductId"]
-    outputs = {o["OutputKey"]: o["OutputValue"] for o in launched["RecordOutputs"]}
+    outputs = outputs_of(launched)
     assert outputs["Size"] == "small"
     assert f":stack/{offer.stack_of(launched)}/" in outputs["CloudformationStackARN"]
 
@@ -352,7 +357,14 @@ def test_the_stack_tells_who_launched_what(account: _Account, offer: _Offer) -> 
     )
     assert tags["aws:servicecatalog:productArn"].endswith(f":product/{offer.product_id}")
     assert tags["aws:servicecatalog:provisioningArtifactIdentifier"] == offer.artifact_id
-    # Then: nobody but Service Catalog can give such tags.
+    # And so do its resources.
+    role = outputs_of(launched)["Role"]
+    on_role = account.aws.client("iam").list_role_tags(RoleName=role)["Tags"]
+    assert {
+        "Key": "aws:servicecatalog:provisioningArtifactIdentifier",
+        "Value": offer.artifact_id,
+    } in on_role
+    # But nobody except Service Catalog can give such tags.
     code, message = refused(
         account.cloudformation.create_stack,
         StackName=unique("stack"),

@@ -5,7 +5,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import ClientError
 
 from shared import environment
 from shared.clients import CONFIG
@@ -65,14 +64,14 @@ def find_place(spec: NotebookSpec) -> Place:
 
 
 def network_interface_exists(network_interface_id: str) -> bool:
-    """Tell whether a network interface is still there; raises ClientError."""
-    try:
-        _client().describe_network_interfaces(NetworkInterfaceIds=[network_interface_id])
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "InvalidNetworkInterfaceID.NotFound":
-            return False
-        raise
-    return True
+    """Tell whether a network interface is still there; raises ClientError.
+
+    Asked by filter: asked by id, one that is gone would be an error.
+    """
+    found = _client().describe_network_interfaces(
+        Filters=[{"Name": "network-interface-id", "Values": [network_interface_id]}]
+    )
+    return bool(found["NetworkInterfaces"])
 
 
 def _filters(vpc: str, id_filter: str, id_prefix: str, asked: str) -> "list[FilterTypeDef]":

@@ -39,6 +39,9 @@ def translate(
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     if code in _BUSY or status >= 500:
         return TryAgainError(f"{error.operation_name} was answered with {code}")
+    if error.operation_name == "UpdateNotebookInstance" and "Status (Failed)" in message:
+        # No source says whether SageMaker takes this update; if it does not, it never will.
+        return RefusedError("SageMaker changes no notebook that has Failed: launch a new one.")
     if "Unable to transition" in message or "duplicate Notebook Instance" in message:
         return TryAgainError(f"the notebook changed meanwhile: {message}")
     if young and any(word in message.lower() for word in _OF_YOUNG_ROLES):

@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# The locks are complete, so that pip need not resolve anything.
+PIP := .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes
 # Everything that is written while working lies here, temporary files included.
 export TMPDIR := $(CURDIR)/.local/tmp
 export SAM_CLI_TELEMETRY := 0
@@ -23,22 +25,23 @@ types: setup
 	@$(BIN)/mypy
 
 setup: .venv/.ready .sam-venv/.ready tools/node_modules/.ready
-	@mkdir -p $(TMPDIR)
 
-.venv/.ready: requirements/dev.txt requirements/uv.txt
+$(TMPDIR):
+	@mkdir -p $@
+
+.venv/.ready: requirements/dev.txt | $(TMPDIR)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or newer is needed: name one with PYTHON=…' >&2; exit 1; }
-	@echo 'setup: the tools (.venv)'
+	@echo 'setup: the tools (.venv), about a minute'
 	@$(PYTHON) -m venv --clear .venv || \
 		{ echo 'Python has no venv module: install the package python3-venv' >&2; exit 1; }
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip sync -q --compile-bytecode --python .venv --require-hashes requirements/dev.txt
+	@$(PIP) -r requirements/dev.txt
 	@touch $@
 
 .sam-venv/.ready: requirements/sam.txt .venv/.ready
-	@echo 'setup: the SAM CLI (.sam-venv)'
-	@$(BIN)/uv venv -q --clear --python $(BIN)/python .sam-venv
-	@$(BIN)/uv pip sync -q --compile-bytecode --python .sam-venv --require-hashes requirements/sam.txt
+	@echo 'setup: the SAM CLI (.sam-venv), about a minute'
+	@$(PYTHON) -m venv --clear .sam-venv
+	@$(PIP:.venv%=.sam-venv%) -r requirements/sam.txt
 	@touch $@
 
 tools/node_modules/.ready: tools/package-lock.json .venv/.ready
@@ -48,6 +51,7 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 
 # Writes the locks anew from their inputs: requirements/*.in, tools/package.json.
 lock: .venv/.ready
+	@$(PIP) -r requirements/uv.txt
 	@for each in lambda:3.13 dev:3.11 sam:3.11 uv:3.11; do \
 		$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --upgrade \
 			--custom-compile-command 'make lock' --python-version $${each#*:} \

@@ -4,12 +4,12 @@ It looks nothing up and waits for nothing. What can be told from the request alo
 answered at once, every violation in one Reason.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import answer, environment, executions, ledger
+from shared import answer, clock, environment, executions, ledger
 from shared.ledger import Entry
 from shared.limits import Limits
 from shared.log import identify, logger
@@ -59,7 +59,7 @@ def _parse(request: CustomResourceRequest) -> tuple[NotebookSpec | None, tuple[s
 
 
 def _entry(request: CustomResourceRequest, spec: NotebookSpec | None) -> Entry:
-    issued_at = request.issued_at(datetime.now(UTC))
+    issued_at = request.issued_at(clock.now())
     return Entry(
         request_type=request.RequestType,
         request_id=request.RequestId,

@@ -6,12 +6,12 @@ what the execution remembers (`Progress`) and the latest `Decision`; never the r
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared import environment, ledger, network, sagemaker
+from shared import clock, environment, ledger, network, sagemaker
 from shared.errors import RefusedError, TryAgainError, translate
 from shared.ledger import Entry, Key, Page
 from shared.lifecycle import (
@@ -49,7 +49,7 @@ def key_of(state: Mapping[str, Any]) -> Key:
 
 def look(state: State) -> State:
     """Look at the notebook and the ledger, and decide the next step."""
-    now = datetime.now(UTC)
+    now = clock.now()
     page = ledger.read(key_of(state), now)
     progress = Progress(**state.get("Progress", {}))
     observed, progress = _observe(page, progress)
@@ -71,7 +71,7 @@ def look(state: State) -> State:
 
 def act(state: State, attempt: Attempt) -> State:
     """Try one action for the request, if it is still the newest one, and note what came of it."""
-    now = datetime.now(UTC)
+    now = clock.now()
     page = ledger.read(key_of(state), now)
     if page.standing is not Standing.NEWEST:
         return state  # the next look says so

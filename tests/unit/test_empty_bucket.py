@@ -9,9 +9,10 @@ import pytest
 from moto import mock_aws
 
 from handlers import empty_bucket
-from shared import answer
+from shared import answer, buckets
 from shared.notebook import STACK_TAG
 from shared.request import CustomResourceRequest
+from tests.lambda_context import context
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,18 +21,6 @@ ACCOUNT = "123456789012"  # moto's
 STACK_ID = f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/launch/1f2e3d4c"
 BUCKET = "project-bucket"
 URL = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/reply"
-
-
-class Clock:
-    """Lambda's context: how much time is left, less at each look."""
-
-    def __init__(self, left: int = 800_000, step: int = 0) -> None:
-        self.left, self.step = left, step
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return the time left, in milliseconds."""
-        self.left -= self.step
-        return self.left
 
 
 class Answers(list[dict[str, Any]]):
@@ -55,13 +44,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> "Iterator[S3Client]":
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    empty_bucket._s3.cache_clear()
+    buckets.client.cache_clear()
     with mock_aws():
         client = boto3.client("s3")
         make_bucket(client, BUCKET, STACK_ID)
         yield client
         client.close()
-    empty_bucket._s3.cache_clear()
+    buckets.client.cache_clear()
 
 
 def make_bucket(client: "S3Client", name: str, stack_id: str | None) -> None:
@@ -106,7 +95,7 @@ def test_termination_erases_versions_delete_markers_and_unfinished_uploads(
     s3.delete_object(Bucket=BUCKET, Key="model")
     s3.create_multipart_upload(Bucket=BUCKET, Key="big")
 
-    empty_bucket.handler(event("Delete"), Clock())
+    empty_bucket.handler(event("Delete"), context())
 
     assert held(s3) == 0
     s3.delete_bucket(Bucket=BUCKET)  # which CloudFormation does next
@@ -119,10 +108,10 @@ def test_more_than_one_batch_is_erased(
 ) -> None:
     for number in range(7):
         s3.put_object(Bucket=BUCKET, Key=f"k{number}", Body=b"1")
-    all_of_it = empty_bucket._next_objects
-    monkeypatch.setattr(empty_bucket, "_next_objects", lambda bucket: all_of_it(bucket)[:3])
+    all_of_it = buckets._next_objects
+    monkeypatch.setattr(buckets, "_next_objects", lambda bucket: all_of_it(bucket)[:3])
 
-    empty_bucket.handler(event("Delete"), Clock())
+    empty_bucket.handler(event("Delete"), context())
 
     assert held(s3) == 0
     assert answers[0]["Status"] == "SUCCESS"
@@ -134,7 +123,7 @@ def test_nothing_is_erased_unless_the_launcher_said_delete(
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
-    empty_bucket.handler(event("Delete", retention=retention), Clock())
+    empty_bucket.handler(event("Delete", retention=retention), context())
 
     assert held(s3) == 1
     assert answers[0]["Status"] == "SUCCESS"
@@ -144,7 +133,7 @@ def test_a_retained_bucket_never_keeps_a_product_from_being_terminated(
     s3: "S3Client", answers: Answers
 ) -> None:
     s3.delete_bucket_tagging(Bucket=BUCKET)
-    empty_bucket.handler(event("Delete", retention="Retain"), Clock())
+    empty_bucket.handler(event("Delete", retention="Retain"), context())
     assert answers[0]["Status"] == "SUCCESS"
 
 
@@ -156,11 +145,11 @@ def test_a_bucket_that_is_not_the_stacks_is_refused_and_left_alone(
     s3.put_object(Bucket="foreign", Key="treasure", Body=b"1")
 
     # The launch fails, and CloudFormation deletes what it was told was made.
-    empty_bucket.handler(event("Create", "foreign"), Clock())
+    empty_bucket.handler(event("Create", "foreign"), context())
     made = answers[0]["PhysicalResourceId"]
-    empty_bucket.handler(event("Delete", "foreign", PhysicalResourceId=made), Clock())
+    empty_bucket.handler(event("Delete", "foreign", PhysicalResourceId=made), context())
     # Somebody who knows the id sends a Delete of their own making.
-    empty_bucket.handler(event("Delete", "foreign"), Clock())
+    empty_bucket.handler(event("Delete", "foreign"), context())
 
     assert held(s3, "foreign") == 1
     assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS", "FAILED"]
@@ -170,7 +159,7 @@ def test_a_bucket_that_is_not_the_stacks_is_refused_and_left_alone(
 def test_a_create_takes_the_bucket_on_and_changes_nothing(s3: "S3Client", answers: Answers) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
-    empty_bucket.handler(event("Create"), Clock())
+    empty_bucket.handler(event("Create"), context())
 
     assert held(s3) == 1
     assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", BUCKET)
@@ -181,9 +170,9 @@ def test_an_update_changes_what_becomes_of_the_data_but_not_whose_they_are(
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
-    empty_bucket.handler(event("Update", retention="Retain"), Clock())
-    empty_bucket.handler(event("Update", "another", PhysicalResourceId=BUCKET), Clock())
-    empty_bucket.handler(event("Update"), Clock())  # the rollback of the one before
+    empty_bucket.handler(event("Update", retention="Retain"), context())
+    empty_bucket.handler(event("Update", "another", PhysicalResourceId=BUCKET), context())
+    empty_bucket.handler(event("Update"), context())  # the rollback of the one before
 
     assert held(s3) == 1
     assert [said["Status"] for said in answers] == ["SUCCESS", "FAILED", "SUCCESS"]
@@ -195,27 +184,27 @@ def test_what_time_does_not_suffice_for_fails_and_the_next_attempt_goes_on(
 ) -> None:
     for number in range(5):
         s3.put_object(Bucket=BUCKET, Key=f"k{number}", Body=b"1")
-    all_of_it = empty_bucket._next_objects
-    monkeypatch.setattr(empty_bucket, "_next_objects", lambda bucket: all_of_it(bucket)[:2])
+    all_of_it = buckets._next_objects
+    monkeypatch.setattr(buckets, "_next_objects", lambda bucket: all_of_it(bucket)[:2])
 
-    empty_bucket.handler(event("Delete"), Clock(left=110_000, step=15_000))
+    empty_bucket.handler(event("Delete"), context(left=110_000, step=15_000))
     left = held(s3)
-    empty_bucket.handler(event("Delete"), Clock())
+    empty_bucket.handler(event("Delete"), context())
 
     assert (left, held(s3)) == (3, 0)
     assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS"]
-    assert "terminate again" in answers[0]["Reason"]
+    assert "try again" in answers[0]["Reason"]
 
 
 def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(
     s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="held", Body=b"1")
-    client = empty_bucket._s3()
+    client = buckets.client()
     refusal = {"Errors": [{"Key": "held", "Code": "AccessDenied", "Message": "Access Denied"}]}
     monkeypatch.setattr(client, "delete_objects", lambda **_: refusal)
 
-    empty_bucket.handler(event("Delete"), Clock())
+    empty_bucket.handler(event("Delete"), context())
 
     assert answers[0]["Status"] == "FAILED"
     assert "held: AccessDenied" in answers[0]["Reason"]
@@ -225,7 +214,7 @@ def test_a_bucket_that_is_gone_already_is_nothing_to_fail_for(
     s3: "S3Client", answers: Answers
 ) -> None:
     s3.delete_bucket(Bucket=BUCKET)
-    empty_bucket.handler(event("Delete"), Clock())
+    empty_bucket.handler(event("Delete"), context())
     assert answers[0]["Status"] == "SUCCESS"
 
 
@@ -233,7 +222,7 @@ def test_a_create_for_a_bucket_that_does_not_exist_is_refused(
     s3: "S3Client", answers: Answers
 ) -> None:
     s3.delete_bucket(Bucket=BUCKET)
-    empty_bucket.handler(event("Create"), Clock())
+    empty_bucket.handler(event("Create"), context())
     assert answers[0]["Status"] == "FAILED"
     assert answers[0]["PhysicalResourceId"] == "BucketContents"
 
@@ -243,7 +232,7 @@ def test_whatever_breaks_is_answered(answers: Answers, monkeypatch: pytest.Monke
         raise RuntimeError(f"out of order for {request.RequestId}")
 
     monkeypatch.setattr(empty_bucket, "_serve", break_down)
-    empty_bucket.handler(event("Delete"), Clock())
+    empty_bucket.handler(event("Delete"), context())
     assert answers[0]["Status"] == "FAILED"
     assert "out of order" in answers[0]["Reason"]
     assert URL not in answers[0]["Reason"]

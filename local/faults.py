@@ -1,0 +1,89 @@
+"""What `make launch FAULT=…` lets go wrong, and what a launcher must read of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NOTEBOOK = "analysis-1"
+INSTANCE_TYPE, OTHER_INSTANCE_TYPE = "ml.t3.medium", "ml.t3.large"
+
+# Seconds, of the request for the notebook and of the notebook that comes up too late for it. It
+# does come up while the rollback waits, so that it can be stopped and deleted.
+_DEADLINE, _LATE = 15, 19
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way for a launch to be refused."""
+
+    what: str
+    """What is wrong, as a clause of its own."""
+    reason_says: tuple[str, ...]
+    """What the Reason has to hold: each violation, and no less."""
+    notebooks: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the notebook simulator, by the names of its control."""
+    platform: Mapping[str, str | int] = field(default_factory=dict)
+    """Parameters of the platform's deployment."""
+    launch: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of the launch."""
+    name_taken: bool = False
+    """Whether somebody else has a notebook of the launch's name."""
+
+
+FAULTS: Mapping[str, Fault] = {
+    "capacity": Fault(
+        f"AWS has no capacity for {INSTANCE_TYPE}",
+        ("Insufficient notebook instance capacity",),
+        notebooks={"no_capacity": [INSTANCE_TYPE]},
+    ),
+    "quota": Fault(
+        f"the account may not run any {INSTANCE_TYPE}",
+        ("service limit", f"{INSTANCE_TYPE} for notebook instance usage"),
+        notebooks={"quotas": {INSTANCE_TYPE: 0}},
+    ),
+    "name-taken": Fault(
+        f"somebody else has a notebook named {NOTEBOOK}",
+        (f"The name {NOTEBOOK} is taken", "launch with another NotebookInstanceName"),
+        name_taken=True,
+    ),
+    "bad-parameters": Fault(
+        "the product offers what this platform does not allow: a type, a volume and root access",
+        (
+            "NotebookInstanceType 'ml.m5.4xlarge' is not allowed here",
+            "VolumeSizeInGB 500 is out of range",
+            "RootAccess 'Enabled' is not allowed here",
+        ),
+        platform={
+            "AllowedInstanceTypes": f"{INSTANCE_TYPE},{OTHER_INSTANCE_TYPE}",
+            "MaxVolumeSizeInGB": 50,
+        },
+        launch={
+            "NotebookInstanceType": "ml.m5.4xlarge",
+            "VolumeSizeInGB": "500",
+            "RootAccess": "Enabled",
+        },
+    ),
+    "slow": Fault(
+        f"the notebook is still Pending when its {_DEADLINE} seconds are over",
+        ("was given up after", "still Pending"),
+        notebooks={
+            "timing": {
+                "pending": _LATE,
+                "stopping": 1,
+                "deleting": 1,
+                "network_interface_lingers": 0.5,
+            }
+        },
+        platform={"DeadlineSeconds": _DEADLINE},
+    ),
+}
+
+
+def listing() -> str:
+    """Return a line for each fault."""
+    return "\n".join(f"  {name:<16}{fault.what}" for name, fault in FAULTS.items())
+
+
+def missing_from(reason: str, fault: Fault) -> list[str]:
+    """Return what a refusal's Reason should say and does not."""
+    return [each for each in fault.reason_says if each not in reason]

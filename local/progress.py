@@ -1,0 +1,109 @@
+"""How `make launch` tells its story: a sentence a step, and below it what happens, as it happens.
+
+In a terminal a last line shows what is waited for; anywhere else there are plain lines alone.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich import box
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+# Of a page that is no terminal: wide enough for an ARN in a table.
+_PLAIN_WIDTH = 200
+
+_SOURCE_STYLES = {"stack": "blue", "lifecycle": "magenta", "notebook": "green"}
+
+
+def console() -> Console:
+    """Return the console on standard output: as wide as the terminal, or wide enough for a log."""
+    shown = Console(highlight=False)
+    return shown if shown.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
+
+
+class Progress:
+    """The page of one run. Use it as a context manager: the last line lives as long as it does."""
+
+    def __init__(self, page: Console) -> None:
+        self._page = page
+        self._begun = time.monotonic()
+        self._steps = 0
+        self._waiting_for = ""
+        self._status: Status | None = None
+
+    def __enter__(self) -> Self:
+        """Begin the line that shows what is waited for, in a terminal."""
+        if self._page.is_terminal and not self._page.is_dumb_terminal:
+            self._status = self._page.status(_Ticking(self))
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Take that line away."""
+        if self._status:
+            self._status.stop()
+
+    @property
+    def elapsed(self) -> float:
+        """Return the seconds since the beginning."""
+        return time.monotonic() - self._begun
+
+    def say(self, text: str) -> None:
+        """Print a paragraph, or a run's last line; it is never broken into several."""
+        self._page.print(Text(text), soft_wrap=True)
+
+    def step(self, text: str) -> None:
+        """Begin a step: who does what."""
+        self._steps += 1
+        self._waiting_for = ""
+        self._page.print()
+        self._page.print(Text(f"{self._steps}. {text}", style="bold"), soft_wrap=True)
+
+    def event(self, source: str, text: str) -> None:
+        """Print that something happened, and when."""
+        line = Text(f"{self.elapsed:7.1f} s  ", style="dim")
+        line.append(f"{source:<10}", style=_SOURCE_STYLES.get(source, "cyan"))
+        line.append(text, style="red" if "FAILED" in text or "Failed" in text else "default")
+        self._page.print(line, soft_wrap=True)
+
+    def outcome(self, text: str) -> None:
+        """Print what came of a step."""
+        self._page.print(Text(f"   => {text}", style="bold green"), soft_wrap=True)
+
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print a table, indented as the outcome of a step."""
+        shown = Table(*(Text(head) for head in heads), box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in shown.columns:
+            column.overflow = "fold"  # an ARN cut short is of no use
+        for row in rows:
+            shown.add_row(*(Text(cell) for cell in row))
+        self._page.print(shown)
+
+    def wait_for(self, text: str) -> None:
+        """Say what is waited for, in the last line of a terminal."""
+        self._waiting_for = text
+
+    @property
+    def last_line(self) -> str:
+        """What is waited for, and the time."""
+        return f"{self.elapsed:5.1f} s  {self._waiting_for}"
+
+
+class _Ticking:
+    """The last line, made anew each time rich paints it, so that its clock runs."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __rich__(self) -> Text:
+        return Text(self._progress.last_line, overflow="ellipsis", no_wrap=True)

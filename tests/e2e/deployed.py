@@ -1,0 +1,280 @@
+"""The platform deployed on the embedded AWS, and what the tests ask of it."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from botocore.exceptions import ClientError
+
+from local import deploy, end_user
+from local.deploy import Network
+from local.emulator import Emulator
+from local.end_user import EndUser, Record
+
+T = TypeVar("T")
+
+# Real seconds: long enough to be seen in each status, short enough to wait for.
+NOTEBOOKS = {
+    "timing": {
+        "pending": 1.5,
+        "starting": 1,
+        "stopping": 1,
+        "updating": 0.5,
+        "deleting": 1,
+        "network_interface_lingers": 0.5,
+    },
+    "role_propagation": 1,
+}
+WAIT_SCALE = 0.25  # a state machine's second takes 250 ms
+QUICK: Mapping[str, str | int] = {
+    "FirstWaitSeconds": 1,
+    "WaitSeconds": 1,
+    "Architecture": "x86_64",
+}
+
+
+def await_that(condition: Callable[[], T], seconds: float = 60.0) -> T:
+    """Return the condition's value once it is true; fail the test when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not true within {seconds} s: last {value!r}"
+        time.sleep(0.02)
+    return value
+
+
+def unique(prefix: str) -> str:
+    """Return a name nobody else uses."""
+    return f"{prefix}-{uuid4().hex[:8]}"
+
+
+def together(*calls: Callable[[], T]) -> list[T]:
+    """Run the calls at once; return what they return, in their order."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A deployment, its network and an end user of it."""
+
+    aws: Emulator
+    template: Path
+    network: Network
+    outputs: Mapping[str, str]
+    user: EndUser
+
+    # --- what an end user does --------------------------------------------------------------
+
+    def launch(self, notebook: str, **parameters: str) -> Record:
+        """Launch the product and wait for the end; the data goes with it unless told otherwise."""
+        asked = {"NotebookInstanceName": notebook, "DataRetention": "Delete", **parameters}
+        return self.user.wait(self.user.launch(notebook, asked))
+
+    def update(self, launched: Record, **parameters: str) -> Record:
+        """Update a launch and wait for the end."""
+        return self.user.wait(self.user.update(launched.provisioned_product_id, parameters))
+
+    def terminate(self, launched: Record) -> Record:
+        """Terminate a launch and wait for the end."""
+        return self.user.wait(self.user.terminate(launched.provisioned_product_id))
+
+    # --- what an administrator sees ---------------------------------------------------------
+
+    def stack(self, provisioned_product_id: str) -> dict[str, Any]:
+        """Return the stack of a provisioned product, one that is deleted too."""
+        cloudformation = self.aws.client("cloudformation")
+        pages = cloudformation.get_paginator("list_stacks").paginate()
+        found = [
+            each
+            for page in pages
+            for each in page["StackSummaries"]
+            if each["StackName"].endswith(f"-{provisioned_product_id}")
+        ]
+        assert len(found) == 1, found
+        described: dict[str, Any] = cloudformation.describe_stacks(StackName=found[0]["StackId"])[
+            "Stacks"
+        ][0]
+        return described
+
+    def notebook(self, name: str) -> dict[str, Any] | None:
+        """Return what DescribeNotebookInstance says, or None."""
+        try:
+            seen: dict[str, Any] = self.aws.client("sagemaker").describe_notebook_instance(
+                NotebookInstanceName=name
+            )
+        except ClientError as error:
+            assert "RecordNotFound" in str(error), error
+            return None
+        return seen
+
+    def simulated(self, name: str) -> dict[str, Any]:
+        """Return what the simulator alone knows of a notebook, its volume among it."""
+        notebooks = self.aws.control("sagemaker")["notebooks"]
+        return next(dict(each) for each in notebooks if each["name"] == name)
+
+    def calls(self, operation: str) -> int:
+        """Return how many calls of a notebook operation have arrived."""
+        return int(self.aws.control("sagemaker")["calls"].get(operation, 0))
+
+    def requests(self, stack_id: str, logical_id: str = "Notebook") -> list[dict[str, Any]]:
+        """Return CloudFormation's requests for a resource, oldest first, with their answers."""
+        return [
+            each
+            for each in self.aws.control("cloudformation")["requests"]
+            if (each["StackId"], each["LogicalResourceId"]) == (stack_id, logical_id)
+        ]
+
+    def executions(self, request_id: str) -> list[dict[str, Any]]:
+        """Return the executions that serve a request."""
+        client = self.aws.client("stepfunctions")
+        pages = client.get_paginator("list_executions").paginate(
+            stateMachineArn=self.outputs["StateMachineArn"]
+        )
+        return [
+            each for page in pages for each in page["executions"] if request_id in each["name"]
+        ]
+
+    def history(self, request_id: str) -> list[dict[str, Any]]:
+        """Return the events of the one execution that serves a request; none before it starts."""
+        found = self.executions(request_id)
+        if not found:
+            return []
+        assert len(found) == 1, found
+        client = self.aws.client("stepfunctions")
+        pages = client.get_paginator("get_execution_history").paginate(
+            executionArn=found[0]["executionArn"]
+        )
+        return [event for page in pages for event in page["events"]]
+
+    def leftovers(self, stack: Mapping[str, Any]) -> list[str]:
+        """Return the kinds of what is still there of a launch."""
+        return [kind for kind, there in self._what_is_there(stack).items() if there]
+
+    def _what_is_there(self, stack: Mapping[str, Any]) -> dict[str, Any]:
+        client, name, stack_id = self.aws.client, stack["StackName"], stack["StackId"]
+        given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+        of_notebook = given["NotebookInstanceName"]
+        simulated = self.aws.control("sagemaker")["notebooks"]
+        roles = client("iam").list_roles(PathPrefix="/notebook-vending/")["Roles"]
+        buckets = client("s3").list_buckets()["Buckets"]
+        aliases = client("kms").list_aliases()["Aliases"]
+        interfaces = client("ec2").describe_network_interfaces()["NetworkInterfaces"]
+        configs = client("sagemaker").list_notebook_instance_lifecycle_configs(
+            NameContains=stack_id.rpartition("/")[2]
+        )["NotebookInstanceLifecycleConfigs"]
+        status = client("cloudformation").describe_stacks(StackName=stack_id)["Stacks"][0]
+        keys = self._keys(stack_id)
+        return {
+            "stack": status["StackStatus"] != "DELETE_COMPLETE",
+            "notebook": [
+                each
+                for each in simulated
+                if each["tags"].get("notebook-vending:stack-id") == stack_id
+            ],
+            "network interface": [i for i in interfaces if of_notebook in i["Description"]],
+            "grant": [
+                grant
+                for key in keys
+                for grant in client("kms").list_grants(KeyId=key["KeyId"])["Grants"]
+            ],
+            "key": [key for key in keys if key["KeyState"] == "Enabled"],
+            "alias": [a for a in aliases if a["AliasName"].endswith(f"/{name}")],
+            "role": [role for role in roles if role["RoleName"].startswith(name)],
+            "bucket": [b for b in buckets if b["Name"].startswith(name.lower())],
+            "lifecycle configuration": configs,
+        }
+
+    def _keys(self, stack_id: str) -> list[dict[str, Any]]:
+        kms, found = self.aws.client("kms"), []
+        for page in kms.get_paginator("list_keys").paginate():
+            for key in page["Keys"]:
+                described = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
+                tags = kms.list_resource_tags(KeyId=key["KeyId"])["Tags"]
+                ours = {"TagKey": "notebook-vending:stack-id", "TagValue": stack_id}
+                if ours in tags:
+                    found.append(described)
+        return found
+
+    # --- the platform's own parts -----------------------------------------------------------
+
+    def physical_id(self, logical_id: str) -> str:
+        """Return the physical id of a resource of the platform's stack."""
+        found = self.aws.client("cloudformation").describe_stack_resource(
+            StackName=deploy.STACK, LogicalResourceId=logical_id
+        )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+    def as_function(self, logical_id: str, service: str) -> Any:
+        """Return a client of `service` with the rights of a function's role.
+
+        On AWS only Lambda may assume the role. The embedded AWS lets its administrator, too.
+        """
+        configuration = self.aws.client("lambda").get_function_configuration(
+            FunctionName=self.physical_id(logical_id)
+        )
+        session = self.aws.client("sts").assume_role(
+            RoleArn=configuration["Role"], RoleSessionName="test"
+        )
+        return self.aws.client(service, session["Credentials"])
+
+    def workers(self, logical_id: str = "") -> list[int]:
+        """Return the ids of the processes that a function runs in, or that all functions do."""
+        name = f"{self.physical_id(logical_id)}-" if logical_id else ""
+        return [
+            pid
+            for pid, command in _processes(self.aws.pid)
+            if f"/ministack-lambda-{name}" in command
+        ]
+
+    @contextmanager
+    def frozen(self, logical_id: str) -> Iterator[list[int]]:
+        """Hold a function's next invocation before its first instruction, within the block.
+
+        Yields the processes held.
+        """
+        self.aws.client("lambda").invoke(FunctionName=self.physical_id(logical_id), Payload="{}")
+        held = self.workers(logical_id)
+        assert held, f"{logical_id} has no process to hold"
+        for pid in held:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield held
+        finally:
+            for pid in held:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def faults(self, **settings: Any) -> Iterator[None]:
+        """Let notebooks go wrong as the simulator's control is told, within the block."""
+        self.aws.control("sagemaker", settings)
+        try:
+            yield
+        finally:
+            self.aws.control("sagemaker", {"reset": True})
+
+
+def _processes(group: int) -> Iterable[tuple[int, str]]:
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if os.getpgid(int(entry.name)) == group:
+                yield int(entry.name), (entry / "cmdline").read_text().replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+
+
+def deploy_platform(aws: Emulator, template: Path, **parameters: str | int) -> Platform:
+    """Deploy what is built, as an administrator does, and sign in an end user."""
+    network = deploy.make_network(aws)
+    outputs = deploy.deploy(aws, template, {**QUICK, "VpcId": network.vpc_id, **parameters})
+    user = end_user.sign_in(aws, outputs["ProductId"])
+    return Platform(aws, template, network, outputs, user)

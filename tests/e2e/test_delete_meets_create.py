@@ -1,0 +1,111 @@
+"""A Delete that arrives while its Create still runs, whichever of them acts first."""
+
+import pytest
+
+from tests.e2e.deployed import Platform, await_that, unique
+
+pytestmark = pytest.mark.xdist_group("deployed")
+
+
+def test_a_stack_deleted_while_its_notebook_is_pending_leaves_nothing(platform: Platform) -> None:
+    name = unique("Deleted")
+    stack_id = _begin(platform, name)
+    await_that(lambda: platform.notebook(name))
+
+    platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
+
+    _check_gone(platform, stack_id)
+    assert platform.requests(stack_id)[0]["answers"] == ["late"]
+    assert platform.requests(stack_id)[1]["PhysicalResourceId"] != name  # CloudFormation made it up
+
+
+def test_a_create_cancelled_while_its_notebook_is_pending_leaves_nothing(
+    platform: Platform,
+) -> None:
+    name = unique("Cancelled")
+    record_id = platform.user.launch(
+        name, {"NotebookInstanceName": name, "DataRetention": "Delete"}
+    )
+    await_that(lambda: platform.notebook(name))
+
+    stack_id = _cancel(platform, name)
+    record = platform.user.wait(record_id)
+
+    assert not record.succeeded
+    stack = platform.stack(record.provisioned_product_id)
+    assert (stack["StackId"], stack["StackStatus"]) == (stack_id, "ROLLBACK_COMPLETE")
+    assert platform.leftovers(stack) == ["stack"]
+    assert platform.terminate(record).succeeded
+    assert platform.leftovers(stack) == []
+
+
+def test_a_delete_that_comes_before_the_create_function_acted_lets_no_notebook_be_made(
+    platform: Platform,
+) -> None:
+    name, made = unique("Overtaken"), platform.calls("CreateNotebookInstance")
+    with platform.frozen("CreateFunction"):
+        stack_id = _begin(platform, name)
+        request = await_that(lambda: platform.requests(stack_id))[0]["RequestId"]
+        await_that(lambda: "Create" in _states(platform, request))
+
+        platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
+        delete = await_that(lambda: platform.requests(stack_id)[1:])[0]["RequestId"]
+        await_that(lambda: "Wait" in _states(platform, delete))
+
+    _check_gone(platform, stack_id)
+    assert platform.calls("CreateNotebookInstance") == made
+
+
+def test_a_delete_taken_in_before_its_create_lets_no_notebook_be_made(platform: Platform) -> None:
+    name, made = unique("Outrun"), platform.calls("CreateNotebookInstance")
+    with platform.frozen("RequestFunction"):
+        stack_id = _begin(platform, name)
+        await_that(lambda: platform.requests(stack_id))
+
+        platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
+        _check_gone(platform, stack_id)
+
+    create = platform.requests(stack_id)[0]["RequestId"]
+    await_that(lambda: platform.requests(stack_id)[0]["answers"] == ["late"])
+    await_that(lambda: platform.executions(create)[0]["status"] == "SUCCEEDED")
+    assert platform.calls("CreateNotebookInstance") == made
+
+
+def _begin(platform: Platform, name: str) -> str:
+    platform.user.launch(name, {"NotebookInstanceName": name, "DataRetention": "Delete"})
+    return await_that(lambda: _stack_of(platform, name))
+
+
+def _stack_of(platform: Platform, notebook: str) -> str:
+    given = {"ParameterKey": "NotebookInstanceName", "ParameterValue": notebook}
+    for each in platform.aws.client("cloudformation").describe_stacks()["Stacks"]:
+        if given in each.get("Parameters", []):
+            return str(each["StackId"])
+    return ""
+
+
+def _cancel(platform: Platform, notebook: str) -> str:
+    stack_id = _stack_of(platform, notebook)
+    cancelled = {"StackId": stack_id, "LogicalResourceId": "Notebook"}
+    platform.aws.control("cloudformation", {"cancel": cancelled})
+    return stack_id
+
+
+def _states(platform: Platform, request_id: str) -> list[str]:
+    return [
+        event["stateEnteredEventDetails"]["name"]
+        for event in platform.history(request_id)
+        if "stateEnteredEventDetails" in event
+    ]
+
+
+def _check_gone(platform: Platform, stack_id: str) -> None:
+    client = platform.aws.client("cloudformation")
+
+    def ended() -> str:
+        status = str(client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"])
+        return status if not status.endswith("_IN_PROGRESS") else ""
+
+    assert await_that(ended) == "DELETE_COMPLETE"
+    stack = client.describe_stacks(StackName=stack_id)["Stacks"][0]
+    assert platform.leftovers(stack) == []

@@ -1,0 +1,131 @@
+"""A launch in Service Catalog becomes a notebook; its termination leaves nothing."""
+
+import pytest
+
+from tests.e2e.deployed import Platform, together, unique
+
+pytestmark = pytest.mark.xdist_group("deployed")
+
+# What a launch makes, beside the stack itself.
+PARTS = {
+    "stack",
+    "notebook",
+    "network interface",
+    "grant",
+    "key",
+    "alias",
+    "role",
+    "bucket",
+    "lifecycle configuration",
+}
+
+
+def test_a_launch_becomes_a_notebook_as_asked_for_and_its_termination_leaves_nothing(
+    platform: Platform,
+) -> None:
+    name = unique("Launch")
+
+    record = platform.launch(
+        name,
+        NotebookInstanceType="ml.m5.xlarge",
+        VolumeSizeInGB="50",
+        ProjectName="Churn",
+        ProjectID="Churn_42",
+        ENVName="test",
+    )
+
+    assert record.succeeded, record.reason
+    stack = platform.stack(record.provisioned_product_id)
+    assert set(platform.leftovers(stack)) == PARTS
+    _check_notebook(platform, name, record.outputs, stack["StackId"])
+    _check_outputs(platform, name, record.outputs)
+    platform.aws.client("s3").put_object(
+        Bucket=record.outputs["S3BucketName"], Key="data", Body=b"of the project"
+    )
+
+    ended = platform.terminate(record)
+
+    assert ended.succeeded, ended.reason
+    assert platform.leftovers(stack) == []
+    asked = platform.requests(stack["StackId"])
+    assert [(r["RequestType"], r["answers"]) for r in asked] == [
+        ("Create", ["SUCCESS"]),
+        ("Delete", ["SUCCESS"]),
+    ]
+    assert asked[1]["PhysicalResourceId"] == name
+
+
+def _check_notebook(
+    platform: Platform, name: str, outputs: dict[str, str], stack_id: str
+) -> None:
+    seen = platform.notebook(name)
+    assert seen is not None
+    assert {
+        "status": seen["NotebookInstanceStatus"],
+        "type": seen["InstanceType"],
+        "volume": seen["VolumeSizeInGB"],
+        "internet": seen["DirectInternetAccess"],
+        "subnet": seen["SubnetId"],
+        "groups": seen["SecurityGroups"],
+        "root": seen["RootAccess"],
+        "key": seen["KmsKeyId"],
+        "role": seen["RoleArn"],
+        "platform": seen["PlatformIdentifier"],
+        "metadata service": seen["InstanceMetadataServiceConfiguration"],
+    } == {
+        "status": "InService",
+        "type": "ml.m5.xlarge",
+        "volume": 50,
+        "internet": "Disabled",
+        "subnet": platform.network.subnet_id,
+        "groups": [platform.network.security_group_id],
+        "root": "Disabled",
+        "key": outputs["SagemakerKMSKey"],
+        "role": outputs["ExecutionRoleArn"],
+        "platform": "notebook-al2023-v1",
+        "metadata service": {"MinimumInstanceMetadataServiceVersion": "2"},
+    }
+    tags = platform.aws.client("sagemaker").list_tags(ResourceArn=seen["NotebookInstanceArn"])
+    assert {tag["Key"]: tag["Value"] for tag in tags["Tags"]} == {
+        "notebook-vending:platform": "notebook-vending",
+        "notebook-vending:stack-id": stack_id,
+        "notebook-vending:logical-resource-id": "Notebook",
+        "ProjectName": "Churn",
+        "ProjectID": "Churn_42",
+        "ENVName": "test",
+    }
+
+
+def _check_outputs(platform: Platform, name: str, outputs: dict[str, str]) -> None:
+    seen = platform.notebook(name)
+    assert seen is not None
+    assert outputs["Message"] == f"Notebook {name} is InService."
+    assert outputs["NotebookInstanceName"] == name
+    assert outputs["NotebookInstanceUrl"] == f"https://{seen['Url']}"
+    assert outputs["NotebookConsoleUrl"].endswith(f"/notebook-instances/{name}")
+    assert (outputs["ProjectName"], outputs["ProjectID"]) == ("Churn", "Churn_42")
+    platform.aws.client("s3").head_bucket(Bucket=outputs["S3BucketName"])
+
+
+def test_two_launches_at_once_succeed_and_a_taken_name_is_refused_without_harm(
+    platform: Platform,
+) -> None:
+    first, second = unique("first"), unique("second")
+    one, two = together(lambda: platform.launch(first), lambda: platform.launch(second))
+    assert (one.succeeded, two.succeeded) == (True, True), (one.reason, two.reason)
+    before = platform.simulated(first), platform.simulated(second)
+
+    third = platform.launch(first.upper())
+
+    assert not third.succeeded
+    assert f"The name {first.upper()} is taken by a notebook that this stack did not make" in (
+        third.reason
+    )
+    assert "another NotebookInstanceName" in third.reason
+    refused = platform.stack(third.provisioned_product_id)
+    assert refused["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert (platform.simulated(first), platform.simulated(second)) == before
+    assert platform.leftovers(refused) == ["stack"]
+
+    ended = together(*(lambda r=r: platform.terminate(r) for r in (one, two, third)))
+    assert all(each.succeeded for each in ended), ended

@@ -1,0 +1,85 @@
+"""Updates of a launch: those that take effect, and those that are rolled back."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.end_user import Record
+from tests.e2e.deployed import Platform, unique
+
+pytestmark = pytest.mark.xdist_group("deployed")
+
+
+@pytest.fixture(scope="module")
+def name() -> str:
+    """Return the name of the notebook that is updated."""
+    return unique("Updated")
+
+
+@pytest.fixture(scope="module")
+def launched(platform: Platform, name: str) -> Iterator[Record]:
+    """Launch a notebook; terminate it at the end."""
+    record = platform.launch(name)
+    assert record.succeeded, record.reason
+    yield record
+    assert platform.terminate(record).succeeded
+
+
+def test_a_new_instance_type_is_in_service_on_the_same_volume(
+    platform: Platform, launched: Record, name: str
+) -> None:
+    before = platform.simulated(name)
+
+    record = platform.update(launched, NotebookInstanceType="ml.m5.2xlarge")
+
+    assert record.succeeded, record.reason
+    after = platform.simulated(name)
+    assert (after["status"], after["instance_type"]) == ("InService", "ml.m5.2xlarge")
+    assert before["instance_type"] != "ml.m5.2xlarge"
+    assert after["volume_id"] == before["volume_id"]
+    stack_id = platform.stack(launched.provisioned_product_id)["StackId"]
+    update = platform.requests(stack_id)[-1]
+    assert (update["RequestType"], update["PhysicalResourceId"]) == ("Update", name)
+    assert update["answers"] == ["SUCCESS"]
+
+
+def test_another_subnet_under_the_same_name_is_refused_and_rolled_back(
+    platform: Platform, launched: Record, name: str
+) -> None:
+    ec2 = platform.aws.client("ec2")
+    subnet = ec2.create_subnet(VpcId=platform.network.vpc_id, CidrBlock="10.0.2.0/24")["Subnet"]
+    ec2.create_tags(Resources=[subnet["SubnetId"]], Tags=[{"Key": "Name", "Value": "Elsewhere"}])
+    before = platform.simulated(name)
+    calls = platform.calls("StopNotebookInstance")
+
+    record = platform.update(
+        launched, SubnetName="Elsewhere", NotebookInstanceType="ml.c5.4xlarge"
+    )
+
+    assert not record.succeeded
+    assert "Subnet of a notebook cannot be changed: give the old value back, or give a new " in (
+        record.reason
+    )
+    assert "NotebookInstanceName and AllowReplacement YES" in record.reason
+    stack = platform.stack(launched.provisioned_product_id)
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert platform.simulated(name) == before
+    assert before["status"] == "InService"
+    assert platform.calls("StopNotebookInstance") == calls  # nobody's work was interrupted
+
+
+def test_an_update_that_fails_half_way_goes_back_to_the_old_settings(
+    platform: Platform, launched: Record, name: str
+) -> None:
+    before = platform.simulated(name)
+
+    with platform.faults(no_capacity=["ml.g5.xlarge"]):
+        record = platform.update(launched, NotebookInstanceType="ml.g5.xlarge")
+
+    assert not record.succeeded
+    assert "Insufficient notebook instance capacity" in record.reason
+    stack = platform.stack(launched.provisioned_product_id)
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    after = platform.simulated(name)
+    assert (after["status"], after["instance_type"]) == ("InService", before["instance_type"])
+    assert after["volume_id"] == before["volume_id"]

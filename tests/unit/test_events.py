@@ -1,0 +1,383 @@
+"""Every sample event through its real handler, in a world prepared as the event expects it.
+
+The events tell one story, a launch that is updated and terminated: what a function hands over is
+the next one's event. moto stands for AWS, the notebook simulator for SageMaker.
+"""
+
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+
+from local.in_process_aws import notebook_service
+from local.notebook_resources import Ec2Network
+from local.notebook_surroundings import Surroundings
+from local.notebooks import NotebookService
+from shared import answer, buckets, executions, ledger, network, reconciler, sagemaker
+from shared.notebook import STACK_TAG
+from tests.unit import product_launch
+from tests.unit.notebook_world import Clock
+
+ROOT = Path(__file__).parents[2]
+EVENTS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events").glob("*.json")}
+ENVIRONMENT = EVENTS.pop("env")["Parameters"]
+TEMPLATE: dict[str, Any] = yaml.load(
+    (ROOT / "template.yaml").read_text(),
+    product_launch._Loader,  # noqa: S506 - a safe loader
+)
+FUNCTIONS = {
+    name: resource["Properties"]
+    for name, resource in TEMPLATE["Resources"].items()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
+# The modules that keep a client for the life of their process.
+_CLIENTS = (
+    buckets.client,
+    executions._client,
+    ledger._client,
+    network._client,
+    sagemaker._client,
+)
+LAMBDA = SimpleNamespace(get_remaining_time_in_millis=lambda: 840_000)
+
+
+def invoke(event: str) -> Any:
+    """Run an event through the handler of the function it is named for."""
+    return importlib.import_module(handler_of(event).rpartition(".")[0]).handler(
+        json.loads(json.dumps(EVENTS[event])), LAMBDA
+    )
+
+
+def handler_of(event: str) -> str:
+    (handler,) = (
+        properties["Handler"]
+        for properties in FUNCTIONS.values()
+        if re.fullmatch(rf"{name_of(properties)}(-create|-update|-delete)?", event)
+    )
+    return str(handler)
+
+
+def name_of(properties: dict[str, Any]) -> str:
+    return str(properties["Handler"]).split(".")[1].replace("_", "-")
+
+
+def without_ids(state: dict[str, Any]) -> Any:
+    """Return a state without what AWS makes up: resource ids and a notebook's address."""
+    text = re.sub(r"\b(eni|subnet|sg)-[0-9a-f]+", r"\1-…", json.dumps(state))
+    return json.loads(re.sub(r"https://[\w.-]+", "https://…", text))
+
+
+class Story:
+    """The world of one launch, its clock, and what CloudFormation was told."""
+
+    def __init__(self, simulator: NotebookService, clock: Clock) -> None:
+        self.simulator, self.clock = simulator, clock
+        self.answers: list[dict[str, Any]] = []
+
+    def take_answer(self, url: str, body: bytes) -> None:
+        """Take an answer in, as CloudFormation does."""
+        assert answer.is_reply_address(url)
+        self.answers.append(json.loads(body))
+
+    def notebook(self) -> dict[str, Any] | None:
+        """Return what SageMaker shows of the notebook."""
+        found = self.simulator.state()["notebooks"]
+        return found[0] if found else None
+
+    def request(self, event: str) -> None:
+        """Let CloudFormation send a request, at the time it says."""
+        issued = re.search(r"X-Amz-Date=(\w+)", EVENTS[event]["ResponseURL"])
+        assert issued
+        at = datetime.strptime(issued[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        self.clock.now = at.timestamp()
+        invoke(event)
+
+    def created(self) -> None:
+        """Bring the launch to its end."""
+        self.request("request-create")
+        invoke("create")
+        self.clock.advance(300)
+        invoke("respond")
+
+    def updating(self) -> dict[str, Any]:
+        """Bring the update to where the notebook is stopped; return the next decision."""
+        self.created()
+        self.request("request-update")
+        state = EVENTS["observe"] | {"Request": EVENTS["update"]["Request"]}
+        state = reconciler.act(reconciler.look(state), reconciler.stop)
+        self.clock.advance(120)
+        return reconciler.look(state)
+
+    def terminating(self) -> dict[str, Any]:
+        """Bring the termination to its first decision, and return it."""
+        self.created()
+        self.request("request-delete")
+        return reconciler.look(EVENTS["observe"] | {"Request": EVENTS["delete"]["Request"]})
+
+
+@pytest.fixture
+def story(monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    clock = Clock()
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Now":
+            return cls.fromtimestamp(clock.now, tz)
+
+    monkeypatch.setattr(reconciler, "datetime", Now)
+    for each in _CLIENTS:
+        each.cache_clear()
+    with mock_aws():
+        ec2 = boto3.client("ec2")
+        _make_network(ec2, monkeypatch)
+        _make_table()
+        _make_state_machine()
+        around = Surroundings(clock, network=Ec2Network(ec2))
+        with notebook_service(NotebookService(around)) as simulator:
+            config = EVENTS["request-create"]["ResourceProperties"]["LifecycleConfigName"]
+            simulator.call(
+                "CreateNotebookInstanceLifecycleConfig",
+                {"NotebookInstanceLifecycleConfigName": config},
+                "CloudFormation",
+            )
+            told = Story(simulator, clock)
+            monkeypatch.setattr(answer, "put", told.take_answer)
+            yield told
+        ec2.close()
+    for each in _CLIENTS:
+        each.cache_clear()
+
+
+def _make_network(ec2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = EVENTS["request-create"]["ResourceProperties"]
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(VpcId=vpc, GroupName="notebooks", Description="x")["GroupId"]
+    for resource, name in ((subnet, asked["Subnet"]), (group, asked["SecurityGroupName"])):
+        ec2.create_tags(Resources=[resource], Tags=[{"Key": "Name", "Value": name}])
+    monkeypatch.setenv("VPC_ID", vpc)
+
+
+def _make_table() -> None:
+    properties = TEMPLATE["Resources"]["Ledger"]["Properties"]
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName=ENVIRONMENT["LEDGER_TABLE"],
+        **{
+            name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")
+        },
+    )
+    client.close()
+
+
+def _make_state_machine() -> None:
+    client = boto3.client("stepfunctions")
+    made = client.create_state_machine(
+        name=ENVIRONMENT["STATE_MACHINE_ARN"].split(":")[-1],
+        definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
+        roleArn="arn:aws:iam::123456789012:role/lifecycle",
+    )
+    assert made["stateMachineArn"] == ENVIRONMENT["STATE_MACHINE_ARN"]
+    client.close()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_has_an_event(function: str) -> None:
+    name = name_of(FUNCTIONS[function])
+    assert [e for e in EVENTS if e == name or e.startswith(f"{name}-")], f"events/{name}.json"
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_has_a_function_and_a_test_that_runs_it(event: str) -> None:
+    assert handler_of(event)
+    assert f"test_{event.replace('-', '_')}" in "\n".join(globals())
+
+
+def test_the_environment_file_sets_what_the_template_declares_and_nothing_else() -> None:
+    # SAM passes no variable that the template does not declare.
+    declared = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
+    for properties in FUNCTIONS.values():
+        declared |= set(properties.get("Environment", {}).get("Variables", {}))
+    assert set(ENVIRONMENT) == declared
+
+
+def test_the_environment_file_has_the_templates_defaults() -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    variables = variables | FUNCTIONS["RequestFunction"]["Environment"]["Variables"]
+    for name, value in variables.items():
+        parameter = str(value).rpartition("'Ref': '")[2].rstrip("'}]") or ""
+        default = TEMPLATE["Parameters"].get(parameter, {}).get("Default")
+        if default is not None:
+            assert ENVIRONMENT[name] == str(default), name
+
+
+def test_request_create_is_entered_and_starts_the_execution_that_observe_begins(
+    story: Story,
+) -> None:
+    story.request("request-create")
+
+    (started,) = _executions()
+    assert json.loads(started["input"]) == EVENTS["observe"]
+    assert started["name"].startswith("Create-8d5a3c1e-2b47-4f60-9e13-a1b2c3d4e5f6-")
+    assert story.answers == []
+
+
+def test_request_update_is_entered_and_starts_an_execution(story: Story) -> None:
+    story.created()
+
+    story.request("request-update")
+
+    keys = {"Resource", "Request"}
+    inputs = [json.loads(each["input"]) for each in _executions()]
+    assert {k: v for k, v in EVENTS["update"].items() if k in keys} in inputs
+
+
+def test_request_delete_is_entered_and_starts_an_execution(story: Story) -> None:
+    story.created()
+
+    story.request("request-delete")
+
+    keys = {"Resource", "Request"}
+    inputs = [json.loads(each["input"]) for each in _executions()]
+    assert {k: v for k, v in EVENTS["delete"].items() if k in keys} in inputs
+
+
+def test_observe_finds_nothing_and_decides_to_create(story: Story) -> None:
+    story.request("request-create")
+
+    assert invoke("observe") == EVENTS["create"]
+
+
+def test_create_makes_a_private_encrypted_notebook_of_this_stack(story: Story) -> None:
+    story.request("request-create")
+
+    state = invoke("create")
+
+    assert state["Progress"]["created"] is True
+    asked = EVENTS["request-create"]
+    seen = sagemaker.describe("Analysis-1")
+    assert seen is not None
+    assert (seen.status, seen.direct_internet_access, seen.minimum_metadata_version) == (
+        "Pending",
+        "Disabled",
+        "2",
+    )
+    assert seen.kms_key_id == asked["ResourceProperties"]["KmsKeyId"]
+    assert seen.tags[STACK_TAG] == asked["StackId"]
+
+
+def test_respond_gives_the_answer_that_the_execution_ends_with(story: Story) -> None:
+    story.request("request-create")
+    state = invoke("create")
+    story.clock.advance(300)
+    assert without_ids(reconciler.look(state)) == without_ids(EVENTS["respond"])
+
+    assert invoke("respond") == {"Status": "SUCCESS"}
+
+    (said,) = story.answers
+    assert said["PhysicalResourceId"] == "Analysis-1"
+    assert said["RequestId"] == EVENTS["request-create"]["RequestId"]
+    assert said["Data"] == EVENTS["respond"]["Decision"]["Data"]
+
+
+def test_update_gives_the_stopped_notebook_its_new_type(story: Story) -> None:
+    assert without_ids(story.updating()) == without_ids(EVENTS["update"])
+
+    invoke("update")
+
+    seen = sagemaker.describe("Analysis-1")
+    assert seen is not None
+    assert (seen.status, seen.instance_type) == ("Updating", "ml.t3.large")
+
+
+def test_start_brings_the_updated_notebook_back(story: Story) -> None:
+    story.updating()
+    state = invoke("update")
+    story.clock.advance(120)
+    assert without_ids(reconciler.look(state)) == without_ids(EVENTS["start"])
+
+    invoke("start")
+
+    seen = sagemaker.describe("Analysis-1")
+    assert seen is not None
+    assert seen.status == "Pending"
+
+
+def test_stop_stops_the_notebook_that_is_to_go(story: Story) -> None:
+    assert without_ids(story.terminating()) == without_ids(EVENTS["stop"])
+
+    invoke("stop")
+
+    seen = sagemaker.describe("Analysis-1")
+    assert seen is not None
+    assert seen.status == "Stopping"
+
+
+def test_delete_deletes_the_stopped_notebook(story: Story) -> None:
+    story.terminating()
+    state = invoke("stop")
+    story.clock.advance(120)
+    assert without_ids(reconciler.look(state)) == without_ids(EVENTS["delete"])
+
+    invoke("delete")
+
+    story.clock.advance(600)
+    assert story.notebook() is None
+
+
+def test_empty_bucket_erases_the_bucket_of_the_terminated_launch(story: Story) -> None:
+    event = EVENTS["empty-bucket"]
+    bucket = event["ResourceProperties"]["BucketName"]
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_tagging(
+        Bucket=bucket, Tagging={"TagSet": [{"Key": STACK_TAG, "Value": event["StackId"]}]}
+    )
+    s3.put_object(Bucket=bucket, Key="data", Body=b"1")
+
+    invoke("empty-bucket")
+
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    assert [said["Status"] for said in story.answers] == ["SUCCESS"]
+    s3.close()
+
+
+def test_publish_puts_the_products_template_into_the_bucket(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the artifact the product lies beside the handlers' folder, here beside src/.
+    monkeypatch.setattr("handlers.publish._PRODUCT", ROOT / "product")
+    bucket = EVENTS["publish"]["ResourceProperties"]["Bucket"]
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket)
+
+    invoke("publish")
+
+    (said,) = story.answers
+    key = said["Data"]["NotebookUrl"].partition(".amazonaws.com/")[2]
+    published = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert published == (ROOT / "product" / "notebook.yaml").read_bytes()
+    s3.close()
+
+
+def _executions() -> list[Any]:
+    client: Any = boto3.client("stepfunctions")
+    found = client.list_executions(stateMachineArn=ENVIRONMENT["STATE_MACHINE_ARN"])["executions"]
+    described = [client.describe_execution(executionArn=e["executionArn"]) for e in found]
+    client.close()
+    return described

@@ -24,7 +24,7 @@ lint: setup
 types: setup
 	@$(BIN)/mypy
 
-setup: .venv/.ready .sam-venv/.ready tools/node_modules/.ready
+setup: .venv/.ready .sam-venv/.ready tools/node_modules/.ready | $(TMPDIR)
 
 $(TMPDIR):
 	@mkdir -p $@

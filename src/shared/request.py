@@ -119,8 +119,8 @@ def parse_notebook(
     since must not get in the way of an update of something else, nor of a rollback.
     """
     settings = {name: value for name, value in properties.items() if name not in _NOT_SETTINGS}
-    if isinstance(tags := settings.get("Tags"), list):
-        settings["Tags"] = {str(tag.get("Key")): str(tag.get("Value", "")) for tag in tags}
+    if "Tags" in settings:
+        settings["Tags"] = _as_map(settings["Tags"])
     try:
         return _checking_converter(limits).structure(settings, NotebookSpec)
     except ClassValidationError as error:
@@ -134,8 +134,16 @@ def is_notebook_name(name: str) -> bool:
     return len(name) <= 63 and NAME.fullmatch(name) is not None
 
 
+def _as_map(tags: object) -> object:
+    """Return CloudFormation's list of Key and Value as a map, and anything else as it is."""
+    if isinstance(tags, list) and all(isinstance(tag, dict) and "Key" in tag for tag in tags):
+        return {str(tag["Key"]): str(tag.get("Value", "")) for tag in tags}
+    return tags
+
+
 def _keys(properties: Mapping[str, Any]) -> set[str]:
-    return {str(tag.get("Key")) for tag in properties.get("Tags", [])}
+    tags = _as_map(properties.get("Tags"))
+    return set(tags) if isinstance(tags, dict) else set()
 
 
 def _checking_converter(limits: Limits) -> Converter:
@@ -149,8 +157,9 @@ def _checking_converter(limits: Limits) -> Converter:
         def structure(value: Any, _: Any) -> Any:
             try:
                 parsed = parse(value, base)
-            except ValueError:
-                raise ValueError(f"{value!r:.80} is not a number") from None
+            except (AttributeError, TypeError, ValueError):
+                wanted = "a whole number" if base is int else "a list of Key and Value"
+                raise ValueError(f"{value!r:.80} is not {wanted}") from None
             for check in checks:
                 if fault := check(parsed, limits):
                     raise ValueError(fault)

@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,22 +31,28 @@ class Bystander:
         tags = self.sagemaker.list_tags(ResourceArn=arn)["Tags"]
         return {**shown, "Tags": tags, "ResponseMetadata": None}
 
-    def wait_until(self, status: str) -> dict[str, Any]:
-        """Wait for a status; return what SageMaker shows then. Raises TimeoutError."""
+    def wait_until(self, status: str, look: Callable[[], None]) -> dict[str, Any]:
+        """Wait for a status, looking around meanwhile; return what SageMaker shows then.
+
+        Raises TimeoutError.
+        """
         end = time.monotonic() + _PATIENCE
-        while (shown := self.look())["NotebookInstanceStatus"] != status:
+        while True:
+            shown = self.look()
+            look()
+            if shown["NotebookInstanceStatus"] == status:
+                return shown
             if time.monotonic() > end:
                 raise TimeoutError(f"{self.notebook} is not {status} after {_PATIENCE:.0f} s")
             time.sleep(_POLL)
-        return shown
 
-    def remove(self) -> None:
+    def remove(self, look: Callable[[], None]) -> None:
         """Stop and delete the notebook, and wait until it is gone. Raises TimeoutError."""
         self.sagemaker.stop_notebook_instance(NotebookInstanceName=self.notebook)
-        self.wait_until("Stopped")
+        self.wait_until("Stopped", look)
         self.sagemaker.delete_notebook_instance(NotebookInstanceName=self.notebook)
         try:
-            self.wait_until("deleted")
+            self.wait_until("deleted", look)
         except ClientError as error:
             if "RecordNotFound" not in str(error):
                 raise

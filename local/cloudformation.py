@@ -247,7 +247,7 @@ def _keep_failed_create(
     props: dict[str, Any],
     failed: _ResponseError,
 ) -> None:
-    suffix = "".join(random.choices(string.ascii_uppercase + string.digits, k=12))  # noqa: S311
+    suffix = "".join(random.choices(string.ascii_uppercase + string.digits, k=12))  # noqa: S311 - a name
     cloudformation._stacks[stack_name]["_resources"][logical_id] = {
         "PhysicalResourceId": failed.physical_id or f"{stack_name}-{logical_id}-{suffix}",
         "ResourceType": resource_type,

@@ -1,6 +1,7 @@
-"""Builds and deploys the platform with the SAM CLI, on the embedded AWS, as an administrator would."""
+"""Builds and deploys the platform with the SAM CLI on the embedded AWS, as an administrator."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -85,10 +86,15 @@ def _sam(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            printed.append(line)
-            report(line.rstrip())
+        try:
+            for line in process.stdout:
+                printed.append(line)
+                report(line.rstrip())
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # it and the builds it started
+            raise
     if process.returncode:
         raise SamError(f"sam {arguments[0]} failed:\n{''.join(printed)}")

@@ -157,7 +157,7 @@ class Emulator:
             data=None if put is None else json.dumps(put).encode(),
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - ours
                 return json.load(response)
         except urllib.error.HTTPError as error:
             with error:

@@ -17,7 +17,7 @@ class Fault:
     """One way for a launch to be refused."""
 
     what: str
-    """What is wrong, as a clause of its own."""
+    """What is wrong with a launch, as a clause that `when` or `although` can begin."""
     reason_says: tuple[str, ...]
     """What the Reason has to hold: each violation, and no less."""
     notebooks: Mapping[str, Any] = field(default_factory=dict)
@@ -47,7 +47,7 @@ FAULTS: Mapping[str, Fault] = {
         name_taken=True,
     ),
     "bad-parameters": Fault(
-        "the product offers what this platform does not allow: a type, a volume and root access",
+        "it asks for a type, a volume and root access that the platform does not allow",
         (
             "NotebookInstanceType 'ml.m5.4xlarge' is not allowed here",
             "VolumeSizeInGB 500 is out of range",
@@ -64,7 +64,7 @@ FAULTS: Mapping[str, Fault] = {
         },
     ),
     "slow": Fault(
-        f"the notebook is still Pending when its {_DEADLINE} seconds are over",
+        f"the notebook is still Pending after the {_DEADLINE} seconds that a launch may take",
         ("was given up after", "still Pending"),
         notebooks={
             "timing": {

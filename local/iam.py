@@ -1,4 +1,4 @@
-"""IAM's view of a request: the loopback endpoint stands for AWS's own, which is reached over TLS."""
+"""IAM's view of a request: the loopback endpoint stands for AWS's own, reached over TLS."""
 
 from typing import Any
 

@@ -161,10 +161,10 @@ def register(
 def _handler(service: _Service) -> Callable[..., Awaitable[HttpResponse]]:
     async def handle(
         method: str,  # noqa: ARG001 - MiniStack's signature of a handler
-        path: str,  # noqa: ARG001
-        headers: dict[str, str],  # noqa: ARG001
+        path: str,  # noqa: ARG001 - as above
+        headers: dict[str, str],  # noqa: ARG001 - as above
         body: bytes,
-        query: dict[str, list[str]],  # noqa: ARG001
+        query: dict[str, list[str]],  # noqa: ARG001 - as above
     ) -> HttpResponse:
         request = _current.get()
         if isinstance(request, ServiceError):

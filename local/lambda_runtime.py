@@ -1,17 +1,22 @@
 """Lambda as AWS runs it, where MiniStack does not.
 
 Wrapped: what a function's error looks like to whoever invoked it, by Invoke, by Step Functions or
-in a destination; the process a function runs in; asynchronous invocation through an alias.
+in a destination; the process a function runs in, and its layers; asynchronous invocation through
+an alias.
 Functions run on the emulator's own Python, whatever their Runtime says.
 """
 
 import contextvars
+import hashlib
+import io
 import json
 import logging
 import os
 import signal
+import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +32,7 @@ from local.response_bucket import ResponseBucket
 _log = logging.getLogger(__name__)
 
 # What of the server's environment a worker keeps; the function's own variables come on top.
-_KEPT = {"PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+_KEPT = {"PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "PYTHONUNBUFFERED"}
 
 _HANDLER_CALL = """\
         try:
@@ -58,6 +63,8 @@ def install(bucket: ResponseBucket) -> None:
     prelude = Path(lambda_worker.__file__).read_text(encoding="utf-8")
     workers._PYTHON_WORKER_SCRIPT = f"{prelude}\n_prepare()\n{script}"
 
+    # A layer is compiled by the first worker that imports it, for all of them.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     server_only = [n for n in os.environ if n not in _KEPT and not n.startswith("AWS_")]
     os.environ["LOCAL_LAMBDA_WORKER"] = json.dumps(
         {
@@ -71,6 +78,8 @@ def install(bucket: ResponseBucket) -> None:
     workers.Worker = _Worker
     assert workers._worker_class_for({}) is _Worker, "MiniStack picks its workers differently now"
 
+    _expect(workers.Worker._spawn, "self")
+    _expect(lambda_svc._resolve_layer_zip, "attachment")
     _expect(lambda_svc._execute_function_warm, "func", "event", "request_id")
     _expect(lambda_svc.invoke_async_with_retry, "func", "event")
     _expect(eventbridge._dispatch_to_lambda, "arn", "payload")
@@ -92,10 +101,21 @@ _ministack_execute = lambda_svc._execute_function_warm
 class _Worker(workers.Worker):  # type: ignore[misc] # MiniStack has no types
     """MiniStack's worker, which says in Lambda's words how an invocation ended without a result."""
 
+    config: dict[str, Any]
     _last: Any = None  # the process of the last invocation, kept for its exit status
 
     def _spawn(self) -> None:
-        super()._spawn()
+        # MiniStack unpacks a layer for every worker, which is most of a cold start. Lambda does
+        # not, so it gets the layers where the worker finds them, and none to unpack.
+        config = self.config
+        layers = os.pathsep.join(str(_unpacked(layer)) for layer in config.get("Layers", []))
+        variables = config.get("Environment", {}).get("Variables", {})
+        with_layers = {"Variables": {**variables, "_LAMBDA_LAYERS_DIRS": layers}}
+        self.config = {**config, "Layers": [], "Environment": with_layers}
+        try:
+            super()._spawn()
+        finally:
+            self.config = config
         self._last = self._proc
 
     def invoke(self, event: Any, request_id: str, **context: Any) -> dict[str, Any]:
@@ -123,6 +143,27 @@ class _Worker(workers.Worker):  # type: ignore[misc] # MiniStack has no types
             "result": {lambda_worker.FUNCTION_ERROR: dict(error)},
             "log": "\n".join(filter(None, [log, line])),
         }
+
+
+_layers: dict[str, Path] = {}
+_unpacking = threading.Lock()
+
+
+def _unpacked(layer: Any) -> Path:
+    """Return the directory of a layer version's content, unpacked once; read only by agreement."""
+    content = lambda_svc._resolve_layer_zip(layer) or b""
+    digest = hashlib.sha256(content).hexdigest()
+    with _unpacking:
+        if digest not in _layers:
+            directory = Path(tempfile.mkdtemp(prefix="lambda-layer-"))
+            if content:
+                try:
+                    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                        archive.extractall(directory)
+                except zipfile.BadZipFile as error:
+                    raise RuntimeError(f"Failed to extract layer {layer}") from error
+            _layers[digest] = directory
+        return _layers[digest]
 
 
 def _exit_error(kind: str, request_id: str, what: str) -> dict[str, Any]:

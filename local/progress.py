@@ -10,8 +10,9 @@ from typing import Self
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.status import Status
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 # Of a page that is no terminal: wide enough for an ARN in a table.
@@ -82,12 +83,12 @@ class Progress:
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table, indented as the outcome of a step."""
-        shown = Table(*(Text(head) for head in heads), box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in shown.columns:
-            column.overflow = "fold"  # an ARN cut short is of no use
+        # An ARN cut short would be of no use.
+        columns = [Column(head, overflow="fold") for head in heads]
+        shown = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False)
         for row in rows:
             shown.add_row(*(Text(cell) for cell in row))
-        self._page.print(shown)
+        self._page.print(Padding(shown, (0, 0, 0, 5), expand=False))
 
     def wait_for(self, text: str) -> None:
         """Say what is waited for, in the last line of a terminal."""

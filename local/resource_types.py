@@ -14,7 +14,7 @@ from uuid import uuid4
 from ministack.services.cloudformation import provisioners, stacks
 
 from local import json_service, stack_permissions
-from local.catalog import PRODUCT_FIELDS
+from local.catalog_model import PRODUCT_FIELDS
 from local.service_model import ServiceError
 from local.stack_permissions import ResourceError
 

@@ -52,6 +52,8 @@ class ResponseBucket:
     """How many of the next PUTs are answered 503."""
     drop: int = 0
     """How many of the next PUTs are read and stored, and their connection closed unanswered."""
+    stop: Callable[[], None] = lambda: None
+    """Closes the listener."""
     puts: list[dict[str, Any]] = field(default_factory=list)
     """Every PUT: its status (0: dropped), size in bytes and content type (null: none)."""
     _addresses: dict[str, _Address] = field(default_factory=dict)
@@ -125,6 +127,10 @@ def start(directory: Path, region: str) -> ResponseBucket:
             self.request = context.wrap_socket(self.request, server_side=True)
             super().setup()
 
+        def finish(self) -> None:
+            super().finish()
+            self.request.close()  # the server knows only the socket underneath
+
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             status = bucket.put(self.path, body, self.headers.get("Content-Type"))
@@ -141,14 +147,22 @@ def start(directory: Path, region: str) -> ResponseBucket:
         def do_GET(self) -> None:
             self._answer(403)
 
-        do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815
+        do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - names of http.server
 
         def log_message(self, *_: Any) -> None:
             pass  # an address in a log would be a credential in a log
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     bucket.port = server.server_address[1]
-    threading.Thread(target=server.serve_forever, name="response-bucket", daemon=True).start()
+    listening = threading.Thread(target=server.serve_forever, name="response-bucket", daemon=True)
+    listening.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        listening.join()
+
+    bucket.stop = stop
     return bucket
 
 

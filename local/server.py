@@ -23,8 +23,10 @@ from local import (
     control,
     iam,
     lambda_runtime,
+    network_interfaces,
     resource_types,
     response_bucket,
+    role_boundaries,
     sagemaker_service,
     servicecatalog,
     stepfunctions,
@@ -57,6 +59,8 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     bucket = response_bucket.start(directory, get_region())
     buckets.install()
     iam.install()
+    role_boundaries.install()
+    network_interfaces.install()
     lambda_runtime.install(bucket)
     cloudformation.install(bucket)
     stepfunctions.install()

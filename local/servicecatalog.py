@@ -22,14 +22,9 @@ from ministack.services import cloudformation, iam, s3, sts
 from ministack.services.cloudformation import engine, handlers
 
 from local import json_service
-from local.catalog import (
-    Caller,
-    Catalog,
-    Launch,
-    StackRequest,
-    StackState,
-    session_role,
-)
+from local.catalog import Catalog
+from local.catalog_access import session_role
+from local.catalog_model import Caller, Launch, StackRequest, StackState
 from local.service_model import ServiceError
 
 SERVICE = "servicecatalog"

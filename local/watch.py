@@ -1,5 +1,6 @@
 """What there is to see of a launch while it runs: its stack, its executions, its notebook."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -10,6 +11,7 @@ Report = Callable[[str, str], None]  # what of, what happened
 
 # States of the lifecycle in which something is decided for good; the others lead there.
 _MILESTONES = {"Create", "Update", "Start", "Stop", "Delete", "Done", "Refused", "Unanswered"}
+_ROUND = "Wait > Observe > Decide"
 _LAUNCHES = "SC-"  # how Service Catalog names the stacks of launches
 
 
@@ -102,23 +104,20 @@ class Path:
         for state in states[self._told :]:
             since.append(state)
             if state in _MILESTONES:
-                lines.append(" > ".join(_rounds_counted(since)))
+                lines.append(_rounds_counted(" > ".join(since)))
                 self._told += len(since)
                 since = []
                 self.ended = state in ("Done", "Refused", "Unanswered")
         return lines
 
 
-def _rounds_counted(states: Iterable[str]) -> list[str]:
-    """Write rounds of waiting as one: Wait > Observe > Decide (3 times)."""
-    text = " > ".join(states)
-    waiting_round = "Wait > Observe > Decide"
-    rounds = text.count(waiting_round)
-    if rounds < 2:
-        return [text]
-    return [text.replace(f"{waiting_round} > " * (rounds - 1), "", 1).replace(
-        waiting_round, f"{waiting_round} ({rounds} times)"
-    )]
+def _rounds_counted(path: str) -> str:
+    """Write several rounds of waiting as one, with their number."""
+    return re.sub(
+        rf"{_ROUND}(?: > {_ROUND})+",
+        lambda rounds: f"{_ROUND} ({rounds[0].count(_ROUND)} times)",
+        path,
+    )
 
 
 def entered_states(history: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -148,5 +147,5 @@ def event_lines(events: Sequence[Mapping[str, Any]]) -> list[str]:
     for (status, reason), group in groupby(telling, key=of_one_line):
         names = ", ".join(each["LogicalResourceId"] for each in group)
         why = f": {reason}" if reason else ""
-        lines.append(f"{status:<18} {names}{why}")
+        lines.append(f"{status:<20} {names}{why}")
     return lines

@@ -23,7 +23,7 @@ _LIMIT = 4096  # bytes
 _SUFFIXES = r"(amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu)"
 
 # It logs the address of a request that it tries again, and the reply address is a credential.
-logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _http = urllib3.PoolManager(
     timeout=urllib3.Timeout(connect=3, read=10),

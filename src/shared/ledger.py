@@ -6,6 +6,7 @@ the functions' roles allow the rest no such attribute.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,9 @@ _RANKS = {"Create": 0, "Update": 1, "Delete": 2}
 _KEPT = timedelta(days=30)
 # What the functions that do not answer may read; template.yaml allows them no more.
 _READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume")
+
+# At DEBUG it logs what it sends and receives, the reply address with it.
+logging.getLogger("botocore").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True)
@@ -175,9 +179,15 @@ def read_for_answer(key: Key) -> Entry:
 def _standing(
     entry: Entry, earlier: Iterable[Entry], later: Iterable[Entry], now: datetime
 ) -> Standing:
-    # An answered request of the same second was there before: CloudFormation sends the next one
-    # only after an answer or after a time-out, which takes longer than a second.
-    if any(each.issued_at > entry.issued_at or not each.outcome for each in later):
+    # Of one second and one type, an answered request was there before: CloudFormation sends the
+    # next one only after an answer or after a time-out, which takes longer than a second. Of two
+    # types the rank tells: a Delete answered at once may overtake its Create's delivery.
+    if any(
+        each.issued_at > entry.issued_at
+        or each.request_type != entry.request_type
+        or not each.outcome
+        for each in later
+    ):
         return Standing.SUPERSEDED
     if any(not each.outcome and now < each.deadline for each in earlier):
         return Standing.BEHIND

@@ -69,6 +69,8 @@ class Progress:
     acted: bool = False
     """It created, updated or started the notebook."""
     created: bool = False
+    creating: bool = False
+    """It saw the name free and went on to create; what has the name after that, it created."""
     resume: bool = False
     """The notebook ran before the Update, and is to run after it."""
     refusal: str = ""
@@ -94,7 +96,7 @@ def decide(  # noqa: C901 - a table: a case a row
     """Return the next step of the lifecycle. The first row that fits, decides."""
     name, status = desired.notebook_name, observed.status
     settings, late = observed.settings, now >= desired.deadline
-    why = progress.failure_reason or "it gave no reason"
+    why = progress.failure_reason.rstrip(".") or "it gave no reason"
     match desired.request_type, status, observed.ownership:
         case _ if desired.standing is Standing.SUPERSEDED:
             return _fail("A newer request for this notebook has taken over.")
@@ -125,7 +127,7 @@ def decide(  # noqa: C901 - a table: a case a row
         case "Create" | "Update", _, Ownership.OURS if settings is Settings.CANNOT_CHANGE:
             return _fail(" ".join(observed.cannot_change))
         case "Create" | "Update", "Absent", _ if progress.acted:
-            gone = progress.failure_reason or "somebody deleted it"
+            gone = progress.failure_reason.rstrip(".") or "somebody deleted it"
             return _fail(f"Notebook {name} was there and is gone again: {gone}.")
         case "Update", "Absent", _ if not desired.may_create:
             return _fail(
@@ -166,10 +168,11 @@ def _fail(reason: str) -> Decision:
 
 
 def _overdue(desired: Desired, status: str, progress: Progress, now: datetime) -> str:
-    minutes = (now - desired.issued_at).total_seconds() / 60
+    seconds = (now - desired.issued_at).total_seconds()
+    took = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     what = "its network interface was still there" if status == ABSENT else f"still {status}"
     because = f" ({progress.waiting_for})" if progress.waiting_for else ""
     return (
         f"{desired.request_type} of notebook {desired.notebook_name} was given up after "
-        f"{minutes:.0f} minutes: {what}{because}. Try again later."
+        f"{took}: {what}{because}. Try again later."
     )

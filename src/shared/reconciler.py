@@ -55,7 +55,9 @@ def look(state: State) -> State:
     observed, progress = _observe(page, progress)
     decision = decide(_desired(page), observed, progress, now)
     logger.info(decision.action, extra={"notebook_status": observed.status, **identify(page.entry)})
-    if decision.action == "Stop" and progress.resume:
+    if decision.action == "Create":
+        progress = replace(progress, creating=True)
+    if decision.action == "Stop" and page.entry.request_type == "Update" and progress.resume:
         ledger.remember_resume(page.entry.key)
     return {
         **state,
@@ -155,8 +157,11 @@ def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Ob
         network_interface_id=notebook.network_interface_id or progress.network_interface_id,
         failure_reason=notebook.failure_reason or progress.failure_reason,
         waiting_for="",
-        # A Create that was cut short after it took effect is known by its notebook.
-        acted=progress.acted or (entry.request_type == "Create" and notebook.status != "Deleting"),
+        # A creation that was cut short after it took effect is known by its notebook.
+        acted=progress.acted
+        or progress.creating
+        or (entry.request_type == "Create" and notebook.status != "Deleting"),
+        created=progress.created or progress.creating,
         resume=progress.resume or page.resume or notebook.status in ("InService", "Pending"),
     )
     cannot = _cannot_change(page, notebook)
@@ -184,7 +189,7 @@ def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
     spec = entry.spec
     if spec is None or entry.request_type != "Update":
         return ()
-    if entry.fixed_changes:
+    if moved := [name for name in entry.fixed_changes if name != "VolumeSizeInGB"]:
         place = network.find_place(spec)
         found = {
             "Subnet": notebook.subnet_id == place.subnet_id,
@@ -194,11 +199,13 @@ def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
         cannot += [
             f"{name} of a notebook cannot be changed: give the old value back, or give a new "
             "NotebookInstanceName and AllowReplacement YES (the data on the old volume is lost)."
-            for name in entry.fixed_changes
+            for name in moved
             if not found[name]
         ]
-    # A volume that a failed update has grown stays so when CloudFormation rolls that back.
-    if spec.VolumeSizeInGB < notebook.volume_size_in_gb and not page.follows_failure:
+    # A volume that a failed update has grown stays so when CloudFormation rolls that back, and is
+    # no matter of a later update that leaves its size alone.
+    shrinks = spec.VolumeSizeInGB < notebook.volume_size_in_gb
+    if shrinks and "VolumeSizeInGB" in entry.fixed_changes and not page.follows_failure:
         cannot.append(
             f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
         )

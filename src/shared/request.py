@@ -19,8 +19,8 @@ RequestType = Literal["Create", "Update", "Delete"]
 
 # Properties of the custom resource that are CloudFormation's, not the notebook's.
 _NOT_SETTINGS = {"ServiceToken", "ServiceTimeout"}
-# What UpdateNotebookInstance has no parameter for.
-_FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId")
+# What UpdateNotebookInstance has no parameter for, and the volume, which it only grows.
+_FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId", "VolumeSizeInGB")
 
 
 class InvalidRequestError(ValueError):
@@ -52,7 +52,8 @@ class CustomResourceRequest:
     @property
     def physical_resource_id(self) -> str:
         """The id to answer with: never empty, and never another one than CloudFormation knows."""
-        return self.PhysicalResourceId or self.notebook_name[:1024] or self.LogicalResourceId
+        named = self.notebook_name if is_notebook_name(self.notebook_name) else ""
+        return self.PhysicalResourceId or named or self.LogicalResourceId
 
     @property
     def renames(self) -> bool:
@@ -62,7 +63,7 @@ class CustomResourceRequest:
 
     @property
     def fixed_changes(self) -> tuple[str, ...]:
-        """The properties an Update changes that a notebook cannot change in place."""
+        """The properties an Update changes that a notebook may be unable to change in place."""
         if self.RequestType != "Update" or self.renames:
             return ()
         new, old = self.ResourceProperties, self.OldResourceProperties

@@ -21,17 +21,19 @@ from local.end_user import EndUser, Record
 T = TypeVar("T")
 
 # Real seconds: long enough to be seen in each status, short enough to wait for.
-NOTEBOOKS = {
+NOTEBOOKS: Mapping[str, Any] = {
     "timing": {
-        "pending": 1.5,
-        "starting": 1,
-        "stopping": 1,
+        "pending": 1,
+        "starting": 0.5,
+        "stopping": 0.5,
         "updating": 0.5,
-        "deleting": 1,
+        "deleting": 0.5,
         "network_interface_lingers": 0.5,
     },
     "role_propagation": 1,
 }
+# Makes a function's process start. It has an address, so that no log tells of a missing one.
+_NO_REQUEST = '{"ResponseURL": "none"}'
 WAIT_SCALE = 0.25  # a state machine's second takes 250 ms
 QUICK: Mapping[str, str | int] = {
     "FirstWaitSeconds": 1,
@@ -74,8 +76,12 @@ class Platform:
 
     def launch(self, notebook: str, **parameters: str) -> Record:
         """Launch the product and wait for the end; the data goes with it unless told otherwise."""
+        return self.user.wait(self.begin(notebook, **parameters))
+
+    def begin(self, notebook: str, **parameters: str) -> str:
+        """Launch the product; return the record's id."""
         asked = {"NotebookInstanceName": notebook, "DataRetention": "Delete", **parameters}
-        return self.user.wait(self.user.launch(notebook, asked))
+        return self.user.launch(notebook, asked)
 
     def update(self, launched: Record, **parameters: str) -> Record:
         """Update a launch and wait for the end."""
@@ -103,6 +109,24 @@ class Platform:
         ][0]
         return described
 
+    def stack_id_of(self, notebook: str) -> str:
+        """Return the id of the stack that is asked for a notebook; "" before there is one."""
+        given = {"ParameterKey": "NotebookInstanceName", "ParameterValue": notebook}
+        for each in self.aws.client("cloudformation").describe_stacks()["Stacks"]:
+            if given in each.get("Parameters", []):
+                return str(each["StackId"])
+        return ""
+
+    def ledger(self, stack_id: str, request_id: str) -> dict[str, Any]:
+        """Return a request's item in the ledger, the reply address included."""
+        items = self.aws.client("dynamodb").query(
+            TableName=self.outputs["LedgerTable"],
+            KeyConditionExpression="#resource = :resource",
+            ExpressionAttributeNames={"#resource": "Resource"},
+            ExpressionAttributeValues={":resource": {"S": f"{stack_id}|Notebook"}},
+        )["Items"]
+        return next(dict(each) for each in items if each["Request"]["S"].endswith(request_id))
+
     def notebook(self, name: str) -> dict[str, Any] | None:
         """Return what DescribeNotebookInstance says, or None."""
         try:
@@ -110,7 +134,8 @@ class Platform:
                 NotebookInstanceName=name
             )
         except ClientError as error:
-            assert "RecordNotFound" in str(error), error
+            if "RecordNotFound" not in str(error):
+                raise
             return None
         return seen
 
@@ -137,9 +162,7 @@ class Platform:
         pages = client.get_paginator("list_executions").paginate(
             stateMachineArn=self.outputs["StateMachineArn"]
         )
-        return [
-            each for page in pages for each in page["executions"] if request_id in each["name"]
-        ]
+        return [each for page in pages for each in page["executions"] if request_id in each["name"]]
 
     def history(self, request_id: str) -> list[dict[str, Any]]:
         """Return the events of the one execution that serves a request; none before it starts."""
@@ -234,12 +257,14 @@ class Platform:
         ]
 
     @contextmanager
-    def frozen(self, logical_id: str) -> Iterator[list[int]]:
+    def frozen(self, logical_id: str, qualifier: str = "$LATEST") -> Iterator[list[int]]:
         """Hold a function's next invocation before its first instruction, within the block.
 
-        Yields the processes held.
+        Yields the processes held, one of which will be invoked.
         """
-        self.aws.client("lambda").invoke(FunctionName=self.physical_id(logical_id), Payload="{}")
+        self.aws.client("lambda").invoke(
+            FunctionName=self.physical_id(logical_id), Qualifier=qualifier, Payload=_NO_REQUEST
+        )
         held = self.workers(logical_id)
         assert held, f"{logical_id} has no process to hold"
         for pid in held:
@@ -253,12 +278,18 @@ class Platform:
 
     @contextmanager
     def faults(self, **settings: Any) -> Iterator[None]:
-        """Let notebooks go wrong as the simulator's control is told, within the block."""
+        """Change the simulator's settings as its control takes them, within the block."""
         self.aws.control("sagemaker", settings)
         try:
             yield
         finally:
-            self.aws.control("sagemaker", {"reset": True})
+            self.aws.control("sagemaker", {"reset": True, **NOTEBOOKS})
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """Return the environment a process was started with."""
+    text = Path(f"/proc/{pid}/environ").read_text()
+    return dict(line.split("=", 1) for line in text.split("\0") if "=" in line)
 
 
 def _processes(group: int) -> Iterable[tuple[int, str]]:

@@ -6,13 +6,16 @@ from tests.e2e.deployed import Platform, await_that, unique
 
 pytestmark = pytest.mark.xdist_group("deployed")
 
+SLOW = {"pending": 3}  # seconds: time enough to come in between
+
 
 def test_a_stack_deleted_while_its_notebook_is_pending_leaves_nothing(platform: Platform) -> None:
     name = unique("Deleted")
-    stack_id = _begin(platform, name)
-    await_that(lambda: platform.notebook(name))
+    with platform.faults(timing=SLOW):
+        stack_id = _begin(platform, name)
+        await_that(lambda: platform.notebook(name))
 
-    platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
+        platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
 
     _check_gone(platform, stack_id)
     assert platform.requests(stack_id)[0]["answers"] == ["late"]
@@ -23,12 +26,11 @@ def test_a_create_cancelled_while_its_notebook_is_pending_leaves_nothing(
     platform: Platform,
 ) -> None:
     name = unique("Cancelled")
-    record_id = platform.user.launch(
-        name, {"NotebookInstanceName": name, "DataRetention": "Delete"}
-    )
-    await_that(lambda: platform.notebook(name))
+    with platform.faults(timing=SLOW):
+        record_id = platform.begin(name)
+        await_that(lambda: platform.notebook(name))
 
-    stack_id = _cancel(platform, name)
+        stack_id = _cancel(platform, name)
     record = platform.user.wait(record_id)
 
     assert not record.succeeded
@@ -58,7 +60,7 @@ def test_a_delete_that_comes_before_the_create_function_acted_lets_no_notebook_b
 
 def test_a_delete_taken_in_before_its_create_lets_no_notebook_be_made(platform: Platform) -> None:
     name, made = unique("Outrun"), platform.calls("CreateNotebookInstance")
-    with platform.frozen("RequestFunction"):
+    with platform.frozen("RequestFunction", "live"):
         stack_id = _begin(platform, name)
         await_that(lambda: platform.requests(stack_id))
 
@@ -72,20 +74,12 @@ def test_a_delete_taken_in_before_its_create_lets_no_notebook_be_made(platform: 
 
 
 def _begin(platform: Platform, name: str) -> str:
-    platform.user.launch(name, {"NotebookInstanceName": name, "DataRetention": "Delete"})
-    return await_that(lambda: _stack_of(platform, name))
-
-
-def _stack_of(platform: Platform, notebook: str) -> str:
-    given = {"ParameterKey": "NotebookInstanceName", "ParameterValue": notebook}
-    for each in platform.aws.client("cloudformation").describe_stacks()["Stacks"]:
-        if given in each.get("Parameters", []):
-            return str(each["StackId"])
-    return ""
+    platform.begin(name)
+    return await_that(lambda: platform.stack_id_of(name))
 
 
 def _cancel(platform: Platform, notebook: str) -> str:
-    stack_id = _stack_of(platform, notebook)
+    stack_id = platform.stack_id_of(notebook)
     cancelled = {"StackId": stack_id, "LogicalResourceId": "Notebook"}
     platform.aws.control("cloudformation", {"cancel": cancelled})
     return stack_id

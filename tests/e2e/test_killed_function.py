@@ -2,7 +2,7 @@
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterable
 
 import pytest
 
@@ -12,20 +12,22 @@ pytestmark = pytest.mark.xdist_group("deployed")
 
 
 def test_killed_before_the_notebook_is_created(platform: Platform) -> None:
-    name, made = unique("Killed"), platform.calls("CreateNotebookInstance")
-    with platform.frozen("CreateFunction") as held:
-        record_id = platform.user.launch(
-            name, {"NotebookInstanceName": name, "DataRetention": "Delete"}
-        )
-        await_that(lambda: _invoked(platform, name))
-        _kill(held)
+    name = unique("Killed")
+    with platform.faults(role_propagation=0):  # else an attempt may be refused, and is repeated
+        made = platform.calls("CreateNotebookInstance")
+        with platform.frozen("CreateFunction") as held:
+            record_id = platform.begin(name)
+            stack_id = await_that(lambda: platform.stack_id_of(name))
+            await_that(lambda: _create_is_invoked(platform, stack_id))
+            assert platform.calls("CreateNotebookInstance") == made
+            _kill(held)
 
-    _check_outcome(platform, name, record_id)
-    assert platform.calls("CreateNotebookInstance") == made + 1
+        _check_outcome(platform, record_id, stack_id)
+        assert platform.calls("CreateNotebookInstance") == made + 1
 
 
 def test_killed_after_the_notebook_is_created(platform: Platform) -> None:
-    """The answer of CreateNotebookInstance is lost, so the process is alive and trying again."""
+    """CreateNotebookInstance's answer is lost: the process lives, and would ask once more."""
     name, made = unique("Killed"), platform.calls("CreateNotebookInstance")
     lost = {
         "operation": "CreateNotebookInstance",
@@ -34,15 +36,39 @@ def test_killed_after_the_notebook_is_created(platform: Platform) -> None:
         "after_effect": True,
     }
     busy = {"operation": "CreateNotebookInstance", "calls": 2}
-    with platform.faults(call_faults=[lost, busy]):
-        record_id = platform.user.launch(
-            name, {"NotebookInstanceName": name, "DataRetention": "Delete"}
-        )
+    with platform.faults(role_propagation=0, call_faults=[lost, busy]):
+        record_id = platform.begin(name)
         await_that(lambda: platform.calls("CreateNotebookInstance") > made)
         _kill(platform.workers("CreateFunction"))
 
-        _check_outcome(platform, name, record_id)
+        stack_id = platform.stack_id_of(name)
+        _check_outcome(platform, record_id, stack_id)
 
 
-def _invoked(platform: Platform, name: str) -> bool:
-    return "TaskScheduled" in _last_execution(platform, name, "Create")
+def _create_is_invoked(platform: Platform, stack_id: str) -> bool:
+    requests = platform.requests(stack_id)
+    if not requests:
+        return False
+    happened = [event["type"] for event in platform.history(requests[0]["RequestId"])]
+    # Observe comes first; an invocation is scheduled right before it is made.
+    return happened.count("TaskScheduled") == 2
+
+
+def _kill(processes: Iterable[int]) -> None:
+    for pid in processes:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _check_outcome(platform: Platform, record_id: str, stack_id: str) -> None:
+    record = platform.user.wait(record_id)
+    assert record.succeeded, record.reason
+    (request,) = platform.requests(stack_id)
+    assert request["answers"] == ["SUCCESS"]
+    failed = [
+        event["taskFailedEventDetails"]["error"]
+        for event in platform.history(request["RequestId"])
+        if "taskFailedEventDetails" in event
+    ]
+    assert failed == ["Runtime.ExitError"]  # the process was indeed in the middle of its work
+    assert platform.terminate(record).succeeded
+    assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []

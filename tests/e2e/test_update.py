@@ -52,9 +52,7 @@ def test_another_subnet_under_the_same_name_is_refused_and_rolled_back(
     before = platform.simulated(name)
     calls = platform.calls("StopNotebookInstance")
 
-    record = platform.update(
-        launched, SubnetName="Elsewhere", NotebookInstanceType="ml.c5.4xlarge"
-    )
+    record = platform.update(launched, SubnetName="Elsewhere", NotebookInstanceType="ml.c5.4xlarge")
 
     assert not record.succeeded
     assert "Subnet of a notebook cannot be changed: give the old value back, or give a new " in (
@@ -73,11 +71,12 @@ def test_an_update_that_fails_half_way_goes_back_to_the_old_settings(
 ) -> None:
     before = platform.simulated(name)
 
-    with platform.faults(no_capacity=["ml.g5.xlarge"]):
+    # The notebook is stopped and changed already when the quota forbids to start it.
+    with platform.faults(quotas={"ml.g5.xlarge": 0}):
         record = platform.update(launched, NotebookInstanceType="ml.g5.xlarge")
 
     assert not record.succeeded
-    assert "Insufficient notebook instance capacity" in record.reason
+    assert "A quota of this account is reached" in record.reason
     stack = platform.stack(launched.provisioned_product_id)
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     after = platform.simulated(name)

@@ -177,7 +177,6 @@ def test_a_worker_has_its_roles_credentials_and_nothing_of_the_emulators(
     assert environment["MINE"] == "1"
     assert environment["AWS_ENDPOINT_URL"] == emulator.endpoint
     assert environment["AWS_ACCESS_KEY_ID"].startswith("ASIA")
-    assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
     assert Path(environment["TMPDIR"]).is_relative_to(emulator.directory)
     assert emulator.environment["AWS_SECRET_ACCESS_KEY"] not in environment.values()
     assert not {"GATEWAY_PORT", "AUTH", "S3_DATA_DIR", "AWS_PROFILE"} & environment.keys()
@@ -326,20 +325,38 @@ def test_a_layer_reaches_the_function(emulator: Emulator) -> None:
     assert invoke(emulator, name) == (7, None)
 
 
+def test_a_layer_is_unpacked_once_for_all_functions(emulator: Emulator) -> None:
+    client = emulator.client("lambda")
+    archive = zipped(**{"python/shared_layer": "VALUE = 8"})
+    layer = client.publish_layer_version(LayerName=unique("layer"), Content={"ZipFile": archive})
+    source = "import shared_layer\ndef handler(e, c):\n  return shared_layer.__file__"
+    layers = [layer["LayerVersionArn"]]
+
+    places = {
+        invoke(emulator, function(emulator, source, Layers=layers)["FunctionName"])[0]
+        for _ in range(2)
+    }
+
+    assert len(places) == 1
+    assert Path(places.pop()).is_relative_to(emulator.directory)
+
+
 def test_a_worker_killed_from_outside_is_replaced(emulator: Emulator) -> None:
     name = function(emulator, "import os\ndef handler(e, c):\n  return os.getpid()")["FunctionName"]
     first, _ = invoke(emulator, name)
 
     os.kill(first, signal.SIGKILL)
-    await_that(lambda: "State:\tZ" in _status(first) or not _status(first))
+    await_that(lambda: _has_ended(first))
     second, error = invoke(emulator, name)
 
     assert error is None
     assert second != first
 
 
-def _status(pid: int) -> str:
+def _has_ended(pid: int) -> bool:
+    """Whether the process and all its threads have; its exit can be collected only then."""
     try:
-        return Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return ""
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return "State:\tZ" in status and "Threads:\t1\n" in status

@@ -736,7 +736,7 @@ def test_a_lifecycle_configuration_is_made_changed_and_deleted(account: _Account
     def config(content: str, name: str | None = None) -> dict[str, Any]:
         properties = {"OnStart": [{"Content": content}]}
         if name:
-            properties["NotebookInstanceLifecycleConfigName"] = name  # type: ignore[assignment]
+            properties["NotebookInstanceLifecycleConfigName"] = name  # type: ignore[assignment] # a literal dict
         return {
             "Config": {
                 "Type": "AWS::SageMaker::NotebookInstanceLifecycleConfig",

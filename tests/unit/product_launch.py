@@ -35,7 +35,7 @@ def _function(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _function)
 
 # The loader is a safe one: it adds functions, which it makes plain mappings, and nothing else.
-TEMPLATE: dict[str, Any] = yaml.load(TEMPLATE_PATH.read_text(), _Loader)  # noqa: S506
+TEMPLATE: dict[str, Any] = yaml.load(TEMPLATE_PATH.read_text(), _Loader)  # noqa: S506 - a SafeLoader
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 
 # Functions whose arguments are resolved before they are called.

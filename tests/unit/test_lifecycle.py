@@ -173,3 +173,14 @@ def test_an_answer_at_the_deadline_names_the_last_status_and_what_was_waited_for
     assert "Pending" in decision.reason
     assert "54 minutes" in decision.reason
     assert "ThrottlingException" in decision.reason
+
+
+def test_an_answer_at_a_short_deadline_counts_seconds() -> None:
+    deadline = ISSUED + timedelta(seconds=15)
+    decision = decide(
+        Desired("Create", "analysis", ISSUED, deadline),
+        Observed("Pending", None, Ownership.OURS),
+        Progress(),
+        deadline,
+    )
+    assert "after 15 seconds: still Pending" in decision.reason

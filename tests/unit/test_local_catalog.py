@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from botocore import xform_name
 
-from local.catalog import Catalog, Launch, StackRequest, StackState, principal_matches
+from local.catalog import Catalog
+from local.catalog_access import principal_matches
+from local.catalog_model import Launch, StackRequest, StackState
 from local.service_model import ServiceError, check_output, validate
 
 ACCOUNT = "123456789012"
@@ -30,7 +32,7 @@ class _Person:
     arn: str
     denied: tuple[str, ...] = ()
 
-    def require(self, action: str, resource: str = "*", context: Any = None) -> None:  # noqa: ARG002
+    def require(self, action: str, resource: str = "*", context: Any = None) -> None:  # noqa: ARG002 - as IAM
         if action in self.denied:
             raise ServiceError("AccessDeniedException", f"{self.arn} may not {action}")
 

@@ -56,12 +56,12 @@ def aws() -> Iterator[None]:
 
 
 @pytest.fixture
-def ec2(ec2_client: Any, aws: None) -> Any:  # noqa: ARG001 - moto answers it
+def ec2(ec2_client: Any, aws: None) -> Any:  # noqa: ARG001 - comes first - moto answers it
     return ec2_client
 
 
 @pytest.fixture
-def kms(kms_client: Any, aws: None) -> Any:  # noqa: ARG001
+def kms(kms_client: Any, aws: None) -> Any:  # noqa: ARG001 - comes first
     return kms_client
 
 
@@ -73,7 +73,7 @@ def simulator(clock: Clock, ec2: Any, kms: Any) -> Iterator[NotebookService]:
 
 
 @pytest.fixture
-def sagemaker(sagemaker_client: Any, simulator: NotebookService) -> Any:  # noqa: ARG001
+def sagemaker(sagemaker_client: Any, simulator: NotebookService) -> Any:  # noqa: ARG001 - likewise
     return sagemaker_client
 
 

@@ -1,0 +1,271 @@
+"""The story `make launch` tells: a launch from deployment to nothing left, or its refusal."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import bystander, deploy, end_user
+from local.bystander import Bystander
+from local.emulator import Emulator
+from local.end_user import EndUser, Record
+from local.faults import INSTANCE_TYPE, NOTEBOOK, OTHER_INSTANCE_TYPE, Fault, missing_from
+from local.leftovers import leftovers
+from local.progress import Progress
+from local.watch import Watch
+
+PROVISIONED_PRODUCT = "analysis"
+
+# Seconds; minutes in AWS, in the same order.
+_TIMING = {
+    "pending": 4,
+    "starting": 3,
+    "stopping": 2,
+    "updating": 1,
+    "deleting": 2,
+    "network_interface_lingers": 1,
+}
+_ROLE_PROPAGATION = 2  # seconds
+_WAITS = {"FirstWaitSeconds": 1, "WaitSeconds": 1}
+
+
+class SurpriseError(Exception):
+    """Something is not as the story has it; the text says what."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The deployed platform, and a data scientist who may launch."""
+
+    aws: Emulator
+    outputs: Mapping[str, str]
+    vpc_id: str
+    user: EndUser
+    watch: Watch
+    page: Progress
+
+    def wait(self, record_id: str) -> Record:
+        """Wait until Service Catalog has done what was asked for, showing what happens."""
+        record = self.user.wait(record_id, self.watch.look)
+        self.watch.look()
+        return record
+
+    def notebook(self) -> dict[str, Any]:
+        """Return what the simulator knows of the notebook, its volume's id included."""
+        found: list[dict[str, Any]] = self.aws.control("sagemaker")["notebooks"]
+        return found[0]
+
+
+def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
+    """Tell the story of a launch, or of its refusal, on a page; return its last line.
+
+    Raises SurpriseError, and what the embedded AWS and the SAM CLI raise. What may explain an error
+    is in `directory` then.
+    """
+    page.say(
+        f"How a launch is refused when {fault.what}."
+        if fault
+        else "From a launch in Service Catalog to a notebook, and back to nothing."
+    )
+    page.say("On an AWS embedded in this machine; what takes minutes in AWS takes seconds here.")
+    settings: dict[str, Any] = {"role_propagation": _ROLE_PROPAGATION}
+    settings |= fault.notebooks if fault else {}
+    settings["timing"] = {**_TIMING, **settings.get("timing", {})}
+    with Emulator(directory / "aws", notebooks=settings) as aws, _keep_function_log(aws, directory):
+        page.event("aws", f"answers at {aws.endpoint}")
+        platform = _deploy(aws, directory, fault, page)
+        return refusal(platform, fault) if fault else success(platform)
+
+
+@contextmanager
+def _keep_function_log(aws: Emulator, directory: Path) -> Iterator[None]:
+    """Save what the platform's functions logged when the story goes wrong."""
+    try:
+        yield
+    except Exception:
+        try:
+            group = f"/aws/lambda/{deploy.STACK}"
+            pages = aws.client("logs").get_paginator("filter_log_events")
+            lines = [e["message"] for p in pages.paginate(logGroupName=group) for e in p["events"]]
+        except (BotoCoreError, ClientError) as error:  # such as: not deployed yet
+            lines = [str(error)]
+        (directory / "functions.log").write_text("\n".join(lines))
+        raise
+
+
+def _deploy(aws: Emulator, directory: Path, fault: Fault | None, page: Progress) -> Platform:
+    page.step("An administrator deploys the platform with SAM, into a VPC that is there already.")
+    with (directory / "sam.log").open("w") as log:
+
+        def report(line: str) -> None:
+            log.write(f"{line}\n")
+            if line.startswith(("CREATE_", "UPDATE_")):  # of a resource
+                page.wait_for(f"sam deploy: {' '.join(line.split())}")
+
+        network = deploy.make_network(aws)
+        page.event(
+            "network",
+            f"{network.vpc_id} has the subnet {deploy.SUBNET_NAME} and the security group "
+            f"{deploy.SECURITY_GROUP_NAME}",
+        )
+        page.wait_for("sam build")
+        template = deploy.build(directory, report)
+        page.event("sam", "build is done")
+        page.wait_for("sam deploy")
+        parameters = {"VpcId": network.vpc_id, **_WAITS, **(fault.platform if fault else {})}
+        outputs = deploy.deploy(aws, template, parameters, report)
+    resources = aws.client("cloudformation").get_paginator("list_stack_resources")
+    made = [
+        r for p in resources.paginate(StackName=deploy.STACK) for r in p["StackResourceSummaries"]
+    ]
+    page.event("sam", f"deploy is done: the stack {deploy.STACK} has {len(made)} resources")
+    user = end_user.sign_in(aws, outputs["ProductId"])
+    watch = Watch(aws, outputs["StateMachineArn"], page.event, page.wait_for)
+    page.outcome(f"The platform is deployed, and its product {outputs['ProductId']} published.")
+    return Platform(aws, outputs, network.vpc_id, user, watch, page)
+
+
+def success(platform: Platform) -> str:
+    """Tell of a launch that succeeds, its update and its end; raises SurpriseError."""
+    page, took = platform.page, {"deployed": platform.page.elapsed}
+
+    page.step(_launching(INSTANCE_TYPE))
+    begun = page.elapsed
+    launched = _launch(platform)
+    _expect(launched.succeeded, f"the launch was refused: {launched.reason}")
+    took["launched"] = page.elapsed - begun
+    page.outcome(f"{NOTEBOOK} is there. What Service Catalog shows the data scientist of it:")
+    page.table(("Output", "Value"), sorted(launched.outputs.items()))
+
+    page.step(f"She updates it to {OTHER_INSTANCE_TYPE}.")
+    begun = page.elapsed
+    _update(platform, launched.provisioned_product_id)
+    took["updated"] = page.elapsed - begun
+
+    page.step(
+        "She is done with it, and terminates the product. The project's bucket still has a file, "
+        "in two versions; she launched with DataRetention=Delete."
+    )
+    begun = page.elapsed
+    bucket = launched.outputs["S3BucketName"]
+    for text in (b"first", b"second"):
+        platform.aws.client("s3").put_object(Bucket=bucket, Key="results/model.txt", Body=text)
+    _terminate(platform, launched.provisioned_product_id)
+    _show_that_nothing_is_left(platform)
+    took["terminated"] = page.elapsed - begun
+    times = ", ".join(f"{what} in {seconds:.0f} s" for what, seconds in took.items())
+    return f"launch: SUCCEEDED in {page.elapsed:.0f} s ({times})"
+
+
+def _launching(instance_type: str) -> str:
+    return (
+        f"A data scientist signs in and launches the product: a notebook {NOTEBOOK}, on "
+        f"{instance_type}."
+    )
+
+
+def _launch(platform: Platform, parameters: Mapping[str, str] | None = None) -> Record:
+    return platform.wait(
+        platform.user.launch(
+            PROVISIONED_PRODUCT,
+            {
+                "NotebookInstanceName": NOTEBOOK,
+                "NotebookInstanceType": INSTANCE_TYPE,
+                "DataRetention": "Delete",
+                **(parameters or {}),
+            },
+        )
+    )
+
+
+def _update(platform: Platform, provisioned_product_id: str) -> None:
+    before, counted = platform.notebook(), platform.aws.control("sagemaker")["calls"]
+    change = {"NotebookInstanceType": OTHER_INSTANCE_TYPE}
+    updated = platform.wait(platform.user.update(provisioned_product_id, change))
+    _expect(updated.succeeded, f"the update was refused: {updated.reason}")
+
+    after, calls = platform.notebook(), platform.aws.control("sagemaker")["calls"]
+    restart = ("StopNotebookInstance", "UpdateNotebookInstance", "StartNotebookInstance")
+    done = {each: calls.get(each, 0) - counted.get(each, 0) for each in restart}
+    _expect(set(done.values()) == {1}, f"the update did not stop, change and start once: {done}")
+    _expect(
+        (after["instance_type"], after["status"]) == (OTHER_INSTANCE_TYPE, "InService"),
+        f"after the update the notebook is {after['status']} on {after['instance_type']}",
+    )
+    _expect(
+        after["volume_id"] == before["volume_id"],
+        f"the update changed the data volume {before['volume_id']} to {after['volume_id']}",
+    )
+    platform.page.outcome(
+        "It was stopped, changed and started again. Its data volume is the same one:"
+    )
+    platform.page.table(
+        ("", "Instance type", "Data volume", "Status"),
+        [
+            (when, each["instance_type"], each["volume_id"], each["status"])
+            for when, each in (("before", before), ("after", after))
+        ],
+    )
+
+
+def refusal(platform: Platform, fault: Fault) -> str:
+    """Tell of a launch that is refused as it should be; raises SurpriseError when it is not."""
+    page = platform.page
+    somebody, before = None, {}
+    if fault.name_taken:
+        page.step(f"Somebody else makes a notebook named {NOTEBOOK}, without the platform.")
+        somebody = bystander.make_notebook(platform.aws, NOTEBOOK, INSTANCE_TYPE)
+        before = somebody.wait_until("InService", platform.watch.look)
+        page.outcome("It is InService, and carries no tag of the platform.")
+
+    asked = fault.launch.get("NotebookInstanceType", INSTANCE_TYPE)
+    page.step(f"{_launching(asked)} This time {fault.what}.")
+    refused = _launch(platform, fault.launch)
+    _expect(not refused.succeeded, f"the launch succeeded although {fault.what}")
+    missing = missing_from(refused.reason, fault)
+    _expect(not missing, f"the Reason does not say {missing}: {refused.reason}")
+    page.outcome(f"The launch is refused. What Service Catalog tells her: {refused.reason}")
+
+    page.step("She terminates the product that could not be launched.")
+    _terminate(platform, refused.provisioned_product_id)
+    if somebody:
+        _take_away(somebody, before, platform)
+    _show_that_nothing_is_left(platform)
+    return f"launch: REFUSED as expected: {' '.join(refused.reason.split())}"
+
+
+def _take_away(somebody: Bystander, before: Mapping[str, Any], platform: Platform) -> None:
+    after = somebody.look()
+    changed = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
+    _expect(not changed, f"somebody else's notebook was touched: {changed}")
+    platform.page.outcome(
+        f"Somebody else's {NOTEBOOK} lives on untouched, {after['NotebookInstanceStatus']}."
+    )
+    platform.page.step("Somebody else removes it.")
+    somebody.remove(platform.watch.look)
+    platform.watch.look()
+
+
+def _terminate(platform: Platform, provisioned_product_id: str) -> None:
+    terminated = platform.wait(platform.user.terminate(provisioned_product_id))
+    _expect(terminated.succeeded, f"the termination failed: {terminated.reason}")
+
+
+def _show_that_nothing_is_left(platform: Platform) -> None:
+    left = leftovers(
+        platform.aws, platform.user, platform.vpc_id, platform.outputs["StateMachineArn"]
+    )
+    found = {kind: ids for kind, ids in left.items() if ids}
+    platform.page.outcome("Something is left:" if found else "Nothing is left of the launch:")
+    platform.page.table(
+        ("What is left", "Count"), [(kind, str(len(ids))) for kind, ids in left.items()]
+    )
+    _expect(not found, f"something is left: {found}")
+
+
+def _expect(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise SurpriseError(otherwise)

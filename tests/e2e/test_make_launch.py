@@ -1,0 +1,144 @@
+"""`make launch` as its user has it: a process with a story on its standard output."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.deployed import await_that
+
+pytestmark = pytest.mark.xdist_group("deployed-launch")
+
+ROOT = Path(__file__).resolve().parents[2]
+_SECONDS = 240  # of a busy machine; an idle one needs a minute
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start `python -m local.launch`; it is interrupted if it still runs at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "local.launch", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        yield process
+        if process.poll() is None:
+            process.terminate()
+
+
+def directory_of(pid: int) -> Path:
+    return ROOT / ".local" / f"launch-{pid}"
+
+
+def processes_of(directory: Path) -> set[int]:
+    """Return the processes that have to do with a directory, by command line or environment."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        for part in ("cmdline", "environ"):
+            try:
+                if bytes(directory) in (process / part).read_bytes():
+                    found.add(int(process.name))
+            except OSError:  # it has ended, or is not ours to look at
+                continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def stories() -> Iterator[dict[str, tuple[int, list[str]]]]:
+    """Run a launch and a refusal at once; return exit status and lines by fault."""
+    with started() as launch, started("name-taken") as refusal:
+        told = {
+            "": launch.communicate(timeout=_SECONDS)[0].splitlines(),
+            "name-taken": refusal.communicate(timeout=_SECONDS)[0].splitlines(),
+        }
+        processes = {"": launch, "name-taken": refusal}
+        assert not [p.pid for p in processes.values() if directory_of(p.pid).exists()], told
+        yield {name: (process.returncode, told[name]) for name, process in processes.items()}
+
+
+def test_a_launch_is_told_from_deployment_to_nothing_left(
+    stories: dict[str, tuple[int, list[str]]],
+) -> None:
+    status, lines = stories[""]
+    text = "\n".join(lines)
+
+    assert lines[-1].startswith("launch: SUCCEEDED"), text
+    assert status == 0
+    assert "\x1b" not in text
+    steps = [line for line in lines if re.match(r"\d\. ", line)]
+    assert len(steps) == 4, text
+    for happened in (
+        r"stack +CREATE_COMPLETE .*Notebook",
+        r"lifecycle +Create request: .*Create",
+        r"lifecycle +Update request: .*Done",
+        r"notebook +analysis-1 \(ml.t3.medium\) is InService",
+        r"notebook +analysis-1 \(ml.t3.large\) is InService",
+        r"notebook +analysis-1 is gone",
+        r"NotebookInstanceUrl +https://",
+    ):
+        assert re.search(happened, text), f"{happened} is not in\n{text}"
+    volumes = re.findall(r"(before|after) +ml\.t3\.\w+ +(vol-\w+) +InService", text)
+    assert [when for when, _ in volumes] == ["before", "after"]
+    assert len({volume for _, volume in volumes}) == 1
+
+
+def test_nothing_is_left_of_what_a_launch_makes(
+    stories: dict[str, tuple[int, list[str]]],
+) -> None:
+    for _, lines in stories.values():
+        table = lines[next(i for i, line in enumerate(lines) if "What is left" in line) :]
+        counts = dict(re.findall(r"^ +([a-z ]+?) +(\d+)\s*$", "\n".join(table), re.MULTILINE))
+        assert {"notebooks", "network interfaces", "key grants", "stacks of launches"} <= set(
+            counts
+        )
+        assert set(counts.values()) == {"0"}
+
+
+def test_a_refusal_ends_with_the_reason_and_spares_the_notebook_that_has_the_name(
+    stories: dict[str, tuple[int, list[str]]],
+) -> None:
+    status, lines = stories["name-taken"]
+
+    assert lines[-1].startswith("launch: REFUSED as expected: "), "\n".join(lines)
+    assert "The name analysis-1 is taken" in lines[-1]
+    assert status == 0
+    assert "   => Somebody else's analysis-1 lives on untouched, InService." in lines
+
+
+def test_an_interrupt_in_the_middle_of_a_launch_leaves_no_process_and_no_file() -> None:
+    with started() as launch:
+        assert launch.stdout
+        directory = directory_of(launch.pid)
+        seen = []
+        for line in launch.stdout:
+            seen.append(line)
+            if " lifecycle " in line:  # the emulator, its functions and an execution are at work
+                break
+        assert len(processes_of(directory)) >= 2, "".join(seen)
+
+        launch.send_signal(signal.SIGINT)
+        rest = launch.stdout.read()
+
+    assert launch.returncode == 130
+    assert rest.splitlines()[-1] == "launch: interrupted, nothing is left running"
+    await_that(lambda: not processes_of(directory))
+    assert not directory.exists()
+
+
+def test_an_unknown_fault_is_answered_with_those_there_are() -> None:
+    with started("earthquake") as launch:
+        told, _ = launch.communicate(timeout=_SECONDS)
+
+    assert launch.returncode == 2
+    assert "capacity" in told
+    assert "bad-parameters" in told
+    assert not directory_of(launch.pid).exists()

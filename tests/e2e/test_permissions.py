@@ -1,0 +1,274 @@
+"""Who may do what: end users in the catalog, and each function with its own role.
+
+The roles are tried with sessions that the embedded AWS's administrator begins; on AWS only Lambda
+can. What only AWS enforces is said in each test.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local import deploy, end_user
+from local.end_user import Record
+from tests.e2e.deployed import Platform, unique
+
+pytestmark = pytest.mark.xdist_group("deployed")
+
+PLATFORM_TAG = [{"Key": "notebook-vending:platform", "Value": deploy.STACK}]
+FUNCTIONS = (
+    "ObserveFunction",
+    "CreateFunction",
+    "UpdateFunction",
+    "StartFunction",
+    "StopFunction",
+    "DeleteFunction",
+    "RespondFunction",
+    "RequestFunction",
+)
+
+
+@pytest.fixture(scope="module")
+def launched(platform: Platform) -> Iterator[Record]:
+    """Launch a notebook of ours; terminate it at the end."""
+    record = platform.launch(unique("Ours"))
+    assert record.succeeded, record.reason
+    yield record
+    assert platform.terminate(record).succeeded
+
+
+@pytest.fixture(scope="module")
+def foreign(platform: Platform) -> Iterator[str]:
+    """Make a notebook that has nothing to do with the platform; return its name."""
+    sagemaker, name = platform.aws.client("sagemaker"), unique("foreign")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "sagemaker.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        },
+    }
+    role = platform.aws.client("iam").create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps(trust)
+    )["Role"]["Arn"]
+    with platform.faults(role_propagation=0):
+        sagemaker.create_notebook_instance(
+            NotebookInstanceName=name,
+            InstanceType="ml.t3.medium",
+            RoleArn=role,
+            Tags=[{"Key": "notebook-vending:platform", "Value": "another-platform"}],
+        )
+    yield name
+    sagemaker.get_waiter("notebook_instance_in_service").wait(
+        NotebookInstanceName=name, WaiterConfig={"Delay": 1}
+    )
+    sagemaker.stop_notebook_instance(NotebookInstanceName=name)
+    sagemaker.get_waiter("notebook_instance_stopped").wait(
+        NotebookInstanceName=name, WaiterConfig={"Delay": 1}
+    )
+    sagemaker.delete_notebook_instance(NotebookInstanceName=name)
+
+
+def test_whoever_lacks_the_end_user_role_can_neither_launch_nor_take_it(
+    platform: Platform,
+) -> None:
+    iam, name = platform.aws.client("iam"), unique("stranger")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    stranger = end_user.EndUser(
+        platform.aws.client("servicecatalog", key), platform.outputs["ProductId"]
+    )
+
+    with pytest.raises(ClientError, match="not authorized to perform: servicecatalog:"):
+        stranger.launch(name, {"NotebookInstanceName": name})
+    role = iam.get_role(RoleName="SCEndUserRole")["Role"]["Arn"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        platform.aws.client("sts", key).assume_role(RoleArn=role, RoleSessionName="stranger")
+
+
+def test_whoever_may_use_the_catalog_but_is_outside_the_portfolio_cannot_launch(
+    platform: Platform,
+) -> None:
+    iam, name = platform.aws.client("iam"), unique("outsider")
+    iam.create_user(UserName=name)
+    allow = {"Effect": "Allow", "Action": ["servicecatalog:*"], "Resource": "*"}
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="catalog",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+    )
+    catalog = platform.aws.client(
+        "servicecatalog", iam.create_access_key(UserName=name)["AccessKey"]
+    )
+    product = platform.outputs["ProductId"]
+    administrator = platform.aws.client("servicecatalog")
+    artifacts = administrator.list_provisioning_artifacts(ProductId=product)
+
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        catalog.provision_product(
+            ProductId=product,
+            ProvisioningArtifactId=artifacts["ProvisioningArtifactDetails"][0]["Id"],
+            ProvisionedProductName=name,
+            ProvisionToken=name,
+        )
+    assert catalog.search_products()["ProductViewSummaries"] == []
+
+
+# What each function is there for; no other function may do it.
+OWN_CALLS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "UpdateFunction": ("update_notebook_instance", {"VolumeSizeInGB": 100}),
+    "StartFunction": ("start_notebook_instance", {}),
+    "StopFunction": ("stop_notebook_instance", {}),
+    "DeleteFunction": ("delete_notebook_instance", {}),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_does_no_other_functions_call(
+    platform: Platform, launched: Record, function: str
+) -> None:
+    client = platform.as_function(function, "sagemaker")
+    name = launched.outputs["NotebookInstanceName"]
+
+    for owner, (call, arguments) in OWN_CALLS.items():
+        if owner != function:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                getattr(client, call)(NotebookInstanceName=name, **arguments)
+    if function != "CreateFunction":
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.create_notebook_instance(**_asked(platform, launched))
+
+    seen = platform.notebook(name)
+    assert seen is not None
+    assert seen["NotebookInstanceStatus"] == "InService"
+
+
+@pytest.mark.parametrize("function", OWN_CALLS)
+def test_a_notebook_without_the_platforms_tag_is_out_of_reach(
+    platform: Platform, foreign: str, function: str
+) -> None:
+    call, arguments = OWN_CALLS[function]
+    client = platform.as_function(function, "sagemaker")
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        getattr(client, call)(NotebookInstanceName=foreign, **arguments)
+
+
+@pytest.mark.parametrize("function", OWN_CALLS)
+def test_a_notebook_of_the_platform_is_within_reach(
+    platform: Platform, launched: Record, function: str
+) -> None:
+    """So that the refusals above are not those of a role that may do nothing.
+
+    Only a Stop would be taken: the others are asked of a notebook in the wrong status.
+    """
+    call, arguments = OWN_CALLS[function]
+    client = platform.as_function(function, "sagemaker")
+    name = launched.outputs["NotebookInstanceName"]
+    fault = {"operation": "StopNotebookInstance", "code": "ValidationException", "message": "no"}
+
+    with platform.faults(call_faults=[fault]), pytest.raises(ClientError, match="Validation"):
+        getattr(client, call)(NotebookInstanceName=name, **arguments)
+
+
+def _asked(platform: Platform, launched: Record, **changes: Any) -> dict[str, Any]:
+    """Return a request for a notebook as the platform makes it, with some of it changed."""
+    asked = {
+        "NotebookInstanceName": unique("asked"),
+        "InstanceType": "ml.t3.medium",
+        "RoleArn": launched.outputs["ExecutionRoleArn"],
+        "KmsKeyId": launched.outputs["SagemakerKMSKey"],
+        "SubnetId": platform.network.subnet_id,
+        "SecurityGroupIds": [platform.network.security_group_id],
+        "DirectInternetAccess": "Disabled",
+        "RootAccess": "Disabled",
+        "Tags": PLATFORM_TAG,
+        **changes,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"DirectInternetAccess": "Enabled"},
+        {"DirectInternetAccess": None},
+        {"RootAccess": "Enabled"},
+        {"RootAccess": None},
+        {"KmsKeyId": None},
+        {"SubnetId": None, "SecurityGroupIds": None},
+        {"Tags": None},
+        {"Tags": [{"Key": "notebook-vending:platform", "Value": "another-platform"}]},
+    ],
+    ids=lambda change: "-".join(f"{name}={value}" for name, value in change.items())[:40],
+)
+def test_the_create_function_creates_no_notebook_that_breaks_a_rule(
+    platform: Platform, launched: Record, change: dict[str, Any]
+) -> None:
+    client = platform.as_function("CreateFunction", "sagemaker")
+    asked = _asked(platform, launched, **change)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.create_notebook_instance(**asked)
+    assert platform.notebook(asked["NotebookInstanceName"]) is None
+
+
+def test_the_create_function_may_create_what_keeps_the_rules(
+    platform: Platform, launched: Record
+) -> None:
+    client = platform.as_function("CreateFunction", "sagemaker")
+    quota = {"Total number of notebook instances": 0}
+
+    with (
+        platform.faults(quotas=quota),
+        pytest.raises(ClientError, match="ResourceLimitExceeded"),
+    ):
+        client.create_notebook_instance(**_asked(platform, launched))
+
+
+@pytest.mark.parametrize(
+    "function", ["ObserveFunction", "CreateFunction", "UpdateFunction", "StopFunction"]
+)
+def test_a_function_that_does_not_answer_cannot_read_the_reply_address(
+    platform: Platform, launched: Record, function: str
+) -> None:
+    """The condition on the attributes read is enforced here as on AWS.
+
+    Not so that of kms:ViaService on the table's key: the embedded AWS asks for no key.
+    """
+    client = platform.as_function(function, "dynamodb")
+    stack_id = platform.stack(launched.provisioned_product_id)["StackId"]
+    table = platform.outputs["LedgerTable"]
+    request = platform.ledger(stack_id, platform.requests(stack_id)[0]["RequestId"])
+    key = {name: request[name] for name in ("Resource", "Request")}
+    query = {
+        "TableName": table,
+        "KeyConditionExpression": "#r = :r",
+        "ExpressionAttributeNames": {"#r": "Resource"},
+        "ExpressionAttributeValues": {":r": key["Resource"]},
+    }
+
+    allowed = client.query(**query, ProjectionExpression="#r, Outcome")["Items"]
+    assert allowed[0]["Outcome"] == {"S": "SUCCESS"}
+    attempts: list[Callable[[], Any]] = [
+        lambda: client.query(**query),
+        lambda: client.query(**query, ProjectionExpression="#r, ResponseURL"),
+        lambda: client.query(**query, Select="ALL_ATTRIBUTES"),
+        lambda: client.get_item(TableName=table, Key=key),
+        lambda: client.scan(TableName=table),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            attempt()
+
+
+def test_the_request_function_enters_addresses_and_cannot_read_them(
+    platform: Platform,
+) -> None:
+    client = platform.as_function("RequestFunction", "dynamodb")
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.scan(TableName=platform.outputs["LedgerTable"])

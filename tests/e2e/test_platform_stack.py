@@ -1,0 +1,178 @@
+"""The platform's own stack: under an organization's rules, deployed anew, and deleted."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local import deploy
+from local.emulator import Emulator
+from tests.e2e.deployed import (
+    NOTEBOOKS,
+    QUICK,
+    WAIT_SCALE,
+    Platform,
+    await_that,
+    deploy_platform,
+    unique,
+)
+
+# A group of its own: it deploys on an AWS of its own anyway.
+pytestmark = pytest.mark.xdist_group("platform-stack")
+
+ROLE_PATH = "/platform/"
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Run an AWS of its own: what happens to the platform here concerns no other test."""
+    directory = tmp_path_factory.mktemp("aws")
+    with Emulator(directory, notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as running:
+        yield running
+
+
+def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely(
+    aws: Emulator, template: Path
+) -> None:
+    # Given a platform under an organization's permissions boundary and role path.
+    rules = {"PermissionsBoundaryArn": _boundary(aws), "RolePath": ROLE_PATH}
+    empty = _what_is_there(aws)
+    platform = deploy_platform(aws, template, **rules)
+    roles = _roles_of_the_stack(aws)
+    assert {role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in roles} == {
+        rules["PermissionsBoundaryArn"]
+    }
+    # Service Catalog cannot let go of a principal that has a path.
+    assert {role["RoleName"] for role in roles if role["Path"] != ROLE_PATH} == {"SCEndUserRole"}
+
+    # When a product is launched, then it works.
+    name = unique("Living")
+    record = platform.launch(name)
+    assert record.succeeded, record.reason
+    notebook = platform.simulated(name)
+
+    # When it is deployed a second time, then nothing changes.
+    events = _events(aws)
+    _deploy(platform, rules)
+    assert _events(aws) == events
+
+    # When it is deployed with another parameter, then the notebook lives on and can be updated.
+    _deploy(platform, {**rules, "WaitSeconds": 2})
+    assert _status(aws) == "UPDATE_COMPLETE"
+    assert _events(aws) != events
+    assert platform.simulated(name) == notebook
+    updated = platform.update(record, NotebookInstanceType="ml.t3.large")
+    assert updated.succeeded, updated.reason
+
+    # When it is deleted while a launch exists, then that is refused and nothing is gone.
+    cloudformation = aws.client("cloudformation")
+    with pytest.raises(ClientError, match=r"Export NotebookVending-\w+ is imported by stack SC-"):
+        cloudformation.delete_stack(StackName=deploy.STACK)
+    assert _status(aws) == "UPDATE_COMPLETE"
+    assert platform.simulated(name)["status"] == "InService"
+
+    # When the launch is gone, then the platform goes, its bucket of templates included.
+    ended = platform.terminate(record)
+    assert ended.succeeded, ended.reason
+    cloudformation.delete_stack(StackName=deploy.STACK)
+    assert await_that(lambda: _ended(aws)) == "gone"
+    assert _what_is_there(aws) == {**empty, "buckets": {_SAM_BUCKET}, "users": 1}
+
+
+def _boundary(aws: Emulator) -> str:
+    services = ("dynamodb", "ec2", "kms", "lambda", "logs", "s3", "sagemaker", "states", "xray")
+    allowed = [*(f"{service}:*" for service in services), "cloudformation:*", "servicecatalog:*"]
+    roles = ["iam:*Role", "iam:*RolePolicy", "iam:UpdateAssumeRolePolicy", "sts:AssumeRole"]
+    document = {
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Action": [*allowed, *roles], "Resource": "*"},
+    }
+    policy = aws.client("iam").create_policy(
+        PolicyName=unique("boundary"), PolicyDocument=json.dumps(document)
+    )
+    return str(policy["Policy"]["Arn"])
+
+
+def _deploy(platform: Platform, parameters: Mapping[str, str | int]) -> None:
+    given = {**QUICK, "VpcId": platform.network.vpc_id, **parameters}
+    deploy.deploy(platform.aws, platform.template, given)
+
+
+def _status(aws: Emulator) -> str:
+    stacks = aws.client("cloudformation").describe_stacks(StackName=deploy.STACK)["Stacks"]
+    return str(stacks[0]["StackStatus"])
+
+
+def _ended(aws: Emulator) -> str:
+    try:
+        status = _status(aws)
+    except ClientError as error:
+        return "gone" if "does not exist" in str(error) else str(error)
+    return "" if status.endswith("_IN_PROGRESS") else f"{status}: {_failures(aws)}"
+
+
+def _failures(aws: Emulator) -> list[str]:
+    events = aws.client("cloudformation").describe_stack_events(StackName=deploy.STACK)
+    return [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+        for event in events["StackEvents"]
+        if event["ResourceStatus"].endswith("_FAILED")
+    ]
+
+
+def _events(aws: Emulator) -> list[str]:
+    pages = (
+        aws.client("cloudformation")
+        .get_paginator("describe_stack_events")
+        .paginate(StackName=deploy.STACK)
+    )
+    return [event["EventId"] for page in pages for event in page["StackEvents"]]
+
+
+def _roles_of_the_stack(aws: Emulator) -> list[Any]:
+    pages = (
+        aws.client("cloudformation")
+        .get_paginator("list_stack_resources")
+        .paginate(StackName=deploy.STACK)
+    )
+    names = [
+        each["PhysicalResourceId"]
+        for page in pages
+        for each in page["StackResourceSummaries"]
+        if each["ResourceType"] == "AWS::IAM::Role"
+    ]
+    return [aws.client("iam").get_role(RoleName=name)["Role"] for name in names]
+
+
+_SAM_BUCKET = "sam"
+
+
+def _what_is_there(aws: Emulator) -> dict[str, Any]:
+    """Return what a deployment makes, by kind; keys that wait for their deletion are gone."""
+    client = aws.client
+    keys = client("kms").list_keys()["Keys"]
+    states = [client("kms").describe_key(KeyId=k["KeyId"])["KeyMetadata"]["KeyState"] for k in keys]
+    buckets = [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]]
+    return {
+        "buckets": {_SAM_BUCKET if "samcli" in name else name for name in buckets},
+        "functions": client("lambda").list_functions()["Functions"],
+        "keys": [state for state in states if state != "PendingDeletion"],
+        # What a function logs after its answer makes its log group anew here. On AWS a role would
+        # have to allow logs:CreateLogGroup, and none does.
+        "log groups": [
+            group["logGroupName"]
+            for group in client("logs").describe_log_groups()["logGroups"]
+            if not group["logGroupName"].startswith("/aws/lambda/")
+        ],
+        "notebooks": client("sagemaker").list_notebook_instances()["NotebookInstances"],
+        "policies": len(client("iam").list_policies(Scope="Local")["Policies"]),
+        "portfolios": client("servicecatalog").list_portfolios()["PortfolioDetails"],
+        "products": client("servicecatalog").search_products_as_admin()["ProductViewDetails"],
+        "roles": client("iam").list_roles()["Roles"],
+        "state machines": client("stepfunctions").list_state_machines()["stateMachines"],
+        "tables": client("dynamodb").list_tables()["TableNames"],
+        "users": len(client("iam").list_users()["Users"]),
+    }

@@ -1,0 +1,252 @@
+"""The state machine's definition on three interpreters: the same input, the same states.
+
+moto's and MiniStack's interpreters are of different lineages; the third is the small one that
+drives the real functions in the unit tests, which is held to theirs here.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.emulator import Emulator
+from tests.integration import scripted_function
+from tests.integration.functions import await_that, function, role, unique
+from tests.integration.scripted_function import perform
+from tests.lifecycle_driver import Machine, TaskFailedError, load
+
+pytestmark = pytest.mark.xdist_group("state-machine")
+
+TASKS = ("Observe", "Create", "Update", "Start", "Stop", "Delete", "Respond")
+ACTIONS = ("Create", "Update", "Start", "Stop", "Delete")
+
+# Name: the script, and the states that it leads through.
+CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a create": (
+        {"Observe": ["Create", "Wait", "Succeed"], "Respond": "SUCCESS"},
+        [
+            *("Observe", "Decide", "Create", "Wait"),
+            *("Observe", "Decide", "Wait"),
+            *("Observe", "Decide", "Respond", "Answered", "Done"),
+        ],
+    ),
+    "every action": (
+        {"Observe": [*ACTIONS, "Succeed"], "Respond": "SUCCESS"},
+        [
+            *(state for action in ACTIONS for state in ("Observe", "Decide", action, "Wait")),
+            *("Observe", "Decide", "Respond", "Answered", "Done"),
+        ],
+    ),
+    "a refusal": (
+        {"Observe": ["Fail"], "Respond": "FAILED"},
+        ["Observe", "Decide", "Respond", "Answered", "Refused"],
+    ),
+    "an action that is not known": (
+        {"Observe": ["Dance"], "Respond": "FAILED"},
+        ["Observe", "Decide", "Respond", "Answered", "Refused"],
+    ),
+    "an answer that is not given": (
+        {"Observe": ["Succeed"], "Respond": "raise"},
+        ["Observe", "Decide", "Respond", "Unanswered"],
+    ),
+    "a look that fails": (
+        {"Observe": ["raise"]},
+        ["Observe", "Respond", "Answered", "Refused"],
+    ),
+    "nothing that works": (
+        {"Observe": ["raise"], "Respond": "raise"},
+        ["Observe", "Respond", "Unanswered"],
+    ),
+    **{
+        f"{action} that fails": (
+            {"Observe": [action], action: "raise"},
+            ["Observe", "Decide", action, "Respond", "Answered", "Refused"],
+        )
+        for action in ACTIONS
+    },
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of an execution.
+
+    Attributes:
+        given: what Respond was given, but for the stack trace of an error.
+
+    """
+
+    status: str
+    states: list[str]
+    given: dict[str, Any]
+
+
+def started_with(case: str) -> dict[str, Any]:
+    return {"Resource": "stack|Notebook", "Request": "now", "Script": CASES[case][0]}
+
+
+def without_trace(state: dict[str, Any]) -> dict[str, Any]:
+    if "Error" not in state:
+        return state
+    cause = json.loads(state["Error"]["Cause"])
+    told = {name: cause[name] for name in ("errorMessage", "errorType")}
+    return {**state, "Error": {**state["Error"], "Cause": told}}
+
+
+def substituted(**arns: str) -> str:
+    """Return the definition with its functions' ARNs, as a deployment has it."""
+    text = json.dumps(load())
+    for task, arn in arns.items():
+        text = text.replace(f"${{{task}Function}}", arn)
+    assert "${" not in text
+    return text
+
+
+def run_to_the_end(states: Any, machine: str, cases: list[str]) -> dict[str, Run]:
+    """Run all cases at once on a Step Functions."""
+    arns = {
+        case: states.start_execution(
+            stateMachineArn=machine, name=unique("run"), input=json.dumps(started_with(case))
+        )["executionArn"]
+        for case in cases
+    }
+
+    def ended(arn: str) -> Any:
+        status = states.describe_execution(executionArn=arn)["status"]
+        return status if status != "RUNNING" else None
+
+    return {
+        case: run_of(await_that(partial(ended, arn), 60), states, arn) for case, arn in arns.items()
+    }
+
+
+def run_of(status: str, states: Any, arn: str) -> Run:
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+    entered = [
+        event["stateEnteredEventDetails"]
+        for page in pages
+        for event in page["events"]
+        if "stateEnteredEventDetails" in event
+    ]
+    (given,) = [json.loads(each["input"]) for each in entered if each["name"] == "Respond"]
+    return Run(status, [each["name"] for each in entered], without_trace(given))
+
+
+@pytest.fixture(scope="module")
+def ministack_runs(emulator: Emulator) -> dict[str, Run]:
+    """Every case on MiniStack's interpreter, with Lambda functions in processes of their own."""
+    source = Path(scripted_function.__file__).read_text()
+    arns = {
+        task: function(emulator, source, Environment={"Variables": {"TASK": task}})["FunctionArn"]
+        for task in TASKS
+    }
+    allowed = {
+        "Effect": "Allow",
+        "Action": "lambda:InvokeFunction",
+        "Resource": list(arns.values()),
+    }
+    states = emulator.client("stepfunctions")
+    machine = states.create_state_machine(
+        name=unique("lifecycle"),
+        definition=substituted(**arns),
+        roleArn=role(emulator, "states", allowed),
+    )["stateMachineArn"]
+    return run_to_the_end(states, machine, list(CASES))
+
+
+@pytest.fixture(scope="module")
+def moto_runs() -> Iterator[dict[str, Run]]:
+    """Every case on moto's interpreter, which sleeps no pause of a Retry here."""
+    parser = "moto.stepfunctions.parser.asl.component"
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        mock_aws(config={"stepfunctions": {"execute_state_machine": True}}),
+    ):
+        patch.setattr(
+            f"{parser}.state.exec.state_task.lambda_eval_utils.boto_client_for",
+            lambda **_: SimpleNamespace(invoke=_invoke),
+        )
+        patch.setattr(
+            f"{parser}.common.retry.retrier_decl.time", SimpleNamespace(sleep=lambda _: None)
+        )
+        states: Any = boto3.client("stepfunctions", region_name="us-east-1")
+        prefix = "arn:aws:lambda:us-east-1:123456789012:function:"
+        machine = states.create_state_machine(
+            name="lifecycle",
+            definition=substituted(**{task: prefix + task for task in TASKS}),
+            roleArn="arn:aws:iam::123456789012:role/lifecycle",
+        )["stateMachineArn"]
+        yield run_to_the_end(states, machine, list(CASES))
+        states.close()
+
+
+def _invoke(*, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - Lambda's names
+    """Answer as Lambda does."""
+    task = FunctionName.rpartition(":")[2]
+    try:
+        payload, error = perform(task, json.loads(Payload)), {}
+    except scripted_function.ScriptedError as raised:
+        payload = json.loads(TaskFailedError.of(raised).cause)
+        error = {"FunctionError": "Unhandled"}
+    body = json.dumps(payload).encode()
+    return {"StatusCode": 200, "Payload": io.BytesIO(body), **error}
+
+
+def driven(case: str) -> Run:
+    """Run a case on the driver of the unit tests."""
+
+    def task(name: str) -> Any:
+        def attempt(state: Any) -> Any:
+            try:
+                return perform(name, state)
+            except scripted_function.ScriptedError as raised:
+                raise TaskFailedError.of(raised) from None
+
+        return attempt
+
+    machine = Machine(load(), {f"{name}Function": task(name) for name in TASKS})
+    execution = machine.start("run", started_with(case), 0)
+    given: dict[str, Any] = {}
+    while execution.running:
+        if execution.at == "Respond":
+            given = execution.data
+        machine.step(execution, execution.due)
+    return Run(execution.status, execution.visited, without_trace(given))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_interpreter_goes_through_the_same_states(
+    ministack_runs: dict[str, Run], moto_runs: dict[str, Run], case: str
+) -> None:
+    runs = {"MiniStack": ministack_runs[case], "moto": moto_runs[case], "driver": driven(case)}
+
+    _, states = CASES[case]
+    for interpreter, run in runs.items():
+        assert run.states == states, interpreter
+        assert run.status == ("FAILED" if states[-1] == "Unanswered" else "SUCCEEDED"), interpreter
+    assert runs["MiniStack"].given == runs["moto"].given == runs["driver"].given
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "fail" in case])
+def test_an_error_erases_nothing_of_what_the_answer_needs(
+    ministack_runs: dict[str, Run], moto_runs: dict[str, Run], case: str
+) -> None:
+    for run in (ministack_runs[case], moto_runs[case], driven(case)):
+        assert run.given["Resource"] == "stack|Notebook"
+        assert run.given["Request"] == "now"
+        assert run.given["Error"]["Error"] == "ScriptedError"
+        assert "was told to" in run.given["Error"]["Cause"]["errorMessage"]
+
+
+def test_the_cases_reach_every_state() -> None:
+    reached = {state for _, states in CASES.values() for state in states}
+
+    assert reached == load()["States"].keys()

@@ -1,0 +1,179 @@
+"""A small interpreter of the state machine's definition, on a clock that tests move.
+
+It knows what the definition uses of the Amazon States Language and refuses the rest, so that it
+never passes over something it does not understand. It takes one state at a time: whoever drives it
+decides which of several executions moves next. Delays of a Retry are the longest ones, without
+jitter.
+"""
+
+import json
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DEFINITION = Path(__file__).parents[1] / "statemachine" / "notebook_lifecycle.asl.json"
+
+Task = Callable[[Any], Any]
+
+_KNOWN = {
+    "Task": {"Resource", "TimeoutSeconds", "Next", "Retry", "Catch"},
+    "Choice": {"Choices", "Default"},
+    "Wait": {"SecondsPath", "Next"},
+    "Succeed": set(),
+    "Fail": {"Error", "Cause"},
+}
+
+
+class TaskFailedError(Exception):
+    """A task's failure as Step Functions sees it: the error's name, and a cause."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error, self.cause = error, cause
+
+    @classmethod
+    def of(cls, error: Exception) -> "TaskFailedError":
+        """Word a function's exception as Lambda reports it."""
+        name = type(error).__name__
+        cause = {
+            "errorMessage": str(error),
+            "errorType": name,
+            "stackTrace": traceback.format_tb(error.__traceback__),
+        }
+        return cls(name, json.dumps(cause))
+
+
+@dataclass
+class Execution:
+    """An execution: where it is, what it carries, and what became of it.
+
+    Attributes:
+        due: when its next state is entered, in epoch seconds.
+        visited: the states it entered, in order; an attempt of a Retry enters none.
+        carried: its data before the first state and after each, as JSON.
+
+    """
+
+    name: str
+    data: Any
+    began: float
+    at: str = ""
+    due: float = 0.0
+    status: str = "RUNNING"
+    visited: list[str] = field(default_factory=list)
+    carried: list[str] = field(default_factory=list)
+    retried: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.status == "RUNNING"
+
+
+class Machine:
+    """The state machine; `tasks` are its functions by the names that it substitutes."""
+
+    def __init__(self, definition: Mapping[str, Any], tasks: Mapping[str, Task]) -> None:
+        self._definition, self._tasks = definition, tasks
+        for name, state in definition["States"].items():
+            unknown = state.keys() - _KNOWN[state["Type"]] - {"Type", "Comment"}
+            assert not unknown, f"the driver does not know {unknown} of state {name}"
+
+    def start(self, name: str, data: Any, now: float) -> Execution:
+        """Start an execution; its first state is due at once."""
+        return Execution(
+            name, data, now, self._definition["StartAt"], now, carried=[json.dumps(data)]
+        )
+
+    def step(self, execution: Execution, now: float) -> None:
+        """Enter the execution's next state, or try it again."""
+        if now >= execution.began + self._definition["TimeoutSeconds"]:
+            execution.status = "TIMED_OUT"
+            return
+        name = execution.at
+        state = self._definition["States"][name]
+        execution.due = now
+        if not execution.retried:
+            execution.visited.append(name)
+        match state["Type"]:
+            case "Task":
+                self._run_task(execution, state, now)
+            case "Choice":
+                execution.at = _choose(state, execution.data)
+            case "Wait":
+                execution.due = now + _at_path(execution.data, state["SecondsPath"])
+                execution.at = state["Next"]
+            case "Succeed":
+                execution.status = "SUCCEEDED"
+            case "Fail":
+                execution.status = "FAILED"
+        execution.carried.append(json.dumps(execution.data))
+
+    def _run_task(self, execution: Execution, state: Mapping[str, Any], now: float) -> None:
+        task = self._tasks[state["Resource"].removeprefix("${").removesuffix("}")]
+        try:
+            execution.data = _through_json(task(_through_json(execution.data)))
+        except TaskFailedError as failed:
+            if (delay := _retry_delay(execution, state, failed.error)) is not None:
+                execution.due = now + delay
+                return
+            execution.at = _catch(execution, state, failed)
+        else:
+            execution.at = state["Next"]
+        execution.retried.clear()
+
+
+def load() -> dict[str, Any]:
+    """Return the definition that is deployed."""
+    definition: dict[str, Any] = json.loads(DEFINITION.read_text())
+    return definition
+
+
+def _through_json(data: Any) -> Any:
+    return json.loads(json.dumps(data))
+
+
+def _at_path(data: Any, path: str) -> Any:
+    for name in path.removeprefix("$.").split("."):
+        data = data[name]
+    return data
+
+
+def _choose(state: Mapping[str, Any], data: Any) -> str:
+    for rule in state["Choices"]:
+        assert rule.keys() == {"Variable", "StringEquals", "Next"}
+        if _at_path(data, rule["Variable"]) == rule["StringEquals"]:
+            return str(rule["Next"])
+    return str(state["Default"])
+
+
+def _matches(rule: Mapping[str, Any], error: str) -> bool:
+    return error in rule["ErrorEquals"] or "States.ALL" in rule["ErrorEquals"]
+
+
+def _retry_delay(execution: Execution, state: Mapping[str, Any], error: str) -> float | None:
+    for number, rule in enumerate(state.get("Retry", ())):
+        if not _matches(rule, error):
+            continue
+        attempts = execution.retried[number]
+        if attempts == rule["MaxAttempts"]:
+            return None
+        execution.retried[number] += 1
+        delay: float = rule["IntervalSeconds"] * rule["BackoffRate"] ** attempts
+        longest: float = rule.get("MaxDelaySeconds", delay)
+        return min(delay, longest)
+    return None
+
+
+def _catch(execution: Execution, state: Mapping[str, Any], failed: TaskFailedError) -> str:
+    for rule in state.get("Catch", ()):
+        if _matches(rule, failed.error):
+            name = rule["ResultPath"].removeprefix("$.")
+            caught = {"Error": failed.error, "Cause": failed.cause}
+            execution.data = {**execution.data, name: caught}
+            return str(rule["Next"])
+    execution.status = "FAILED"
+    return ""

@@ -1,0 +1,74 @@
+"""Calls to AWS that break on demand: a process that dies at one, a service that denies them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+Call = Callable[[BaseClient, str, Any], Any]
+
+
+class KilledError(BaseException):
+    """A function's process dies; no `except Exception` hears of it."""
+
+
+@contextmanager
+def _intercepted(intercept: Callable[[str, str, Callable[[], Any]], Any]) -> Iterator[None]:
+    """Have every call of this process go through `intercept`."""
+    make_call: Call = BaseClient._make_api_call  # type: ignore[attr-defined] # no stub knows it
+
+    def intercepting(this: BaseClient, operation: str, params: Any) -> Any:
+        service = this.meta.service_model.service_name
+        return intercept(service, operation, lambda: make_call(this, operation, params))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", intercepting)
+        yield
+
+
+@contextmanager
+def dying_at_call(
+    number: int, *, after: bool, inside: Callable[[], bool]
+) -> Iterator[Callable[[], bool]]:
+    """Have a function die at its so-manyth call to AWS, before or after the call takes effect.
+
+    `inside` tells whether a function runs: the tests' own calls do not count. Yields a function
+    that tells whether that call was made.
+    """
+    calls = 0
+
+    def count(service: str, _operation: str, call: Callable[[], Any]) -> Any:
+        nonlocal calls
+        if not inside() or service not in ("sagemaker", "dynamodb", "stepfunctions"):
+            return call()
+        calls += 1
+        this_one = calls == number
+        if this_one and not after:
+            raise KilledError
+        result = call()
+        if this_one:
+            raise KilledError
+        return result
+
+    with _intercepted(count):
+        yield lambda: calls >= number
+
+
+@contextmanager
+def ec2_denied() -> Iterator[None]:
+    """Have EC2 deny every call."""
+    denied: Any = {
+        "Error": {"Code": "UnauthorizedOperation", "Message": "You are not authorized"},
+        "ResponseMetadata": {"HTTPStatusCode": 403},
+    }
+
+    def deny(service: str, operation: str, call: Callable[[], Any]) -> Any:
+        if service == "ec2":
+            raise ClientError(denied, operation)
+        return call()
+
+    with _intercepted(deny):
+        yield

@@ -1,0 +1,290 @@
+"""The platform in this process: its real functions, driven by its real state machine definition.
+
+Notebooks are the simulator's, DynamoDB, EC2, KMS and Step Functions' names are moto's, time is a
+clock that only tests move. What CloudFormation sends is in `stack_in_process`.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+import pytest
+from moto import mock_aws
+
+from handlers import create, delete, observe, request, respond, start, stop, update
+from local.in_process_aws import notebook_service
+from local.notebook_faults import CallFault
+from local.notebook_resources import Ec2Network, KmsKeys
+from local.notebook_surroundings import Surroundings
+from local.notebooks import NotebookService
+from shared import answer, clock
+from shared.log import logger
+from tests.lambda_context import context
+from tests.lifecycle_driver import Execution, Machine, TaskFailedError, load
+from tests.unit.account_in_process import REGION, Account, client
+from tests.unit.broken_calls import KilledError
+from tests.unit.notebook_world import Clock
+from tests.unit.stack_in_process import Sent, Stack
+
+SECRET = "d9f1c0ffee5ec3e7"  # in the signature of every reply address
+BEGIN = 1_767_600_000  # 5 January 2026, 8:00 UTC
+
+_FUNCTIONS = {
+    "ObserveFunction": observe.handler,
+    "CreateFunction": create.handler,
+    "UpdateFunction": update.handler,
+    "StartFunction": start.handler,
+    "StopFunction": stop.handler,
+    "DeleteFunction": delete.handler,
+    "RespondFunction": respond.handler,
+}
+
+
+class _Lines(logging.Handler):
+    """Everything that is logged, as it is written."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+        self.setFormatter(logger.registered_formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+class Platform:
+    """The platform, its surroundings, and the means to break them.
+
+    Attributes:
+        roles: when each execution role was made, in epoch seconds.
+        bucket_answers: what the response bucket answers to the next PUTs, 200 once they are used
+            up; an exception is raised in place of an answer, after the bucket took the PUT.
+        logged: every line that was logged.
+        raised: every exception of a function, as a text with its traceback.
+        in_function: whether a function runs at the moment.
+
+    """
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.clock.now = BEGIN
+        self.roles: dict[str, float] = {}
+        self.executions: list[Execution] = []
+        self.bucket_answers: list[int | Exception] = []
+        self.logged: list[str] = []
+        self.raised: list[str] = []
+        self._sent: dict[str, Sent] = {}
+        self._stacks = 0
+        self._kills: dict[str, list[bool]] = {}
+        self.in_function = False
+        self._machine = Machine(load(), {name: self._task(name) for name in _FUNCTIONS})
+        self.account = Account()
+        self.notebooks = NotebookService(
+            Surroundings(
+                self.clock,
+                network=Ec2Network(client("ec2")),
+                keys=KmsKeys(client("kms")),
+                role_created=self.roles.get,
+            )
+        )
+
+    def stack(self) -> Stack:
+        """Return a new stack."""
+        self._stacks += 1
+        return Stack(self, self._stacks)
+
+    def issue(self, event: dict[str, Any]) -> Sent:
+        """Give a request its reply address; it is not delivered yet."""
+        key = f"{event['StackId']}|{event['LogicalResourceId']}|{event['RequestId']}"
+        issued = datetime.fromtimestamp(self.clock.now, UTC)
+        query = {
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Date": issued.strftime("%Y%m%dT%H%M%SZ"),
+            "X-Amz-SignedHeaders": "host",
+            "X-Amz-Expires": "7199",
+            "X-Amz-Signature": f"{SECRET}{uuid4().hex}",
+        }
+        host = f"cloudformation-custom-resource-response-useast1.s3.{REGION}.amazonaws.com"
+        event = {**event, "ResponseURL": f"https://{host}/{quote(key, safe='')}?{urlencode(query)}"}
+        sent = self._sent[event["ResponseURL"]] = Sent(event, self)
+        return sent
+
+    def deliver(self, sent: Sent) -> None:
+        """Deliver a request: the shim runs once, and twice more if it fails, as Lambda does it."""
+        for attempt in (1, 2, 3):
+            try:
+                self._invoke("RequestFunction", lambda: request.handler(sent.event, context()))
+            except TaskFailedError:
+                if attempt == 3:
+                    raise
+            else:
+                break
+        self._pick_up_executions()
+
+    def run(
+        self, until: Callable[[], bool] = lambda: False, first: Execution | None = None
+    ) -> None:
+        """Let time pass until the condition holds or nothing runs any more.
+
+        Of executions that are due at the same time `first` goes first.
+        """
+        while not until() and (running := [e for e in self.executions if e.running]):
+            self.step(min(running, key=lambda each: (each.due, each is not first)))
+
+    def step(self, execution: Execution) -> None:
+        """Let one execution enter its next state, when it is due."""
+        self.clock.now = max(self.clock.now, execution.due)
+        self._machine.step(execution, self.clock.now)
+        if not execution.running:
+            client("stepfunctions").stop_execution(executionArn=self._execution_arn(execution))
+
+    def step_until(self, execution: Execution, state: str) -> None:
+        """Let one execution go on alone until it is about to enter a state."""
+        while execution.at != state:
+            assert execution.running, f"it ended before {state}"
+            self.step(execution)
+
+    def take_away(self, name: str) -> None:
+        """Delete a notebook behind the platform's back, and let it be gone."""
+        self.notebooks.force_status(name, "Stopped")
+        self.notebooks.call("DeleteNotebookInstance", {"NotebookInstanceName": name})
+        self.clock.advance(100)
+        assert self.status(name) is None
+
+    def fail_calls(self, operation: str, code: str, message: str = "", **more: Any) -> None:
+        """Have the next call (or `calls` of them) of a SageMaker operation ("*": any) fail."""
+        self.notebooks.faults.call_faults.append(
+            CallFault(operation, code, message or code, **more)
+        )
+
+    def kill(self, function: str, *, after: bool) -> None:
+        """Have a function's process die the next time, before or after it did its work."""
+        self._kills.setdefault(function, []).append(after)
+
+    def status(self, name: str) -> str | None:
+        """Return a notebook's status in SageMaker, None when there is none."""
+        found = [each for each in self._all_notebooks() if each["name"] == name]
+        return found[0]["status"] if found else None
+
+    def notebook(self, name: str) -> dict[str, Any]:
+        """Return everything the simulator knows of a notebook."""
+        (found,) = [each for each in self._all_notebooks() if each["name"] == name]
+        return found
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Describe a notebook as SageMaker does."""
+        return self.notebooks.call("DescribeNotebookInstance", {"NotebookInstanceName": name})
+
+    def calls(self, operation: str) -> int:
+        """Return how often an operation of SageMaker was called."""
+        return self.notebooks.faults.calls[operation]
+
+    def expect_nothing_left(self) -> None:
+        """Check that no notebook, network interface or grant on the key is there."""
+        assert self._all_notebooks() == []
+        assert client("ec2").describe_network_interfaces()["NetworkInterfaces"] == []
+        assert client("kms").list_grants(KeyId=self.account.key_arn)["Grants"] == []
+
+    def expect_no_address_anywhere(self) -> None:
+        """Check that no reply address got into an execution, a log line or an exception."""
+        for execution in self.executions:
+            assert all(SECRET not in each for each in execution.carried)
+        assert all(SECRET not in each for each in self.logged)
+        assert all(SECRET not in each for each in self.raised)
+
+    def put(self, method: str, url: str, *, body: bytes, headers: dict[str, str]) -> Any:
+        """Take an answer, as CloudFormation's bucket does."""
+        assert (method, headers) == ("PUT", {"Content-Type": ""})
+        assert len(body) <= 4096
+        status = self.bucket_answers.pop(0) if self.bucket_answers else 200
+        if not isinstance(status, int) or status == 200:
+            self._sent[url].answers.append(json.loads(body))
+        if isinstance(status, Exception):
+            raise status
+        return SimpleNamespace(status=status)
+
+    def _all_notebooks(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.notebooks.state()["notebooks"]
+        return found
+
+    def _task(self, name: str) -> Callable[[Any], Any]:
+        return lambda data: self._invoke(name, lambda: _FUNCTIONS[name](data, context()))
+
+    def _invoke(self, name: str, call: Callable[[], Any]) -> Any:
+        kills = self._kills.get(name, [])
+        kill_after = kills.pop(0) if kills else None
+        died = TaskFailedError("Runtime.ExitError", '{"errorMessage": "exit status 137"}')
+        if kill_after is False:
+            raise died
+        self.in_function = True
+        try:
+            result = call()
+        except KilledError:
+            raise died from None
+        except Exception as error:
+            failed = TaskFailedError.of(error)
+            self.raised.append(str(failed))
+            raise failed from None
+        finally:
+            self.in_function = False
+        if kill_after:
+            raise died
+        return result
+
+    def _execution_arn(self, execution: Execution) -> str:
+        return (
+            f"{self.account.machine_arn.replace(':stateMachine:', ':execution:')}:{execution.name}"
+        )
+
+    def _pick_up_executions(self) -> None:
+        states, known = client("stepfunctions"), {each.name for each in self.executions}
+        listed = states.list_executions(stateMachineArn=self.account.machine_arn)["executions"]
+        for each in listed:
+            if each["name"] not in known:
+                found = states.describe_execution(executionArn=each["executionArn"])
+                self.executions.append(
+                    self._machine.start(each["name"], json.loads(found["input"]), self.clock.now)
+                )
+
+
+@contextmanager
+def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[Platform]:
+    """Run a platform; at its end, check that it let no reply address out.
+
+    `environment` holds variables of the functions that are to differ.
+    """
+    with ExitStack() as ending:
+        ending.enter_context(mock_aws())
+        platform = Platform()
+        ending.enter_context(notebook_service(platform.notebooks))
+        for name, value in {
+            "AWS_REGION": REGION,
+            "LEDGER_TABLE": "ledger",
+            "PLATFORM": "notebook-vending",
+            "VPC_ID": platform.account.vpc,
+            "STATE_MACHINE_ARN": platform.account.machine_arn,
+            "FIRST_WAIT_SECONDS": "60",
+            "WAIT_SECONDS": "20",
+            "DEADLINE_SECONDS": "3240",
+            "ALLOWED_INSTANCE_TYPES": "ml.t3.medium,ml.t3.large,ml.g5.xlarge",
+            "MAX_VOLUME_SIZE_IN_GB": "100",
+            "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1,notebook-al2-v3",
+            "ROOT_ACCESS_ALLOWED": "YES",
+            **environment,
+        }.items():
+            patch.setenv(name, value)
+        patch.setattr(clock, "now", lambda: datetime.fromtimestamp(platform.clock.now, UTC))
+        patch.setattr(answer, "_http", SimpleNamespace(request=platform.put))
+        lines = _Lines()
+        platform.logged = lines.lines
+        for each in (logging.getLogger(logger.service), logging.getLogger()):
+            each.addHandler(lines)
+            ending.callback(each.removeHandler, lines)
+        yield platform
+        platform.expect_no_address_anywhere()

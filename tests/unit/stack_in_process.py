@@ -1,0 +1,175 @@
+"""What CloudFormation does with a stack that holds one notebook: its requests, and their answers.
+
+stack = platform.stack()
+stack.create().expect_success()
+stack.update(Subnet="another").expect_failed("Subnet of a notebook cannot be changed")
+stack.roll_back().expect_success()
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from tests.lifecycle_driver import Execution
+from tests.unit.account_in_process import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from tests.unit.platform_in_process import Platform
+
+
+@dataclass
+class Sent:
+    """A request of CloudFormation, and what CloudFormation was told."""
+
+    event: dict[str, Any]
+    platform: Platform
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """What was answered: at least once, and never two different things."""
+        assert self.answers, f"not answered: {self.event['RequestType']}"
+        first = self.answers[0]
+        assert all(each == first for each in self.answers), f"two answers: {self.answers}"
+        for name in ("StackId", "RequestId", "LogicalResourceId"):
+            assert first[name] == self.event[name]
+        assert first["PhysicalResourceId"]
+        return first
+
+    def expect_success(self) -> dict[str, str]:
+        """Check that it succeeded and return its Data."""
+        assert self.answer["Status"] == "SUCCESS", self.answer["Reason"]
+        data: dict[str, str] = self.answer["Data"]
+        return data
+
+    def expect_failed(self, *words: str) -> str:
+        """Check that it failed, that the Reason holds all the words, and return the Reason."""
+        reason: str = self.answer["Reason"]
+        assert self.answer["Status"] == "FAILED", reason
+        for each in words:
+            assert each in reason, reason
+        return reason
+
+    @property
+    def execution(self) -> Execution:
+        """The execution that serves it."""
+        (found,) = [e for e in self.platform.executions if self.event["RequestId"] in e.name]
+        return found
+
+
+class Stack:
+    """A stack that holds one notebook, and what CloudFormation knows of it."""
+
+    def __init__(self, platform: Platform, number: int) -> None:
+        self.platform = platform
+        self.id = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/SC-{number}/{uuid4()}"
+        self.role = f"arn:aws:iam::{ACCOUNT}:role/notebook-vending/role-{number}"
+        platform.roles[self.role] = platform.clock.now - 3600
+        self.physical_id = ""
+        self.properties: dict[str, Any] = {
+            "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:request:live",
+            "ServiceTimeout": "3600",
+            "NotebookInstanceName": f"Analysis-{number}",
+            "NotebookInstanceType": "ml.t3.medium",
+            "KmsKeyId": platform.account.key_arn,
+            "RoleArn": self.role,
+            "Subnet": "research",
+            "SecurityGroupName": "notebooks",
+            "VolumeSizeInGB": "20",
+            "RootAccess": "Disabled",
+            "DirectInternetAccess": "Disabled",
+            "PlatformIdentifier": "notebook-al2023-v1",
+            "AllowReplacement": "NO",
+            "Tags": [{"Key": "project", "Value": "QuickStart"}],
+        }
+        self.last: Sent
+
+    @property
+    def notebook(self) -> str:
+        """The notebook's name, as the stack's properties have it now."""
+        return str(self.properties["NotebookInstanceName"])
+
+    def send(self, kind: str, **event: Any) -> Sent:
+        """Send a request and let nothing happen but that the shim takes it in."""
+        sent = self.issue(kind, **event)
+        self.platform.deliver(sent)
+        return sent
+
+    def issue(self, kind: str, **event: Any) -> Sent:
+        """Issue a request whose delivery is still to come."""
+        id_ = {} if kind == "Create" else {"PhysicalResourceId": self.physical_id}
+        sent = self.platform.issue(
+            {
+                "RequestType": kind,
+                "RequestId": str(uuid4()),
+                "StackId": self.id,
+                "LogicalResourceId": "Notebook",
+                "ResourceType": "Custom::SageMakerNotebook",
+                "ResourceProperties": self.properties,
+                **id_,
+                **event,
+            }
+        )
+        self.last = sent
+        return sent
+
+    def send_create(self, **changes: Any) -> Sent:
+        """Send a Create."""
+        self.properties = self.properties | changes
+        sent = self.send("Create")
+        # What CloudFormation invents for a resource that was not answered for yet.
+        self.physical_id = f"SC-Notebook-{uuid4().hex[:12]}"
+        return sent
+
+    def send_update(self, **changes: Any) -> Sent:
+        """Send an Update; a property given as None is dropped."""
+        old = self.properties
+        merged = (old | changes).items()
+        self.properties = {name: value for name, value in merged if value is not None}
+        return self.send("Update", OldResourceProperties=old)
+
+    def send_rollback(self) -> Sent:
+        """Send what follows a failure: an Update with the properties swapped, or a Delete."""
+        event = self.last.event
+        if event["RequestType"] == "Create":
+            return self.send("Delete")
+        new, self.properties = self.properties, event["OldResourceProperties"]
+        return self.send("Update", OldResourceProperties=new)
+
+    def create(self, **changes: Any) -> Sent:
+        """Create the notebook and see the request answered."""
+        return self._settled(self.send_create(**changes))
+
+    def update(self, **changes: Any) -> Sent:
+        """Update the notebook and see the request answered."""
+        return self._settled(self.send_update(**changes))
+
+    def roll_back(self) -> Sent:
+        """Roll the last request back and see that answered."""
+        return self._settled(self.send_rollback())
+
+    def delete(self) -> Sent:
+        """Delete the notebook and see the request answered."""
+        return self._settled(self.send("Delete"))
+
+    def delete_of(self, physical_id: str, **event: Any) -> Sent:
+        """Delete what has some physical id and see the request answered."""
+        return self._settled(self.send("Delete", PhysicalResourceId=physical_id, **event))
+
+    def _settled(self, sent: Sent) -> Sent:
+        self.platform.run(until=lambda: bool(sent.answers))
+        before, self.physical_id = self.physical_id, sent.answer["PhysicalResourceId"]
+        if sent.event["RequestType"] == "Update" and self.physical_id != before:
+            # CloudFormation deletes what was replaced, while it cleans up.
+            replaced = self.send(
+                "Delete",
+                PhysicalResourceId=before,
+                ResourceProperties=sent.event["OldResourceProperties"],
+            )
+            self.platform.run()
+            replaced.expect_success()
+            self.last = sent
+        self.platform.run()
+        return sent

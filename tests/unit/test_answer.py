@@ -1,0 +1,337 @@
+"""The answer to CloudFormation: within its limits, only to its addresses, until it is taken."""
+
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import urllib3
+
+from local import response_bucket
+from local.response_bucket import ResponseBucket
+from shared import answer, ledger
+from shared.ledger import Entry
+from tests.unit.platform_in_process import running_platform
+
+REGION = "us-east-1"
+NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
+HOST = "cloudformation-custom-resource-response-useast1"
+
+ENTRY = Entry(
+    request_type="Create",
+    request_id="r-1",
+    stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/SC-1/s",
+    logical_resource_id="Notebook",
+    physical_resource_id="analysis",
+    notebook_name="analysis",
+    role_arn="",
+    issued_at=NOW,
+    deadline=NOW,
+)
+
+
+FIELDS: Any = {
+    "status": "FAILED",
+    "physical_resource_id": "analysis",
+    "stack_id": ENTRY.stack_id,
+    "request_id": "r-1",
+    "logical_resource_id": "Notebook",
+    "data": {},
+}
+
+
+# What it says
+
+
+def said(reason: str = "Because.", **changes: Any) -> dict[str, Any]:
+    """Return an answer as CloudFormation reads it, which takes no more than 4,096 bytes."""
+    encoded = answer.body(reason=reason, **{**FIELDS, **changes})
+    assert len(encoded) <= 4096
+    read: dict[str, Any] = json.loads(encoded)
+    return read
+
+
+def test_it_has_every_field_that_cloudformation_asks_for() -> None:
+    assert said(data={"NotebookInstanceName": "analysis"}) == {
+        "Status": "FAILED",
+        "Reason": "Because.",
+        "PhysicalResourceId": "analysis",
+        "StackId": ENTRY.stack_id,
+        "RequestId": "r-1",
+        "LogicalResourceId": "Notebook",
+        "Data": {"NotebookInstanceName": "analysis"},
+    }
+
+
+@pytest.mark.parametrize("character", ["x", "é", "€", "😀", "\n", '"', "\x00", "\ud83d"])
+def test_a_reason_too_long_is_cut_at_its_end_and_no_further_than_it_must(character: str) -> None:
+    reason = said("Because " + character * 9000)["Reason"]
+
+    assert reason.startswith("Because " + character)
+    assert reason.endswith("…")
+    without = len(answer.body(**FIELDS, reason=""))
+    assert len(answer.body(**FIELDS, reason=reason)) - without > 3000
+
+
+def test_a_reason_that_fits_is_left_alone() -> None:
+    reason = "x" * (4096 - len(answer.body(**FIELDS, reason="")))
+
+    assert said(reason)["Reason"] == reason
+    assert said(reason + "x")["Reason"].endswith("…")
+
+
+# Where it goes
+
+
+@pytest.mark.parametrize(
+    ("region", "url"),
+    [
+        ("us-east-1", f"https://{HOST}.s3.amazonaws.com/key?X-Amz-Signature=1"),
+        ("us-east-1", f"https://{HOST}.s3.us-east-1.amazonaws.com/key"),
+        ("us-east-1", f"https://{HOST}.s3-us-east-1.amazonaws.com/key"),
+        (
+            "us-gov-west-1",
+            "https://cloudformation-custom-resource-response-usgovwest1.s3.us-gov-west-1.amazonaws.com/",
+        ),
+        (
+            "cn-north-1",
+            "https://cloudformation-custom-resource-response-cnnorth1.s3.cn-north-1.amazonaws.com.cn/",
+        ),
+        (
+            "eusc-de-east-1",
+            "https://cloudformation-custom-resource-response-euscdeeast1.s3.eusc-de-east-1.amazonaws.eu/",
+        ),
+    ],
+)
+def test_the_response_buckets_of_every_partition_are_taken(
+    monkeypatch: pytest.MonkeyPatch, region: str, url: str
+) -> None:
+    monkeypatch.setenv("AWS_REGION", region)
+
+    assert answer.is_reply_address(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        f"http://{HOST}.s3.amazonaws.com/key",
+        f"file://{HOST}.s3.amazonaws.com/key",
+        f"https://{HOST}.s3.amazonaws.com:443/key",
+        f"https://{HOST}.s3.amazonaws.com:8443/key",
+        f"https://user@{HOST}.s3.amazonaws.com/key",
+        f"https://user:secret@{HOST}.s3.amazonaws.com/key",
+        f"https://{HOST}.s3.amazonaws.com@evil.example/key",
+        f"https://{HOST}.s3.amazonaws.com.evil.example/key",
+        f"https://{HOST}.s3.amazonaws.com.cn.evil.example/key",
+        f"https://{HOST}.s3.amazonaws.community/key",
+        f"https://{HOST}.s3.amazonaws.com./key",
+        f"https://{HOST}.s3xamazonaws.com/key",
+        f"https://{HOST}.s3.evil.amazonaws.com/key",
+        f"https://{HOST}-evil.s3.amazonaws.com/key",
+        f"https://evil-{HOST}.s3.amazonaws.com/key",
+        f"https://evil.s3.amazonaws.com/{HOST}.s3.amazonaws.com",
+        f"https://evil.example/?{HOST}.s3.amazonaws.com",
+        f"https://evil.example#@{HOST}.s3.amazonaws.com/",
+        f"https://evil.example\\@{HOST}.s3.amazonaws.com/",
+        f"https://{HOST}.s3.amazonaws.com\n.evil.example/",
+        "https://s3.amazonaws.com/cloudformation-custom-resource-response-useast1/key",
+        "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/key",
+        "https://cloudformation-custom-resource-response-useast1.s3.eu-west-1.amazonaws.com/key",
+        "https://127.0.0.1/key",
+        "https://169.254.169.254/latest/meta-data",
+    ],
+)
+def test_no_other_host_is_ever_called(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setattr(answer, "_http", None)
+
+    assert not answer.is_reply_address(url)
+    with pytest.raises(answer.UndeliverableError):
+        answer.put(url, b"{}")
+
+
+# How it is sent: against a listener that does what S3 does with a presigned PUT
+
+
+class Replies(list[bytes]):
+    """What arrived at one reply address, and how long was waited between the attempts."""
+
+    def __init__(self, bucket: ResponseBucket) -> None:
+        super().__init__()
+        self.bucket = bucket
+        bucket.puts.clear()
+        self.url = bucket.address("arn:stack|Notebook|r-1", self.append)
+        self.paused: list[float] = []
+        self.records: list[logging.LogRecord] = []
+
+    @property
+    def statuses(self) -> list[int]:
+        """What the bucket answered to each attempt, 0 for nothing."""
+        return [put["status"] for put in self.bucket.puts]
+
+    @property
+    def secret(self) -> str:
+        """What makes the address a credential."""
+        return self.url.rpartition("X-Amz-Signature=")[2]
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ResponseBucket]:
+    """Run the listener, with a certificate for the real host name."""
+    listening = response_bucket.start(tmp_path_factory.mktemp("tls"), REGION)
+    yield listening
+    listening.stop()
+
+
+@pytest.fixture
+def replies(
+    bucket: ResponseBucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[Replies]:
+    """Return a reply address that leads to the listener; retries do not really wait."""
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bucket.certificate_authority))
+    getaddrinfo = socket.getaddrinfo
+
+    def resolve(host: str, port: int, *args: Any, **kwargs: Any) -> Any:
+        assert (host, port) == (bucket.host, 443)
+        return getaddrinfo("127.0.0.1", bucket.port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    received = Replies(bucket)
+    waiting = SimpleNamespace(sleep=received.paused.append)
+    monkeypatch.setattr("urllib3.util.retry.time", waiting)
+    caplog.set_level(logging.DEBUG)
+    yield received
+    answer._http.clear()
+    assert received.secret not in caplog.text
+
+
+def test_an_answer_arrives_once_with_an_empty_content_type(replies: Replies) -> None:
+    answer.put(replies.url, b'{"Status": "SUCCESS"}')
+
+    assert replies == [b'{"Status": "SUCCESS"}']
+    assert replies.bucket.puts == [{"status": 200, "bytes": 21, "content_type": ""}]
+
+
+def test_an_answer_is_tried_again_after_longer_and_longer_pauses(replies: Replies) -> None:
+    replies.bucket.unavailable = 4
+
+    answer.put(replies.url, b"{}")
+
+    assert replies.statuses == [503, 503, 503, 503, 200]
+    assert replies == [b"{}"]
+    for pause, least in zip(replies.paused, (1, 2, 4), strict=True):
+        assert least <= pause <= least + 0.5  # the jitter
+
+
+def test_a_connection_that_drops_is_tried_again(replies: Replies) -> None:
+    replies.bucket.drop = 2
+
+    answer.put(replies.url, b"{}")
+
+    assert replies.statuses == [0, 0, 200]
+
+
+def test_an_answer_that_is_never_taken_is_an_error_without_the_address(replies: Replies) -> None:
+    replies.bucket.unavailable = 5
+
+    with pytest.raises(answer.UndeliverableError, match="HTTP 503") as error:
+        answer.put(replies.url, b"{}")
+
+    assert replies.bucket.unavailable == 0
+    assert replies.secret not in repr(error.value)
+
+
+def test_a_refusal_is_an_error_and_is_not_tried_again(replies: Replies) -> None:
+    with pytest.raises(answer.UndeliverableError, match="HTTP 403"):
+        answer.put(replies.url + "0", b"{}")
+
+    assert replies.statuses == [403]
+    assert replies == []
+
+
+def test_a_dead_connection_is_an_error_without_the_address(replies: Replies) -> None:
+    replies.bucket.drop = 5
+
+    with pytest.raises(answer.UndeliverableError) as error:
+        answer.put(replies.url, b"{}")
+
+    text = f"{error.value} {error.getrepr(style='native', chain=True)}"
+    assert replies.secret not in text
+
+
+def test_a_listener_that_cannot_prove_to_be_the_bucket_gets_nothing(
+    replies: Replies, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stranger = response_bucket.start(tmp_path, REGION)
+    monkeypatch.setenv("SSL_CERT_FILE", str(stranger.certificate_authority))
+
+    with pytest.raises(answer.UndeliverableError) as error:
+        answer.put(replies.url, b"{}")
+
+    stranger.stop()
+    assert replies == []
+    assert replies.secret not in str(error.value)
+
+
+def test_a_redirection_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def request(pool: Any, _method: str, url: str, **_: Any) -> Any:
+        asked.append(url)
+        return urllib3.HTTPResponse(
+            status=307, headers={"Location": "https://evil.example/"}, retries=pool.retries
+        )
+
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setattr(urllib3.HTTPSConnectionPool, "urlopen", request)
+
+    with pytest.raises(answer.UndeliverableError, match="not sent"):
+        answer.put(f"https://{HOST}.s3.amazonaws.com/key", b"{}")
+
+    assert len(asked) == 1
+
+
+# What is recorded is what is sent
+
+
+def test_what_was_said_first_is_said_by_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"https://{HOST}.s3.amazonaws.com/key?X-Amz-Signature=1"
+    sent: list[bytes] = []
+
+    def send(_url: str, body: bytes) -> None:
+        if not sent:  # another path answers while the first one is sending
+            sent.append(body)
+            assert answer.give(ENTRY, "FAILED", "The platform failed.") == "SUCCESS"
+        else:
+            sent.append(body)
+
+    with running_platform(monkeypatch):
+        monkeypatch.setattr(answer, "put", send)
+        ledger.enter(ENTRY, url)
+        assert answer.give(ENTRY, "SUCCESS", "Done.", {"Message": "Done."}) == "SUCCESS"
+        assert answer.give(ENTRY, "FAILED", "Too late.") == "SUCCESS"
+
+    assert len(sent) == 3
+    assert set(sent) == {sent[0]}
+    assert json.loads(sent[0])["Reason"] == "Done."
+
+
+def test_an_answer_is_recorded_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_url: str, _body: bytes) -> None:
+        raise answer.UndeliverableError("no")
+
+    with running_platform(monkeypatch):
+        ledger.enter(ENTRY, f"https://{HOST}.s3.amazonaws.com/key")
+        monkeypatch.setattr(answer, "put", fail)
+        with pytest.raises(answer.UndeliverableError):
+            answer.give(ENTRY, "SUCCESS", "Done.")
+
+        assert ledger.read_for_answer(ENTRY.key).outcome == "SUCCESS"

@@ -1,0 +1,324 @@
+"""Create, through the real functions and the real state machine definition."""
+
+import json
+
+import pytest
+
+from local.notebook_faults import TOTAL_QUOTA
+from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
+from tests.unit.platform_in_process import Platform
+
+
+def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> None:
+    stack = platform.stack()
+
+    data = stack.create(VolumeSizeInGB="50").expect_success()
+
+    made = platform.describe(stack.notebook)
+    assert made["NotebookInstanceStatus"] == "InService"
+    assert (made["InstanceType"], made["VolumeSizeInGB"]) == ("ml.t3.medium", 50)
+    assert (made["RoleArn"], made["KmsKeyId"]) == (stack.role, platform.account.key_arn)
+    assert (made["DirectInternetAccess"], made["RootAccess"]) == ("Disabled", "Disabled")
+    assert made["InstanceMetadataServiceConfiguration"] == {
+        "MinimumInstanceMetadataServiceVersion": "2"
+    }
+    assert platform.notebook(stack.notebook)["tags"] == {
+        "project": "QuickStart",
+        PLATFORM_TAG: "notebook-vending",
+        STACK_TAG: stack.id,
+        LOGICAL_RESOURCE_TAG: "Notebook",
+    }
+    assert data == {
+        "NotebookInstanceName": stack.notebook,
+        "NotebookInstanceArn": made["NotebookInstanceArn"],
+        "NotebookInstanceUrl": f"https://{made['Url']}",
+        "NotebookInstanceStatus": "InService",
+        "SubnetId": platform.account.subnets["research"],
+        "SecurityGroupId": platform.account.group,
+        "Message": f"Notebook {stack.notebook} is InService.",
+    }
+
+
+def test_the_notebooks_name_is_its_id_though_its_arn_is_in_lower_case(platform: Platform) -> None:
+    stack = platform.stack()
+    created = stack.create(NotebookInstanceName="MyAnalysis")
+
+    assert created.answer["PhysicalResourceId"] == "MyAnalysis"
+    assert platform.notebook("MyAnalysis")["arn"].endswith("notebook-instance/myanalysis")
+    assert stack.update(Tags=[]).answer["PhysicalResourceId"] == "MyAnalysis"
+    assert stack.delete().answer["PhysicalResourceId"] == "MyAnalysis"
+    platform.expect_nothing_left()
+
+
+def test_an_execution_is_told_nothing_but_the_ledgers_key(platform: Platform) -> None:
+    created = platform.stack().create()
+
+    told = json.loads(created.execution.carried[0])
+
+    assert told.keys() == {"Resource", "Request"}
+
+
+def test_a_request_is_refused_at_once_with_all_that_is_wrong_with_it(platform: Platform) -> None:
+    stack = platform.stack()
+
+    refused = stack.send_create(
+        NotebookInstanceType="ml.p5.48xlarge",
+        VolumeSizeInGB="101",
+        DirectInternetAccess="Enabled",
+        PlatformIdentifier="notebook-al2-v2",
+        NotebookInstanceName="-no-",
+    )
+
+    refused.expect_failed(
+        "NotebookInstanceType 'ml.p5.48xlarge' is not allowed here",
+        "VolumeSizeInGB 101 is out of range",
+        "DirectInternetAccess 'Enabled' is not valid",
+        "PlatformIdentifier 'notebook-al2-v2' is not supported",
+        "NotebookInstanceName '-no-' is not valid",
+    )
+    assert platform.executions == []
+    stack.physical_id = refused.answer["PhysicalResourceId"]
+    stack.roll_back().expect_success()
+
+
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ({"Subnet": "nowhere"}, ["Subnet 'nowhere' is not in the platform's VPC"]),
+        ({"SecurityGroupName": "sg-0123456789abcdef0"}, ["SecurityGroupName 'sg-0123"]),
+        ({"Subnet": "nowhere", "SecurityGroupName": "none"}, ["'nowhere'", "'none'"]),
+        ({"LifecycleConfigName": "missing"}, ["CreateNotebookInstance was refused", "missing"]),
+    ],
+)
+def test_what_the_account_does_not_have_is_refused_and_the_rollback_finds_nothing(
+    platform: Platform, properties: dict[str, str], words: list[str]
+) -> None:
+    stack = platform.stack()
+
+    stack.create(**properties).expect_failed(*words)
+
+    stack.roll_back().expect_success()
+    platform.expect_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("limited", "quota"),
+    [("ml.t3.medium", "ml.t3.medium for notebook instance usage"), (TOTAL_QUOTA, TOTAL_QUOTA)],
+)
+def test_a_quota_is_named_with_what_to_do(platform: Platform, limited: str, quota: str) -> None:
+    platform.notebooks.configure({"quotas": {limited: 0}})
+    stack = platform.stack()
+
+    stack.create().expect_failed("A quota of this account is reached", quota, "Service Quotas")
+
+    assert platform.calls("CreateNotebookInstance") == 1
+    stack.roll_back().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_missing_capacity_is_told_with_sagemakers_reason_and_the_rollback_deletes(
+    platform: Platform,
+) -> None:
+    platform.notebooks.configure({"no_capacity": ["ml.t3.medium"]})
+    stack = platform.stack()
+
+    stack.create().expect_failed("could not start", "Insufficient notebook instance capacity")
+
+    assert platform.status(stack.notebook) == "Failed"
+    stack.roll_back().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_a_failure_without_a_reason_has_one_all_the_same(platform: Platform) -> None:
+    stack = platform.stack()
+    platform.notebooks.configure({"failing_notebooks": {stack.notebook: None}})
+
+    stack.create().expect_failed("it gave no reason")
+
+
+def test_a_young_role_is_waited_for(platform: Platform) -> None:
+    stack = platform.stack()
+    platform.roles[stack.role] = platform.clock.now
+    platform.notebooks.configure({"role_propagation": 45})
+
+    stack.create().expect_success()
+
+    assert platform.calls("CreateNotebookInstance") == 4  # at 0, 20, 40 and 60 seconds
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("AccessDeniedException", "User x is not authorized to perform: iam:PassRole on resource"),
+        ("ValidationException", "KMS key access denied"),
+    ],
+)
+def test_permissions_of_a_young_role_are_waited_for(
+    platform: Platform, code: str, message: str
+) -> None:
+    platform.fail_calls("CreateNotebookInstance", code, message, calls=3)
+
+    platform.stack().create().expect_success()
+
+
+def test_a_role_that_cannot_be_assumed_after_two_minutes_is_refused(platform: Platform) -> None:
+    stack = platform.stack()
+    del platform.roles[stack.role]
+    began = platform.clock.now
+
+    stack.create().expect_failed("Could not assume role", stack.role)
+
+    assert 120 <= platform.clock.now - began <= 180
+    stack.roll_back().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_a_platform_without_permission_says_so(platform: Platform) -> None:
+    platform.fail_calls("CreateNotebookInstance", "AccessDeniedException", "no sagemaker:AddTags")
+
+    platform.stack().create().expect_failed("The platform is not allowed to do this", "AddTags")
+
+
+def test_a_taken_name_is_refused_and_the_rollback_leaves_its_notebook_alone(
+    platform: Platform,
+) -> None:
+    theirs = platform.stack()
+    theirs.create().expect_success()
+    before = platform.notebook(theirs.notebook)
+    ours = platform.stack()
+
+    ours.create(NotebookInstanceName=theirs.notebook).expect_failed(
+        f"The name {theirs.notebook} is taken", "launch with another NotebookInstanceName"
+    )
+    ours.roll_back().expect_success()
+
+    assert platform.notebook(theirs.notebook) == before
+    theirs.delete().expect_success()
+
+
+def test_a_name_that_somebody_took_by_hand_in_another_case_is_refused(platform: Platform) -> None:
+    by_hand = {"NotebookInstanceName": "ANALYSIS", "InstanceType": "ml.t3.medium"}
+    role = "arn:aws:iam::123456789012:role/somebody"
+    platform.roles[role] = 0.0
+    platform.notebooks.call("CreateNotebookInstance", {**by_hand, "RoleArn": role})
+    stack = platform.stack()
+
+    stack.create(NotebookInstanceName="analysis").expect_failed("is taken")
+    stack.roll_back().expect_success()
+
+    assert platform.status("ANALYSIS") == "Pending"
+
+
+def test_a_name_taken_between_the_look_and_the_create_is_refused(platform: Platform) -> None:
+    ours, theirs = platform.stack(), platform.stack()
+    first = ours.send_create(NotebookInstanceName="contested")
+    second = theirs.send_create(NotebookInstanceName="contested")
+    platform.step_until(first.execution, "Create")  # the name is free
+    platform.step_until(second.execution, "Wait")
+
+    platform.run()
+
+    first.expect_failed("is taken")
+    second.expect_success()
+    ours.roll_back().expect_success()
+    assert platform.status("contested") == "InService"
+
+
+def test_a_notebook_of_the_stacks_role_without_tags_is_neither_touched_nor_called_foreign(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    platform.notebooks.call(
+        "CreateNotebookInstance",
+        {
+            "NotebookInstanceName": stack.notebook,
+            "InstanceType": "ml.t3.medium",
+            "RoleArn": stack.role,
+        },
+    )
+
+    stack.create().expect_failed("whose it is cannot be told", "restore its notebook-vending tags")
+
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+def test_a_notebook_that_vanishes_while_it_is_made_is_not_made_again(platform: Platform) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, "Wait")
+    platform.take_away(stack.notebook)
+
+    platform.run()
+
+    created.expect_failed("was there and is gone again: somebody deleted it")
+    assert platform.calls("CreateNotebookInstance") == 1
+
+
+def test_a_notebook_that_somebody_stopped_while_it_was_made_is_started(platform: Platform) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.run(until=lambda: platform.status(stack.notebook) == "Pending")
+    platform.notebooks.force_status(stack.notebook, "Stopped")
+
+    platform.run()
+
+    created.expect_success()
+    assert platform.status(stack.notebook) == "InService"
+
+
+def test_a_new_notebook_waits_for_the_old_one_of_the_stack_to_be_gone(platform: Platform) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
+    platform.notebooks.force_status(stack.notebook, "Stopped")
+    platform.notebooks.call("DeleteNotebookInstance", {"NotebookInstanceName": stack.notebook})
+    platform.clock.advance(1)
+
+    again = stack.create()
+
+    again.expect_success()
+    assert platform.status(stack.notebook) == "InService"
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("deaths", [1, 4])
+def test_a_create_function_that_dies_is_tried_again_and_makes_one_notebook(
+    platform: Platform, after: bool, deaths: int
+) -> None:
+    stack = platform.stack()
+    for _ in range(deaths):
+        platform.kill("CreateFunction", after=after)
+
+    stack.create().expect_success()
+
+    assert platform.calls("CreateNotebookInstance") == (deaths + 1 if after else 1)
+    stack.delete().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_a_create_whose_answer_is_lost_is_known_by_its_notebook(platform: Platform) -> None:
+    platform.fail_calls("CreateNotebookInstance", "InternalFailure", status=500, after_effect=True)
+    stack = platform.stack()
+
+    stack.create().expect_success()
+
+    assert platform.calls("CreateNotebookInstance") == 1
+
+
+def test_a_function_that_never_runs_through_is_answered_for(platform: Platform) -> None:
+    stack = platform.stack()
+    for _ in range(5):
+        platform.kill("CreateFunction", after=False)
+
+    stack.create().expect_failed(
+        "The notebook platform failed, ask its administrator", "Runtime.ExitError", "status 137"
+    )
+
+    stack.roll_back().expect_success()
+
+
+def test_a_bug_in_a_function_is_answered_with_its_name(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VPC_ID")
+
+    platform.stack().create().expect_failed("LookupError", "VPC_ID is not set")

@@ -1,0 +1,203 @@
+"""The pages say what is so: links, commands, files, parameters, states, refusals."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local.faults import FAULTS
+from tests.unit import product_launch
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("product/*.md")]
+TRANSLATIONS = [
+    (ROOT / "README.md", ROOT / "README.zh-CN.md"),
+    (ROOT / "docs" / "launchers.md", ROOT / "docs" / "launchers.zh-CN.md"),
+]
+EMPTY, REQUIRED = ("empty", "空"), ("required", "必填")
+# What a page may name though a fresh clone does not have it.
+MADE_BY_THE_COMMANDS = (".venv", ".sam-venv", ".local", "tools/node_modules", "SageMaker/")
+_PATH = re.compile(r"[\w.-]*/[\w./-]*|[\w-]+\.(?:md|py|yaml|json|toml)")
+
+
+def each_page(function: Any) -> Any:
+    return pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)(function)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.M | re.S)
+
+
+def in_backticks(page: Path) -> list[str]:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    return re.findall(r"`([^`\n]+)`", prose)
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield the commands a page names, as words."""
+    for text in [*in_backticks(page), *blocks(page, "sh")]:
+        for line in re.split(r"\n|&&", text):
+            if words := line.split():
+                yield words
+
+
+def table(page: Path, first_heading: str) -> list[list[str]]:
+    """Return the cells of the table whose first column has this heading."""
+    lines = iter(page.read_text().splitlines())
+    for line in lines:
+        if line.startswith(f"| {first_heading} |"):
+            break
+    else:
+        pytest.fail(f"{page.name} has no table that begins with {first_heading}")
+    next(lines)  # the rule below the heading
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@each_page
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@each_page
+def test_every_make_target_and_fault_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for command, *words in commands(page):
+        if command != "make":
+            continue
+        settings = dict(word.split("=", 1) for word in words if "=" in word)
+        assert {word for word in words if "=" not in word} <= targets, words
+        assert settings.get("FAULT", "capacity") in {*FAULTS, "…"}, words
+        if arguments := settings.get("ARGS"):
+            assert (ROOT / arguments).exists(), arguments
+
+
+@each_page
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    for text in in_backticks(page):
+        if not _PATH.fullmatch(text) or text.startswith(("/", *MADE_BY_THE_COMMANDS)):
+            continue
+        places = (ROOT, page.parent, *(ROOT / each for each in ("src/shared", "src/handlers")))
+        assert any((place / text).exists() for place in places), text
+
+
+@each_page
+def test_sam_invocations_name_functions_and_events_that_exist(page: Path) -> None:
+    template = yaml.load((ROOT / "template.yaml").read_text(), product_launch._Loader)  # noqa: S506 - a safe loader
+    for words in commands(page):
+        if words[:3] != ["sam", "local", "invoke"] or len(words) == 3:
+            continue
+        assert words[3] in template["Resources"]
+        for option in ("--event", "--env-vars"):
+            assert (ROOT / words[words.index(option) + 1]).exists()
+
+
+@each_page
+def test_no_page_names_a_machines_own_paths(page: Path) -> None:
+    found = re.findall(
+        r"(?<![\w.:/])/(?:work|tmp|root|Users|home/(?!ec2-user)|var/tmp)\b", page.read_text()
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize("readme", TRANSLATIONS[0], ids=lambda page: page.name)
+def test_the_picture_has_the_state_machines_states_and_transitions(readme: Path) -> None:
+    definition = json.loads((ROOT / "statemachine" / "notebook_lifecycle.asl.json").read_text())
+    (picture,) = blocks(readme, "mermaid")
+    drawn = re.findall(r"^ +(\S+) --> (\w+|\[\*\])", picture, re.M)
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == {("[*]", definition["StartAt"]), *_transitions(definition["States"])}
+
+
+def _transitions(states: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, state in states.items():
+        if state["Type"] in ("Succeed", "Fail"):
+            yield name, "[*]"
+        for step in (state, *state.get("Choices", ()), *state.get("Catch", ())):
+            if "Next" in step:
+                yield name, step["Next"]
+        if "Default" in state:
+            yield name, state["Default"]
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "template"),
+    [
+        ("docs/deploy.md", "Parameter", "template.yaml"),
+        ("docs/launchers.md", "Parameter", "product/notebook.yaml"),
+        ("docs/launchers.zh-CN.md", "参数", "product/notebook.yaml"),
+    ],
+)
+def test_the_table_of_parameters_is_the_templates(page: str, heading: str, template: str) -> None:
+    loaded = yaml.load((ROOT / template).read_text(), product_launch._Loader)  # noqa: S506 - a safe loader
+    told = {row[0].strip("`"): row[1] for row in table(ROOT / page, heading)}
+    assert list(told) == list(loaded["Parameters"])
+    for name, parameter in loaded["Parameters"].items():
+        match parameter.get("Default"):
+            case None:
+                assert told[name] in REQUIRED, name
+            case "":
+                assert told[name] in EMPTY, name
+            case default:
+                assert told[name] == f"`{default}`", name
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [("docs/launchers.md", "You read"), ("docs/launchers.zh-CN.md", "您看到的")],
+)
+def test_every_refusal_is_one_the_platform_words_so(page: str, heading: str) -> None:
+    said = _texts_of_the_code()
+    rows = table(ROOT / page, heading)
+    assert len(rows) > 10
+    for refusal, _ in rows:
+        # What varies is in italics.
+        for part in re.split(r"\*[^*]+\*|…", refusal):
+            fixed = part.strip(" .:'()")
+            assert len(fixed) < 4 or fixed in said, fixed
+
+
+def _texts_of_the_code() -> str:
+    """Return all texts in the functions' code, one a line, and SageMaker's as simulated."""
+    texts = []
+    for path in [*(ROOT / "src").rglob("*.py"), ROOT / "local" / "notebook_faults.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (p.value if isinstance(p, ast.Constant) else "\0" for p in node.values)
+                texts.append("".join(str(part) for part in parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize(("page", "translated"), TRANSLATIONS, ids=lambda page: page.name)
+def test_a_translation_has_the_same_commands_and_pictures(page: Path, translated: Path) -> None:
+    for language in ("sh", "mermaid", "text"):
+        assert blocks(translated, language) == blocks(page, language)
+
+
+def test_the_translated_tables_have_the_same_names_and_texts() -> None:
+    page, translated = TRANSLATIONS[1]
+    for ours, theirs in (("Parameter", "参数"), ("You read", "您看到的")):
+        assert [r[0] for r in table(page, ours)] == [r[0] for r in table(translated, theirs)]

@@ -1,0 +1,308 @@
+"""What goes wrong around a request, through the real functions and the real state machine."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import urllib3
+
+from handlers import respond
+from tests.lambda_context import context
+from tests.unit.broken_calls import dying_at_call
+from tests.unit.platform_in_process import BEGIN, SECRET, Platform, running_platform
+from tests.unit.stack_in_process import Sent, Stack
+
+DEADLINE = 3240
+FOREVER = 1_000_000
+
+NOTEBOOK_CALLS = [
+    "DescribeNotebookInstance",
+    "ListTags",
+    "CreateNotebookInstance",
+    "StopNotebookInstance",
+    "UpdateNotebookInstance",
+    "AddTags",
+    "DeleteTags",
+    "StartNotebookInstance",
+    "DeleteNotebookInstance",
+]
+
+
+def launched(platform: Platform) -> Stack:
+    """Return a stack whose notebook is InService."""
+    stack = platform.stack()
+    stack.create().expect_success()
+    return stack
+
+
+def live_a_life(platform: Platform) -> None:
+    """Create a notebook, change all of it, and delete it."""
+    stack = launched(platform)
+    added = [{"Key": "another", "Value": "1"}]
+    stack.update(NotebookInstanceType="ml.t3.large", Tags=added).expect_success()
+    assert platform.status(stack.notebook) == "InService"
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.large"
+    stack.delete().expect_success()
+    platform.expect_nothing_left()
+
+
+@pytest.mark.parametrize("operation", NOTEBOOK_CALLS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "ThrottlingException", "message": "Rate exceeded", "calls": 5},
+        {"code": "InternalFailure", "status": 500, "calls": 5},
+        {"code": "ServiceUnavailable", "status": 503, "after_effect": True},
+    ],
+)
+def test_a_call_that_fails_for_a_while_changes_nothing_of_the_outcome(
+    platform: Platform, operation: str, error: dict[str, Any]
+) -> None:
+    platform.fail_calls(operation, **error)
+
+    live_a_life(platform)
+
+    assert platform.notebooks.faults.call_faults == [], "not all of the faults took place"
+
+
+def test_a_platform_throttled_all_along_answers_at_the_deadline(platform: Platform) -> None:
+    platform.fail_calls("*", "ThrottlingException", calls=FOREVER)
+
+    platform.stack().create().expect_failed("given up after 54 minutes", "ThrottlingException")
+
+    assert platform.clock.now - BEGIN <= DEADLINE + 20
+
+
+@pytest.fixture
+def seldom(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Return a platform that looks seldom, so that few calls are made."""
+    waits = {"FIRST_WAIT_SECONDS": "300", "WAIT_SECONDS": "300"}
+    with running_platform(monkeypatch, **waits) as platform:
+        yield platform
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_function_that_dies_at_any_call_of_a_life_changes_nothing_of_the_outcome(
+    seldom: Platform, after: bool
+) -> None:
+    for number in range(1, 1000):
+        with dying_at_call(number, after=after, inside=lambda: seldom.in_function) as died:
+            live_a_life(seldom)
+            if not died():
+                break
+
+    assert number > 40
+    assert all(each.status == "SUCCEEDED" for each in seldom.executions)
+
+
+def test_a_state_that_is_redriven_finds_its_work_done(platform: Platform) -> None:
+    stack = platform.stack()
+    for function in ("ObserveFunction", "CreateFunction", "RespondFunction"):
+        for _ in range(2):
+            platform.kill(function, after=True)
+
+    created = stack.create()
+
+    created.expect_success()
+    assert len(created.answers) == 3
+    assert platform.status(stack.notebook) == "InService"
+
+
+@pytest.mark.parametrize("status", ["PendingMaintenance", "InMaintenance", "Rebalancing"])
+def test_maintenance_and_statuses_of_the_future_are_waited_out(
+    platform: Platform, status: str
+) -> None:
+    stack = launched(platform)
+
+    platform.notebooks.force_status(stack.notebook, status, then="InService", after=900)
+    stack.update(NotebookInstanceType="ml.t3.large").expect_success()
+    platform.notebooks.force_status(stack.notebook, status, then="InService", after=900)
+    stack.delete().expect_success()
+
+    platform.expect_nothing_left()
+
+
+def test_maintenance_during_a_create_is_waited_out(platform: Platform) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, "Wait")
+    platform.notebooks.force_status(
+        stack.notebook, "PendingMaintenance", then="InService", after=900
+    )
+
+    platform.run()
+
+    created.expect_success()
+
+
+def get_stuck(platform: Platform, phase: str) -> None:
+    """Have a phase of a notebook's life take longer than anybody waits."""
+    platform.notebooks.configure({"timing": {phase: FOREVER}})
+
+
+@pytest.mark.parametrize(
+    ("phase", "request_of", "last_status"),
+    [
+        ("stopping", lambda stack: stack.update(NotebookInstanceType="ml.t3.large"), "Stopping"),
+        ("updating", lambda stack: stack.update(NotebookInstanceType="ml.t3.large"), "Updating"),
+        ("starting", lambda stack: stack.update(NotebookInstanceType="ml.t3.large"), "Pending"),
+        ("stopping", Stack.delete, "Stopping"),
+        ("deleting", Stack.delete, "Deleting"),
+        ("network_interface_lingers", Stack.delete, "its network interface was still there"),
+    ],
+)
+def test_every_wait_ends_at_the_deadline_with_the_last_status(
+    platform: Platform, phase: str, request_of: Callable[[Stack], Sent], last_status: str
+) -> None:
+    stack = launched(platform)
+    get_stuck(platform, phase)
+    platform.clock.advance(1)
+    began = platform.clock.now
+
+    answered = request_of(stack)
+
+    answered.expect_failed("was given up after 54 minutes", last_status)
+    assert DEADLINE <= platform.clock.now - began <= DEADLINE + 20
+
+
+def test_a_create_that_takes_forever_is_given_up_and_its_rollback_deletes_it_once_it_can(
+    platform: Platform,
+) -> None:
+    get_stuck(platform, "pending")
+    stack = platform.stack()
+
+    stack.create().expect_failed("Create of notebook", "54 minutes: still Pending")
+
+    platform.notebooks.force_status(stack.notebook, "Pending", then="Failed", after=600)
+    stack.roll_back().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_the_deadline_counts_from_when_the_request_was_issued(platform: Platform) -> None:
+    get_stuck(platform, "pending")
+    stack = platform.stack()
+    created = stack.issue("Create")
+    platform.clock.advance(3000)
+
+    platform.deliver(created)
+    platform.run()
+
+    created.expect_failed("54 minutes")
+    assert platform.clock.now - BEGIN <= DEADLINE + 20
+
+
+def test_a_request_delivered_after_its_deadline_is_answered_and_changes_nothing(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    created = stack.issue("Create")
+    platform.clock.advance(DEADLINE + 100)
+
+    platform.deliver(created)
+    platform.run()
+
+    created.expect_failed("given up")
+    assert platform.calls("CreateNotebookInstance") == 0
+
+
+@pytest.mark.parametrize("answer", [503, 403, urllib3.exceptions.ProtocolError(SECRET)])
+def test_an_answer_that_was_not_taken_is_given_again_and_says_the_same(
+    platform: Platform, answer: int | Exception
+) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, "Respond")
+    platform.bucket_answers += [answer, answer]
+    platform.step(created.execution)  # recorded as SUCCESS, and not taken
+    platform.take_away(stack.notebook)
+
+    platform.run()
+
+    created.expect_success()
+    assert created.execution.status == "SUCCEEDED"
+
+
+def test_an_answer_that_is_never_taken_fails_the_execution_and_can_be_given_later(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    platform.bucket_answers += [503] * 7
+    created = stack.send_create()
+
+    platform.run()
+
+    assert created.execution.status == "FAILED"
+    assert created.execution.visited[-2:] == ["Respond", "Unanswered"]
+    assert created.answers == []
+    carried = created.execution.data
+    assert carried["Error"]["Error"] == "UndeliverableError"
+    # Whoever answers for a failed execution repeats what was recorded, not that it failed.
+    assert respond.handler(carried, context()) == {"Status": "SUCCESS"}
+    created.expect_success()
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_shim_that_dies_at_any_call_is_delivered_again_and_starts_one_execution(
+    platform: Platform, after: bool
+) -> None:
+    for number in range(1, 100):
+        stack = platform.stack()
+        before = len(platform.executions)
+        created = stack.issue("Create")
+        with dying_at_call(number, after=after, inside=lambda: platform.in_function) as died:
+            platform.deliver(created)
+            if not died():
+                break
+        platform.run()
+        created.expect_success()
+        assert len(platform.executions) == before + 1
+    assert number > 2
+
+
+def test_no_reply_address_is_logged_even_where_everything_is(platform: Platform) -> None:
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.DEBUG)
+    try:
+        platform.bucket_answers.append(503)
+        live_a_life(platform)
+        platform.stack().create(Subnet="nowhere").expect_failed()
+    finally:
+        root.setLevel(level)
+
+    assert len(platform.logged) > 100
+    platform.expect_no_address_anywhere()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"RequestType": "Upsert"},
+        {"ResourceProperties": "none"},
+        {"ResponseURL": f"https://example.com/?X-Amz-Signature={SECRET}"},
+    ],
+)
+def test_what_is_no_request_of_cloudformation_starts_nothing(
+    platform: Platform, changed: dict[str, Any]
+) -> None:
+    sent = platform.stack().issue("Create")
+    sent.event |= changed
+
+    platform.deliver(sent)
+
+    assert platform.executions == []
+    assert sent.answers == []
+
+
+@pytest.mark.parametrize("missing", ["RequestType", "RequestId", "StackId", "ResponseURL"])
+def test_a_request_that_lacks_what_every_request_has_starts_nothing(
+    platform: Platform, missing: str
+) -> None:
+    sent = platform.stack().issue("Create")
+    del sent.event[missing]
+
+    platform.deliver(sent)
+
+    assert platform.executions == []
+    assert any(f"{missing} is missing" in line for line in platform.logged)

@@ -1,0 +1,279 @@
+"""The ledger: requests in order, who stands where, and one answer a request."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import Any, Literal
+
+import pytest
+
+from shared import ledger
+from shared.ledger import Entry, Key
+from shared.lifecycle import Standing
+from tests.unit.account_in_process import client
+from tests.unit.platform_in_process import SECRET, Platform
+from tests.unit.test_notebook import SPEC
+
+Kind = Literal["Create", "Update", "Delete"]
+
+ISSUED = datetime(2026, 1, 5, 8, tzinfo=UTC)
+LATER = ISSUED + timedelta(minutes=1)  # when the tests look
+URL = f"https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/?{SECRET}"
+
+pytestmark = pytest.mark.usefixtures("platform")
+
+
+def entry(kind: Kind = "Create", id_: str = "r-1", seconds: int = 0, **changes: Any) -> Entry:
+    """Return a request issued so many seconds after the first one."""
+    issued = ISSUED + timedelta(seconds=seconds)
+    plain = Entry(
+        request_type=kind,
+        request_id=id_,
+        stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/SC-1/s",
+        logical_resource_id="Notebook",
+        physical_resource_id="analysis",
+        notebook_name="analysis",
+        role_arn="role",
+        issued_at=issued,
+        deadline=issued + timedelta(seconds=3240),
+        spec=None if kind == "Delete" else SPEC,
+    )
+    return replace(plain, **changes)
+
+
+def enter(*entries: Entry) -> None:
+    for each in entries:
+        ledger.enter(each, f"{URL}{each.request_id}")
+
+
+def answer(entry: Entry, outcome: str = "SUCCESS") -> None:
+    ledger.record_answer(entry.key, b"{}", outcome)
+
+
+def standing(entry: Entry, now: datetime = LATER) -> Standing:
+    return ledger.read(entry.key, now).standing
+
+
+def items() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client("dynamodb").scan(TableName="ledger")["Items"]
+    return found
+
+
+# What it holds
+
+
+def test_a_request_is_read_as_it_was_entered() -> None:
+    entered = entry(
+        "Update",
+        renames=True,
+        fixed_changes=("Subnet",),
+        dropped_tags=("a", "b"),
+        spec=replace(SPEC, Tags={"a": "1"}),
+    )
+    enter(entered)
+
+    assert ledger.read(entered.key, LATER).entry == entered
+    assert ledger.read_for_answer(entered.key) == entered
+
+
+def test_a_request_that_is_not_there_is_an_error() -> None:
+    enter(entry())
+    for key in (entry(id_="r-2").key, Key("nobody", "nothing")):
+        with pytest.raises(LookupError, match="holds no request"):
+            ledger.read(key, LATER)
+        with pytest.raises(LookupError, match="holds no request"):
+            ledger.read_for_answer(key)
+
+
+def test_a_request_is_kept_for_thirty_days() -> None:
+    enter(entry())
+
+    (item,) = items()
+
+    assert int(item["ExpiresAt"]["N"]) == (ISSUED + timedelta(days=30)).timestamp()
+
+
+def test_a_second_delivery_changes_nothing() -> None:
+    enter(entry())
+    answer(entry())
+    before = items()
+
+    ledger.enter(replace(entry(), notebook_name="changed"), "https://elsewhere")
+
+    assert items() == before
+
+
+def test_only_what_the_roles_may_read_is_read_by_those_who_do_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enter(entry())
+    answer(entry())
+    read: list[dict[str, Any]] = []
+    from_item = ledger._from_item
+
+    def reading(item: dict[str, Any]) -> Entry:
+        read.append(item)
+        return from_item(item)
+
+    monkeypatch.setattr(ledger, "_from_item", reading)
+
+    ledger.read(entry().key, LATER)
+
+    (item,) = read
+    assert item.keys() == {"Resource", "Request", "Entry", "Outcome"}
+    assert SECRET not in str(item)
+
+
+def test_requests_of_other_resources_are_no_ones_business() -> None:
+    mine = entry()
+    enter(
+        mine,
+        entry("Delete", "r-2", 5, logical_resource_id="Another"),
+        entry("Delete", "r-3", 5, stack_id="another stack"),
+    )
+
+    assert standing(mine) is Standing.NEWEST
+
+
+# Who stands where
+
+
+def test_the_only_request_is_the_newest() -> None:
+    enter(entry())
+
+    assert standing(entry()) is Standing.NEWEST
+
+
+@pytest.mark.parametrize("delivered_first", ["earlier", "later"])
+def test_the_later_request_rules_and_waits_for_the_earlier_one(delivered_first: str) -> None:
+    create, delete = entry(), entry("Delete", "r-0", 5)
+    enter(*((create, delete) if delivered_first == "earlier" else (delete, create)))
+
+    assert standing(create) is Standing.SUPERSEDED
+    assert standing(delete) is Standing.BEHIND
+    answer(create, "FAILED")
+    assert standing(delete) is Standing.NEWEST
+
+
+def test_a_request_waits_no_longer_than_to_the_deadline_of_the_one_before() -> None:
+    create, delete = entry(), entry("Delete", "r-2", 5)
+    enter(create, delete)
+
+    assert standing(delete, create.deadline - timedelta(seconds=1)) is Standing.BEHIND
+    assert standing(delete, create.deadline) is Standing.NEWEST
+
+
+def test_an_answered_later_request_still_rules() -> None:
+    create, delete = entry(), entry("Delete", "r-2", 5)
+    enter(create, delete)
+    answer(delete)
+
+    assert standing(create) is Standing.SUPERSEDED
+
+
+@pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
+def test_of_a_create_and_a_delete_of_one_second_the_delete_is_the_later(
+    ids: tuple[str, str],
+) -> None:
+    create, delete = entry("Create", ids[0]), entry("Delete", ids[1])
+    enter(delete, create)
+    assert standing(create) is Standing.SUPERSEDED
+    assert standing(delete) is Standing.BEHIND
+
+    answer(delete)
+
+    assert standing(create) is Standing.SUPERSEDED
+
+
+@pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
+def test_of_two_updates_of_one_second_the_answered_one_was_first(ids: tuple[str, str]) -> None:
+    refused, rollback = entry("Update", ids[0]), entry("Update", ids[1])
+    enter(refused)
+    answer(refused, "FAILED")
+
+    enter(rollback)
+
+    assert standing(rollback) is Standing.NEWEST
+
+
+def test_fractions_of_a_second_do_not_break_the_order() -> None:
+    first = entry(issued_at=ISSUED + timedelta(microseconds=999_999))
+    second = entry("Delete", "r-2", 1)
+    enter(first, second)
+
+    assert first.key.Request < second.key.Request
+    assert standing(first) is Standing.SUPERSEDED
+
+
+def test_a_long_history_is_read_to_its_end() -> None:
+    long_ago = [
+        entry("Update", f"r-{number:03}", number, spec=replace(SPEC, Tags={"t": "x" * 9000}))
+        for number in range(130)  # more than a page of 1 MB
+    ]
+    enter(*long_ago)
+    for each in long_ago[:-1]:
+        answer(each)
+
+    assert standing(long_ago[0]) is Standing.SUPERSEDED
+    assert standing(long_ago[-1]) is Standing.NEWEST
+
+
+# What a rollback has to know
+
+
+def test_a_request_after_a_failure_is_told_from_one_after_a_success() -> None:
+    first, second, third = entry(), entry("Update", "r-2", 1), entry("Update", "r-3", 2)
+    enter(first, second, third)
+    answer(first)
+    answer(second, "FAILED")
+
+    assert not ledger.read(first.key, LATER).follows_failure
+    assert not ledger.read(second.key, LATER).follows_failure
+    assert ledger.read(third.key, LATER).follows_failure
+
+
+def test_that_the_notebook_ran_is_remembered_until_an_update_succeeds() -> None:
+    first, second, third = (entry("Update", f"r-{n}", n) for n in (1, 2, 3))
+    enter(first, second, third)
+    ledger.remember_resume(first.key)
+    answer(first, "FAILED")
+
+    assert not ledger.read(first.key, LATER).resume
+    assert ledger.read(second.key, LATER).resume
+    assert ledger.read(third.key, LATER).resume
+    answer(second)
+    assert not ledger.read(third.key, LATER).resume
+
+
+def test_nothing_is_remembered_of_a_request_that_is_not_there() -> None:
+    with pytest.raises(client("dynamodb").exceptions.ConditionalCheckFailedException):
+        ledger.remember_resume(entry().key)
+    assert items() == []
+
+
+# One answer
+
+
+@pytest.mark.parametrize("order", list(permutations(["SUCCESS", "FAILED"])))
+def test_the_first_answer_is_everybodys(order: tuple[str, str]) -> None:
+    enter(entry())
+
+    said = [ledger.record_answer(entry().key, each.encode(), each) for each in order]
+
+    assert said == [(f"{URL}r-1", order[0].encode())] * 2
+    assert ledger.read_for_answer(entry().key).outcome == order[0]
+
+
+def test_an_answer_to_nobody_is_not_recorded() -> None:
+    with pytest.raises(client("dynamodb").exceptions.ConditionalCheckFailedException):
+        ledger.record_answer(entry().key, b"{}", "SUCCESS")
+    assert items() == []
+
+
+def test_the_table_is_named_by_the_environment(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert platform
+    monkeypatch.delenv("LEDGER_TABLE")
+    with pytest.raises(LookupError, match="LEDGER_TABLE is not set: name it"):
+        enter(entry())

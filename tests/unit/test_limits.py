@@ -1,0 +1,46 @@
+"""What the platform's administrator allows, read from the functions' environment."""
+
+import pytest
+
+from shared.limits import Limits
+
+SET = {
+    "ALLOWED_INSTANCE_TYPES": "ml.t3.medium,ml.t3.large",
+    "MAX_VOLUME_SIZE_IN_GB": "100",
+    "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1",
+    "ROOT_ACCESS_ALLOWED": "NO",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what the template sets."""
+    for name, value in SET.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_limits_are_those_of_the_template() -> None:
+    expected = Limits(("ml.t3.medium", "ml.t3.large"), 100, ("notebook-al2023-v1",), False)
+
+    assert Limits.from_environment() == expected
+
+
+@pytest.mark.parametrize(("value", "allowed"), [("YES", True), ("NO", False), ("yes", False)])
+def test_only_yes_allows_root_access(
+    monkeypatch: pytest.MonkeyPatch, value: str, allowed: bool
+) -> None:
+    monkeypatch.setenv("ROOT_ACCESS_ALLOWED", value)
+
+    assert Limits.from_environment().root_access_allowed is allowed
+
+
+@pytest.mark.parametrize("name", SET)
+@pytest.mark.parametrize("empty", [False, True])
+def test_what_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, name: str, empty: bool) -> None:
+    if empty:
+        monkeypatch.setenv(name, "")
+    else:
+        monkeypatch.delenv(name)
+
+    with pytest.raises(LookupError, match=f"{name} is not set"):
+        Limits.from_environment()

@@ -1,0 +1,63 @@
+"""SAM commands as child processes: what they print when they fail, and how they end early."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from local import deploy
+
+# A sam that has a child of its own, as a build has.
+SAM = f"""#!{sys.executable}
+import os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(os.getpid(), child.pid, flush=True)
+child.wait()
+"""
+
+
+def sam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Put a program in the SAM CLI's place."""
+    program = tmp_path / "sam"
+    program.write_text(text)
+    program.chmod(0o755)
+    monkeypatch.setattr(deploy, "_SAM", program)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_an_interrupted_build_ends_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sam(tmp_path, monkeypatch, SAM)
+    pids: list[int] = []
+
+    def interrupted(line: str) -> None:
+        pids.extend(map(int, line.split()))
+        assert all(map(runs, pids))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deploy.build(tmp_path, interrupted)
+
+    deadline = time.monotonic() + 20
+    while any(map(runs, pids)) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert len(pids) == 2
+    assert not any(map(runs, pids))
+
+
+def test_a_build_that_fails_says_what_was_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sam(tmp_path, monkeypatch, "#!/bin/sh\necho no such runtime >&2\nexit 1\n")
+
+    with pytest.raises(deploy.SamError, match=r"sam build failed:\nno such runtime"):
+        deploy.build(tmp_path)

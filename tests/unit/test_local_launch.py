@@ -1,0 +1,228 @@
+"""How `make launch` ends, whatever its story comes to, and which faults it knows."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from local import deploy, launch, story
+from local.end_user import Record
+from local.faults import FAULTS, NOTEBOOK, Fault, listing, missing_from
+from local.notebook_control import SETTINGS
+from local.notebook_instance import Timing
+from local.progress import Progress, console
+from local.story import Platform, SurpriseError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class _Intrinsics(yaml.SafeLoader):
+    """Reads a template, of which only names matter here."""
+
+
+_Intrinsics.add_multi_constructor("!", lambda _loader, _tag, _node: None)
+
+
+def parameters_of(template: str) -> dict[str, Any]:
+    parsed = yaml.load((REPOSITORY / template).read_text(), _Intrinsics)  # noqa: S506 - a SafeLoader
+    found: dict[str, Any] = parsed["Parameters"]
+    return found
+
+
+@pytest.fixture
+def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let runs write below another checkout; return where their directories lie."""
+    monkeypatch.setattr(deploy, "ROOT", tmp_path)
+    return tmp_path / ".local"
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Give signals back what was to become of them."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {each: signal.getsignal(each) for each in ending}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, telling: Any, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["launch", *arguments])
+    monkeypatch.setattr(launch, "tell", telling)
+    return launch.main()
+
+
+# --- how a run ends -------------------------------------------------------------------------------
+
+
+def test_a_story_that_goes_well_ends_with_its_line_and_leaves_no_directory(
+    monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told_story(_fault: Fault | None, directory: Path, _page: Progress) -> str:
+        (directory / "sam.log").touch()
+        return "launch: SUCCEEDED in 1 s"
+
+    assert run(monkeypatch, told_story) == 0
+
+    assert capsys.readouterr().out.splitlines()[-1] == "launch: SUCCEEDED in 1 s"
+    assert list(directories.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (SurpriseError("something is left: 1 key"), "something is left: 1 key"),
+        (deploy.SamError("sam build failed:\nno pip"), "sam build failed:"),
+        (KeyError("StateMachineArn"), "KeyError: 'StateMachineArn'"),
+    ],
+)
+def test_a_surprise_ends_with_what_happened_and_keeps_the_logs(
+    error: Exception,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    directories: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def told_story(*_: object) -> str:
+        raise error
+
+    assert run(monkeypatch, told_story) == 1
+
+    told = capsys.readouterr().out
+    assert told.splitlines()[-1].startswith("launch: FAILED after ")
+    assert told.splitlines()[-1].endswith(line)
+    [kept] = directories.iterdir()
+    assert f".local/{kept.name}" in told
+    assert type(error).__name__ in (kept / "traceback.log").read_text()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_the_story_with_one_line_and_leaves_no_directory(
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    directories: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def told_story(*_: object) -> str:
+        signal.raise_signal(getattr(signal, name))
+        return "it went on"
+
+    assert run(monkeypatch, told_story) == 130
+
+    assert capsys.readouterr().out == "launch: interrupted, nothing is left running\n"
+    assert list(directories.iterdir()) == []
+
+
+def test_a_second_interrupt_does_not_disturb_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+    directories: Path,  # noqa: ARG001 - what is written goes there
+) -> None:
+    closed = []
+
+    def told_story(*_: object) -> str:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            closed.append(True)
+        return "it went on"
+
+    assert run(monkeypatch, told_story) == 130
+    assert closed
+
+
+def test_an_unknown_fault_lists_those_there_are_and_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told_story(*_: object) -> str:
+        raise AssertionError("started")
+
+    assert run(monkeypatch, told_story, "earthquake") == 2
+
+    told = capsys.readouterr().out
+    assert "no fault 'earthquake'" in told
+    assert all(name in told and fault.what in told for name, fault in FAULTS.items())
+    assert not directories.exists()
+
+
+# --- what a refusal must be -----------------------------------------------------------------------
+
+
+def platform(record: Record) -> Platform:
+    """Return a platform that gives every request this end."""
+    user = SimpleNamespace(launch=lambda *_: "rec-1", wait=lambda *_: record)
+    watch = SimpleNamespace(look=lambda: None)
+    aws: Any = None
+    return Platform(aws, {}, "vpc-1", user, watch, Progress(console()))  # type: ignore[arg-type] # fakes
+
+
+def test_a_launch_that_succeeds_in_spite_of_its_fault_is_a_surprise() -> None:
+    with pytest.raises(SurpriseError, match="succeeded although AWS has no capacity"):
+        story.refusal(platform(Record("SUCCEEDED", "pp-1")), FAULTS["capacity"])
+
+
+def test_a_reason_that_leaves_out_a_violation_is_a_surprise() -> None:
+    reason = (
+        "NotebookInstanceType 'ml.m5.4xlarge' is not allowed here: choose another. "
+        "RootAccess 'Enabled' is not allowed here: choose Disabled."
+    )
+
+    with pytest.raises(SurpriseError, match="VolumeSizeInGB 500 is out of range"):
+        story.refusal(platform(Record("FAILED", "pp-1", reason=reason)), FAULTS["bad-parameters"])
+
+
+def test_a_launch_that_fails_without_a_fault_is_a_surprise() -> None:
+    with pytest.raises(SurpriseError, match="refused: no capacity"):
+        story.success(platform(Record("FAILED", "pp-1", reason="no capacity")))
+
+
+def test_a_reason_that_says_it_all_misses_nothing() -> None:
+    fault = FAULTS["name-taken"]
+
+    assert missing_from(f"… {' … '.join(fault.reason_says)} …", fault) == []
+    assert missing_from("", fault) == list(fault.reason_says)
+
+
+# --- the table of faults --------------------------------------------------------------------------
+
+
+def test_the_faults_are_those_that_are_promised() -> None:
+    assert set(FAULTS) == {"capacity", "quota", "name-taken", "bad-parameters", "slow"}
+    assert len(listing().splitlines()) == len(FAULTS)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_speaks_the_language_of_what_it_is_given_to(name: str) -> None:
+    fault = FAULTS[name]
+
+    assert fault.reason_says
+    assert fault.notebooks.keys() <= set(SETTINGS)
+    assert fault.notebooks.get("timing", {}).keys() <= Timing.__dataclass_fields__.keys()
+    assert fault.platform.keys() <= parameters_of("template.yaml").keys()
+    assert fault.launch.keys() <= parameters_of("product/notebook.yaml").keys()
+
+
+def test_the_product_lets_through_what_the_platform_then_refuses() -> None:
+    """A launcher may choose each bad parameter, or Service Catalog would refuse it already."""
+    product, chosen = parameters_of("product/notebook.yaml"), FAULTS["bad-parameters"].launch
+
+    assert chosen["NotebookInstanceType"] in product["NotebookInstanceType"]["AllowedValues"]
+    assert chosen["RootAccess"] in product["RootAccess"]["AllowedValues"]
+    assert int(chosen["VolumeSizeInGB"]) <= product["VolumeSizeInGB"]["MaxValue"]
+    assert len(chosen) == len(FAULTS["bad-parameters"].reason_says)
+
+
+def test_a_slow_notebook_comes_up_after_its_deadline_and_before_that_of_its_rollback() -> None:
+    fault = FAULTS["slow"]
+    deadline = float(fault.platform["DeadlineSeconds"])
+
+    assert deadline < fault.notebooks["timing"]["pending"] < 2 * deadline
+
+
+def test_only_one_fault_needs_somebody_else() -> None:
+    assert [name for name, fault in FAULTS.items() if fault.name_taken] == ["name-taken"]
+    assert NOTEBOOK in FAULTS["name-taken"].what

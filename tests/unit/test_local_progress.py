@@ -1,0 +1,55 @@
+"""The page on which `make launch` tells its story, in a terminal and elsewhere."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from local import progress
+from local.progress import Progress
+
+LONG = "arn:aws:kms:us-east-1:000000000000:key/" + "x" * 300
+
+
+def tell(*, terminal: bool) -> str:
+    file = io.StringIO()
+    page = Console(file=file, force_terminal=terminal, width=80, highlight=False)
+    with Progress(page) as story:
+        story.step("Somebody does something.")
+        story.wait_for("what comes of it")
+        story.event("stack", f"[CREATE_FAILED] {LONG}")
+        story.outcome("It is done.")
+        story.table(("Output", "Value"), [("Key", LONG)])
+    return file.getvalue()
+
+
+def test_without_a_terminal_there_are_plain_lines_alone() -> None:
+    told = tell(terminal=False)
+
+    assert "\x1b" not in told
+    assert "\r" not in told
+    assert "what comes of it" not in told
+    assert "1. Somebody does something.\n" in told
+
+
+def test_a_terminal_shows_what_is_waited_for_and_gets_its_cursor_back() -> None:
+    told = tell(terminal=True)
+
+    assert "what comes of it" in told
+    assert told.rstrip().endswith("\x1b[2K") or "\x1b[?25h" in told
+
+
+def test_what_is_told_keeps_its_brackets_and_is_not_broken_into_lines() -> None:
+    assert f"[CREATE_FAILED] {LONG}\n" in tell(terminal=False)
+
+
+def test_a_table_shows_long_values_in_full() -> None:
+    assert tell(terminal=False).count("x") == 2 * 300
+
+
+def test_a_page_that_is_no_terminal_is_wide_enough_for_an_arn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+
+    assert progress.console().width >= 160

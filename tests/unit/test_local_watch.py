@@ -1,0 +1,88 @@
+"""What `make launch` makes of a stack's events and of an execution's states."""
+
+from typing import Any
+
+from local.watch import Path, entered_states, event_lines
+
+
+def event(name: str, status: str, reason: str = "") -> dict[str, Any]:
+    described = {
+        "EventId": f"{name}-{status}",
+        "LogicalResourceId": name,
+        "ResourceStatus": status,
+    }
+    return described | ({"ResourceStatusReason": reason} if reason else {})
+
+
+def words(lines: list[str]) -> list[str]:
+    return [" ".join(line.split()) for line in lines]
+
+
+def test_what_began_and_ended_since_the_last_look_is_told_by_its_end() -> None:
+    lines = event_lines([event("Role", "CREATE_IN_PROGRESS"), event("Role", "CREATE_COMPLETE")])
+
+    assert words(lines) == ["CREATE_COMPLETE Role"]
+
+
+def test_what_is_under_way_is_told() -> None:
+    lines = event_lines([event("Role", "CREATE_COMPLETE"), event("Bucket", "CREATE_IN_PROGRESS")])
+
+    assert words(lines) == ["CREATE_COMPLETE Role", "CREATE_IN_PROGRESS Bucket"]
+
+
+def test_resources_that_reach_the_same_status_in_a_row_share_a_line() -> None:
+    lines = event_lines([event(name, "DELETE_COMPLETE") for name in ("Notebook", "Key", "Role")])
+
+    assert words(lines) == ["DELETE_COMPLETE Notebook, Key, Role"]
+
+
+def test_a_failure_is_told_with_its_reason_even_when_more_happened_since() -> None:
+    lines = event_lines(
+        [
+            event("Notebook", "CREATE_FAILED", "no capacity"),
+            event("Stack", "ROLLBACK_IN_PROGRESS", "Rollback requested"),
+            event("Notebook", "DELETE_COMPLETE"),
+        ]
+    )
+
+    assert words(lines) == [
+        "CREATE_FAILED Notebook: no capacity",
+        "ROLLBACK_IN_PROGRESS Stack: Rollback requested",
+        "DELETE_COMPLETE Notebook",
+    ]
+
+
+def test_only_states_that_were_entered_count() -> None:
+    history: list[dict[str, Any]] = [
+        {"type": "ExecutionStarted"},
+        {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Observe"}},
+        {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Observe"}},
+        {"type": "ChoiceStateEntered", "stateEnteredEventDetails": {"name": "Decide"}},
+    ]
+
+    assert entered_states(history) == ["Observe", "Decide"]
+
+
+def test_a_path_is_told_up_to_its_latest_milestone() -> None:
+    path, states = Path(), ["Observe", "Decide", "Create", "Wait"]
+
+    assert path.walked(states) == ["Observe > Decide > Create"]
+    assert path.walked(states) == []
+    assert not path.ended
+
+
+def test_rounds_of_waiting_are_told_once_with_their_number() -> None:
+    path = Path()
+    states = ["Create", *(["Wait", "Observe", "Decide"] * 3), "Respond", "Answered", "Done"]
+
+    assert path.walked(states) == [
+        "Create",
+        "Wait > Observe > Decide (3 times) > Respond > Answered > Done",
+    ]
+    assert path.ended
+
+
+def test_a_single_round_of_waiting_needs_no_number() -> None:
+    assert Path().walked(["Wait", "Observe", "Decide", "Start"]) == [
+        "Wait > Observe > Decide > Start"
+    ]

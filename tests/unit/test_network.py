@@ -1,0 +1,84 @@
+"""Subnets and security groups: found once, in the platform's VPC, or refused with what to do."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared import network
+from shared.errors import RefusedError
+from shared.network import Place
+from tests.unit.account_in_process import client, named
+from tests.unit.platform_in_process import Platform
+from tests.unit.test_notebook import SPEC
+
+
+def find(subnet: str = "research", group: str = "notebooks") -> Place:
+    """Find the place that a notebook asks for."""
+    return network.find_place(replace(SPEC, Subnet=subnet, SecurityGroupName=group))
+
+
+def refusal(subnet: str = "research", group: str = "notebooks") -> str:
+    """Return why a place is refused."""
+    with pytest.raises(RefusedError) as refused:
+        find(subnet, group)
+    return str(refused.value)
+
+
+def test_a_place_is_found_by_name_tags(platform: Platform) -> None:
+    assert find() == Place(platform.account.subnets["research"], platform.account.group)
+
+
+def test_a_place_is_found_by_ids(platform: Platform) -> None:
+    subnet = platform.account.subnets["another"]
+
+    assert find(subnet, platform.account.group) == Place(subnet, platform.account.group)
+
+
+def test_the_case_of_a_name_counts(platform: Platform) -> None:
+    assert platform.account.subnets
+    assert "'Research' is not in" in refusal("Research")
+
+
+def test_a_name_that_is_there_twice_is_refused_with_the_ids_to_choose_from(
+    platform: Platform,
+) -> None:
+    first = platform.account.subnets["research"]
+    second = platform.account.make_subnet("research", "10.0.9.0/24")
+
+    reason = refusal()
+
+    assert "Subnet 'research' is there 2 times" in reason
+    assert ", ".join(sorted([first, second])) in reason
+    assert find(second).subnet_id == second
+
+
+def test_what_another_vpc_has_does_not_count(platform: Platform) -> None:
+    vpc = client("ec2").create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    subnet = client("ec2").create_subnet(
+        VpcId=vpc, CidrBlock="10.1.0.0/24", TagSpecifications=named("subnet", "research")
+    )["Subnet"]["SubnetId"]
+
+    assert find().subnet_id == platform.account.subnets["research"]
+    assert f"Subnet '{subnet}' is not in the platform's VPC {platform.account.vpc}" in refusal(
+        subnet
+    )
+
+
+def test_all_that_is_wrong_is_said_at_once(platform: Platform) -> None:
+    platform.account.make_subnet("research", "10.0.9.0/24")
+
+    reason = refusal(group="nobodys")
+
+    assert "Subnet 'research' is there 2 times" in reason
+    assert "SecurityGroupName 'nobodys' is not in the platform's VPC" in reason
+
+
+def test_a_network_interface_is_there_until_it_is_gone(platform: Platform) -> None:
+    ec2 = client("ec2")
+    made = ec2.create_network_interface(SubnetId=platform.account.subnets["research"])
+    interface = made["NetworkInterface"]["NetworkInterfaceId"]
+    assert network.network_interface_exists(interface)
+
+    ec2.delete_network_interface(NetworkInterfaceId=interface)
+
+    assert not network.network_interface_exists(interface)

@@ -1,0 +1,140 @@
+"""The notebook: whose it is, and what has to change for it to be as asked."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.notebook import (
+    LOGICAL_RESOURCE_TAG,
+    PLATFORM_TAG,
+    STACK_TAG,
+    Notebook,
+    NotebookSpec,
+    Ownership,
+    ownership_tags,
+    settings_to_change,
+    tags_to_change,
+)
+
+ROLE = "arn:aws:iam::123456789012:role/execution"
+OURS = ownership_tags("platform", "stack", "Notebook")
+
+NOTEBOOK = Notebook(
+    name="analysis",
+    arn="arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/analysis",
+    status="InService",
+    instance_type="ml.t3.medium",
+    role_arn=ROLE,
+    volume_size_in_gb=20,
+    root_access="Disabled",
+    platform_identifier="notebook-al2023-v1",
+    subnet_id="subnet-1",
+    security_group_ids=("sg-1",),
+    kms_key_id="key",
+    direct_internet_access="Disabled",
+    lifecycle_config_name="",
+    minimum_metadata_version="2",
+    network_interface_id="eni-1",
+    url="analysis.notebook.us-east-1.sagemaker.aws",
+    failure_reason="",
+    tags=OURS,
+)
+SPEC = NotebookSpec(
+    NotebookInstanceName="analysis",
+    NotebookInstanceType="ml.t3.medium",
+    RoleArn=ROLE,
+    KmsKeyId="key",
+    Subnet="research",
+    SecurityGroupName="notebooks",
+)
+
+
+@pytest.mark.parametrize(
+    ("tags", "role", "whose"),
+    [
+        (OURS, ROLE, Ownership.OURS),
+        (OURS, "another role", Ownership.OURS),
+        ({**OURS, "more": "tags"}, ROLE, Ownership.OURS),
+        ({STACK_TAG: "stack", LOGICAL_RESOURCE_TAG: "Notebook"}, ROLE, Ownership.OURS),
+        ({**OURS, STACK_TAG: "another stack"}, ROLE, Ownership.NOT_OURS),
+        ({**OURS, STACK_TAG: "STACK"}, ROLE, Ownership.NOT_OURS),
+        ({**OURS, LOGICAL_RESOURCE_TAG: "Another"}, ROLE, Ownership.NOT_OURS),
+        ({STACK_TAG: "stack"}, ROLE, Ownership.NOT_OURS),
+        ({LOGICAL_RESOURCE_TAG: "Notebook"}, ROLE, Ownership.NOT_OURS),
+        ({}, "another role", Ownership.NOT_OURS),
+        ({PLATFORM_TAG: "platform"}, "another role", Ownership.NOT_OURS),
+        ({}, ROLE, Ownership.CANNOT_TELL),
+        ({PLATFORM_TAG: "platform"}, ROLE, Ownership.CANNOT_TELL),
+    ],
+)
+def test_tags_say_whose_a_notebook_is_and_without_any_the_role_makes_it_doubtful(
+    tags: dict[str, str], role: str, whose: Ownership
+) -> None:
+    notebook = replace(NOTEBOOK, tags=tags, role_arn=role)
+
+    assert notebook.ownership("stack", "Notebook", ROLE) is whose
+
+
+def test_a_notebook_as_asked_needs_no_change() -> None:
+    assert settings_to_change(SPEC, NOTEBOOK) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "change"),
+    [
+        (
+            {"NotebookInstanceType": "ml.t3.large"},
+            {},
+            {"InstanceType": "ml.t3.large"},
+        ),
+        ({"RoleArn": "another"}, {}, {"RoleArn": "another"}),
+        ({"RootAccess": "Enabled"}, {}, {"RootAccess": "Enabled"}),
+        ({}, {"root_access": "Enabled"}, {"RootAccess": "Disabled"}),
+        ({"PlatformIdentifier": "new"}, {}, {"PlatformIdentifier": "new"}),
+        ({"LifecycleConfigName": "setup"}, {}, {"LifecycleConfigName": "setup"}),
+        ({}, {"lifecycle_config_name": "setup"}, {"LifecycleConfigName": ""}),
+        ({}, {"minimum_metadata_version": "1"}, {"MinimumInstanceMetadataServiceVersion": "2"}),
+        ({}, {"minimum_metadata_version": ""}, {"MinimumInstanceMetadataServiceVersion": "2"}),
+        ({"VolumeSizeInGB": 40}, {}, {"VolumeSizeInGB": 40}),
+    ],
+)
+def test_only_what_differs_is_changed(
+    asked: dict[str, Any], found: dict[str, Any], change: dict[str, Any]
+) -> None:
+    assert settings_to_change(replace(SPEC, **asked), replace(NOTEBOOK, **found)) == change
+
+
+@pytest.mark.parametrize("size", [5, 19, 20])
+def test_a_volume_never_shrinks(size: int) -> None:
+    assert settings_to_change(replace(SPEC, VolumeSizeInGB=size), NOTEBOOK) == {}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "present", "dropped", "add", "remove"),
+    [
+        ({}, {}, [], {}, []),
+        ({"a": "1"}, {}, [], {"a": "1"}, []),
+        ({"a": "1"}, {"a": "1"}, [], {}, []),
+        ({"a": "2"}, {"a": "1"}, [], {"a": "2"}, []),
+        ({"a": ""}, {}, [], {"a": ""}, []),
+        ({}, {"a": "1"}, ["a"], {}, ["a"]),
+        ({}, {"theirs": "1"}, ["a"], {}, []),
+        ({"a": "1"}, {"a": "1"}, ["a"], {}, []),
+        ({}, {"b": "1", "a": "1"}, ["b", "a"], {}, ["a", "b"]),
+    ],
+)
+def test_tags_asked_for_are_added_and_only_those_no_longer_asked_for_removed(
+    wanted: dict[str, str],
+    present: dict[str, str],
+    dropped: list[str],
+    add: dict[str, str],
+    remove: list[str],
+) -> None:
+    assert tags_to_change(wanted, present, dropped) == (add, remove)
+
+
+def test_the_tags_of_ownership_are_no_launchers_to_set_or_to_drop() -> None:
+    add, remove = tags_to_change(OURS, OURS, OURS)
+
+    assert (add, remove) == ({}, [])

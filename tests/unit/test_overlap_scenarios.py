@@ -1,0 +1,221 @@
+"""Requests that meet: rollbacks, duplicates and retries, in every order that can come about."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.platform_in_process import BEGIN, Platform, running_platform
+from tests.unit.stack_in_process import Stack
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Run the platform, which looks seldom, so that there are few moments to try."""
+    seldom = {"FIRST_WAIT_SECONDS": "120", "WAIT_SECONDS": "120"}
+    with running_platform(monkeypatch, **seldom) as platform:
+        yield platform
+
+
+def launched(platform: Platform) -> Stack:
+    """Return a stack whose notebook is InService."""
+    stack = platform.stack()
+    stack.create().expect_success()
+    return stack
+
+
+def steps_of_a_create(platform: Platform) -> int:
+    created = launched(platform).last.execution
+    return len(created.visited)
+
+
+@pytest.mark.parametrize("seconds_later", [0, 1])
+@pytest.mark.parametrize("delete_goes_first", [False, True])
+def test_a_delete_at_any_moment_of_its_create_leaves_nothing(
+    platform: Platform, delete_goes_first: bool, seconds_later: int
+) -> None:
+    moments = steps_of_a_create(platform)
+    for moment in range(moments):
+        stack = platform.stack()
+        created = stack.send_create()
+        for _ in range(moment):
+            platform.step(created.execution)
+        platform.clock.advance(seconds_later)
+        deleted = stack.send("Delete")
+
+        platform.run(first=deleted.execution if delete_goes_first else created.execution)
+
+        deleted.expect_success()
+        assert platform.status(stack.notebook) is None, moment
+        assert created.answer["Status"] in ("SUCCESS", "FAILED")
+    assert moments > 10
+
+
+@pytest.mark.parametrize("seconds_later", [0, 1])
+def test_a_create_that_is_delivered_after_its_delete_was_answered_makes_nothing(
+    platform: Platform, seconds_later: int
+) -> None:
+    stack = platform.stack()
+    created = stack.issue("Create")
+    platform.clock.advance(seconds_later)
+    stack.delete_of("SC-Notebook-INVENTED").expect_success()
+
+    platform.deliver(created)
+    platform.run()
+
+    created.expect_failed("A newer request")
+    assert platform.calls("CreateNotebookInstance") == 0
+
+
+def test_a_rollback_at_any_moment_of_an_update_ends_with_the_old_settings(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    stack.update(NotebookInstanceType="ml.t3.large")
+    moments = len(stack.last.execution.visited)
+    stack.update(NotebookInstanceType="ml.t3.medium")
+    for moment in range(moments):
+        platform.clock.advance(1)
+        updated = stack.send_update(NotebookInstanceType="ml.t3.large")
+        for _ in range(moment):
+            platform.step(updated.execution)
+        platform.clock.advance(1)
+
+        rolled_back = stack.roll_back()
+
+        rolled_back.expect_success()
+        assert updated.answer["Status"] in ("SUCCESS", "FAILED")
+        assert platform.status(stack.notebook) == "InService", moment
+        assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium", moment
+    assert moments > 15
+
+
+def test_a_rollback_that_overtakes_a_growing_volume_succeeds(platform: Platform) -> None:
+    stack = launched(platform)
+    updated = stack.send_update(VolumeSizeInGB="40")
+    platform.step_until(updated.execution, "Start")
+    platform.clock.advance(1)
+
+    stack.roll_back().expect_success()
+
+    updated.expect_failed("A newer request")
+    assert platform.describe(stack.notebook)["VolumeSizeInGB"] == 40
+    assert platform.status(stack.notebook) == "InService"
+
+
+def test_a_stack_deleted_at_any_moment_of_an_update_leaves_nothing(platform: Platform) -> None:
+    stack = launched(platform)
+    stack.update(NotebookInstanceType="ml.t3.large")
+    moments = len(stack.last.execution.visited)
+    stack.delete()
+    for moment in range(moments):
+        stack = launched(platform)
+        updated = stack.send_update(NotebookInstanceType="ml.t3.large")
+        for _ in range(moment):
+            platform.step(updated.execution)
+        platform.clock.advance(1)
+
+        stack.delete().expect_success()
+
+        assert platform.status(stack.notebook) is None, moment
+        assert updated.answers
+    platform.expect_nothing_left()
+
+
+def test_a_second_delivery_at_any_moment_changes_nothing(platform: Platform) -> None:
+    moments = steps_of_a_create(platform)
+    made = platform.calls("CreateNotebookInstance")
+    for moment in range(moments + 1):
+        stack = platform.stack()
+        created = stack.send_create()
+        for _ in range(moment):
+            platform.step(created.execution)
+        platform.clock.advance(0.5)
+
+        platform.deliver(created)
+        platform.run()
+
+        created.expect_success()
+        assert len(created.answers) == 1, moment
+        assert created.execution.status == "SUCCEEDED"
+    assert platform.calls("CreateNotebookInstance") == made + moments + 1
+
+
+@pytest.mark.parametrize("kind", ["Update", "Delete"])
+def test_a_second_delivery_of_other_requests_changes_nothing_either(
+    platform: Platform, kind: str
+) -> None:
+    stack = launched(platform)
+    sent = stack.send_update(Tags=[]) if kind == "Update" else stack.send("Delete")
+    platform.deliver(sent)
+
+    platform.run()
+    platform.clock.advance(5)
+    platform.deliver(sent)
+    platform.run()
+
+    sent.expect_success()
+    assert len(sent.answers) == 1
+    assert len(platform.executions) == 2
+
+
+def test_a_second_delivery_of_a_refused_request_repeats_the_refusal(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = platform.stack()
+    refused = stack.send_create(VolumeSizeInGB="101")
+    reason = refused.expect_failed("VolumeSizeInGB 101 is out of range")
+    monkeypatch.setenv("MAX_VOLUME_SIZE_IN_GB", "60")
+
+    platform.deliver(refused)
+
+    assert refused.expect_failed() == reason
+    assert len(refused.answers) == 2
+
+
+def test_cloudformations_own_retry_is_served_though_it_has_the_same_request_id(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    first = stack.send_create()
+    platform.run(until=lambda: platform.status(stack.notebook) == "Pending")
+    platform.clock.advance(1)
+
+    second = stack.send("Create", RequestId=first.event["RequestId"])
+    platform.run()
+
+    second.expect_success()
+    first.expect_failed("A newer request")
+    assert platform.calls("CreateNotebookInstance") == 1
+
+
+def test_two_launches_at_once_succeed_and_a_third_with_a_taken_name_is_refused(
+    platform: Platform,
+) -> None:
+    one, two, three = (platform.stack() for _ in range(3))
+    first, second = one.send_create(), two.send_create()
+    platform.clock.advance(1)
+    third = three.send_create(NotebookInstanceName=two.notebook)
+
+    platform.run()
+
+    first.expect_success()
+    second.expect_success()
+    third.expect_failed("is taken")
+    three.roll_back().expect_success()
+    assert (platform.status(one.notebook), platform.status(two.notebook)) == ("InService",) * 2
+
+
+def test_a_request_waits_for_the_one_before_it_no_longer_than_that_ones_deadline(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, "Respond")
+    created.execution.status = "ABORTED"  # it never answers
+    platform.clock.advance(600)
+
+    deleted = stack.delete()
+
+    deleted.expect_success()
+    assert platform.clock.now - BEGIN >= 3240
+    platform.expect_nothing_left()

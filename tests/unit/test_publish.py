@@ -1,0 +1,121 @@
+"""Publishing the product's template: under its content's digest, and gone with the platform."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from handlers import publish
+from shared import answer, buckets
+from tests.lambda_context import context
+
+TEMPLATE = Path(__file__).parents[2] / "product" / "notebook.yaml"
+URL = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/reply"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return the S3 that the function speaks to, with its versioned bucket."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("URL_SUFFIX", "amazonaws.com")
+    # In the artifact product/ lies beside the code; here it lies beside src/.
+    monkeypatch.setattr(publish, "_PRODUCT", TEMPLATE.parent)
+    buckets.client.cache_clear()
+    with mock_aws():
+        client = buckets.client()
+        client.create_bucket(Bucket="templates")
+        client.put_bucket_versioning(
+            Bucket="templates", VersioningConfiguration={"Status": "Enabled"}
+        )
+        yield client
+        client.close()
+    buckets.client.cache_clear()
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect what CloudFormation was told."""
+    taken: list[dict[str, Any]] = []
+    monkeypatch.setattr(answer, "put", lambda _url, body: taken.append(json.loads(body)))
+    return taken
+
+
+def event(kind: str, **properties: str) -> dict[str, Any]:
+    """Return a request for the platform's own resource."""
+    return {
+        "RequestType": kind,
+        "RequestId": "r-1",
+        "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/platform/s",
+        "LogicalResourceId": "PublishedTemplates",
+        "ResponseURL": URL,
+        "ResourceProperties": {"Bucket": "templates", **properties},
+        **({} if kind == "Create" else {"PhysicalResourceId": "templates"}),
+    }
+
+
+def keys(s3: Any) -> list[str]:
+    return [each["Key"] for each in s3.list_objects_v2(Bucket="templates").get("Contents", [])]
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update"])
+def test_the_template_is_published_under_its_digest(
+    s3: Any, answers: list[dict[str, Any]], kind: str
+) -> None:
+    publish.handler(event(kind), context())
+
+    key = f"notebook/{hashlib.sha256(TEMPLATE.read_bytes()).hexdigest()}.yaml"
+    assert keys(s3) == [key]
+    assert s3.get_object(Bucket="templates", Key=key)["Body"].read() == TEMPLATE.read_bytes()
+    assert answers[0]["Status"] == "SUCCESS"
+    assert answers[0]["PhysicalResourceId"] == "templates"
+    assert answers[0]["Data"] == {
+        "NotebookUrl": f"https://templates.s3.us-east-1.amazonaws.com/{key}"
+    }
+
+
+def test_another_template_leaves_the_one_in_use_alone(
+    s3: Any, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    publish.handler(event("Create"), context())
+    (tmp_path / "notebook.yaml").write_text("the next version")
+    monkeypatch.setattr(publish, "_PRODUCT", tmp_path)
+
+    publish.handler(event("Update"), context())
+
+    assert len(keys(s3)) == 2
+    assert answers[0]["Data"] != answers[1]["Data"]
+    assert answers[0]["PhysicalResourceId"] == answers[1]["PhysicalResourceId"]
+
+
+def test_the_bucket_is_emptied_when_the_platform_is_deleted(
+    s3: Any, answers: list[dict[str, Any]]
+) -> None:
+    publish.handler(event("Create"), context())
+    publish.handler(event("Update"), context())
+
+    publish.handler(event("Delete"), context())
+
+    s3.delete_bucket(Bucket="templates")  # which CloudFormation does next
+    assert answers[-1]["Status"] == "SUCCESS"
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_bucket_that_cannot_be_written_fails_the_deployment_with_the_reason(
+    answers: list[dict[str, Any]],
+) -> None:
+    publish.handler(event("Create", Bucket="missing"), context())
+
+    assert answers[0]["Status"] == "FAILED"
+    assert "NoSuchBucket" in answers[0]["Reason"]
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_request_without_a_bucket_is_answered(answers: list[dict[str, Any]]) -> None:
+    publish.handler({**event("Create"), "ResourceProperties": {}}, context())
+
+    assert answers[0]["Status"] == "FAILED"
+    assert answers[0]["PhysicalResourceId"] == "PublishedTemplates"

@@ -1,0 +1,126 @@
+"""An Update to a new name, through the real functions and the real state machine definition."""
+
+import pytest
+
+from tests.unit.platform_in_process import Platform
+from tests.unit.stack_in_process import Stack
+
+
+def launched(platform: Platform) -> Stack:
+    """Return a stack whose notebook `old` is InService."""
+    stack = platform.stack()
+    stack.create(NotebookInstanceName="old").expect_success()
+    return stack
+
+
+def test_a_rename_is_refused_for_the_data_would_be_lost_and_it_rolls_back(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+
+    renamed = stack.update(NotebookInstanceName="new")
+
+    renamed.expect_failed("keep the old NotebookInstanceName", "AllowReplacement to YES")
+    assert renamed.answer["PhysicalResourceId"] == "old"
+    stack.roll_back().expect_success()
+    assert platform.status("old") == "InService"
+    assert platform.calls("CreateNotebookInstance") == 1
+    stack.delete().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_a_rename_with_replacement_makes_the_new_one_and_then_deletes_the_old_one(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+
+    renamed = stack.update(NotebookInstanceName="new", Subnet="another", AllowReplacement="YES")
+
+    data = renamed.expect_success()
+    assert renamed.answer["PhysicalResourceId"] == data["NotebookInstanceName"] == "new"
+    assert data["SubnetId"] == platform.account.subnets["another"]
+    assert (platform.status("old"), platform.status("new")) == (None, "InService")
+    stack.delete().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_a_name_in_another_case_is_the_same_name(platform: Platform) -> None:
+    stack = launched(platform)
+
+    renamed = stack.update(NotebookInstanceName="OLD", NotebookInstanceType="ml.t3.large")
+
+    renamed.expect_success()
+    assert renamed.answer["PhysicalResourceId"] == "old"
+    assert platform.describe("old")["InstanceType"] == "ml.t3.large"
+
+
+def test_a_rename_to_a_taken_name_is_refused_and_touches_neither(platform: Platform) -> None:
+    stack, theirs = launched(platform), platform.stack()
+    theirs.create(NotebookInstanceName="theirs").expect_success()
+    before = platform.notebook("theirs")
+
+    stack.update(NotebookInstanceName="theirs", AllowReplacement="YES").expect_failed("is taken")
+    stack.roll_back().expect_success()
+
+    assert platform.notebook("theirs") == before
+    assert platform.status("old") == "InService"
+
+
+def test_the_rollback_of_a_replacement_adopts_the_old_notebook_and_deletes_the_new_one(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    volume = platform.notebook("old")["volume_id"]
+    replaced = stack.send_update(NotebookInstanceName="new", AllowReplacement="YES")
+    platform.run()
+    replaced.expect_success()
+    stack.physical_id = "new"
+
+    # Another resource of the stack fails before CloudFormation cleans up.
+    rolled_back = stack.roll_back()
+
+    rolled_back.expect_success()
+    assert rolled_back.answer["PhysicalResourceId"] == "old"
+    assert (platform.status("old"), platform.status("new")) == ("InService", None)
+    assert platform.notebook("old")["volume_id"] == volume
+
+
+def test_a_replacement_that_failed_is_removed_and_the_old_notebook_stays(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    platform.notebooks.configure({"no_capacity": ["ml.g5.xlarge"]})
+
+    stack.update(
+        NotebookInstanceName="new", NotebookInstanceType="ml.g5.xlarge", AllowReplacement="YES"
+    ).expect_failed("Insufficient notebook instance capacity")
+
+    assert (platform.status("old"), platform.status("new")) == ("InService", None)
+    stack.roll_back().expect_success()
+    stack.delete().expect_success()
+    platform.expect_nothing_left()
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_so_it_is_when_the_function_that_made_it_died(platform: Platform, after: bool) -> None:
+    stack = launched(platform)
+    platform.notebooks.configure({"no_capacity": ["ml.g5.xlarge"]})
+    platform.kill("CreateFunction", after=after)
+
+    stack.update(
+        NotebookInstanceName="new", NotebookInstanceType="ml.g5.xlarge", AllowReplacement="YES"
+    ).expect_failed("Insufficient notebook instance capacity")
+
+    assert (platform.status("old"), platform.status("new")) == ("InService", None)
+
+
+def test_so_it_is_when_the_answer_to_its_creation_was_lost(platform: Platform) -> None:
+    stack = launched(platform)
+    platform.notebooks.configure({"no_capacity": ["ml.g5.xlarge"]})
+    platform.fail_calls("CreateNotebookInstance", "InternalFailure", status=500, after_effect=True)
+
+    stack.update(
+        NotebookInstanceName="new", NotebookInstanceType="ml.g5.xlarge", AllowReplacement="YES"
+    ).expect_failed("Insufficient notebook instance capacity")
+
+    assert (platform.status("old"), platform.status("new")) == ("InService", None)

@@ -1,0 +1,334 @@
+"""CloudFormation's request: parsed, checked, and named so that duplicates are harmless."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import pytest
+
+from shared.limits import Limits
+from shared.notebook import NotebookSpec
+from shared.request import (
+    CustomResourceRequest,
+    InvalidRequestError,
+    is_notebook_name,
+    parse_notebook,
+    parse_request,
+)
+
+NOW = datetime(2026, 1, 5, 8, 0, 0, 250_000, tzinfo=UTC)
+LIMITS = Limits(("ml.t3.medium", "ml.t3.large"), 100, ("notebook-al2023-v1",), False)
+ADDRESS = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/key"
+
+PROPERTIES: dict[str, Any] = {
+    "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:request",
+    "ServiceTimeout": "3600",
+    "NotebookInstanceName": "analysis",
+    "NotebookInstanceType": "ml.t3.medium",
+    "RoleArn": "arn:aws:iam::123456789012:role/path/execution",
+    "KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/1234",
+    "Subnet": "research",
+    "SecurityGroupName": "notebooks",
+}
+
+EVENT: dict[str, Any] = {
+    "RequestType": "Create",
+    "RequestId": "8d5a3c1e-2b47-4f60-9e13-a1b2c3d4e5f6",
+    "ServiceToken": PROPERTIES["ServiceToken"],
+    "ResponseURL": f"{ADDRESS}?{urlencode({'X-Amz-Date': '20260105T075930Z'})}",
+    "ResourceType": "Custom::SageMakerNotebook",
+    "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/SC-1/s",
+    "LogicalResourceId": "Notebook",
+    "ResourceProperties": PROPERTIES,
+}
+
+
+def request(**changes: Any) -> CustomResourceRequest:
+    """Return a request that differs so far from a plain Create."""
+    return parse_request({**EVENT, **changes})
+
+
+def update(old: dict[str, Any] | None = None, **new: Any) -> CustomResourceRequest:
+    """Return an Update of `old` (or the plain properties) to `new` ones."""
+    return request(
+        RequestType="Update",
+        PhysicalResourceId="analysis",
+        OldResourceProperties=PROPERTIES | (old or {}),
+        ResourceProperties=PROPERTIES | new,
+    )
+
+
+def spec(unchanged: tuple[str, ...] = (), /, **changes: Any) -> NotebookSpec:
+    """Return the notebook asked for by properties that differ so far."""
+    return parse_notebook(PROPERTIES | changes, LIMITS, unchanged)
+
+
+def violations(**changes: Any) -> tuple[str, ...]:
+    """Return what is wrong with properties that differ so far."""
+    with pytest.raises(InvalidRequestError) as error:
+        spec(**changes)
+    return error.value.violations
+
+
+# The request
+
+
+def test_a_request_is_what_cloudformation_sends() -> None:
+    parsed = request()
+
+    assert parsed.RequestType == "Create"
+    assert parsed.notebook_name == parsed.physical_resource_id == "analysis"
+    assert parsed.ResourceProperties == PROPERTIES
+    assert (parsed.renames, parsed.fixed_changes, parsed.dropped_tags) == (False, (), ())
+
+
+def test_a_request_lists_everything_that_is_missing() -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        parse_request({"RequestType": "Create"})
+
+    assert [text.split()[0] for text in error.value.violations] == [
+        "RequestId",
+        "StackId",
+        "LogicalResourceId",
+        "ResponseURL",
+        "ResourceProperties",
+    ]
+
+
+def test_an_unknown_request_type_is_none_of_cloudformations() -> None:
+    with pytest.raises(InvalidRequestError, match="RequestType"):
+        request(RequestType="Upsert")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "analysis"),
+        ({"PhysicalResourceId": "invented-by-CloudFormation"}, "invented-by-CloudFormation"),
+        ({"ResourceProperties": {}}, "Notebook"),
+        ({"ResourceProperties": {"NotebookInstanceName": ""}}, "Notebook"),
+    ],
+)
+def test_the_physical_id_is_echoed_and_never_empty(changes: dict[str, Any], expected: str) -> None:
+    assert request(**changes).physical_resource_id == expected
+
+
+@pytest.mark.parametrize("character", ["x", "é", "😀"])
+def test_the_physical_id_is_no_longer_than_cloudformation_takes(character: str) -> None:
+    name = {"NotebookInstanceName": character * 5000}
+
+    id_ = request(ResourceProperties=name).physical_resource_id
+
+    assert 0 < len(id_.encode()) <= 1024
+
+
+@pytest.mark.parametrize(
+    ("new", "renames"), [("analysis", False), ("ANALYSIS", False), ("another", True), ("", True)]
+)
+def test_only_another_name_is_a_rename(new: str, renames: bool) -> None:
+    assert update(NotebookInstanceName=new).renames is renames
+
+
+def test_changes_that_cannot_be_made_in_place_are_named() -> None:
+    changed = update(Subnet="b", KmsKeyId="k", NotebookInstanceType="ml.t3.large")
+
+    assert changed.fixed_changes == ("Subnet", "KmsKeyId")
+
+
+def test_a_rename_makes_a_new_notebook_so_nothing_is_changed_in_place() -> None:
+    assert update(NotebookInstanceName="another", Subnet="b").fixed_changes == ()
+
+
+def test_what_an_update_leaves_alone_is_unchanged() -> None:
+    changed = update({"RootAccess": "Disabled"}, RootAccess="Enabled", ENVName="new")
+
+    assert changed.unchanged == PROPERTIES.keys()
+
+
+def test_tags_no_longer_asked_for_are_dropped() -> None:
+    old = [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}]
+
+    assert update({"Tags": old}, Tags=[{"Key": "b", "Value": "2"}]).dropped_tags == ("a",)
+    assert set(update({"Tags": old}).dropped_tags) == {"a", "b"}
+
+
+@pytest.mark.parametrize("tags", ["text", [1], [{"Value": "no key"}], {"a": "b"}, None, 7])
+def test_tags_that_are_none_do_not_break_the_request(tags: Any) -> None:
+    update({"Tags": tags}, Tags=tags).dropped_tags  # noqa: B018 - it is computed
+    if tags != {"a": "b"}:
+        (fault,) = violations(Tags=tags)
+        assert fault.startswith("Tags ")
+        assert fault.endswith("is not a list of Key and Value")
+
+
+# When it was issued
+
+
+def test_the_issue_time_is_that_of_the_signed_address() -> None:
+    assert request().issued_at(NOW) == datetime(2026, 1, 5, 7, 59, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?AWSAccessKeyId=A&Expires=1&Signature=s", "?X-Amz-Date=", "?X-Amz-Date=soon"]
+)
+def test_without_one_it_is_now_to_the_second(query: str) -> None:
+    issued = request(ResponseURL=f"{ADDRESS}{query}").issued_at(NOW)
+
+    assert issued == NOW.replace(microsecond=0)
+
+
+# The execution's name
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
+def test_an_executions_name_is_one_that_step_functions_takes(kind: str) -> None:
+    name = request(RequestType=kind, RequestId=str(uuid4())).execution_name
+
+    assert len(name) <= 80
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", name)
+
+
+def test_a_long_request_id_is_cut() -> None:
+    assert len(request(RequestId="x" * 500).execution_name) <= 80
+
+
+def test_a_second_delivery_has_the_same_name() -> None:
+    assert request().execution_name == request().execution_name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"RequestType": "Delete"},
+        {"RequestId": str(uuid4())},
+        # CloudFormation's own retry may reuse the RequestId, but is signed anew.
+        {"ResponseURL": EVENT["ResponseURL"].replace("075930", "081530")},
+    ],
+)
+def test_any_other_request_has_another_name(changes: dict[str, str]) -> None:
+    assert request(**changes).execution_name != request().execution_name
+
+
+def test_the_name_does_not_give_the_address_away() -> None:
+    name = request(ResponseURL=f"{ADDRESS}?X-Amz-Signature=0ff1ce").execution_name
+
+    assert "0ff1ce" not in name
+
+
+# The notebook asked for
+
+
+def test_what_is_not_said_is_the_strict_choice() -> None:
+    plain = spec()
+
+    assert (plain.RootAccess, plain.DirectInternetAccess) == ("Disabled", "Disabled")
+    assert (plain.AllowReplacement, plain.LifecycleConfigName) == ("NO", "")
+    assert (plain.VolumeSizeInGB, plain.PlatformIdentifier) == (20, "notebook-al2023-v1")
+
+
+def test_numbers_and_tags_are_parsed_from_what_cloudformation_makes_of_them() -> None:
+    parsed = spec(VolumeSizeInGB="42", Tags=[{"Key": "a", "Value": "1"}])
+
+    assert (parsed.VolumeSizeInGB, parsed.Tags) == (42, {"a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("NotebookInstanceName", ["", "-a", "a-", "a_b", "a b", "a" * 64, "ü", "a\n"]),
+        ("NotebookInstanceType", ["", "ml.p5.48xlarge", "t3.medium"]),
+        ("RoleArn", ["", "role", "arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:user/x"]),
+        ("KmsKeyId", ["", "a b", "k" * 2049]),
+        ("Subnet", ["", "*", "a?", "a\\b", "s" * 256]),
+        ("SecurityGroupName", ["", "*", "g" * 256]),
+        ("VolumeSizeInGB", ["4", "101", "-1", "", "ten", "20.5", "1e2", ["20"], {}]),
+        ("RootAccess", ["Enabled", "", "disabled"]),
+        ("DirectInternetAccess", ["Enabled", "", "No"]),
+        ("PlatformIdentifier", ["", "notebook-al1-v1", "notebook-al2-v2"]),
+        ("LifecycleConfigName", ["-a", "a" * 64, "a b"]),
+        ("AllowReplacement", ["", "yes", "true"]),
+        ("ProjectName", ["x" * 257]),
+    ],
+)
+def test_each_property_is_checked_and_the_fault_says_what_to_give(
+    name: str, values: list[Any]
+) -> None:
+    for value in values:
+        (fault,) = violations(**{name: value})
+        said = rf"{name} .*(: (give|choose|ask) .+|is not a whole number)"
+        assert re.fullmatch(said, fault, re.DOTALL), fault
+
+
+@pytest.mark.parametrize(
+    ("tags", "fault"),
+    [
+        ({"aws:x": "1"}, "reserved"),
+        ({"AWS:x": "1"}, "reserved"),
+        ({"notebook-vending:stack-id": "mine"}, "reserved"),
+        ({f"k{n}": "" for n in range(41)}, "41 tags are too many"),
+        ({"k" * 129: ""}, "too long"),
+        ({"": "v"}, "too long"),
+        ({"k": "v" * 257}, "too long"),
+    ],
+)
+def test_tags_that_sagemaker_or_the_platform_cannot_take_are_refused(
+    tags: dict[str, str], fault: str
+) -> None:
+    (said,) = violations(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+
+    assert fault in said
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    properties = {"NotebookInstanceName": "-", "VolumeSizeInGB": "1", "Colour": "red", "Size": "L"}
+
+    with pytest.raises(InvalidRequestError) as error:
+        parse_notebook(properties, LIMITS)
+
+    assert error.value.violations == (
+        "NotebookInstanceName '-' is not valid: give 1 to 63 letters, digits and hyphens, "
+        "no hyphen at either end",
+        "NotebookInstanceType is missing",
+        "RoleArn is missing",
+        "KmsKeyId is missing",
+        "Subnet is missing",
+        "SecurityGroupName is missing",
+        "VolumeSizeInGB 1 is out of range: ask for 5 to 100 GB",
+        "unknown properties, remove them: Colour, Size",
+    )
+
+
+def test_root_access_is_the_platforms_choice() -> None:
+    generous = Limits(LIMITS.instance_types, 100, LIMITS.platform_identifiers, True)
+
+    asked = parse_notebook(PROPERTIES | {"RootAccess": "Enabled"}, generous)
+
+    assert asked.RootAccess == "Enabled"
+
+
+def test_what_an_update_leaves_alone_is_not_checked_again() -> None:
+    changes = {"NotebookInstanceType": "ml.g5.xlarge", "VolumeSizeInGB": "500"}
+
+    kept = spec(("NotebookInstanceType", "VolumeSizeInGB"), **changes)
+
+    assert (kept.NotebookInstanceType, kept.VolumeSizeInGB) == ("ml.g5.xlarge", 500)
+    with pytest.raises(InvalidRequestError) as error:
+        spec(("NotebookInstanceType",), **changes)
+    assert error.value.violations == ("VolumeSizeInGB 500 is out of range: ask for 5 to 100 GB",)
+
+
+@pytest.mark.parametrize(
+    ("name", "possible"),
+    [
+        ("a", True),
+        ("A1-b--c", True),
+        ("a" * 63, True),
+        ("a" * 64, False),
+        ("", False),
+        ("-", False),
+    ],
+)
+def test_a_name_is_one_a_notebook_can_have_or_not(name: str, possible: bool) -> None:
+    assert is_notebook_name(name) is possible

@@ -1,0 +1,290 @@
+"""What can be told without running anything: templates, state machine, calls and locks.
+
+A checker that is missing fails these tests; none is ever skipped.
+"""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import botocore.session
+import pytest
+import yaml
+from botocore import xform_name
+
+from shared.lifecycle import Action
+from shared.notebook import settings_to_change
+from tests.lifecycle_driver import DEFINITION, load
+from tests.unit.product_launch import _Loader
+from tests.unit.test_notebook import NOTEBOOK, SPEC
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+NODE_MODULES = ROOT / "tools" / "node_modules" / ".bin"
+PLATFORM: dict[str, Any] = yaml.load(
+    (ROOT / "template.yaml").read_text(),
+    _Loader,  # noqa: S506 - a safe loader
+)
+STATES: dict[str, dict[str, Any]] = load()["States"]
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+LAMBDA_LOCK = (ROOT / "requirements" / "lambda.txt").read_text()
+
+
+def check(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
+    """Run a checker, which must find nothing."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Templates
+
+
+@pytest.mark.parametrize(
+    "template", ["template.yaml", *(str(p.relative_to(ROOT)) for p in ROOT.glob("product/*.yaml"))]
+)
+def test_cfn_lint_finds_nothing(template: str) -> None:
+    check(BIN / "cfn-lint", "--", template)
+
+
+def test_sam_finds_nothing(tmp_path: Path) -> None:
+    check(
+        ROOT / ".sam-venv" / "bin" / "sam",
+        *("validate", "--lint", "--template", ROOT / "template.yaml"),
+        cwd=tmp_path,
+        HOME=str(tmp_path),
+        SAM_CLI_TELEMETRY="0",
+    )
+
+
+# The state machine
+
+
+@pytest.fixture
+def substituted(tmp_path: Path) -> Path:
+    """Return the definition with its substitutions filled, as a deployment has it."""
+    arn = r"arn:aws:lambda:us-east-1:123456789012:function:\1"
+    file = tmp_path / "definition.json"
+    file.write_text(re.sub(r"\$\{(\w+)\}", arn, DEFINITION.read_text()))
+    return file
+
+
+def test_statelint_finds_nothing(substituted: Path) -> None:
+    check(BIN / "statelint", substituted)
+
+
+def test_asl_validator_finds_nothing(substituted: Path) -> None:
+    check(NODE_MODULES / "asl-validator", "--json-path", substituted)
+
+
+@pytest.mark.parametrize(
+    "checker", [[BIN / "statelint"], [NODE_MODULES / "asl-validator", "--json-path"]]
+)
+def test_the_checkers_of_the_state_machine_find_a_dangling_transition(
+    substituted: Path, checker: list[Path | str]
+) -> None:
+    definition = json.loads(substituted.read_text())
+    definition["States"]["Wait"]["Next"] = "Nowhere"
+    substituted.write_text(json.dumps(definition))
+
+    with pytest.raises(AssertionError, match="Nowhere"):
+        check(*checker, substituted)
+
+
+def test_every_substitution_is_one_that_the_template_fills() -> None:
+    machine = PLATFORM["Resources"]["NotebookLifecycle"]["Properties"]
+    used = set(re.findall(r"\$\{(\w+)\}", DEFINITION.read_text()))
+
+    assert used == machine["DefinitionSubstitutions"].keys()
+
+
+def test_every_action_of_the_lifecycle_has_its_state_and_its_choice() -> None:
+    choices = {rule["StringEquals"]: rule["Next"] for rule in STATES["Decide"]["Choices"]}
+
+    assert choices.keys() == set(get_args(Action)) - {"Succeed", "Fail"}
+    assert all(action == state for action, state in choices.items())
+    assert STATES["Decide"]["Default"] == "Respond"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_retries_every_fault_and_lambdas_throttling_for_longer(name: str) -> None:
+    task = TASKS[name]
+    last = task["Retry"][-1]
+
+    assert last["ErrorEquals"] == ["States.ALL"]
+    for rule in task["Retry"]:
+        assert rule["BackoffRate"] > 1
+        assert rule["JitterStrategy"] == "FULL"
+        assert rule["MaxAttempts"] >= 3
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_catches_everything_and_keeps_the_state(name: str) -> None:
+    (catch,) = TASKS[name]["Catch"]
+
+    assert catch["ErrorEquals"] == ["States.ALL"]
+    assert catch["ResultPath"] == "$.Error"
+    assert catch["Next"] == ("Unanswered" if name == "Respond" else "Respond")
+
+
+def test_everything_ends_before_what_waits_for_it_gives_up() -> None:
+    parameters, resources = PLATFORM["Parameters"], PLATFORM["Resources"]
+    deadline = parameters["DeadlineSeconds"]
+    function_seconds = PLATFORM["Globals"]["Function"]["Timeout"]
+    product = (ROOT / "product" / "notebook.yaml").read_text()
+    service_timeouts = {int(found) for found in re.findall(r"ServiceTimeout: (\d+)", product)}
+
+    assert all(function_seconds < task["TimeoutSeconds"] for task in TASKS.values())
+    assert deadline["Default"] == deadline["MaxValue"] < load()["TimeoutSeconds"]
+    # What may come after the deadline: a wait, a look and the answer.
+    wait = parameters["WaitSeconds"]["Default"]
+    assert deadline["MaxValue"] + wait + 2 * function_seconds < load()["TimeoutSeconds"]
+    assert load()["TimeoutSeconds"] < max(service_timeouts) == 3600
+    invoked = resources["RequestFunction"]["Properties"]["EventInvokeConfig"]
+    assert invoked["MaximumEventAgeInSeconds"] <= 600
+
+
+# What is sent to AWS
+
+
+class Call(NamedTuple):
+    """A call to AWS in the code."""
+
+    service: str
+    operation: str
+    parameters: tuple[str, ...]
+    where: str
+
+
+def calls() -> Iterator[Call]:
+    """Yield every call to AWS that src/ makes, with the parameters it names."""
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        clients = {
+            ast.literal_eval(node.args[0])
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "boto3.client"
+        }
+        if "buckets.client()" in ast.unparse(tree):
+            clients.add("s3")
+        for service in clients:
+            operations = {
+                xform_name(operation): operation for operation in model(service).operation_names
+            }
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call) and (name := called(node)) in operations:
+                    keywords = tuple(each.arg for each in node.keywords if each.arg)
+                    where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    yield Call(service, operations[name], keywords, where)
+
+
+def called(node: ast.Call) -> str:
+    """Return the operation that a call is of, in boto3's words."""
+    match node.func:
+        case ast.Attribute(attr="paginate", value=ast.Call(args=[ast.Constant(value=str(name))])):
+            return name
+        case ast.Attribute(attr=str(name)):
+            return name
+    return ""
+
+
+def model(service: str) -> Any:
+    return botocore.session.get_session().get_service_model(service)
+
+
+def test_every_parameter_sent_exists_in_the_model_that_is_shipped() -> None:
+    found = list(calls())
+    for call in found:
+        shape = model(call.service).operation_model(call.operation).input_shape
+        assert set(call.parameters) <= shape.members.keys(), call
+        assert set(shape.required_members) <= set(call.parameters), call
+
+    services = {call.service for call in found}
+    assert services == {"dynamodb", "ec2", "s3", "sagemaker", "stepfunctions"}
+    assert len({call.operation for call in found}) > 18
+
+
+def test_every_setting_that_an_update_changes_exists_in_the_model_that_is_shipped() -> None:
+    nothing_alike = replace(
+        NOTEBOOK,
+        instance_type="-",
+        role_arn="-",
+        root_access="-",
+        platform_identifier="-",
+        lifecycle_config_name="-",
+        minimum_metadata_version="-",
+        volume_size_in_gb=1,
+    )
+    update = model("sagemaker").operation_model("UpdateNotebookInstance").input_shape.members
+    names = settings_to_change(SPEC, nothing_alike).keys()
+
+    assert names - update.keys() == {"MinimumInstanceMetadataServiceVersion"}
+    metadata_service = update["InstanceMetadataServiceConfiguration"].members
+    assert "MinimumInstanceMetadataServiceVersion" in metadata_service
+    assert "DisassociateLifecycleConfig" in update
+    assert len(names) == 7
+
+
+# What is shipped
+
+
+def locked() -> Mapping[str, str]:
+    """Return the version of each package in the Lambda layer."""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", LAMBDA_LOCK, re.MULTILINE))
+
+
+@pytest.mark.parametrize("package", locked())
+def test_the_layer_holds_no_compiled_file_and_the_tests_run_against_the_same(
+    package: str,
+) -> None:
+    distribution = metadata.distribution(package)
+    wheel = distribution.read_text("WHEEL") or ""
+    compiled = re.compile(r"\.(so|pyd|dylib|dll)(\.|$)")
+
+    assert distribution.version == locked()[package]
+    assert "Root-Is-Purelib: true" in wheel
+    assert re.findall(r"^Tag: \S+-none-any$", wheel, re.MULTILINE)
+    assert [file for file in distribution.files or () if compiled.search(file.name)] == []
+
+
+def test_the_layer_is_built_from_pure_wheels_alone() -> None:
+    build = (ROOT / "src" / "Makefile").read_text()
+
+    for option in ("--only-binary=:all:", "--require-hashes", "--abi none", "--platform any"):
+        assert option in build
+
+
+@pytest.mark.parametrize(
+    "lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda p: p.name
+)
+def test_a_lock_names_hashes_and_no_host(lock: Path) -> None:
+    text = lock.read_text()
+
+    assert "://" not in text
+    assert not re.search(r"^\s*(-i|--index-url|--extra-index-url|--find-links)\b", text, re.M)
+    for requirement in re.findall(r"^[\w.-]+==.*(?:\n\s+--hash.*)*", text, re.MULTILINE):
+        assert "--hash=sha256:" in requirement
+
+
+def test_the_lock_of_node_names_hashes_and_no_host() -> None:
+    packages = json.loads((ROOT / "tools" / "package-lock.json").read_text())["packages"]
+    installed = {name: package for name, package in packages.items() if name}
+
+    assert installed
+    for package in installed.values():
+        assert "resolved" not in package
+        assert package["integrity"].startswith("sha512-")

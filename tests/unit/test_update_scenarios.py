@@ -1,0 +1,332 @@
+"""Update in place, through the real functions and the real state machine definition."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.platform_in_process import Platform
+from tests.unit.stack_in_process import Stack
+
+
+def launched(platform: Platform, **properties: Any) -> Stack:
+    """Return a stack whose notebook is InService."""
+    stack = platform.stack()
+    stack.create(**properties).expect_success()
+    return stack
+
+
+def with_config(platform: Platform, name: str = "setup") -> None:
+    platform.notebooks.call(
+        "CreateNotebookInstanceLifecycleConfig", {"NotebookInstanceLifecycleConfigName": name}
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ({"NotebookInstanceType": "ml.t3.large"}, {"InstanceType": "ml.t3.large"}),
+        ({"VolumeSizeInGB": "40"}, {"VolumeSizeInGB": 40}),
+        ({"RootAccess": "Enabled"}, {"RootAccess": "Enabled"}),
+        (
+            {"PlatformIdentifier": "notebook-al2-v3"},
+            {"PlatformIdentifier": "notebook-al2-v3"},
+        ),
+        (
+            {"LifecycleConfigName": "setup"},
+            {"NotebookInstanceLifecycleConfigName": "setup"},
+        ),
+        (
+            {"RoleArn": "arn:aws:iam::123456789012:role/notebook-vending/other"},
+            {"RoleArn": "arn:aws:iam::123456789012:role/notebook-vending/other"},
+        ),
+    ],
+)
+def test_each_setting_is_really_changed_and_the_notebook_runs_again_on_its_volume(
+    platform: Platform, asked: dict[str, str], shown: dict[str, Any]
+) -> None:
+    platform.roles["arn:aws:iam::123456789012:role/notebook-vending/other"] = 0.0
+    with_config(platform)
+    stack = launched(platform)
+    volume = platform.notebook(stack.notebook)["volume_id"]
+
+    data = stack.update(**asked).expect_success()
+
+    assert data["NotebookInstanceStatus"] == "InService"
+    assert shown.items() <= platform.describe(stack.notebook).items()
+    assert platform.notebook(stack.notebook)["volume_id"] == volume
+    assert platform.calls("CreateNotebookInstance") == 1
+
+
+def test_root_access_that_was_enabled_is_taken_away(platform: Platform) -> None:
+    stack = launched(platform, RootAccess="Enabled")
+
+    stack.update(RootAccess="Disabled").expect_success()
+
+    assert platform.describe(stack.notebook)["RootAccess"] == "Disabled"
+
+
+def test_the_lifecycle_configuration_is_taken_off(platform: Platform) -> None:
+    with_config(platform)
+    stack = launched(platform, LifecycleConfigName="setup")
+
+    stack.update(LifecycleConfigName=None).expect_success()
+
+    assert "NotebookInstanceLifecycleConfigName" not in platform.describe(stack.notebook)
+
+
+def test_an_older_metadata_service_is_switched_off_on_the_way(platform: Platform) -> None:
+    stack = launched(platform)
+    settings = platform.notebooks.notebooks.find(stack.notebook).settings
+    settings["InstanceMetadataServiceConfiguration"] = {
+        "MinimumInstanceMetadataServiceVersion": "1"
+    }
+
+    stack.update(Tags=[]).expect_success()
+
+    assert platform.describe(stack.notebook)["InstanceMetadataServiceConfiguration"] == {
+        "MinimumInstanceMetadataServiceVersion": "2"
+    }
+
+
+def test_tags_are_changed_without_a_stop_and_others_tags_stay(platform: Platform) -> None:
+    stack = launched(platform, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}])
+    arn = platform.notebook(stack.notebook)["arn"]
+    theirs = [{"Key": "cost", "Value": "42"}]
+    platform.notebooks.call("AddTags", {"ResourceArn": arn, "Tags": theirs})
+
+    stack.update(Tags=[{"Key": "b", "Value": "2"}, {"Key": "c", "Value": "3"}]).expect_success()
+
+    tags = platform.notebook(stack.notebook)["tags"]
+    shown = {key: value for key, value in tags.items() if not key.startswith("notebook-vending:")}
+    assert shown == {"b": "2", "c": "3", "cost": "42"}
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+def test_an_update_of_nothing_the_notebook_has_succeeds_at_once(platform: Platform) -> None:
+    stack = launched(platform)
+
+    stack.update(ProjectName="Renamed").expect_success()
+
+    assert platform.calls("UpdateNotebookInstance") == 0
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+def test_a_notebook_that_was_stopped_stays_stopped(platform: Platform) -> None:
+    stack = launched(platform)
+    platform.notebooks.force_status(stack.notebook, "Stopped")
+
+    data = stack.update(NotebookInstanceType="ml.t3.large").expect_success()
+
+    assert data["NotebookInstanceStatus"] == "Stopped"
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.large"
+    assert platform.calls("StartNotebookInstance") == 0
+
+
+def test_a_notebook_that_was_starting_is_running_at_the_end(platform: Platform) -> None:
+    stack = launched(platform)
+    platform.notebooks.force_status(stack.notebook, "Stopped")
+    platform.notebooks.call("StartNotebookInstance", {"NotebookInstanceName": stack.notebook})
+
+    data = stack.update(NotebookInstanceType="ml.t3.large").expect_success()
+
+    assert data["NotebookInstanceStatus"] == "InService"
+
+
+def test_a_failed_notebook_is_given_another_instance_type_or_said_to_be_lost(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    platform.notebooks.force_status(stack.notebook, "Failed", failure_reason="hardware")
+
+    stack.update(NotebookInstanceType="ml.t3.large").expect_failed("launch a new one")
+
+
+def test_a_failed_notebook_whose_settings_are_as_asked_is_started(platform: Platform) -> None:
+    stack = launched(platform)
+    platform.notebooks.force_status(stack.notebook, "Failed", failure_reason="hardware")
+
+    stack.update(ProjectName="Again").expect_success()
+
+    assert platform.status(stack.notebook) == "InService"
+
+
+def test_an_update_that_finds_no_capacity_fails_and_its_rollback_runs_as_before(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    platform.notebooks.configure({"no_capacity": ["ml.g5.xlarge"]})
+
+    stack.update(NotebookInstanceType="ml.g5.xlarge").expect_failed(
+        "Insufficient notebook instance capacity"
+    )
+
+    platform.notebooks.force_status(stack.notebook, "Stopped")  # as its owner leaves it
+    stack.roll_back().expect_success()
+    assert platform.status(stack.notebook) == "InService"
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
+
+
+def test_an_update_that_a_quota_refuses_says_so_and_its_rollback_runs_as_before(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    platform.notebooks.configure({"quotas": {"ml.g5.xlarge": 0}})
+
+    stack.update(NotebookInstanceType="ml.g5.xlarge").expect_failed("A quota of this account")
+    stack.roll_back().expect_success()
+
+    assert platform.status(stack.notebook) == "InService"
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
+
+
+@pytest.mark.parametrize("state", ["Stop", "Update", "Start"])
+@pytest.mark.parametrize("acted", [False, True])
+def test_a_rollback_that_overtakes_the_update_puts_everything_back(
+    platform: Platform, state: str, acted: bool
+) -> None:
+    stack = launched(platform)
+    updated = stack.send_update(NotebookInstanceType="ml.t3.large", Tags=[])
+    platform.step_until(updated.execution, state)
+    if acted:
+        platform.step(updated.execution)
+    platform.clock.advance(1)
+
+    rolled_back = stack.roll_back()
+
+    updated.expect_failed("A newer request for this notebook has taken over")
+    rolled_back.expect_success()
+    assert platform.status(stack.notebook) == "InService"
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
+    assert platform.notebook(stack.notebook)["tags"]["project"] == "QuickStart"
+
+
+def test_a_rollback_of_an_update_refused_in_the_same_second_succeeds(platform: Platform) -> None:
+    stack = launched(platform)
+
+    stack.update(VolumeSizeInGB="1").expect_failed("VolumeSizeInGB 1 is out of range")
+    stack.roll_back().expect_success()
+
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+def test_a_rollback_does_not_start_a_notebook_that_was_stopped(platform: Platform) -> None:
+    stack = launched(platform)
+    platform.notebooks.force_status(stack.notebook, "Stopped")
+    updated = stack.send_update(NotebookInstanceType="ml.t3.large")
+    platform.step_until(updated.execution, "Wait")
+    platform.clock.advance(1)
+
+    stack.roll_back().expect_success()
+
+    assert platform.status(stack.notebook) == "Stopped"
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
+
+
+def test_a_smaller_volume_is_refused_with_the_size_there_is(platform: Platform) -> None:
+    stack = launched(platform, VolumeSizeInGB="40")
+
+    stack.update(VolumeSizeInGB="20").expect_failed("can only grow", "ask for 40 GB or more")
+    stack.roll_back().expect_success()
+
+    assert platform.status(stack.notebook) == "InService"
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+def test_the_rollback_of_a_grown_volume_succeeds_and_the_volume_stays_grown(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    platform.notebooks.configure({"quotas": {"ml.g5.xlarge": 0}})
+
+    stack.update(VolumeSizeInGB="40", NotebookInstanceType="ml.g5.xlarge").expect_failed("quota")
+    stack.roll_back().expect_success()
+
+    made = platform.describe(stack.notebook)
+    assert (made["InstanceType"], made["VolumeSizeInGB"]) == ("ml.t3.medium", 40)
+
+
+def test_after_such_a_rollback_other_settings_can_be_changed(platform: Platform) -> None:
+    stack = launched(platform)
+    platform.notebooks.configure({"quotas": {"ml.g5.xlarge": 0}})
+    stack.update(VolumeSizeInGB="40", NotebookInstanceType="ml.g5.xlarge")
+    stack.roll_back()
+
+    stack.update(NotebookInstanceType="ml.t3.large").expect_success()
+
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.large"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"Subnet": "another"}, {"SecurityGroupName": "others"}, {"KmsKeyId": "other/key"}]
+)
+def test_what_sagemaker_cannot_change_is_refused_with_what_to_do_and_rolls_back(
+    platform: Platform, changed: dict[str, str]
+) -> None:
+    platform.account.make_group("others")
+    stack = launched(platform)
+    before = platform.notebook(stack.notebook)
+
+    stack.update(**changed).expect_failed(
+        f"{next(iter(changed))} of a notebook cannot be changed",
+        "give the old value back",
+        "AllowReplacement YES",
+    )
+    stack.roll_back().expect_success()
+
+    assert platform.notebook(stack.notebook) == before
+
+
+def test_another_name_for_the_same_subnet_is_no_change(platform: Platform) -> None:
+    stack = launched(platform)
+
+    stack.update(Subnet=platform.account.subnets["research"]).expect_success()
+
+
+def test_a_subnet_that_is_nowhere_is_refused_and_rolls_back(platform: Platform) -> None:
+    stack = launched(platform)
+
+    stack.update(Subnet="nowhere").expect_failed("Subnet 'nowhere' is not in the platform's VPC")
+    stack.roll_back().expect_success()
+
+
+def test_limits_tightened_since_do_not_get_in_the_way_of_an_update_of_something_else(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(platform, NotebookInstanceType="ml.g5.xlarge")
+    monkeypatch.setenv("ALLOWED_INSTANCE_TYPES", "ml.t3.medium")
+
+    stack.update(VolumeSizeInGB="40").expect_success()
+
+    assert platform.describe(stack.notebook)["VolumeSizeInGB"] == 40
+
+
+def test_an_update_whose_notebook_somebody_deleted_makes_it_anew(platform: Platform) -> None:
+    stack = launched(platform)
+    platform.take_away(stack.notebook)
+
+    stack.update(NotebookInstanceType="ml.t3.large").expect_success()
+
+    assert platform.status(stack.notebook) == "InService"
+
+
+def test_an_update_of_a_notebook_that_lost_its_tags_is_refused(platform: Platform) -> None:
+    stack = launched(platform)
+    platform.notebooks.notebooks.find(stack.notebook).tags.clear()
+
+    stack.update(NotebookInstanceType="ml.t3.large").expect_failed("cannot be told")
+
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+@pytest.mark.parametrize("function", ["StopFunction", "UpdateFunction", "StartFunction"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_function_that_dies_changes_nothing_of_the_outcome(
+    platform: Platform, function: str, after: bool
+) -> None:
+    stack = launched(platform)
+    platform.kill(function, after=after)
+
+    stack.update(NotebookInstanceType="ml.t3.large").expect_success()
+
+    assert platform.status(stack.notebook) == "InService"
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.large"

@@ -138,9 +138,9 @@ def test_a_notebooks_life_leaves_nothing_in_ec2_and_kms(
     # The simulator keeps up with the time by itself: nothing but EC2 is asked here.
     await_that(
         lambda: (
-            not ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])[
-                "NetworkInterfaces"
-            ]
+            not ec2.describe_network_interfaces(
+                Filters=[{"Name": "network-interface-id", "Values": [interface]}]
+            )["NetworkInterfaces"]
         )
     )
     assert kms.list_grants(KeyId=key)["Grants"] == []

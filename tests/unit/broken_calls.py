@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 Call = Callable[[BaseClient, str, Any], Any]
 
@@ -72,3 +72,20 @@ def ec2_denied() -> Iterator[None]:
 
     with _intercepted(deny):
         yield
+
+
+@contextmanager
+def unreachable(service: str, *, calls: int, inside: Callable[[], bool]) -> Iterator[None]:
+    """Have the next calls of functions to a service find nobody there."""
+    left = calls
+
+    def fail(called: str, _operation: str, call: Callable[[], Any]) -> Any:
+        nonlocal left
+        if called == service and left and inside():
+            left -= 1
+            raise EndpointConnectionError(endpoint_url=f"https://{service}")
+        return call()
+
+    with _intercepted(fail):
+        yield
+    assert not left, f"{service} was not called often enough"

@@ -259,6 +259,7 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
 
     `environment` holds variables of the functions that are to differ.
     """
+    patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # thousands, and no test needs one
     with ExitStack() as ending:
         ending.enter_context(mock_aws())
         platform = Platform()

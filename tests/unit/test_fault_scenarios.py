@@ -9,7 +9,7 @@ import urllib3
 
 from handlers import respond
 from tests.lambda_context import context
-from tests.unit.broken_calls import dying_at_call
+from tests.unit.broken_calls import dying_at_call, unreachable
 from tests.unit.platform_in_process import BEGIN, SECRET, Platform, running_platform
 from tests.unit.stack_in_process import Sent, Stack
 
@@ -27,6 +27,14 @@ NOTEBOOK_CALLS = [
     "StartNotebookInstance",
     "DeleteNotebookInstance",
 ]
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Run the platform, which looks seldom, so that tests make few calls."""
+    waits = {"FIRST_WAIT_SECONDS": "300", "WAIT_SECONDS": "300"}
+    with running_platform(monkeypatch, **waits) as platform:
+        yield platform
 
 
 def launched(platform: Platform) -> Stack:
@@ -74,26 +82,48 @@ def test_a_platform_throttled_all_along_answers_at_the_deadline(platform: Platfo
     assert platform.clock.now - BEGIN <= DEADLINE + 20
 
 
-@pytest.fixture
-def seldom(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """Return a platform that looks seldom, so that few calls are made."""
-    waits = {"FIRST_WAIT_SECONDS": "300", "WAIT_SECONDS": "300"}
-    with running_platform(monkeypatch, **waits) as platform:
-        yield platform
-
-
 @pytest.mark.parametrize("after", [False, True])
 def test_a_function_that_dies_at_any_call_of_a_life_changes_nothing_of_the_outcome(
-    seldom: Platform, after: bool
+    platform: Platform, after: bool
 ) -> None:
     for number in range(1, 1000):
-        with dying_at_call(number, after=after, inside=lambda: seldom.in_function) as died:
-            live_a_life(seldom)
+        with dying_at_call(number, after=after, inside=lambda: platform.in_function) as died:
+            live_a_life(platform)
             if not died():
                 break
 
     assert number > 40
-    assert all(each.status == "SUCCEEDED" for each in seldom.executions)
+    assert all(each.status == "SUCCEEDED" for each in platform.executions)
+
+
+@pytest.mark.parametrize("state", ["Observe", "Create", "Respond"])
+@pytest.mark.parametrize("calls", [1, 4])
+def test_a_ledger_that_cannot_be_reached_for_a_while_changes_nothing_of_the_outcome(
+    platform: Platform, state: str, calls: int
+) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, state)
+
+    with unreachable("dynamodb", calls=calls, inside=lambda: platform.in_function):
+        platform.run()
+
+    created.expect_success()
+    assert platform.calls("CreateNotebookInstance") == 1
+
+
+@pytest.mark.parametrize("service", ["ec2", "sagemaker"])
+def test_a_service_that_cannot_be_reached_is_tried_again_by_the_state_machine(
+    platform: Platform, service: str
+) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, "Create")
+
+    with unreachable(service, calls=3, inside=lambda: platform.in_function):
+        platform.run()
+
+    created.expect_success()
 
 
 def test_a_state_that_is_redriven_finds_its_work_done(platform: Platform) -> None:

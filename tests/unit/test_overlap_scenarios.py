@@ -66,6 +66,52 @@ def test_a_create_that_is_delivered_after_its_delete_was_answered_makes_nothing(
     assert platform.calls("CreateNotebookInstance") == 0
 
 
+@pytest.mark.parametrize(
+    ("state", "call"),
+    [
+        ("Create", "CreateNotebookInstance"),
+        ("Stop", "StopNotebookInstance"),
+        ("Update", "UpdateNotebookInstance"),
+        ("Start", "StartNotebookInstance"),
+    ],
+)
+def test_what_was_decided_is_not_done_once_a_newer_request_is_there(
+    platform: Platform, state: str, call: str
+) -> None:
+    stack = platform.stack()
+    if state == "Create":
+        sent = stack.send_create()
+    else:
+        stack.create().expect_success()
+        sent = stack.send_update(NotebookInstanceType="ml.t3.large")
+    platform.step_until(sent.execution, state)
+    before = platform.calls(call)
+    platform.clock.advance(1)
+    stack.send_rollback()
+
+    platform.step(sent.execution)
+
+    assert sent.execution.at == "Wait"
+    assert platform.calls(call) == before
+
+
+def test_a_delete_that_was_decided_is_not_done_once_a_newer_request_is_there(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    first = stack.send("Delete")
+    platform.step_until(first.execution, "Delete")
+    platform.clock.advance(1)
+    second = stack.send("Delete")
+
+    platform.step(first.execution)
+    assert platform.calls("DeleteNotebookInstance") == 0
+
+    platform.run()
+    first.expect_failed("A newer request")
+    second.expect_success()
+
+
 def test_a_rollback_at_any_moment_of_an_update_ends_with_the_old_settings(
     platform: Platform,
 ) -> None:

@@ -49,7 +49,7 @@ class Emulator:
 
     directory: Path
     notebooks: Mapping[str, Any] = field(default_factory=dict)
-    """Keyword arguments of `local.sagemaker_service.install`: the notebooks' timing."""
+    """Keyword arguments of `local.notebooks.sagemaker_service.install`: the notebooks' timing."""
     wait_scale: float = 1.0
     """What a Step Functions wait takes here, as a share of what it takes on AWS."""
 

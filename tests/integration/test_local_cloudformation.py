@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from local.emulator import Emulator
-from local.response_bucket import EXPIRES_SECONDS, ResponseBucket
+from local.server.response_bucket import EXPIRES_SECONDS, ResponseBucket
 from tests.integration.functions import await_that, function, unique
 
 # Answers as its properties tell it, and writes every request and answer down.

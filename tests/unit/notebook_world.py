@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.notebook_surroundings import Surroundings
-from local.notebooks import NotebookService
+from local.notebooks.service import NotebookService
+from local.notebooks.surroundings import Surroundings
 from local.service_model import ServiceError
 
 ROLE = "arn:aws:iam::123456789012:role/notebook"

@@ -18,11 +18,11 @@ import pytest
 from moto import mock_aws
 
 from handlers import create, delete, observe, request, respond, start, stop, update
-from local.in_process_aws import notebook_service
-from local.notebook_faults import CallFault
-from local.notebook_resources import Ec2Network, KmsKeys
-from local.notebook_surroundings import Surroundings
-from local.notebooks import NotebookService
+from local.notebooks.faults import CallFault
+from local.notebooks.in_process_aws import notebook_service
+from local.notebooks.resources import Ec2Network, KmsKeys
+from local.notebooks.service import NotebookService
+from local.notebooks.surroundings import Surroundings
 from shared import answer, clock
 from shared.log import logger
 from tests.lambda_context import context

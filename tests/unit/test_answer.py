@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from local import response_bucket
-from local.response_bucket import ResponseBucket
+from local.server import response_bucket
+from local.server.response_bucket import ResponseBucket
 from shared import answer, ledger
 from shared.ledger import Entry
 from tests.unit.platform_in_process import running_platform

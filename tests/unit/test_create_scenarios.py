@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local.notebook_faults import TOTAL_QUOTA
+from local.notebooks.faults import TOTAL_QUOTA
 from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from tests.unit.platform_in_process import Platform
 

@@ -181,7 +181,7 @@ def test_every_refusal_is_one_the_platform_words_so(page: str, heading: str) -> 
 def _texts_of_the_code() -> str:
     """Return all texts in the functions' code, one a line, and SageMaker's as simulated."""
     texts = []
-    for path in [*(ROOT / "src").rglob("*.py"), ROOT / "local" / "notebook_faults.py"]:
+    for path in [*(ROOT / "src").rglob("*.py"), ROOT / "local" / "notebooks" / "faults.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 parts = (p.value if isinstance(p, ast.Constant) else "\0" for p in node.values)

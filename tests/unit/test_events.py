@@ -18,10 +18,10 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from local.in_process_aws import notebook_service
-from local.notebook_resources import Ec2Network
-from local.notebook_surroundings import Surroundings
-from local.notebooks import NotebookService
+from local.notebooks.in_process_aws import notebook_service
+from local.notebooks.resources import Ec2Network
+from local.notebooks.service import NotebookService
+from local.notebooks.surroundings import Surroundings
 from shared import answer, buckets, executions, ledger, network, reconciler, sagemaker
 from shared.lifecycle import Progress
 from shared.notebook import STACK_TAG

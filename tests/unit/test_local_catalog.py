@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore import xform_name
 
-from local.catalog import Catalog
-from local.catalog_access import principal_matches
-from local.catalog_model import Launch, StackRequest, StackState
+from local.catalog.access import principal_matches
+from local.catalog.model import Launch, StackRequest, StackState
+from local.catalog.service import Catalog
 from local.service_model import ServiceError, check_output, validate
 
 ACCOUNT = "123456789012"

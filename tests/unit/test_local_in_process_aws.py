@@ -11,10 +11,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from local.in_process_aws import notebook_service
-from local.notebook_resources import Ec2Network, KmsKeys
-from local.notebook_surroundings import Surroundings
-from local.notebooks import NotebookService
+from local.notebooks.in_process_aws import notebook_service
+from local.notebooks.resources import Ec2Network, KmsKeys
+from local.notebooks.service import NotebookService
+from local.notebooks.surroundings import Surroundings
 from tests.unit.notebook_world import ARN, ROLE, Clock
 
 REGION = "us-east-1"
@@ -174,9 +174,9 @@ def test_clients_and_sessions_older_than_the_hook_are_reached() -> None:
 import boto3
 client = boto3.client("sagemaker", region_name="{REGION}")
 session = boto3.Session(region_name="{REGION}")
-from local.in_process_aws import notebook_service
-from local.notebook_surroundings import Surroundings
-from local.notebooks import NotebookService
+from local.notebooks.in_process_aws import notebook_service
+from local.notebooks.surroundings import Surroundings
+from local.notebooks.service import NotebookService
 with notebook_service(NotebookService(Surroundings(lambda: 0.0))) as simulator:
     client.list_notebook_instances()
     session.client("sagemaker").list_notebook_instances()

@@ -12,8 +12,8 @@ import yaml
 from local import deploy, launch, story
 from local.end_user import Record
 from local.faults import FAULTS, NOTEBOOK, Fault, listing, missing_from
-from local.notebook_control import SETTINGS
-from local.notebook_instance import Timing
+from local.notebooks.control import SETTINGS
+from local.notebooks.instance import Timing
 from local.progress import Progress, console
 from local.story import Platform, SurpriseError
 

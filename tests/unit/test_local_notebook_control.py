@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local.notebook_surroundings import Surroundings
-from local.notebooks import NotebookService
+from local.notebooks.service import NotebookService
+from local.notebooks.surroundings import Surroundings
 from tests.unit.notebook_world import ARN, ROLE, World, refused
 
 

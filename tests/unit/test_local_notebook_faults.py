@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.notebook_faults import NO_CAPACITY, TOTAL_QUOTA
+from local.notebooks.faults import NO_CAPACITY, TOTAL_QUOTA
 from tests.unit.notebook_world import ARN, ROLE, World, refused
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from local import catalog_answers as answers
-from local.catalog_model import Caller, Constraint, Params, TagOption
-from local.catalog_store import CatalogStore
+from local.catalog import answers as answers
+from local.catalog.model import Caller, Constraint, Params, TagOption
+from local.catalog.store import CatalogStore
 from local.service_model import ServiceError
 
 

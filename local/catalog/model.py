@@ -22,7 +22,7 @@ PRODUCT_FIELDS = (
 
 
 class Caller(Protocol):
-    """Who calls an operation; `local.json_service.Caller` in the embedded AWS."""
+    """Who calls an operation; `local.server.json_service.Caller` in the embedded AWS."""
 
     @property
     def arn(self) -> str: ...  # noqa: D102

@@ -21,7 +21,7 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.model import OperationModel, Shape
 from botocore.parsers import create_parser
 
-from local.notebooks import NotebookService
+from local.notebooks.service import NotebookService
 from local.service_model import ServiceError
 
 _HANDLER_ID = "notebook-simulator"

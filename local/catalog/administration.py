@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from local import catalog_answers as answers
-from local.catalog_model import PRODUCT_FIELDS, Artifact, Caller, Params, Portfolio, Product
-from local.catalog_store import CatalogStore
+from local.catalog import answers as answers
+from local.catalog.model import PRODUCT_FIELDS, Artifact, Caller, Params, Portfolio, Product
+from local.catalog.store import CatalogStore
 from local.service_model import ServiceError
 
 

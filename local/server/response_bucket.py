@@ -2,7 +2,7 @@
 
 On AWS it is a presigned S3 URL in a bucket of CloudFormation's. Here a TLS listener on loopback
 stands for that bucket, under its real host name and a throw-away certificate authority; only
-Lambda workers resolve the name and trust the authority (`local.lambda_worker`). It does what S3
+Lambda workers resolve the name and trust the authority (`lambda_worker`). It does what S3
 does with a presigned PUT whose only signed header is `host`: takes a PUT to a URL it signed, until
 that expires, and answers 403 to all else. A Content-Type is not signed, so S3 accepts it; it is
 recorded, for tests that hold the project to AWS's advice of sending none.

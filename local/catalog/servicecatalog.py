@@ -21,10 +21,10 @@ from ministack.core import concurrency, iam_evaluator
 from ministack.services import cloudformation, iam, s3, sts
 from ministack.services.cloudformation import engine, handlers
 
-from local import json_service
-from local.catalog import Catalog
-from local.catalog_access import session_role
-from local.catalog_model import Caller, Launch, StackRequest, StackState
+from local.catalog.access import session_role
+from local.catalog.model import Caller, Launch, StackRequest, StackState
+from local.catalog.service import Catalog
+from local.server import json_service
 from local.service_model import ServiceError
 
 SERVICE = "servicecatalog"

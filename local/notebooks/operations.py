@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.notebook_faults import Faults
-from local.notebook_instance import DEFAULTS, Notebook, Transition
-from local.notebook_lifecycle_configs import LifecycleConfigs
-from local.notebook_lists import page, select
-from local.notebook_permissions import dependent_permissions
-from local.notebook_surroundings import Surroundings
-from local.notebook_tags import checked_tags
+from local.notebooks.faults import Faults
+from local.notebooks.instance import DEFAULTS, Notebook, Transition
+from local.notebooks.lifecycle_configs import LifecycleConfigs
+from local.notebooks.lists import page, select
+from local.notebooks.permissions import dependent_permissions
+from local.notebooks.surroundings import Surroundings
+from local.notebooks.tags import checked_tags
 from local.service_model import ServiceError
 
 Answer = dict[str, Any]

@@ -5,7 +5,7 @@ it assumes MiniStack's IAM's; MiniStack's IAM decides on every permission of its
 state changes are events on MiniStack's default event bus.
 
 `/_local/sagemaker` is its control: GET answers the state, PUT changes settings first (see
-`local.notebook_control`).
+`local.notebooks.control`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2, eventbridge, iam, kms
 
-from local import control, json_service
-from local.json_service import Caller
-from local.notebook_permissions import Context
-from local.notebook_resources import GRANTED_OPERATIONS, description, other_vpc, unusable_key
-from local.notebook_surroundings import Surroundings
-from local.notebooks import NotebookService
+from local.notebooks.permissions import Context
+from local.notebooks.resources import GRANTED_OPERATIONS, description, other_vpc, unusable_key
+from local.notebooks.service import NotebookService
+from local.notebooks.surroundings import Surroundings
+from local.server import control, json_service
+from local.server.json_service import Caller
 from local.service_model import ServiceError
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ def _listed(value: str | list[str]) -> list[str]:
 
 
 class _Network:
-    """The VPCs of MiniStack's EC2; see `local.notebook_resources.Network`."""
+    """The VPCs of MiniStack's EC2; see `local.notebooks.resources.Network`."""
 
     def attach(
         self, subnet_id: str, security_group_ids: list[str], notebook_name: str
@@ -196,7 +196,7 @@ class _Network:
 
 
 class _Keys:
-    """The keys of MiniStack's KMS; see `local.notebook_resources.Keys`."""
+    """The keys of MiniStack's KMS; see `local.notebooks.resources.Keys`."""
 
     def resolve(self, key_id: str) -> str:
         key = _answer(kms._describe_key({"KeyId": key_id}))["KeyMetadata"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from local import catalog_answers as answers
-from local.catalog_model import (
+from local.catalog import answers as answers
+from local.catalog.model import (
     Artifact,
     Caller,
     Launch,
@@ -18,7 +18,7 @@ from local.catalog_model import (
     StackRequest,
     StackState,
 )
-from local.catalog_store import CatalogStore
+from local.catalog.store import CatalogStore
 from local.service_model import ServiceError
 
 log = logging.getLogger(__name__)

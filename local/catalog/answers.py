@@ -7,7 +7,7 @@ import string
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from local.catalog_model import Artifact, Params, Portfolio, Product, ProvisionedProduct
+from local.catalog.model import Artifact, Params, Portfolio, Product, ProvisionedProduct
 from local.service_model import ServiceError
 
 

@@ -4,7 +4,7 @@ MiniStack's CloudFormation makes, changes and deletes resources without asking I
 a product is made of are asked for, so that a launch role that lacks a permission fails its launch
 with AWS's message. Checked are the calls a resource cannot be made, changed or deleted without; of
 the reads that AWS's own handlers make beside them, and of types not in the table, nothing is.
-Custom resources and our own types (`local.resource_types`) are checked where they are handled.
+Custom resources and our own types (`resource_types`) are checked where they are handled.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -16,7 +16,7 @@ from uuid import uuid4
 from ministack.services import iam
 from ministack.services.cloudformation import provisioners
 
-from local import json_service
+from local.server import json_service
 from local.service_model import ServiceError
 
 Props = Mapping[str, Any]

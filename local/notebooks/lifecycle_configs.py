@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.notebook_instance import moment
-from local.notebook_lists import page, select
+from local.notebooks.instance import moment
+from local.notebooks.lists import page, select
 from local.service_model import ServiceError
 
 _NAME = "NotebookInstanceLifecycleConfigName"

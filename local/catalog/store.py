@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from local import catalog_answers as answers
-from local.catalog_access import principal_matches
-from local.catalog_model import (
+from local.catalog import answers as answers
+from local.catalog.access import principal_matches
+from local.catalog.model import (
     Artifact,
     Caller,
     Constraint,

@@ -17,7 +17,9 @@ from typing import Any
 import ministack.app
 from ministack.core.responses import get_region
 
-from local import (
+from local.catalog import servicecatalog
+from local.notebooks import sagemaker_service
+from local.server import (
     buckets,
     cloudformation,
     control,
@@ -27,8 +29,6 @@ from local import (
     resource_types,
     response_bucket,
     role_boundaries,
-    sagemaker_service,
-    servicecatalog,
     stepfunctions,
 )
 

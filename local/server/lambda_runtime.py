@@ -26,8 +26,8 @@ from ministack.core import lambda_runtime as workers
 from ministack.core.responses import get_region
 from ministack.services import eventbridge, lambda_svc
 
-from local import lambda_worker, roles
-from local.response_bucket import ResponseBucket
+from local.server import lambda_worker, roles
+from local.server.response_bucket import ResponseBucket
 
 _log = logging.getLogger(__name__)
 

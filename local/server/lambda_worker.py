@@ -1,9 +1,9 @@
 """What a Lambda worker process of the embedded AWS does before and around its handler.
 
-The text of this file is put in front of MiniStack's worker script (see `local.lambda_runtime`), so
-it imports the standard library alone. It makes the process what Lambda's own is to a handler: its
-environment holds the function's settings and nothing of the emulator's; CloudFormation's response
-bucket resolves; what a handler raises is reported as Lambda reports it.
+The text of this file is put in front of MiniStack's worker script (see `lambda_runtime` beside it),
+so it imports the standard library alone. It makes the process what Lambda's own is to a handler:
+its environment holds the function's settings and nothing of the emulator's; CloudFormation's
+response bucket resolves; what a handler raises is reported as Lambda reports it.
 """
 
 import json

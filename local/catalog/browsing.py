@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from local import catalog_answers as answers
-from local.catalog_model import Caller, Params
-from local.catalog_store import CatalogStore
+from local.catalog import answers as answers
+from local.catalog.model import Caller, Params
+from local.catalog.store import CatalogStore
 
 
 class Browsing(CatalogStore):

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from local.notebook_faults import CallFault, Faults
-from local.notebook_instance import Notebook
+from local.notebooks.faults import CallFault, Faults
+from local.notebooks.instance import Notebook
 
 if TYPE_CHECKING:
-    from local.notebooks import NotebookService
+    from local.notebooks.service import NotebookService
 
 # Settings that Faults has under the same name, as JSON and as kept.
 _FAULT_SETTINGS: dict[str, Callable[[Any], Any]] = {

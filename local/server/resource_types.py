@@ -13,10 +13,10 @@ from uuid import uuid4
 
 from ministack.services.cloudformation import provisioners, stacks
 
-from local import json_service, stack_permissions
-from local.catalog_model import PRODUCT_FIELDS
+from local.catalog.model import PRODUCT_FIELDS
+from local.server import json_service, stack_permissions
+from local.server.stack_permissions import ResourceError
 from local.service_model import ServiceError
-from local.stack_permissions import ResourceError
 
 Props = dict[str, Any]
 # A physical id (what Ref gives) and what Fn::GetAtt gives.

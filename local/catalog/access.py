@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import translate
 from re import fullmatch
 
-from local.catalog_model import Params
+from local.catalog.model import Params
 
 
 def session_role(arn: str) -> str | None:

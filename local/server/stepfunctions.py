@@ -16,7 +16,7 @@ from ministack.core.responses import error_response_json, get_region, json_respo
 from ministack.services import lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
 
-from local import roles
+from local.server import roles
 
 _ministack_start = stepfunctions._start_execution
 _ministack_create = stepfunctions._create_state_machine

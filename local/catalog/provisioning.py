@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from local import catalog_answers as answers
-from local.catalog_access import at_level, same_role
-from local.catalog_launches import Launches
-from local.catalog_model import Caller, Launch, Params, ProvisionedProduct
+from local.catalog import answers as answers
+from local.catalog.access import at_level, same_role
+from local.catalog.launches import Launches
+from local.catalog.model import Caller, Launch, Params, ProvisionedProduct
 from local.service_model import ServiceError
 
 

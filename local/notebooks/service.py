@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from local import notebook_control, service_model
-from local.notebook_faults import Faults, error_of
-from local.notebook_instance import Notebook, Transition
-from local.notebook_lifecycle_configs import LifecycleConfigs
-from local.notebook_operations import NotebookOperations
-from local.notebook_permissions import Context, request_context
-from local.notebook_surroundings import Surroundings
-from local.notebook_tags import TagOperations, Tags, checked_tags
+from local import service_model
+from local.notebooks import control as notebook_control
+from local.notebooks.faults import Faults, error_of
+from local.notebooks.instance import Notebook, Transition
+from local.notebooks.lifecycle_configs import LifecycleConfigs
+from local.notebooks.operations import NotebookOperations
+from local.notebooks.permissions import Context, request_context
+from local.notebooks.surroundings import Surroundings
+from local.notebooks.tags import TagOperations, Tags, checked_tags
 
 Answer = dict[str, Any]
 Params = Mapping[str, Any]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from local.notebook_instance import AT_REST, Notebook
+from local.notebooks.instance import AT_REST, Notebook
 from local.service_model import ServiceError
 
 TOTAL_QUOTA = "Total number of notebook instances"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.notebook_instance import Timing
-from local.notebook_permissions import Context
-from local.notebook_resources import Keys, Network
+from local.notebooks.instance import Timing
+from local.notebooks.permissions import Context
+from local.notebooks.resources import Keys, Network
 
 
 def allow_all(_caller: Any, _action: str, _resource: str, _context: Context) -> None:

@@ -27,8 +27,8 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-from local import control, json_service, lambda_runtime
-from local.response_bucket import ResponseBucket
+from local.server import control, json_service, lambda_runtime
+from local.server.response_bucket import ResponseBucket
 from local.service_model import ServiceError
 
 RESPONSE_BYTES = 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.notebook_lists import page
+from local.notebooks.lists import page
 from local.service_model import ServiceError
 
 # A resource holds at most so many tags (botocore's TagList).

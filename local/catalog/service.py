@@ -1,0 +1,20 @@
+"""A simulator of AWS Service Catalog: one account's catalog in one Region.
+
+Pure state and rules; `local.catalog.servicecatalog` puts it into MiniStack. Stacks are made and
+watched through the `Stacks` given, in a background function handed to `run`: the unit tests decide
+when time passes, and the embedded AWS runs it on a thread. Operations take the parameters of the
+API, valid by botocore's model, and the caller, and answer with the API's response.
+
+Not simulated: portfolio shares, provisioned product plans, service actions, budgets, StackSets,
+products other than CloudFormation templates. Template constraints are kept and described; their
+rules are not evaluated.
+"""
+
+from local.catalog.administration import Administration
+from local.catalog.browsing import Browsing
+from local.catalog.constraints import Constraints
+from local.catalog.provisioning import Provisioning
+
+
+class Catalog(Administration, Constraints, Browsing, Provisioning):
+    """Portfolios, products, provisioned products and records of one account in one Region."""

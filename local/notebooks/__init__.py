@@ -1,0 +1,1 @@
+"""The notebook simulator: SageMaker's notebook instances, over time and with their faults."""

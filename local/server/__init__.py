@@ -1,0 +1,1 @@
+"""The embedded AWS's process: MiniStack, with corrections and the simulators inside."""

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -17,6 +16,7 @@ from local import deploy, end_user
 from local.deploy import Network
 from local.emulator import Emulator
 from local.end_user import EndUser, Record
+from tests.waiting import await_that
 
 T = TypeVar("T")
 
@@ -40,20 +40,6 @@ QUICK: Mapping[str, str | int] = {
     "WaitSeconds": 1,
     "Architecture": "x86_64",
 }
-
-
-def await_that(condition: Callable[[], T], seconds: float = 60.0) -> T:
-    """Return the condition's value once it is true; fail the test when it does not come true."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not true within {seconds} s: last {value!r}"
-        time.sleep(0.02)
-    return value
-
-
-def unique(prefix: str) -> str:
-    """Return a name nobody else uses."""
-    return f"{prefix}-{uuid4().hex[:8]}"
 
 
 def together(*calls: Callable[[], T]) -> list[T]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.e2e.deployed import Platform, await_that, unique
+from tests.e2e.deployed import Platform
+from tests.waiting import await_that, unique
 
 pytestmark = pytest.mark.xdist_group("deployed")
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.e2e.deployed import Platform, together, unique
+from tests.e2e.deployed import Platform, together
+from tests.waiting import unique
 
 pytestmark = pytest.mark.xdist_group("deployed")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.deployed import await_that
+from tests.waiting import await_that
 
 pytestmark = pytest.mark.xdist_group("deployed-launch")
 

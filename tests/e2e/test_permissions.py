@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from local import deploy, end_user
 from local.end_user import Record
-from tests.e2e.deployed import Platform, unique
+from tests.e2e.deployed import Platform
+from tests.waiting import unique
 
 pytestmark = pytest.mark.xdist_group("deployed")
 

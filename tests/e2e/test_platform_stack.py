@@ -15,10 +15,9 @@ from tests.e2e.deployed import (
     QUICK,
     WAIT_SCALE,
     Platform,
-    await_that,
     deploy_platform,
-    unique,
 )
+from tests.waiting import await_that, unique
 
 # A group of its own: it deploys on an AWS of its own anyway.
 pytestmark = pytest.mark.xdist_group("platform-stack")

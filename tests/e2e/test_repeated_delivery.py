@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.deployed import Platform, await_that, unique
+from tests.e2e.deployed import Platform
+from tests.waiting import await_that, unique
 
 pytestmark = pytest.mark.xdist_group("deployed")
 

@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from local.emulator import Emulator
-from tests.e2e.deployed import Platform, await_that, environment_of, unique
+from tests.e2e.deployed import Platform, environment_of
+from tests.waiting import await_that, unique
 
 pytestmark = [pytest.mark.xdist_group("deployed"), pytest.mark.runs_last]
 

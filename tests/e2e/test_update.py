@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from local.end_user import Record
-from tests.e2e.deployed import Platform, unique
+from tests.e2e.deployed import Platform
+from tests.waiting import unique
 
 pytestmark = pytest.mark.xdist_group("deployed")
 

@@ -2,29 +2,13 @@
 
 import io
 import json
-import time
 import zipfile
-from collections.abc import Callable
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from local.emulator import Emulator
+from tests.waiting import await_that, unique
 
 T = TypeVar("T")
-
-
-def await_that(condition: Callable[[], T], seconds: float = 20.0) -> T:
-    """Return the condition's value once it is true; fail the test when it does not come true."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not true within {seconds} s: last {value!r}"
-        time.sleep(0.02)
-    return value
-
-
-def unique(prefix: str) -> str:
-    """Return a name nobody else uses."""
-    return f"{prefix}-{uuid4().hex[:10]}"
 
 
 def zipped(**files: str) -> bytes:

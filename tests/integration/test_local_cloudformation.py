@@ -14,7 +14,8 @@ import pytest
 
 from local.emulator import Emulator
 from local.server.response_bucket import EXPIRES_SECONDS, ResponseBucket
-from tests.integration.functions import await_that, function, unique
+from tests.integration.functions import function
+from tests.waiting import await_that, unique
 
 # Answers as its properties tell it, and writes every request and answer down.
 PROVIDER = """

@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.emulator import Emulator, EmulatorError
-from tests.integration.functions import await_that, function, invoke, unique
+from tests.integration.functions import function, invoke
+from tests.waiting import await_that, unique
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +21,8 @@ PARENT = """
 import signal, sys
 from pathlib import Path
 from local.emulator import Emulator
-from tests.integration.functions import await_that, function, invoke
+from tests.integration.functions import function, invoke
+from tests.waiting import await_that
 
 WRITES_PID = "import os, pathlib\\ndef handler(e, c): pathlib.Path(e).write_text(str(os.getpid()))"
 directory = Path(sys.argv[1])

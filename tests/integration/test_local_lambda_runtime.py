@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from local.emulator import Emulator
-from tests.integration.functions import await_that, function, invoke, role, unique, zipped
+from tests.integration.functions import function, invoke, role, zipped
+from tests.waiting import await_that, unique
 
 RAISES = """
 class NotebookBusy(Exception): ...

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.emulator import Emulator
-from tests.integration.functions import await_that, unique
+from tests.waiting import await_that, unique
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.emulator import Emulator
-from tests.integration.functions import await_that, unique
+from tests.waiting import await_that, unique
 
 # Seconds; short, yet long enough to be seen between two calls.
 TIMING = {

@@ -9,7 +9,7 @@ import botocore.exceptions
 import pytest
 
 from local.emulator import Emulator
-from tests.integration.functions import await_that, unique
+from tests.waiting import await_that, unique
 
 TEMPLATE = """
 Parameters:

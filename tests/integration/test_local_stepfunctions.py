@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from local.emulator import Emulator
 from tests.integration.conftest import WAIT_SCALE
-from tests.integration.functions import await_that, function, role, unique
+from tests.integration.functions import function, role
+from tests.waiting import await_that, unique
 
 Start = Callable[..., str]
 LONG = {"Type": "Wait", "Seconds": 3600, "End": True}

@@ -19,9 +19,10 @@ from moto import mock_aws
 
 from local.emulator import Emulator
 from tests.integration import scripted_function
-from tests.integration.functions import await_that, function, role, unique
+from tests.integration.functions import function, role
 from tests.integration.scripted_function import perform
 from tests.lifecycle_driver import Machine, TaskFailedError, load
+from tests.waiting import await_that, unique
 
 pytestmark = pytest.mark.xdist_group("state-machine")
 

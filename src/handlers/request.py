@@ -29,6 +29,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         request = parse_request(event)
     except InvalidRequestError as error:
         logger.error("This is no request of CloudFormation", extra={"violations": error.violations})
+        answer.refuse(event, f"This is no request the platform knows: {error}.")
         return
     if not answer.is_reply_address(request.ResponseURL):
         logger.error(
@@ -37,11 +38,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         return
 
     spec, violations = _parse(request)
-    entry = _entry(request, spec)
+    entry = _entry(request, spec, violations)
     ledger.enter(entry, request.ResponseURL)
     logger.info("Entered", extra={"violations": violations, **identify(entry)})
-    if violations:
-        answer.give(entry, "FAILED", " ".join(f"{each}." for each in violations))
+    # An Update that only breaks limits may be the rollback to what was allowed once: whether it is
+    # stands in the ledger, and the first look tells.
+    if violations and (spec is None or request.RequestType == "Create"):
+        answer.give(entry, "FAILED", entry.refusal)
     elif request.RequestType == "Delete" and not is_notebook_name(request.notebook_name):
         answer.give(entry, "SUCCESS", "No notebook can have this name, so none was made.")
     else:
@@ -51,14 +54,12 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
 def _parse(request: CustomResourceRequest) -> tuple[NotebookSpec | None, tuple[str, ...]]:
     if request.RequestType == "Delete":  # whatever was asked for then, it is to go
         return None, ()
-    try:
-        limits = Limits.from_environment()
-        return parse_notebook(request.ResourceProperties, limits, request.unchanged), ()
-    except InvalidRequestError as error:
-        return None, error.violations
+    return parse_notebook(request.ResourceProperties, Limits.from_environment(), request.unchanged)
 
 
-def _entry(request: CustomResourceRequest, spec: NotebookSpec | None) -> Entry:
+def _entry(
+    request: CustomResourceRequest, spec: NotebookSpec | None, violations: tuple[str, ...]
+) -> Entry:
     issued_at = request.issued_at(clock.now())
     return Entry(
         request_type=request.RequestType,
@@ -71,7 +72,8 @@ def _entry(request: CustomResourceRequest, spec: NotebookSpec | None) -> Entry:
         issued_at=issued_at,
         deadline=issued_at + timedelta(seconds=environment.number("DEADLINE_SECONDS")),
         spec=spec,
-        renames=request.renames,
+        violations=violations,
+        replaces=request.replaces,
         fixed_changes=request.fixed_changes,
         dropped_tags=request.dropped_tags,
     )

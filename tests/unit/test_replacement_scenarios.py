@@ -152,6 +152,7 @@ def test_a_replacement_overtaken_by_its_rollback_is_removed(platform: Platform) 
     platform.step_until(replaced.execution, "Wait")
     assert platform.status("new") == "Pending"
 
+    platform.clock.advance(1)
     rollback = stack.send_rollback()
     platform.run()
 

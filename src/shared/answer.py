@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from shared import environment, ledger
+from shared import clock, environment, ledger
 from shared.ledger import Entry
 
 Status = Literal["SUCCESS", "FAILED"]
@@ -47,7 +47,8 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
     """Answer a request that is in the ledger, and return the status that was said.
 
     The answer is recorded before it is sent, and what is recorded is what is sent: whoever answers
-    a second time repeats the first answer. Raises UndeliverableError, LookupError.
+    a second time repeats the first answer. That it was taken is recorded last.
+    Raises UndeliverableError, ClientError, BotoCoreError.
     """
     physical_id = entry.physical_resource_id
     if status == "SUCCESS" and entry.renames:
@@ -63,6 +64,7 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
     )
     url, recorded = ledger.record_answer(entry.key, said, status)
     put(url, recorded)
+    ledger.record_delivery(entry.key, clock.now())
     return str(json.loads(recorded)["Status"])
 
 

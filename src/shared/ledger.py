@@ -210,7 +210,7 @@ def overdue(now: datetime, since: datetime) -> Iterator[Key]:
                 ":since": {"N": str(int(since.timestamp()))},
                 ":now": {"N": str(int(now.timestamp()))},
             },
-            PaginationConfig={"PageSize": 100},
+            Limit=100,  # a page
         )
     )
     for page in pages:

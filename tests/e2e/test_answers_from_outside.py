@@ -21,7 +21,7 @@ def test_a_shim_that_fails_is_answered_for_by_its_destination(platform: Platform
     with _denied(platform, "RequestFunction", "states:StartExecution"):
         record_id = platform.begin(unique("Shimless"))
         stack_id = _stack_id(platform, record_id)
-        create = await_that(lambda: _answered(platform, stack_id))
+        create = await_that(lambda: _answered(platform, stack_id))[0]
 
     record = platform.user.wait(record_id)
     assert not record.succeeded
@@ -126,8 +126,7 @@ def _stop_the_execution_of_a_launch(platform: Platform) -> tuple[str, dict[str, 
     with platform.frozen("ObserveFunction"):
         record_id = platform.begin(unique("Stopped"))
         stack_id = _stack_id(platform, record_id)
-        create = await_that(lambda: next(iter(platform.requests(stack_id)), None))
-        assert create
+        create = await_that(lambda: platform.requests(stack_id))[0]
         (execution,) = await_that(lambda: platform.executions(create["RequestId"]))
         platform.aws.client("stepfunctions").stop_execution(executionArn=execution["executionArn"])
     return record_id, create
@@ -146,9 +145,8 @@ def _stack_id(platform: Platform, record_id: str) -> str:
     return str(found[0]["StackId"])
 
 
-def _answered(platform: Platform, stack_id: str) -> dict[str, Any] | None:
-    requests = platform.requests(stack_id)
-    return requests[0] if requests and requests[0]["answers"] else None
+def _answered(platform: Platform, stack_id: str) -> list[dict[str, Any]]:
+    return [each for each in platform.requests(stack_id) if each["answers"]]
 
 
 def _request(platform: Platform, request: dict[str, Any]) -> dict[str, Any]:

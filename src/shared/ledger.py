@@ -210,7 +210,7 @@ def overdue(now: datetime, since: datetime) -> Iterator[Key]:
                 ":since": {"N": str(int(since.timestamp()))},
                 ":now": {"N": str(int(now.timestamp()))},
             },
-            Limit=100,  # a page
+            PaginationConfig={"PageSize": 100},
         )
     )
     for page in pages:

@@ -145,6 +145,7 @@ def test_an_execution_that_was_answered_over_does_not_act(platform: Platform) ->
 
     assert platform.calls("CreateNotebookInstance") == 0
     assert created.execution.visited[-4:] == ["Decide", "Respond", "Answered", "Refused"]
+    assert created.execution.visited.count("Observe") == 2  # the next look says so
 
 
 def test_the_message_of_a_fault_is_not_repeated(platform: Platform) -> None:

@@ -147,7 +147,6 @@ def _context(props: Props) -> Iterator[tuple[str, list[str]]]:
         yield "aws:TagKeys", list(tags)
     for key, value in tags.items():
         yield f"aws:RequestTag/{key}", [value]
-        yield f"aws:ResourceTag/{key}", [value]
     if props.get("PermissionsBoundary"):
         yield "iam:PermissionsBoundary", [props["PermissionsBoundary"]]
     if props.get("ManagedPolicyArns"):

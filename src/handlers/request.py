@@ -12,12 +12,7 @@ from shared import answer, executions, intake, ledger
 from shared.limits import Limits
 from shared.log import identify, logger
 from shared.notebook import NotebookSpec
-from shared.request import (
-    CustomResourceRequest,
-    InvalidRequestError,
-    is_notebook_name,
-    parse_notebook,
-)
+from shared.request import CustomResourceRequest, is_notebook_name, parse_notebook
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
@@ -30,15 +25,18 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     entry = intake.entry_of(
         request,
         spec=spec,
+        violations=violations,
         execution_arn=executions.arn_of(request.execution_name),
-        renames=request.renames,
+        replaces=request.replaces,
         fixed_changes=request.fixed_changes,
         dropped_tags=request.dropped_tags,
     )
     ledger.enter(entry, request.ResponseURL)
     logger.info("Entered", extra={"violations": violations, **identify(entry)})
-    if violations:
-        answer.give(entry, "FAILED", " ".join(f"{each}." for each in violations))
+    # An Update that only breaks limits may be the rollback to what was allowed once: whether it is
+    # stands in the ledger, and the first look tells.
+    if violations and (spec is None or request.RequestType == "Create"):
+        answer.give(entry, "FAILED", entry.refusal)
     elif request.RequestType == "Delete" and not is_notebook_name(request.notebook_name):
         answer.give(entry, "SUCCESS", "No notebook can have this name, so none was made.")
     else:  # the last call: who finds the shim dead need only ask whether there is an execution
@@ -48,8 +46,4 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
 def _parse(request: CustomResourceRequest) -> tuple[NotebookSpec | None, tuple[str, ...]]:
     if request.RequestType == "Delete":  # whatever was asked for then, it is to go
         return None, ()
-    try:
-        limits = Limits.from_environment()
-        return parse_notebook(request.ResourceProperties, limits, request.unchanged), ()
-    except InvalidRequestError as error:
-        return None, error.violations
+    return parse_notebook(request.ResourceProperties, Limits.from_environment(), request.unchanged)

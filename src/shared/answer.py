@@ -8,7 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import urllib3
@@ -50,9 +50,9 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
     a second time repeats the first answer. That it was taken is recorded last.
     Raises UndeliverableError, ClientError, BotoCoreError.
     """
-    physical_id = entry.physical_resource_id
-    if status == "SUCCESS" and entry.renames:
-        physical_id = entry.notebook_name  # CloudFormation deletes the old one after this
+    physical_id, name = entry.physical_resource_id, entry.notebook_name
+    if status == "SUCCESS" and entry.replaces and physical_id.lower() != name.lower():
+        physical_id = name  # CloudFormation deletes the old one after this
     said = body(
         status=status,
         reason=reason,
@@ -66,6 +66,37 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
     put(url, recorded)
     ledger.record_delivery(entry.key, clock.now())
     return str(json.loads(recorded)["Status"])
+
+
+def refuse(event: Any, reason: str) -> None:
+    """Answer FAILED to what is no proper request, if it says enough to be answered at all.
+
+    The ledger cannot hold it, so this is the one answer that is not recorded; it is the same each
+    time. Raises UndeliverableError.
+    """
+    if not isinstance(event, Mapping):
+        return
+    stack_id, request_id, logical_resource_id, url = (
+        event.get(name) for name in ("StackId", "RequestId", "LogicalResourceId", "ResponseURL")
+    )
+    if not (
+        isinstance(stack_id, str)
+        and isinstance(request_id, str)
+        and isinstance(logical_resource_id, str)
+        and isinstance(url, str)
+        and is_reply_address(url)
+    ):
+        return
+    said = body(
+        status="FAILED",
+        reason=reason,
+        physical_resource_id=str(event.get("PhysicalResourceId") or logical_resource_id),
+        stack_id=stack_id,
+        request_id=request_id,
+        logical_resource_id=logical_resource_id,
+        data={},
+    )
+    put(url, said)
 
 
 def body(

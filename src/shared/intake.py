@@ -13,11 +13,16 @@ from shared.request import CustomResourceRequest, InvalidRequestError, parse_req
 
 
 def read(event: Any) -> CustomResourceRequest | None:
-    """Return the request in an event; None, and a line in the log, when nobody may answer it."""
+    """Return the request in an event; None, and a line in the log, when it is none to serve.
+
+    What is no proper request is refused, if it says enough to be answered. Raises
+    UndeliverableError.
+    """
     try:
         request = parse_request(event)
     except InvalidRequestError as error:
         logger.error("This is no request of CloudFormation", extra={"violations": error.violations})
+        answer.refuse(event, f"This is no request the platform knows: {error}.")
         return None
     if not answer.is_reply_address(request.ResponseURL):
         logger.error(

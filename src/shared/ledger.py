@@ -67,7 +67,10 @@ class Entry:
     deadline: datetime
     spec: NotebookSpec | None = None
     """None for a Delete, and for a request too faulty to have one."""
-    renames: bool = False
+    violations: tuple[str, ...] = ()
+    """What the request asks for that the platform does not allow."""
+    replaces: str = ""
+    """The notebook that an Update to a new name leaves; empty if it keeps the name."""
     fixed_changes: tuple[str, ...] = ()
     dropped_tags: tuple[str, ...] = ()
     execution_arn: str = ""
@@ -78,6 +81,11 @@ class Entry:
     """Whether the notebook ran before this Update stopped it."""
     delivered: bool = False
     """Whether CloudFormation took the answer; known only to those who answer."""
+
+    @property
+    def refusal(self) -> str:
+        """The violations as what a launcher reads."""
+        return " ".join(f"{each}." for each in self.violations)
 
     @property
     def key(self) -> Key:
@@ -99,6 +107,8 @@ class Page:
     """Whether an earlier Update that never succeeded found the notebook running."""
     follows_failure: bool
     """Whether the request before this one failed, as it did when this one is the rollback."""
+    unsuccessful: frozenset[str]
+    """The RequestIds of the earlier requests that never succeeded."""
 
 
 def enter(entry: Entry, response_url: str) -> None:
@@ -146,6 +156,7 @@ def read(key: Key, now: datetime) -> Page:
         _standing(entry, earlier, later, now),
         resume=_resume(earlier),
         follows_failure=bool(earlier) and earlier[-1].outcome != "SUCCESS",
+        unsuccessful=frozenset(e.request_id for e in earlier if e.outcome != "SUCCESS"),
     )
 
 
@@ -155,7 +166,8 @@ def remember_resume(key: Key) -> None:
         TableName=_table(),
         Key=_texts(asdict(key)),
         UpdateExpression="SET Resume = :yes",
-        ConditionExpression="attribute_exists(Entry)",
+        ConditionExpression="attribute_exists(#request)",
+        ExpressionAttributeNames={"#request": "Request"},
         ExpressionAttributeValues={":yes": {"BOOL": True}},
     )
 
@@ -265,6 +277,7 @@ def _from_item(item: Mapping[str, Any]) -> Entry:
             "issued_at": datetime.fromisoformat(fields["issued_at"]),
             "deadline": datetime.fromisoformat(fields["deadline"]),
             "spec": NotebookSpec(**fields["spec"]) if fields["spec"] else None,
+            "violations": tuple(fields["violations"]),
             "fixed_changes": tuple(fields["fixed_changes"]),
             "dropped_tags": tuple(fields["dropped_tags"]),
             "outcome": item.get("Outcome", {}).get("S", ""),

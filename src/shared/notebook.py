@@ -16,6 +16,7 @@ TAG_PREFIX = "notebook-vending:"
 PLATFORM_TAG = f"{TAG_PREFIX}platform"
 STACK_TAG = f"{TAG_PREFIX}stack-id"
 LOGICAL_RESOURCE_TAG = f"{TAG_PREFIX}logical-resource-id"
+REQUEST_TAG = f"{TAG_PREFIX}request-id"  # of the request that created the notebook
 
 # CreateNotebookInstance, botocore's service model: NotebookInstanceName (63 at most).
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
@@ -74,7 +75,7 @@ def _tags(value: object, _: Limits) -> str | None:
     reserved = [key for key in value if key.lower().startswith(("aws:", TAG_PREFIX))]
     if reserved:
         return f"tag keys that start with 'aws:' or '{TAG_PREFIX}' are reserved: {reserved}"
-    # AddTags: 50 tags a resource, of which the platform keeps ten for itself.
+    # AddTags: 50 tags a resource, of which the platform keeps some for itself.
     if len(value) > 40:
         return f"{len(value)} tags are too many: give 40 at most"
     wrong = [k for k, v in value.items() if not 1 <= len(k) <= 128 or len(v) > 256]
@@ -143,15 +144,17 @@ class Notebook:
     def ownership(self, stack_id: str, logical_resource_id: str, role_arn: str) -> Ownership:
         """Tell whose this notebook is.
 
-        Tags of ours decide. Without any, a notebook that runs under the role of the asking stack
-        most likely lost its tags: that is neither ours to delete nor safe to call foreign.
+        Tags of ours decide, and one that names another stack or resource makes it foreign. A
+        notebook that lost a tag, or all of them while it runs under the role of the asking stack,
+        is neither ours to delete nor safe to call foreign.
         """
-        stack, resource = self.tags.get(STACK_TAG), self.tags.get(LOGICAL_RESOURCE_TAG)
-        if stack is None and resource is None:
-            return Ownership.CANNOT_TELL if self.role_arn == role_arn else Ownership.NOT_OURS
-        if (stack, resource) == (stack_id, logical_resource_id):
+        expected = {STACK_TAG: stack_id, LOGICAL_RESOURCE_TAG: logical_resource_id}
+        found = {key: self.tags[key] for key in expected if key in self.tags}
+        if any(value != expected[key] for key, value in found.items()):
+            return Ownership.NOT_OURS
+        if found == expected:
             return Ownership.OURS
-        return Ownership.NOT_OURS
+        return Ownership.CANNOT_TELL if found or self.role_arn == role_arn else Ownership.NOT_OURS
 
 
 def ownership_tags(platform: str, stack_id: str, logical_resource_id: str) -> dict[str, str]:

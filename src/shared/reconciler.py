@@ -27,6 +27,7 @@ from shared.lifecycle import (
 )
 from shared.log import identify, logger
 from shared.notebook import (
+    REQUEST_TAG,
     Notebook,
     NotebookSpec,
     Ownership,
@@ -52,8 +53,8 @@ def look(state: State) -> State:
     now = clock.now()
     page = ledger.read(key_of(state), now)
     progress = Progress(**state.get("Progress", {}))
-    observed, progress = _observe(page, progress)
-    decision = decide(_desired(page), observed, progress, now)
+    desired, observed, progress = _observe(page, progress, now)
+    decision = decide(desired, observed, progress, now)
     if page.entry.outcome:  # by another path, while this execution ran or before it began
         decision = Decision("Fail", "This request is answered already.")
     logger.info(decision.action, extra={"notebook_status": observed.status, **identify(page.entry)})
@@ -66,6 +67,7 @@ def look(state: State) -> State:
         "Progress": asdict(progress),
         "Decision": {
             "Action": decision.action,
+            "Notebook": desired.notebook_name,
             "Reason": decision.reason,
             "Data": _data(decision, observed.notebook),
             "WaitSeconds": _wait_seconds(decision, page.entry, now),
@@ -82,7 +84,7 @@ def act(state: State, attempt: Attempt) -> State:
     progress = replace(Progress(**state["Progress"]), waiting_for="")
     decision = state["Decision"]
     try:
-        progress = attempt(page.entry, progress)
+        progress = attempt(replace(page.entry, notebook_name=decision["Notebook"]), progress)
     except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
         young = now - page.entry.issued_at < _YOUNG
         match _meaning(error, young=young):
@@ -90,7 +92,8 @@ def act(state: State, attempt: Attempt) -> State:
                 progress = replace(progress, refusal=str(refused))
             case TryAgainError() as again:
                 progress = replace(progress, waiting_for=str(again))
-        decision = {**decision, "WaitSeconds": environment.number("WAIT_SECONDS")}
+        soon = min(environment.number("WAIT_SECONDS"), decision["WaitSeconds"])  # not past the end
+        decision = {**decision, "WaitSeconds": soon}
     outcome = progress.refusal or progress.waiting_for or "done"
     logger.info(decision["Action"], extra={"outcome": outcome, **identify(page.entry)})
     return {**state, "Progress": asdict(progress), "Decision": decision}
@@ -99,7 +102,8 @@ def act(state: State, attempt: Attempt) -> State:
 def create(entry: Entry, progress: Progress) -> Progress:
     """Create the notebook where it belongs, with the tags that make it ours."""
     spec = _spec(entry)
-    sagemaker.create(spec, network.find_place(spec), _tags(entry))
+    tags = {**_tags(entry), REQUEST_TAG: entry.request_id}
+    sagemaker.create(spec, network.find_place(spec), tags)
     return replace(progress, acted=True, created=True, resume=True)
 
 
@@ -134,15 +138,38 @@ def delete(entry: Entry, progress: Progress) -> Progress:
     return progress
 
 
-def _observe(page: Page, progress: Progress) -> tuple[Observed, Progress]:
+def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Observed, Progress]:
+    desired = _desired(page)
+    if not page.follows_failure:  # the rollback to what was allowed once is not refused
+        progress = replace(progress, refusal=progress.refusal or page.entry.refusal)
     try:
-        return _seen(page, progress, sagemaker.describe(page.entry.notebook_name))
+        if now < desired.deadline and (leftover := _leftover(page)):
+            removal = replace(desired, request_type="Delete", notebook_name=leftover.name)
+            return removal, Observed(leftover.status, leftover, Ownership.OURS), progress
+        return desired, *_seen(page, progress, sagemaker.describe(page.entry.notebook_name))
     except (ClientError, BotoCoreError, RefusedError) as error:
         match _meaning(error, young=False):
             case RefusedError() as refused:
-                return Observed(UNKNOWN), replace(progress, refusal=str(refused))
+                progress = replace(progress, refusal=str(refused))
             case TryAgainError() as again:
-                return Observed(UNKNOWN), replace(progress, waiting_for=str(again))
+                progress = replace(progress, waiting_for=str(again))
+        return desired, Observed(UNKNOWN), progress
+
+
+def _leftover(page: Page) -> Notebook | None:
+    """Return the notebook that a replacement made, if this request takes that one back.
+
+    CloudFormation never heard of it, so nobody else would remove it. That no request which made
+    it ever succeeded is what tells it from the notebook with the launcher's data.
+    """
+    entry = page.entry
+    if not (entry.replaces and page.follows_failure):
+        return None
+    notebook = sagemaker.describe(entry.replaces)
+    if notebook is None or notebook.tags.get(REQUEST_TAG) not in page.unsuccessful:
+        return None
+    whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+    return notebook if whose is Ownership.OURS else None
 
 
 def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Observed, Progress]:
@@ -216,14 +243,14 @@ def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
 
 def _desired(page: Page) -> Desired:
     entry = page.entry
-    replaces = entry.spec is None or entry.spec.AllowReplacement == "YES"
+    allowed = entry.spec is None or entry.spec.AllowReplacement == "YES"
     return Desired(
         entry.request_type,
         entry.notebook_name,
         entry.issued_at,
         entry.deadline,
         page.standing,
-        may_create=replaces or not entry.renames,
+        may_create=allowed or not entry.replaces,
     )
 
 

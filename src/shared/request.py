@@ -24,7 +24,7 @@ _FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId", "VolumeSizeInGB")
 
 
 class InvalidRequestError(ValueError):
-    """A request that cannot be served; `violations` holds a sentence for each fault."""
+    """What came is no request of CloudFormation; `violations` holds a sentence for each fault."""
 
     def __init__(self, violations: Iterable[str]) -> None:
         self.violations = tuple(violations)
@@ -56,15 +56,16 @@ class CustomResourceRequest:
         return self.PhysicalResourceId or named or self.LogicalResourceId
 
     @property
-    def renames(self) -> bool:
-        """Whether an Update asks for a notebook of another name (names ignore case)."""
+    def replaces(self) -> str:
+        """The notebook that an Update to a new name leaves; empty if it keeps the name."""
         before = str(self.OldResourceProperties.get("NotebookInstanceName", ""))
-        return self.RequestType == "Update" and before.lower() != self.notebook_name.lower()
+        renames = self.RequestType == "Update" and before.lower() != self.notebook_name.lower()
+        return before if renames else ""
 
     @property
     def fixed_changes(self) -> tuple[str, ...]:
         """The properties an Update changes that a notebook may be unable to change in place."""
-        if self.RequestType != "Update" or self.renames:
+        if self.RequestType != "Update" or self.replaces:
             return ()
         new, old = self.ResourceProperties, self.OldResourceProperties
         return tuple(name for name in _FIXED if new.get(name) != old.get(name))
@@ -84,12 +85,16 @@ class CustomResourceRequest:
         """Return when CloudFormation issued the request, to the second.
 
         The asynchronous delivery may lag behind it. The signed reply address carries the time
-        (X-Amz-Date, Signature Version 4); without it, `now` is the best there is.
+        (X-Amz-Date, Signature Version 4), or two hours after it (Expires, Version 2); without
+        either, `now` is the best there is.
         """
-        stamp = parse_qs(urlsplit(self.ResponseURL).query).get("X-Amz-Date", [""])[0]
+        query = parse_qs(urlsplit(self.ResponseURL).query)
         try:
+            if "Expires" in query:
+                return datetime.fromtimestamp(int(query["Expires"][0]) - 7200, UTC)
+            stamp = query.get("X-Amz-Date", [""])[0]
             return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        except ValueError:
+        except (ValueError, OverflowError, OSError):
             return now.replace(microsecond=0)
 
     @property
@@ -115,21 +120,24 @@ def parse_request(event: Any) -> CustomResourceRequest:
 
 def parse_notebook(
     properties: Mapping[str, Any], limits: Limits, unchanged: Container[str] = ()
-) -> NotebookSpec:
-    """Parse and check the notebook asked for; raises InvalidRequestError with every violation.
+) -> tuple[NotebookSpec | None, tuple[str, ...]]:
+    """Return the notebook asked for, None when it cannot even be read, and every violation.
 
     Properties that an Update leaves `unchanged` are not checked again: limits that were tightened
-    since must not get in the way of an update of something else, nor of a rollback.
+    since must not get in the way of an update of something else.
     """
     settings = {name: value for name, value in properties.items() if name not in _NOT_SETTINGS}
     if "Tags" in settings:
         settings["Tags"] = _as_map(settings["Tags"])
+    violations: list[str] = []
     try:
-        return _checking_converter(limits).structure(settings, NotebookSpec)
+        return _checking_converter(limits).structure(settings, NotebookSpec), ()
     except ClassValidationError as error:
-        if violations := _violations(error, unchanged):
-            raise InvalidRequestError(violations) from error
-    return Converter(forbid_extra_keys=True).structure(settings, NotebookSpec)
+        violations += _violations(error, unchanged)
+    try:
+        return Converter(forbid_extra_keys=True).structure(settings, NotebookSpec), (*violations,)
+    except ClassValidationError:
+        return None, (*violations,)
 
 
 def is_notebook_name(name: str) -> bool:

@@ -23,13 +23,13 @@ def describe(name: str) -> Notebook | None:
     client = _client()
     try:
         seen = client.describe_notebook_instance(NotebookInstanceName=name)
+        pages = client.get_paginator("list_tags").paginate(ResourceArn=seen["NotebookInstanceArn"])
+        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
     except ClientError as error:
         # Not a modeled error; moto and AWS word it alike, and botocore's waiter goes by the code.
         if "RecordNotFound" in error.response["Error"]["Message"]:
             return None
         raise
-    pages = client.get_paginator("list_tags").paginate(ResourceArn=seen["NotebookInstanceArn"])
-    tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
     return Notebook(
         name=seen["NotebookInstanceName"],
         arn=seen["NotebookInstanceArn"],

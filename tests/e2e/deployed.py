@@ -249,13 +249,13 @@ class Platform:
         ]
 
     @contextmanager
-    def frozen(self, logical_id: str, qualifier: str = "$LATEST") -> Iterator[list[int]]:
+    def frozen(self, logical_id: str) -> Iterator[list[int]]:
         """Hold a function's next invocation before its first instruction, within the block.
 
         Yields the processes held, one of which will be invoked.
         """
         self.aws.client("lambda").invoke(
-            FunctionName=self.physical_id(logical_id), Qualifier=qualifier, Payload=_NO_REQUEST
+            FunctionName=self.physical_id(logical_id), Payload=_NO_REQUEST
         )
         held = self.workers(logical_id)
         assert held, f"{logical_id} has no process to hold"

@@ -61,7 +61,7 @@ def test_a_delete_that_comes_before_the_create_function_acted_lets_no_notebook_b
 
 def test_a_delete_taken_in_before_its_create_lets_no_notebook_be_made(platform: Platform) -> None:
     name, made = unique("Outrun"), platform.calls("CreateNotebookInstance")
-    with platform.frozen("RequestFunction", "live"):
+    with platform.frozen("RequestFunction"):
         stack_id = _begin(platform, name)
         await_that(lambda: platform.requests(stack_id))
 

@@ -58,11 +58,17 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     _deploy(platform, rules)
     assert _events(aws) == events
 
-    # When it is deployed with another parameter, then the notebook lives on and can be updated.
-    _deploy(platform, {**rules, "WaitSeconds": 2})
+    # When it is deployed with narrower limits, then the notebook lives on and they count at once.
+    _deploy(platform, {**rules, "AllowedInstanceTypes": "ml.t3.medium"})
     assert _status(aws) == "UPDATE_COMPLETE"
     assert _events(aws) != events
     assert platform.simulated(name) == notebook
+    refused = platform.update(record, NotebookInstanceType="ml.t3.large")
+    assert "'ml.t3.large' is not allowed here: choose one of ml.t3.medium" in refused.reason
+    assert platform.simulated(name) == notebook
+
+    # When they are widened again, then it can be updated.
+    _deploy(platform, rules)
     updated = platform.update(record, NotebookInstanceType="ml.t3.large")
     assert updated.succeeded, updated.reason
 

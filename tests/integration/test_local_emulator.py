@@ -25,6 +25,7 @@ from tests.integration.functions import function, invoke
 from tests.waiting import await_that
 
 WRITES_PID = "import os, pathlib\\ndef handler(e, c): pathlib.Path(e).write_text(str(os.getpid()))"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 directory = Path(sys.argv[1])
 with Emulator(directory / "aws") as aws:
     idle, busy = (function(aws, source)["FunctionName"] for source in (
@@ -76,7 +77,7 @@ def test_server_and_workers_end_with_their_parent(
 
     parent.send_signal(getattr(signal, name))
 
-    parent.wait()
+    parent.wait(timeout=60)
     await_that(lambda: not any(alive(pid) for pid in pids.values()))
 
 

@@ -69,7 +69,7 @@ class Stack:
         platform.roles[self.role] = platform.clock.now - 3600
         self.physical_id = ""
         self.properties: dict[str, Any] = {
-            "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:request:live",
+            "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:request",
             "ServiceTimeout": "3600",
             "NotebookInstanceName": f"Analysis-{number}",
             "NotebookInstanceType": "ml.t3.medium",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from local.notebooks.faults import TOTAL_QUOTA
-from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
+from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, REQUEST_TAG, STACK_TAG
 from tests.unit.platform_in_process import Platform
 
 
@@ -27,6 +27,7 @@ def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> 
         PLATFORM_TAG: "notebook-vending",
         STACK_TAG: stack.id,
         LOGICAL_RESOURCE_TAG: "Notebook",
+        REQUEST_TAG: stack.last.event["RequestId"],
     }
     assert data == {
         "NotebookInstanceName": stack.notebook,

@@ -102,6 +102,49 @@ def test_a_refusal_that_was_not_taken_is_repeated_in_its_own_words(platform: Pla
     expect_one_answer(refused, "RootAccess", "VolumeSizeInGB")
 
 
+def test_so_is_the_refusal_of_a_request_the_platform_does_not_know(platform: Platform) -> None:
+    platform.bucket_answers += [503] * 3
+    sent = platform.stack().issue("Create")
+    sent.event["RequestType"] = "Upsert"
+
+    platform.deliver(sent)
+
+    expect_one_answer(sent, "This is no request the platform knows", "RequestType")
+    assert _items() == []
+
+
+def test_an_update_beyond_the_limits_that_no_execution_could_refuse_is_answered_for(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
+    with unreachable("stepfunctions", calls=3, inside=lambda: platform.in_function):
+        updated = stack.send_update(VolumeSizeInGB="99999")
+
+    expect_one_answer(updated, "could not take this request in (EndpointConnectionError)")
+    stack.roll_back().expect_success()
+
+
+def test_a_replacement_that_the_sweep_answered_is_removed_by_its_rollback(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    old = stack.notebook
+    stack.create().expect_success()
+    replaced = stack.send_update(NotebookInstanceName="new", AllowReplacement="YES")
+    platform.step_until(replaced.execution, "Wait")
+    assert platform.status("new") == "Pending"
+    platform.events_arrive = False
+    platform.abort(replaced.execution)
+    platform.clock.advance(DEADLINE)
+
+    platform.sweep()
+
+    expect_one_answer(replaced, "did not answer this request within 54 minutes")
+    stack.roll_back().expect_success()
+    assert (platform.status(old), platform.status("new")) == ("InService", None)
+
+
 def test_a_request_that_was_throttled_until_it_was_too_old_is_answered(platform: Platform) -> None:
     created = platform.stack().issue("Create")
 

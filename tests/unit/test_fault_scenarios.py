@@ -307,18 +307,24 @@ def test_no_reply_address_is_logged_even_where_everything_is(platform: Platform)
 
 
 @pytest.mark.parametrize(
-    "changed",
-    [
-        {"RequestType": "Upsert"},
-        {"ResourceProperties": "none"},
-        {"ResponseURL": f"https://example.com/?X-Amz-Signature={SECRET}"},
-    ],
+    ("changed", "word"),
+    [({"RequestType": "Upsert"}, "RequestType"), ({"ResourceProperties": "none"}, "Resource")],
 )
-def test_what_is_no_request_of_cloudformation_starts_nothing(
-    platform: Platform, changed: dict[str, Any]
+def test_a_request_the_platform_does_not_know_is_refused_at_once(
+    platform: Platform, changed: dict[str, Any], word: str
 ) -> None:
     sent = platform.stack().issue("Create")
     sent.event |= changed
+
+    platform.deliver(sent)
+
+    sent.expect_failed("no request the platform knows", word)
+    assert platform.executions == []
+
+
+def test_a_reply_address_that_is_not_cloudformations_is_never_called(platform: Platform) -> None:
+    sent = platform.stack().issue("Create")
+    sent.event["ResponseURL"] = f"https://example.com/?X-Amz-Signature={SECRET}"
 
     platform.deliver(sent)
 

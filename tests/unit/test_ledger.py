@@ -66,7 +66,8 @@ def items() -> list[dict[str, Any]]:
 def test_a_request_is_read_as_it_was_entered() -> None:
     entered = entry(
         "Update",
-        renames=True,
+        replaces="old",
+        violations=("VolumeSizeInGB 500 is out of range",),
         fixed_changes=("Subnet",),
         dropped_tags=("a", "b"),
         spec=replace(SPEC, Tags={"a": "1"}),

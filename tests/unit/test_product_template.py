@@ -122,8 +122,10 @@ def test_the_notebook_asked_for_is_one_the_platform_takes() -> None:
     )
     notebook = Launch({"ProjectID": "P1"}).properties("Notebook")
 
-    spec = parse_notebook(_stringified(notebook), limits)
+    spec, violations = parse_notebook(_stringified(notebook), limits)
 
+    assert violations == ()
+    assert spec is not None
     assert spec.NotebookInstanceName == "my-notebook"
     assert spec.VolumeSizeInGB == 20
     assert spec.Tags["ProjectID"] == "P1"

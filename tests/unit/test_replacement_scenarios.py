@@ -124,3 +124,69 @@ def test_so_it_is_when_the_answer_to_its_creation_was_lost(platform: Platform) -
     ).expect_failed("Insufficient notebook instance capacity")
 
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
+
+
+def test_a_replacement_given_up_at_the_deadline_is_removed_by_its_rollback(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    volume = platform.notebook("old")["volume_id"]
+    platform.notebooks.configure({"timing": {"pending": 4000}})
+
+    stack.update(NotebookInstanceName="new", AllowReplacement="YES").expect_failed("Pending")
+    platform.notebooks.configure({"statuses": {"new": "InService"}})
+    rolled_back = stack.roll_back()
+
+    rolled_back.expect_success()
+    assert rolled_back.answer["PhysicalResourceId"] == "old"
+    assert (platform.status("old"), platform.status("new")) == ("InService", None)
+    assert platform.notebook("old")["volume_id"] == volume
+    stack.delete().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_a_replacement_overtaken_by_its_rollback_is_removed(platform: Platform) -> None:
+    stack = launched(platform)
+    volume = platform.notebook("old")["volume_id"]
+    replaced = stack.send_update(NotebookInstanceName="new", AllowReplacement="YES")
+    platform.step_until(replaced.execution, "Wait")
+    assert platform.status("new") == "Pending"
+
+    platform.clock.advance(1)
+    rollback = stack.send_rollback()
+    platform.run()
+
+    replaced.expect_failed("newer request")
+    rollback.expect_success()
+    assert (platform.status("old"), platform.status("new")) == ("InService", None)
+    assert platform.notebook("old")["volume_id"] == volume
+
+
+def test_a_second_attempt_at_a_replacement_never_removes_the_notebook_with_the_data(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    volume = platform.notebook("old")["volume_id"]
+    platform.notebooks.configure({"no_capacity": ["ml.g5.xlarge"]})
+    asked = {"NotebookInstanceType": "ml.g5.xlarge", "AllowReplacement": "YES"}
+
+    stack.update(NotebookInstanceName="new", **asked).expect_failed("capacity")
+    # CloudFormation's rollback skipped the notebook, and its owner tries once more.
+    stack.properties |= {"NotebookInstanceName": "old"}
+    stack.update(NotebookInstanceName="newer", **asked).expect_failed("capacity")
+
+    assert platform.notebook("old")["volume_id"] == volume
+    assert platform.status("old") == "InService"
+
+
+def test_the_physical_id_stays_though_a_name_comes_back_in_another_case(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    stack.update(NotebookInstanceName="OLD").expect_success()
+
+    stack.update(NotebookInstanceName="new").expect_failed("AllowReplacement")
+    rolled_back = stack.roll_back()
+
+    rolled_back.expect_success()
+    assert rolled_back.answer["PhysicalResourceId"] == "old"

@@ -61,15 +61,18 @@ def update(old: dict[str, Any] | None = None, **new: Any) -> CustomResourceReque
 
 
 def spec(unchanged: tuple[str, ...] = (), /, **changes: Any) -> NotebookSpec:
-    """Return the notebook asked for by properties that differ so far."""
-    return parse_notebook(PROPERTIES | changes, LIMITS, unchanged)
+    """Return the notebook asked for by properties that differ so far, and have nothing wrong."""
+    asked, wrong = parse_notebook(PROPERTIES | changes, LIMITS, unchanged)
+    assert wrong == ()
+    assert asked is not None
+    return asked
 
 
 def violations(**changes: Any) -> tuple[str, ...]:
     """Return what is wrong with properties that differ so far."""
-    with pytest.raises(InvalidRequestError) as error:
-        spec(**changes)
-    return error.value.violations
+    _, wrong = parse_notebook(PROPERTIES | changes, LIMITS)
+    assert wrong != ()
+    return wrong
 
 
 # The request
@@ -81,7 +84,7 @@ def test_a_request_is_what_cloudformation_sends() -> None:
     assert parsed.RequestType == "Create"
     assert parsed.notebook_name == parsed.physical_resource_id == "analysis"
     assert parsed.ResourceProperties == PROPERTIES
-    assert (parsed.renames, parsed.fixed_changes, parsed.dropped_tags) == (False, (), ())
+    assert (parsed.replaces, parsed.fixed_changes, parsed.dropped_tags) == ("", (), ())
 
 
 def test_a_request_lists_everything_that_is_missing() -> None:
@@ -125,10 +128,11 @@ def test_the_physical_id_is_no_longer_than_cloudformation_takes(character: str) 
 
 
 @pytest.mark.parametrize(
-    ("new", "renames"), [("analysis", False), ("ANALYSIS", False), ("another", True), ("", True)]
+    ("new", "replaces"),
+    [("analysis", ""), ("ANALYSIS", ""), ("another", "analysis"), ("", "analysis")],
 )
-def test_only_another_name_is_a_rename(new: str, renames: bool) -> None:
-    assert update(NotebookInstanceName=new).renames is renames
+def test_only_another_name_replaces_the_notebook(new: str, replaces: str) -> None:
+    assert update(NotebookInstanceName=new).replaces == replaces
 
 
 def test_changes_that_cannot_be_made_in_place_are_named() -> None:
@@ -171,12 +175,18 @@ def test_the_issue_time_is_that_of_the_signed_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?AWSAccessKeyId=A&Expires=1&Signature=s", "?X-Amz-Date=", "?X-Amz-Date=soon"]
+    "query", ["", "?Expires=soon", "?Expires=99999999999999999", "?X-Amz-Date=", "?X-Amz-Date=soon"]
 )
 def test_without_one_it_is_now_to_the_second(query: str) -> None:
     issued = request(ResponseURL=f"{ADDRESS}{query}").issued_at(NOW)
 
     assert issued == NOW.replace(microsecond=0)
+
+
+def test_the_issue_time_of_an_old_signature_is_two_hours_before_it_expires() -> None:
+    sent = request(ResponseURL=f"{ADDRESS}?AWSAccessKeyId=A&Expires=1767607170&Signature=s")
+
+    assert sent.issued_at(NOW) == datetime(2026, 1, 5, 7, 59, 30, tzinfo=UTC)
 
 
 # The execution's name
@@ -284,10 +294,10 @@ def test_tags_that_sagemaker_or_the_platform_cannot_take_are_refused(
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     properties = {"NotebookInstanceName": "-", "VolumeSizeInGB": "1", "Colour": "red", "Size": "L"}
 
-    with pytest.raises(InvalidRequestError) as error:
-        parse_notebook(properties, LIMITS)
+    asked, wrong = parse_notebook(properties, LIMITS)
 
-    assert error.value.violations == (
+    assert asked is None
+    assert wrong == (
         "NotebookInstanceName '-' is not valid: give 1 to 63 letters, digits and hyphens, "
         "no hyphen at either end",
         "NotebookInstanceType is missing",
@@ -303,8 +313,10 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 def test_root_access_is_the_platforms_choice() -> None:
     generous = Limits(LIMITS.instance_types, 100, LIMITS.platform_identifiers, True)
 
-    asked = parse_notebook(PROPERTIES | {"RootAccess": "Enabled"}, generous)
+    asked, wrong = parse_notebook(PROPERTIES | {"RootAccess": "Enabled"}, generous)
 
+    assert wrong == ()
+    assert asked is not None
     assert asked.RootAccess == "Enabled"
 
 
@@ -314,9 +326,16 @@ def test_what_an_update_leaves_alone_is_not_checked_again() -> None:
     kept = spec(("NotebookInstanceType", "VolumeSizeInGB"), **changes)
 
     assert (kept.NotebookInstanceType, kept.VolumeSizeInGB) == ("ml.g5.xlarge", 500)
-    with pytest.raises(InvalidRequestError) as error:
-        spec(("NotebookInstanceType",), **changes)
-    assert error.value.violations == ("VolumeSizeInGB 500 is out of range: ask for 5 to 100 GB",)
+    _, wrong = parse_notebook(PROPERTIES | changes, LIMITS, ("NotebookInstanceType",))
+    assert wrong == ("VolumeSizeInGB 500 is out of range: ask for 5 to 100 GB",)
+
+
+def test_what_only_breaks_a_limit_can_be_read_all_the_same() -> None:
+    asked, wrong = parse_notebook(PROPERTIES | {"VolumeSizeInGB": "500"}, LIMITS)
+
+    assert asked is not None
+    assert asked.VolumeSizeInGB == 500
+    assert len(wrong) == 1
 
 
 @pytest.mark.parametrize(

@@ -330,3 +330,39 @@ def test_a_function_that_dies_changes_nothing_of_the_outcome(
 
     assert platform.status(stack.notebook) == "InService"
     assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.large"
+
+
+def test_the_rollback_to_what_was_allowed_once_is_not_refused(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(platform)
+    monkeypatch.setenv("ALLOWED_INSTANCE_TYPES", "ml.g5.xlarge")
+    platform.fail_calls("UpdateNotebookInstance", "ResourceLimitExceeded", "The limit is 0.")
+
+    stack.update(NotebookInstanceType="ml.g5.xlarge").expect_failed("quota")
+    stack.roll_back().expect_success()
+
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
+    assert platform.status(stack.notebook) == "InService"
+
+
+def test_an_update_beyond_the_limits_is_refused_with_every_violation(platform: Platform) -> None:
+    stack = launched(platform)
+
+    stack.update(NotebookInstanceType="ml.p5.48xlarge", VolumeSizeInGB="99999").expect_failed(
+        "ml.p5.48xlarge", "99999"
+    )
+
+    assert platform.calls("StopNotebookInstance") == 0
+    stack.roll_back().expect_success()
+
+
+def test_a_notebook_that_goes_between_two_calls_of_a_look_is_gone(platform: Platform) -> None:
+    stack = launched(platform)
+    sent = stack.send("Delete", PhysicalResourceId=stack.notebook)
+    platform.step_until(sent.execution, "Delete")
+    platform.fail_calls("ListTags", "ValidationException", "RecordNotFound")
+
+    platform.run()
+
+    sent.expect_success()

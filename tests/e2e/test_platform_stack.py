@@ -67,8 +67,8 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     assert "'ml.t3.large' is not allowed here: choose one of ml.t3.medium" in refused.reason
     assert platform.simulated(name) == notebook
 
-    # When they are widened again, then it can be updated.
-    _deploy(platform, rules)
+    # When they are widened again, which SAM takes only by name, then it can be updated.
+    _deploy(platform, {**rules, "AllowedInstanceTypes": "ml.t3.medium,ml.t3.large"})
     updated = platform.update(record, NotebookInstanceType="ml.t3.large")
     assert updated.succeeded, updated.reason
 

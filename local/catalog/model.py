@@ -25,9 +25,9 @@ class Caller(Protocol):
     """Who calls an operation; `local.server.json_service.Caller` in the embedded AWS."""
 
     @property
-    def arn(self) -> str: ...  # noqa: D102
+    def arn(self) -> str: ...  # noqa: D102 - see Caller
 
-    def require(self, action: str, resource: str = "*", context: Any = None) -> None: ...  # noqa: D102
+    def require(self, action: str, resource: str = "*", context: Any = None) -> None: ...  # noqa: D102 - see Caller
 
 
 @dataclass(frozen=True)

@@ -246,8 +246,14 @@ def _attempt(func: Mapping[str, Any], config: Mapping[str, Any], event: Any) -> 
 def _event_invoke_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     arn = config["FunctionArn"]
     name, qualifier = lambda_svc._lambda_function_name_and_qualifier_from_arn(arn)
-    found = lambda_svc._event_invoke_config(lambda_svc._functions.get(name) or {}, qualifier)
-    return found or {}
+    func = lambda_svc._functions.get(name) or {}
+    # An invocation without a qualifier is one of $LATEST, which is how SAM writes it.
+    found = lambda_svc._event_invoke_config(func, qualifier)
+    return found or (not qualifier and lambda_svc._event_invoke_config(func, "$LATEST")) or {}
+
+
+# What a function's role needs for a destination of its.
+_TELLS = {"lambda": "lambda:InvokeFunction", "sns": "sns:Publish", "sqs": "sqs:SendMessage"}
 
 
 def _tell(
@@ -258,14 +264,15 @@ def _tell(
     condition: str,
     attempts: int,
 ) -> None:
-    if ":lambda:" not in destination:
-        lambda_svc._route_async_failure(destination, config["FunctionName"], event, result)
-        return
+    service = destination.split(":")[2]
     denied = roles.denial(
-        config["Role"], config["FunctionName"], "lambda:InvokeFunction", destination, get_region()
+        config["Role"], config["FunctionName"], _TELLS[service], destination, get_region()
     )
     if denied:
         _log.error("the destination of %s is not told: %s", config["FunctionArn"], denied)
+        return
+    if service != "lambda":
+        lambda_svc._route_async_failure(destination, config["FunctionName"], event, result)
         return
     func, target, name = lambda_svc._get_func_record_for_ref(destination)
     if not func or not target:

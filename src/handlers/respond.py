@@ -1,17 +1,39 @@
-"""Answers CloudFormation: what the lifecycle decided, or that the platform failed."""
+"""Answers CloudFormation: what the lifecycle decided, or that the platform failed.
+
+The one function that answers for an execution, and for whatever did not come to have one or did
+not end well: the last part of each event's path.
+"""
 
 import json
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import answer, ledger
+from shared import answer, fallbacks, ledger
 from shared.log import identify, logger
 from shared.reconciler import State, key_of
 
+# Milliseconds: what an answer takes, when CloudFormation is slow to take it.
+_ONE_ANSWER = 15_000
 
-def handler(state: State, _context: LambdaContext) -> dict[str, str]:
-    """Give the answer; return the status that was said, by this or by an earlier answer."""
+
+def handler(event: Any, context: LambdaContext) -> dict[str, str] | None:
+    """Give the answer; to the state machine, return the status that was said."""
+    match event:
+        case {"Resource": str(), "Request": str()}:
+            return _answer_of(event)
+        case {"requestPayload": _}:
+            fallbacks.failed_shim(event)
+        case {"source": "aws.states", "detail": dict(detail)}:
+            fallbacks.ended_execution(detail)
+        case {"source": "aws.events", "detail-type": "Scheduled Event"}:
+            fallbacks.sweep(lambda: context.get_remaining_time_in_millis() < _ONE_ANSWER)
+        case _:
+            logger.error("This is no event that has an answer")
+    return None
+
+
+def _answer_of(state: State) -> dict[str, str]:
     entry = ledger.read_for_answer(key_of(state))
     if "Error" in state:
         said = answer.give(entry, "FAILED", _failure(state["Error"]))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from shared import environment, ledger
+from shared import clock, environment, ledger
 from shared.ledger import Entry
 
 Status = Literal["SUCCESS", "FAILED"]
@@ -47,7 +47,8 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
     """Answer a request that is in the ledger, and return the status that was said.
 
     The answer is recorded before it is sent, and what is recorded is what is sent: whoever answers
-    a second time repeats the first answer. Raises UndeliverableError, LookupError.
+    a second time repeats the first answer. That it was taken is recorded last.
+    Raises UndeliverableError, ClientError, BotoCoreError.
     """
     physical_id, name = entry.physical_resource_id, entry.notebook_name
     if status == "SUCCESS" and entry.replaces and physical_id.lower() != name.lower():
@@ -63,15 +64,18 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
     )
     url, recorded = ledger.record_answer(entry.key, said, status)
     put(url, recorded)
+    ledger.record_delivery(entry.key, clock.now())
     return str(json.loads(recorded)["Status"])
 
 
-def refuse(event: Mapping[str, Any], reason: str) -> None:
+def refuse(event: Any, reason: str) -> None:
     """Answer FAILED to what is no proper request, if it says enough to be answered at all.
 
     The ledger cannot hold it, so this is the one answer that is not recorded; it is the same each
     time. Raises UndeliverableError.
     """
+    if not isinstance(event, Mapping):
+        return
     stack_id, request_id, logical_resource_id, url = (
         event.get(name) for name in ("StackId", "RequestId", "LogicalResourceId", "ResponseURL")
     )

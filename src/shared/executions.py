@@ -33,6 +33,25 @@ def start(name: str, key: Key) -> None:
         return
 
 
+def arn_of(name: str) -> str:
+    """Return the ARN that the execution of this name has once it is started."""
+    machine = environment.text("STATE_MACHINE_ARN")
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def was_started(arn: str) -> bool:
+    """Tell whether there is such an execution, running or ended.
+
+    Raises ClientError, BotoCoreError.
+    """
+    client = _client()
+    try:
+        client.describe_execution(executionArn=arn)
+    except client.exceptions.ExecutionDoesNotExist:
+        return False
+    return True
+
+
 @cache
 def _client() -> "SFNClient":
     return boto3.client("stepfunctions", config=CONFIG)

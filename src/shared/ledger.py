@@ -7,7 +7,7 @@ the functions' roles allow the rest no such attribute.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -34,6 +34,13 @@ _READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume")
 
 # At DEBUG it logs what it sends and receives, the reply address with it.
 logging.getLogger("botocore").setLevel(logging.INFO)
+
+
+class UnknownRequestError(LookupError):
+    """The ledger holds no such request."""
+
+    def __init__(self, key: "Key") -> None:
+        super().__init__(f"The ledger holds no request {key.Request} for {key.Resource}.")
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,14 @@ class Entry:
     """The notebook that an Update to a new name leaves; empty if it keeps the name."""
     fixed_changes: tuple[str, ...] = ()
     dropped_tags: tuple[str, ...] = ()
+    execution_arn: str = ""
+    """The execution that serves it, once that is started; empty when none was to be."""
     outcome: str = ""
     """SUCCESS or FAILED once the answer is recorded."""
     resume: bool = False
     """Whether the notebook ran before this Update stopped it."""
+    delivered: bool = False
+    """Whether CloudFormation took the answer; known only to those who answer."""
 
     @property
     def refusal(self) -> str:
@@ -106,6 +117,9 @@ def enter(entry: Entry, response_url: str) -> None:
         **_texts(asdict(entry.key)),
         "Entry": {"S": _to_json(entry)},
         "ResponseURL": {"S": response_url},
+        # Together in the index of what is not answered; gone from it with Unanswered.
+        "Unanswered": {"S": "yes"},
+        "Deadline": {"N": str(int(entry.deadline.timestamp()))},
         "ExpiresAt": {"N": str(int((entry.issued_at + _KEPT).timestamp()))},
     }
     client = _client()
@@ -118,7 +132,7 @@ def enter(entry: Entry, response_url: str) -> None:
 
 
 def read(key: Key, now: datetime) -> Page:
-    """Return a request and where it stands now; raises LookupError when it is not there."""
+    """Return a request and where it stands now; raises UnknownRequestError."""
     pages = (
         _client()
         .get_paginator("query")
@@ -134,7 +148,7 @@ def read(key: Key, now: datetime) -> Page:
     entries = {item["Request"]["S"]: _from_item(item) for page in pages for item in page["Items"]}
     entry = entries.get(key.Request)
     if entry is None:
-        raise LookupError(f"The ledger holds no request {key.Request} for {key.Resource}.")
+        raise UnknownRequestError(key)
     earlier = [each for id_, each in sorted(entries.items()) if id_ < key.Request]
     later = [each for id_, each in entries.items() if id_ > key.Request]
     return Page(
@@ -180,11 +194,47 @@ def record_answer(key: Key, answer: bytes, outcome: str) -> tuple[str, bytes]:
     return item["ResponseURL"]["S"], item["Answer"]["S"].encode()
 
 
+def record_delivery(key: Key, now: datetime) -> None:
+    """Note that CloudFormation took the answer; nobody needs to give it again."""
+    _client().update_item(
+        TableName=_table(),
+        Key=_texts(asdict(key)),
+        UpdateExpression="SET DeliveredAt = :now REMOVE Unanswered",
+        ConditionExpression="attribute_exists(Answer)",
+        ExpressionAttributeValues={":now": {"S": now.isoformat()}},
+    )
+
+
+def overdue(now: datetime, since: datetime) -> Iterator[Key]:
+    """Yield the requests whose deadline lies between, and whose answer was not delivered.
+
+    They are read from an index, which lags behind: look at each again before answering it.
+    """
+    pages = (
+        _client()
+        .get_paginator("query")
+        .paginate(
+            TableName=_table(),
+            IndexName="Unanswered",
+            KeyConditionExpression="Unanswered = :yes AND Deadline BETWEEN :since AND :now",
+            ExpressionAttributeValues={
+                ":yes": {"S": "yes"},
+                ":since": {"N": str(int(since.timestamp()))},
+                ":now": {"N": str(int(now.timestamp()))},
+            },
+            PaginationConfig={"PageSize": 100},
+        )
+    )
+    for page in pages:
+        for item in page["Items"]:
+            yield Key(item["Resource"]["S"], item["Request"]["S"])
+
+
 def read_for_answer(key: Key) -> Entry:
-    """Return a request alone; raises LookupError when it is not there."""
+    """Return a request alone; raises UnknownRequestError."""
     item = _client().get_item(TableName=_table(), Key=_texts(asdict(key)), ConsistentRead=True)
     if "Item" not in item:
-        raise LookupError(f"The ledger holds no request {key.Request} for {key.Resource}.")
+        raise UnknownRequestError(key)
     return _from_item(item["Item"])
 
 
@@ -232,6 +282,7 @@ def _from_item(item: Mapping[str, Any]) -> Entry:
             "dropped_tags": tuple(fields["dropped_tags"]),
             "outcome": item.get("Outcome", {}).get("S", ""),
             "resume": "Resume" in item,
+            "delivered": "DeliveredAt" in item,
         }
     )
 

@@ -55,6 +55,8 @@ def look(state: State) -> State:
     progress = Progress(**state.get("Progress", {}))
     desired, observed, progress = _observe(page, progress, now)
     decision = decide(desired, observed, progress, now)
+    if page.entry.outcome:  # by another path, while this execution ran or before it began
+        decision = Decision("Fail", "This request is answered already.")
     logger.info(decision.action, extra={"notebook_status": observed.status, **identify(page.entry)})
     if decision.action == "Create":
         progress = replace(progress, creating=True)
@@ -77,7 +79,7 @@ def act(state: State, attempt: Attempt) -> State:
     """Try one action for the request, if it is still the newest one, and note what came of it."""
     now = clock.now()
     page = ledger.read(key_of(state), now)
-    if page.standing is not Standing.NEWEST:
+    if page.standing is not Standing.NEWEST or page.entry.outcome:
         return state  # the next look says so
     progress = replace(Progress(**state["Progress"]), waiting_for="")
     decision = state["Decision"]

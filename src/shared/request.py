@@ -108,8 +108,10 @@ class CustomResourceRequest:
         return f"{self.RequestType}-{self.RequestId:.36}-{digest}"
 
 
-def parse_request(event: Mapping[str, Any]) -> CustomResourceRequest:
+def parse_request(event: Any) -> CustomResourceRequest:
     """Parse CloudFormation's request; raises InvalidRequestError when it is none."""
+    if not isinstance(event, Mapping):
+        raise InvalidRequestError(["the event is no JSON object"])
     try:
         return Converter().structure(event, CustomResourceRequest)
     except ClassValidationError as error:

@@ -67,7 +67,7 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     assert "'ml.t3.large' is not allowed here: choose one of ml.t3.medium" in refused.reason
     assert platform.simulated(name) == notebook
 
-    # When they are widened again, then it can be updated. SAM keeps what is not given anew.
+    # When they are widened again, which SAM takes only by name, then it can be updated.
     _deploy(platform, {**rules, "AllowedInstanceTypes": "ml.t3.medium,ml.t3.large"})
     updated = platform.update(record, NotebookInstanceType="ml.t3.large")
     assert updated.succeeded, updated.reason
@@ -88,7 +88,18 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
 
 
 def _boundary(aws: Emulator) -> str:
-    services = ("dynamodb", "ec2", "kms", "lambda", "logs", "s3", "sagemaker", "states", "xray")
+    services = [
+        "dynamodb",
+        "ec2",
+        "kms",
+        "lambda",
+        "logs",
+        "s3",
+        "sagemaker",
+        "sqs",
+        "states",
+        "xray",
+    ]
     allowed = [*(f"{service}:*" for service in services), "cloudformation:*", "servicecatalog:*"]
     roles = ["iam:*Role", "iam:*RolePolicy", "iam:UpdateAssumeRolePolicy", "sts:AssumeRole"]
     document = {
@@ -162,6 +173,7 @@ def _what_is_there(aws: Emulator) -> dict[str, Any]:
     states = [client("kms").describe_key(KeyId=k["KeyId"])["KeyMetadata"]["KeyState"] for k in keys]
     buckets = [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]]
     return {
+        "alarms": client("cloudwatch").describe_alarms()["MetricAlarms"],
         "buckets": {_SAM_BUCKET if "samcli" in name else name for name in buckets},
         "functions": client("lambda").list_functions()["Functions"],
         "keys": [state for state in states if state != "PendingDeletion"],
@@ -176,7 +188,9 @@ def _what_is_there(aws: Emulator) -> dict[str, Any]:
         "policies": len(client("iam").list_policies(Scope="Local")["Policies"]),
         "portfolios": client("servicecatalog").list_portfolios()["PortfolioDetails"],
         "products": client("servicecatalog").search_products_as_admin()["ProductViewDetails"],
+        "queues": client("sqs").list_queues().get("QueueUrls", []),
         "roles": client("iam").list_roles()["Roles"],
+        "rules": client("events").list_rules()["Rules"],
         "state machines": client("stepfunctions").list_state_machines()["stateMachines"],
         "tables": client("dynamodb").list_tables()["TableNames"],
         "users": len(client("iam").list_users()["Users"]),

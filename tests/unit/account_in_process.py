@@ -39,10 +39,22 @@ class Account:
             AttributeDefinitions=[
                 {"AttributeName": "Resource", "AttributeType": "S"},
                 {"AttributeName": "Request", "AttributeType": "S"},
+                {"AttributeName": "Unanswered", "AttributeType": "S"},
+                {"AttributeName": "Deadline", "AttributeType": "N"},
             ],
             KeySchema=[
                 {"AttributeName": "Resource", "KeyType": "HASH"},
                 {"AttributeName": "Request", "KeyType": "RANGE"},
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "Unanswered",
+                    "KeySchema": [
+                        {"AttributeName": "Unanswered", "KeyType": "HASH"},
+                        {"AttributeName": "Deadline", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                }
             ],
         )
         self.machine_arn: str = client("stepfunctions").create_state_machine(

@@ -68,6 +68,7 @@ class Platform:
         logged: every line that was logged.
         raised: every exception of a function, as a text with its traceback.
         in_function: whether a function runs at the moment.
+        events_arrive: whether EventBridge delivers; Step Functions promises no more than to try.
 
     """
 
@@ -83,6 +84,7 @@ class Platform:
         self._stacks = 0
         self._kills: dict[str, list[bool]] = {}
         self.in_function = False
+        self.events_arrive = True
         self._machine = Machine(load(), {name: self._task(name) for name in _FUNCTIONS})
         self.account = Account()
         self.notebooks = NotebookService(
@@ -116,16 +118,44 @@ class Platform:
         return sent
 
     def deliver(self, sent: Sent) -> None:
-        """Deliver a request: the shim runs once, and twice more if it fails, as Lambda does it."""
-        for attempt in (1, 2, 3):
-            try:
-                self._invoke("RequestFunction", lambda: request.handler(sent.event, context()))
-            except TaskFailedError:
-                if attempt == 3:
-                    raise
-            else:
-                break
+        """Deliver a request: the shim runs once, and twice more if it fails, as Lambda does it.
+
+        If it failed for good, its destination is told.
+        """
+
+        def call() -> None:
+            request.handler(sent.event, context())
+
+        failed = self._asynchronously("RequestFunction", call)
         self._pick_up_executions()
+        if failed:
+            self.tell_destination(sent, failed)
+
+    def tell_destination(self, sent: Sent, failed: TaskFailedError) -> None:
+        """Hand a request that the shim failed to take in to the shim's on-failure destination."""
+        payload = {"errorType": failed.error, **json.loads(failed.cause)}
+        self.respond_to(
+            {
+                "version": "1.0",
+                "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+                "requestPayload": sent.event,
+                "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+                "responsePayload": payload,
+            }
+        )
+
+    def sweep(self) -> None:
+        """Let the schedule's event come, whatever time it is."""
+        self.respond_to({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+
+    def respond_to(self, event: Any) -> TaskFailedError | None:
+        """Invoke the answering function asynchronously; return what ends in its queue."""
+        return self._asynchronously("RespondFunction", lambda: respond.handler(event, context()))
+
+    def abort(self, execution: Execution) -> None:
+        """Stop an execution, as an operator may."""
+        execution.status = "ABORTED"
+        self._ended(execution)
 
     def run(
         self, until: Callable[[], bool] = lambda: False, first: Execution | None = None
@@ -142,7 +172,7 @@ class Platform:
         self.clock.now = max(self.clock.now, execution.due)
         self._machine.step(execution, self.clock.now)
         if not execution.running:
-            client("stepfunctions").stop_execution(executionArn=self._execution_arn(execution))
+            self._ended(execution)
 
     def step_until(self, execution: Execution, state: str) -> None:
         """Let one execution go on alone until it is about to enter a state."""
@@ -236,6 +266,37 @@ class Platform:
         if kill_after:
             raise died
         return result
+
+    def _asynchronously(self, name: str, call: Callable[[], Any]) -> TaskFailedError | None:
+        """Invoke up to three times, as Lambda does; return the last failure if all failed."""
+        failed = None
+        for _ in range(3):
+            try:
+                self._invoke(name, call)
+            except TaskFailedError as error:
+                failed = error
+            else:
+                return None
+        return failed
+
+    def _ended(self, execution: Execution) -> None:
+        arn = self._execution_arn(execution)
+        client("stepfunctions").stop_execution(executionArn=arn)
+        if not self.events_arrive or execution.status == "SUCCEEDED":
+            return
+        self.respond_to(
+            {
+                "source": "aws.states",
+                "detail-type": "Step Functions Execution Status Change",
+                "detail": {
+                    "executionArn": arn,
+                    "name": execution.name,
+                    "status": execution.status,
+                    "input": execution.carried[0],
+                    "error": "Unanswered" if execution.status == "FAILED" else None,
+                },
+            }
+        )
 
     def _execution_arn(self, execution: Execution) -> str:
         return (

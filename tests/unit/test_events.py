@@ -62,7 +62,7 @@ def handler_of(event: str) -> str:
     (handler,) = (
         properties["Handler"]
         for properties in FUNCTIONS.values()
-        if re.fullmatch(rf"{name_of(properties)}(-create|-update|-delete)?", event)
+        if re.fullmatch(rf"{name_of(properties)}(-create|-update|-delete|-for-[a-z-]+)?", event)
     )
     return str(handler)
 
@@ -178,7 +178,15 @@ def _make_table() -> None:
     client = boto3.client("dynamodb")
     client.create_table(
         TableName=ENVIRONMENT["LEDGER_TABLE"],
-        **{name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
+        **{
+            name: properties[name]
+            for name in (
+                "AttributeDefinitions",
+                "KeySchema",
+                "GlobalSecondaryIndexes",
+                "BillingMode",
+            )
+        },
     )
     client.close()
 
@@ -291,6 +299,41 @@ def test_respond_gives_the_answer_that_the_execution_ends_with(story: Story) -> 
     assert said["PhysicalResourceId"] == "Analysis-1"
     assert said["RequestId"] == EVENTS["request-create"]["RequestId"]
     assert said["Data"] == EVENTS["respond"]["Decision"]["Data"]
+
+
+def test_respond_for_failed_request_answers_what_the_shim_did_not_take_in(story: Story) -> None:
+    invoke("respond-for-failed-request")
+
+    (said,) = story.answers
+    assert (said["Status"], said["RequestId"]) == (
+        "FAILED",
+        EVENTS["request-create"]["RequestId"],
+    )
+    assert "could not take this request in (Sandbox.Timedout). Try again" in said["Reason"]
+
+
+def test_respond_for_ended_execution_answers_in_its_place(story: Story) -> None:
+    story.request("request-create")
+
+    invoke("respond-for-ended-execution")
+    invoke("respond-for-ended-execution")
+
+    (said,) = story.answers
+    assert (said["Status"], said["PhysicalResourceId"]) == ("FAILED", "Analysis-1")
+    assert "ran out of time. Try again" in said["Reason"]
+
+
+def test_respond_for_sweep_answers_what_is_past_its_deadline(story: Story) -> None:
+    story.request("request-create")
+    invoke("respond-for-sweep")
+    assert story.answers == []
+
+    story.clock.advance(3240)
+    invoke("respond-for-sweep")
+    invoke("respond-for-sweep")
+
+    (said,) = story.answers
+    assert "did not answer this request within 54 minutes. Try again" in said["Reason"]
 
 
 def test_update_gives_the_stopped_notebook_its_new_type(story: Story) -> None:

@@ -257,6 +257,7 @@ def test_an_answer_that_is_never_taken_fails_the_execution_and_can_be_given_late
     platform: Platform,
 ) -> None:
     stack = platform.stack()
+    platform.events_arrive = False
     platform.bucket_answers += [503] * 7
     created = stack.send_create()
 

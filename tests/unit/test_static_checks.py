@@ -187,7 +187,9 @@ def calls() -> Iterator[Call]:
             }
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and (name := called(node)) in operations:
-                    keywords = tuple(each.arg for each in node.keywords if each.arg)
+                    # PaginationConfig is boto3's own, which sends it as other parameters.
+                    named = (each.arg for each in node.keywords if each.arg)
+                    keywords = tuple(name for name in named if name != "PaginationConfig")
                     where = f"{path.relative_to(ROOT)}:{node.lineno}"
                     yield Call(service, operations[name], keywords, where)
 

@@ -1,0 +1,515 @@
+"""Answers from outside the happy path: always one, in time, and the same whoever gives it."""
+
+import json
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+
+from handlers import respond
+from shared import ledger
+from shared.fallbacks import UnansweredError
+from tests.lambda_context import context
+from tests.lifecycle_driver import TaskFailedError
+from tests.unit.account_in_process import client
+from tests.unit.broken_calls import unreachable
+from tests.unit.platform_in_process import SECRET, Platform
+from tests.unit.stack_in_process import Sent, Stack
+from tests.unit.test_events import EVENTS, TEMPLATE
+
+DEADLINE = 3240
+ADDRESS_LIVES = 7199
+DIED = TaskFailedError("Runtime.ExitError", '{"errorMessage": "exit status 137"}')
+
+
+def stranded(platform: Platform) -> Sent:
+    """Return a Create whose execution was stopped, which nobody was told."""
+    platform.events_arrive = False
+    created = platform.stack().send_create()
+    platform.abort(created.execution)
+    platform.events_arrive = True
+    return created
+
+
+def expect_one_answer(sent: Sent, *words: str) -> None:
+    """Check that CloudFormation was told once, and that it failed."""
+    sent.expect_failed(*words)
+    assert len(sent.answers) == 1
+
+
+# A shim that failed
+
+
+def test_a_shim_that_never_got_anywhere_is_answered_for(platform: Platform) -> None:
+    stack = platform.stack()
+    for _ in range(3):
+        platform.kill("RequestFunction", after=False)
+
+    created = stack.send_create()
+
+    expect_one_answer(
+        created,
+        "could not take this request in (Runtime.ExitError). Try again",
+        f"look for {created.event['RequestId']} in its logs",
+    )
+    assert platform.executions == []
+    assert created.answer["PhysicalResourceId"] == stack.notebook
+    stack.roll_back().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_a_shim_that_entered_the_request_and_could_not_start_it_is_answered_for(
+    platform: Platform,
+) -> None:
+    with unreachable("stepfunctions", calls=3, inside=lambda: platform.in_function):
+        created = platform.stack().send_create()
+
+    expect_one_answer(created, "could not take this request in (EndpointConnectionError)")
+    assert platform.executions == []
+
+
+def test_a_shim_that_died_after_it_started_the_execution_leaves_the_answer_to_it(
+    platform: Platform,
+) -> None:
+    for _ in range(3):
+        platform.kill("RequestFunction", after=True)
+
+    created = platform.stack().send_create()
+    assert created.answers == []
+    platform.run()
+
+    created.expect_success()
+    assert len(created.answers) == 1
+    assert len(platform.executions) == 1
+
+
+def test_an_execution_that_ended_is_not_answered_over_by_the_shims_destination(
+    platform: Platform,
+) -> None:
+    created = platform.stack().create()
+
+    platform.tell_destination(created, DIED)
+
+    created.expect_success()
+    assert len(created.answers) == 1
+
+
+def test_a_refusal_that_was_not_taken_is_repeated_in_its_own_words(platform: Platform) -> None:
+    platform.bucket_answers += [503] * 3
+
+    refused = platform.stack().send_create(RootAccess="Perhaps", VolumeSizeInGB="1")
+
+    expect_one_answer(refused, "RootAccess", "VolumeSizeInGB")
+
+
+def test_so_is_the_refusal_of_a_request_the_platform_does_not_know(platform: Platform) -> None:
+    platform.bucket_answers += [503] * 3
+    sent = platform.stack().issue("Create")
+    sent.event["RequestType"] = "Upsert"
+
+    platform.deliver(sent)
+
+    expect_one_answer(sent, "This is no request the platform knows", "RequestType")
+    assert _items() == []
+
+
+def test_an_update_beyond_the_limits_that_no_execution_could_refuse_is_answered_for(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
+    with unreachable("stepfunctions", calls=3, inside=lambda: platform.in_function):
+        updated = stack.send_update(VolumeSizeInGB="99999")
+
+    expect_one_answer(updated, "could not take this request in (EndpointConnectionError)")
+    stack.roll_back().expect_success()
+
+
+def test_a_replacement_that_the_sweep_answered_is_removed_by_its_rollback(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    old = stack.notebook
+    stack.create().expect_success()
+    replaced = stack.send_update(NotebookInstanceName="new", AllowReplacement="YES")
+    platform.step_until(replaced.execution, "Wait")
+    assert platform.status("new") == "Pending"
+    platform.events_arrive = False
+    platform.abort(replaced.execution)
+    platform.clock.advance(DEADLINE)
+
+    platform.sweep()
+
+    expect_one_answer(replaced, "did not answer this request within 54 minutes")
+    stack.roll_back().expect_success()
+    assert (platform.status(old), platform.status("new")) == ("InService", None)
+
+
+def test_a_request_that_was_throttled_until_it_was_too_old_is_answered(platform: Platform) -> None:
+    created = platform.stack().issue("Create")
+
+    platform.respond_to(
+        {"requestContext": {"condition": "EventAgeExceeded"}, "requestPayload": created.event}
+    )
+
+    expect_one_answer(created, "could not take this request in (it was throttled for too long)")
+
+
+def test_what_the_destination_is_told_twice_is_answered_once(platform: Platform) -> None:
+    created = platform.stack().issue("Create")
+
+    for _ in range(2):
+        platform.tell_destination(created, DIED)
+
+    expect_one_answer(created)
+
+
+def test_a_request_delivered_once_more_after_its_answer_changes_nothing(
+    platform: Platform,
+) -> None:
+    created = platform.stack().issue("Create")
+    platform.tell_destination(created, DIED)
+
+    platform.deliver(created)
+    platform.run()
+
+    created.expect_failed("could not take this request in")
+    assert platform.calls("CreateNotebookInstance") == 0
+
+
+def test_an_execution_that_was_answered_over_does_not_act(platform: Platform) -> None:
+    created = platform.stack().send_create()
+    platform.step_until(created.execution, "Create")
+    ledger.record_answer(
+        ledger.Key(**json.loads(created.execution.carried[0])), b'{"Status": "FAILED"}', "FAILED"
+    )
+
+    platform.run()
+
+    assert platform.calls("CreateNotebookInstance") == 0
+    assert created.execution.visited[-4:] == ["Decide", "Respond", "Answered", "Refused"]
+    assert created.execution.visited.count("Observe") == 2  # the next look says so
+
+
+def test_the_message_of_a_fault_is_not_repeated(platform: Platform) -> None:
+    """It may quote what the shim was given, and so the reply address."""
+    created = platform.stack().issue("Create")
+    quoting = json.dumps({"errorMessage": created.event["ResponseURL"]})
+
+    platform.tell_destination(created, TaskFailedError("ParamValidationError", quoting))
+
+    assert SECRET not in created.expect_failed("(ParamValidationError)")
+
+
+def test_a_destination_for_another_host_answers_nobody(platform: Platform) -> None:
+    created = platform.stack().issue("Create")
+    elsewhere = {**created.event, "ResponseURL": f"https://example.com/?{SECRET}"}
+
+    assert platform.respond_to({"requestPayload": elsewhere}) is None
+
+    assert created.answers == []
+    assert any("reply address is not of CloudFormation" in line for line in platform.logged)
+
+
+# An execution that did not end well
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("ABORTED", "was stopped by somebody"),
+        ("TIMED_OUT", "ran out of time"),
+        ("FAILED", "failed with Unanswered"),
+    ],
+)
+@pytest.mark.parametrize("state", ["Observe", "Create", "Wait", "Respond"])
+def test_an_execution_that_ends_otherwise_is_answered_for_and_rolled_back(
+    platform: Platform, status: str, words: str, state: str
+) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, state)
+
+    created.execution.status = status
+    platform._ended(created.execution)
+
+    expect_one_answer(created, "did not finish this request", words, created.execution.name)
+    stack.roll_back().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_an_execution_that_takes_too_long_is_answered_for(platform: Platform) -> None:
+    created = platform.stack().send_create()
+    platform.clock.advance(3420)
+
+    platform.run()
+
+    assert created.execution.status == "TIMED_OUT"
+    expect_one_answer(created, "ran out of time")
+
+
+def test_an_answer_that_was_recorded_and_not_taken_is_repeated(platform: Platform) -> None:
+    platform.bucket_answers += [503] * 7
+
+    created = platform.stack().create()
+
+    assert created.execution.status == "FAILED"
+    created.expect_success()
+    assert len(created.answers) == 1
+
+
+def test_an_answered_request_is_not_answered_again(platform: Platform) -> None:
+    created = platform.stack().create()
+
+    platform.abort(created.execution)
+
+    created.expect_success()
+    assert len(created.answers) == 1
+
+
+def test_another_execution_of_the_same_request_does_not_answer_for_the_one_that_runs(
+    platform: Platform,
+) -> None:
+    created = platform.stack().send_create()
+    detail = {
+        "executionArn": "arn:aws:states:us-east-1:123456789012:execution:lifecycle:by-hand",
+        "status": "FAILED",
+        "input": created.execution.carried[0],
+    }
+
+    platform.respond_to({"source": "aws.states", "detail": detail})
+
+    assert created.answers == []
+    platform.run()
+    created.expect_success()
+
+
+# The rule
+
+
+RULE = TEMPLATE["Resources"]["ExecutionEnded"]["Properties"]
+ENDED = EVENTS["respond-for-ended-execution"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "matches"),
+    [
+        ({}, True),
+        ({"status": "FAILED"}, True),
+        ({"status": "ABORTED"}, True),
+        ({"status": "RUNNING"}, False),
+        ({"status": "SUCCEEDED"}, False),
+        ({"status": "PENDING_REDRIVE"}, False),
+        ({"stateMachineArn": f"{ENDED['detail']['stateMachineArn']}x"}, False),
+    ],
+)
+def test_the_rule_takes_the_bad_ends_of_this_state_machine_alone(
+    changes: dict[str, str], matches: bool
+) -> None:
+    pattern = json.loads(json.dumps(RULE["EventPattern"]))
+    assert "NotebookLifecycle" in str(pattern["detail"]["stateMachineArn"])
+    pattern["detail"]["stateMachineArn"] = [ENDED["detail"]["stateMachineArn"]]
+    event = {**ENDED, "detail": {**ENDED["detail"], **changes}}
+
+    assert EventPattern.load(json.dumps(pattern)).matches_event(event) is matches
+
+
+@pytest.mark.parametrize("name", ["ExecutionEnded", "Sweep"])
+def test_a_rule_is_delivered_for_a_while_and_what_is_not_delivered_is_kept(name: str) -> None:
+    (target,) = TEMPLATE["Resources"][name]["Properties"]["Targets"]
+
+    assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] >= 1
+    assert "UndeliveredEvents" in str(target["DeadLetterConfig"])
+
+
+def test_what_may_hold_an_address_is_kept_no_longer_than_the_address_lives() -> None:
+    resources = TEMPLATE["Resources"]
+    queue = resources["FailedAnswers"]["Properties"]
+    (nobody_reads, _) = resources["FailedAnswersPolicy"]["Properties"]["PolicyDocument"][
+        "Statement"
+    ]
+
+    assert ADDRESS_LIVES <= queue["MessageRetentionPeriod"] <= 7200
+    assert "Key" in str(queue["KmsMasterKeyId"])
+    assert (nobody_reads["Effect"], nobody_reads["Principal"]) == ("Deny", "*")
+    age = resources["RespondFunction"]["Properties"]["EventInvokeConfig"]
+    assert age["MaximumEventAgeInSeconds"] < ADDRESS_LIVES
+
+
+def test_a_sweep_comes_before_cloudformation_gives_up() -> None:
+    deadline = TEMPLATE["Parameters"]["DeadlineSeconds"]["MaxValue"]
+
+    assert TEMPLATE["Resources"]["Sweep"]["Properties"]["ScheduleExpression"] == "rate(5 minutes)"
+    assert deadline + 5 * 60 < 3600
+
+
+# The sweep
+
+
+def test_the_sweep_answers_what_nobody_else_did_at_its_deadline_and_not_before(
+    platform: Platform,
+) -> None:
+    created = stranded(platform)
+    platform.clock.advance(DEADLINE - 1)
+    platform.sweep()
+    assert created.answers == []
+
+    platform.clock.advance(1)
+    platform.sweep()
+    platform.sweep()
+
+    expect_one_answer(created, "did not answer this request within 54 minutes. Try again")
+
+
+def test_a_second_sweep_repeats_the_bytes_when_the_first_did_not_learn_that_they_were_taken(
+    platform: Platform,
+) -> None:
+    created = stranded(platform)
+    platform.clock.advance(DEADLINE)
+    platform.bucket_answers.append(OSError("the connection broke"))
+    with pytest.raises(UnansweredError, match="1 requests"):
+        respond.handler(EVENTS["respond-for-sweep"], context())
+    platform.clock.advance(60)
+
+    platform.sweep()
+
+    assert len(created.answers) == 2
+    created.expect_failed("did not answer")
+
+
+def test_the_sweep_finds_nothing_once_all_is_answered(platform: Platform) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
+    stack.delete().expect_success()
+    platform.clock.advance(DEADLINE)
+    said = list(stack.last.answers)
+
+    platform.sweep()
+
+    assert stack.last.answers == said
+    assert all("Unanswered" not in item for item in _items())
+    assert all("DeliveredAt" in item for item in _items())
+
+
+def test_one_that_cannot_be_answered_does_not_keep_the_others_from_their_answers(
+    platform: Platform,
+) -> None:
+    first, second, third = (stranded(platform) for _ in range(3))
+    platform.clock.advance(DEADLINE)
+    platform.bucket_answers += [403, 200, 200]
+
+    with pytest.raises(UnansweredError, match="1 requests"):
+        respond.handler(EVENTS["respond-for-sweep"], context())
+
+    answered = [bool(each.answers) for each in (first, second, third)]
+    assert sorted(answered) == [False, True, True]
+    assert any("HTTP 403" in line for line in platform.logged)
+    platform.sweep()
+    for each in (first, second, third):
+        expect_one_answer(each)
+
+
+def test_the_sweep_answers_as_long_as_the_address_lives(platform: Platform) -> None:
+    created = stranded(platform)
+    platform.clock.advance(ADDRESS_LIVES - 1)
+
+    platform.sweep()
+
+    expect_one_answer(created)
+
+
+def test_the_sweep_leaves_alone_whose_address_is_dead(platform: Platform) -> None:
+    created = stranded(platform)
+    platform.clock.advance(ADDRESS_LIVES)
+
+    platform.sweep()
+
+    assert created.answers == []
+
+
+def test_an_execution_answered_by_the_sweep_ends_with_the_same_answer(platform: Platform) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, "Wait")
+    platform.clock.advance(DEADLINE)
+
+    platform.sweep()
+    platform.run()
+
+    created.expect_failed("did not answer this request")
+    assert created.execution.status == "SUCCEEDED"
+    assert created.execution.visited[-1] == "Refused"
+
+
+def test_more_than_a_page_is_answered(platform: Platform) -> None:
+    sent = [_entered(platform) for _ in range(101)]
+    platform.clock.advance(DEADLINE)
+
+    platform.sweep()
+
+    assert [len(each.answers) for each in sent] == [1] * 101
+
+
+def test_a_sweep_out_of_time_leaves_the_rest_to_the_next(platform: Platform) -> None:
+    sent = [_entered(platform) for _ in range(5)]
+    platform.clock.advance(DEADLINE)
+    # It looks before each: 30, 20 and then 10 seconds are left.
+    with pytest.raises(UnansweredError, match="3 requests"):
+        respond.handler(EVENTS["respond-for-sweep"], context(left=40_000, step=10_000))
+    assert sum(len(each.answers) for each in sent) == 2
+
+    platform.sweep()
+
+    assert [len(each.answers) for each in sent] == [1] * 5
+
+
+def _entered(platform: Platform) -> Sent:
+    stack = Stack(platform, 1)
+    sent = stack.issue("Delete", ResourceProperties={**stack.properties})
+    with unreachable("stepfunctions", calls=3, inside=lambda: platform.in_function):
+        platform.kill("RespondFunction", after=False)
+        platform.kill("RespondFunction", after=False)
+        platform.kill("RespondFunction", after=False)
+        platform.deliver(sent)
+    assert sent.answers == []
+    return sent
+
+
+def _items() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client("dynamodb").scan(TableName="ledger")["Items"]
+    return found
+
+
+# What is none of these
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"Resource": 1, "Request": 2},
+        {"requestPayload": None},
+        {"requestPayload": "text"},
+        {"requestPayload": {"RequestType": "Create"}},
+        {"source": "aws.states"},
+        {"source": "aws.states", "detail": []},
+        {"source": "aws.states", "detail": {}},
+        {"source": "aws.states", "detail": {"input": None, "inputDetails": {"included": False}}},
+        {"source": "aws.states", "detail": {"input": "no JSON"}},
+        {"source": "aws.states", "detail": {"input": "[]"}},
+        {"source": "aws.states", "detail": {"input": '{"Resource": "", "Request": ""}'}},
+        {"source": "aws.states", "detail": {"input": '{"Resource": "r", "Request": "r"}'}},
+        {"source": "aws.events", "detail-type": "Another"},
+        {"source": "aws.sagemaker", "detail": {}},
+    ],
+)
+def test_what_is_no_event_of_these_is_refused_in_the_log(platform: Platform, event: Any) -> None:
+    platform.logged.clear()
+
+    assert platform.respond_to(event) is None
+
+    assert any('"level":"ERROR"' in line for line in platform.logged)

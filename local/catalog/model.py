@@ -25,9 +25,13 @@ class Caller(Protocol):
     """Who calls an operation; `local.server.json_service.Caller` in the embedded AWS."""
 
     @property
-    def arn(self) -> str: ...  # noqa: D102 - see Caller
+    def arn(self) -> str:
+        """The caller's ARN."""
+        ...
 
-    def require(self, action: str, resource: str = "*", context: Any = None) -> None: ...  # noqa: D102 - see Caller
+    def require(self, action: str, resource: str = "*", context: Any = None) -> None:
+        """Raise ServiceError unless the caller may do `action` on `resource`."""
+        ...
 
 
 @dataclass(frozen=True)

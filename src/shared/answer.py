@@ -18,8 +18,16 @@ from shared.ledger import Entry
 Status = Literal["SUCCESS", "FAILED"]
 
 _LIMIT = 4096  # bytes
-# botocore's partitions: AWS, China, the European Sovereign Cloud. GovCloud shares the first.
-_SUFFIXES = r"(amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu)"
+# The DNS suffixes of the partitions by how their Regions' names begin: botocore's partitions.json,
+# where all others have amazonaws.com.
+_SUFFIXES = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+}
 
 # It logs the address of a request that it tries again, and the reply address is a credential.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -149,12 +157,17 @@ def put(url: str, answer: bytes) -> None:
 def is_reply_address(url: str) -> bool:
     """Tell whether this is an address in CloudFormation's response bucket of this Region.
 
-    Nothing in a function's configuration widens this: whoever may send a request must not be able
-    to have the platform call another host.
+    And of this partition: names of buckets are unique within one, so that in another one this name
+    may be anybody's (S3 user guide, "Namespaces for general purpose buckets"). Nothing in a
+    function's configuration widens this: whoever may send a request must not be able to have the
+    platform call another host.
     """
     region = environment.text("AWS_REGION")
     bucket = f"cloudformation-custom-resource-response-{region.replace('-', '')}"
-    host = rf"{bucket}\.s3([.-]{region})?\.{_SUFFIXES}"
+    others = (suffix for begin, suffix in _SUFFIXES.items() if region.startswith(begin))
+    # GovCloud has the suffix of aws, where the hosts without a Region are.
+    optional = "" if region.startswith("us-gov-") else "?"
+    host = rf"{bucket}\.s3([.-]{region}){optional}\.{re.escape(next(others, 'amazonaws.com'))}"
     # The text itself, not what a parser makes of it: no two parsers agree on what is no address.
     # One that is signed holds printable ASCII alone; S3 takes keys of 1,024 bytes.
     return re.fullmatch(rf"https://{host}/[!-~]{{,8192}}", url) is not None

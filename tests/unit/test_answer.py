@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from botocore.session import Session
 
 from local.server import response_bucket
 from local.server.response_bucket import ResponseBucket
@@ -116,11 +117,50 @@ def test_the_response_buckets_of_every_partition_are_taken(
     assert answer.is_reply_address(url)
 
 
+def test_in_each_region_the_suffix_is_that_of_its_partition_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partitions = Session().get_data("partitions")["partitions"]
+    suffixes = {each["outputs"]["dnsSuffix"] for each in partitions}
+    assert len(suffixes) >= 7
+
+    for partition in partitions:
+        for region in (each for each in partition["regions"] if not each.endswith("-global")):
+            monkeypatch.setenv("AWS_REGION", region)
+            host = HOST.replace("useast1", region.replace("-", "")) + f".s3.{region}"
+            taken = {
+                each for each in suffixes if answer.is_reply_address(f"https://{host}.{each}/")
+            }
+            assert taken == {partition["outputs"]["dnsSuffix"]}, region
+
+
+def test_in_govcloud_a_host_without_the_region_is_another_partitions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-gov-west-1")
+    bucket = HOST.replace("useast1", "usgovwest1")
+
+    assert answer.is_reply_address(f"https://{bucket}.s3-us-gov-west-1.amazonaws.com/key")
+    assert not answer.is_reply_address(f"https://{bucket}.s3.amazonaws.com/key")
+
+
+def test_nothing_but_the_region_decides_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", REGION)
+    for name in ("AWS_DEFAULT_REGION", "URL_SUFFIX", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.setenv(name, "evil.example")
+
+    assert answer.is_reply_address(f"https://{HOST}.s3.amazonaws.com/key")
+    assert not answer.is_reply_address(f"https://{HOST}.s3.evil.example/key")
+
+
 @pytest.mark.parametrize(
     "url",
     [
         "",
         "nonsense",
+        f"https://{HOST}.s3.amazonaws.com.cn/key",
+        f"https://{HOST}.s3.us-east-1.amazonaws.com.cn/key",
+        f"https://{HOST}.s3.amazonaws.eu/key",
         f"http://{HOST}.s3.amazonaws.com/key",
         f"file://{HOST}.s3.amazonaws.com/key",
         f"https://{HOST}.s3.amazonaws.com:443/key",

@@ -1,6 +1,7 @@
 """How a request of CloudFormation comes in: read from its event, and made an entry of the ledger.
 
-For whoever gets one: the request shim, and who answers in its place when it failed.
+For whoever gets one: the request shim, who answers in its place when it failed, and the functions
+that serve one by themselves.
 """
 
 from datetime import timedelta

@@ -76,34 +76,31 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
 
 
 def refuse(event: Any, reason: str) -> None:
-    """Answer FAILED to what is no proper request, if it says enough to be answered at all.
+    """Answer FAILED to what is no proper request, if it can be answered at all.
 
-    The ledger cannot hold it, so this is the one answer that is not recorded; it is the same each
+    It cannot if it does not say to what, or where, or so much that the answer does not fit. The
+    ledger cannot hold it, so this is the one answer that is not recorded; it is the same each
     time. Raises UndeliverableError.
     """
-    if not isinstance(event, Mapping):
-        return
-    stack_id, request_id, logical_resource_id, url = (
-        event.get(name) for name in ("StackId", "RequestId", "LogicalResourceId", "ResponseURL")
-    )
-    if not (
-        isinstance(stack_id, str)
-        and isinstance(request_id, str)
-        and isinstance(logical_resource_id, str)
-        and isinstance(url, str)
-        and is_reply_address(url)
-    ):
-        return
-    said = body(
-        status="FAILED",
-        reason=reason,
-        physical_resource_id=str(event.get("PhysicalResourceId") or logical_resource_id),
-        stack_id=stack_id,
-        request_id=request_id,
-        logical_resource_id=logical_resource_id,
-        data={},
-    )
-    put(url, said)
+    match event:
+        case {
+            "StackId": str(stack_id),
+            "RequestId": str(request_id),
+            "LogicalResourceId": str(logical_resource_id),
+            "ResponseURL": str(url),
+        } if stack_id and request_id and logical_resource_id and is_reply_address(url):
+            known = event.get("PhysicalResourceId")
+            said = body(
+                status="FAILED",
+                reason=reason,
+                physical_resource_id=(isinstance(known, str) and known) or logical_resource_id,
+                stack_id=stack_id,
+                request_id=request_id,
+                logical_resource_id=logical_resource_id,
+                data={},
+            )
+            if len(said) <= _LIMIT:
+                put(url, said)
 
 
 def body(
@@ -118,7 +115,7 @@ def body(
 ) -> bytes:
     """Return the answer as CloudFormation takes it: JSON, 4,096 bytes at most.
 
-    What does not fit is cut from the end of the Reason.
+    What does not fit is cut from the end of the Reason. It is longer only if the ids fill it alone.
     """
     answer = {
         "Status": status,

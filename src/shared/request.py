@@ -4,6 +4,7 @@ Source of the fields: CloudFormation user guide, "Custom resource request object
 """
 
 import hashlib
+import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,18 @@ RequestType = Literal["Create", "Update", "Delete"]
 
 # Properties of the custom resource that are CloudFormation's, not the notebook's.
 _NOT_SETTINGS = {"ServiceToken", "ServiceTimeout"}
+# What an answer repeats, and the ledger's key and the execution's name are made of. Within these
+# bounds the keys are no longer than DynamoDB takes (2,048 and 1,024 bytes), a name has no character
+# that Step Functions refuses, and the answer has room for a Reason. CloudFormation keeps them: a
+# stack's name has 128 characters, a logical id is alphanumeric, a physical id has 1 KB at most.
+_IDS = {
+    "StackId": re.compile(
+        r"arn:[a-z-]{1,32}:cloudformation:[a-z0-9-]{1,32}:[0-9]{12}:stack/[A-Za-z0-9/-]{1,256}"
+    ),
+    "RequestId": re.compile(r"[A-Za-z0-9_-]{1,128}"),
+    "LogicalResourceId": re.compile(r"[A-Za-z0-9]{1,255}"),
+    "PhysicalResourceId": re.compile(r"[ -~]{,1024}"),
+}
 # What UpdateNotebookInstance has no parameter for, and the volume, which it only grows.
 _FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId", "VolumeSizeInGB")
 
@@ -112,10 +125,15 @@ def parse_request(event: Any) -> CustomResourceRequest:
     """Parse CloudFormation's request; raises InvalidRequestError when it is none."""
     if not isinstance(event, Mapping):
         raise InvalidRequestError(["the event is no JSON object"])
+    converter = Converter()
+    converter.register_structure_hook(str, _text)
     try:
-        return Converter().structure(event, CustomResourceRequest)
+        request = converter.structure(event, CustomResourceRequest)
     except ClassValidationError as error:
         raise InvalidRequestError(_violations(error)) from error
+    if odd := [name for name, form in _IDS.items() if not form.fullmatch(getattr(request, name))]:
+        raise InvalidRequestError(f"{name} is none that CloudFormation gives" for name in odd)
+    return request
 
 
 def parse_notebook(
@@ -143,6 +161,12 @@ def parse_notebook(
 def is_notebook_name(name: str) -> bool:
     """Tell whether SageMaker could have a notebook of this name at all."""
     return len(name) <= 63 and NAME.fullmatch(name) is not None
+
+
+def _text(value: object, _: type) -> str:
+    if not isinstance(value, str):
+        raise TypeError("is no text")  # and is not quoted: it may hold the reply address
+    return value
 
 
 def _as_map(tags: object) -> object:

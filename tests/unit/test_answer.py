@@ -211,6 +211,48 @@ def test_no_other_host_is_ever_called(monkeypatch: pytest.MonkeyPatch, url: str)
         answer.put(url, b"{}")
 
 
+# To what is no proper request
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> dict[str, Any] | None:
+    """Return what is answered to a request that differs so far; None when nothing is."""
+    sent: list[bytes] = []
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setattr(answer, "put", lambda _url, body: sent.append(body))
+    names = ("StackId", "RequestId", "LogicalResourceId")
+    event = {**dict.fromkeys(names, "x"), "ResponseURL": f"https://{HOST}.s3.amazonaws.com/key"}
+    answer.refuse({**event, **changes}, "No.")
+    assert all(len(body) <= 4096 for body in sent)
+    return json.loads(sent[0]) if sent else None
+
+
+@pytest.mark.parametrize("known", [None, "", 7, [], {"a": "b"}])
+def test_without_a_physical_id_the_logical_one_is_answered(
+    monkeypatch: pytest.MonkeyPatch, known: Any
+) -> None:
+    said = refused(monkeypatch, LogicalResourceId="Notebook", PhysicalResourceId=known)
+
+    assert said
+    assert said["PhysicalResourceId"] == "Notebook"
+
+
+def test_ids_too_long_for_the_ledger_are_answered_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = refused(monkeypatch, StackId="s" * 2500, RequestId="r" * 1100)
+
+    assert said
+    assert (said["Status"], said["Reason"]) == ("FAILED", "No.")
+
+
+@pytest.mark.parametrize("name", ["StackId", "RequestId", "LogicalResourceId"])
+@pytest.mark.parametrize("value", [None, "", 7, "x" * 4096, "\x00" * 700])
+def test_an_answer_that_cannot_say_to_what_or_would_not_fit_is_not_given(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+) -> None:
+    assert refused(monkeypatch, **{name: value}) is None
+
+
 # How it is sent: against a listener that does what S3 does with a presigned PUT
 
 

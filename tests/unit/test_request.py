@@ -105,6 +105,34 @@ def test_an_unknown_request_type_is_none_of_cloudformations() -> None:
         request(RequestType="Upsert")
 
 
+@pytest.mark.parametrize("name", ["StackId", "RequestId", "LogicalResourceId", "ResponseURL"])
+@pytest.mark.parametrize("value", [None, 7, True, 1.5, [], ["text"], {"a": "b"}])
+def test_what_is_no_text_is_none_of_cloudformations_and_is_not_quoted(
+    name: str, value: Any
+) -> None:
+    with pytest.raises(InvalidRequestError, match=f"^{name} is no text$"):
+        request(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("StackId", ["", "stack", "arn:aws:cloudformation:us-east-1:1:stack/a/b", "x" * 9000]),
+        ("RequestId", ["", "a b", "a/b", "a:b", "é", "x" * 129, "\ud83d"]),
+        ("LogicalResourceId", ["", "Note book", "Note|book", "é", "x" * 256]),
+        ("PhysicalResourceId", ["é", "\x00", "\n", "x" * 1025, "\ud83d"]),
+    ],
+)
+def test_an_id_that_cloudformation_gives_nobody_makes_it_no_request(
+    name: str, values: list[str]
+) -> None:
+    for value in values:
+        with pytest.raises(
+            InvalidRequestError, match=f"^{name} is none that CloudFormation gives$"
+        ):
+            request(**{name: value})
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -201,7 +229,7 @@ def test_an_executions_name_is_one_that_step_functions_takes(kind: str) -> None:
 
 
 def test_a_long_request_id_is_cut() -> None:
-    assert len(request(RequestId="x" * 500).execution_name) <= 80
+    assert len(request(RequestId="x" * 128).execution_name) <= 80
 
 
 def test_a_second_delivery_has_the_same_name() -> None:

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,6 +32,8 @@ _IDS = {
     "LogicalResourceId": re.compile(r"[A-Za-z0-9]{1,255}"),
     "PhysicalResourceId": re.compile(r"[ -~]{,1024}"),
 }
+# More than AWS's clocks are ever apart. A time in years to come would end in no deadline at all.
+_AHEAD = timedelta(hours=1)
 # What UpdateNotebookInstance has no parameter for, and the volume, which it only grows.
 _FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId", "VolumeSizeInGB")
 
@@ -98,17 +100,19 @@ class CustomResourceRequest:
         """Return when CloudFormation issued the request, to the second.
 
         The asynchronous delivery may lag behind it. The signed reply address carries the time
-        (X-Amz-Date, Signature Version 4), or two hours after it (Expires, Version 2); without
-        either, `now` is the best there is.
+        (X-Amz-Date, Signature Version 4), or two hours after it (Expires, Version 2). Without
+        either, or with one that clocks cannot differ by, `now` is the best there is.
         """
         query = parse_qs(urlsplit(self.ResponseURL).query)
         try:
             if "Expires" in query:
-                return datetime.fromtimestamp(int(query["Expires"][0]) - 7200, UTC)
-            stamp = query.get("X-Amz-Date", [""])[0]
-            return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+                issued = datetime.fromtimestamp(int(query["Expires"][0]) - 7200, UTC)
+            else:
+                stamp = query.get("X-Amz-Date", [""])[0]
+                issued = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         except (ValueError, OverflowError, OSError):
             return now.replace(microsecond=0)
+        return now.replace(microsecond=0) if issued - now > _AHEAD else issued
 
     @property
     def execution_name(self) -> str:

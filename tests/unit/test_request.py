@@ -203,12 +203,29 @@ def test_the_issue_time_is_that_of_the_signed_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?Expires=soon", "?Expires=99999999999999999", "?X-Amz-Date=", "?X-Amz-Date=soon"]
+    "query",
+    [
+        "",
+        "?Expires=soon",
+        "?Expires=99999999999999999",
+        "?Expires=-99999999999999999",
+        "?Expires=253402300799",  # the last second of the year 9999
+        "?X-Amz-Date=",
+        "?X-Amz-Date=soon",
+        "?X-Amz-Date=99991231T235959Z",
+        "?X-Amz-Date=20260105T090001Z",
+    ],
 )
 def test_without_one_it_is_now_to_the_second(query: str) -> None:
     issued = request(ResponseURL=f"{ADDRESS}{query}").issued_at(NOW)
 
     assert issued == NOW.replace(microsecond=0)
+
+
+def test_clocks_may_differ_a_little() -> None:
+    sent = request(ResponseURL=f"{ADDRESS}?X-Amz-Date=20260105T080005Z")
+
+    assert sent.issued_at(NOW) == datetime(2026, 1, 5, 8, 0, 5, tzinfo=UTC)
 
 
 def test_the_issue_time_of_an_old_signature_is_two_hours_before_it_expires() -> None:

@@ -4,9 +4,10 @@ Source of the fields: CloudFormation user guide, "Custom resource request object
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qs, urlsplit
@@ -32,6 +33,10 @@ _IDS = {
     "LogicalResourceId": re.compile(r"[A-Za-z0-9]{1,255}"),
     "PhysicalResourceId": re.compile(r"[ -~]{,1024}"),
 }
+# DynamoDB takes items of 400 KB (developer guide, "Constraints"), while Lambda hands over requests
+# of 1 MB. A notebook that keeps all limits takes 190 KB: 40 tags of 128 and 256 characters, each of
+# which takes up to 12 bytes as JSON.
+_LARGEST_SPEC = 200_000
 # More than AWS's clocks are ever apart. A time in years to come would end in no deadline at all.
 _AHEAD = timedelta(hours=1)
 # What UpdateNotebookInstance has no parameter for, and the volume, which it only grows.
@@ -62,7 +67,7 @@ class CustomResourceRequest:
     @property
     def notebook_name(self) -> str:
         """The name of the notebook that is meant, as asked for, valid or not."""
-        return str(self.ResourceProperties.get("NotebookInstanceName", ""))
+        return _name_in(self.ResourceProperties)
 
     @property
     def physical_resource_id(self) -> str:
@@ -73,7 +78,7 @@ class CustomResourceRequest:
     @property
     def replaces(self) -> str:
         """The notebook that an Update to a new name leaves; empty if it keeps the name."""
-        before = str(self.OldResourceProperties.get("NotebookInstanceName", ""))
+        before = _name_in(self.OldResourceProperties)
         renames = self.RequestType == "Update" and before.lower() != self.notebook_name.lower()
         return before if renames else ""
 
@@ -157,14 +162,22 @@ def parse_notebook(
     except ClassValidationError as error:
         violations += _violations(error, unchanged)
     try:
-        return Converter(forbid_extra_keys=True).structure(settings, NotebookSpec), (*violations,)
+        spec = Converter(forbid_extra_keys=True).structure(settings, NotebookSpec)
     except ClassValidationError:
         return None, (*violations,)
+    if len(json.dumps(asdict(spec))) > _LARGEST_SPEC:
+        return None, (*violations, "the properties are larger than any notebook's: shorten them")
+    return spec, (*violations,)
 
 
 def is_notebook_name(name: str) -> bool:
     """Tell whether SageMaker could have a notebook of this name at all."""
     return len(name) <= 63 and NAME.fullmatch(name) is not None
+
+
+def _name_in(properties: Mapping[str, Any]) -> str:
+    # A character more than a name may have is enough to tell that it is none.
+    return str(properties.get("NotebookInstanceName", ""))[:64]
 
 
 def _text(value: object, _: type) -> str:
@@ -181,8 +194,14 @@ def _as_map(tags: object) -> object:
 
 
 def _keys(properties: Mapping[str, Any]) -> set[str]:
+    """Return the keys of the tags asked for, none of which can be on a notebook if they are wrong.
+
+    AddTags: 50 tags a resource, keys of 128 characters.
+    """
     tags = _as_map(properties.get("Tags"))
-    return set(tags) if isinstance(tags, dict) else set()
+    if not isinstance(tags, dict) or len(tags) > 50:
+        return set()
+    return {key for key in tags if len(key) <= 128}
 
 
 def _checking_converter(limits: Limits) -> Converter:
@@ -221,6 +240,6 @@ def _sentence(error: Exception) -> str:
         case KeyError():
             return "is missing"
         case ForbiddenExtraKeysError(extra_fields=names):
-            return f"unknown properties, remove them: {', '.join(sorted(names))}"
+            return f"unknown properties, remove them: {', '.join(sorted(names)):.300}"
         case _:
-            return str(error)
+            return f"{error!s:.5000}"  # the longest one lists a parameter of 4,096 characters

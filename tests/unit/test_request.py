@@ -1,6 +1,8 @@
 """CloudFormation's request: parsed, checked, and named so that duplicates are harmless."""
 
+import json
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -353,6 +355,51 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         "VolumeSizeInGB 1 is out of range: ask for 5 to 100 GB",
         "unknown properties, remove them: Colour, Size",
     )
+
+
+HUGE = ["x" * 300_000, "\x00" * 100_000, "é" * 100_000, "😀" * 60_000]
+TAGS = [{"Key": f"{n}{'x' * 90_000}", "Value": ""} for n in range(3)]
+
+
+@pytest.mark.parametrize("huge", HUGE, ids=["ASCII", "control", "two bytes", "four bytes"])
+@pytest.mark.parametrize("name", [*PROPERTIES, "RootAccess", "PlatformIdentifier", "ENVName", "X"])
+def test_a_huge_property_is_refused_in_a_short_sentence(name: str, huge: str) -> None:
+    if name in ("ServiceToken", "ServiceTimeout"):  # no setting
+        spec(**{name: huge})
+        return
+    asked, wrong = parse_notebook(PROPERTIES | {name: huge}, LIMITS)
+
+    assert asked is None
+    assert sum(map(len, wrong)) < 1000
+    assert wrong[0].startswith(f"{name} '") or wrong == ("unknown properties, remove them: X",)
+
+
+def test_huge_tags_and_names_are_refused_in_a_short_sentence() -> None:
+    for more in ({"Tags": TAGS}, {"x" * 300_000: ""}, {"Tags": [{"Key": f"aws:{'x' * 300_000}"}]}):
+        _, wrong = parse_notebook(PROPERTIES | more, LIMITS)
+        assert wrong
+        assert sum(map(len, wrong)) < 1000
+
+
+def test_what_an_update_leaves_alone_is_refused_when_it_is_huge() -> None:
+    asked, wrong = parse_notebook(PROPERTIES | {"ENVName": HUGE[0]}, LIMITS, ("ENVName",))
+
+    assert asked is None
+    assert wrong == ("the properties are larger than any notebook's: shorten them",)
+
+
+def test_the_rollback_of_a_huge_request_is_not_huge() -> None:
+    many = [{"Key": str(n), "Value": ""} for n in range(10_000)]
+    for tags in (TAGS, many):
+        back = update({"NotebookInstanceName": HUGE[0], "Tags": tags})
+        assert (len(back.replaces), back.dropped_tags) == (64, ())
+
+
+def test_a_request_at_every_limit_fits_in_the_ledger() -> None:
+    tags = [{"Key": f"{n:02}" + "😀" * 126, "Value": "😀" * 256} for n in range(40)]
+    largest = {"Tags": tags, "KmsKeyId": "k" * 2048, "Subnet": "😀" * 255, "ENVName": "😀" * 256}
+
+    assert len(json.dumps(asdict(spec(**largest)))) < 200_000
 
 
 def test_root_access_is_the_platforms_choice() -> None:

@@ -34,8 +34,8 @@ _IDS = {
     "PhysicalResourceId": re.compile(r"[ -~]{,1024}"),
 }
 # DynamoDB takes items of 400 KB (developer guide, "Constraints"), while Lambda hands over requests
-# of 1 MB. A notebook that keeps all limits takes 190 KB: 40 tags of 128 and 256 characters, each of
-# which takes up to 12 bytes as JSON.
+# of 1 MB (API reference, Invoke). A notebook that keeps all limits takes 190 KB: 40 tags of 128 and
+# 256 characters, each of which takes up to 12 bytes as JSON.
 _LARGEST_SPEC = 200_000
 # More than AWS's clocks are ever apart. A time in years to come would end in no deadline at all.
 _AHEAD = timedelta(hours=1)

@@ -72,6 +72,8 @@ class Entry:
     replaces: str = ""
     """The notebook that an Update to a new name leaves; empty if it keeps the name."""
     fixed_changes: tuple[str, ...] = ()
+    changes_type: bool = False
+    """Whether an Update asks for another first choice of instance type."""
     dropped_tags: tuple[str, ...] = ()
     execution_arn: str = ""
     """The execution that serves it, once that is started; empty when none was to be."""
@@ -276,7 +278,7 @@ def _from_item(item: Mapping[str, Any]) -> Entry:
             **fields,
             "issued_at": datetime.fromisoformat(fields["issued_at"]),
             "deadline": datetime.fromisoformat(fields["deadline"]),
-            "spec": NotebookSpec(**fields["spec"]) if fields["spec"] else None,
+            "spec": _to_spec(fields["spec"]) if fields["spec"] else None,
             "violations": tuple(fields["violations"]),
             "fixed_changes": tuple(fields["fixed_changes"]),
             "dropped_tags": tuple(fields["dropped_tags"]),
@@ -285,6 +287,11 @@ def _from_item(item: Mapping[str, Any]) -> Entry:
             "delivered": "DeliveredAt" in item,
         }
     )
+
+
+def _to_spec(fields: Mapping[str, Any]) -> NotebookSpec:
+    types = tuple(fields.get("FallbackInstanceTypes", ()))  # what is entered already has none
+    return NotebookSpec(**{**fields, "FallbackInstanceTypes": types})
 
 
 def _texts(values: Mapping[str, str]) -> "dict[str, AttributeValueTypeDef]":

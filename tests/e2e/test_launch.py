@@ -100,7 +100,8 @@ def _check_notebook(platform: Platform, name: str, outputs: dict[str, str], stac
 def _check_outputs(platform: Platform, name: str, outputs: dict[str, str]) -> None:
     seen = platform.notebook(name)
     assert seen is not None
-    assert outputs["Message"] == f"Notebook {name} is InService."
+    assert outputs["Message"] == f"Notebook {name} is InService on ml.m5.xlarge."
+    assert outputs["NotebookInstanceType"] == "ml.m5.xlarge"
     assert outputs["NotebookInstanceName"] == name
     assert outputs["NotebookInstanceUrl"] == f"https://{seen['Url']}"
     assert outputs["NotebookConsoleUrl"].endswith(f"/notebook-instances/{name}")

@@ -57,7 +57,8 @@ def translate(
     if error.operation_name == "UpdateNotebookInstance" and "Status (Failed)" in message:
         # Only a Stopped notebook is changed (developer guide, "Update a Notebook Instance").
         return RefusedError("SageMaker changes no notebook that has Failed: launch a new one.")
-    if "Unable to transition" in message or "duplicate Notebook Instance" in message:
+    gone = "RecordNotFound" in message and error.operation_name != "CreateNotebookInstance"
+    if gone or "Unable to transition" in message or "duplicate Notebook Instance" in message:
         return TryAgainError(f"the notebook changed meanwhile: {message}")
     if young and any(word in message.lower() for word in _OF_YOUNG_ROLES):
         return TryAgainError(f"a role just made is not known everywhere yet: {message}")

@@ -205,7 +205,7 @@ def _why_failed(name: str, observed: Observed, progress: Progress) -> str:
     if observed.no_capacity:
         return (
             f"AWS has no capacity for {', '.join(progress.out_of_capacity)}: try again later, or "
-            f"with other FallbackInstanceTypes.{_not_tried(observed, progress)}"
+            f"add FallbackInstanceTypes.{_not_tried(observed, progress)}"
         )
     why = progress.failure_reason.rstrip(".") or "it gave no reason"
     return f"{_found(progress)}SageMaker could not start {name}: {why}."

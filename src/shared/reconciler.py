@@ -63,7 +63,7 @@ def look(state: State) -> State:
     if decision.action == "Start":
         progress = replace(progress, starting=observed.status)
     if decision.action == "Stop" and page.entry.request_type == "Update" and progress.resume:
-        ledger.remember_resume(page.entry.key)
+        ledger.remember_resume(page.entry.key, progress.instance_type)
     return {
         **state,
         "Progress": asdict(progress),
@@ -262,14 +262,16 @@ def _wanted_type(page: Page, notebook: Notebook, left: tuple[str, ...]) -> str:
     """Return the instance type that the notebook is to have.
 
     One that it got as a fallback stays, so that an update of something else does not stop it. An
-    update that asks for another first choice wants that one; but not the rollback of one, which
-    is content with anything that was good enough before.
+    update that asks for another first choice wants that one; but not the rollback of one: it is
+    content with any of its list, and with the one that worked before rather than the first.
     """
     entry, type_ = page.entry, notebook.instance_type
     if entry.spec is None:
         return type_
     if type_ in left and (page.follows_failure or not entry.changes_type):
         return type_
+    if page.ran_on in left:
+        return page.ran_on
     return left[0] if left else entry.spec.NotebookInstanceType
 
 

@@ -56,7 +56,10 @@ def translate(
         return TryAgainError(f"{error.operation_name} was answered with {code}")
     if error.operation_name == "UpdateNotebookInstance" and "Status (Failed)" in message:
         # Only a Stopped notebook is changed (developer guide, "Update a Notebook Instance").
-        return RefusedError("SageMaker changes no notebook that has Failed: launch a new one.")
+        return RefusedError(
+            "SageMaker changes no notebook that has Failed: have it started in SageMaker, then try "
+            "again, or launch a new one."
+        )
     gone = "RecordNotFound" in message and error.operation_name != "CreateNotebookInstance"
     if gone or "Unable to transition" in message or "duplicate Notebook Instance" in message:
         return TryAgainError(f"the notebook changed meanwhile: {message}")

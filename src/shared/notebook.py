@@ -47,10 +47,8 @@ def _instance_types(value: object, limits: Limits) -> str | None:
     wrong = [each for each in cast("tuple[str, ...]", value) if each not in limits.instance_types]
     if not wrong:
         return None
-    return (
-        f"names {', '.join(repr(each) for each in wrong)}, which is not allowed here: choose from "
-        f"{', '.join(limits.instance_types)}"
-    )
+    named, are = ", ".join(f"'{each}'" for each in wrong), "are" if len(wrong) > 1 else "is"
+    return f"{named} {are} not allowed here: choose from {', '.join(limits.instance_types)}"
 
 
 def _platform(value: object, limits: Limits) -> str | None:

@@ -137,7 +137,7 @@ def test_types_that_are_not_allowed_are_refused_at_once_with_all_else_that_is_wr
         VolumeSizeInGB="101",
     ).expect_failed(
         "NotebookInstanceType 'ml.p4d.24xlarge' is not allowed here",
-        "FallbackInstanceTypes names 'ml.p5.48xlarge', 'ml.p3.2xlarge', which is not allowed here",
+        "FallbackInstanceTypes 'ml.p5.48xlarge', 'ml.p3.2xlarge' are not allowed here",
         f"choose from {FIRST}, {SECOND}, {THIRD}.",
         "VolumeSizeInGB 101 is out of range",
     )
@@ -497,16 +497,20 @@ def test_a_deadline_of_an_update_on_the_way_is_answered_with_what_was_not_tried(
 ) -> None:
     failed_notebooks_take_updates(platform)
     stack = launched(platform)
-    platform.notebooks.configure({"timing": {"starting": 4000}})
+    no_capacity_for(platform, THIRD)
+    began = platform.clock.now
     updated = stack.send_update(NotebookInstanceType=THIRD, FallbackInstanceTypes=[SECOND])
-    platform.run(until=lambda: platform.tried == [THIRD])
-    platform.notebooks.force_status(
-        stack.notebook, "Pending", then="Failed", after=DEADLINE, failure_reason=NO_CAPACITY
-    )
+    platform.step_until(updated.execution, "Start")
+    starting = began + DEADLINE - 1 - platform.clock.now
+    platform.notebooks.configure({"timing": {"starting": starting}})
 
     platform.run()
 
-    updated.expect_failed("was given up after 54 minutes: still Pending", "Try again later.")
+    updated.expect_failed(
+        f"AWS had no capacity for {THIRD}.",
+        "was given up after 54 minutes: still Failed.",
+        f"Not tried: {SECOND}. Try again later.",
+    )
 
 
 def test_data_that_somebody_deletes_meanwhile_is_not_replaced_by_an_empty_notebook(

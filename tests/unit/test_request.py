@@ -299,7 +299,7 @@ def test_every_type_that_is_not_allowed_is_named() -> None:
     (fault,) = violations(FallbackInstanceTypes=["ml.p5.48xlarge", "ml.t3.large", "ml.p3.2xlarge"])
 
     assert fault == (
-        "FallbackInstanceTypes names 'ml.p5.48xlarge', 'ml.p3.2xlarge', which is not allowed here: "
+        "FallbackInstanceTypes 'ml.p5.48xlarge', 'ml.p3.2xlarge' are not allowed here: "
         "choose from ml.t3.medium, ml.t3.large"
     )
 

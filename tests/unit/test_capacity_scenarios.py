@@ -492,6 +492,23 @@ def test_a_function_that_dies_at_any_call_of_an_update_changes_nothing_of_the_ou
     assert dead > 40
 
 
+def test_a_start_that_was_cut_short_after_it_took_effect_counts_as_tried(
+    seldom_looking: Platform,
+) -> None:
+    platform = seldom_looking
+    failed_notebooks_take_updates(platform)
+    stack = launched(platform, FallbackInstanceTypes=[SECOND])
+    updated = stack.send_update(VolumeSizeInGB="40")
+    platform.step_until(updated.execution, "Update")  # the notebook is stopped
+    platform.clock.advance(1)
+    no_capacity_for(platform, FIRST)
+    platform.kill("StartFunction", after=True)
+
+    stack.roll_back().expect_success()
+
+    assert platform.tried == [FIRST, SECOND]
+
+
 def test_a_deadline_of_an_update_on_the_way_is_answered_with_what_was_not_tried(
     platform: Platform,
 ) -> None:

@@ -68,6 +68,7 @@ class Platform:
         logged: every line that was logged.
         raised: every exception of a function, as a text with its traceback.
         in_function: whether a function runs at the moment.
+        tried: the instance type of each start of a notebook, in order.
         events_arrive: whether EventBridge delivers; Step Functions promises no more than to try.
 
     """
@@ -84,6 +85,7 @@ class Platform:
         self._stacks = 0
         self._kills: dict[str, list[bool]] = {}
         self.in_function = False
+        self.tried: list[str] = []
         self.events_arrive = True
         self._machine = Machine(load(), {name: self._task(name) for name in _FUNCTIONS})
         self.account = Account()
@@ -93,7 +95,8 @@ class Platform:
                 network=Ec2Network(client("ec2")),
                 keys=KmsKeys(client("kms")),
                 role_created=self.roles.get,
-            )
+            ),
+            emit=self._changed,
         )
 
     def stack(self) -> Stack:
@@ -238,6 +241,10 @@ class Platform:
         if isinstance(status, Exception):
             raise status
         return SimpleNamespace(status=status)
+
+    def _changed(self, event: dict[str, Any]) -> None:
+        if event["detail"]["NotebookInstanceStatus"] == "Pending":
+            self.tried.append(event["detail"]["InstanceType"])
 
     def _all_notebooks(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.notebooks.state()["notebooks"]

@@ -34,9 +34,10 @@ def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> 
         "NotebookInstanceArn": made["NotebookInstanceArn"],
         "NotebookInstanceUrl": f"https://{made['Url']}",
         "NotebookInstanceStatus": "InService",
+        "NotebookInstanceType": "ml.t3.medium",
         "SubnetId": platform.account.subnets["research"],
         "SecurityGroupId": platform.account.group,
-        "Message": f"Notebook {stack.notebook} is InService.",
+        "Message": f"Notebook {stack.notebook} is InService on ml.t3.medium.",
     }
 
 
@@ -129,13 +130,13 @@ def test_a_quota_is_named_with_what_to_do(platform: Platform, limited: str, quot
     platform.expect_nothing_left()
 
 
-def test_missing_capacity_is_told_with_sagemakers_reason_and_the_rollback_deletes(
+def test_missing_capacity_is_told_with_what_to_do_and_the_rollback_deletes(
     platform: Platform,
 ) -> None:
     platform.notebooks.configure({"no_capacity": ["ml.t3.medium"]})
     stack = platform.stack()
 
-    stack.create().expect_failed("could not start", "Insufficient notebook instance capacity")
+    stack.create().expect_failed("AWS has no capacity for ml.t3.medium: try again later")
 
     assert platform.status(stack.notebook) == "Failed"
     stack.roll_back().expect_success()

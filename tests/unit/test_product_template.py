@@ -120,13 +120,16 @@ def test_the_notebook_asked_for_is_one_the_platform_takes() -> None:
         platform_identifiers=tuple(PARAMETERS["PlatformIdentifier"]["AllowedValues"]),
         root_access_allowed=False,
     )
-    notebook = Launch({"ProjectID": "P1"}).properties("Notebook")
+    fallbacks = "ml.t3.large, ml.m5.xlarge"
+    launch = Launch({"ProjectID": "P1", "FallbackInstanceTypes": fallbacks})
+    notebook = launch.properties("Notebook")
 
     spec, violations = parse_notebook(_stringified(notebook), limits)
 
     assert violations == ()
     assert spec is not None
     assert spec.NotebookInstanceName == "my-notebook"
+    assert spec.instance_types == ("ml.t3.medium", "ml.t3.large", "ml.m5.xlarge")
     assert spec.VolumeSizeInGB == 20
     assert spec.Tags["ProjectID"] == "P1"
     assert spec.LifecycleConfigName.startswith("notebook-vending-")
@@ -369,6 +372,7 @@ def test_the_parameters_a_launcher_knows_are_there() -> None:
         "SecurityGroupName",
         "NotebookInstanceName",
         "NotebookInstanceType",
+        "FallbackInstanceTypes",
         "ENVName",
         "ProjectName",
         "RootAccess",
@@ -394,7 +398,9 @@ def test_t17_every_parameter_is_explained_labelled_and_in_one_group() -> None:
 def test_t17_every_parameter_is_bounded() -> None:
     for name, parameter in PARAMETERS.items():
         closed = "AllowedValues" in parameter
-        written = {"AllowedPattern", "MaxLength", "ConstraintDescription"} <= set(parameter)
+        written = {"AllowedPattern", "ConstraintDescription"} <= set(parameter)
+        # A length bounds String only (CloudFormation user guide, "Parameters").
+        written &= "MaxLength" in parameter or parameter["Type"] == "CommaDelimitedList"
         counted = {"MinValue", "MaxValue", "ConstraintDescription"} <= set(parameter)
         assert closed or written or counted, name
 
@@ -414,6 +420,24 @@ def test_t17_instance_types_and_platforms_are_some_that_sagemaker_has() -> None:
     for platform in PARAMETERS["PlatformIdentifier"]["AllowedValues"]:
         assert re.fullmatch(pattern, platform)
         assert "al2023" in platform
+
+
+def test_every_instance_type_fits_the_pattern_of_the_fallbacks_and_so_does_none() -> None:
+    pattern = PARAMETERS["FallbackInstanceTypes"]["AllowedPattern"]
+    for known in ["", *SAGEMAKER.shape_for("InstanceType").metadata["enum"]]:
+        assert re.fullmatch(pattern, known)
+    for other in ("t3.medium", "ml.t3.medium ml.t3.large", "ml.t3"):
+        assert not re.fullmatch(pattern, other)
+
+
+def test_a_launch_that_names_no_fallback_has_none() -> None:
+    limits = Limits(("ml.t3.medium",), 1024, ("notebook-al2023-v1",), False)
+
+    spec, violations = parse_notebook(_stringified(PLAIN.properties("Notebook")), limits)
+
+    assert violations == ()
+    assert spec is not None
+    assert spec.instance_types == ("ml.t3.medium",)
 
 
 def test_t17_the_volume_is_bounded_within_what_sagemaker_takes() -> None:
@@ -450,6 +474,7 @@ def test_t18_outputs_are_what_they_are_called() -> None:
         "ExecutionRoleArn": role,
         "S3BucketName": BUCKET,
         "NotebookInstanceName": "my-notebook",
+        "NotebookInstanceType": "ml.t3.medium",
         "NotebookInstanceUrl": "<Notebook.NotebookInstanceUrl>",
         "NotebookConsoleUrl": "https://eu-west-1.console.aws.amazon.com/sagemaker/home"
         "?region=eu-west-1#/notebook-instances/my-notebook",

@@ -93,7 +93,7 @@ def test_a_replacement_that_failed_is_removed_and_the_old_notebook_stays(
 
     stack.update(
         NotebookInstanceName="new", NotebookInstanceType="ml.g5.xlarge", AllowReplacement="YES"
-    ).expect_failed("Insufficient notebook instance capacity")
+    ).expect_failed("AWS has no capacity for ml.g5.xlarge")
 
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
     stack.roll_back().expect_success()
@@ -109,7 +109,7 @@ def test_so_it_is_when_the_function_that_made_it_died(platform: Platform, after:
 
     stack.update(
         NotebookInstanceName="new", NotebookInstanceType="ml.g5.xlarge", AllowReplacement="YES"
-    ).expect_failed("Insufficient notebook instance capacity")
+    ).expect_failed("AWS has no capacity for ml.g5.xlarge")
 
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
 
@@ -121,7 +121,7 @@ def test_so_it_is_when_the_answer_to_its_creation_was_lost(platform: Platform) -
 
     stack.update(
         NotebookInstanceName="new", NotebookInstanceType="ml.g5.xlarge", AllowReplacement="YES"
-    ).expect_failed("Insufficient notebook instance capacity")
+    ).expect_failed("AWS has no capacity for ml.g5.xlarge")
 
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
 

@@ -157,7 +157,7 @@ def test_an_update_that_finds_no_capacity_fails_and_its_rollback_runs_as_before(
     platform.notebooks.configure({"no_capacity": ["ml.g5.xlarge"]})
 
     stack.update(NotebookInstanceType="ml.g5.xlarge").expect_failed(
-        "Insufficient notebook instance capacity"
+        "AWS has no capacity for ml.g5.xlarge"
     )
 
     platform.notebooks.force_status(stack.notebook, "Stopped")  # as its owner leaves it

@@ -44,6 +44,8 @@ def translate(
         return RefusedError("SageMaker changes no notebook that has Failed: launch a new one.")
     if "Unable to transition" in message or "duplicate Notebook Instance" in message:
         return TryAgainError(f"the notebook changed meanwhile: {message}")
+    if "RecordNotFound" in message and error.operation_name != "CreateNotebookInstance":
+        return TryAgainError("the notebook went meanwhile")  # the next look says what that means
     if young and any(word in message.lower() for word in _OF_YOUNG_ROLES):
         return TryAgainError(f"a role just made is not known everywhere yet: {message}")
     if code == "ResourceLimitExceeded":

@@ -38,6 +38,7 @@ def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> 
         "SecurityGroupId": platform.account.group,
         "Message": f"Notebook {stack.notebook} is InService.",
     }
+    assert platform.calls("UpdateNotebookInstance") == 0  # from its first moment, not mended
 
 
 def test_the_notebooks_name_is_its_id_though_its_arn_is_in_lower_case(platform: Platform) -> None:

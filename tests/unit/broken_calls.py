@@ -58,6 +58,28 @@ def dying_at_call(
 
 
 @contextmanager
+def interrupted_at_call(
+    number: int, by: Callable[[], None], *, inside: Callable[[], bool]
+) -> Iterator[Callable[[], bool]]:
+    """Have something happen once, right before a function's so-manyth call to AWS.
+
+    Yields a function that tells whether that call was made.
+    """
+    calls = 0
+
+    def count(_service: str, _operation: str, call: Callable[[], Any]) -> Any:
+        nonlocal calls
+        if inside():
+            calls += 1
+            if calls == number:
+                by()
+        return call()
+
+    with _intercepted(count):
+        yield lambda: calls >= number
+
+
+@contextmanager
 def ec2_denied() -> Iterator[None]:
     """Have EC2 deny every call."""
     denied: Any = {

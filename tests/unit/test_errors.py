@@ -59,6 +59,9 @@ def test_what_passes_by_itself_is_tried_again(busy: ClientError) -> None:
         error("ValidationException", TRANSITION, operation="StopNotebookInstance"),
         error("ValidationException", "RecordNotFound", operation="DeleteNotebookInstance"),
         error("ValidationException", "Cannot create a duplicate Notebook Instance (arn:…)"),
+        error("ValidationException", "RecordNotFound", operation="StopNotebookInstance"),
+        error("ValidationException", "RecordNotFound", operation="DeleteNotebookInstance"),
+        error("ValidationException", "RecordNotFound", operation="AddTags"),
     ],
 )
 def test_a_notebook_that_changed_meanwhile_is_looked_at_again(moved: ClientError) -> None:

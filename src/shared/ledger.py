@@ -7,7 +7,7 @@ the functions' roles allow the rest no such attribute.
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -107,8 +107,9 @@ class Page:
     """Whether an earlier Update that never succeeded found the notebook running."""
     follows_failure: bool
     """Whether the request before this one failed, as it did when this one is the rollback."""
-    unsuccessful: frozenset[str]
-    """The RequestIds of the earlier requests that never succeeded."""
+    unheard: Mapping[str, str]
+    """The notebooks that earlier Updates were to make instead of the one CloudFormation knows, and
+    that it never heard of: names by RequestId."""
 
 
 def enter(entry: Entry, response_url: str) -> None:
@@ -156,7 +157,7 @@ def read(key: Key, now: datetime) -> Page:
         _standing(entry, earlier, later, now),
         resume=_resume(earlier),
         follows_failure=bool(earlier) and earlier[-1].outcome != "SUCCESS",
-        unsuccessful=frozenset(e.request_id for e in earlier if e.outcome != "SUCCESS"),
+        unheard=_unheard([*earlier, entry]),
     )
 
 
@@ -263,6 +264,26 @@ def _resume(earlier: Iterable[Entry]) -> bool:
         if each.resume:
             return True
     return False
+
+
+def _unheard(requests: Sequence[Entry]) -> dict[str, str]:
+    renames = [
+        (
+            each,
+            # An Update that still names the old notebook shows that the answer did not arrive.
+            each.outcome == "SUCCESS"
+            and not any(
+                later.request_type == "Update"
+                and later.request_id != each.request_id
+                and later.physical_resource_id == each.physical_resource_id
+                for later in requests[number:]
+            ),
+        )
+        for number, each in enumerate(requests[:-1], start=1)
+        if each.replaces
+    ]
+    heard = {each.request_id for each, arrived in renames if arrived}
+    return {e.request_id: e.notebook_name for e, _ in renames if e.request_id not in heard}
 
 
 def _to_json(entry: Entry) -> str:

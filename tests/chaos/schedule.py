@@ -5,13 +5,35 @@ are left that it fails by. Times are in seconds.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar, get_args
 
 from hypothesis import strategies as st
 
-# Up to more than an invocation may lie in Lambda's queue.
-_LAG = st.one_of(st.just(0), st.integers(0, 900))
-_OFTEN_NOT = st.one_of(st.none(), st.none(), st.none(), st.integers(1, 4000))
+T = TypeVar("T")
+
+# How long an invocation of the shim lies in Lambda's queue at the most: MaximumEventAgeInSeconds in
+# template.yaml.
+LONGEST_LAG = 600
+
+Change = Literal[
+    "type", "bigger", "smaller", "tags", "root", "subnet", "rename", "not allowed", "nothing"
+]
+Kind = Literal[
+    "throttled",
+    "denied",
+    "broken",
+    "answer lost",
+    "killed",
+    "killed after",
+    "slow",
+    "meanwhile",
+    "aborted",
+]
+Service = Literal["sagemaker", "dynamodb", "stepfunctions", "ec2", "bucket"]
+Act = Literal[
+    "stop", "start", "delete", "untag", "strip", "fail", "maintain", "abort", "take the name"
+]
+Fate = Literal["in time", "late", "twice", "lost"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +54,6 @@ class Delivery:
     retried: int | None = None
     hears_both: bool = False
     given_up: int | None = None
-
-
-Change = Literal[
-    "type", "bigger", "smaller", "tags", "root", "subnet", "rename", "not allowed", "nothing"
-]
 
 
 @dataclass(frozen=True)
@@ -70,11 +87,6 @@ class StackPlan:
     deletion: Delivery | None
 
 
-Kind = Literal[
-    "throttled", "denied", "broken", "answer lost", "killed", "killed after", "slow", "meanwhile"
-]
-
-
 @dataclass(frozen=True)
 class Trouble:
     """What goes wrong with calls of the platform's functions, the PUT of an answer included.
@@ -83,7 +95,8 @@ class Trouble:
         call: the so-manyth call, counted over all functions, and so many after it.
         seconds: how long a slow call takes.
 
-    "meanwhile" lets others go first, between what a function has seen and what it does.
+    "meanwhile" lets others go first, between what a function has seen and what it does; "aborted"
+    has somebody stop the execution whose function looks or answers, while that goes on.
 
     """
 
@@ -97,7 +110,7 @@ class Trouble:
 class Outage:
     """A service that denies or throttles every call, or cannot be reached, for a while."""
 
-    service: Literal["sagemaker", "dynamodb", "stepfunctions", "ec2", "bucket"]
+    service: Service
     kind: Kind
     begins: int
     lasts: int
@@ -109,9 +122,7 @@ class Hand:
 
     at: int
     stack: int
-    act: Literal[
-        "stop", "start", "delete", "untag", "strip", "fail", "maintain", "abort", "take the name"
-    ]
+    act: Act
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ class Schedule:
     troubles: tuple[Trouble, ...] = ()
     outages: tuple[Outage, ...] = ()
     hands: tuple[Hand, ...] = ()
-    events: tuple[Literal["in time", "late", "twice", "lost"], ...] = ("in time",)
+    events: tuple[Fate, ...] = ("in time",)
     slow_start: int = 240
     slow_stop: int = 60
     no_capacity: tuple[str, ...] = ()
@@ -140,84 +151,76 @@ class Schedule:
     last_first: bool = False
 
 
-_deliveries = st.one_of(
-    st.just(Delivery()),
-    st.builds(
-        Delivery,
-        lag=_LAG,
-        again=st.one_of(st.none(), st.none(), st.integers(0, 7200)),
-        retried=_OFTEN_NOT,
-        hears_both=st.booleans(),
-        given_up=_OFTEN_NOT,
-    ),
-)
-_changes: st.SearchStrategy[Change] = st.sampled_from(
-    ("type", "bigger", "smaller", "tags", "root", "subnet", "rename", "not allowed", "nothing")
+def _rarely(
+    value: st.SearchStrategy[T], otherwise: T | None = None, one_in: int = 5
+) -> st.SearchStrategy[T | None]:
+    return st.integers(1, one_in).flatmap(lambda n: value if n == one_in else st.just(otherwise))
+
+
+def _some(of: st.SearchStrategy[T], *numbers: int) -> st.SearchStrategy[tuple[T, ...]]:
+    """Return as many as one of the numbers says, each as likely as it is often among them."""
+    return st.sampled_from(numbers).flatmap(
+        lambda number: st.lists(of, min_size=number, max_size=number).map(tuple)
+    )
+
+
+_deliveries = st.builds(
+    Delivery,
+    lag=_rarely(st.integers(1, LONGEST_LAG + 100), 0),
+    again=_rarely(st.integers(0, 7200)),
+    retried=_rarely(st.integers(1, 3599), one_in=8),
+    hears_both=st.booleans(),
+    given_up=_rarely(st.integers(1, 1000), one_in=8),
 )
 _updates = st.builds(
     Update,
-    after=st.integers(0, 1200),
-    change=_changes,
+    after=st.integers(0, 300),
+    change=st.sampled_from(get_args(Change)),
     delivery=_deliveries,
     rollback=_deliveries,
 )
 _stacks = st.builds(
     StackPlan,
-    begins=st.integers(0, 1200),
+    begins=st.integers(0, 120),
     role_age=st.sampled_from((3600, 0, 5)),
-    takes=st.booleans(),
+    takes=_rarely(st.just(True), False, one_in=10),
     create=_deliveries,
-    updates=st.lists(_updates, max_size=2).map(tuple),
-    deleted_after=st.integers(0, 1200),
+    updates=_some(_updates, 0, 1, 1, 2, 3),
+    deleted_after=st.integers(0, 300),
     deletion=st.one_of(_deliveries, _deliveries, st.none()),
 )
 _troubles = st.builds(
     Trouble,
-    call=st.integers(1, 200),
+    call=st.integers(1, 150),
     calls=st.integers(1, 4),
-    kind=st.sampled_from(
-        (
-            "throttled",
-            "denied",
-            "broken",
-            "answer lost",
-            "killed",
-            "killed after",
-            "slow",
-            "meanwhile",
-        )
-    ),
+    kind=st.sampled_from((*get_args(Kind), "slow", "meanwhile", "aborted")),
     seconds=st.integers(1, 70),
 )
 _outages = st.builds(
     Outage,
-    service=st.sampled_from(("sagemaker", "dynamodb", "stepfunctions", "ec2", "bucket")),
+    service=st.sampled_from(get_args(Service)),
     kind=st.sampled_from(("throttled", "denied", "broken")),
-    begins=st.integers(0, 4000),
-    lasts=st.integers(1, 7200),
+    begins=st.integers(0, 2500),
+    lasts=st.one_of(st.integers(1, 600), st.integers(1, 7200)),
 )
 _hands = st.builds(
     Hand,
-    at=st.integers(0, 6000),
+    at=st.integers(100, 2500),
     stack=st.integers(0, 1),
-    act=st.sampled_from(
-        ("stop", "start", "delete", "untag", "strip", "fail", "maintain", "abort", "take the name")
-    ),
+    act=st.sampled_from((*get_args(Act), "stop", "delete", "abort")),
 )
 
 schedules: st.SearchStrategy[Schedule] = st.builds(
     Schedule,
-    stacks=st.lists(_stacks, min_size=1, max_size=2).map(tuple),
-    troubles=st.lists(_troubles, max_size=6).map(tuple),
-    outages=st.lists(_outages, max_size=1).map(tuple),
-    hands=st.lists(_hands, max_size=3).map(tuple),
-    events=st.lists(
-        st.sampled_from(("in time", "late", "twice", "lost")), min_size=1, max_size=4
-    ).map(tuple),
-    slow_start=st.sampled_from((240, 240, 240, 900, 5000)),
-    slow_stop=st.sampled_from((60, 60, 60, 1500, 20_000)),
-    no_capacity=st.sampled_from(((), (), (), ("ml.t3.medium",), ("ml.t3.large",))),
-    failing=st.sampled_from(("no", "no", "no", "no", "with a reason", "without one")),
+    stacks=_some(_stacks, 1, 1, 2),
+    troubles=_some(_troubles, 0, 1, 2, 3, 6),
+    outages=_some(_outages, 0, 0, 0, 0, 1),
+    hands=_some(_hands, 0, 0, 0, 1, 3),
+    events=_some(st.sampled_from(get_args(Fate)), 1, 2, 4),
+    slow_start=_rarely(st.sampled_from((900, 5000)), 240, one_in=8),
+    slow_stop=_rarely(st.sampled_from((1500, 20_000)), 60, one_in=8),
+    no_capacity=_rarely(st.sampled_from((("ml.t3.medium",), ("ml.t3.large",))), (), one_in=8),
+    failing=_rarely(st.sampled_from(("with a reason", "without one")), "no", one_in=10),
     look_every=st.sampled_from((60, 120, 300)),
     last_first=st.booleans(),
 )

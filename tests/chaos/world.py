@@ -18,16 +18,15 @@ from local.notebooks.instance import Notebook, Timing
 from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
-from tests.chaos.schedule import Hand, Schedule, Trouble
+from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble
 from tests.lambda_context import context
 from tests.lifecycle_driver import Execution, TaskFailedError
 from tests.unit.broken_calls import KilledError
 from tests.unit.platform_in_process import BEGIN, Platform, record_of_failure
 from tests.unit.stack_in_process import Sent
 
-# template.yaml: the functions' Timeout, the shim's MaximumEventAgeInSeconds, the rate of the Sweep.
+# template.yaml: the functions' Timeout, the rate of the Sweep.
 FUNCTION_TIMEOUT = 60
-LONGEST_LAG = 600
 SWEEP_EVERY = 300
 DEADLINE = 3240
 ADDRESS_LIVES = 7199
@@ -54,6 +53,8 @@ class World:
         calm: whether nothing goes wrong any more, so that people can put things right.
         causes: why a request may fail.
         left_to_people: notebooks that CloudFormation was told it could not have removed.
+        undisturbed: whether no call failed so far, and no execution.
+        failed_answers: when the answering function failed in answering from outside.
 
     """
 
@@ -62,6 +63,8 @@ class World:
         self.calm = False
         self.causes: set[str] = set()
         self.left_to_people: set[str] = set()
+        self.failed_answers: list[float] = []
+        self.undisturbed = True
         self.story: list[str] = []
         self.lives: list[StackLife] = []
         self.judge = Judge(self)
@@ -71,7 +74,7 @@ class World:
         self._busy: list[Execution] = []
         self._calls = 0
         self._within_call = False
-        self._failed_answers = 0
+        self._last_attempt = False
         self._disruptions = 0
         self._swept: set[str] = set()
         self._events = itertools.cycle(schedule.events)
@@ -129,9 +132,7 @@ class World:
         together[-1 if self.schedule.last_first else 0]()
         return True
 
-    def through(
-        self, service: str, operation: str, params: Any, call: Callable[[], Any]
-    ) -> Any:
+    def through(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
         """Make a call to AWS, unless something goes wrong with it."""
         if self._within_call or not self.platform.in_function:
             return call()
@@ -275,17 +276,25 @@ class World:
         self.platform.pick_up_executions()
 
     def _respond(self, event: dict[str, Any], attempt: int = 1) -> None:
+        """Run the answering function as Lambda does; nothing goes wrong with the third attempt.
+
+        If it did, the event would lie in the queue of failed answers, and a person be alarmed.
+        """
+        self._last_attempt = attempt == 3
         try:
             self.platform.invoke(
                 "RespondFunction", event, lambda: respond.handler(event, context())
             )
-            self._failed_answers = 0
         except TaskFailedError:
-            if attempt < 3:
-                self.at(60 * attempt, lambda: self._respond(event, attempt + 1))
+            self.failed_answers.append(self.platform.clock.now)
+            assert attempt < 3, "the third attempt failed by itself"
+            self.at(60 * attempt, lambda: self._respond(event, attempt + 1))
+        finally:
+            self._last_attempt = False
 
     def _event(self, event: dict[str, Any]) -> None:
         self.causes.add("an execution did not end well")
+        self.undisturbed = False
         fate = next(self._events)
         self.tell(f"an execution is {event['detail']['status']}; its event comes {fate}")
         if fate != "lost":
@@ -308,17 +317,15 @@ class World:
 
     def _sweep(self) -> None:
         now = self.platform.clock.now
-        self._respond(
-            {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}},
-        )
-        for each in self.judge.requests:
-            overdue = now >= each.issued_at + DEADLINE
-            if overdue and (each.answers or now >= each.issued_at + ADDRESS_LIVES):
+        late = [each for each in self.judge.requests if now > each.issued_at + DEADLINE + 5]
+        if self.undisturbed:
+            self.judge.about_to_sweep(late)
+        self._respond({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+        for each in late:
+            if each.answers or now >= each.issued_at + ADDRESS_LIVES:
                 self._swept.add(each.event["ResponseURL"])
 
     def _returned(self, function: str, given: Any, returned: Any) -> None:
-        if function == "RespondFunction":
-            self._failed_answers = 0
         if function == "ObserveFunction" and returned["Decision"]["Action"] == "Succeed":
             self.judge.decided_success(given, returned)
 
@@ -334,13 +341,10 @@ class World:
         ]
         if not troubles:
             return None
-        if troubles[0].kind not in ("slow", "meanwhile"):
-            # Nobody could answer if the answering function failed for ever: it is spared the third
-            # time.
-            if self._at_work() == "RespondFunction":
-                if self._failed_answers >= 2:
-                    return None
-                self._failed_answers += 1
+        self.undisturbed = False
+        if troubles[0].kind not in ("slow", "meanwhile", "aborted"):
+            if self._last_attempt:
+                return None
             self._disrupted()
         return troubles[0]
 
@@ -352,6 +356,10 @@ class World:
                 latest = self.platform.clock.now + FUNCTION_TIMEOUT - 10
                 for _ in range(8):
                     self.turn(latest)
+            case Trouble(kind="aborted"):
+                # Not one that changes a notebook: what it does after the answer is for a cleanup.
+                if self._busy and self._at_work() in ("ObserveFunction", "RespondFunction"):
+                    self.platform.abort(self._busy[-1])
             case Trouble(kind="killed"):
                 raise KilledError
             case Trouble(kind=kind) if kind in _ERRORS:

@@ -184,7 +184,7 @@ class Platform:
         """Let one execution enter its next state, when it is due."""
         self.clock.now = max(self.clock.now, execution.due)
         self._machine.step(execution, self.clock.now)
-        if not execution.running:
+        if execution.status not in ("RUNNING", "ABORTED"):
             self._ended(execution)
 
     def step_until(self, execution: Execution, state: str) -> None:

@@ -7,7 +7,7 @@ the functions' roles allow the rest no such attribute.
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -113,8 +113,9 @@ class Page:
     """The instance type that it ran on then."""
     follows_failure: bool
     """Whether the request before this one failed, as it did when this one is the rollback."""
-    unsuccessful: frozenset[str]
-    """The RequestIds of the earlier requests that never succeeded."""
+    unheard: Mapping[str, str]
+    """The notebooks that earlier Updates were to make instead of the one CloudFormation knows, and
+    that it never heard of: names by RequestId."""
 
 
 def enter(entry: Entry, response_url: str) -> None:
@@ -164,7 +165,7 @@ def read(key: Key, now: datetime) -> Page:
         resume=stopped_by is not None,
         ran_on=stopped_by.ran_on if stopped_by else "",
         follows_failure=bool(earlier) and earlier[-1].outcome != "SUCCESS",
-        unsuccessful=frozenset(e.request_id for e in earlier if e.outcome != "SUCCESS"),
+        unheard=_unheard([*earlier, entry]),
     )
 
 
@@ -272,6 +273,26 @@ def _stopped_by(earlier: Iterable[Entry]) -> Entry | None:
         if each.resume:
             return each
     return None
+
+
+def _unheard(requests: Sequence[Entry]) -> dict[str, str]:
+    renames = [
+        (
+            each,
+            # An Update that still names the old notebook shows that the answer did not arrive.
+            each.outcome == "SUCCESS"
+            and not any(
+                later.request_type == "Update"
+                and later.request_id != each.request_id
+                and later.physical_resource_id == each.physical_resource_id
+                for later in requests[number:]
+            ),
+        )
+        for number, each in enumerate(requests[:-1], start=1)
+        if each.replaces
+    ]
+    heard = {each.request_id for each, arrived in renames if arrived}
+    return {e.request_id: e.notebook_name for e, _ in renames if e.request_id not in heard}
 
 
 def _to_json(entry: Entry) -> str:

@@ -170,19 +170,21 @@ def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Ob
 
 
 def _leftover(page: Page) -> Notebook | None:
-    """Return the notebook that a replacement made, if this request takes that one back.
+    """Return a notebook that a failed replacement made, if one is still there.
 
-    CloudFormation never heard of it, so nobody else would remove it. That no request which made
-    it ever succeeded is what tells it from the notebook with the launcher's data.
+    CloudFormation never heard of it, so nobody else would remove it. That the request which made
+    it is one of those is what tells it from the notebook with the launcher's data.
     """
     entry = page.entry
-    if not (entry.replaces and page.follows_failure):
-        return None
-    notebook = sagemaker.describe(entry.replaces)
-    if notebook is None or notebook.tags.get(REQUEST_TAG) not in page.unsuccessful:
-        return None
-    whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
-    return notebook if whose is Ownership.OURS else None
+    unheard = {name.lower() for name in page.unheard.values()}
+    for name in sorted(unheard - {entry.notebook_name.lower()}):
+        notebook = sagemaker.describe(name)
+        if notebook is None or notebook.tags.get(REQUEST_TAG) not in page.unheard:
+            continue
+        whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+        if whose is Ownership.OURS:
+            return notebook
+    return None
 
 
 def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Observed, Progress]:

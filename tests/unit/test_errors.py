@@ -60,7 +60,6 @@ def test_what_passes_by_itself_is_tried_again(busy: ClientError) -> None:
         error("ValidationException", "RecordNotFound", operation="DeleteNotebookInstance"),
         error("ValidationException", "Cannot create a duplicate Notebook Instance (arn:…)"),
         error("ValidationException", "RecordNotFound", operation="StopNotebookInstance"),
-        error("ValidationException", "RecordNotFound", operation="DeleteNotebookInstance"),
         error("ValidationException", "RecordNotFound", operation="AddTags"),
     ],
 )

@@ -157,8 +157,9 @@ def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Ob
         progress = replace(progress, refusal=progress.refusal or page.entry.refusal)
     try:
         if now < desired.deadline and (leftover := _leftover(page)):
-            removal = replace(desired, request_type="Delete", notebook_name=leftover.name)
-            return removal, Observed(leftover.status, leftover, Ownership.OURS), progress
+            notebook, whose = leftover
+            removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
+            return removal, Observed(notebook.status, notebook, whose), progress
         return desired, *_seen(page, progress, sagemaker.describe(page.entry.notebook_name))
     except (ClientError, BotoCoreError, RefusedError) as error:
         match _meaning(error, young=False):
@@ -169,21 +170,26 @@ def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Ob
         return desired, Observed(UNKNOWN), progress
 
 
-def _leftover(page: Page) -> Notebook | None:
-    """Return a notebook that a failed replacement made, if one is still there.
+def _leftover(page: Page) -> tuple[Notebook, Ownership] | None:
+    """Return a notebook that a failed replacement made, if one is still there, and whose it is.
 
     CloudFormation never heard of it, so nobody else would remove it. That the request which made
-    it is one of those is what tells it from the notebook with the launcher's data.
+    it is one of those is what tells it from the notebook with the launcher's data. One that lost
+    its tags is in the way of the Delete only, the last request there will be.
     """
     entry = page.entry
     unheard = {name.lower() for name in page.unheard.values()}
     for name in sorted(unheard - {entry.notebook_name.lower()}):
         notebook = sagemaker.describe(name)
-        if notebook is None or notebook.tags.get(REQUEST_TAG) not in page.unheard:
+        if notebook is None:
             continue
         whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
-        if whose is Ownership.OURS:
-            return notebook
+        made_by = notebook.tags.get(REQUEST_TAG)
+        stripped = whose is Ownership.CANNOT_TELL and entry.request_type == "Delete"
+        if (whose is Ownership.OURS and made_by in page.unheard) or (
+            stripped and made_by in (None, *page.unheard)
+        ):
+            return notebook, whose
     return None
 
 

@@ -362,6 +362,8 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
     `environment` holds variables of the functions that are to differ.
     """
     patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # thousands, and no test needs one
+    # An RSA pair for every key, the symmetric ones too; nothing here signs, and it takes its time.
+    patch.setattr("moto.kms.models.generate_private_key", lambda _key_spec: None)
     with ExitStack() as ending:
         ending.enter_context(mock_aws())
         platform = Platform()

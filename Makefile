@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch test setup lint types unit clean lock
+.PHONY: launch test chaos setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -16,6 +16,10 @@ launch: setup
 
 test: lint types
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# Random schedules of requests, faults and people against the whole platform, on a virtual clock.
+chaos: setup
+	@RUNS=$(or $(RUNS),250) SEED=$(or $(SEED),1) PYTHONPATH=src:. $(BIN)/python -m tests.chaos
 
 lint: setup
 	@$(BIN)/ruff check .

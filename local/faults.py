@@ -28,13 +28,16 @@ class Fault:
     """Parameters of the launch."""
     name_taken: bool = False
     """Whether somebody else has a notebook of the launch's name."""
+    remedy: Mapping[str, str] = field(default_factory=dict)
+    """Parameters with which a second launch succeeds all the same; empty when nothing helps."""
 
 
 FAULTS: Mapping[str, Fault] = {
     "capacity": Fault(
         f"AWS has no capacity for {INSTANCE_TYPE}",
-        ("Insufficient notebook instance capacity",),
+        (f"AWS has no capacity for {INSTANCE_TYPE}", "FallbackInstanceTypes"),
         notebooks={"no_capacity": [INSTANCE_TYPE]},
+        remedy={"FallbackInstanceTypes": OTHER_INSTANCE_TYPE},
     ),
     "quota": Fault(
         f"the account may not run any {INSTANCE_TYPE}",

@@ -66,7 +66,7 @@ def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
     is in `directory` then.
     """
     page.say(
-        f"How a launch is refused when {fault.what}."
+        f"How a launch is refused when {fault.what}{', and what helps' * bool(fault.remedy)}."
         if fault
         else "From a launch in Service Catalog to a notebook, and back to nothing."
     )
@@ -234,7 +234,24 @@ def refusal(platform: Platform, fault: Fault) -> str:
     if somebody:
         _take_away(somebody, before, platform)
     _show_that_nothing_is_left(platform)
+    if fault.remedy:
+        return _second_launch(platform, fault.remedy)
     return f"launch: REFUSED as expected: {' '.join(refused.reason.split())}"
+
+
+def _second_launch(platform: Platform, remedy: Mapping[str, str]) -> str:
+    page = platform.page
+    given = ", ".join(f"{name}={value}" for name, value in remedy.items())
+    page.step(f"She launches the product once more, now with {given}.")
+    launched = _launch(platform, remedy)
+    _expect(launched.succeeded, f"the launch was refused in spite of {given}: {launched.reason}")
+    message = launched.outputs["Message"]
+    page.outcome(message)
+
+    page.step("She is done with it, and terminates the product.")
+    _terminate(platform, launched.provisioned_product_id)
+    _show_that_nothing_is_left(platform)
+    return f"launch: REFUSED as expected, then SUCCEEDED with {given}: {message}"
 
 
 def _take_away(somebody: Bystander, before: Mapping[str, Any], platform: Platform) -> None:

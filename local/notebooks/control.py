@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _FAULT_SETTINGS: dict[str, Callable[[Any], Any]] = {
     "quotas": dict,
     "no_capacity": set,
+    "updates_failed_notebooks": bool,
     "failing_lifecycle_configs": set,
     "failing_notebooks": dict,
     "calls_per_second": lambda value: value,
@@ -34,6 +35,7 @@ def state(service: NotebookService) -> dict[str, Any]:
         "role_propagation": service.around.role_propagation,
         "quotas": faults.quotas,
         "no_capacity": sorted(faults.no_capacity),
+        "updates_failed_notebooks": faults.updates_failed_notebooks,
         "failing_lifecycle_configs": sorted(faults.failing_lifecycle_configs),
         "failing_notebooks": faults.failing_notebooks,
         "calls_per_second": faults.calls_per_second,

@@ -38,6 +38,8 @@ class Faults:
     Attributes:
         quotas: how many instances may run, by instance type; TOTAL_QUOTA counts all notebooks.
         no_capacity: instance types that end in Failed for want of capacity.
+        updates_failed_notebooks: whether UpdateNotebookInstance takes a Failed notebook. By its
+            documentation it does not; nobody reports either.
         failing_lifecycle_configs: names of configurations whose script runs for too long.
         failing_notebooks: names of notebooks that end in Failed, with the reason or None.
         calls_per_second: how many calls are let through; None for any number.
@@ -49,6 +51,7 @@ class Faults:
 
     quotas: dict[str, int] = field(default_factory=dict)
     no_capacity: set[str] = field(default_factory=set)
+    updates_failed_notebooks: bool = False
     failing_lifecycle_configs: set[str] = field(default_factory=set)
     failing_notebooks: dict[str, str | None] = field(default_factory=dict)
     calls_per_second: float | None = None

@@ -25,7 +25,8 @@ DEFAULTS: dict[str, Any] = {
 }
 
 # Where each operation may start from; the service names these lists in its refusals. For
-# Updating no refusal of the service's was found: Stopped alone is the strictest reading.
+# Updating no refusal of the service's was found: "its status must be Stopped" (developer guide,
+# "Update a Notebook Instance").
 ALLOWED_FROM = {
     "Pending": ("Stopped", "Failed"),
     "Stopping": ("InService",),

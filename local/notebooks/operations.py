@@ -121,7 +121,8 @@ class NotebookOperations:
         """UpdateNotebookInstance."""
         notebook = self.find(params["NotebookInstanceName"])
         self._require_for(notebook, "UpdateNotebookInstance", params, caller)
-        notebook.check_transition("Updating")
+        if not (notebook.status == "Failed" and self._faults.updates_failed_notebooks):
+            notebook.check_transition("Updating")
         settings = _updated(notebook, params)
         self._check_references(
             {key: settings[key] for key in ("RoleArn", "LifecycleConfigName") if params.get(key)}

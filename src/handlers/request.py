@@ -29,6 +29,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         execution_arn=executions.arn_of(request.execution_name),
         replaces=request.replaces,
         fixed_changes=request.fixed_changes,
+        changes_type=request.changes_type,
         dropped_tags=request.dropped_tags,
     )
     ledger.enter(entry, request.ResponseURL)

@@ -1,5 +1,7 @@
 """What AWS's errors mean for the lifecycle: try again, or refused for good."""
 
+import re
+
 from botocore.exceptions import BotoCoreError, ClientError
 
 _BUSY = {
@@ -16,6 +18,19 @@ _BUSY = {
 # A role is known everywhere only some 10 to 30 seconds after it was made, and until then cannot be
 # assumed, passed or found in a key's policy (terraform-provider-aws#6566, aws/aws-cdk#37878).
 _OF_YOUNG_ROLES = ("assume role", "passrole", "kms")
+# "Insufficient notebook instance capacity. Retry later or with a different instance type." is how a
+# notebook says it (aws/amazon-sagemaker-examples#207). Not every case need be worded so, hence what
+# SageMaker says elsewhere: "InsufficientInstanceCapacity error" of endpoints (re:Post, "Why does my
+# SageMaker endpoint creation fail"), "EC2InsufficientCapacityError" of Studio
+# (aws/amazon-sagemaker-feedback#99), "CapacityError: Unable to provision requested ML compute
+# capacity" of jobs (AWS Batch user guide, "Jobs stuck in RUNNABLE due to capacity"); and what EC2
+# says: "We currently do not have sufficient ... capacity in the Availability Zone".
+_NO_CAPACITY = re.compile(
+    r"insufficient ?(notebook )?(instance )?capacity|CapacityError"
+    r"|unable to provision requested ML compute capacity"
+    r"|do(es)? not have sufficient ([\w.-]+ )?capacity",
+    re.IGNORECASE,
+)
 
 
 class TryAgainError(Exception):
@@ -40,9 +55,13 @@ def translate(
     if code in _BUSY or status >= 500:
         return TryAgainError(f"{error.operation_name} was answered with {code}")
     if error.operation_name == "UpdateNotebookInstance" and "Status (Failed)" in message:
-        # No source says whether SageMaker takes this update; if it does not, it never will.
-        return RefusedError("SageMaker changes no notebook that has Failed: launch a new one.")
-    if "Unable to transition" in message or "duplicate Notebook Instance" in message:
+        # Only a Stopped notebook is changed (developer guide, "Update a Notebook Instance").
+        return RefusedError(
+            "SageMaker changes no notebook that has Failed: have it started in SageMaker, then try "
+            "again, or launch a new one."
+        )
+    gone = "RecordNotFound" in message and error.operation_name != "CreateNotebookInstance"
+    if gone or "Unable to transition" in message or "duplicate Notebook Instance" in message:
         return TryAgainError(f"the notebook changed meanwhile: {message}")
     if young and any(word in message.lower() for word in _OF_YOUNG_ROLES):
         return TryAgainError(f"a role just made is not known everywhere yet: {message}")
@@ -54,3 +73,8 @@ def translate(
     if "AccessDenied" in code or code == "UnauthorizedOperation":
         return RefusedError(f"The platform is not allowed to do this: {message}")
     return RefusedError(f"{error.operation_name} was refused: {message}")
+
+
+def is_lack_of_capacity(failure_reason: str) -> bool:
+    """Tell whether a notebook failed because AWS had no instance of its type to give."""
+    return _NO_CAPACITY.search(failure_reason) is not None

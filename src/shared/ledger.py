@@ -7,7 +7,7 @@ the functions' roles allow the rest no such attribute.
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -30,7 +30,7 @@ _RANKS = {"Create": 0, "Update": 1, "Delete": 2}
 # Longer than any request lives, and long enough to ask afterwards what happened.
 _KEPT = timedelta(days=30)
 # What the functions that do not answer may read; template.yaml allows them no more.
-_READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume")
+_READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume", "RanOn")
 
 # At DEBUG it logs what it sends and receives, the reply address with it.
 logging.getLogger("botocore").setLevel(logging.INFO)
@@ -72,6 +72,8 @@ class Entry:
     replaces: str = ""
     """The notebook that an Update to a new name leaves; empty if it keeps the name."""
     fixed_changes: tuple[str, ...] = ()
+    changes_type: bool = False
+    """Whether an Update asks for another first choice of instance type."""
     dropped_tags: tuple[str, ...] = ()
     execution_arn: str = ""
     """The execution that serves it, once that is started; empty when none was to be."""
@@ -79,6 +81,8 @@ class Entry:
     """SUCCESS or FAILED once the answer is recorded."""
     resume: bool = False
     """Whether the notebook ran before this Update stopped it."""
+    ran_on: str = ""
+    """The instance type that it ran on then."""
     delivered: bool = False
     """Whether CloudFormation took the answer; known only to those who answer."""
 
@@ -105,10 +109,13 @@ class Page:
     standing: Standing
     resume: bool
     """Whether an earlier Update that never succeeded found the notebook running."""
+    ran_on: str
+    """The instance type that it ran on then."""
     follows_failure: bool
     """Whether the request before this one failed, as it did when this one is the rollback."""
-    unsuccessful: frozenset[str]
-    """The RequestIds of the earlier requests that never succeeded."""
+    unheard: Mapping[str, str]
+    """The notebooks that earlier Updates were to make instead of the one CloudFormation knows, and
+    that it never heard of: names by RequestId."""
 
 
 def enter(entry: Entry, response_url: str) -> None:
@@ -151,24 +158,26 @@ def read(key: Key, now: datetime) -> Page:
         raise UnknownRequestError(key)
     earlier = [each for id_, each in sorted(entries.items()) if id_ < key.Request]
     later = [each for id_, each in entries.items() if id_ > key.Request]
+    stopped_by = _stopped_by(earlier)
     return Page(
         entry,
         _standing(entry, earlier, later, now),
-        resume=_resume(earlier),
+        resume=stopped_by is not None,
+        ran_on=stopped_by.ran_on if stopped_by else "",
         follows_failure=bool(earlier) and earlier[-1].outcome != "SUCCESS",
-        unsuccessful=frozenset(e.request_id for e in earlier if e.outcome != "SUCCESS"),
+        unheard=_unheard([*earlier, entry]),
     )
 
 
-def remember_resume(key: Key) -> None:
-    """Note that the notebook ran before this Update, which is about to stop it."""
+def remember_resume(key: Key, instance_type: str) -> None:
+    """Note that the notebook ran, and on what, before this Update, which is about to stop it."""
     _client().update_item(
         TableName=_table(),
         Key=_texts(asdict(key)),
-        UpdateExpression="SET Resume = :yes",
+        UpdateExpression="SET Resume = :yes, RanOn = :type",
         ConditionExpression="attribute_exists(#request)",
         ExpressionAttributeNames={"#request": "Request"},
-        ExpressionAttributeValues={":yes": {"BOOL": True}},
+        ExpressionAttributeValues={":yes": {"BOOL": True}, ":type": {"S": instance_type}},
     )
 
 
@@ -256,13 +265,34 @@ def _standing(
     return Standing.NEWEST
 
 
-def _resume(earlier: Iterable[Entry]) -> bool:
+def _stopped_by(earlier: Iterable[Entry]) -> Entry | None:
+    """Return the Update that stopped the running notebook, if none succeeded since."""
     for each in reversed(list(earlier)):
         if each.outcome == "SUCCESS":
-            return False
+            return None
         if each.resume:
-            return True
-    return False
+            return each
+    return None
+
+
+def _unheard(requests: Sequence[Entry]) -> dict[str, str]:
+    renames = [
+        (
+            each,
+            # An Update that still names the old notebook shows that the answer did not arrive.
+            each.outcome == "SUCCESS"
+            and not any(
+                later.request_type == "Update"
+                and later.request_id != each.request_id
+                and later.physical_resource_id == each.physical_resource_id
+                for later in requests[number:]
+            ),
+        )
+        for number, each in enumerate(requests[:-1], start=1)
+        if each.replaces
+    ]
+    heard = {each.request_id for each, arrived in renames if arrived}
+    return {e.request_id: e.notebook_name for e, _ in renames if e.request_id not in heard}
 
 
 def _to_json(entry: Entry) -> str:
@@ -276,15 +306,21 @@ def _from_item(item: Mapping[str, Any]) -> Entry:
             **fields,
             "issued_at": datetime.fromisoformat(fields["issued_at"]),
             "deadline": datetime.fromisoformat(fields["deadline"]),
-            "spec": NotebookSpec(**fields["spec"]) if fields["spec"] else None,
+            "spec": _to_spec(fields["spec"]) if fields["spec"] else None,
             "violations": tuple(fields["violations"]),
             "fixed_changes": tuple(fields["fixed_changes"]),
             "dropped_tags": tuple(fields["dropped_tags"]),
             "outcome": item.get("Outcome", {}).get("S", ""),
             "resume": "Resume" in item,
+            "ran_on": item.get("RanOn", {}).get("S", ""),
             "delivered": "DeliveredAt" in item,
         }
     )
+
+
+def _to_spec(fields: Mapping[str, Any]) -> NotebookSpec:
+    types = tuple(fields.get("FallbackInstanceTypes", ()))  # what is entered already has none
+    return NotebookSpec(**{**fields, "FallbackInstanceTypes": types})
 
 
 def _texts(values: Mapping[str, str]) -> "dict[str, AttributeValueTypeDef]":

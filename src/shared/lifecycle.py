@@ -5,6 +5,7 @@ that duplicates, retries and people at the console are rows of one table. docs/l
 the table; the tests hold it and `decide` against each other, cell by cell.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -60,6 +61,12 @@ class Observed:
     cannot_change: tuple[str, ...] = ()
     """For each setting that cannot be changed: which it is and what to do."""
     interface_released: bool = True
+    no_capacity: bool = False
+    """The notebook failed for want of capacity; or has, and made way for another type."""
+    wanted_type: str = ""
+    """The instance type it is to have: its own if that will do, else the next one to try."""
+    untried: tuple[str, ...] = ()
+    """The instance types asked for that are left to try."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,12 @@ class Progress:
     failure_reason: str = ""
     """Why SageMaker let the notebook fail, when that was seen."""
     network_interface_id: str = ""
+    starting: str = ""
+    """Where the notebook was when it went on to start it; another status then is its doing."""
+    instance_type: str = ""
+    """The type of the notebook it made or saw last."""
+    out_of_capacity: Sequence[str] = ()
+    """The types that it found AWS to have no capacity for."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +109,12 @@ def decide(  # noqa: C901 - a table: a case a row
     """Return the next step of the lifecycle. The first row that fits, decides."""
     name, status = desired.notebook_name, observed.status
     settings, late = observed.settings, now >= desired.deadline
-    why = progress.failure_reason.rstrip(".") or "it gave no reason"
+    next_type = observed.no_capacity and bool(observed.untried)
     match desired.request_type, status, observed.ownership:
         case _ if desired.standing is Standing.SUPERSEDED:
             return _fail("A newer request for this notebook has taken over.")
         case _ if progress.refusal:
-            return _fail(progress.refusal)
+            return _fail(_found(progress) + progress.refusal)
         case _ if desired.standing is Standing.BEHIND and not late:
             return Decision("Wait")
 
@@ -121,14 +134,13 @@ def decide(  # noqa: C901 - a table: a case a row
             )
 
         case "Create" | "Update", "InService", _ if settings is Settings.AS_ASKED:
-            return Decision("Succeed", f"Notebook {name} is InService.")
+            return Decision("Succeed", _in_service(name, progress))
         case "Update", "Stopped", _ if settings is Settings.AS_ASKED and not progress.resume:
             return Decision("Succeed", f"Notebook {name} is updated, and Stopped as it was before.")
         case "Create" | "Update", _, Ownership.OURS if settings is Settings.CANNOT_CHANGE:
             return _fail(" ".join(observed.cannot_change))
-        case "Create" | "Update", "Absent", _ if progress.acted:
-            gone = progress.failure_reason.rstrip(".") or "somebody deleted it"
-            return _fail(f"Notebook {name} was there and is gone again: {gone}.")
+        case "Create" | "Update", "Absent", _ if progress.acted and not next_type:
+            return _fail(_why_gone(name, observed, progress))
         case "Update", "Absent", _ if not desired.may_create:
             return _fail(
                 f"A new name makes a new notebook and deletes the old one with its data: keep "
@@ -136,12 +148,14 @@ def decide(  # noqa: C901 - a table: a case a row
             )
         case "Update", "Failed", _ if progress.created:
             return Decision("Delete")  # a replacement that failed: nobody else would remove it
+        case "Create", "Failed", _ if progress.created and next_type and not late:
+            return Decision("Delete")  # nobody has worked on it yet: it makes way for the next type
         case "Create", "Failed", _:
-            return _fail(f"SageMaker could not start {name}: {why}.")
-        case "Update", "Failed", _ if progress.acted:
-            return _fail(f"SageMaker could not start {name}: {why}.")
+            return _fail(_why_failed(name, observed, progress))
+        case "Update", "Failed", _ if progress.acted and not next_type:
+            return _fail(_why_failed(name, observed, progress))
         case _ if late:
-            return _fail(_overdue(desired, status, progress, now))
+            return _fail(_overdue(desired, observed, progress, now))
 
         case "Delete", "InService", _:
             return Decision("Stop")
@@ -167,12 +181,52 @@ def _fail(reason: str) -> Decision:
     return Decision("Fail", reason)
 
 
-def _overdue(desired: Desired, status: str, progress: Progress, now: datetime) -> str:
+def _found(progress: Progress) -> str:
+    """Return a sentence on the types that had no capacity, to go before another one."""
+    if not progress.out_of_capacity:
+        return ""
+    return f"AWS had no capacity for {', '.join(progress.out_of_capacity)}. "
+
+
+def _not_tried(observed: Observed, progress: Progress) -> str:
+    """Return a sentence on the types left, to go after another one, once any had no capacity."""
+    if not progress.out_of_capacity or not observed.untried:
+        return ""
+    return f" Not tried: {', '.join(observed.untried)}."
+
+
+def _in_service(name: str, progress: Progress) -> str:
+    said = f"Notebook {name} is InService on {progress.instance_type}"
+    lacking = ", ".join(progress.out_of_capacity)
+    return f"{said}: AWS had no capacity for {lacking}." if lacking else f"{said}."
+
+
+def _why_failed(name: str, observed: Observed, progress: Progress) -> str:
+    if observed.no_capacity:
+        return (
+            f"AWS has no capacity for {', '.join(progress.out_of_capacity)}: try again later, or "
+            f"add FallbackInstanceTypes.{_not_tried(observed, progress)}"
+        )
+    why = progress.failure_reason.rstrip(".") or "it gave no reason"
+    return f"{_found(progress)}SageMaker could not start {name}: {why}."
+
+
+def _why_gone(name: str, observed: Observed, progress: Progress) -> str:
+    if observed.no_capacity:
+        return _why_failed(name, observed, progress)
+    why = progress.failure_reason.rstrip(".") or "somebody deleted it"
+    return f"{_found(progress)}Notebook {name} was there and is gone again: {why}."
+
+
+def _overdue(desired: Desired, observed: Observed, progress: Progress, now: datetime) -> str:
     seconds = (now - desired.issued_at).total_seconds()
     took = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
-    what = "its network interface was still there" if status == ABSENT else f"still {status}"
+    what = f"still {observed.status}"
+    if observed.status == ABSENT:
+        held = desired.request_type == "Delete"
+        what = "its network interface was still there" if held else "there was no notebook yet"
     because = f" ({progress.waiting_for})" if progress.waiting_for else ""
     return (
-        f"{desired.request_type} of notebook {desired.notebook_name} was given up after "
-        f"{took}: {what}{because}. Try again later."
+        f"{_found(progress)}{desired.request_type} of notebook {desired.notebook_name} was given "
+        f"up after {took}: {what}{because}.{_not_tried(observed, progress)} Try again later."
     )

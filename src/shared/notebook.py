@@ -43,6 +43,14 @@ def _instance_type(value: object, limits: Limits) -> str | None:
     return f"'{value!s:.80}' is not allowed here: choose one of {', '.join(limits.instance_types)}"
 
 
+def _instance_types(value: object, limits: Limits) -> str | None:
+    wrong = [each for each in cast("tuple[str, ...]", value) if each not in limits.instance_types]
+    if not wrong:
+        return None
+    named, are = ", ".join(f"'{each}'" for each in wrong), "are" if len(wrong) > 1 else "is"
+    return f"{named} {are} not allowed here: choose from {', '.join(limits.instance_types)}"
+
+
 def _platform(value: object, limits: Limits) -> str | None:
     if value in limits.platform_identifiers:
         return None
@@ -100,6 +108,7 @@ class NotebookSpec:
     ]
     Subnet: Annotated[str, _matches(_NAME_TAG, 255, "a subnet's Name tag or id")]
     SecurityGroupName: Annotated[str, _matches(_NAME_TAG, 255, "a security group's Name or id")]
+    FallbackInstanceTypes: Annotated[tuple[str, ...], _instance_types] = ()
     VolumeSizeInGB: Annotated[int, _volume_size] = 20
     RootAccess: Annotated[str, _root_access] = "Disabled"
     DirectInternetAccess: Annotated[str, _one_of("Disabled")] = "Disabled"
@@ -112,6 +121,11 @@ class NotebookSpec:
     ENVName: Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")] = ""
     ProjectName: Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")] = ""
     ProjectID: Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")] = ""
+
+    @property
+    def instance_types(self) -> tuple[str, ...]:
+        """Every instance type the notebook may get, in the order they are tried, each once."""
+        return tuple(dict.fromkeys((self.NotebookInstanceType, *self.FallbackInstanceTypes)))
 
 
 class Ownership(StrEnum):

@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import clock, environment, ledger, network, sagemaker
-from shared.errors import RefusedError, TryAgainError, translate
+from shared.errors import RefusedError, TryAgainError, is_lack_of_capacity, translate
 from shared.ledger import Entry, Key, Page
 from shared.lifecycle import (
     ABSENT,
@@ -60,14 +60,17 @@ def look(state: State) -> State:
     logger.info(decision.action, extra={"notebook_status": observed.status, **identify(page.entry)})
     if decision.action == "Create":
         progress = replace(progress, creating=True)
+    if decision.action == "Start":
+        progress = replace(progress, starting=observed.status)
     if decision.action == "Stop" and page.entry.request_type == "Update" and progress.resume:
-        ledger.remember_resume(page.entry.key)
+        ledger.remember_resume(page.entry.key, progress.instance_type)
     return {
         **state,
         "Progress": asdict(progress),
         "Decision": {
             "Action": decision.action,
             "Notebook": desired.notebook_name,
+            "InstanceType": observed.wanted_type,
             "Reason": decision.reason,
             "Data": _data(decision, observed.notebook),
             "WaitSeconds": _wait_seconds(decision, page.entry, now),
@@ -84,7 +87,7 @@ def act(state: State, attempt: Attempt) -> State:
     progress = replace(Progress(**state["Progress"]), waiting_for="")
     decision = state["Decision"]
     try:
-        progress = attempt(replace(page.entry, notebook_name=decision["Notebook"]), progress)
+        progress = attempt(_as_decided(page.entry, decision), progress)
     except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
         young = now - page.entry.issued_at < _YOUNG
         match _meaning(error, young=young):
@@ -104,7 +107,9 @@ def create(entry: Entry, progress: Progress) -> Progress:
     spec = _spec(entry)
     tags = {**_tags(entry), REQUEST_TAG: entry.request_id}
     sagemaker.create(spec, network.find_place(spec), tags)
-    return replace(progress, acted=True, created=True, resume=True)
+    return replace(
+        progress, acted=True, created=True, resume=True, instance_type=spec.NotebookInstanceType
+    )
 
 
 def update(entry: Entry, progress: Progress) -> Progress:
@@ -138,14 +143,23 @@ def delete(entry: Entry, progress: Progress) -> Progress:
     return progress
 
 
+def _as_decided(entry: Entry, decision: Mapping[str, Any]) -> Entry:
+    """Return what a request asks for, with the notebook and the instance type decided on."""
+    spec, type_ = entry.spec, decision.get("InstanceType")
+    if spec and type_:
+        spec = replace(spec, NotebookInstanceType=type_)
+    return replace(entry, notebook_name=decision["Notebook"], spec=spec)
+
+
 def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Observed, Progress]:
     desired = _desired(page)
     if not page.follows_failure:  # the rollback to what was allowed once is not refused
         progress = replace(progress, refusal=progress.refusal or page.entry.refusal)
     try:
         if now < desired.deadline and (leftover := _leftover(page)):
-            removal = replace(desired, request_type="Delete", notebook_name=leftover.name)
-            return removal, Observed(leftover.status, leftover, Ownership.OURS), progress
+            notebook, whose = leftover
+            removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
+            return removal, Observed(notebook.status, notebook, whose), progress
         return desired, *_seen(page, progress, sagemaker.describe(page.entry.notebook_name))
     except (ClientError, BotoCoreError, RefusedError) as error:
         match _meaning(error, young=False):
@@ -156,57 +170,124 @@ def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Ob
         return desired, Observed(UNKNOWN), progress
 
 
-def _leftover(page: Page) -> Notebook | None:
-    """Return the notebook that a replacement made, if this request takes that one back.
+def _leftover(page: Page) -> tuple[Notebook, Ownership] | None:
+    """Return a notebook that a failed replacement made, if one is still there, and whose it is.
 
-    CloudFormation never heard of it, so nobody else would remove it. That no request which made
-    it ever succeeded is what tells it from the notebook with the launcher's data.
+    CloudFormation never heard of it, so nobody else would remove it. That the request which made
+    it is one of those is what tells it from the notebook with the launcher's data. One that lost
+    its tags is in the way of the Delete only, the last request there will be.
     """
     entry = page.entry
-    if not (entry.replaces and page.follows_failure):
-        return None
-    notebook = sagemaker.describe(entry.replaces)
-    if notebook is None or notebook.tags.get(REQUEST_TAG) not in page.unsuccessful:
-        return None
-    whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
-    return notebook if whose is Ownership.OURS else None
+    unheard = {name.lower() for name in page.unheard.values()}
+    for name in sorted(unheard - {entry.notebook_name.lower()}):
+        notebook = sagemaker.describe(name)
+        if notebook is None:
+            continue
+        whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+        made_by = notebook.tags.get(REQUEST_TAG)
+        stripped = whose is Ownership.CANNOT_TELL and entry.request_type == "Delete"
+        if (whose is Ownership.OURS and made_by in page.unheard) or (
+            stripped and made_by in (None, *page.unheard)
+        ):
+            return notebook, whose
+    return None
 
 
 def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Observed, Progress]:
     entry = page.entry
     if notebook is None:
-        interface = progress.network_interface_id
-        gone = not interface or not network.network_interface_exists(interface)
-        return Observed(ABSENT, interface_released=gone), progress
+        return _absent(entry, progress), progress
     whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
     if whose is not Ownership.OURS:
         return Observed(notebook.status, notebook, whose), progress
-    progress = replace(
-        progress,
-        network_interface_id=notebook.network_interface_id or progress.network_interface_id,
-        failure_reason=notebook.failure_reason or progress.failure_reason,
-        waiting_for="",
-        # A creation that was cut short after it took effect is known by its notebook.
-        acted=progress.acted
-        or progress.creating
-        or (entry.request_type == "Create" and notebook.status != "Deleting"),
-        created=progress.created or progress.creating,
-        resume=progress.resume or page.resume or notebook.status in ("InService", "Pending"),
-    )
+    progress = _remembering(page, progress, notebook)
+    left = _types_left(entry, progress)
+    type_ = _wanted_type(page, notebook, left)
     cannot = _cannot_change(page, notebook)
     return Observed(
         notebook.status,
         notebook,
         whose,
-        settings=Settings.CANNOT_CHANGE if cannot else _compare(entry, notebook),
+        settings=Settings.CANNOT_CHANGE if cannot else _compare(entry, notebook, type_),
         cannot_change=cannot,
+        no_capacity=notebook.status == "Failed"
+        and notebook.instance_type in progress.out_of_capacity,
+        wanted_type=type_,
+        untried=tuple(each for each in left if each != notebook.instance_type),
     ), progress
 
 
-def _compare(entry: Entry, notebook: Notebook) -> Settings:
+def _absent(entry: Entry, progress: Progress) -> Observed:
+    interface = progress.network_interface_id
+    left = _types_left(entry, progress)
+    return Observed(
+        ABSENT,
+        interface_released=not interface or not network.network_interface_exists(interface),
+        # One that held data, and that somebody deleted, made way for nothing.
+        no_capacity=progress.created and progress.instance_type in progress.out_of_capacity,
+        wanted_type=left[0] if left else "",
+        untried=left,
+    )
+
+
+def _remembering(page: Page, progress: Progress, notebook: Notebook) -> Progress:
+    """Return the progress with what the notebook, which is ours, tells of it."""
+    entry, type_ = page.entry, notebook.instance_type
+    acted = (
+        progress.acted
+        # An action that was cut short after it took effect is known by its notebook.
+        or progress.creating
+        or progress.starting not in ("", notebook.status)
+        or (entry.request_type == "Create" and notebook.status != "Deleting")
+    )
+    lacks = is_lack_of_capacity(notebook.failure_reason)
+    lacking = list(progress.out_of_capacity)
+    if notebook.status == "Failed" and acted and lacks and type_ not in lacking:
+        lacking.append(type_)
+    if notebook.status == "InService" and type_ in lacking:  # somebody else started it
+        lacking.remove(type_)
+    return replace(
+        progress,
+        network_interface_id=notebook.network_interface_id or progress.network_interface_id,
+        failure_reason=(not lacks and notebook.failure_reason) or progress.failure_reason,
+        waiting_for="",
+        acted=acted,
+        created=progress.created
+        or progress.creating
+        or notebook.tags.get(REQUEST_TAG) == entry.request_id,
+        resume=progress.resume or page.resume or notebook.status in ("InService", "Pending"),
+        instance_type=type_,
+        out_of_capacity=lacking,
+    )
+
+
+def _types_left(entry: Entry, progress: Progress) -> tuple[str, ...]:
+    types = entry.spec.instance_types if entry.spec else ()
+    return tuple(each for each in types if each not in progress.out_of_capacity)
+
+
+def _wanted_type(page: Page, notebook: Notebook, left: tuple[str, ...]) -> str:
+    """Return the instance type that the notebook is to have.
+
+    One that it got as a fallback stays, so that an update of something else does not stop it. An
+    update that asks for another first choice wants that one; but not the rollback of one: it is
+    content with any of its list, and with the one that worked before rather than the first.
+    """
+    entry, type_ = page.entry, notebook.instance_type
+    if entry.spec is None:
+        return type_
+    if type_ in left and (page.follows_failure or not entry.changes_type):
+        return type_
+    if page.ran_on in left:
+        return page.ran_on
+    return left[0] if left else entry.spec.NotebookInstanceType
+
+
+def _compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
     if entry.spec is None:
         return Settings.AS_ASKED
-    if settings_to_change(entry.spec, notebook):
+    spec = replace(entry.spec, NotebookInstanceType=instance_type)
+    if settings_to_change(spec, notebook):
         return Settings.DIFFER
     add, remove = tags_to_change(_tags(entry), notebook.tags, entry.dropped_tags)
     return Settings.TAGS_DIFFER if add or remove else Settings.AS_ASKED
@@ -262,6 +343,7 @@ def _data(decision: Decision, notebook: Notebook | None) -> dict[str, str]:
         "NotebookInstanceArn": notebook.arn,
         "NotebookInstanceUrl": f"https://{notebook.url}" if notebook.url else "",
         "NotebookInstanceStatus": notebook.status,
+        "NotebookInstanceType": notebook.instance_type,
         "SubnetId": notebook.subnet_id,
         "SecurityGroupId": ",".join(notebook.security_group_ids),
         "Message": decision.reason,

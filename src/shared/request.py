@@ -91,6 +91,13 @@ class CustomResourceRequest:
         return tuple(name for name in _FIXED if new.get(name) != old.get(name))
 
     @property
+    def changes_type(self) -> bool:
+        """Whether an Update asks for another first choice of instance type."""
+        new, old = self.ResourceProperties, self.OldResourceProperties
+        asked = "NotebookInstanceType"
+        return self.RequestType == "Update" and new.get(asked) != old.get(asked)
+
+    @property
     def unchanged(self) -> frozenset[str]:
         """The properties that an Update leaves as they are."""
         old = self.OldResourceProperties
@@ -156,6 +163,8 @@ def parse_notebook(
     settings = {name: value for name, value in properties.items() if name not in _NOT_SETTINGS}
     if "Tags" in settings:
         settings["Tags"] = _as_map(settings["Tags"])
+    if "FallbackInstanceTypes" in settings:
+        settings["FallbackInstanceTypes"] = _without_blanks(settings["FallbackInstanceTypes"])
     violations: list[str] = []
     try:
         return _checking_converter(limits).structure(settings, NotebookSpec), ()
@@ -193,6 +202,18 @@ def _as_map(tags: object) -> object:
     return tags
 
 
+def _without_blanks(types: object) -> object:
+    """Return a list without its blanks, and anything else as it is.
+
+    A CommaDelimitedList comes as a list of strings; an empty one holds an empty string, or is one.
+    """
+    if isinstance(types, str):
+        types = types.split(",")
+    if not isinstance(types, list):
+        return types
+    return [each for each in (str(each).strip() for each in types) if each]
+
+
 def _keys(properties: Mapping[str, Any]) -> set[str]:
     """Return the keys of the tags asked for, none of which can be on a notebook if they are wrong.
 
@@ -216,7 +237,9 @@ def _checking_converter(limits: Limits) -> Converter:
             try:
                 parsed = parse(value, base)
             except (AttributeError, TypeError, ValueError):
-                wanted = "a whole number" if base is int else "a list of Key and Value"
+                wanted = {int: "a whole number", tuple[str, ...]: "a list of instance types"}.get(
+                    base, "a list of Key and Value"
+                )
                 raise ValueError(f"{value!r:.80} is not {wanted}") from None
             for check in checks:
                 if fault := check(parsed, limits):

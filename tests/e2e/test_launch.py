@@ -100,12 +100,40 @@ def _check_notebook(platform: Platform, name: str, outputs: dict[str, str], stac
 def _check_outputs(platform: Platform, name: str, outputs: dict[str, str]) -> None:
     seen = platform.notebook(name)
     assert seen is not None
-    assert outputs["Message"] == f"Notebook {name} is InService."
+    assert outputs["Message"] == f"Notebook {name} is InService on ml.m5.xlarge."
+    assert outputs["NotebookInstanceType"] == "ml.m5.xlarge"
     assert outputs["NotebookInstanceName"] == name
     assert outputs["NotebookInstanceUrl"] == f"https://{seen['Url']}"
     assert outputs["NotebookConsoleUrl"].endswith(f"/notebook-instances/{name}")
     assert (outputs["ProjectName"], outputs["ProjectID"]) == ("Churn", "Churn_42")
     platform.aws.client("s3").head_bucket(Bucket=outputs["S3BucketName"])
+
+
+def test_a_launch_without_capacity_for_its_type_gets_another_one_and_keeps_it(
+    platform: Platform,
+) -> None:
+    name = unique("Fallback")
+    with platform.faults(no_capacity=["ml.c5.4xlarge", "ml.c5.2xlarge"]):
+        record = platform.launch(
+            name,
+            NotebookInstanceType="ml.c5.4xlarge",
+            FallbackInstanceTypes="ml.c5.2xlarge, ml.c5.xlarge",
+        )
+
+    assert record.succeeded, record.reason
+    assert record.outputs["NotebookInstanceType"] == "ml.c5.xlarge"
+    assert record.outputs["Message"] == (
+        f"Notebook {name} is InService on ml.c5.xlarge: AWS had no capacity for ml.c5.4xlarge, "
+        "ml.c5.2xlarge."
+    )
+
+    updated = platform.update(record, VolumeSizeInGB="50")
+
+    assert updated.succeeded, updated.reason
+    assert updated.outputs["NotebookInstanceType"] == "ml.c5.xlarge"
+    ended = platform.terminate(record)
+    assert ended.succeeded, ended.reason
+    assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
 
 
 def test_two_launches_at_once_succeed_and_a_taken_name_is_refused_without_harm(

@@ -4,10 +4,12 @@ All of it is moto's, so it must be up.
 """
 
 import json
+import os
 from functools import cache
 from typing import Any
 
 import boto3
+import pytest
 
 from tests.lifecycle_driver import load
 
@@ -84,6 +86,15 @@ class Account:
 def named(kind: str, name: str) -> list[dict[str, Any]]:
     """Return what gives a new resource of EC2 its name."""
     return [{"ResourceType": kind, "Tags": [{"Key": "Name", "Value": name}]}]
+
+
+def forget_the_developers_account(patch: pytest.MonkeyPatch) -> None:
+    """Leave no way to an AWS account, whatever the developer's shell has."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("AWS_DEFAULT_REGION", REGION)
+    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
 
 
 @cache

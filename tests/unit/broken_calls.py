@@ -9,6 +9,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 Call = Callable[[BaseClient, str, Any], Any]
+Intercept = Callable[[str, str, Any, Callable[[], Any]], Any]
 
 
 class KilledError(BaseException):
@@ -16,13 +17,16 @@ class KilledError(BaseException):
 
 
 @contextmanager
-def _intercepted(intercept: Callable[[str, str, Callable[[], Any]], Any]) -> Iterator[None]:
-    """Have every call of this process go through `intercept`."""
+def intercepted(intercept: Intercept) -> Iterator[None]:
+    """Have every call of this process go through `intercept`.
+
+    It is given the service, the operation, the parameters, and what makes the call.
+    """
     make_call: Call = BaseClient._make_api_call  # type: ignore[attr-defined] # no stub knows it
 
     def intercepting(this: BaseClient, operation: str, params: Any) -> Any:
         service = this.meta.service_model.service_name
-        return intercept(service, operation, lambda: make_call(this, operation, params))
+        return intercept(service, operation, params, lambda: make_call(this, operation, params))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", intercepting)
@@ -40,7 +44,7 @@ def dying_at_call(
     """
     calls = 0
 
-    def count(service: str, _operation: str, call: Callable[[], Any]) -> Any:
+    def count(service: str, _operation: str, _params: Any, call: Callable[[], Any]) -> Any:
         nonlocal calls
         if not inside() or service not in ("sagemaker", "dynamodb", "stepfunctions"):
             return call()
@@ -53,7 +57,29 @@ def dying_at_call(
             raise KilledError
         return result
 
-    with _intercepted(count):
+    with intercepted(count):
+        yield lambda: calls >= number
+
+
+@contextmanager
+def interrupted_at_call(
+    number: int, by: Callable[[], None], *, inside: Callable[[], bool]
+) -> Iterator[Callable[[], bool]]:
+    """Have something happen once, right before a function's so-manyth call to AWS.
+
+    Yields a function that tells whether that call was made.
+    """
+    calls = 0
+
+    def count(_service: str, _operation: str, _params: Any, call: Callable[[], Any]) -> Any:
+        nonlocal calls
+        if inside():
+            calls += 1
+            if calls == number:
+                by()
+        return call()
+
+    with intercepted(count):
         yield lambda: calls >= number
 
 
@@ -65,12 +91,12 @@ def ec2_denied() -> Iterator[None]:
         "ResponseMetadata": {"HTTPStatusCode": 403},
     }
 
-    def deny(service: str, operation: str, call: Callable[[], Any]) -> Any:
+    def deny(service: str, operation: str, _params: Any, call: Callable[[], Any]) -> Any:
         if service == "ec2":
             raise ClientError(denied, operation)
         return call()
 
-    with _intercepted(deny):
+    with intercepted(deny):
         yield
 
 
@@ -79,13 +105,13 @@ def unreachable(service: str, *, calls: int, inside: Callable[[], bool]) -> Iter
     """Have the next calls of functions to a service find nobody there."""
     left = calls
 
-    def fail(called: str, _operation: str, call: Callable[[], Any]) -> Any:
+    def fail(called: str, _operation: str, _params: Any, call: Callable[[], Any]) -> Any:
         nonlocal left
         if called == service and left and inside():
             left -= 1
             raise EndpointConnectionError(endpoint_url=f"https://{service}")
         return call()
 
-    with _intercepted(fail):
+    with intercepted(fail):
         yield
     assert not left, f"{service} was not called often enough"

@@ -1,20 +1,16 @@
 """What every unit test starts from: no AWS account, whatever the developer's shell has."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.unit.account_in_process import forget_the_developers_account
 from tests.unit.platform_in_process import Platform, running_platform
 
 
 @pytest.fixture(autouse=True)
 def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    forget_the_developers_account(monkeypatch)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,15 @@ class _Lines(logging.Handler):
         self.lines.append(self.format(record))
 
 
+@dataclass(frozen=True)
+class Work:
+    """A function at work: what it was given, and since when, in epoch seconds."""
+
+    function: str
+    given: Any
+    began: float
+
+
 class Platform:
     """The platform, its surroundings, and the means to break them.
 
@@ -67,8 +77,12 @@ class Platform:
             up; an exception is raised in place of an answer, after the bucket took the PUT.
         logged: every line that was logged.
         raised: every exception of a function, as a text with its traceback.
-        in_function: whether a function runs at the moment.
+        tried: the instance type of each start of a notebook, in order.
+        at_work: the functions that run at the moment, the innermost last.
+        watch: told of every function of an execution that returned: its name, what it was given
+            and what it returned.
         events_arrive: whether EventBridge delivers; Step Functions promises no more than to try.
+        on_event: what EventBridge does with an event.
 
     """
 
@@ -83,8 +97,11 @@ class Platform:
         self._sent: dict[str, Sent] = {}
         self._stacks = 0
         self._kills: dict[str, list[bool]] = {}
-        self.in_function = False
+        self.tried: list[str] = []
+        self.at_work: list[Work] = []
+        self.watch: Callable[[str, Any, Any], None] = lambda _name, _given, _returned: None
         self.events_arrive = True
+        self.on_event: Callable[[dict[str, Any]], object] = self.respond_to
         self._machine = Machine(load(), {name: self._task(name) for name in _FUNCTIONS})
         self.account = Account()
         self.notebooks = NotebookService(
@@ -93,8 +110,14 @@ class Platform:
                 network=Ec2Network(client("ec2")),
                 keys=KmsKeys(client("kms")),
                 role_created=self.roles.get,
-            )
+            ),
+            emit=self._changed,
         )
+
+    @property
+    def in_function(self) -> bool:
+        """Whether a function runs at the moment."""
+        return bool(self.at_work)
 
     def stack(self) -> Stack:
         """Return a new stack."""
@@ -114,7 +137,7 @@ class Platform:
         }
         host = f"cloudformation-custom-resource-response-useast1.s3.{REGION}.amazonaws.com"
         event = {**event, "ResponseURL": f"https://{host}/{quote(key, safe='')}?{urlencode(query)}"}
-        sent = self._sent[event["ResponseURL"]] = Sent(event, self)
+        sent = self._sent[event["ResponseURL"]] = Sent(event, self, self.clock.now)
         return sent
 
     def deliver(self, sent: Sent) -> None:
@@ -126,23 +149,14 @@ class Platform:
         def call() -> None:
             request.handler(sent.event, context())
 
-        failed = self._asynchronously("RequestFunction", call)
-        self._pick_up_executions()
+        failed = self._asynchronously("RequestFunction", sent.event, call)
+        self.pick_up_executions()
         if failed:
             self.tell_destination(sent, failed)
 
     def tell_destination(self, sent: Sent, failed: TaskFailedError) -> None:
         """Hand a request that the shim failed to take in to the shim's on-failure destination."""
-        payload = {"errorType": failed.error, **json.loads(failed.cause)}
-        self.respond_to(
-            {
-                "version": "1.0",
-                "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
-                "requestPayload": sent.event,
-                "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
-                "responsePayload": payload,
-            }
-        )
+        self.respond_to(record_of_failure(sent, failed))
 
     def sweep(self) -> None:
         """Let the schedule's event come, whatever time it is."""
@@ -150,7 +164,9 @@ class Platform:
 
     def respond_to(self, event: Any) -> TaskFailedError | None:
         """Invoke the answering function asynchronously; return what ends in its queue."""
-        return self._asynchronously("RespondFunction", lambda: respond.handler(event, context()))
+        return self._asynchronously(
+            "RespondFunction", event, lambda: respond.handler(event, context())
+        )
 
     def abort(self, execution: Execution) -> None:
         """Stop an execution, as an operator may."""
@@ -171,7 +187,7 @@ class Platform:
         """Let one execution enter its next state, when it is due."""
         self.clock.now = max(self.clock.now, execution.due)
         self._machine.step(execution, self.clock.now)
-        if not execution.running:
+        if execution.status not in ("RUNNING", "ABORTED"):
             self._ended(execution)
 
     def step_until(self, execution: Execution, state: str) -> None:
@@ -235,24 +251,35 @@ class Platform:
         status = self.bucket_answers.pop(0) if self.bucket_answers else 200
         if not isinstance(status, int) or status == 200:
             self._sent[url].answers.append(json.loads(body))
+            self._sent[url].answered_at.append(self.clock.now)
         if isinstance(status, Exception):
             raise status
         return SimpleNamespace(status=status)
+
+    def _changed(self, event: dict[str, Any]) -> None:
+        if event["detail"]["NotebookInstanceStatus"] == "Pending":
+            self.tried.append(event["detail"]["InstanceType"])
 
     def _all_notebooks(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.notebooks.state()["notebooks"]
         return found
 
     def _task(self, name: str) -> Callable[[Any], Any]:
-        return lambda data: self._invoke(name, lambda: _FUNCTIONS[name](data, context()))
+        def task(data: Any) -> Any:
+            returned = self.invoke(name, data, lambda: _FUNCTIONS[name](data, context()))
+            self.watch(name, data, returned)
+            return returned
 
-    def _invoke(self, name: str, call: Callable[[], Any]) -> Any:
+        return task
+
+    def invoke(self, name: str, given: Any, call: Callable[[], Any]) -> Any:
+        """Run a function once; raises TaskFailedError when it fails, or dies."""
         kills = self._kills.get(name, [])
         kill_after = kills.pop(0) if kills else None
         died = TaskFailedError("Runtime.ExitError", '{"errorMessage": "exit status 137"}')
         if kill_after is False:
             raise died
-        self.in_function = True
+        self.at_work.append(Work(name, given, self.clock.now))
         try:
             result = call()
         except KilledError:
@@ -262,17 +289,19 @@ class Platform:
             self.raised.append(str(failed))
             raise failed from None
         finally:
-            self.in_function = False
+            self.at_work.pop()
         if kill_after:
             raise died
         return result
 
-    def _asynchronously(self, name: str, call: Callable[[], Any]) -> TaskFailedError | None:
+    def _asynchronously(
+        self, name: str, given: Any, call: Callable[[], Any]
+    ) -> TaskFailedError | None:
         """Invoke up to three times, as Lambda does; return the last failure if all failed."""
         failed = None
         for _ in range(3):
             try:
-                self._invoke(name, call)
+                self.invoke(name, given, call)
             except TaskFailedError as error:
                 failed = error
             else:
@@ -284,7 +313,7 @@ class Platform:
         client("stepfunctions").stop_execution(executionArn=arn)
         if not self.events_arrive or execution.status == "SUCCEEDED":
             return
-        self.respond_to(
+        self.on_event(
             {
                 "source": "aws.states",
                 "detail-type": "Step Functions Execution Status Change",
@@ -303,7 +332,8 @@ class Platform:
             f"{self.account.machine_arn.replace(':stateMachine:', ':execution:')}:{execution.name}"
         )
 
-    def _pick_up_executions(self) -> None:
+    def pick_up_executions(self) -> None:
+        """Take over the executions that were started since, to be driven from now on."""
         states, known = client("stepfunctions"), {each.name for each in self.executions}
         listed = states.list_executions(stateMachineArn=self.account.machine_arn)["executions"]
         for each in listed:
@@ -314,6 +344,17 @@ class Platform:
                 )
 
 
+def record_of_failure(sent: Sent, failed: TaskFailedError) -> dict[str, Any]:
+    """Return what Lambda tells the destination of a shim that failed three times."""
+    return {
+        "version": "1.0",
+        "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+        "requestPayload": sent.event,
+        "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+        "responsePayload": {"errorType": failed.error, **json.loads(failed.cause)},
+    }
+
+
 @contextmanager
 def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[Platform]:
     """Run a platform; at its end, check that it let no reply address out.
@@ -321,6 +362,8 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
     `environment` holds variables of the functions that are to differ.
     """
     patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # thousands, and no test needs one
+    # An RSA pair for every key, the symmetric ones too; nothing here signs, and it takes its time.
+    patch.setattr("moto.kms.models.generate_private_key", lambda _key_spec: None)
     with ExitStack() as ending:
         ending.enter_context(mock_aws())
         platform = Platform()

@@ -102,10 +102,12 @@ class Launch:
         (content,) = self.properties("LifecycleConfig")[hook]
         return base64.b64decode(content["Content"]).decode()
 
-    def _value(self, name: str) -> str:
+    def _value(self, name: str) -> Any:
         if name in PARAMETERS:
             default = PARAMETERS[name].get("Default", "my-notebook")
-            return str(self.parameters.get(name, default))
+            value = str(self.parameters.get(name, default))
+            is_list = PARAMETERS[name]["Type"] == "CommaDelimitedList"
+            return [each.strip() for each in value.split(",")] if is_list else value
         known = {
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": self.partition,

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Sent:
-    """A request of CloudFormation, and what CloudFormation was told."""
+    """A request of CloudFormation, and what CloudFormation was told; times in epoch seconds."""
 
     event: dict[str, Any]
     platform: Platform
+    issued_at: float
     answers: list[dict[str, Any]] = field(default_factory=list)
+    answered_at: list[float] = field(default_factory=list)
 
     @property
     def answer(self) -> dict[str, Any]:

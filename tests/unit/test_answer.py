@@ -71,6 +71,7 @@ def test_it_has_every_field_that_cloudformation_asks_for() -> None:
 
 @pytest.mark.parametrize("character", ["x", "é", "€", "😀", "\n", '"', "\x00", "\ud83d"])
 def test_a_reason_too_long_is_cut_at_its_end_and_no_further_than_it_must(character: str) -> None:
+    """The stack would read "Response object is too long" in its place: aws/aws-cdk#23958."""
     reason = said("Because " + character * 9000)["Reason"]
 
     assert reason.startswith("Because " + character)

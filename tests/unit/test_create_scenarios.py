@@ -34,13 +34,16 @@ def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> 
         "NotebookInstanceArn": made["NotebookInstanceArn"],
         "NotebookInstanceUrl": f"https://{made['Url']}",
         "NotebookInstanceStatus": "InService",
+        "NotebookInstanceType": "ml.t3.medium",
         "SubnetId": platform.account.subnets["research"],
         "SecurityGroupId": platform.account.group,
-        "Message": f"Notebook {stack.notebook} is InService.",
+        "Message": f"Notebook {stack.notebook} is InService on ml.t3.medium.",
     }
+    assert platform.calls("UpdateNotebookInstance") == 0  # from its first moment, not mended
 
 
 def test_the_notebooks_name_is_its_id_though_its_arn_is_in_lower_case(platform: Platform) -> None:
+    """So a peer's permissions missed it: aws-solutions/research-service-workbench-on-aws#1048."""
     stack = platform.stack()
     created = stack.create(NotebookInstanceName="MyAnalysis")
 
@@ -129,15 +132,31 @@ def test_a_quota_is_named_with_what_to_do(platform: Platform, limited: str, quot
     platform.expect_nothing_left()
 
 
-def test_missing_capacity_is_told_with_sagemakers_reason_and_the_rollback_deletes(
+def test_missing_capacity_is_told_with_what_to_do_and_the_rollback_deletes(
     platform: Platform,
 ) -> None:
+    """aws/amazon-sagemaker-examples#207."""
     platform.notebooks.configure({"no_capacity": ["ml.t3.medium"]})
     stack = platform.stack()
 
-    stack.create().expect_failed("could not start", "Insufficient notebook instance capacity")
+    stack.create().expect_failed("AWS has no capacity for ml.t3.medium: try again later")
 
     assert platform.status(stack.notebook) == "Failed"
+    stack.roll_back().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_a_lifecycle_script_that_fails_is_told_with_sagemakers_reason_and_rolls_back(
+    platform: Platform,
+) -> None:
+    """aws-samples/amazon-sagemaker-notebook-instance-lifecycle-config-samples#86."""
+    config = {"NotebookInstanceLifecycleConfigName": "slow"}
+    platform.notebooks.call("CreateNotebookInstanceLifecycleConfig", config)
+    platform.notebooks.configure({"failing_lifecycle_configs": ["slow"]})
+    stack = platform.stack()
+
+    stack.create(LifecycleConfigName="slow").expect_failed("/slow", "took longer than 5 minutes")
+
     stack.roll_back().expect_success()
     platform.expect_nothing_left()
 
@@ -150,6 +169,7 @@ def test_a_failure_without_a_reason_has_one_all_the_same(platform: Platform) -> 
 
 
 def test_a_young_role_is_waited_for(platform: Platform) -> None:
+    """It cannot be assumed for 10 to 30 seconds: hashicorp/terraform-provider-aws#6566."""
     stack = platform.stack()
     platform.roles[stack.role] = platform.clock.now
     platform.notebooks.configure({"role_propagation": 45})
@@ -169,6 +189,7 @@ def test_a_young_role_is_waited_for(platform: Platform) -> None:
 def test_permissions_of_a_young_role_are_waited_for(
     platform: Platform, code: str, message: str
 ) -> None:
+    """Nor has it its permissions everywhere: aws/aws-cdk#37878."""
     platform.fail_calls("CreateNotebookInstance", code, message, calls=3)
 
     platform.stack().create().expect_success()
@@ -195,6 +216,7 @@ def test_a_platform_without_permission_says_so(platform: Platform) -> None:
 def test_a_taken_name_is_refused_and_the_rollback_leaves_its_notebook_alone(
     platform: Platform,
 ) -> None:
+    """Not so at peers: aws-cloudformation/cloudformation-coverage-roadmap#1493."""
     theirs = platform.stack()
     theirs.create().expect_success()
     before = platform.notebook(theirs.notebook)

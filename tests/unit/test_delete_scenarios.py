@@ -41,6 +41,7 @@ def test_a_delete_is_answered_when_the_notebook_is_gone_whatever_it_was_doing(
     deleted = stack.delete()
 
     deleted.expect_success()
+    assert len(deleted.answers) == 1
     platform.expect_nothing_left()
     assert platform.calls("DeleteNotebookInstance") == 1
 
@@ -71,6 +72,7 @@ def test_a_delete_without_any_property_is_answered(platform: Platform) -> None:
 
 
 def test_the_answer_waits_until_the_network_interface_is_released(platform: Platform) -> None:
+    """Else its security group cannot be deleted: hashicorp/terraform-provider-aws#26090."""
     stack = launched(platform)
     platform.notebooks.configure({"timing": {"network_interface_lingers": 600}})
     deleted = stack.send("Delete")
@@ -103,6 +105,7 @@ def test_another_logical_resource_of_the_stack_is_left_alone(platform: Platform)
 
 
 def test_a_notebook_whose_tags_are_gone_is_not_called_deleted(platform: Platform) -> None:
+    """A peer that goes by tags no longer finds its own: genevieve/leftovers#11."""
     stack = launched(platform)
     tags = platform.notebooks.notebooks.find(stack.notebook).tags
     removed = dict(tags)

@@ -191,6 +191,31 @@ def _texts_of_the_code() -> str:
     return "\n".join(texts)
 
 
+FAILURE_MODES = ROOT / "docs" / "failure-modes.md"
+_TEST = re.compile(r"`(tests/\S+\.py)::(\w+)`")
+
+
+@pytest.mark.parametrize(
+    "heading", ["What the function did", "What the template did", "What the catalog was", "Pain"]
+)
+def test_every_failure_mode_is_held_by_tests_that_exist(heading: str) -> None:
+    rows = table(FAILURE_MODES, heading)
+    assert len(rows) > 3
+    for row in rows:
+        named = _TEST.findall(row[-1])
+        assert named, row[0]
+        assert _TEST.sub("", row[-1]).strip(", ") == "", row[-1]
+        for path, name in named:
+            assert name.startswith("test_"), name
+            assert name in _functions(ROOT / path), f"{path}::{name}"
+
+
+def _functions(path: Path) -> set[str]:
+    """Return the functions of a module, as pytest finds them: at its top."""
+    body = ast.parse(path.read_text()).body
+    return {each.name for each in body if isinstance(each, ast.FunctionDef)}
+
+
 @pytest.mark.parametrize(("page", "translated"), TRANSLATIONS, ids=lambda page: page.name)
 def test_a_translation_has_the_same_commands_and_pictures(page: Path, translated: Path) -> None:
     for language in ("sh", "mermaid", "text"):

@@ -9,7 +9,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from shared.errors import RefusedError, TryAgainError, translate
+from local.notebooks.faults import NO_CAPACITY
+from shared.errors import RefusedError, TryAgainError, is_lack_of_capacity, translate
 
 TRANSITION = "Status (Updating) not in ([InService]). Unable to transition to (Stopping) for …"
 
@@ -56,7 +57,10 @@ def test_what_passes_by_itself_is_tried_again(busy: ClientError) -> None:
     "moved",
     [
         error("ValidationException", TRANSITION, operation="StopNotebookInstance"),
+        error("ValidationException", "RecordNotFound", operation="DeleteNotebookInstance"),
         error("ValidationException", "Cannot create a duplicate Notebook Instance (arn:…)"),
+        error("ValidationException", "RecordNotFound", operation="StopNotebookInstance"),
+        error("ValidationException", "RecordNotFound", operation="AddTags"),
     ],
 )
 def test_a_notebook_that_changed_meanwhile_is_looked_at_again(moved: ClientError) -> None:
@@ -110,3 +114,34 @@ def test_the_rest_is_refused_for_good_in_awss_words(
 
 def test_missing_credentials_are_no_refusal_of_aws() -> None:
     assert isinstance(translate(NoCredentialsError()), TryAgainError)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        NO_CAPACITY,
+        "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity "
+        "error. Please retry using a different ML instance type or after some time.",
+        "CapacityError: Unable to provision requested ML compute capacity. Please retry using a "
+        "different ML instance type.",
+        "EC2InsufficientCapacityError: Instance type 'ml.g5.48xlarge' is temporarily unavailable",
+        "We currently do not have sufficient g5.xlarge capacity in the Availability Zone you "
+        "requested (us-east-1c).",
+    ],
+)
+def test_a_lack_of_capacity_is_known_by_any_of_awss_wordings(reason: str) -> None:
+    assert is_lack_of_capacity(reason)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "",
+        "Notebook Instance Lifecycle Config 'arn:…' took longer than 5 minutes.",
+        "Unable to attach the volume: its capacity of 20 GB is exhausted.",
+        "The subnet has insufficient free addresses.",
+        "You do not have sufficient permissions to use the key.",
+    ],
+)
+def test_no_other_failure_is_taken_for_it(reason: str) -> None:
+    assert not is_lack_of_capacity(reason)

@@ -67,6 +67,7 @@ def live_a_life(platform: Platform) -> None:
 def test_a_call_that_fails_for_a_while_changes_nothing_of_the_outcome(
     platform: Platform, operation: str, error: dict[str, Any]
 ) -> None:
+    """At a peer it fails the deployment: aws/aws-cdk#24210."""
     platform.fail_calls(operation, **error)
 
     live_a_life(platform)
@@ -143,6 +144,7 @@ def test_a_state_that_is_redriven_finds_its_work_done(platform: Platform) -> Non
 def test_maintenance_and_statuses_of_the_future_are_waited_out(
     platform: Platform, status: str
 ) -> None:
+    """A peer failed at a status that AWS had added: hashicorp/terraform-provider-aws#29791."""
     stack = launched(platform)
 
     platform.notebooks.force_status(stack.notebook, status, then="InService", after=900)
@@ -240,6 +242,7 @@ def test_a_request_delivered_after_its_deadline_is_answered_and_changes_nothing(
 def test_an_answer_that_was_not_taken_is_given_again_and_says_the_same(
     platform: Platform, answer: int | Exception
 ) -> None:
+    """A peer sends it once and never looks at the status: aws/aws-cdk#38428."""
     stack = platform.stack()
     created = stack.send_create()
     platform.step_until(created.execution, "Respond")
@@ -292,6 +295,7 @@ def test_a_shim_that_dies_at_any_call_is_delivered_again_and_starts_one_executio
 
 
 def test_no_reply_address_is_logged_even_where_everything_is(platform: Platform) -> None:
+    """It was at peers: aws/aws-cdk#31320, and in their executions aws/aws-cdk#21224."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.DEBUG)

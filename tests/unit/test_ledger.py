@@ -69,8 +69,9 @@ def test_a_request_is_read_as_it_was_entered() -> None:
         replaces="old",
         violations=("VolumeSizeInGB 500 is out of range",),
         fixed_changes=("Subnet",),
+        changes_type=True,
         dropped_tags=("a", "b"),
-        spec=replace(SPEC, Tags={"a": "1"}),
+        spec=replace(SPEC, Tags={"a": "1"}, FallbackInstanceTypes=("ml.t3.large",)),
     )
     enter(entered)
 
@@ -237,11 +238,12 @@ def test_a_request_after_a_failure_is_told_from_one_after_a_success() -> None:
 def test_that_the_notebook_ran_is_remembered_until_an_update_succeeds() -> None:
     first, second, third = (entry("Update", f"r-{n}", n) for n in (1, 2, 3))
     enter(first, second, third)
-    ledger.remember_resume(first.key)
+    ledger.remember_resume(first.key, "ml.t3.large")
     answer(first, "FAILED")
 
     assert not ledger.read(first.key, LATER).resume
     assert ledger.read(second.key, LATER).resume
+    assert ledger.read(second.key, LATER).ran_on == "ml.t3.large"
     assert ledger.read(third.key, LATER).resume
     answer(second)
     assert not ledger.read(third.key, LATER).resume
@@ -249,7 +251,7 @@ def test_that_the_notebook_ran_is_remembered_until_an_update_succeeds() -> None:
 
 def test_nothing_is_remembered_of_a_request_that_is_not_there() -> None:
     with pytest.raises(ClientError, match="ConditionalCheckFailed"):
-        ledger.remember_resume(entry().key)
+        ledger.remember_resume(entry().key, "ml.t3.large")
     assert items() == []
 
 

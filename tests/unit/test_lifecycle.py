@@ -45,6 +45,7 @@ class Cell:
     Notebook: str
     Whose: str
     Settings: str
+    Capacity: str
     Standing: str
     Acted: str
     Ran_before: str
@@ -77,11 +78,16 @@ def rows() -> list[Row]:
 
 
 def cells() -> Iterator[Cell]:
-    absent = product(("Absent", "Interface held"), ("nobody",), ("none", "forbidden name"))
-    unanswered = [("Unanswered", "nobody", "none")]
+    capacity = ("enough", "next type", "none left")
+    absent = product(
+        ("Absent", "Interface held"), ("nobody",), ("none", "forbidden name"), capacity
+    )
+    unanswered = [("Unanswered", "nobody", "none", "enough")]
+    settings = ("as asked", "tags differ", "differ", "fixed")
     seen = [
-        *product(PRESENT, ("ours",), ("as asked", "tags differ", "differ", "fixed")),
-        *product(PRESENT, ("not ours", "cannot tell"), ("as asked",)),
+        *product(PRESENT, ("ours",), settings, ("enough",)),
+        *product(("Failed",), ("ours",), settings, ("next type", "none left")),
+        *product(PRESENT, ("not ours", "cannot tell"), ("as asked",), ("enough",)),
     ]
     for request, notebook, standing, acted, ran, deadline in product(
         ("Create", "Update", "Delete"),
@@ -121,12 +127,15 @@ def next_step(cell: Cell) -> str:
         }.get(cell.Settings, Settings.AS_ASKED),
         ("Subnet cannot be changed.",) if cell.Settings == "fixed" else (),
         interface_released=cell.Notebook != "Interface held",
+        no_capacity=cell.Capacity != "enough",
+        untried=() if cell.Capacity == "none left" else ("ml.t3.large",),
     )
     progress = Progress(
         acted=cell.Acted in ("yes", "created"),
         created=cell.Acted == "created",
         resume=cell.Ran_before == "yes",
         refusal="AWS says no." if cell.Acted == "refused" else "",
+        out_of_capacity=() if cell.Capacity == "enough" else ("ml.t3.medium",),
     )
     now = DEADLINE if cell.Deadline == "passed" else DEADLINE - timedelta(seconds=1)
     decision = decide(desired, observed, progress, now)

@@ -165,6 +165,16 @@ def test_a_launch_that_succeeds_in_spite_of_its_fault_is_a_surprise() -> None:
         story.refusal(platform(Record("SUCCEEDED", "pp-1")), FAULTS["capacity"])
 
 
+def test_a_remedy_that_does_not_help_is_a_surprise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story, "_terminate", lambda *_: None)
+    monkeypatch.setattr(story, "_show_that_nothing_is_left", lambda _: None)
+    fault = FAULTS["capacity"]
+    refused = Record("FAILED", "pp-1", reason=" ".join(fault.reason_says))
+
+    with pytest.raises(SurpriseError, match="in spite of FallbackInstanceTypes="):
+        story.refusal(platform(refused), fault)
+
+
 def test_a_reason_that_leaves_out_a_violation_is_a_surprise() -> None:
     reason = (
         "NotebookInstanceType 'ml.m5.4xlarge' is not allowed here: choose another. "
@@ -203,7 +213,8 @@ def test_a_fault_speaks_the_language_of_what_it_is_given_to(name: str) -> None:
     assert fault.notebooks.keys() <= set(SETTINGS)
     assert fault.notebooks.get("timing", {}).keys() <= Timing.__dataclass_fields__.keys()
     assert fault.platform.keys() <= parameters_of("template.yaml").keys()
-    assert fault.launch.keys() <= parameters_of("product/notebook.yaml").keys()
+    product = parameters_of("product/notebook.yaml").keys()
+    assert fault.launch.keys() | fault.remedy.keys() <= product
 
 
 def test_the_product_lets_through_what_the_platform_then_refuses() -> None:

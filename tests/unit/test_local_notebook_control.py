@@ -117,6 +117,7 @@ def test_what_is_set_is_shown_and_can_be_set_again(world: World) -> None:
         "role_propagation": 3,
         "quotas": {"ml.t3.medium": 0},
         "no_capacity": ["ml.t3.large"],
+        "updates_failed_notebooks": True,
         "failing_lifecycle_configs": ["c"],
         "failing_notebooks": {"x": None},
         "calls_per_second": 5,

@@ -59,6 +59,27 @@ def test_without_capacity_a_notebook_fails_in_the_end(world: World) -> None:
     assert world.status() == "InService"
 
 
+def test_a_failed_notebook_takes_no_update(world: World) -> None:
+    world.service.configure({"no_capacity": ["ml.t3.medium"]})
+    world.create()
+    world.clock.advance(240)
+
+    error = refused(world.on, "Update", InstanceType="ml.t3.large")
+
+    assert "Status (Failed) not in ([Stopped])" in error.message
+
+
+def test_a_failed_notebook_takes_an_update_if_it_is_told_to(world: World) -> None:
+    world.service.configure({"no_capacity": ["ml.t3.medium"], "updates_failed_notebooks": True})
+    world.create()
+    world.clock.advance(240)
+
+    world.on("Update", InstanceType="ml.t3.large")
+
+    world.clock.advance(30)
+    assert (world.status(), world.describe()["InstanceType"]) == ("Stopped", "ml.t3.large")
+
+
 def test_a_lifecycle_script_fails(world: World) -> None:
     world.call("CreateNotebookInstanceLifecycleConfig", NotebookInstanceLifecycleConfigName="c")
     world.service.configure({"failing_lifecycle_configs": ["c"]})

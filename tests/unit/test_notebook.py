@@ -76,6 +76,14 @@ def test_tags_say_whose_a_notebook_is_and_without_any_the_role_makes_it_doubtful
     assert notebook.ownership("stack", "Notebook", ROLE) is whose
 
 
+def test_each_instance_type_is_tried_once_and_the_first_choice_first() -> None:
+    named = ("ml.t3.large", "ml.t3.medium", "ml.t3.large")
+
+    asked = replace(SPEC, NotebookInstanceType="ml.t3.medium", FallbackInstanceTypes=named)
+
+    assert asked.instance_types == ("ml.t3.medium", "ml.t3.large")
+
+
 def test_a_notebook_as_asked_needs_no_change() -> None:
     assert settings_to_change(SPEC, NOTEBOOK) == {}
 

@@ -1,9 +1,11 @@
 """Requests that meet: rollbacks, duplicates and retries, in every order that can come about."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
+from tests.unit.broken_calls import interrupted_at_call
 from tests.unit.platform_in_process import BEGIN, Platform, running_platform
 from tests.unit.stack_in_process import Stack
 
@@ -33,6 +35,7 @@ def steps_of_a_create(platform: Platform) -> int:
 def test_a_delete_at_any_moment_of_its_create_leaves_nothing(
     platform: Platform, delete_goes_first: bool, seconds_later: int
 ) -> None:
+    """CloudFormation does not wait for a Create that it cancels: aws/aws-cdk#26139."""
     moments = steps_of_a_create(platform)
     for moment in range(moments):
         stack = platform.stack()
@@ -112,9 +115,11 @@ def test_a_delete_that_was_decided_is_not_done_once_a_newer_request_is_there(
     second.expect_success()
 
 
+@pytest.mark.parametrize("seconds_later", [1, 110])  # just before the next look of the first
 def test_a_rollback_at_any_moment_of_an_update_ends_with_the_old_settings(
-    platform: Platform,
+    platform: Platform, seconds_later: int
 ) -> None:
+    """At peers the first update goes on after its rollback: aws/aws-cdk#31541."""
     stack = launched(platform)
     stack.update(NotebookInstanceType="ml.t3.large")
     moments = len(stack.last.execution.visited)
@@ -124,9 +129,12 @@ def test_a_rollback_at_any_moment_of_an_update_ends_with_the_old_settings(
         updated = stack.send_update(NotebookInstanceType="ml.t3.large")
         for _ in range(moment):
             platform.step(updated.execution)
-        platform.clock.advance(1)
+        platform.clock.advance(seconds_later)
 
-        rolled_back = stack.roll_back()
+        rolled_back = stack.send_rollback()
+        platform.run(until=partial(bool, rolled_back.answers))
+        assert not updated.execution.running, moment
+        platform.run()
 
         rolled_back.expect_success()
         assert updated.answer["Status"] in ("SUCCESS", "FAILED")
@@ -218,9 +226,46 @@ def test_a_second_delivery_of_a_refused_request_repeats_the_refusal(
     assert len(refused.answers) == 2
 
 
+def test_two_deliveries_at_the_same_time_start_one_execution(platform: Platform) -> None:
+    """Lambda may run two at once; the second runs whole at each call of the first one."""
+    for number in range(1, 100):
+        stack, before = platform.stack(), len(platform.executions)
+        created = stack.issue("Create")
+        again = partial(platform.deliver, created)
+        with interrupted_at_call(number, again, inside=lambda: platform.in_function) as interrupted:
+            platform.deliver(created)
+        if not interrupted():
+            break
+        platform.run()
+        created.expect_success()
+        assert len(created.answers) == 1
+        assert len(platform.executions) == before + 1
+    assert number > 2
+
+
+@pytest.mark.parametrize("deaths", [1, 7])  # seven is every attempt of the state machine
+def test_an_answer_taken_before_its_function_died_is_repeated_and_not_reworded(
+    platform: Platform, deaths: int
+) -> None:
+    """The world may have changed in between; CloudFormation has read the first answer."""
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, "Respond")
+    platform.bucket_answers += [OSError("it died, and the bucket has the answer")] * deaths
+    platform.step(created.execution)
+    assert len(created.answers) == 1
+    platform.take_away(stack.notebook)
+
+    platform.run()
+
+    created.expect_success()
+    assert len(created.answers) == deaths + 1
+
+
 def test_cloudformations_own_retry_is_served_though_it_has_the_same_request_id(
     platform: Platform,
 ) -> None:
+    """A peer's waiter is named for the RequestId and starts only once: aws/aws-cdk#35957."""
     stack = platform.stack()
     first = stack.send_create()
     platform.run(until=lambda: platform.status(stack.notebook) == "Pending")
@@ -232,6 +277,23 @@ def test_cloudformations_own_retry_is_served_though_it_has_the_same_request_id(
     second.expect_success()
     first.expect_failed("A newer request")
     assert platform.calls("CreateNotebookInstance") == 1
+
+
+def test_so_is_a_retry_of_a_request_that_has_ended(platform: Platform) -> None:
+    """As when a deployment is tried again: aws-amplify/amplify-category-api#3521."""
+    stack = platform.stack()
+    platform.notebooks.configure({"no_capacity": ["ml.t3.medium"]})
+    first = stack.create()
+    first.expect_failed("capacity")
+    stack.roll_back().expect_success()
+    platform.notebooks.configure({"no_capacity": []})
+    platform.clock.advance(1)
+
+    second = stack.send("Create", RequestId=first.event["RequestId"])
+    platform.run()
+
+    second.expect_success()
+    assert platform.status(stack.notebook) == "InService"
 
 
 def test_two_launches_at_once_succeed_and_a_third_with_a_taken_name_is_refused(

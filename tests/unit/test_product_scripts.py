@@ -20,7 +20,7 @@ SECONDS = 30  # for what takes none
 
 
 @pytest.mark.parametrize(("launch", "hook"), [(PLAIN, "OnStart"), (WITH_CODE, "OnCreate")])
-def test_t19_scripts_are_sound_and_small_enough(launch: Launch, hook: str, tmp_path: Path) -> None:
+def test_scripts_are_sound_and_small_enough(launch: Launch, hook: str, tmp_path: Path) -> None:
     (content,) = launch.properties("LifecycleConfig")[hook]
     sagemaker = botocore.session.get_session().get_service_model("sagemaker")
     limit = sagemaker.shape_for("NotebookInstanceLifecycleConfigContent").metadata["max"]
@@ -32,7 +32,7 @@ def test_t19_scripts_are_sound_and_small_enough(launch: Launch, hook: str, tmp_p
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_t19_at_each_start_the_sagemaker_sdk_learns_the_projects_bucket(tmp_path: Path) -> None:
+def test_at_each_start_the_sagemaker_sdk_learns_the_projects_bucket(tmp_path: Path) -> None:
     text = PLAIN.script("OnStart").replace("/etc/xdg", str(tmp_path))
 
     for _ in range(2):
@@ -43,7 +43,7 @@ def test_t19_at_each_start_the_sagemaker_sdk_learns_the_projects_bucket(tmp_path
     assert session == {"DefaultS3Bucket": BUCKET}
 
 
-def test_t19_a_notebook_starts_even_where_the_script_can_write_nothing(tmp_path: Path) -> None:
+def test_a_notebook_starts_even_where_the_script_can_write_nothing(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
     text = PLAIN.script("OnStart").replace("/etc/xdg", str(blocked))
@@ -139,7 +139,7 @@ def test_code_push_copies_as_the_user_once_the_bucket_proved_to_be_the_accounts(
     assert "SUCCEEDED: our-code is in SageMaker/code" in machine.log
 
 
-def test_t3_code_push_copies_nothing_from_a_bucket_of_another_account(machine: Machine) -> None:
+def test_code_push_copies_nothing_from_a_bucket_of_another_account(machine: Machine) -> None:
     machine.stand_in("aws", '[ "$1" != s3api ]')
 
     machine.run(WITH_CODE.script("OnCreate"))

@@ -1,6 +1,6 @@
 """The product template keeps its promises, and none of the faults it replaces is in it.
 
-T1 to T21 number the faults of the walk-through this project replaces.
+docs/failure-modes.md tells those faults, and which test holds which.
 """
 
 import itertools
@@ -91,7 +91,7 @@ def test_the_template_is_small_enough_to_be_given_inline_and_needs_no_transform(
     assert "Transform" not in TEMPLATE
 
 
-def test_t20_cfn_lint_finds_nothing_in_any_partition() -> None:
+def test_cfn_lint_finds_nothing_in_any_partition() -> None:
     options = ["--include-checks", "I", "--regions", "us-east-1", "cn-north-1", "us-gov-west-1"]
     linted = subprocess.run(
         [Path(sys.executable).with_name("cfn-lint"), *options, "--", TEMPLATE_PATH],
@@ -107,7 +107,7 @@ def test_no_lint_rule_is_switched_off() -> None:
     assert "cfn-lint" not in str(metadata)
 
 
-def test_t20_in_china_no_arn_and_no_host_is_of_another_partition() -> None:
+def test_in_china_no_arn_and_no_host_is_of_another_partition() -> None:
     # A service's own principal is called the same in every partition.
     for text in set(strings(CHINA.everything())) - {"sagemaker.amazonaws.com"}:
         assert not re.search(r"arn:aws:|\.amazonaws\.com(?!\.cn)", text), text
@@ -120,13 +120,16 @@ def test_the_notebook_asked_for_is_one_the_platform_takes() -> None:
         platform_identifiers=tuple(PARAMETERS["PlatformIdentifier"]["AllowedValues"]),
         root_access_allowed=False,
     )
-    notebook = Launch({"ProjectID": "P1"}).properties("Notebook")
+    fallbacks = "ml.t3.large, ml.m5.xlarge"
+    launch = Launch({"ProjectID": "P1", "FallbackInstanceTypes": fallbacks})
+    notebook = launch.properties("Notebook")
 
     spec, violations = parse_notebook(_stringified(notebook), limits)
 
     assert violations == ()
     assert spec is not None
     assert spec.NotebookInstanceName == "my-notebook"
+    assert spec.instance_types == ("ml.t3.medium", "ml.t3.large", "ml.m5.xlarge")
     assert spec.VolumeSizeInGB == 20
     assert spec.Tags["ProjectID"] == "P1"
     assert spec.LifecycleConfigName.startswith("notebook-vending-")
@@ -158,7 +161,7 @@ def test_nobody_types_which_function_serves_a_launch(
 # Code push
 
 
-def test_t1_the_role_may_list_and_read_the_code_bucket_of_this_account_and_nothing_more() -> None:
+def test_the_role_may_list_and_read_the_code_bucket_of_this_account_and_nothing_more() -> None:
     statements = role_statements(WITH_CODE)
     of_this_account = {"StringEquals": {"aws:ResourceAccount": ACCOUNT}}
 
@@ -174,11 +177,11 @@ def test_without_code_push_there_is_neither_permission_nor_script_for_it() -> No
     assert "OnCreate" not in PLAIN.properties("LifecycleConfig")
 
 
-def test_t2_the_notebook_is_made_after_everything_else_and_so_deleted_before() -> None:
+def test_the_notebook_is_made_after_everything_else_and_so_deleted_before() -> None:
     assert dependencies("Notebook") == set(TEMPLATE["Resources"]) - {"Notebook"}
 
 
-def test_t3_no_bucket_is_copied_from_unless_the_launcher_names_it() -> None:
+def test_no_bucket_is_copied_from_unless_the_launcher_names_it() -> None:
     assert PARAMETERS["CodeBucketName"]["Default"] == ""
     assert not Launch({"S3CodePusher": "YES"}).passes_the_rules()
     assert WITH_CODE.passes_the_rules()
@@ -188,7 +191,7 @@ def test_t3_no_bucket_is_copied_from_unless_the_launcher_names_it() -> None:
 # Names
 
 
-def test_t4_two_launches_have_no_name_in_common() -> None:
+def test_two_launches_have_no_name_in_common() -> None:
     one = Launch()
     other = Launch(stack_name="SC-111122223333-pp-def", uuid="2f2e3d4c-0000-4000-8000-123456789abc")
     named = [
@@ -201,7 +204,7 @@ def test_t4_two_launches_have_no_name_in_common() -> None:
         assert name not in one.properties(logical_id)
 
 
-def test_t4_names_fit_however_long_the_stack_is_called() -> None:
+def test_names_fit_however_long_the_stack_is_called() -> None:
     longest = Launch(stack_name="S" * 128)  # CreateStack, StackName
     name = longest.properties("LifecycleConfig")["NotebookInstanceLifecycleConfigName"]
     allowed = SAGEMAKER.shape_for("NotebookInstanceLifecycleConfigName").metadata
@@ -213,7 +216,7 @@ def test_t4_names_fit_however_long_the_stack_is_called() -> None:
 # Permissions
 
 
-def test_t5_only_the_account_administers_the_key_and_the_execution_role_uses_it() -> None:
+def test_only_the_account_administers_the_key_and_the_execution_role_uses_it() -> None:
     statements = key_statements(PLAIN)
     use = statements["TheExecutionRoleUsesThroughS3"]
     use_actions = {"kms:Decrypt", "kms:GenerateDataKey"}
@@ -229,7 +232,7 @@ def test_t5_only_the_account_administers_the_key_and_the_execution_role_uses_it(
         assert statement["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
 
 
-def test_t5_grants_on_the_key_are_made_through_sagemaker_for_aws_resources_only() -> None:
+def test_grants_on_the_key_are_made_through_sagemaker_for_aws_resources_only() -> None:
     granting = [each for each in key_statements(PLAIN).values() if "kms:CreateGrant" in str(each)]
     assert [each["Condition"] for each in granting] == [
         {
@@ -239,11 +242,11 @@ def test_t5_grants_on_the_key_are_made_through_sagemaker_for_aws_resources_only(
     ]
 
 
-def test_t5_the_key_rotates() -> None:
+def test_the_key_rotates() -> None:
     assert PLAIN.properties("ProjectKey")["EnableKeyRotation"] is True
 
 
-def test_t6_t7_t8_every_action_of_the_role_has_a_resource_it_works_on() -> None:
+def test_every_action_of_the_role_has_a_resource_it_works_on() -> None:
     for statement in role_statements(WITH_CODE).values():
         for action in listed(statement["Action"]):
             formats = _resource_formats(action)
@@ -251,7 +254,7 @@ def test_t6_t7_t8_every_action_of_the_role_has_a_resource_it_works_on() -> None:
                 assert any(re.fullmatch(each, resource) for each in formats), (action, resource)
 
 
-def test_t5_every_action_of_the_key_policy_works_on_a_key() -> None:
+def test_every_action_of_the_key_policy_works_on_a_key() -> None:
     for action in actions(key_statements(PLAIN)):
         assert re.compile(r"arn:aws:kms:eu-west-1:\d+:key/.*") in map(
             re.compile, _resource_formats(action)
@@ -273,7 +276,7 @@ def _resource_formats(action: str) -> list[str]:
     return formats
 
 
-def test_t6_t12_no_permission_is_broader_than_the_launch() -> None:
+def test_no_permission_is_broader_than_the_launch() -> None:
     own = [BUCKET, "key/k1", "/aws/sagemaker/NotebookInstances", "our-code"]
     for statement in role_statements(WITH_CODE).values():
         assert not any("*" in action for action in listed(statement["Action"]))
@@ -282,7 +285,7 @@ def test_t6_t12_no_permission_is_broader_than_the_launch() -> None:
             assert "*" not in resource.removesuffix("/*")
 
 
-def test_t9_the_notebook_may_write_its_own_logs() -> None:
+def test_the_notebook_may_write_its_own_logs() -> None:
     group = "arn:aws:logs:eu-west-1:111122223333:log-group:/aws/sagemaker/NotebookInstances"
     statements = role_statements(PLAIN)
     assert "logs:CreateLogGroup" in statements["LogGroup"]["Action"]
@@ -291,18 +294,18 @@ def test_t9_the_notebook_may_write_its_own_logs() -> None:
     assert statements["LogStreams"]["Resource"] == f"{group}:log-stream:my-notebook/*"
 
 
-def test_t10_no_condition_of_a_permission_holds_when_its_key_is_absent() -> None:
+def test_no_condition_of_a_permission_holds_when_its_key_is_absent() -> None:
     text = json.dumps(role_statements(WITH_CODE))
     for operator in ("ForAllValues", "IfExists", "aws:PrincipalTag", "Null"):
         assert operator not in text
 
 
-def test_t11_t12_t13_the_role_passes_no_role_and_changes_no_image() -> None:
+def test_the_role_passes_no_role_and_changes_no_image() -> None:
     used = {action.split(":")[0] for action in actions(role_statements(WITH_CODE))}
     assert used == {"s3", "kms", "logs"}
 
 
-def test_t16_sagemaker_takes_the_role_on_for_this_account_only() -> None:
+def test_sagemaker_takes_the_role_on_for_this_account_only() -> None:
     (statement,) = PLAIN.properties("ExecutionRole")["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
     assert statement["Condition"] == {"StringEqualsIfExists": {"aws:SourceAccount": ACCOUNT}}
@@ -311,7 +314,7 @@ def test_t16_sagemaker_takes_the_role_on_for_this_account_only() -> None:
 # The bucket
 
 
-def test_t14_the_bucket_policy_opens_nothing_and_denies_what_is_not_tls_1_2() -> None:
+def test_the_bucket_policy_opens_nothing_and_denies_what_is_not_tls_1_2() -> None:
     policy = PLAIN.properties("BucketPolicy")["PolicyDocument"]["Statement"]
     arn = f"arn:aws:s3:::{BUCKET}"
     assert {statement["Effect"] for statement in policy} == {"Deny"}
@@ -324,7 +327,7 @@ def test_t14_the_bucket_policy_opens_nothing_and_denies_what_is_not_tls_1_2() ->
         assert statement["Resource"] == [arn, f"{arn}/*"]
 
 
-def test_t15_the_bucket_is_private_versioned_and_encrypted_with_the_launchs_own_key() -> None:
+def test_the_bucket_is_private_versioned_and_encrypted_with_the_launchs_own_key() -> None:
     bucket = PLAIN.properties("ProjectBucket")
     (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert encryption["ServerSideEncryptionByDefault"] == {
@@ -340,7 +343,7 @@ def test_t15_the_bucket_is_private_versioned_and_encrypted_with_the_launchs_own_
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
 
 
-def test_t15_data_stay_with_the_key_that_opens_them_unless_the_launcher_says_otherwise() -> None:
+def test_data_stay_with_the_key_that_opens_them_unless_the_launcher_says_otherwise() -> None:
     assert PARAMETERS["DataRetention"]["Default"] == "Retain"
     for logical_id in ("ProjectBucket", "ProjectKey"):
         assert PLAIN.resource(logical_id)["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -349,7 +352,7 @@ def test_t15_data_stay_with_the_key_that_opens_them_unless_the_launcher_says_oth
     assert PLAIN.resource("BucketPolicy")["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
-def test_t15_the_bucket_is_emptied_when_nothing_writes_to_it_any_more() -> None:
+def test_the_bucket_is_emptied_when_nothing_writes_to_it_any_more() -> None:
     """Deletion runs against the dependencies: what comes after the contents goes before them."""
     assert {"Notebook", "ExecutionRolePolicy"} <= {
         name for name in TEMPLATE["Resources"] if "BucketContents" in dependencies(name)
@@ -369,6 +372,7 @@ def test_the_parameters_a_launcher_knows_are_there() -> None:
         "SecurityGroupName",
         "NotebookInstanceName",
         "NotebookInstanceType",
+        "FallbackInstanceTypes",
         "ENVName",
         "ProjectName",
         "RootAccess",
@@ -383,7 +387,7 @@ def test_the_parameters_a_launcher_knows_are_there() -> None:
     }
 
 
-def test_t17_every_parameter_is_explained_labelled_and_in_one_group() -> None:
+def test_every_parameter_is_explained_labelled_and_in_one_group() -> None:
     interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
     grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
     assert sorted(grouped) == sorted(PARAMETERS)
@@ -391,15 +395,17 @@ def test_t17_every_parameter_is_explained_labelled_and_in_one_group() -> None:
     assert all(parameter["Description"] for parameter in PARAMETERS.values())
 
 
-def test_t17_every_parameter_is_bounded() -> None:
+def test_every_parameter_is_bounded() -> None:
     for name, parameter in PARAMETERS.items():
         closed = "AllowedValues" in parameter
-        written = {"AllowedPattern", "MaxLength", "ConstraintDescription"} <= set(parameter)
+        written = {"AllowedPattern", "ConstraintDescription"} <= set(parameter)
+        # A length bounds String only (CloudFormation user guide, "Parameters").
+        written &= "MaxLength" in parameter or parameter["Type"] == "CommaDelimitedList"
         counted = {"MinValue", "MaxValue", "ConstraintDescription"} <= set(parameter)
         assert closed or written or counted, name
 
 
-def test_t17_the_notebooks_name_is_held_to_the_apis_own_rule() -> None:
+def test_the_notebooks_name_is_held_to_the_apis_own_rule() -> None:
     api = SAGEMAKER.shape_for("NotebookInstanceName").metadata
     ours = PARAMETERS["NotebookInstanceName"]
     assert ours["AllowedPattern"] == f"^{api['pattern']}$"
@@ -407,7 +413,7 @@ def test_t17_the_notebooks_name_is_held_to_the_apis_own_rule() -> None:
     assert "Default" not in ours
 
 
-def test_t17_instance_types_and_platforms_are_some_that_sagemaker_has() -> None:
+def test_instance_types_and_platforms_are_some_that_sagemaker_has() -> None:
     known = set(SAGEMAKER.shape_for("InstanceType").metadata["enum"])
     assert set(PARAMETERS["NotebookInstanceType"]["AllowedValues"]) < known
     pattern = SAGEMAKER.shape_for("PlatformIdentifier").metadata["pattern"]
@@ -416,13 +422,31 @@ def test_t17_instance_types_and_platforms_are_some_that_sagemaker_has() -> None:
         assert "al2023" in platform
 
 
-def test_t17_the_volume_is_bounded_within_what_sagemaker_takes() -> None:
+def test_every_instance_type_fits_the_pattern_of_the_fallbacks_and_so_does_none() -> None:
+    pattern = PARAMETERS["FallbackInstanceTypes"]["AllowedPattern"]
+    for known in ["", *SAGEMAKER.shape_for("InstanceType").metadata["enum"]]:
+        assert re.fullmatch(pattern, known)
+    for other in ("t3.medium", "ml.t3.medium ml.t3.large", "ml.t3"):
+        assert not re.fullmatch(pattern, other)
+
+
+def test_a_launch_that_names_no_fallback_has_none() -> None:
+    limits = Limits(("ml.t3.medium",), 1024, ("notebook-al2023-v1",), False)
+
+    spec, violations = parse_notebook(_stringified(PLAIN.properties("Notebook")), limits)
+
+    assert violations == ()
+    assert spec is not None
+    assert spec.instance_types == ("ml.t3.medium",)
+
+
+def test_the_volume_is_bounded_within_what_sagemaker_takes() -> None:
     api = SAGEMAKER.shape_for("NotebookInstanceVolumeSizeInGB").metadata
     size = PARAMETERS["VolumeSizeInGB"]
     assert api["min"] <= size["MinValue"] <= size["Default"] <= size["MaxValue"] < api["max"]
 
 
-def test_t17_nothing_is_open_unless_asked_for() -> None:
+def test_nothing_is_open_unless_asked_for() -> None:
     assert PARAMETERS["RootAccess"]["Default"] == "Disabled"
     assert PARAMETERS["DirectInternetAccess"]["AllowedValues"] == ["Disabled"]
     assert PARAMETERS["AllowReplacement"]["Default"] == "NO"
@@ -441,7 +465,7 @@ def test_nothing_a_shell_would_understand_passes_for_a_buckets_name(name: str) -
     assert not re.fullmatch(pattern, name)  # CloudFormation matches the whole value
 
 
-def test_t18_outputs_are_what_they_are_called() -> None:
+def test_outputs_are_what_they_are_called() -> None:
     role, key = PLAIN.properties("Notebook")["RoleArn"], PLAIN.properties("Notebook")["KmsKeyId"]
     values = {name: PLAIN.output(name) for name in TEMPLATE["Outputs"]}
     assert values == {
@@ -450,6 +474,7 @@ def test_t18_outputs_are_what_they_are_called() -> None:
         "ExecutionRoleArn": role,
         "S3BucketName": BUCKET,
         "NotebookInstanceName": "my-notebook",
+        "NotebookInstanceType": "ml.t3.medium",
         "NotebookInstanceUrl": "<Notebook.NotebookInstanceUrl>",
         "NotebookConsoleUrl": "https://eu-west-1.console.aws.amazon.com/sagemaker/home"
         "?region=eu-west-1#/notebook-instances/my-notebook",
@@ -462,7 +487,7 @@ def test_the_console_of_another_partition_is_linked_there() -> None:
     assert "//cn-north-1.console.amazonaws.cn/" in CHINA.output("NotebookConsoleUrl")
 
 
-def test_t21_everything_that_can_be_tagged_tells_its_project_and_environment() -> None:
+def test_everything_that_can_be_tagged_tells_its_project_and_environment() -> None:
     launch = Launch({"ProjectID": "P1", "ProjectName": "Moon", "ENVName": "prod"})
     untaggable = ["AWS::IAM::Policy", "AWS::KMS::Alias", "AWS::S3::BucketPolicy"]
     tagged = [

@@ -93,7 +93,7 @@ def test_a_replacement_that_failed_is_removed_and_the_old_notebook_stays(
 
     stack.update(
         NotebookInstanceName="new", NotebookInstanceType="ml.g5.xlarge", AllowReplacement="YES"
-    ).expect_failed("Insufficient notebook instance capacity")
+    ).expect_failed("AWS has no capacity for ml.g5.xlarge")
 
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
     stack.roll_back().expect_success()
@@ -109,7 +109,7 @@ def test_so_it_is_when_the_function_that_made_it_died(platform: Platform, after:
 
     stack.update(
         NotebookInstanceName="new", NotebookInstanceType="ml.g5.xlarge", AllowReplacement="YES"
-    ).expect_failed("Insufficient notebook instance capacity")
+    ).expect_failed("AWS has no capacity for ml.g5.xlarge")
 
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
 
@@ -121,7 +121,7 @@ def test_so_it_is_when_the_answer_to_its_creation_was_lost(platform: Platform) -
 
     stack.update(
         NotebookInstanceName="new", NotebookInstanceType="ml.g5.xlarge", AllowReplacement="YES"
-    ).expect_failed("Insufficient notebook instance capacity")
+    ).expect_failed("AWS has no capacity for ml.g5.xlarge")
 
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
 
@@ -160,6 +160,56 @@ def test_a_replacement_overtaken_by_its_rollback_is_removed(platform: Platform) 
     rollback.expect_success()
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
     assert platform.notebook("old")["volume_id"] == volume
+
+
+def test_a_replacement_whose_rollback_failed_too_goes_with_the_stack(platform: Platform) -> None:
+    stack = launched(platform)
+    replaced = stack.send_update(NotebookInstanceName="new", AllowReplacement="YES")
+    platform.step_until(replaced.execution, "Wait")
+    platform.clock.advance(1)
+    platform.fail_calls("DescribeNotebookInstance", "AccessDeniedException", calls=2)
+    stack.send_rollback()
+    platform.run()
+    stack.last.expect_failed("AccessDenied")
+    assert platform.status("new") == "Pending"
+
+    stack.delete().expect_success()
+
+    platform.expect_nothing_left()
+
+
+def test_a_replacement_whose_success_came_too_late_is_removed_by_its_rollback(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    replaced = stack.send_update(NotebookInstanceName="new", AllowReplacement="YES")
+    platform.run()
+    replaced.expect_success()
+
+    # CloudFormation had given the Update up, and goes by the old physical id.
+    rolled_back = stack.roll_back()
+
+    rolled_back.expect_success()
+    assert rolled_back.answer["PhysicalResourceId"] == "old"
+    assert (platform.status("old"), platform.status("new")) == ("InService", None)
+
+
+def test_a_replacement_that_cloudformation_asked_for_twice_keeps_its_data(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    first = stack.send_update(NotebookInstanceName="new", AllowReplacement="YES")
+    platform.clock.advance(100)
+    old = first.event["OldResourceProperties"]
+    stack.send("Update", RequestId=first.event["RequestId"], OldResourceProperties=old)
+    platform.run()
+    stack.last.expect_success()
+    volume = platform.notebook("new")["volume_id"]
+
+    stack.delete_of("old", ResourceProperties=old).expect_success()
+
+    assert (platform.status("old"), platform.status("new")) == (None, "InService")
+    assert platform.notebook("new")["volume_id"] == volume
 
 
 def test_a_second_attempt_at_a_replacement_never_removes_the_notebook_with_the_data(

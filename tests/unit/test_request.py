@@ -175,6 +175,12 @@ def test_a_rename_makes_a_new_notebook_so_nothing_is_changed_in_place() -> None:
     assert update(NotebookInstanceName="another", Subnet="b").fixed_changes == ()
 
 
+def test_an_update_says_whether_it_asks_for_another_first_choice_of_type() -> None:
+    assert update(NotebookInstanceType="ml.t3.large").changes_type
+    assert not update(FallbackInstanceTypes=["ml.t3.large"]).changes_type
+    assert not request().changes_type
+
+
 def test_what_an_update_leaves_alone_is_unchanged() -> None:
     changed = update({"RootAccess": "Disabled"}, RootAccess="Enabled", ENVName="new")
 
@@ -296,6 +302,7 @@ def test_numbers_and_tags_are_parsed_from_what_cloudformation_makes_of_them() ->
     [
         ("NotebookInstanceName", ["", "-a", "a-", "a_b", "a b", "a" * 64, "ü", "a\n"]),
         ("NotebookInstanceType", ["", "ml.p5.48xlarge", "t3.medium"]),
+        ("FallbackInstanceTypes", ["ml.p5.48xlarge", ["ml.t3.large", "t3.medium"], [["a"]]]),
         ("RoleArn", ["", "role", "arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:user/x"]),
         ("KmsKeyId", ["", "a b", "k" * 2049]),
         ("Subnet", ["", "*", "a?", "a\\b", "s" * 256]),
@@ -316,6 +323,38 @@ def test_each_property_is_checked_and_the_fault_says_what_to_give(
         (fault,) = violations(**{name: value})
         said = rf"{name} .*(: (give|choose|ask) .+|is not a whole number)"
         assert re.fullmatch(said, fault, re.DOTALL), fault
+
+
+@pytest.mark.parametrize(
+    ("given", "types"),
+    [
+        (["ml.t3.large"], ("ml.t3.large",)),
+        ([" ml.t3.large ", "", "ml.t3.medium"], ("ml.t3.large", "ml.t3.medium")),
+        ("ml.t3.large,ml.t3.medium", ("ml.t3.large", "ml.t3.medium")),
+        ([""], ()),
+        ([], ()),
+        ("", ()),
+    ],
+)
+def test_fallbacks_are_parsed_from_what_cloudformation_makes_of_a_list(
+    given: Any, types: tuple[str, ...]
+) -> None:
+    assert spec(FallbackInstanceTypes=given).FallbackInstanceTypes == types
+
+
+def test_every_type_that_is_not_allowed_is_named() -> None:
+    (fault,) = violations(FallbackInstanceTypes=["ml.p5.48xlarge", "ml.t3.large", "ml.p3.2xlarge"])
+
+    assert fault == (
+        "FallbackInstanceTypes 'ml.p5.48xlarge', 'ml.p3.2xlarge' are not allowed here: "
+        "choose from ml.t3.medium, ml.t3.large"
+    )
+
+
+def test_fallbacks_that_are_no_list_are_refused() -> None:
+    assert violations(FallbackInstanceTypes=7) == (
+        "FallbackInstanceTypes 7 is not a list of instance types",
+    )
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,64 @@ def test_every_setting_that_an_update_changes_exists_in_the_model_that_is_shippe
     assert len(names) == 7
 
 
+# How the functions are written
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    """Yield every module of src/, and where it is."""
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+
+
+def test_no_function_sleeps() -> None:
+    """Waiting is the state machine's: a function that sleeps is paid for it, and ends at it."""
+    for where, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                assert not re.search(r"\bsleep$|\bget_waiter$", ast.unparse(node.func)), where
+
+
+def test_every_client_is_made_once_with_the_platforms_timeouts_and_retries() -> None:
+    made = 0
+    for where, tree in trees():
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "boto3.client":
+                    made += 1
+                    assert "config=CONFIG" in ast.unparse(node), where
+                    assert [ast.unparse(each) for each in function.decorator_list] == ["cache"]
+        assert "boto3.resource" not in ast.unparse(tree), where
+    assert made == len({call.service for call in calls()})
+
+
+def test_every_import_of_a_function_is_shipped_with_it() -> None:
+    """One that is not ends every invocation before its first line, and nobody answers."""
+    shipped = {
+        module
+        for module, distributions in metadata.packages_distributions().items()
+        if {re.sub(r"[-_.]+", "-", each).lower() for each in distributions} & locked().keys()
+    }
+    known = shipped | set(sys.stdlib_module_names) | {"handlers", "shared"}
+    for where, tree in trees():
+        for node in imports_at_run_time(tree):
+            assert node.split(".")[0] in known, (where, node)
+
+
+def imports_at_run_time(tree: ast.AST) -> Iterator[str]:
+    """Yield what a module imports, save for its types alone."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                continue
+            case ast.Import(names=names):
+                yield from (each.name for each in names)
+            case ast.ImportFrom(module=str(module)):
+                yield module
+        yield from imports_at_run_time(node)
+
+
 # What is shipped
 
 

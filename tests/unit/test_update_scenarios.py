@@ -135,6 +135,7 @@ def test_a_notebook_that_was_starting_is_running_at_the_end(platform: Platform) 
 def test_a_failed_notebook_is_given_another_instance_type_or_said_to_be_lost(
     platform: Platform,
 ) -> None:
+    """Peers stop it first, which SageMaker refuses: hashicorp/terraform-provider-aws#16767."""
     stack = launched(platform)
     platform.notebooks.force_status(stack.notebook, "Failed", failure_reason="hardware")
 
@@ -157,13 +158,27 @@ def test_an_update_that_finds_no_capacity_fails_and_its_rollback_runs_as_before(
     platform.notebooks.configure({"no_capacity": ["ml.g5.xlarge"]})
 
     stack.update(NotebookInstanceType="ml.g5.xlarge").expect_failed(
-        "Insufficient notebook instance capacity"
+        "AWS has no capacity for ml.g5.xlarge"
     )
 
     platform.notebooks.force_status(stack.notebook, "Stopped")  # as its owner leaves it
     stack.roll_back().expect_success()
     assert platform.status(stack.notebook) == "InService"
     assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
+
+
+def test_an_update_to_a_lifecycle_script_that_fails_is_told_with_sagemakers_reason(
+    platform: Platform,
+) -> None:
+    with_config(platform, "slow")
+    platform.notebooks.configure({"failing_lifecycle_configs": ["slow"]})
+    stack = launched(platform)
+
+    stack.update(LifecycleConfigName="slow").expect_failed("/slow", "took longer than 5 minutes")
+
+    platform.notebooks.force_status(stack.notebook, "Stopped")  # as its owner leaves it
+    stack.roll_back().expect_success()
+    assert platform.status(stack.notebook) == "InService"
 
 
 def test_an_update_that_a_quota_refuses_says_so_and_its_rollback_runs_as_before(
@@ -223,6 +238,7 @@ def test_a_rollback_does_not_start_a_notebook_that_was_stopped(platform: Platfor
 
 
 def test_a_smaller_volume_is_refused_with_the_size_there_is(platform: Platform) -> None:
+    """EBS takes no smaller size: aws/aws-cli#4216."""
     stack = launched(platform, VolumeSizeInGB="40")
 
     stack.update(VolumeSizeInGB="20").expect_failed("can only grow", "ask for 40 GB or more")

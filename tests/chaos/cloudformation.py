@@ -1,0 +1,181 @@
+"""CloudFormation's part: what it does with a stack that holds one notebook.
+
+A life is a generator: it yields what it waits for, and goes on when that has come or its time is
+up. CloudFormation waits for an answer for the ServiceTimeout; it rolls a failed Create back with a
+Delete, a failed Update with an Update to the old properties, and deletes what a replacement left,
+in up to three attempts (user guide, "Update behaviors of stack resources" and "Custom resources").
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from tests.chaos.schedule import Change, Delivery, StackPlan, Update
+from tests.unit.stack_in_process import Stack
+
+if TYPE_CHECKING:
+    from tests.chaos.world import World
+
+SERVICE_TIMEOUT = 3600
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Until:
+    """What a life waits for, and how long at the most, in epoch seconds."""
+
+    condition: Callable[[], bool]
+    time: float
+
+
+Waits = Generator[Until, None, None]
+
+
+@dataclass
+class StackLife:
+    """A stack and where it stands.
+
+    Attributes:
+        status: as CloudFormation names it.
+        asked: what the notebook is to be like after the last request that succeeded.
+
+    """
+
+    stack: Stack
+    status: str = ""
+    asked: dict[str, Any] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its notebook is to be there."""
+        return self.asked is not None
+
+
+def live(world: "World", life: StackLife, plan: StackPlan) -> Waits:
+    """Live a stack's life as planned, then let a person put right what did not work out."""
+    yield world.pause(plan.begins)
+    yield from _create(world, life, plan.create)
+    for update in plan.updates:
+        if life.alive and life.status != "UPDATE_ROLLBACK_FAILED":
+            yield world.pause(update.after)
+            yield from _update(world, life, update)
+    if life.alive and plan.deletion:
+        yield world.pause(plan.deleted_after)
+        yield from _delete(world, life, plan.deletion)
+    if life.status in ("DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"):
+        yield Until(lambda: world.calm, float("inf"))
+        for _ in range(2):  # the first may still wait for what was begun before
+            if life.status != "DELETE_COMPLETE":
+                yield from _delete(world, life, Delivery())
+
+
+def _create(world: "World", life: StackLife, delivery: Delivery) -> Waits:
+    stack = life.stack
+    answer = yield from _ask(world, life, "Create", delivery)
+    if answer and answer["Status"] == "SUCCESS":
+        stack.physical_id, life.asked = answer["PhysicalResourceId"], stack.properties
+        life.status = "CREATE_COMPLETE"
+        return
+    # What CloudFormation invents for a resource that was not answered for.
+    invented = f"SC-Notebook-{uuid4().hex[:12]}"
+    stack.physical_id = answer["PhysicalResourceId"] if answer else invented
+    yield from _delete(world, life, Delivery())
+
+
+def _update(world: "World", life: StackLife, update: Update) -> Waits:
+    stack, before = life.stack, life.stack.properties
+    stack.properties = before | _change(update.change, stack)
+    answer = yield from _ask(world, life, "Update", update.delivery, OldResourceProperties=before)
+    if answer and answer["Status"] == "SUCCESS":
+        yield from _settle(world, life, answer, before)
+        life.status = "UPDATE_COMPLETE"
+        return
+    tried, stack.properties = stack.properties, before
+    answer = yield from _ask(world, life, "Update", update.rollback, OldResourceProperties=tried)
+    if answer and answer["Status"] == "SUCCESS":
+        yield from _settle(world, life, answer, tried)
+        life.status = "UPDATE_ROLLBACK_COMPLETE"
+    else:
+        life.status = "UPDATE_ROLLBACK_FAILED"
+
+
+def _settle(world: "World", life: StackLife, answer: Answer, old: dict[str, Any]) -> Waits:
+    """Take an update's success in, and delete what it replaced."""
+    stack, before = life.stack, life.stack.physical_id
+    life.asked, stack.physical_id = stack.properties, answer["PhysicalResourceId"]
+    for _ in range(3):
+        if stack.physical_id == before:
+            return
+        told = yield from _ask(
+            world,
+            life,
+            "Delete",
+            Delivery(),
+            PhysicalResourceId=before,
+            ResourceProperties=old,
+        )
+        if told and told["Status"] == "SUCCESS":
+            return
+    world.left_to_people.add(before)
+
+
+def _delete(world: "World", life: StackLife, delivery: Delivery) -> Waits:
+    answer = yield from _ask(world, life, "Delete", delivery)
+    if answer and answer["Status"] == "SUCCESS":
+        life.status, life.asked = "DELETE_COMPLETE", None
+    else:
+        life.status = "DELETE_FAILED"
+
+
+def _ask(
+    world: "World", life: StackLife, kind: str, delivery: Delivery, **event: Any
+) -> Generator[Until, None, Answer | None]:
+    """Send a request and return its answer, None when CloudFormation goes on without one."""
+    first = world.issue(life, kind, **event)
+    world.deliver(first, delivery.lag, delivery.again)
+    heard = [first]
+
+    def answered() -> bool:
+        return any(each.answers for each in heard)
+
+    patience = min(SERVICE_TIMEOUT, delivery.given_up or SERVICE_TIMEOUT)
+    if delivery.given_up:
+        world.causes.add("CloudFormation went on without an answer")
+    end = world.platform.clock.now + patience
+    if delivery.retried and delivery.retried < patience:
+        yield world.pause(delivery.retried, answered)
+        if not answered():
+            again = world.issue(life, kind, RequestId=first.event["RequestId"], **event)
+            world.deliver(again, 0, None)
+            world.causes.add("CloudFormation sent a request again")
+            heard = [first, again] if delivery.hears_both else [again]
+    yield Until(answered, end)
+    return next((each.answers[0] for each in heard if each.answers), None)
+
+
+def _change(change: Change, stack: Stack) -> dict[str, Any]:
+    now = stack.properties
+    match change:
+        case "type":
+            large = now["NotebookInstanceType"] == "ml.t3.large"
+            return {"NotebookInstanceType": "ml.t3.medium" if large else "ml.t3.large"}
+        case "bigger":
+            return {"VolumeSizeInGB": str(int(now["VolumeSizeInGB"]) + 10)}
+        case "smaller":
+            return {"VolumeSizeInGB": "10"}
+        case "tags":
+            return {"Tags": [{"Key": "project", "Value": uuid4().hex}]}
+        case "root":
+            enabled = now["RootAccess"] == "Enabled"
+            return {"RootAccess": "Disabled" if enabled else "Enabled"}
+        case "subnet":
+            return {"Subnet": "another"}
+        case "rename":
+            name = f"{now['NotebookInstanceName']}-again"
+            return {"NotebookInstanceName": name, "AllowReplacement": "YES"}
+        case "not allowed":
+            return {"NotebookInstanceType": "ml.p5.48xlarge"}
+        case "nothing":
+            return {"ENVName": uuid4().hex}

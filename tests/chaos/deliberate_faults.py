@@ -1,0 +1,243 @@
+"""Deliberate faults: each breaks one rule of the platform in this process, for a test to be caught.
+
+A rule that can be broken without a schedule failing would be one that nothing guards.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from botocore.exceptions import ClientError
+
+from shared import answer, errors, fallbacks, ledger, network, reconciler, sagemaker
+from shared.ledger import Page
+from shared.lifecycle import Decision, Desired, Observed, Progress, Settings, Standing, decide
+from shared.log import logger
+from shared.notebook import Notebook, Ownership
+from shared.request import CustomResourceRequest
+from tests.lifecycle_driver import load
+from tests.unit import platform_in_process
+
+Break = Callable[[pytest.MonkeyPatch], None]
+FAULTS: dict[str, Break] = {}
+
+_standing, _read, _describe, _give = ledger._standing, ledger.read, sagemaker.describe, answer.give
+_record_answer, _enter = ledger.record_answer, ledger.enter
+
+
+def _fault(break_: Break) -> Break:
+    FAULTS[break_.__name__] = break_
+    return break_
+
+
+def _decides(
+    patch: pytest.MonkeyPatch,
+    otherwise: Callable[[Desired, Observed, Progress], Decision | None],
+) -> None:
+    def decide_otherwise(
+        desired: Desired, observed: Observed, progress: Progress, now: datetime
+    ) -> Decision:
+        decision = decide(desired, observed, progress, now)
+        return otherwise(desired, observed, progress) or decision
+
+    patch.setattr(reconciler, "decide", decide_otherwise)
+
+
+def _reads(patch: pytest.MonkeyPatch, otherwise: Callable[[Page], Page]) -> None:
+    patch.setattr(ledger, "read", lambda key, now: otherwise(_read(key, now)))
+
+
+@_fault
+def ownership_is_not_checked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Notebook, "ownership", lambda *_: Ownership.OURS)
+
+
+@_fault
+def the_deadline_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    never = datetime.max.replace(tzinfo=UTC)
+    patch.setattr(
+        reconciler,
+        "decide",
+        lambda desired, *more: decide(replace(desired, deadline=never), *more),
+    )
+
+
+@_fault
+def each_answer_is_a_new_one(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        ledger,
+        "record_answer",
+        lambda key, said, status: (_record_answer(key, said, status)[0], said),
+    )
+
+
+@_fault
+def an_error_is_taken_for_an_absence(patch: pytest.MonkeyPatch) -> None:
+    def describe(name: str) -> Notebook | None:
+        try:
+            return _describe(name)
+        except ClientError:
+            return None
+
+    patch.setattr(sagemaker, "describe", describe)
+
+
+@_fault
+def an_older_request_goes_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger, "_standing", lambda *_: Standing.NEWEST)
+
+
+@_fault
+def a_request_does_not_wait_for_the_one_before_it(patch: pytest.MonkeyPatch) -> None:
+    def standing(*them: Any) -> Standing:
+        found = _standing(*them)
+        return Standing.NEWEST if found is Standing.BEHIND else found
+
+    patch.setattr(ledger, "_standing", standing)
+
+
+@_fault
+def an_answered_request_goes_on(patch: pytest.MonkeyPatch) -> None:
+    _reads(patch, lambda page: replace(page, entry=replace(page.entry, outcome="")))
+
+
+@_fault
+def a_delete_succeeds_while_the_notebook_is_deleting(patch: pytest.MonkeyPatch) -> None:
+    _decides(
+        patch,
+        lambda desired, observed, _: (
+            Decision("Succeed", "It will be gone.")
+            if (desired.request_type, observed.status) == ("Delete", "Deleting")
+            else None
+        ),
+    )
+
+
+@_fault
+def the_network_interface_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(network, "network_interface_exists", lambda _: False)
+
+
+@_fault
+def an_update_changes_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconciler, "_compare", lambda *_: Settings.AS_ASKED)
+
+
+@_fault
+def the_physical_id_is_always_new(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CustomResourceRequest, "physical_resource_id", property(lambda _: str(uuid4())))
+
+
+@_fault
+def the_reply_address_is_logged(patch: pytest.MonkeyPatch) -> None:
+    def record_answer(*them: Any) -> tuple[str, bytes]:
+        url, said = _record_answer(*them)
+        logger.info("Answering at %s", url)
+        return url, said
+
+    patch.setattr(ledger, "record_answer", record_answer)
+
+
+@_fault
+def nothing_is_swept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(fallbacks, "sweep", lambda _: None)
+
+
+@_fault
+def a_failed_shim_is_not_answered_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(fallbacks, "failed_shim", lambda _: None)
+
+
+@_fault
+def what_a_failed_replacement_made_is_left(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconciler, "_leftover", lambda _: None)
+
+
+@_fault
+def what_is_gone_is_made_again(patch: pytest.MonkeyPatch) -> None:
+    _decides(
+        patch,
+        lambda desired, observed, progress: (
+            Decision("Create")
+            if desired.request_type == "Create" and observed.status == "Absent" and progress.acted
+            else None
+        ),
+    )
+
+
+@_fault
+def a_young_role_is_refused(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(errors, "_OF_YOUNG_ROLES", ())
+
+
+@_fault
+def a_throttled_call_is_a_refusal(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(errors, "_BUSY", set())
+
+
+@_fault
+def an_update_leaves_the_notebook_stopped(patch: pytest.MonkeyPatch) -> None:
+    _decides(
+        patch,
+        lambda desired, observed, _: (
+            Decision("Succeed", "It is updated.")
+            if (desired.request_type, observed.status, observed.settings)
+            == ("Update", "Stopped", Settings.AS_ASKED)
+            else None
+        ),
+    )
+
+
+@_fault
+def a_rollback_forgets_that_the_notebook_ran(patch: pytest.MonkeyPatch) -> None:
+    _reads(patch, lambda page: replace(page, resume=False))
+
+
+@_fault
+def an_update_makes_the_notebook_anew(patch: pytest.MonkeyPatch) -> None:
+    _decides(
+        patch,
+        lambda desired, observed, _: (
+            Decision("Delete")
+            if (desired.request_type, observed.status, observed.settings)
+            == ("Update", "Stopped", Settings.DIFFER)
+            else None
+        ),
+    )
+
+
+@_fault
+def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
+    definition = load()
+    for state in definition["States"].values():
+        state.pop("Retry", None)
+    patch.setattr(platform_in_process, "load", lambda: definition)
+
+
+@_fault
+def a_second_delivery_begins_anew(patch: pytest.MonkeyPatch) -> None:
+    def enter(entry: ledger.Entry, response_url: str) -> None:
+        _enter(entry, response_url)
+        client = ledger._client()
+        client.update_item(
+            TableName="ledger",
+            Key={"Resource": {"S": entry.key.Resource}, "Request": {"S": entry.key.Request}},
+            UpdateExpression="REMOVE Answer, Outcome SET Unanswered = :yes",
+            ExpressionAttributeValues={":yes": {"S": "yes"}},
+        )
+
+    patch.setattr(ledger, "enter", enter)
+
+
+@_fault
+def an_answer_says_too_little(patch: pytest.MonkeyPatch) -> None:
+    body = answer.body
+
+    def shortened(**said: Any) -> bytes:
+        return json.dumps({**json.loads(body(**said)), "RequestId": ""}).encode()
+
+    patch.setattr(answer, "body", shortened)

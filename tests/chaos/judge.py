@@ -1,0 +1,242 @@
+"""The judge of a schedule: what must hold whatever goes wrong.
+
+* A request gets one answer, in time, and every repetition of it says the same. Undisturbed, the
+  lifecycle itself gives it by the deadline.
+* SUCCESS is said only if the world is as asked; FAILED only for a cause.
+* A notebook is changed only by the stack that owns it, and its data is lost only when asked for.
+* At the end every execution has ended, and every notebook has an owner that lives.
+* No reply address is in any record.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from local.notebooks.instance import Notebook
+from shared.notebook import LOGICAL_RESOURCE_TAG, STACK_TAG
+from tests.chaos.cloudformation import SERVICE_TIMEOUT, StackLife
+from tests.unit.stack_in_process import Sent
+
+if TYPE_CHECKING:
+    from tests.chaos.world import World
+
+_DATA_KEPT = {"InService", "Stopped"}
+
+
+class Violation(AssertionError):  # noqa: N818 - what it is, is the judge's word
+    """Something that must never happen did."""
+
+
+@dataclass
+class Judge:
+    """Watches one schedule.
+
+    Attributes:
+        requests: every request that was issued.
+        stopped, stripped, deleted_by_hand: what people did: to which notebooks (ARN), with which
+            tags taken away, to which volumes.
+
+    """
+
+    world: "World"
+    requests: list[Sent] = field(default_factory=list)
+    stopped: set[str] = field(default_factory=set)
+    stripped: dict[str, dict[str, str]] = field(default_factory=dict)
+    deleted_by_hand: set[str] = field(default_factory=set)
+    _foreign: dict[str, str] = field(default_factory=dict)
+    _by_key: dict[tuple[str, str], Sent] = field(default_factory=dict)
+    _as_asked: set[str] = field(default_factory=set)
+    _made: dict[tuple[str, str], int] = field(default_factory=dict)
+    _with_data: set[str] = field(default_factory=set)
+
+    def issued(self, sent: Sent) -> None:
+        """Note a request."""
+        self.requests.append(sent)
+        event = sent.event
+        second = datetime.fromtimestamp(int(sent.issued_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        rank = ["Create", "Update", "Delete"].index(event["RequestType"])
+        resource = f"{event['StackId']}|{event['LogicalResourceId']}"
+        self._by_key[resource, f"{second}#{rank}#{event['RequestId']}"] = sent
+
+    def foreign(self, notebook: Notebook) -> None:
+        """Note a notebook that is nobody's business here."""
+        self._foreign[notebook.volume_id] = _fingerprint(notebook)
+
+    def is_foreign(self, notebook: Notebook) -> bool:
+        """Tell whether a notebook is somebody else's."""
+        return notebook.volume_id in self._foreign
+
+    def strip(self, notebook: Notebook, keys: list[str]) -> None:
+        """Take tags away, and remember them for who puts things right."""
+        taken = {key: notebook.tags.pop(key) for key in keys if key in notebook.tags}
+        self.stripped[notebook.arn] = self.stripped.get(notebook.arn, {}) | taken
+
+    def created(self, given: Any, name: str) -> None:
+        """Judge a creation that took effect."""
+        self.world.tell(f"CreateNotebookInstance of {name}")
+        sent = self._sent(given)
+        made = self.world.notebook(name)
+        assert made
+        times = self._made[sent.event["ResponseURL"], made.settings["InstanceType"]] = (
+            self._made.get((sent.event["ResponseURL"], made.settings["InstanceType"]), 0) + 1
+        )
+        if times > 1:
+            raise Violation(f"one request made the notebook {name} {times} times")
+
+    def changed(self, given: Any, operation: str, notebook: Notebook, tags: dict[str, str]) -> None:
+        """Judge a change that took effect; `tags` are those the notebook had before."""
+        sent = self._sent(given)
+        if self.is_foreign(notebook) or (
+            tags.get(STACK_TAG) != sent.event["StackId"]
+            or tags.get(LOGICAL_RESOURCE_TAG) != sent.event["LogicalResourceId"]
+        ):
+            raise Violation(f"{operation} of {notebook.name}, which is not the stack's own")
+        if operation != "DeleteNotebookInstance" or notebook.volume_id not in self._with_data:
+            return
+        event = sent.event
+        if event["RequestType"] != "Delete":
+            raise Violation(f"an {event['RequestType']} deleted the data of {notebook.name}")
+
+    def decided_success(self, given: Any, returned: Any) -> None:
+        """Judge the decision that a request has succeeded: the world must be as asked."""
+        sent = self._sent(given)
+        world, event = self.world, sent.event
+        wanted = event["ResourceProperties"]
+        found = world.notebook(wanted["NotebookInstanceName"])
+        ours = found and (
+            found.tags.get(STACK_TAG) == event["StackId"]
+            and found.tags.get(LOGICAL_RESOURCE_TAG) == event["LogicalResourceId"]
+        )
+        self._as_asked.add(event["ResponseURL"])
+        if event["RequestType"] == "Delete":
+            interface = returned["Progress"]["network_interface_id"]
+            if ours:
+                raise Violation(f"{wanted['NotebookInstanceName']} is said to be gone")
+            if interface in world.platform.notebooks.notebooks.lingering_interfaces():
+                raise Violation(f"the network interface {interface} is still there")
+            return
+        if not (found and ours):
+            raise Violation(f"there is no notebook {wanted['NotebookInstanceName']} of the stack")
+        if faults := differences(world, wanted, found):
+            raise Violation(f"{found.name} is not as asked: {faults}")
+        may_rest = event["RequestType"] == "Update" and found.arn in self.stopped
+        if found.status != "InService" and not (found.status == "Stopped" and may_rest):
+            raise Violation(f"{found.name} is said to be ready, and is {found.status}")
+        self._with_data.add(found.volume_id)
+
+    def about_to_sweep(self, late: list[Sent]) -> None:
+        """Judge what an undisturbed platform leaves to the sweep: nothing."""
+        for each in late:
+            if not each.answers:
+                raise Violation(f"{each.event['RequestType']} is past its deadline, unanswered")
+
+    def end(self) -> None:
+        """Judge what is there once nothing happens any more."""
+        for sent in self.requests:
+            self._judge_answers(sent)
+        for each in self.world.platform.executions:
+            if each.running:
+                raise Violation(f"the execution {each.name} never ends")
+        self._judge_notebooks()
+        self.world.platform.expect_no_address_anywhere()
+
+    def _judge_notebooks(self) -> None:
+        owned = {life.stack.physical_id.lower(): life for life in self.world.lives if life.alive}
+        for notebook in self.world.notebooks():
+            if self.is_foreign(notebook):
+                if _fingerprint(notebook) != self._foreign[notebook.volume_id]:
+                    raise Violation(f"{notebook.name} of somebody else was changed")
+            elif notebook.name.lower() in owned:
+                self._judge_owned(owned.pop(notebook.name.lower()), notebook)
+            elif notebook.name not in self.world.left_to_people:
+                raise Violation(f"{notebook.name} is {notebook.status} and has no owner")
+        for name, life in owned.items():
+            if not self.deleted_by_hand:
+                raise Violation(f"{name} of a stack that is {life.status} is gone")
+        if len(self._foreign) > sum(self.is_foreign(each) for each in self.world.notebooks()):
+            raise Violation("a notebook of somebody else is gone")
+
+    def _judge_owned(self, life: StackLife, notebook: Notebook) -> None:
+        world = self.world
+        assert life.asked is not None
+        if life.status in ("UPDATE_ROLLBACK_FAILED", "DELETE_FAILED") or world.schedule.hands:
+            return
+        if notebook.tags.get(STACK_TAG) != life.stack.id:
+            raise Violation(f"{notebook.name} is not the stack's own")
+        if faults := differences(world, life.asked, notebook):
+            raise Violation(f"{notebook.name} is not as asked in the end: {faults}")
+        if notebook.status != "InService":
+            raise Violation(f"{notebook.name} was running, and is {notebook.status} in the end")
+
+    def _judge_answers(self, sent: Sent) -> None:
+        kind = f"{sent.event['RequestType']} of {sent.event['RequestId']}"
+        if not sent.answers:
+            raise Violation(f"{kind} was never answered")
+        if any(each != sent.answers[0] for each in sent.answers):
+            raise Violation(f"{kind} was answered in two ways: {sent.answers}")
+        answer = sent.answers[0]
+        took = sent.answered_at[0] - sent.issued_at
+        if took > SERVICE_TIMEOUT and not self._hindered(sent):
+            raise Violation(f"{kind} was answered after {took:.0f} seconds")
+        for name in ("StackId", "RequestId", "LogicalResourceId"):
+            if answer[name] != sent.event[name]:
+                raise Violation(f"{kind} was answered with another {name}")
+        known = sent.event.get("PhysicalResourceId")
+        if sent.event["RequestType"] == "Delete" and answer["PhysicalResourceId"] != known:
+            raise Violation(f"{kind} changed the physical id")
+        if answer["Status"] == "SUCCESS" and sent.event["ResponseURL"] not in self._as_asked:
+            raise Violation(f"{kind} was answered with a SUCCESS that nobody had seen")
+        if answer["Status"] == "FAILED" and not answer["Reason"]:
+            raise Violation(f"{kind} failed without a reason")
+        if answer["Status"] == "FAILED" and not (self.world.causes or _refusable(sent)):
+            raise Violation(f"{kind} failed without a cause: {answer['Reason']}")
+
+    def _hindered(self, sent: Sent) -> bool:
+        """Tell whether the answering function was kept from answering in the last minutes."""
+        last = sent.issued_at + SERVICE_TIMEOUT
+        return any(last - 600 < each < last for each in self.world.failed_answers)
+
+    def _sent(self, given: Any) -> Sent:
+        return self._by_key[given["Resource"], given["Request"]]
+
+
+def differences(world: "World", wanted: dict[str, Any], found: Notebook) -> dict[str, Any]:
+    """Return the settings that a notebook has otherwise than asked for, as it has them."""
+    account = world.platform.account
+    there = found.settings
+    expected = {
+        "RootAccess": wanted["RootAccess"],
+        "RoleArn": wanted["RoleArn"],
+        "KmsKeyId": wanted["KmsKeyId"],
+        "SubnetId": account.subnets[wanted["Subnet"]],
+        "SecurityGroupIds": [account.group],
+        "DirectInternetAccess": "Disabled",
+        "PlatformIdentifier": wanted["PlatformIdentifier"],
+        "InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "2"},
+    }
+    differ = {name: there.get(name) for name, value in expected.items() if there.get(name) != value}
+    types = [wanted["NotebookInstanceType"], *wanted.get("FallbackInstanceTypes", ())]
+    if there["InstanceType"] not in types:
+        differ["InstanceType"] = there["InstanceType"]
+    if there["VolumeSizeInGB"] < int(wanted["VolumeSizeInGB"]):
+        differ["VolumeSizeInGB"] = there["VolumeSizeInGB"]
+    for tag in wanted["Tags"]:
+        if found.tags.get(tag["Key"]) != tag["Value"]:
+            differ[f"tag {tag['Key']}"] = found.tags.get(tag["Key"])
+    return differ
+
+
+def _fingerprint(notebook: Notebook) -> str:
+    return repr((notebook.status, notebook.settings, sorted(notebook.tags.items())))
+
+
+def _refusable(sent: Sent) -> bool:
+    """Tell whether a request asks for what the platform may refuse."""
+    new, old = sent.event["ResourceProperties"], sent.event.get("OldResourceProperties", {})
+    if sent.event["RequestType"] != "Update":
+        return False
+    return (
+        new["NotebookInstanceType"] == "ml.p5.48xlarge"
+        or new["Subnet"] != old["Subnet"]
+        or int(new["VolumeSizeInGB"]) < int(old["VolumeSizeInGB"])
+    )

@@ -1,0 +1,235 @@
+"""A schedule: what CloudFormation asks for, and everything that goes wrong meanwhile.
+
+It is plain data, so that Hypothesis can take things away from one that failed until only those
+are left that it fails by. Times are in seconds.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
+
+from hypothesis import strategies as st
+
+T = TypeVar("T")
+
+# How long an invocation of the shim lies in Lambda's queue at the most: MaximumEventAgeInSeconds in
+# template.yaml.
+LONGEST_LAG = 600
+
+Change = Literal[
+    "type", "bigger", "smaller", "tags", "root", "subnet", "rename", "not allowed", "nothing"
+]
+Kind = Literal[
+    "throttled",
+    "denied",
+    "broken",
+    "answer lost",
+    "killed",
+    "killed after",
+    "slow",
+    "meanwhile",
+    "aborted",
+]
+Service = Literal["sagemaker", "dynamodb", "stepfunctions", "ec2", "bucket"]
+Act = Literal[
+    "stop", "start", "delete", "untag", "strip", "fail", "maintain", "abort", "take the name"
+]
+Fate = Literal["in time", "late", "twice", "lost"]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a request comes, and how long CloudFormation listens for its answer.
+
+    Attributes:
+        lag: how long it lies in Lambda's queue.
+        again: when Lambda delivers it a second time.
+        retried: when CloudFormation sends it again, with the same RequestId.
+        hears_both: whether it then still takes the answer to the first one.
+        given_up: when CloudFormation goes on without an answer, as something else failed.
+
+    """
+
+    lag: int = 0
+    again: int | None = None
+    retried: int | None = None
+    hears_both: bool = False
+    given_up: int | None = None
+
+
+@dataclass(frozen=True)
+class Update:
+    """An update of the stack: when after the last request, what, and how its request comes."""
+
+    after: int
+    change: Change
+    delivery: Delivery
+    rollback: Delivery
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """A stack's life.
+
+    Attributes:
+        begins: when it is launched.
+        role_age: how old its execution role is then.
+        fallbacks: the instance types to fall back to.
+        takes: whether it asks for the name that another stack's notebook has or is to have.
+        deletion: how its end comes; None for a stack that lives on.
+
+    """
+
+    begins: int
+    role_age: int
+    takes: bool
+    fallbacks: tuple[str, ...]
+    create: Delivery
+    updates: tuple[Update, ...]
+    deleted_after: int
+    deletion: Delivery | None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong with calls of the platform's functions, the PUT of an answer included.
+
+    Attributes:
+        call: the so-manyth call, counted over all functions, and so many after it.
+        seconds: how long a slow call takes.
+
+    "meanwhile" lets others go first, between what a function has seen and what it does; "aborted"
+    has somebody stop the execution whose function looks or answers, while that goes on.
+
+    """
+
+    call: int
+    calls: int
+    kind: Kind
+    seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A service that denies or throttles every call, or cannot be reached, for a while."""
+
+    service: Service
+    kind: Kind
+    begins: int
+    lasts: int
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What somebody does to a stack's notebook, or to its execution, at the console."""
+
+    at: int
+    stack: int
+    act: Act
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule.
+
+    Attributes:
+        events: what becomes of EventBridge's events, in turn, and so again.
+        slow_start, slow_stop: how long notebooks take.
+        no_capacity: instance types that are not to be had until it is calm.
+        failing: whether the first stack's notebook ends in Failed, with a reason or without.
+        last_first: of what happens at one time, whether the last comes first.
+
+    """
+
+    stacks: tuple[StackPlan, ...]
+    troubles: tuple[Trouble, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    hands: tuple[Hand, ...] = ()
+    events: tuple[Fate, ...] = ("in time",)
+    slow_start: int = 240
+    slow_stop: int = 60
+    no_capacity: tuple[str, ...] = ()
+    failing: Literal["no", "with a reason", "without one"] = "no"
+    look_every: int = 60
+    last_first: bool = False
+
+
+def _rarely(
+    value: st.SearchStrategy[T], otherwise: T | None = None, one_in: int = 5
+) -> st.SearchStrategy[T | None]:
+    return st.integers(1, one_in).flatmap(lambda n: value if n == one_in else st.just(otherwise))
+
+
+def _some(of: st.SearchStrategy[T], *numbers: int) -> st.SearchStrategy[tuple[T, ...]]:
+    """Return as many as one of the numbers says, each as likely as it is often among them."""
+    return st.sampled_from(numbers).flatmap(
+        lambda number: st.lists(of, min_size=number, max_size=number).map(tuple)
+    )
+
+
+_deliveries = st.builds(
+    Delivery,
+    lag=_rarely(st.integers(1, LONGEST_LAG + 100), 0),
+    again=_rarely(st.integers(0, 7200)),
+    retried=_rarely(st.integers(1, 3599), one_in=8),
+    hears_both=st.booleans(),
+    given_up=_rarely(st.integers(1, 1000), one_in=8),
+)
+_updates = st.builds(
+    Update,
+    after=st.integers(0, 300),
+    change=st.sampled_from(get_args(Change)),
+    delivery=_deliveries,
+    rollback=_deliveries,
+)
+_stacks = st.builds(
+    StackPlan,
+    begins=st.integers(0, 120),
+    role_age=st.sampled_from((3600, 0, 5)),
+    takes=_rarely(st.just(True), False, one_in=10),
+    fallbacks=_rarely(
+        st.sampled_from((("ml.t3.large",), ("ml.g5.xlarge", "ml.t3.large"))), (), one_in=3
+    ),
+    create=_deliveries,
+    updates=_some(_updates, 0, 1, 1, 2, 3),
+    deleted_after=st.integers(0, 300),
+    deletion=st.one_of(_deliveries, _deliveries, st.none()),
+)
+_troubles = st.builds(
+    Trouble,
+    call=st.integers(1, 150),
+    calls=st.integers(1, 4),
+    kind=st.sampled_from((*get_args(Kind), "slow", "meanwhile", "aborted")),
+    seconds=st.integers(1, 70),
+)
+_outages = st.builds(
+    Outage,
+    service=st.sampled_from(get_args(Service)),
+    kind=st.sampled_from(("throttled", "denied", "broken")),
+    begins=st.integers(0, 2500),
+    lasts=st.one_of(st.integers(1, 600), st.integers(1, 7200)),
+)
+_hands = st.builds(
+    Hand,
+    at=st.integers(100, 2500),
+    stack=st.integers(0, 1),
+    act=st.sampled_from((*get_args(Act), "stop", "delete", "abort")),
+)
+
+schedules: st.SearchStrategy[Schedule] = st.builds(
+    Schedule,
+    stacks=_some(_stacks, 1, 1, 2),
+    troubles=_some(_troubles, 0, 1, 2, 3, 6),
+    outages=_some(_outages, 0, 0, 0, 0, 1),
+    hands=_some(_hands, 0, 0, 0, 1, 3),
+    events=_some(st.sampled_from(get_args(Fate)), 1, 2, 4),
+    slow_start=_rarely(st.sampled_from((900, 5000)), 240, one_in=8),
+    slow_stop=_rarely(st.sampled_from((1500, 20_000)), 60, one_in=8),
+    no_capacity=_rarely(
+        st.sampled_from((("ml.t3.medium",), ("ml.t3.large",), ("ml.t3.medium", "ml.g5.xlarge"))),
+        (),
+        one_in=6,
+    ),
+    failing=_rarely(st.sampled_from(("with a reason", "without one")), "no", one_in=10),
+    look_every=st.sampled_from((60, 120, 300)),
+    last_first=st.booleans(),
+)

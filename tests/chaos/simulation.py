@@ -1,0 +1,73 @@
+"""Runs schedules: one by itself, or many that Hypothesis thinks up."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from shared import answer
+from tests.chaos.judge import Violation
+from tests.chaos.schedule import Schedule, schedules
+from tests.chaos.world import World
+from tests.unit.account_in_process import forget_the_developers_account
+from tests.unit.broken_calls import intercepted
+from tests.unit.platform_in_process import running_platform
+
+
+@dataclass
+class Outcome:
+    """What came of many schedules: how many were run, and the story of one that failed, if any."""
+
+    schedules: int = 0
+    story: str = ""
+
+
+def simulate(schedule: Schedule) -> None:
+    """Run one schedule; raises Violation with its story."""
+    every = str(schedule.look_every)
+    with ExitStack() as ending:
+        patch = ending.enter_context(pytest.MonkeyPatch.context())
+        forget_the_developers_account(patch)
+        waits = {"FIRST_WAIT_SECONDS": every, "WAIT_SECONDS": every}
+        platform = ending.enter_context(running_platform(patch, **waits))
+        world = World(platform, schedule)
+        patch.setattr(answer, "_http", SimpleNamespace(request=world.put))
+        ending.enter_context(intercepted(world.through))
+        try:
+            world.run()
+            world.judge.end()
+        except Exception as error:
+            story = "\n".join([*world.story, f"{type(error).__name__}: {error}"])
+            raise Violation(f"{schedule}\n{story}") from error
+
+
+def simulate_many(runs: int, seed_: int, *, shrink: bool = True) -> Outcome:
+    """Run so many schedules, or until one fails; that one is made as small as it can be."""
+    outcome = Outcome()
+    failing = False
+
+    @seed(seed_)
+    @settings(
+        max_examples=runs,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        suppress_health_check=list(HealthCheck),  # a schedule is long and slow by intent
+    )
+    @given(schedules)
+    def each(schedule: Schedule) -> None:
+        nonlocal failing
+        outcome.schedules += not failing
+        try:
+            simulate(schedule)
+        except Violation as violation:
+            failing, outcome.story = True, str(violation)
+            raise
+
+    try:
+        each()
+    except Violation:
+        return outcome
+    return outcome

@@ -1,0 +1,479 @@
+"""The world of one schedule: time, the platform's surroundings, and what goes wrong in them.
+
+One thing happens after another, on a clock that jumps from one to the next; only while a function
+dawdles within a call do others happen meanwhile.
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import urllib3
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from handlers import request, respond
+from local.notebooks.instance import Notebook, Timing
+from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
+from tests.chaos.cloudformation import StackLife, Until, Waits, live
+from tests.chaos.judge import Judge
+from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble
+from tests.lambda_context import context
+from tests.lifecycle_driver import Execution, TaskFailedError
+from tests.unit.broken_calls import KilledError
+from tests.unit.platform_in_process import BEGIN, Platform, record_of_failure
+from tests.unit.stack_in_process import Sent
+
+# template.yaml: the functions' Timeout, the rate of the Sweep.
+FUNCTION_TIMEOUT = 60
+SWEEP_EVERY = 300
+DEADLINE = 3240
+ADDRESS_LIVES = 7199
+
+_CHANGING = {
+    "StartNotebookInstance",
+    "StopNotebookInstance",
+    "UpdateNotebookInstance",
+    "DeleteNotebookInstance",
+    "AddTags",
+    "DeleteTags",
+}
+_ERRORS = {
+    "throttled": ("ThrottlingException", 400),
+    "denied": ("AccessDeniedException", 403),
+    "broken": ("InternalFailure", 500),
+}
+
+
+class World:
+    """What happens in one schedule.
+
+    Attributes:
+        calm: whether nothing goes wrong any more, so that people can put things right.
+        causes: why a request may fail.
+        left_to_people: notebooks that CloudFormation was told it could not have removed.
+        undisturbed: whether no call failed so far, and no execution.
+        failed_answers: when the answering function failed in answering from outside.
+
+    """
+
+    def __init__(self, platform: Platform, schedule: Schedule) -> None:
+        self.platform, self.schedule = platform, schedule
+        self.calm = False
+        self.causes: set[str] = set()
+        self.left_to_people: set[str] = set()
+        self.failed_answers: list[float] = []
+        self.undisturbed = True
+        self.story: list[str] = []
+        self.lives: list[StackLife] = []
+        self.judge = Judge(self)
+        self._waits: dict[int, tuple[Waits, Until]] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._busy: list[Execution] = []
+        self._calls = 0
+        self._within_call = False
+        self._last_attempt = False
+        self._disruptions = 0
+        self._swept: set[str] = set()
+        self._events = itertools.cycle(schedule.events)
+        platform.watch = self._returned
+        platform.on_event = self._event
+        self._prepare()
+
+    def tell(self, text: str) -> None:
+        """Note what happened, for who reads the story of a schedule that failed."""
+        self.story.append(f"{self.platform.clock.now - BEGIN:7.0f} s  {text}")
+
+    def pause(self, seconds: float, condition: Callable[[], bool] = lambda: False) -> Until:
+        """Return what waits for so long, or until the condition holds."""
+        return Until(condition, self.platform.clock.now + seconds)
+
+    def at(self, delay: float, action: Callable[[], None]) -> None:
+        """Have something happen after so many seconds."""
+        due = self.platform.clock.now + delay
+        heapq.heappush(self._timers, (due, next(self._numbers), action))
+
+    def run(self) -> None:
+        """Let everything happen, until it is calm and nothing is left to happen."""
+        while self.turn():
+            assert len(self.story) < 5000, "it never ends"
+
+    def issue(self, life: StackLife, kind: str, **event: Any) -> Sent:
+        """Issue a request of CloudFormation's."""
+        sent = life.stack.issue(kind, **event)
+        self.tell(f"{sent.event['RequestType']} of {life.stack.notebook} is issued")
+        self.judge.issued(sent)
+        return sent
+
+    def deliver(self, sent: Sent, lag: float, again: float | None) -> None:
+        """Have Lambda deliver a request, once or twice."""
+        if lag > LONGEST_LAG:
+            record = record_of_failure(sent, TaskFailedError("", "{}"))
+            expired = record | {"requestContext": {"condition": "EventAgeExceeded"}}
+            self.causes.add("a request lay in the queue for too long")
+            self.at(LONGEST_LAG, lambda: self._respond(expired))
+        else:
+            self.at(lag, lambda: self._take_in(sent))
+        if again is not None:
+            self.at(again, lambda: self._take_in(sent))
+
+    def turn(self, latest: float = float("inf")) -> bool:
+        """Let the next thing happen, if it comes by then; tell whether there was one."""
+        coming = list(self._coming())
+        time = min((when for when, _ in coming), default=float("inf"))
+        if time == float("inf"):
+            return latest == time and self._calm_down()
+        if time > latest:
+            return False
+        self.platform.clock.now = max(self.platform.clock.now, time)
+        together = [happen for when, happen in coming if when == time]
+        together[-1 if self.schedule.last_first else 0]()
+        return True
+
+    def through(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        """Make a call to AWS, unless something goes wrong with it."""
+        if self._within_call or not self.platform.in_function:
+            return call()
+        self._calls += 1
+        began = self.platform.at_work[-1].began
+        if trouble := self._what_goes_wrong(self._calls, service):
+            self.tell(f"call {self._calls}, {operation} of {self._at_work()}: {trouble.kind}")
+        self._before(trouble, service, operation)
+        self._check_time(began)
+        result = self._make(service, operation, params, call)
+        self._after(trouble, service)
+        self._check_time(began)
+        return result
+
+    def put(self, method: str, url: str, **more: Any) -> Any:
+        """Take an answer as CloudFormation's bucket does, unless something goes wrong with it."""
+        return self.through("bucket", "PUT", {}, partial(self.platform.put, method, url, **more))
+
+    def notebooks(self) -> list[Notebook]:
+        """Return the notebooks there are now."""
+        self.platform.notebooks.advance()
+        return list(self.platform.notebooks.notebooks.by_arn.values())
+
+    def notebook(self, name: str) -> Notebook | None:
+        """Return a notebook by name, None when there is none."""
+        return next((each for each in self.notebooks() if each.name.lower() == name.lower()), None)
+
+    def _prepare(self) -> None:
+        schedule, platform = self.schedule, self.platform
+        platform.notebooks.around.timing = Timing(
+            pending=schedule.slow_start, starting=schedule.slow_start, stopping=schedule.slow_stop
+        )
+        faults = platform.notebooks.faults
+        faults.no_capacity = set(schedule.no_capacity)
+        for index, plan in enumerate(schedule.stacks):
+            stack = platform.stack()
+            platform.roles[stack.role] = BEGIN + plan.begins - plan.role_age
+            stack.properties = stack.properties | {"FallbackInstanceTypes": [*plan.fallbacks]}
+            if plan.takes:
+                stack.properties = stack.properties | {"NotebookInstanceName": "Somebodys"}
+            life = StackLife(stack)
+            self.lives.append(life)
+            self._go_on(index, live(self, life, plan))
+        first = self.lives[0].stack
+        if schedule.failing != "no":
+            reason = "InternalServerError" if schedule.failing == "with a reason" else None
+            faults.failing_notebooks[first.notebook] = reason
+        for cause, there in (
+            ("slow notebooks", schedule.slow_start > 240 or schedule.slow_stop > 60),
+            ("no capacity", schedule.no_capacity),
+            ("a notebook that fails", schedule.failing != "no"),
+            ("somebody's hand", schedule.hands),
+            ("a name that is taken", any(each.takes for each in schedule.stacks)),
+            ("an outage", schedule.outages),
+            ("a denied call", any(each.kind == "denied" for each in schedule.troubles)),
+        ):
+            if there:
+                self.causes.add(cause)
+        for hand in schedule.hands:
+            self.at(hand.at, partial(self._lay_hand_on, hand))
+        self._make_foreign("Somebodys", {PLATFORM_TAG: "notebook-vending", STACK_TAG: "another"})
+        # Like a notebook of the first stack, save that it lost nothing: it never was one.
+        self._make_foreign("Bystander", {PLATFORM_TAG: "notebook-vending", STACK_TAG: first.id})
+
+    def _make_foreign(self, name: str, tags: dict[str, str]) -> None:
+        role = "arn:aws:iam::123456789012:role/somebody"
+        self.platform.roles[role] = 0
+        self.platform.notebooks.call(
+            "CreateNotebookInstance",
+            {
+                "NotebookInstanceName": name,
+                "InstanceType": "ml.t3.medium",
+                "RoleArn": role,
+                "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            },
+        )
+        made = self.notebook(name)
+        assert made
+        made.next = None
+        made.status = "InService"
+        self.judge.foreign(made)
+
+    def _coming(self) -> Iterator[tuple[float, Callable[[], None]]]:
+        """Yield everything that is to come, with the time it comes."""
+        now = self.platform.clock.now
+        for each in self.platform.executions:
+            if each.running and not any(each is busy for busy in self._busy):
+                yield max(now, each.due), partial(self._step, each)
+        if self._timers:
+            yield self._timers[0][0], self._ring
+        for index, (life, until) in self._waits.items():
+            yield now if until.condition() else until.time, partial(self._go_on, index, life)
+        yield self._next_sweep(), self._sweep
+
+    def _step(self, execution: Execution) -> None:
+        self._busy.append(execution)
+        try:
+            self.platform.step(execution)
+        finally:
+            self._busy.remove(execution)
+
+    def _ring(self) -> None:
+        _, _, action = heapq.heappop(self._timers)
+        action()
+
+    def _go_on(self, index: int, life: Waits) -> None:
+        self._waits.pop(index, None)
+        until = next(life, None)
+        if until:
+            self._waits[index] = (life, until)
+
+    def _calm_down(self) -> bool:
+        """Take away what goes wrong, and let notebooks come to rest; tell whether that was new."""
+        if self.calm:
+            return False
+        self.calm = True
+        self.platform.notebooks.around.timing = Timing()
+        self.platform.notebooks.faults.no_capacity = set()
+        self.platform.notebooks.faults.failing_notebooks = {}
+        at_rest = [each.next.due for each in self.notebooks() if each.next]
+        self.platform.clock.now = max([self.platform.clock.now, *at_rest])
+        self.tell("it is calm, and people put things right")
+        for notebook in self.notebooks():
+            if notebook.arn in self.judge.stripped:
+                notebook.tags.update(self.judge.stripped[notebook.arn])
+        return True
+
+    def _take_in(self, sent: Sent, attempt: int = 1) -> None:
+        """Run the shim, again after a minute and after two more, as Lambda does."""
+        try:
+            self.platform.invoke(
+                "RequestFunction", sent.event, lambda: request.handler(sent.event, context())
+            )
+        except TaskFailedError as failed:
+            self._disrupted()
+            if attempt < 3:
+                self.at(60 * attempt, lambda: self._take_in(sent, attempt + 1))
+            else:
+                record = record_of_failure(sent, failed)
+                self.causes.add("the shim failed")
+                self.at(0, lambda: self._respond(record))
+        self.platform.pick_up_executions()
+
+    def _respond(self, event: dict[str, Any], attempt: int = 1) -> None:
+        """Run the answering function as Lambda does; nothing goes wrong with the third attempt.
+
+        If it did, the event would lie in the queue of failed answers, and a person be alarmed.
+        """
+        self._last_attempt = attempt == 3
+        try:
+            self.platform.invoke(
+                "RespondFunction", event, lambda: respond.handler(event, context())
+            )
+        except TaskFailedError:
+            self.failed_answers.append(self.platform.clock.now)
+            assert attempt < 3, "the third attempt failed by itself"
+            self.at(60 * attempt, lambda: self._respond(event, attempt + 1))
+        finally:
+            self._last_attempt = False
+
+    def _event(self, event: dict[str, Any]) -> None:
+        self.causes.add("an execution did not end well")
+        self.undisturbed = False
+        fate = next(self._events)
+        self.tell(f"an execution is {event['detail']['status']}; its event comes {fate}")
+        if fate != "lost":
+            self.at(900 if fate == "late" else 0, lambda: self._respond(event))
+        if fate == "twice":
+            self.at(30, lambda: self._respond(event))
+
+    def _next_sweep(self) -> float:
+        """Return when the next sweep comes that finds something; the others do nothing."""
+        now = self.platform.clock.now
+        due = [
+            each.issued_at + DEADLINE
+            for each in self.judge.requests
+            if each.event["ResponseURL"] not in self._swept
+        ]
+        if not due:
+            return float("inf")
+        first = max(now, min(due)) - BEGIN
+        return BEGIN + (first // SWEEP_EVERY + 1) * SWEEP_EVERY
+
+    def _sweep(self) -> None:
+        now = self.platform.clock.now
+        late = [each for each in self.judge.requests if now > each.issued_at + DEADLINE + 5]
+        if self.undisturbed:
+            self.judge.about_to_sweep(late)
+        self._respond({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+        for each in late:
+            if each.answers or now >= each.issued_at + ADDRESS_LIVES:
+                self._swept.add(each.event["ResponseURL"])
+
+    def _returned(self, function: str, given: Any, returned: Any) -> None:
+        if function == "ObserveFunction" and returned["Decision"]["Action"] == "Succeed":
+            self.judge.decided_success(given, returned)
+
+    def _what_goes_wrong(self, number: int, service: str) -> Trouble | None:
+        if self.calm:
+            return None
+        now = self.platform.clock.now - BEGIN
+        troubles = [t for t in self.schedule.troubles if t.call <= number < t.call + t.calls]
+        troubles += [
+            Trouble(number, 1, each.kind)
+            for each in self.schedule.outages
+            if each.service == service and each.begins <= now < each.begins + each.lasts
+        ]
+        if not troubles:
+            return None
+        self.undisturbed = False
+        if troubles[0].kind not in ("slow", "meanwhile", "aborted"):
+            if self._last_attempt:
+                return None
+            self._disrupted()
+        return troubles[0]
+
+    def _before(self, trouble: Trouble | None, service: str, operation: str) -> None:
+        match trouble:
+            case Trouble(kind="slow", seconds=seconds):
+                self.platform.clock.advance(seconds)
+            case Trouble(kind="meanwhile"):
+                latest = self.platform.clock.now + FUNCTION_TIMEOUT - 10
+                for _ in range(8):
+                    self.turn(latest)
+            case Trouble(kind="aborted"):
+                # Not one that changes a notebook: what it does after the answer is for a cleanup.
+                if self._busy and self._at_work() in ("ObserveFunction", "RespondFunction"):
+                    self.platform.abort(self._busy[-1])
+            case Trouble(kind="killed"):
+                raise KilledError
+            case Trouble(kind=kind) if kind in _ERRORS:
+                if service == "bucket":
+                    raise urllib3.exceptions.ProtocolError("the connection broke")
+                raise client_error(operation, *_ERRORS[kind])
+
+    def _after(self, trouble: Trouble | None, service: str) -> None:
+        match trouble:
+            case Trouble(kind="killed after"):
+                raise KilledError
+            case Trouble(kind="answer lost") if service == "bucket":
+                raise urllib3.exceptions.ProtocolError("no answer came")
+            case Trouble(kind="answer lost"):
+                raise ReadTimeoutError(endpoint_url=f"https://{service}")
+
+    def _make(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        self._within_call = True
+        try:
+            if service != "sagemaker" or operation not in _CHANGING:
+                result = call()
+            else:
+                result = self._change(operation, params, call)
+            if operation == "CreateNotebookInstance":
+                self.judge.created(self.platform.at_work[-1].given, params["NotebookInstanceName"])
+            return result
+        finally:
+            self._within_call = False
+
+    def _change(self, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        """Change a notebook, if IAM lets the platform's roles do it (template.yaml).
+
+        A notebook that is not there has no tags, so that there it is AccessDenied, too.
+        """
+        if "ResourceArn" in params:
+            found = self.platform.notebooks.notebooks.by_arn.get(params["ResourceArn"])
+        else:
+            found = self.notebook(params["NotebookInstanceName"])
+        if found is None or found.tags.get(PLATFORM_TAG) != "notebook-vending":
+            raise client_error(operation, "AccessDeniedException", 400)
+        before, status = dict(found.tags), found.status
+        result = call()
+        self.tell(f"{operation} of {found.name}, which was {status}")
+        self.judge.changed(self.platform.at_work[-1].given, operation, found, before)
+        return result
+
+    def _lay_hand_on(self, hand: Hand) -> None:  # noqa: C901 - one act after another
+        stack = self.lives[hand.stack % len(self.lives)].stack
+        notebook = self.notebook(stack.notebook)
+        if self.calm:
+            return
+        if hand.act == "abort":
+            for each in self.platform.executions:
+                busy = any(each is other for other in self._busy)
+                if each.running and not busy and stack.id in each.carried[0]:
+                    self.tell(f"somebody stops the execution {each.name[:20]}")
+                    self.platform.abort(each)
+                    return
+            return
+        if hand.act == "take the name" and notebook is None:
+            self.tell(f"somebody makes a notebook {stack.notebook}")
+            self._make_foreign(stack.notebook, {})
+            return
+        if notebook is None or self.judge.is_foreign(notebook):
+            return
+        self.tell(f"somebody's hand: {hand.act} {notebook.name}, which is {notebook.status}")
+        match hand.act, notebook.status:
+            case "stop", "InService":
+                self._by_hand("StopNotebookInstance", notebook)
+                self.judge.stopped.add(notebook.arn)
+            case "start", "Stopped" | "Failed":
+                self._by_hand("StartNotebookInstance", notebook)
+                self.judge.stopped.discard(notebook.arn)
+            case "delete", "Stopped" | "Failed":
+                self._by_hand("DeleteNotebookInstance", notebook)
+                self.judge.deleted_by_hand.add(notebook.volume_id)
+            case "delete", "InService":
+                self.platform.notebooks.force_status(notebook.name, "Stopped")
+                self._by_hand("DeleteNotebookInstance", notebook)
+                self.judge.deleted_by_hand.add(notebook.volume_id)
+            case "untag", _:
+                self.judge.strip(notebook, [LOGICAL_RESOURCE_TAG])
+            case "strip", _:
+                self.judge.strip(notebook, list(notebook.tags))
+            case "fail", "InService":
+                self.platform.notebooks.force_status(notebook.name, "Failed")
+            case "maintain", "InService":
+                self.platform.notebooks.force_status(
+                    notebook.name, "InMaintenance", then="InService", after=900
+                )
+
+    def _by_hand(self, operation: str, notebook: Notebook) -> None:
+        self.platform.notebooks.call(operation, {"NotebookInstanceName": notebook.name})
+
+    def _check_time(self, began: float) -> None:
+        if self.platform.clock.now > began + FUNCTION_TIMEOUT:
+            self._disrupted()
+            self.tell(f"{self._at_work()} ran out of time")
+            raise KilledError
+
+    def _disrupted(self) -> None:
+        self._disruptions += 1
+        if self._disruptions >= 3:
+            self.causes.add("many failed calls")
+
+    def _at_work(self) -> str:
+        return self.platform.at_work[-1].function
+
+
+def client_error(operation: str, code: str, status: int) -> ClientError:
+    """Return an error as botocore raises it."""
+    response: Any = {
+        "Error": {"Code": code, "Message": code},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(response, operation)

@@ -1,0 +1,45 @@
+"""What AWS denies the platform, call by call, through the real functions and state machine."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.platform_in_process import Platform, running_platform
+from tests.unit.stack_in_process import Sent, Stack
+from tests.unit.test_fault_scenarios import FOREVER, NOTEBOOK_CALLS
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Run the platform, which looks seldom, so that tests make few calls."""
+    waits = {"FIRST_WAIT_SECONDS": "300", "WAIT_SECONDS": "300"}
+    with running_platform(monkeypatch, **waits) as platform:
+        yield platform
+
+
+def live(stack: Stack) -> Iterator[Sent]:
+    """Yield the requests of a life, each settled: a launch, a change of everything, the end."""
+    yield stack.create()
+    added = [{"Key": "another", "Value": "1"}]
+    yield stack.update(NotebookInstanceType="ml.t3.large", Tags=added)
+    yield stack.delete()
+
+
+@pytest.mark.parametrize("operation", NOTEBOOK_CALLS)
+def test_being_denied_any_call_is_answered_with_what_is_missing_and_can_be_mended(
+    platform: Platform, operation: str
+) -> None:
+    """Permissions that are gone before what needs them: aws/aws-cdk#9840."""
+    missing = f"User x is not authorized to perform: sagemaker:{operation}"
+    platform.fail_calls(operation, "AccessDeniedException", missing, calls=FOREVER)
+    stack = platform.stack()
+
+    denied = next(sent for sent in live(stack) if sent.answer["Status"] == "FAILED")
+
+    denied.expect_failed("The platform is not allowed to do this", missing)
+    assert len(denied.answers) == 1
+    assert denied.execution.status == "SUCCEEDED"  # a refusal, no fault of a function
+    platform.notebooks.configure({"reset": True})
+    platform.clock.advance(1)
+    stack.delete().expect_success()
+    platform.expect_nothing_left()

@@ -1,0 +1,192 @@
+"""People at the console: a notebook stopped, started or deleted by hand in every phase.
+
+Each test tries every phase of a request, from before its first look to after its answer: right
+before each function, and right before each wait. Nothing else takes time.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lifecycle_driver import load
+from tests.unit.platform_in_process import Platform, running_platform
+from tests.unit.stack_in_process import Sent, Stack
+
+HANDS = ["stops", "starts", "deletes"]
+ASKED = {"NotebookInstanceType": "ml.t3.large"}
+STATES = load()["States"]
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Run the platform, which looks seldom, so that there are few moments to try."""
+    seldom = {"FIRST_WAIT_SECONDS": "120", "WAIT_SECONDS": "120"}
+    with running_platform(monkeypatch, **seldom) as platform:
+        yield platform
+
+
+def launched(platform: Platform) -> Stack:
+    """Return a stack whose notebook is InService."""
+    stack = platform.stack()
+    stack.create().expect_success()
+    return stack
+
+
+def interfere(platform: Platform, name: str, hand: str) -> bool:
+    """Let somebody stop, start or delete a notebook; return whether there was one."""
+    if platform.status(name) is None:
+        return False
+    if hand == "deletes":
+        platform.take_away(name)
+        return True
+    through, to = ("Stopping", "Stopped") if hand == "stops" else ("Pending", "InService")
+    platform.notebooks.force_status(name, through, then=to, after=60)
+    return True
+
+
+def moments(sent: Sent) -> list[int]:
+    """Return after how many steps of an execution it runs a function, waits, or has ended."""
+    visited = sent.execution.visited
+    phases = [at for at, name in enumerate(visited) if STATES[name]["Type"] in ("Task", "Wait")]
+    return [*phases, len(visited)]
+
+
+def go_to(platform: Platform, sent: Sent, moment: int) -> None:
+    """Let a request's execution take so many steps, and be about to take the next."""
+    for _ in range(moment):
+        platform.step(sent.execution)
+    platform.clock.now = max(platform.clock.now, sent.execution.due)
+
+
+def is_decided(sent: Sent) -> bool:
+    """Tell whether the answer is decided: what is done after that comes too late to count."""
+    decision = sent.execution.data.get("Decision", {})
+    return bool(sent.answers) or decision.get("Action") in ("Succeed", "Fail")
+
+
+def finish(platform: Platform, sent: Sent) -> None:
+    """Let a request end, which must be with one answer and no fault of the platform."""
+    platform.run()
+    assert len(sent.answers) == 1
+    assert sent.execution.status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_a_notebook_that_somebody_stops_starts_or_deletes_while_it_is_created(
+    platform: Platform, hand: str
+) -> None:
+    first = launched(platform)
+    when = moments(first.last)
+    first.delete()
+    undone = 0
+    for moment in when:
+        stack = platform.stack()
+        created = stack.send_create()
+        go_to(platform, created, moment)
+        too_late = is_decided(created)
+        was_there = interfere(platform, stack.notebook, hand)
+
+        finish(platform, created)
+
+        if hand == "deletes" and was_there and not too_late:
+            undone += 1
+            created.expect_failed("was there and is gone again: somebody deleted it")
+            stack.roll_back().expect_success()
+            assert platform.status(stack.notebook) is None
+            continue
+        created.expect_success()
+        if not too_late:
+            assert platform.status(stack.notebook) == "InService", moment
+        stack.delete().expect_success()
+    assert len(when) > 4
+    assert bool(undone) is (hand == "deletes")
+    platform.expect_nothing_left()
+
+
+@pytest.mark.parametrize("hand", ["stops", "starts"])
+def test_a_notebook_that_somebody_stops_or_starts_while_it_is_updated(
+    platform: Platform, hand: str
+) -> None:
+    """As aws-controllers-k8s/sagemaker-controller#83, where a user stops one that is Updating."""
+    stack = launched(platform)
+    when = moments(stack.update(**ASKED))
+    for moment in when:
+        stack = launched(platform)
+        updated = stack.send_update(**ASKED)
+        go_to(platform, updated, moment)
+        not_seen_yet, too_late = not updated.execution.visited, is_decided(updated)
+        interfere(platform, stack.notebook, hand)
+
+        finish(platform, updated)
+
+        shown = updated.expect_success()["NotebookInstanceStatus"]
+        assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.large", moment
+        stopped_before = hand == "stops" and not_seen_yet
+        assert shown == ("Stopped" if stopped_before else "InService"), moment
+        if not too_late:
+            assert platform.status(stack.notebook) == shown, moment
+    assert len(when) > 8
+
+
+def test_a_notebook_that_somebody_deletes_while_it_is_updated(platform: Platform) -> None:
+    stack = launched(platform)
+    when = moments(stack.update(**ASKED))
+    stack.delete()
+    outcomes = set()
+    for moment in when:
+        stack = launched(platform)
+        updated = stack.send_update(**ASKED)
+        go_to(platform, updated, moment)
+        too_late = is_decided(updated)
+        interfere(platform, stack.notebook, "deletes")
+
+        finish(platform, updated)
+
+        outcomes.add(updated.answer["Status"])
+        if updated.answer["Status"] == "FAILED":
+            updated.expect_failed("was there and is gone again: somebody deleted it")
+        elif not too_late:  # made anew
+            assert platform.status(stack.notebook) == "InService", moment
+            assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.large"
+        stack.delete().expect_success()
+        assert platform.status(stack.notebook) is None
+    assert outcomes == {"SUCCESS", "FAILED"}
+    platform.expect_nothing_left()
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_a_notebook_that_somebody_stops_starts_or_deletes_while_it_is_deleted(
+    platform: Platform, hand: str
+) -> None:
+    """Peers hang in DELETE_FAILED when somebody was faster.
+
+    carlnordenfelt/aws-api-gateway-for-cloudformation#19
+    """
+    stack = launched(platform)
+    when = moments(stack.delete())
+    for moment in when:
+        stack = launched(platform)
+        deleted = stack.send("Delete")
+        go_to(platform, deleted, moment)
+        interfere(platform, stack.notebook, hand)
+
+        finish(platform, deleted)
+
+        deleted.expect_success()
+        assert platform.status(stack.notebook) is None, moment
+    assert len(when) > 5
+    platform.expect_nothing_left()
+
+
+def test_a_tag_that_somebody_removed_comes_back_with_the_next_update(platform: Platform) -> None:
+    stack = launched(platform)
+    arn = platform.notebook(stack.notebook)["arn"]
+    before = dict(platform.notebook(stack.notebook)["tags"])
+    platform.notebooks.call(
+        "DeleteTags", {"ResourceArn": arn, "TagKeys": ["project", "notebook-vending:platform"]}
+    )
+
+    stack.update(ProjectName="Renamed").expect_success()
+
+    assert platform.notebook(stack.notebook)["tags"] == before
+    assert platform.calls("StopNotebookInstance") == 0

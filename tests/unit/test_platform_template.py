@@ -1,0 +1,91 @@
+"""The platform's template: one deployment, and nothing in it is left to be done by hand."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tests.unit.test_static_checks import PLATFORM
+
+RESOURCES: dict[str, dict[str, Any]] = PLATFORM["Resources"]
+
+
+def of_type(suffix: str) -> dict[str, dict[str, Any]]:
+    """Return the properties of all resources of a type, by their names."""
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in RESOURCES.items()
+        if resource["Type"].endswith(f"::{suffix}")
+    }
+
+
+def only(suffix: str) -> dict[str, Any]:
+    """Return the properties of the one resource of a type."""
+    (properties,) = of_type(suffix).values()
+    return properties
+
+
+def statements(role: str) -> Iterator[dict[str, Any]]:
+    for policy in RESOURCES[role]["Properties"]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+# The catalog
+
+
+def test_the_catalog_comes_out_of_the_deployment_as_a_whole() -> None:
+    for association in (only("PortfolioProductAssociation"), only("LaunchRoleConstraint")):
+        assert association["PortfolioId"] == {"Ref": "Portfolio"}
+        assert association["ProductId"] == {"Ref": "Product"}
+    assert only("PortfolioPrincipalAssociation")["PortfolioId"] == {"Ref": "Portfolio"}
+    (version,) = only("CloudFormationProduct")["ProvisioningArtifactParameters"]
+    published = {"Fn::GetAtt": ["PublishedTemplates", "NotebookUrl"]}
+    assert version["Info"] == {"LoadTemplateFromURL": published}
+    assert only("LaunchRoleConstraint")["RoleArn"] == {"Fn::GetAtt": ["LaunchRole", "Arn"]}
+
+
+def test_nobody_has_to_paste_an_id_or_an_arn_but_for_the_vpc() -> None:
+    without_default = {n for n, p in PLATFORM["Parameters"].items() if "Default" not in p}
+
+    assert without_default == {"VpcId"}
+
+
+def test_the_launch_role_is_no_administrator() -> None:
+    for statement in statements("LaunchRole"):
+        actions = statement["Action"]
+        actions = [actions] if isinstance(actions, str) else actions
+        assert not any("*" in action for action in actions), statement
+        if statement["Resource"] == "*" and "Condition" not in statement:
+            reading = r"cloudformation:(Get|Validate)Template\w*"
+            assert all(re.fullmatch(reading, action) for action in actions), statement
+        assert not {"iam:PassRole", "iam:AttachRolePolicy"} & set(actions), statement
+        assert "sagemaker:CreateNotebookInstance" not in actions, statement
+
+
+# Functions
+
+
+def test_every_function_has_a_limit_in_time_memory_and_a_role_of_its_own() -> None:
+    functions = of_type("Function")
+    everybody = PLATFORM["Globals"]["Function"]
+    roles = [json.dumps(each["Role"]) for each in functions.values()]
+
+    assert len(functions) > 8
+    assert len(set(roles)) == len(roles)
+    assert (everybody["Timeout"], everybody["MemorySize"]) == (60, 256)
+    assert everybody["Tracing"] == "Active"
+
+
+def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> None:
+    destinations = {
+        name: json.dumps(function["EventInvokeConfig"]["DestinationConfig"]["OnFailure"])
+        for name, function in of_type("Function").items()
+        if "EventInvokeConfig" in function
+    }
+    watched = json.dumps([alarm["Dimensions"] for alarm in of_type("Alarm").values()])
+
+    assert "RespondFunction" in destinations["RequestFunction"]
+    assert "FailedAnswers" in destinations["RespondFunction"]
+    assert len(of_type("Queue")) == 2
+    for queue in of_type("Queue"):
+        assert f'["{queue}", "QueueName"]' in watched, queue

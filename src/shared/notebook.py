@@ -48,7 +48,7 @@ def _instance_types(value: object, limits: Limits) -> str | None:
     if not wrong:
         return None
     named, are = ", ".join(f"'{each}'" for each in wrong), "are" if len(wrong) > 1 else "is"
-    return f"{named} {are} not allowed here: choose from {', '.join(limits.instance_types)}"
+    return f"{named:.300} {are} not allowed here: choose from {', '.join(limits.instance_types)}"
 
 
 def _platform(value: object, limits: Limits) -> str | None:

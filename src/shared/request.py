@@ -34,9 +34,9 @@ _IDS = {
     "PhysicalResourceId": re.compile(r"[ -~]{,1024}"),
 }
 # DynamoDB takes items of 400 KB (developer guide, "Constraints"), while Lambda hands over requests
-# of 1 MB (API reference, Invoke). A notebook that keeps all limits takes 190 KB: 40 tags of 128 and
-# 256 characters, each of which takes up to 12 bytes as JSON.
-_LARGEST_SPEC = 200_000
+# of 1 MB (API reference, Invoke). A notebook that keeps all limits takes 210 KB: 40 tags of 128 and
+# 256 characters, each of which takes up to 12 bytes as JSON, and little beside.
+_LARGEST_SPEC = 220_000
 # More than AWS's clocks are ever apart. A time in years to come would end in no deadline at all.
 _AHEAD = timedelta(hours=1)
 # What UpdateNotebookInstance has no parameter for, and the volume, which it only grows.
@@ -167,13 +167,13 @@ def parse_notebook(
         settings["FallbackInstanceTypes"] = _without_blanks(settings["FallbackInstanceTypes"])
     violations: list[str] = []
     try:
-        return _checking_converter(limits).structure(settings, NotebookSpec), ()
+        spec = _checking_converter(limits).structure(settings, NotebookSpec)
     except ClassValidationError as error:
         violations += _violations(error, unchanged)
-    try:
-        spec = Converter(forbid_extra_keys=True).structure(settings, NotebookSpec)
-    except ClassValidationError:
-        return None, (*violations,)
+        try:
+            spec = Converter(forbid_extra_keys=True).structure(settings, NotebookSpec)
+        except ClassValidationError:
+            return None, (*violations,)
     if len(json.dumps(asdict(spec))) > _LARGEST_SPEC:
         return None, (*violations, "the properties are larger than any notebook's: shorten them")
     return spec, (*violations,)

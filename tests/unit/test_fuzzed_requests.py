@@ -117,6 +117,7 @@ def test_whatever_a_request_is_known_by_it_is_answered_or_refused_in_the_log(
 @example(setting="RoleArn", value=HUGE)
 @example(setting="ENVName", value=HUGE)
 @example(setting="unknown", value=HUGE)
+@example(setting="FallbackInstanceTypes", value=["ml.t3.medium"] * 50_000)
 @example(setting="NotebookInstanceName", value="\ud83d")
 def test_whatever_a_notebook_is_to_have_the_request_is_answered_or_served(
     functions: Watched, setting: str, value: Any

@@ -1,8 +1,6 @@
 """CloudFormation's request: parsed, checked, and named so that duplicates are harmless."""
 
-import json
 import re
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -436,9 +434,19 @@ def test_the_rollback_of_a_huge_request_is_not_huge() -> None:
 
 def test_a_request_at_every_limit_fits_in_the_ledger() -> None:
     tags = [{"Key": f"{n:02}" + "😀" * 126, "Value": "😀" * 256} for n in range(40)]
-    largest = {"Tags": tags, "KmsKeyId": "k" * 2048, "Subnet": "😀" * 255, "ENVName": "😀" * 256}
+    long = dict.fromkeys(("ENVName", "ProjectName", "ProjectID"), "😀" * 256)
+    places = dict.fromkeys(("Subnet", "SecurityGroupName"), "😀" * 255)
 
-    assert len(json.dumps(asdict(spec(**largest)))) < 200_000
+    assert spec(Tags=tags, KmsKeyId="k" * 2048, **long, **places)
+
+
+def test_a_choice_of_instance_types_without_end_is_refused_in_a_short_sentence() -> None:
+    for types in (["ml.t3.large"] * 50_000, ["ml.p5.48xlarge"] * 50_000, ["x" * 300_000]):
+        asked, wrong = parse_notebook(PROPERTIES | {"FallbackInstanceTypes": types}, LIMITS)
+
+        assert asked is None
+        assert wrong
+        assert sum(map(len, wrong)) < 1000
 
 
 def test_root_access_is_the_platforms_choice() -> None:

@@ -27,8 +27,10 @@ Kind = Literal[
     "killed after",
     "slow",
     "meanwhile",
+    "overtaken",
     "aborted",
 ]
+Where = Literal["anywhere", "a change", "an answer"]
 Service = Literal["sagemaker", "dynamodb", "stepfunctions", "ec2", "bucket"]
 Act = Literal[
     "stop", "start", "delete", "untag", "strip", "fail", "maintain", "abort", "take the name"
@@ -95,16 +97,19 @@ class Trouble:
 
     Attributes:
         call: the so-manyth call, counted over all functions, and so many after it.
+        where: which calls count: those that change a notebook, those that answer, or all.
         seconds: how long a slow call takes.
 
-    "meanwhile" lets others go first, between what a function has seen and what it does; "aborted"
-    has somebody stop the execution whose function looks or answers, while that goes on.
+    "meanwhile" lets others go first, between what a function has seen and what it does;
+    "overtaken" has CloudFormation go on without an answer before; "aborted" has somebody stop the
+    execution whose function looks or answers, while that goes on.
 
     """
 
     call: int
     calls: int
     kind: Kind
+    where: Where = "anywhere"
     seconds: int = 0
 
 
@@ -177,7 +182,7 @@ _deliveries = st.builds(
 _updates = st.builds(
     Update,
     after=st.integers(0, 300),
-    change=st.sampled_from(get_args(Change)),
+    change=st.sampled_from((*get_args(Change), "rename", "type")),
     delivery=_deliveries,
     rollback=_deliveries,
 )
@@ -194,12 +199,23 @@ _stacks = st.builds(
     deleted_after=st.integers(0, 300),
     deletion=st.one_of(_deliveries, _deliveries, st.none()),
 )
-_troubles = st.builds(
-    Trouble,
-    call=st.integers(1, 150),
-    calls=st.integers(1, 4),
-    kind=st.sampled_from((*get_args(Kind), "slow", "meanwhile", "aborted")),
-    seconds=st.integers(1, 70),
+_kinds = st.sampled_from(get_args(Kind))
+_troubles = st.one_of(
+    st.builds(
+        Trouble,
+        call=st.integers(1, 150),
+        calls=st.integers(1, 4),
+        kind=_kinds,
+        seconds=st.integers(1, 70),
+    ),
+    st.builds(
+        Trouble,
+        call=st.integers(1, 8),
+        calls=st.integers(1, 2),
+        kind=_kinds,
+        where=st.sampled_from(("a change", "an answer")),
+        seconds=st.integers(1, 70),
+    ),
 )
 _outages = st.builds(
     Outage,
@@ -210,7 +226,7 @@ _outages = st.builds(
 )
 _hands = st.builds(
     Hand,
-    at=st.integers(100, 2500),
+    at=st.one_of(st.integers(60, 700), st.integers(60, 2500)),
     stack=st.integers(0, 1),
     act=st.sampled_from((*get_args(Act), "stop", "delete", "abort")),
 )

@@ -2,7 +2,9 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from random import Random
 from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -32,6 +34,9 @@ def simulate(schedule: Schedule) -> None:
         forget_the_developers_account(patch)
         waits = {"FIRST_WAIT_SECONDS": every, "WAIT_SECONDS": every}
         platform = ending.enter_context(running_platform(patch, **waits))
+        ids = Random(repr(schedule))  # noqa: S311 - so that a schedule always goes the same way
+        for module in ("stack_in_process", "platform_in_process"):
+            patch.setattr(f"tests.unit.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
         world = World(platform, schedule)
         patch.setattr(answer, "_http", SimpleNamespace(request=world.put))
         ending.enter_context(intercepted(world.through))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.schedule import Change, Delivery, StackPlan, Update
-from tests.unit.stack_in_process import Stack
+from tests.unit.stack_in_process import Sent, Stack
 
 if TYPE_CHECKING:
     from tests.chaos.world import World
@@ -23,10 +23,14 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Until:
-    """What a life waits for, and how long at the most, in epoch seconds."""
+    """What a life waits for, and how long at the most, in epoch seconds.
+
+    `answer_to` is the request whose answer it waits for, if it is that.
+    """
 
     condition: Callable[[], bool]
     time: float
+    answer_to: Sent | None = None
 
 
 Waits = Generator[Until, None, None]
@@ -149,7 +153,7 @@ def _ask(
             world.deliver(again, 0, None)
             world.causes.add("CloudFormation sent a request again")
             heard = [first, again] if delivery.hears_both else [again]
-    yield Until(answered, end)
+    yield Until(answered, end, answer_to=heard[-1])
     return next((each.answers[0] for each in heard if each.answers), None)
 
 

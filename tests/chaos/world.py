@@ -367,7 +367,7 @@ class World:
                 if kind == "overtaken":
                     self._give_up_waiting()
                 latest = self.platform.clock.now + FUNCTION_TIMEOUT - 10
-                for _ in range(8):
+                for _ in range(16):
                     self.turn(latest)
             case Trouble(kind="aborted"):
                 # Not one that changes a notebook: what it does after the answer is for a cleanup.
@@ -382,15 +382,15 @@ class World:
 
     def _give_up_waiting(self) -> None:
         """Have CloudFormation go on without an answer from the execution at work."""
-        for index, life in enumerate(self.lives):
-            at_work = any(life.stack.id in each.carried[0] for each in self._busy[-1:])
-            if at_work and index in self._waits and life.stack.last.answers == []:
+        for index, (life, until) in list(self._waits.items()):
+            name = until.answer_to.event["RequestId"] if until.answer_to else "no request's"
+            if any(name in execution.name for execution in self._busy[-1:]):
                 self.causes.add("CloudFormation went on without an answer")
-                self._go_on(index, self._waits[index][0])
+                self._go_on(index, life)
 
     def _after(self, trouble: Trouble | None, service: str) -> None:
         match trouble:
-            case Trouble(kind="killed after"):
+            case Trouble(kind="killed after" | "aborted"):
                 raise KilledError
             case Trouble(kind="answer lost") if service == "bucket":
                 raise urllib3.exceptions.ProtocolError("no answer came")

@@ -4,7 +4,7 @@ It is plain data, so that Hypothesis can take things away from one that failed u
 are left that it fails by. Times are in seconds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal, TypeVar, get_args
 
 from hypothesis import strategies as st
@@ -62,10 +62,10 @@ class Delivery:
 class Update:
     """An update of the stack: when after the last request, what, and how its request comes."""
 
-    after: int
-    change: Change
-    delivery: Delivery
-    rollback: Delivery
+    after: int = 0
+    change: Change = "type"
+    delivery: Delivery = Delivery()
+    rollback: Delivery = Delivery()
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ class StackPlan:
 
     """
 
-    begins: int
-    role_age: int
-    takes: bool
-    fallbacks: tuple[str, ...]
-    create: Delivery
-    updates: tuple[Update, ...]
-    deleted_after: int
-    deletion: Delivery | None
+    begins: int = 0
+    role_age: int = 3600
+    takes: bool = False
+    fallbacks: tuple[str, ...] = ()
+    create: Delivery = Delivery()
+    updates: tuple[Update, ...] = ()
+    deleted_after: int = 0
+    deletion: Delivery | None = Delivery()
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,20 @@ class Schedule:
     failing: Literal["no", "with a reason", "without one"] = "no"
     look_every: int = 60
     last_first: bool = False
+
+
+def brief(thing: object) -> str:
+    """Return a schedule, or a part of one, as what makes it, without what is as it mostly is."""
+    if isinstance(thing, tuple):
+        return f"({''.join(f'{brief(each)}, ' for each in thing)})"
+    if not is_dataclass(thing):
+        return repr(thing)
+    said = [
+        f"{each.name}={brief(getattr(thing, each.name))}"
+        for each in fields(thing)
+        if getattr(thing, each.name) != each.default
+    ]
+    return f"{type(thing).__name__}({', '.join(said)})"
 
 
 def _rarely(

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from shared import answer
 from tests.chaos.judge import Violation
-from tests.chaos.schedule import Schedule, schedules
+from tests.chaos.schedule import Schedule, brief, schedules
 from tests.chaos.world import World
 from tests.unit.account_in_process import forget_the_developers_account
 from tests.unit.broken_calls import intercepted
@@ -45,7 +45,7 @@ def simulate(schedule: Schedule) -> None:
             world.judge.end()
         except Exception as error:
             story = "\n".join([*world.story, f"{type(error).__name__}: {error}"])
-            raise Violation(f"{schedule}\n{story}") from error
+            raise Violation(f"{brief(schedule)}\n{story}") from error
 
 
 def simulate_many(runs: int, seed_: int, *, shrink: bool = True) -> Outcome:

@@ -353,10 +353,11 @@ class World:
         if not troubles:
             return None
         self.undisturbed = False
-        if troubles[0].kind not in ("slow", "meanwhile", "overtaken", "aborted"):
+        if troubles[0].kind not in ("meanwhile", "overtaken"):
             if self._last_attempt:
                 return None
-            self._disrupted()
+            if troubles[0].kind != "slow":
+                self._disrupted()
         return troubles[0]
 
     def _before(self, trouble: Trouble | None, service: str, operation: str) -> None:

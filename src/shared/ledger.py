@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _RANKS = {"Create": 0, "Update": 1, "Delete": 2}
 # Longer than any request lives, and long enough to ask afterwards what happened.
 _KEPT = timedelta(days=30)
+# No action begins past its request's deadline, and a function runs no longer than this (Timeout in
+# template.yaml), so that nothing that was begun for a request is under way any more.
+_LONGEST_ACTION = timedelta(seconds=60)
 # What the functions that do not answer may read; template.yaml allows them no more.
 _READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume", "RanOn")
 
@@ -260,7 +263,7 @@ def _standing(
         for each in later
     ):
         return Standing.SUPERSEDED
-    if any(not each.outcome and now < each.deadline for each in earlier):
+    if any(not each.outcome and now < each.deadline + _LONGEST_ACTION for each in earlier):
         return Standing.BEHIND
     return Standing.NEWEST
 

@@ -158,12 +158,12 @@ def test_the_later_request_rules_and_waits_for_the_earlier_one(delivered_first: 
     assert standing(delete) is Standing.NEWEST
 
 
-def test_a_request_waits_no_longer_than_to_the_deadline_of_the_one_before() -> None:
+def test_a_request_waits_until_nothing_begun_for_the_one_before_is_under_way() -> None:
     create, delete = entry(), entry("Delete", "r-2", 5)
     enter(create, delete)
 
-    assert standing(delete, create.deadline - timedelta(seconds=1)) is Standing.BEHIND
-    assert standing(delete, create.deadline) is Standing.NEWEST
+    assert standing(delete, create.deadline + timedelta(seconds=59)) is Standing.BEHIND
+    assert standing(delete, create.deadline + timedelta(seconds=60)) is Standing.NEWEST
 
 
 def test_an_answered_later_request_still_rules() -> None:

@@ -175,6 +175,19 @@ def test_an_answered_later_request_still_rules() -> None:
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
+def test_of_two_updates_of_one_second_the_answered_one_was_the_first(ids: tuple[str, str]) -> None:
+    one, other = entry("Update", ids[0]), entry("Update", ids[1])
+    enter(one)
+    answer(one, "FAILED")
+    enter(other)
+
+    page = ledger.read(other.key, other.issued_at)
+
+    assert page.standing is Standing.NEWEST
+    assert page.follows_failure
+
+
+@pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
 def test_of_a_create_and_a_delete_of_one_second_the_delete_is_the_later(
     ids: tuple[str, str],
 ) -> None:

@@ -7,7 +7,7 @@ carries its checks, so that `shared.request` can report every fault of a request
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Annotated, cast
 
 from shared.limits import Limits
@@ -127,9 +127,9 @@ class NotebookSpec:
 class Ownership(StrEnum):
     """Whose a notebook is, by its tags."""
 
-    OURS = "ours"
-    NOT_OURS = "not ours"
-    CANNOT_TELL = "cannot tell"
+    OURS = auto()
+    NOT_OURS = auto()
+    CANNOT_TELL = auto()
 
 
 @dataclass(frozen=True)

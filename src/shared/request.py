@@ -99,9 +99,9 @@ class CustomResourceRequest:
         try:
             if "Expires" in query:
                 return datetime.fromtimestamp(int(query["Expires"][0]) - 7200, UTC)
-            stamp = query.get("X-Amz-Date", [""])[0]
+            stamp = query["X-Amz-Date"][0]
             return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        except (ValueError, OverflowError, OSError):
+        except (KeyError, ValueError, OverflowError, OSError):
             return now.replace(microsecond=0)
 
     @property
@@ -138,15 +138,14 @@ def parse_notebook(
         settings["Tags"] = _as_map(settings["Tags"])
     if "FallbackInstanceTypes" in settings:
         settings["FallbackInstanceTypes"] = _without_blanks(settings["FallbackInstanceTypes"])
-    violations: list[str] = []
     try:
         return _checking_converter(limits).structure(settings, NotebookSpec), ()
     except ClassValidationError as error:
-        violations += _violations(error, unchanged)
+        violations = tuple(_violations(error, unchanged))
     try:
-        return Converter(forbid_extra_keys=True).structure(settings, NotebookSpec), (*violations,)
+        return Converter(forbid_extra_keys=True).structure(settings, NotebookSpec), violations
     except ClassValidationError:
-        return None, (*violations,)
+        return None, violations
 
 
 def is_notebook_name(name: str) -> bool:

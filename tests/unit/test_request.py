@@ -88,6 +88,7 @@ def test_a_request_is_what_cloudformation_sends() -> None:
     assert parsed.notebook_name == parsed.physical_resource_id == "analysis"
     assert parsed.ResourceProperties == PROPERTIES
     assert (parsed.replaces, parsed.fixed_changes, parsed.dropped_tags) == ("", (), ())
+    assert parsed.PhysicalResourceId == ""
 
 
 def test_a_request_lists_everything_that_is_missing() -> None:
@@ -101,6 +102,19 @@ def test_a_request_lists_everything_that_is_missing() -> None:
         "ResponseURL",
         "ResourceProperties",
     ]
+
+
+def test_what_is_missing_is_one_sentence_in_the_log() -> None:
+    missing = {name: EVENT[name] for name in EVENT if name not in ("RequestId", "StackId")}
+
+    with pytest.raises(InvalidRequestError, match=r"^RequestId is missing; StackId is missing$"):
+        parse_request(missing)
+
+
+@pytest.mark.parametrize("event", [None, "Create", ["Create"], 7])
+def test_an_event_that_is_no_object_is_no_request(event: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^the event is no JSON object$"):
+        parse_request(event)
 
 
 def test_an_unknown_request_type_is_none_of_cloudformations() -> None:
@@ -138,10 +152,18 @@ def test_only_another_name_replaces_the_notebook(new: str, replaces: str) -> Non
     assert update(NotebookInstanceName=new).replaces == replaces
 
 
+def test_an_update_of_what_had_no_name_replaces_nothing() -> None:
+    old = {name: value for name, value in PROPERTIES.items() if name != "NotebookInstanceName"}
+
+    assert request(RequestType="Update", OldResourceProperties=old).replaces == ""
+
+
 def test_changes_that_cannot_be_made_in_place_are_named() -> None:
     changed = update(Subnet="b", KmsKeyId="k", NotebookInstanceType="ml.t3.large")
 
     assert changed.fixed_changes == ("Subnet", "KmsKeyId")
+    assert update(SecurityGroupName="b").fixed_changes == ("SecurityGroupName",)
+    assert update(VolumeSizeInGB="5").fixed_changes == ("VolumeSizeInGB",)
 
 
 def test_a_rename_makes_a_new_notebook_so_nothing_is_changed_in_place() -> None:
@@ -176,6 +198,10 @@ def test_tags_that_are_none_do_not_break_the_request(tags: Any) -> None:
         assert fault.endswith("is not a list of Key and Value")
 
 
+def test_a_tag_without_a_value_has_an_empty_one() -> None:
+    assert spec(Tags=[{"Key": "a"}]).Tags == {"a": ""}
+
+
 # When it was issued
 
 
@@ -207,6 +233,12 @@ def test_an_executions_name_is_one_that_step_functions_takes(kind: str) -> None:
 
     assert len(name) <= 80
     assert re.fullmatch(r"[A-Za-z0-9_-]+", name)
+
+
+def test_an_execution_can_be_found_by_its_request() -> None:
+    name = request().execution_name
+
+    assert re.fullmatch(rf"Create-{EVENT['RequestId']}-[0-9a-f]{{32}}", name)
 
 
 def test_a_long_request_id_is_cut() -> None:
@@ -443,6 +475,13 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         "SecurityGroupName is missing",
         "VolumeSizeInGB 1 is out of range: ask for 5 to 100 GB",
         "unknown properties, remove them: Colour, Size",
+    )
+
+
+def test_a_request_with_properties_of_something_else_is_not_read_at_all() -> None:
+    assert parse_notebook(PROPERTIES | {"Colour": "red"}, LIMITS) == (
+        None,
+        ("unknown properties, remove them: Colour",),
     )
 
 

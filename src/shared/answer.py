@@ -9,7 +9,6 @@ import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import urllib3
 
@@ -19,8 +18,16 @@ from shared.ledger import Entry
 Status = Literal["SUCCESS", "FAILED"]
 
 _LIMIT = 4096  # bytes
-# botocore's partitions: AWS, China, the European Sovereign Cloud. GovCloud shares the first.
-_SUFFIXES = r"(amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu)"
+# The DNS suffixes of the partitions by how their Regions' names begin: botocore's partitions.json,
+# where all others have amazonaws.com.
+_SUFFIXES = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+}
 
 # It logs the address of a request that it tries again, and the reply address is a credential.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -69,34 +76,31 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
 
 
 def refuse(event: Any, reason: str) -> None:
-    """Answer FAILED to what is no proper request, if it says enough to be answered at all.
+    """Answer FAILED to what is no proper request, if it can be answered at all.
 
-    The ledger cannot hold it, so this is the one answer that is not recorded; it is the same each
+    It cannot if it does not say to what, or where, or so much that the answer does not fit. The
+    ledger cannot hold it, so this is the one answer that is not recorded; it is the same each
     time. Raises UndeliverableError.
     """
-    if not isinstance(event, Mapping):
-        return
-    stack_id, request_id, logical_resource_id, url = (
-        event.get(name) for name in ("StackId", "RequestId", "LogicalResourceId", "ResponseURL")
-    )
-    if not (
-        isinstance(stack_id, str)
-        and isinstance(request_id, str)
-        and isinstance(logical_resource_id, str)
-        and isinstance(url, str)
-        and is_reply_address(url)
-    ):
-        return
-    said = body(
-        status="FAILED",
-        reason=reason,
-        physical_resource_id=str(event.get("PhysicalResourceId") or logical_resource_id),
-        stack_id=stack_id,
-        request_id=request_id,
-        logical_resource_id=logical_resource_id,
-        data={},
-    )
-    put(url, said)
+    match event:
+        case {
+            "StackId": str(stack_id),
+            "RequestId": str(request_id),
+            "LogicalResourceId": str(logical_resource_id),
+            "ResponseURL": str(url),
+        } if stack_id and request_id and logical_resource_id and is_reply_address(url):
+            known = event.get("PhysicalResourceId")
+            said = body(
+                status="FAILED",
+                reason=reason,
+                physical_resource_id=(isinstance(known, str) and known) or logical_resource_id,
+                stack_id=stack_id,
+                request_id=request_id,
+                logical_resource_id=logical_resource_id,
+                data={},
+            )
+            if len(said) <= _LIMIT:
+                put(url, said)
 
 
 def body(
@@ -111,7 +115,7 @@ def body(
 ) -> bytes:
     """Return the answer as CloudFormation takes it: JSON, 4,096 bytes at most.
 
-    What does not fit is cut from the end of the Reason.
+    What does not fit is cut from the end of the Reason. It is longer only if the ids fill it alone.
     """
     answer = {
         "Status": status,
@@ -150,11 +154,17 @@ def put(url: str, answer: bytes) -> None:
 def is_reply_address(url: str) -> bool:
     """Tell whether this is an address in CloudFormation's response bucket of this Region.
 
-    Nothing in a function's configuration widens this: whoever may send a request must not be able
-    to have the platform call another host.
+    And of this partition: names of buckets are unique within one, so that in another one this name
+    may be anybody's (S3 user guide, "Namespaces for general purpose buckets"). Nothing in a
+    function's configuration widens this: whoever may send a request must not be able to have the
+    platform call another host.
     """
     region = environment.text("AWS_REGION")
     bucket = f"cloudformation-custom-resource-response-{region.replace('-', '')}"
-    host = rf"{bucket}\.s3([.-]{region})?\.{_SUFFIXES}"
-    parts = urlsplit(url)
-    return parts.scheme == "https" and re.fullmatch(host, parts.netloc) is not None
+    others = (suffix for begin, suffix in _SUFFIXES.items() if region.startswith(begin))
+    # GovCloud has the suffix of aws, where the hosts without a Region are.
+    optional = "" if region.startswith("us-gov-") else "?"
+    host = rf"{bucket}\.s3([.-]{region}){optional}\.{re.escape(next(others, 'amazonaws.com'))}"
+    # The text itself, not what a parser makes of it: no two parsers agree on what is no address.
+    # One that is signed holds printable ASCII alone; S3 takes keys of 1,024 bytes.
+    return re.fullmatch(rf"https://{host}/[!-~]{{,8192}}", url) is not None

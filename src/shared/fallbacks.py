@@ -5,6 +5,7 @@ delivered; so that these may come twice, late, and together.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,8 @@ from shared.log import identify, logger
 
 # CloudFormation signs its reply addresses for 7,199 seconds (X-Amz-Expires in them).
 _ADDRESS_LIVES = timedelta(seconds=7199)
+# Of what keys are made (shared.request). DynamoDB refuses to look for what is empty or too long.
+_KEY = re.compile(r"[!-~]{1,1024}")
 
 
 class UnansweredError(RuntimeError):
@@ -118,9 +121,10 @@ def _key_in(text: Any) -> Key | None:
     """Return the ledger key in an execution's input, which a large one's event leaves out."""
     try:
         state = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None
     match state:
-        case {"Resource": str(resource), "Request": str(request)} if resource and request:
-            return Key(resource, request)
+        case {"Resource": str(resource), "Request": str(request)}:
+            if _KEY.fullmatch(resource) and _KEY.fullmatch(request):
+                return Key(resource, request)
     return None

@@ -1,6 +1,7 @@
 """How a request of CloudFormation comes in: read from its event, and made an entry of the ledger.
 
-For whoever gets one: the request shim, and who answers in its place when it failed.
+For whoever gets one: the request shim, who answers in its place when it failed, and the functions
+that serve one by themselves.
 """
 
 from datetime import timedelta
@@ -42,7 +43,7 @@ def entry_of(request: CustomResourceRequest, **more: Any) -> Entry:
         logical_resource_id=request.LogicalResourceId,
         physical_resource_id=request.physical_resource_id,
         notebook_name=request.notebook_name,
-        role_arn=str(request.ResourceProperties.get("RoleArn", "")),
+        role_arn=str(request.ResourceProperties.get("RoleArn", ""))[:2048],  # the longest there is
         issued_at=issued_at,
         deadline=issued_at + timedelta(seconds=environment.number("DEADLINE_SECONDS")),
         **more,

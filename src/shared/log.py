@@ -1,10 +1,17 @@
 """Structured logs: one line an event, one correlation id from request to notebook."""
 
+import json
+from functools import partial
+
 from aws_lambda_powertools import Logger
 
 from shared.ledger import Entry
 
-logger = Logger(use_rfc3339=True)
+# ASCII: the line with half a surrogate pair, which JSON can hold, could not be written otherwise.
+logger = Logger(
+    use_rfc3339=True,
+    json_serializer=partial(json.dumps, default=str, separators=(",", ":")),
+)
 
 
 def identify(entry: Entry) -> dict[str, str]:

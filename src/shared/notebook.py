@@ -40,7 +40,7 @@ def _matches(pattern: re.Pattern[str], longest: int, wanted: str) -> Check:
 def _instance_type(value: object, limits: Limits) -> str | None:
     if value in limits.instance_types:
         return None
-    return f"'{value}' is not allowed here: choose one of {', '.join(limits.instance_types)}"
+    return f"'{value!s:.80}' is not allowed here: choose one of {', '.join(limits.instance_types)}"
 
 
 def _instance_types(value: object, limits: Limits) -> str | None:
@@ -48,13 +48,14 @@ def _instance_types(value: object, limits: Limits) -> str | None:
     if not wrong:
         return None
     named, are = ", ".join(f"'{each}'" for each in wrong), "are" if len(wrong) > 1 else "is"
-    return f"{named} {are} not allowed here: choose from {', '.join(limits.instance_types)}"
+    return f"{named:.300} {are} not allowed here: choose from {', '.join(limits.instance_types)}"
 
 
 def _platform(value: object, limits: Limits) -> str | None:
     if value in limits.platform_identifiers:
         return None
-    return f"'{value}' is not supported: choose one of {', '.join(limits.platform_identifiers)}"
+    choice = ", ".join(limits.platform_identifiers)
+    return f"'{value!s:.80}' is not supported: choose one of {choice}"
 
 
 def _volume_size(value: object, limits: Limits) -> str | None:
@@ -68,12 +69,15 @@ def _root_access(value: object, limits: Limits) -> str | None:
         return None
     if value == "Enabled":
         return "'Enabled' is not allowed here: choose Disabled"
-    return f"'{value}' is not valid: choose {'Enabled or ' * limits.root_access_allowed}Disabled"
+    choice = "Enabled or Disabled" if limits.root_access_allowed else "Disabled"
+    return f"'{value!s:.80}' is not valid: choose {choice}"
 
 
 def _one_of(*allowed: str) -> Check:
     def check(value: object, _: Limits) -> str | None:
-        return None if value in allowed else f"'{value}' is not valid: give {' or '.join(allowed)}"
+        if value in allowed:
+            return None
+        return f"'{value!s:.80}' is not valid: give {' or '.join(allowed)}"
 
     return check
 
@@ -82,12 +86,12 @@ def _tags(value: object, _: Limits) -> str | None:
     value = cast("dict[str, str]", value)
     reserved = [key for key in value if key.lower().startswith(("aws:", TAG_PREFIX))]
     if reserved:
-        return f"tag keys that start with 'aws:' or '{TAG_PREFIX}' are reserved: {reserved}"
+        return f"tag keys that start with 'aws:' or '{TAG_PREFIX}' are reserved: {reserved!s:.300}"
     # AddTags: 50 tags a resource, of which the platform keeps some for itself.
     if len(value) > 40:
         return f"{len(value)} tags are too many: give 40 at most"
     wrong = [k for k, v in value.items() if not 1 <= len(k) <= 128 or len(v) > 256]
-    return f"tags are too long (key 128, value 256 characters): {wrong}" if wrong else None
+    return f"tags are too long (key 128, value 256 characters): {wrong!s:.300}" if wrong else None
 
 
 _Label = Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")]

@@ -4,9 +4,11 @@ Source of the fields: CloudFormation user guide, "Custom resource request object
 """
 
 import hashlib
+import json
+import re
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +21,24 @@ RequestType = Literal["Create", "Update", "Delete"]
 
 # Properties of the custom resource that are CloudFormation's, not the notebook's.
 _NOT_SETTINGS = {"ServiceToken", "ServiceTimeout"}
+# What an answer repeats, and the ledger's key and the execution's name are made of. Within these
+# bounds the keys are no longer than DynamoDB takes (2,048 and 1,024 bytes), a name has no character
+# that Step Functions refuses, and the answer has room for a Reason. CloudFormation keeps them: a
+# stack's name has 128 characters, a logical id is alphanumeric, a physical id has 1 KB at most.
+_IDS = {
+    "StackId": re.compile(
+        r"arn:[a-z-]{1,32}:cloudformation:[a-z0-9-]{1,32}:[0-9]{12}:stack/[A-Za-z0-9/-]{1,256}"
+    ),
+    "RequestId": re.compile(r"[A-Za-z0-9_-]{1,128}"),
+    "LogicalResourceId": re.compile(r"[A-Za-z0-9]{1,255}"),
+    "PhysicalResourceId": re.compile(r"[ -~]{,1024}"),
+}
+# DynamoDB takes items of 400 KB (developer guide, "Constraints"), while Lambda hands over requests
+# of 1 MB (API reference, Invoke). A notebook that keeps all limits takes 210 KB: 40 tags of 128 and
+# 256 characters, each of which takes up to 12 bytes as JSON, and little beside.
+_LARGEST_SPEC = 220_000
+# More than AWS's clocks are ever apart. A time in years to come would end in no deadline at all.
+_AHEAD = timedelta(hours=1)
 # What UpdateNotebookInstance has no parameter for, and the volume, which it only grows.
 _FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId", "VolumeSizeInGB")
 
@@ -47,7 +67,7 @@ class CustomResourceRequest:
     @property
     def notebook_name(self) -> str:
         """The name of the notebook that is meant, as asked for, valid or not."""
-        return str(self.ResourceProperties.get("NotebookInstanceName", ""))
+        return _name_in(self.ResourceProperties)
 
     @property
     def physical_resource_id(self) -> str:
@@ -58,7 +78,7 @@ class CustomResourceRequest:
     @property
     def replaces(self) -> str:
         """The notebook that an Update to a new name leaves; empty if it keeps the name."""
-        before = str(self.OldResourceProperties.get("NotebookInstanceName", ""))
+        before = _name_in(self.OldResourceProperties)
         renames = self.RequestType == "Update" and before.lower() != self.notebook_name.lower()
         return before if renames else ""
 
@@ -92,17 +112,19 @@ class CustomResourceRequest:
         """Return when CloudFormation issued the request, to the second.
 
         The asynchronous delivery may lag behind it. The signed reply address carries the time
-        (X-Amz-Date, Signature Version 4), or two hours after it (Expires, Version 2); without
-        either, `now` is the best there is.
+        (X-Amz-Date, Signature Version 4), or two hours after it (Expires, Version 2). Without
+        either, or with one that clocks cannot differ by, `now` is the best there is.
         """
         query = parse_qs(urlsplit(self.ResponseURL).query)
         try:
             if "Expires" in query:
-                return datetime.fromtimestamp(int(query["Expires"][0]) - 7200, UTC)
-            stamp = query["X-Amz-Date"][0]
-            return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+                issued = datetime.fromtimestamp(int(query["Expires"][0]) - 7200, UTC)
+            else:
+                stamp = query["X-Amz-Date"][0]
+                issued = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         except (KeyError, ValueError, OverflowError, OSError):
             return now.replace(microsecond=0)
+        return now.replace(microsecond=0) if issued - now > _AHEAD else issued
 
     @property
     def execution_name(self) -> str:
@@ -119,10 +141,15 @@ def parse_request(event: Any) -> CustomResourceRequest:
     """Parse CloudFormation's request; raises InvalidRequestError when it is none."""
     if not isinstance(event, Mapping):
         raise InvalidRequestError(["the event is no JSON object"])
+    converter = Converter()
+    converter.register_structure_hook(str, _text)
     try:
-        return Converter().structure(event, CustomResourceRequest)
+        request = converter.structure(event, CustomResourceRequest)
     except ClassValidationError as error:
         raise InvalidRequestError(_violations(error)) from error
+    if odd := [name for name, form in _IDS.items() if not form.fullmatch(getattr(request, name))]:
+        raise InvalidRequestError(f"{name} is none that CloudFormation gives" for name in odd)
+    return request
 
 
 def parse_notebook(
@@ -138,19 +165,34 @@ def parse_notebook(
         settings["Tags"] = _as_map(settings["Tags"])
     if "FallbackInstanceTypes" in settings:
         settings["FallbackInstanceTypes"] = _without_blanks(settings["FallbackInstanceTypes"])
+    violations: tuple[str, ...] = ()
     try:
-        return _checking_converter(limits).structure(settings, NotebookSpec), ()
+        spec = _checking_converter(limits).structure(settings, NotebookSpec)
     except ClassValidationError as error:
         violations = tuple(_violations(error, unchanged))
-    try:
-        return Converter(forbid_extra_keys=True).structure(settings, NotebookSpec), violations
-    except ClassValidationError:
-        return None, violations
+        try:
+            spec = Converter(forbid_extra_keys=True).structure(settings, NotebookSpec)
+        except ClassValidationError:
+            return None, violations
+    if len(json.dumps(asdict(spec))) > _LARGEST_SPEC:
+        return None, (*violations, "the properties are larger than any notebook's: shorten them")
+    return spec, violations
 
 
 def is_notebook_name(name: str) -> bool:
     """Tell whether SageMaker could have a notebook of this name at all."""
     return len(name) <= 63 and NAME.fullmatch(name) is not None
+
+
+def _name_in(properties: Mapping[str, Any]) -> str:
+    # A character more than a name may have is enough to tell that it is none.
+    return str(properties.get("NotebookInstanceName", ""))[:64]
+
+
+def _text(value: object, _: type) -> str:
+    if not isinstance(value, str):
+        raise TypeError("is no text")  # and is not quoted: it may hold the reply address
+    return value
 
 
 def _as_map(tags: object) -> object:
@@ -173,8 +215,14 @@ def _without_blanks(types: object) -> object:
 
 
 def _keys(properties: Mapping[str, Any]) -> set[str]:
+    """Return the keys of the tags asked for, none of which can be on a notebook if they are wrong.
+
+    AddTags: 50 tags a resource, keys of 128 characters.
+    """
     tags = _as_map(properties.get("Tags"))
-    return set(tags) if isinstance(tags, dict) else set()
+    if not isinstance(tags, dict) or len(tags) > 50:
+        return set()
+    return {key for key in tags if len(key) <= 128}
 
 
 def _checking_converter(limits: Limits) -> Converter:
@@ -215,6 +263,6 @@ def _sentence(error: Exception) -> str:
         case KeyError():
             return "is missing"
         case ForbiddenExtraKeysError(extra_fields=names):
-            return f"unknown properties, remove them: {', '.join(sorted(names))}"
+            return f"unknown properties, remove them: {', '.join(sorted(names)):.300}"
         case _:
-            return str(error)
+            return f"{error!s:.5000}"  # the longest one lists a parameter of 4,096 characters

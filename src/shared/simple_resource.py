@@ -9,10 +9,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import answer
+from shared import answer, intake
 from shared.errors import RefusedError
 from shared.log import logger
-from shared.request import CustomResourceRequest, parse_request
+from shared.request import CustomResourceRequest
 
 # What the answer may need: five attempts of 13 s at the slowest, and the pauses between them.
 _KEPT_FOR_THE_ANSWER = 90_000  # milliseconds
@@ -35,10 +35,12 @@ def serve(
     """Serve a request of CloudFormation and answer it, whatever happens.
 
     `work` gets the request and a function that tells when it is to give up, so that there is time
-    for the answer. Raises InvalidRequestError when the event is none of CloudFormation's, and
+    for the answer. Nothing is done for a request that nobody could be told about. Raises
     UndeliverableError.
     """
-    request = parse_request(event)
+    request = intake.read(event)
+    if request is None:
+        return
     status: answer.Status = "SUCCESS"
     try:
         served = work(

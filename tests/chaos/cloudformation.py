@@ -9,10 +9,9 @@ in up to three attempts (user guide, "Update behaviors of stack resources" and "
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from tests.chaos.schedule import Change, Delivery, StackPlan, Update
-from tests.unit.stack_in_process import Stack
+from tests.unit.stack_in_process import Sent, Stack
 
 if TYPE_CHECKING:
     from tests.chaos.world import World
@@ -24,10 +23,14 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Until:
-    """What a life waits for, and how long at the most, in epoch seconds."""
+    """What a life waits for, and how long at the most, in epoch seconds.
+
+    `answer_to` is the request whose answer it waits for, if it is that.
+    """
 
     condition: Callable[[], bool]
     time: float
+    answer_to: Sent | None = None
 
 
 Waits = Generator[Until, None, None]
@@ -78,9 +81,8 @@ def _create(world: "World", life: StackLife, delivery: Delivery) -> Waits:
         stack.physical_id, life.asked = answer["PhysicalResourceId"], stack.properties
         life.status = "CREATE_COMPLETE"
         return
-    # What CloudFormation invents for a resource that was not answered for.
-    invented = f"SC-Notebook-{uuid4().hex[:12]}"
-    stack.physical_id = answer["PhysicalResourceId"] if answer else invented
+    # CloudFormation invents an id for a resource that was not answered for.
+    stack.physical_id = answer["PhysicalResourceId"] if answer else "SC-Notebook-1A2B3C4D5E6F7"
     yield from _delete(world, life, Delivery())
 
 
@@ -151,7 +153,7 @@ def _ask(
             world.deliver(again, 0, None)
             world.causes.add("CloudFormation sent a request again")
             heard = [first, again] if delivery.hears_both else [again]
-    yield Until(answered, end)
+    yield Until(answered, end, answer_to=heard[-1])
     return next((each.answers[0] for each in heard if each.answers), None)
 
 
@@ -166,7 +168,7 @@ def _change(change: Change, stack: Stack) -> dict[str, Any]:
         case "smaller":
             return {"VolumeSizeInGB": "10"}
         case "tags":
-            return {"Tags": [{"Key": "project", "Value": uuid4().hex}]}
+            return {"Tags": [{"Key": "project", "Value": f"{now['Tags'][0]['Value']}+"}]}
         case "root":
             enabled = now["RootAccess"] == "Enabled"
             return {"RootAccess": "Disabled" if enabled else "Enabled"}
@@ -178,4 +180,4 @@ def _change(change: Change, stack: Stack) -> dict[str, Any]:
         case "not allowed":
             return {"NotebookInstanceType": "ml.p5.48xlarge"}
         case "nothing":
-            return {"ENVName": uuid4().hex}
+            return {"ENVName": f"{now.get('ENVName', '')}+"}

@@ -101,11 +101,6 @@ def a_request_does_not_wait_for_the_one_before_it(patch: pytest.MonkeyPatch) -> 
 
 
 @_fault
-def an_answered_request_goes_on(patch: pytest.MonkeyPatch) -> None:
-    _reads(patch, lambda page: replace(page, entry=replace(page.entry, outcome="")))
-
-
-@_fault
 def a_delete_succeeds_while_the_notebook_is_deleting(patch: pytest.MonkeyPatch) -> None:
     _decides(
         patch,

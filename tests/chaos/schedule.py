@@ -4,7 +4,7 @@ It is plain data, so that Hypothesis can take things away from one that failed u
 are left that it fails by. Times are in seconds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal, TypeVar, get_args
 
 from hypothesis import strategies as st
@@ -27,8 +27,10 @@ Kind = Literal[
     "killed after",
     "slow",
     "meanwhile",
+    "overtaken",
     "aborted",
 ]
+Where = Literal["anywhere", "a change", "an answer"]
 Service = Literal["sagemaker", "dynamodb", "stepfunctions", "ec2", "bucket"]
 Act = Literal[
     "stop", "start", "delete", "untag", "strip", "fail", "maintain", "abort", "take the name"
@@ -60,10 +62,10 @@ class Delivery:
 class Update:
     """An update of the stack: when after the last request, what, and how its request comes."""
 
-    after: int
-    change: Change
-    delivery: Delivery
-    rollback: Delivery
+    after: int = 0
+    change: Change = "type"
+    delivery: Delivery = Delivery()
+    rollback: Delivery = Delivery()
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,14 @@ class StackPlan:
 
     """
 
-    begins: int
-    role_age: int
-    takes: bool
-    fallbacks: tuple[str, ...]
-    create: Delivery
-    updates: tuple[Update, ...]
-    deleted_after: int
-    deletion: Delivery | None
+    begins: int = 0
+    role_age: int = 3600
+    takes: bool = False
+    fallbacks: tuple[str, ...] = ()
+    create: Delivery = Delivery()
+    updates: tuple[Update, ...] = ()
+    deleted_after: int = 0
+    deletion: Delivery | None = Delivery()
 
 
 @dataclass(frozen=True)
@@ -95,16 +97,19 @@ class Trouble:
 
     Attributes:
         call: the so-manyth call, counted over all functions, and so many after it.
+        where: which calls count: those that change a notebook, those that answer, or all.
         seconds: how long a slow call takes.
 
-    "meanwhile" lets others go first, between what a function has seen and what it does; "aborted"
-    has somebody stop the execution whose function looks or answers, while that goes on.
+    "meanwhile" lets others go first, between what a function has seen and what it does;
+    "overtaken" has CloudFormation go on without an answer before; "aborted" has somebody stop the
+    execution whose function looks or answers, and the function die after the call.
 
     """
 
     call: int
     calls: int
     kind: Kind
+    where: Where = "anywhere"
     seconds: int = 0
 
 
@@ -153,6 +158,20 @@ class Schedule:
     last_first: bool = False
 
 
+def brief(thing: object) -> str:
+    """Return a schedule, or a part of one, as what makes it, without what is as it mostly is."""
+    if isinstance(thing, tuple):
+        return f"({''.join(f'{brief(each)}, ' for each in thing)})"
+    if not is_dataclass(thing):
+        return repr(thing)
+    said = [
+        f"{each.name}={brief(getattr(thing, each.name))}"
+        for each in fields(thing)
+        if getattr(thing, each.name) != each.default
+    ]
+    return f"{type(thing).__name__}({', '.join(said)})"
+
+
 def _rarely(
     value: st.SearchStrategy[T], otherwise: T | None = None, one_in: int = 5
 ) -> st.SearchStrategy[T | None]:
@@ -177,7 +196,7 @@ _deliveries = st.builds(
 _updates = st.builds(
     Update,
     after=st.integers(0, 300),
-    change=st.sampled_from(get_args(Change)),
+    change=st.sampled_from((*get_args(Change), "rename", "type")),
     delivery=_deliveries,
     rollback=_deliveries,
 )
@@ -194,12 +213,23 @@ _stacks = st.builds(
     deleted_after=st.integers(0, 300),
     deletion=st.one_of(_deliveries, _deliveries, st.none()),
 )
-_troubles = st.builds(
-    Trouble,
-    call=st.integers(1, 150),
-    calls=st.integers(1, 4),
-    kind=st.sampled_from((*get_args(Kind), "slow", "meanwhile", "aborted")),
-    seconds=st.integers(1, 70),
+_kinds = st.sampled_from(get_args(Kind))
+_troubles = st.one_of(
+    st.builds(
+        Trouble,
+        call=st.integers(1, 150),
+        calls=st.integers(1, 4),
+        kind=_kinds,
+        seconds=st.integers(1, 70),
+    ),
+    st.builds(
+        Trouble,
+        call=st.integers(1, 5),
+        calls=st.integers(1, 2),
+        kind=st.one_of(_kinds, st.sampled_from(("meanwhile", "overtaken", "aborted"))),
+        where=st.sampled_from(("a change", "an answer")),
+        seconds=st.integers(1, 70),
+    ),
 )
 _outages = st.builds(
     Outage,
@@ -210,14 +240,14 @@ _outages = st.builds(
 )
 _hands = st.builds(
     Hand,
-    at=st.integers(100, 2500),
+    at=st.one_of(st.integers(60, 500), st.integers(60, 2500)),
     stack=st.integers(0, 1),
-    act=st.sampled_from((*get_args(Act), "stop", "delete", "abort")),
+    act=st.sampled_from((*get_args(Act), "stop", "delete", "delete", "abort")),
 )
 
 schedules: st.SearchStrategy[Schedule] = st.builds(
     Schedule,
-    stacks=_some(_stacks, 1, 1, 2),
+    stacks=_some(_stacks, 1, 1, 1, 2),
     troubles=_some(_troubles, 0, 1, 2, 3, 6),
     outages=_some(_outages, 0, 0, 0, 0, 1),
     hands=_some(_hands, 0, 0, 0, 1, 3),

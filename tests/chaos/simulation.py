@@ -2,14 +2,16 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from random import Random
 from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from shared import answer
 from tests.chaos.judge import Violation
-from tests.chaos.schedule import Schedule, schedules
+from tests.chaos.schedule import Schedule, brief, schedules
 from tests.chaos.world import World
 from tests.unit.account_in_process import forget_the_developers_account
 from tests.unit.broken_calls import intercepted
@@ -32,6 +34,9 @@ def simulate(schedule: Schedule) -> None:
         forget_the_developers_account(patch)
         waits = {"FIRST_WAIT_SECONDS": every, "WAIT_SECONDS": every}
         platform = ending.enter_context(running_platform(patch, **waits))
+        ids = Random(repr(schedule))  # noqa: S311 - so that a schedule always goes the same way
+        for module in ("stack_in_process", "platform_in_process"):
+            patch.setattr(f"tests.unit.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
         world = World(platform, schedule)
         patch.setattr(answer, "_http", SimpleNamespace(request=world.put))
         ending.enter_context(intercepted(world.through))
@@ -40,7 +45,7 @@ def simulate(schedule: Schedule) -> None:
             world.judge.end()
         except Exception as error:
             story = "\n".join([*world.story, f"{type(error).__name__}: {error}"])
-            raise Violation(f"{schedule}\n{story}") from error
+            raise Violation(f"{brief(schedule)}\n{story}") from error
 
 
 def simulate_many(runs: int, seed_: int, *, shrink: bool = True) -> Outcome:

@@ -6,6 +6,7 @@ dawdles within a call do others happen meanwhile.
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from local.notebooks.instance import Notebook, Timing
 from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
-from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble
+from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble, Where
 from tests.lambda_context import context
 from tests.lifecycle_driver import Execution, TaskFailedError
 from tests.unit.broken_calls import KilledError
@@ -32,6 +33,7 @@ DEADLINE = 3240
 ADDRESS_LIVES = 7199
 
 _CHANGING = {
+    "CreateNotebookInstance",
     "StartNotebookInstance",
     "StopNotebookInstance",
     "UpdateNotebookInstance",
@@ -72,7 +74,7 @@ class World:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._busy: list[Execution] = []
-        self._calls = 0
+        self._calls: Counter[Where] = Counter()
         self._within_call = False
         self._last_attempt = False
         self._disruptions = 0
@@ -136,13 +138,15 @@ class World:
         """Make a call to AWS, unless something goes wrong with it."""
         if self._within_call or not self.platform.in_function:
             return call()
-        self._calls += 1
+        self._calls["anywhere"] += 1
+        self._calls["a change"] += operation in _CHANGING
+        self._calls["an answer"] += service == "bucket"
         began = self.platform.at_work[-1].began
-        if trouble := self._what_goes_wrong(self._calls, service):
-            self.tell(f"call {self._calls}, {operation} of {self._at_work()}: {trouble.kind}")
+        if trouble := self._what_goes_wrong(service, operation):
+            self.tell(f"{operation} of {self._at_work()}: {trouble.kind}")
         self._before(trouble, service, operation)
         self._check_time(began)
-        result = self._make(service, operation, params, call)
+        result = self._make(operation, params, call)
         self._after(trouble, service)
         self._check_time(began)
         return result
@@ -330,32 +334,41 @@ class World:
         if function == "ObserveFunction" and returned["Decision"]["Action"] == "Succeed":
             self.judge.decided_success(given, returned)
 
-    def _what_goes_wrong(self, number: int, service: str) -> Trouble | None:
+    def _what_goes_wrong(self, service: str, operation: str) -> Trouble | None:
         if self.calm:
             return None
         now = self.platform.clock.now - BEGIN
-        troubles = [t for t in self.schedule.troubles if t.call <= number < t.call + t.calls]
+        counted = {"anywhere": True, "a change": operation in _CHANGING}
+        counted["an answer"] = service == "bucket"
+        troubles = [
+            each
+            for each in self.schedule.troubles
+            if counted[each.where] and each.call <= self._calls[each.where] < each.call + each.calls
+        ]
         troubles += [
-            Trouble(number, 1, each.kind)
+            Trouble(0, 1, each.kind)
             for each in self.schedule.outages
             if each.service == service and each.begins <= now < each.begins + each.lasts
         ]
         if not troubles:
             return None
         self.undisturbed = False
-        if troubles[0].kind not in ("slow", "meanwhile", "aborted"):
+        if troubles[0].kind not in ("meanwhile", "overtaken"):
             if self._last_attempt:
                 return None
-            self._disrupted()
+            if troubles[0].kind != "slow":
+                self._disrupted()
         return troubles[0]
 
     def _before(self, trouble: Trouble | None, service: str, operation: str) -> None:
         match trouble:
             case Trouble(kind="slow", seconds=seconds):
                 self.platform.clock.advance(seconds)
-            case Trouble(kind="meanwhile"):
+            case Trouble(kind="meanwhile" | "overtaken" as kind):
+                if kind == "overtaken":
+                    self._give_up_waiting()
                 latest = self.platform.clock.now + FUNCTION_TIMEOUT - 10
-                for _ in range(8):
+                for _ in range(16):
                     self.turn(latest)
             case Trouble(kind="aborted"):
                 # Not one that changes a notebook: what it does after the answer is for a cleanup.
@@ -368,25 +381,33 @@ class World:
                     raise urllib3.exceptions.ProtocolError("the connection broke")
                 raise client_error(operation, *_ERRORS[kind])
 
+    def _give_up_waiting(self) -> None:
+        """Have CloudFormation go on without an answer from the execution at work."""
+        for index, (life, until) in list(self._waits.items()):
+            name = until.answer_to.event["RequestId"] if until.answer_to else "no request's"
+            if any(name in execution.name for execution in self._busy[-1:]):
+                self.causes.add("CloudFormation went on without an answer")
+                self._go_on(index, life)
+
     def _after(self, trouble: Trouble | None, service: str) -> None:
         match trouble:
-            case Trouble(kind="killed after"):
+            case Trouble(kind="killed after" | "aborted"):
                 raise KilledError
             case Trouble(kind="answer lost") if service == "bucket":
                 raise urllib3.exceptions.ProtocolError("no answer came")
             case Trouble(kind="answer lost"):
                 raise ReadTimeoutError(endpoint_url=f"https://{service}")
 
-    def _make(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+    def _make(self, operation: str, params: Any, call: Callable[[], Any]) -> Any:
         self._within_call = True
         try:
-            if service != "sagemaker" or operation not in _CHANGING:
-                result = call()
-            else:
-                result = self._change(operation, params, call)
             if operation == "CreateNotebookInstance":
+                result = call()
                 self.judge.created(self.platform.at_work[-1].given, params["NotebookInstanceName"])
-            return result
+                return result
+            if operation in _CHANGING:
+                return self._change(operation, params, call)
+            return call()
         finally:
             self._within_call = False
 

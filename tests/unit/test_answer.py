@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from botocore.session import Session
 
 from local.server import response_bucket
 from local.server.response_bucket import ResponseBucket
@@ -118,11 +119,50 @@ def test_the_response_buckets_of_every_partition_are_taken(
     assert answer.is_reply_address(url)
 
 
+def test_in_each_region_the_suffix_is_that_of_its_partition_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partitions = Session().get_data("partitions")["partitions"]
+    suffixes = {each["outputs"]["dnsSuffix"] for each in partitions}
+    assert len(suffixes) >= 7
+
+    for partition in partitions:
+        for region in (each for each in partition["regions"] if not each.endswith("-global")):
+            monkeypatch.setenv("AWS_REGION", region)
+            host = HOST.replace("useast1", region.replace("-", "")) + f".s3.{region}"
+            taken = {
+                each for each in suffixes if answer.is_reply_address(f"https://{host}.{each}/")
+            }
+            assert taken == {partition["outputs"]["dnsSuffix"]}, region
+
+
+def test_in_govcloud_a_host_without_the_region_is_another_partitions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-gov-west-1")
+    bucket = HOST.replace("useast1", "usgovwest1")
+
+    assert answer.is_reply_address(f"https://{bucket}.s3-us-gov-west-1.amazonaws.com/key")
+    assert not answer.is_reply_address(f"https://{bucket}.s3.amazonaws.com/key")
+
+
+def test_nothing_but_the_region_decides_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", REGION)
+    for name in ("AWS_DEFAULT_REGION", "URL_SUFFIX", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.setenv(name, "evil.example")
+
+    assert answer.is_reply_address(f"https://{HOST}.s3.amazonaws.com/key")
+    assert not answer.is_reply_address(f"https://{HOST}.s3.evil.example/key")
+
+
 @pytest.mark.parametrize(
     "url",
     [
         "",
         "nonsense",
+        f"https://{HOST}.s3.amazonaws.com.cn/key",
+        f"https://{HOST}.s3.us-east-1.amazonaws.com.cn/key",
+        f"https://{HOST}.s3.amazonaws.eu/key",
         f"http://{HOST}.s3.amazonaws.com/key",
         f"file://{HOST}.s3.amazonaws.com/key",
         f"https://{HOST}.s3.amazonaws.com:443/key",
@@ -143,6 +183,20 @@ def test_the_response_buckets_of_every_partition_are_taken(
         f"https://evil.example#@{HOST}.s3.amazonaws.com/",
         f"https://evil.example\\@{HOST}.s3.amazonaws.com/",
         f"https://{HOST}.s3.amazonaws.com\n.evil.example/",
+        f"https://{HOST}.s3.amazonaws.com",
+        f"https://{HOST}.s3.amazonaws.com?key",
+        f"https://{HOST}.s3.amazon\taws.com/key",
+        f"https:\n//{HOST}.s3.amazonaws.com/key",
+        f" https://{HOST}.s3.amazonaws.com/key",
+        f"HTTPS://{HOST}.s3.amazonaws.com/key",
+        f"https://{HOST.upper()}.s3.amazonaws.com/key",
+        f"https://{HOST}.s3.amazonaws.com/a key",
+        f"https://{HOST}.s3.amazonaws.com/\ud800",
+        f"https://{HOST}.s3.amazonaws.com/{'x' * 9000}",
+        f"https://{HOST}\u3002s3.amazonaws.com/key",
+        "https://[::1",
+        "https://[no-address]/key",
+        "https://evil.example\u2100/key",
         "https://s3.amazonaws.com/cloudformation-custom-resource-response-useast1/key",
         "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/key",
         "https://cloudformation-custom-resource-response-useast1.s3.eu-west-1.amazonaws.com/key",
@@ -157,6 +211,48 @@ def test_no_other_host_is_ever_called(monkeypatch: pytest.MonkeyPatch, url: str)
     assert not answer.is_reply_address(url)
     with pytest.raises(answer.UndeliverableError):
         answer.put(url, b"{}")
+
+
+# To what is no proper request
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> dict[str, Any] | None:
+    """Return what is answered to a request that differs so far; None when nothing is."""
+    sent: list[bytes] = []
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setattr(answer, "put", lambda _url, body: sent.append(body))
+    names = ("StackId", "RequestId", "LogicalResourceId")
+    event = {**dict.fromkeys(names, "x"), "ResponseURL": f"https://{HOST}.s3.amazonaws.com/key"}
+    answer.refuse({**event, **changes}, "No.")
+    assert all(len(body) <= 4096 for body in sent)
+    return json.loads(sent[0]) if sent else None
+
+
+@pytest.mark.parametrize("known", [None, "", 7, [], {"a": "b"}])
+def test_without_a_physical_id_the_logical_one_is_answered(
+    monkeypatch: pytest.MonkeyPatch, known: Any
+) -> None:
+    said = refused(monkeypatch, LogicalResourceId="Notebook", PhysicalResourceId=known)
+
+    assert said
+    assert said["PhysicalResourceId"] == "Notebook"
+
+
+def test_ids_too_long_for_the_ledger_are_answered_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = refused(monkeypatch, StackId="s" * 2500, RequestId="r" * 1100)
+
+    assert said
+    assert (said["Status"], said["Reason"]) == ("FAILED", "No.")
+
+
+@pytest.mark.parametrize("name", ["StackId", "RequestId", "LogicalResourceId"])
+@pytest.mark.parametrize("value", [None, "", 7, "x" * 4096, "\x00" * 700])
+def test_an_answer_that_cannot_say_to_what_or_would_not_fit_is_not_given(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+) -> None:
+    assert refused(monkeypatch, **{name: value}) is None
 
 
 # How it is sent: against a listener that does what S3 does with a presigned PUT

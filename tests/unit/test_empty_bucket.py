@@ -43,7 +43,8 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
 def s3(monkeypatch: pytest.MonkeyPatch) -> "Iterator[S3Client]":
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
     buckets.client.cache_clear()
     with mock_aws():
         client = boto3.client("s3")
@@ -227,6 +228,29 @@ def test_a_create_for_a_bucket_that_does_not_exist_is_refused(
     assert answers[0]["PhysicalResourceId"] == "BucketContents"
 
 
+@pytest.mark.parametrize("url", ["https://example.com/reply", URL.replace("us", "eu"), ""])
+def test_a_request_with_a_foreign_reply_address_erases_nothing(
+    s3: "S3Client", answers: Answers, url: str
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
+
+    empty_bucket.handler(event("Delete", ResponseURL=url), context())
+
+    assert held(s3) == 1
+    assert answers == []
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_request_that_is_none_is_answered(answers: Answers) -> None:
+    empty_bucket.handler(event("Erase"), context())
+    empty_bucket.handler({}, context())
+
+    (said,) = answers
+    assert said["Status"] == "FAILED"
+    assert "RequestType" in said["Reason"]
+
+
+@pytest.mark.usefixtures("s3")
 def test_whatever_breaks_is_answered(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(request: CustomResourceRequest, *_: object) -> str:
         raise RuntimeError(f"out of order for {request.RequestId}")

@@ -483,6 +483,8 @@ def _items() -> list[dict[str, Any]]:
 
 # What is none of these
 
+LONG = "x" * 3000
+
 
 @pytest.mark.parametrize(
     "event",
@@ -503,6 +505,11 @@ def _items() -> list[dict[str, Any]]:
         {"source": "aws.states", "detail": {"input": "[]"}},
         {"source": "aws.states", "detail": {"input": '{"Resource": "", "Request": ""}'}},
         {"source": "aws.states", "detail": {"input": '{"Resource": "r", "Request": "r"}'}},
+        {"source": "aws.states", "detail": {"input": "[" * 200_000}},
+        {"source": "aws.states", "detail": {"input": f'{{"Resource": "{LONG}", "Request": "r"}}'}},
+        {"source": "aws.states", "detail": {"input": f'{{"Resource": "r", "Request": "{LONG}"}}'}},
+        {"source": "aws.states", "detail": {"input": '{"Resource": "\\ud83d", "Request": "r"}'}},
+        {"source": "aws.states", "detail": {"name": "\ud83d"}},
         {"source": "aws.events", "detail-type": "Another"},
         {"source": "aws.sagemaker", "detail": {}},
     ],
@@ -512,4 +519,7 @@ def test_what_is_no_event_of_these_is_refused_in_the_log(platform: Platform, eve
 
     assert platform.respond_to(event) is None
 
-    assert any('"level":"ERROR"' in line for line in platform.logged)
+    lines = [line for line in platform.logged if '"level":"ERROR"' in line]
+    assert lines
+    for line in lines:
+        line.encode()  # else the log would not have it

@@ -122,6 +122,34 @@ def test_an_unknown_request_type_is_none_of_cloudformations() -> None:
         request(RequestType="Upsert")
 
 
+@pytest.mark.parametrize("name", ["StackId", "RequestId", "LogicalResourceId", "ResponseURL"])
+@pytest.mark.parametrize("value", [None, 7, True, 1.5, [], ["text"], {"a": "b"}])
+def test_what_is_no_text_is_none_of_cloudformations_and_is_not_quoted(
+    name: str, value: Any
+) -> None:
+    with pytest.raises(InvalidRequestError, match=f"^{name} is no text$"):
+        request(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("StackId", ["", "stack", "arn:aws:cloudformation:us-east-1:1:stack/a/b", "x" * 9000]),
+        ("RequestId", ["", "a b", "a/b", "a:b", "é", "x" * 129, "\ud83d"]),
+        ("LogicalResourceId", ["", "Note book", "Note|book", "é", "x" * 256]),
+        ("PhysicalResourceId", ["é", "\x00", "\n", "x" * 1025, "\ud83d"]),
+    ],
+)
+def test_an_id_that_cloudformation_gives_nobody_makes_it_no_request(
+    name: str, values: list[str]
+) -> None:
+    for value in values:
+        with pytest.raises(
+            InvalidRequestError, match=f"^{name} is none that CloudFormation gives$"
+        ):
+            request(**{name: value})
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -210,12 +238,29 @@ def test_the_issue_time_is_that_of_the_signed_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?Expires=soon", "?Expires=99999999999999999", "?X-Amz-Date=", "?X-Amz-Date=soon"]
+    "query",
+    [
+        "",
+        "?Expires=soon",
+        "?Expires=99999999999999999",
+        "?Expires=-99999999999999999",
+        "?Expires=253402300799",  # the last second of the year 9999
+        "?X-Amz-Date=",
+        "?X-Amz-Date=soon",
+        "?X-Amz-Date=99991231T235959Z",
+        "?X-Amz-Date=20260105T090001Z",
+    ],
 )
 def test_without_one_it_is_now_to_the_second(query: str) -> None:
     issued = request(ResponseURL=f"{ADDRESS}{query}").issued_at(NOW)
 
     assert issued == NOW.replace(microsecond=0)
+
+
+def test_clocks_may_differ_a_little() -> None:
+    sent = request(ResponseURL=f"{ADDRESS}?X-Amz-Date=20260105T080005Z")
+
+    assert sent.issued_at(NOW) == datetime(2026, 1, 5, 8, 0, 5, tzinfo=UTC)
 
 
 def test_the_issue_time_of_an_old_signature_is_two_hours_before_it_expires() -> None:
@@ -242,7 +287,7 @@ def test_an_execution_can_be_found_by_its_request() -> None:
 
 
 def test_a_long_request_id_is_cut() -> None:
-    assert len(request(RequestId="x" * 500).execution_name) <= 80
+    assert len(request(RequestId="x" * 128).execution_name) <= 80
 
 
 def test_a_second_delivery_has_the_same_name() -> None:
@@ -483,6 +528,61 @@ def test_a_request_with_properties_of_something_else_is_not_read_at_all() -> Non
         None,
         ("unknown properties, remove them: Colour",),
     )
+
+
+HUGE = ["x" * 300_000, "\x00" * 100_000, "é" * 100_000, "😀" * 60_000]
+TAGS = [{"Key": f"{n}{'x' * 90_000}", "Value": ""} for n in range(3)]
+
+
+@pytest.mark.parametrize("huge", HUGE, ids=["ASCII", "control", "two bytes", "four bytes"])
+@pytest.mark.parametrize("name", [*PROPERTIES, "RootAccess", "PlatformIdentifier", "ENVName", "X"])
+def test_a_huge_property_is_refused_in_a_short_sentence(name: str, huge: str) -> None:
+    if name in ("ServiceToken", "ServiceTimeout"):  # no setting
+        spec(**{name: huge})
+        return
+    asked, wrong = parse_notebook(PROPERTIES | {name: huge}, LIMITS)
+
+    assert asked is None
+    assert sum(map(len, wrong)) < 1000
+    assert wrong[0].startswith(f"{name} '") or wrong == ("unknown properties, remove them: X",)
+
+
+def test_huge_tags_and_names_are_refused_in_a_short_sentence() -> None:
+    for more in ({"Tags": TAGS}, {"x" * 300_000: ""}, {"Tags": [{"Key": f"aws:{'x' * 300_000}"}]}):
+        _, wrong = parse_notebook(PROPERTIES | more, LIMITS)
+        assert wrong
+        assert sum(map(len, wrong)) < 1000
+
+
+def test_what_an_update_leaves_alone_is_refused_when_it_is_huge() -> None:
+    asked, wrong = parse_notebook(PROPERTIES | {"ENVName": HUGE[0]}, LIMITS, ("ENVName",))
+
+    assert asked is None
+    assert wrong == ("the properties are larger than any notebook's: shorten them",)
+
+
+def test_the_rollback_of_a_huge_request_is_not_huge() -> None:
+    many = [{"Key": str(n), "Value": ""} for n in range(10_000)]
+    for tags in (TAGS, many):
+        back = update({"NotebookInstanceName": HUGE[0], "Tags": tags})
+        assert (len(back.replaces), back.dropped_tags) == (64, ())
+
+
+def test_a_request_at_every_limit_fits_in_the_ledger() -> None:
+    tags = [{"Key": f"{n:02}" + "😀" * 126, "Value": "😀" * 256} for n in range(40)]
+    long = dict.fromkeys(("ENVName", "ProjectName", "ProjectID"), "😀" * 256)
+    places = dict.fromkeys(("Subnet", "SecurityGroupName"), "😀" * 255)
+
+    assert spec(Tags=tags, KmsKeyId="k" * 2048, **long, **places)
+
+
+def test_a_choice_of_instance_types_without_end_is_refused_in_a_short_sentence() -> None:
+    for types in (["ml.t3.large"] * 50_000, ["ml.p5.48xlarge"] * 50_000, ["x" * 300_000]):
+        asked, wrong = parse_notebook(PROPERTIES | {"FallbackInstanceTypes": types}, LIMITS)
+
+        assert asked is None
+        assert wrong
+        assert sum(map(len, wrong)) < 1000
 
 
 def test_root_access_is_the_platforms_choice() -> None:

@@ -1,0 +1,140 @@
+"""Whatever comes to the answering function: an answer to the right address, or a line in the log.
+
+What Lambda, EventBridge and its schedule send is damaged here, and so is what an operator may give
+an execution by hand. `FUZZ_EXAMPLES=20000` gives each test so many examples (tests/conftest.py).
+"""
+
+import json
+from collections.abc import Iterator
+from traceback import format_exception
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from handlers import request, respond
+from tests.lambda_context import context
+from tests.unit.damaged_events import ADDRESS, anything, damaged, dated_addresses, foreign_addresses
+from tests.unit.test_events import EVENTS
+from tests.unit.watched_functions import Watched, watched_functions
+
+REQUEST = EVENTS["request-create"] | {"ResponseURL": ADDRESS}
+FAILED = EVENTS["respond-for-failed-request"] | {
+    "requestPayload": REQUEST,
+    "responsePayload": {"errorType": "ValueError", "errorMessage": f"not served: {ADDRESS}"},
+}
+ENDED = EVENTS["respond-for-ended-execution"]
+SWEEP = EVENTS["respond-for-sweep"]
+
+
+@pytest.fixture
+def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    """Run the functions under watch."""
+    with watched_functions(monkeypatch) as watched:
+        yield watched
+
+
+def respond_to(functions: Watched, event: Any) -> None:
+    """Give the function an event, and check what holds whatever it is."""
+    functions.begin()
+    respond.handler(event, context())
+    functions.check()
+    assert len(functions.answers) <= 1
+
+
+@given(event=damaged(FAILED))
+def test_a_damaged_record_of_a_failed_request_is_answered_or_refused_in_the_log(
+    functions: Watched, event: Any
+) -> None:
+    respond_to(functions, event)
+
+    assert functions.answers or functions.refused
+
+
+@given(payload=damaged(REQUEST) | anything)
+def test_so_is_a_record_of_what_was_no_request(functions: Watched, payload: Any) -> None:
+    respond_to(functions, FAILED | {"requestPayload": payload})
+
+    assert functions.answers or functions.refused
+
+
+@given(address=foreign_addresses | anything)
+def test_a_record_with_a_foreign_reply_address_is_refused_and_nothing_is_called(
+    functions: Watched, address: Any
+) -> None:
+    respond_to(functions, FAILED | {"requestPayload": REQUEST | {"ResponseURL": address}})
+
+    assert functions.refused
+    assert functions.calls == []
+    assert functions.answers == []
+
+
+@given(address=dated_addresses)
+def test_whenever_an_address_says_it_was_signed_the_request_is_answered(
+    functions: Watched, address: str
+) -> None:
+    respond_to(functions, FAILED | {"requestPayload": REQUEST | {"ResponseURL": address}})
+
+    assert functions.answers
+
+
+@example(event=ENDED | {"detail": []})
+@given(event=damaged(ENDED) | damaged(ENDED["detail"]).map(lambda each: ENDED | {"detail": each}))
+def test_a_damaged_event_of_an_ended_execution_is_answered_or_logged(
+    functions: Watched, event: Any
+) -> None:
+    functions.begin()
+    request.handler(REQUEST, context())
+    functions.platform.logged.clear()
+    respond.handler(event, context())
+    functions.check()
+
+    assert functions.answers or functions.platform.logged
+
+
+_keys = st.fixed_dictionaries({"Resource": anything, "Request": anything})
+
+
+@given(text=anything | anything.map(json.dumps) | _keys.map(json.dumps))
+@example(text='{"Resource": "", "Request": "r"}')
+@example(text=json.dumps({"Resource": "r", "Request": "x" * 1025}))
+@example(text="[" * 100_000)
+def test_an_execution_started_by_hand_is_refused_in_the_log(functions: Watched, text: Any) -> None:
+    respond_to(functions, ENDED | {"detail": ENDED["detail"] | {"input": text}})
+
+    assert functions.refused
+    assert functions.answers == []
+
+
+@given(event=damaged(EVENTS["respond"]))
+def test_a_damaged_state_ends_in_an_error_at_most_and_gives_no_address_away(
+    functions: Watched, event: Any
+) -> None:
+    """It is the state machine's own, which catches the error; it is not checked again."""
+    functions.begin()
+    request.handler(REQUEST, context())
+    try:
+        respond.handler(event, context())
+    except Exception as error:
+        functions.platform.raised.append("".join(format_exception(error)))
+
+    functions.platform.expect_no_address_anywhere()
+    assert not [each for each in functions.wrong if each.startswith("PUT")]
+
+
+@given(event=damaged(SWEEP))
+def test_a_damaged_event_of_the_schedule_is_a_sweep_or_is_refused_in_the_log(
+    functions: Watched, event: Any
+) -> None:
+    respond_to(functions, event)
+
+    assert functions.refused or functions.calls == [("dynamodb", "Query")]
+
+
+@given(event=anything)
+def test_what_is_no_event_of_these_is_refused_in_the_log(functions: Watched, event: Any) -> None:
+    respond_to(functions, json.loads(json.dumps(event)))
+
+    assert functions.refused
+    assert functions.calls == []

@@ -203,20 +203,24 @@ def _in_service(name: str, progress: Progress) -> str:
     return f"{said}: AWS had no capacity for {lacking}." if lacking else f"{said}."
 
 
+def _no_capacity(observed: Observed, progress: Progress) -> str:
+    return (
+        f"AWS has no capacity for {', '.join(progress.out_of_capacity)}: try again later, or "
+        f"add FallbackInstanceTypes.{_not_tried(observed, progress)}"
+    )
+
+
 def _why_failed(name: str, observed: Observed, progress: Progress) -> str:
     if observed.no_capacity:
-        return (
-            f"AWS has no capacity for {', '.join(progress.out_of_capacity)}: try again later, or "
-            f"add FallbackInstanceTypes.{_not_tried(observed, progress)}"
-        )
-    why = progress.failure_reason.rstrip(".") or "it gave no reason"
+        return _no_capacity(observed, progress)
+    why = progress.failure_reason.removesuffix(".") or "it gave no reason"
     return f"{_found(progress)}SageMaker could not start {name}: {why}."
 
 
 def _why_gone(name: str, observed: Observed, progress: Progress) -> str:
     if observed.no_capacity:
-        return _why_failed(name, observed, progress)
-    why = progress.failure_reason.rstrip(".") or "somebody deleted it"
+        return _no_capacity(observed, progress)
+    why = progress.failure_reason.removesuffix(".") or "somebody deleted it"
     return f"{_found(progress)}Notebook {name} was there and is gone again: {why}."
 
 

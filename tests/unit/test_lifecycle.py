@@ -285,25 +285,26 @@ def test_a_success_says_what_there_is_now(
 
 @pytest.mark.parametrize(
     ("failure_reason", "why"),
-    [("", "it gave no reason"), ("The disk is full..", "The disk is full")],
+    [("", "it gave no reason"), ("The disk is full.", "The disk is full")],
 )
 @pytest.mark.parametrize(
     ("lacking", "before"),
     [((), ""), (LACKING, "AWS had no capacity for ml.t3.medium, ml.t3.large. ")],
 )
+@pytest.mark.parametrize("desired", [plain("Create"), plain("Update")])
 def test_a_notebook_that_failed_says_why(
-    failure_reason: str, why: str, lacking: tuple[str, ...], before: str
+    failure_reason: str, why: str, lacking: tuple[str, ...], before: str, desired: Desired
 ) -> None:
     progress = Progress(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
 
-    decision = decide(plain(), ours("Failed"), progress, ISSUED)
+    decision = decide(desired, ours("Failed"), progress, ISSUED)
 
     assert decision == Decision("Fail", f"{before}SageMaker could not start analysis: {why}.")
 
 
 @pytest.mark.parametrize(
     ("failure_reason", "why"),
-    [("", "somebody deleted it"), ("The disk is full..", "The disk is full")],
+    [("", "somebody deleted it"), ("The disk is full.", "The disk is full")],
 )
 @pytest.mark.parametrize(
     ("lacking", "before"),

@@ -11,6 +11,7 @@ import difflib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ TESTS = {
     "answer": ["test_answer"],
     "errors": ["test_errors"],
 }
-SECONDS = 60  # the longest of them needs five when nothing else runs
+SECONDS = 60  # for tests of unchanged code, of which the longest need five
 
 # mypy's to check, or without effect once a module is loaded.
 _NOT_MUTATED = (
@@ -67,17 +68,18 @@ def main(paths: Sequence[str]) -> int:
     table, survivors = [], []
     for module in modules:
         source = (SHARED / f"{module}.py").read_text()
+        began = time.monotonic()
+        _expect_to_pass(module, source)
+        seconds = 5 + 5 * int(time.monotonic() - began)
         outcomes: Counter[str] = Counter()
         for mutant in mutants(source):
-            outcome = _run(module, mutant.code)
+            outcome = _run(module, mutant.code, seconds)
             outcomes[outcome] += 1
             if outcome == "survived":
                 survivors.append(f"src/shared/{module}.py:{mutant.line}\n{mutant.change}\n")
             if sys.stderr.isatty():
                 print(f"\r{module} {outcomes.total()} ", end="", file=sys.stderr, flush=True)  # noqa: T201 - progress
-        # Else what killed them may have been the fork, or one another.
-        if _run(module, source) != "survived":
-            sys.exit(f"the tests of {module} fail without any change: {LOG.relative_to(ROOT)}")
+        _expect_to_pass(module, source)  # else it was not the change that killed
         table.append((module, outcomes))
     print(*survivors, sep="\n")  # noqa: T201 - what was asked for
     print(f"{'module':12}{'mutants':>9}{'killed':>9}{'timeouts':>9}{'survived':>9}{'score':>9}")  # noqa: T201
@@ -142,11 +144,16 @@ def _run_tests(tests: Sequence[str]) -> int:
     return pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files])
 
 
-def _run(module: str, code: str) -> str:
+def _expect_to_pass(module: str, source: str) -> None:
+    if _run(module, source, SECONDS) != "survived":
+        sys.exit(f"the tests of {module} fail without any change: {LOG.relative_to(ROOT)}")
+
+
+def _run(module: str, code: str, seconds: int) -> str:
     """Run a module's tests against other code in its place: killed, timeout or survived."""
     child = os.fork()
     if not child:
-        _be_tested(module, code)
+        _be_tested(module, code, seconds)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
         return "timeout"
@@ -159,9 +166,9 @@ def _run(module: str, code: str) -> str:
             sys.exit(f"the tests of {module} did not run, {status}: {LOG.relative_to(ROOT)}")
 
 
-def _be_tested(module: str, code: str) -> None:
+def _be_tested(module: str, code: str, seconds: int) -> None:
     """Run the tests in this process, a fork, and end it."""
-    signal.alarm(SECONDS)
+    signal.alarm(seconds)
     with LOG.open("wb") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

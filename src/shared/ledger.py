@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _RANKS = {"Create": 0, "Update": 1, "Delete": 2}
 # Longer than any request lives, and long enough to ask afterwards what happened.
 _KEPT = timedelta(days=30)
+# No action begins past its request's deadline, and a function runs no longer than this (Timeout in
+# template.yaml), so that nothing that was begun for a request is under way any more.
+_LONGEST_ACTION = timedelta(seconds=60)
 # What the functions that do not answer may read; template.yaml allows them no more.
 _READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume", "RanOn")
 
@@ -156,12 +159,13 @@ def read(key: Key, now: datetime) -> Page:
     entry = entries.get(key.Request)
     if entry is None:
         raise UnknownRequestError(key)
-    earlier = [each for id_, each in sorted(entries.items()) if id_ < key.Request]
-    later = [each for id_, each in entries.items() if id_ > key.Request]
+    ordered = sorted(entries.values(), key=_order)
+    position = ordered.index(entry)
+    earlier, later = ordered[:position], ordered[position + 1 :]
     stopped_by = _stopped_by(earlier)
     return Page(
         entry,
-        _standing(entry, earlier, later, now),
+        _standing(earlier, later, now),
         resume=stopped_by is not None,
         ran_on=stopped_by.ran_on if stopped_by else "",
         follows_failure=bool(earlier) and earlier[-1].outcome != "SUCCESS",
@@ -247,20 +251,17 @@ def read_for_answer(key: Key) -> Entry:
     return _from_item(item["Item"])
 
 
-def _standing(
-    entry: Entry, earlier: Iterable[Entry], later: Iterable[Entry], now: datetime
-) -> Standing:
+def _order(entry: Entry) -> tuple[datetime, int, bool, str]:
     # Of one second and one type, an answered request was there before: CloudFormation sends the
     # next one only after an answer or after a time-out, which takes longer than a second. Of two
     # types the rank tells: a Delete answered at once may overtake its Create's delivery.
-    if any(
-        each.issued_at > entry.issued_at
-        or each.request_type != entry.request_type
-        or not each.outcome
-        for each in later
-    ):
+    return entry.issued_at, _RANKS[entry.request_type], not entry.outcome, entry.request_id
+
+
+def _standing(earlier: Iterable[Entry], later: Sequence[Entry], now: datetime) -> Standing:
+    if later:
         return Standing.SUPERSEDED
-    if any(not each.outcome and now < each.deadline for each in earlier):
+    if any(not each.outcome and now < each.deadline + _LONGEST_ACTION for each in earlier):
         return Standing.BEHIND
     return Standing.NEWEST
 

@@ -148,8 +148,10 @@ def decide(  # noqa: C901 - a table: a case a row
                 f"A new name makes a new notebook and deletes the old one with its data: keep "
                 f"the old NotebookInstanceName instead of {name}, or set AllowReplacement to YES."
             )
-        case "Update", "Failed", _ if progress.created:
-            return Decision("Delete")  # a replacement that failed: nobody else would remove it
+        case "Update", "Failed", _ if progress.created and not late:
+            return Decision(
+                "Delete"
+            )  # a replacement that failed: only its rollback would remove it
         case "Create", "Failed", _ if progress.created and next_type and not late:
             return Decision("Delete")  # nobody has worked on it yet: it makes way for the next type
         case "Create", "Failed", _:

@@ -79,10 +79,14 @@ def look(state: State) -> State:
 
 
 def act(state: State, attempt: Attempt) -> State:
-    """Try one action for the request, if it is still the newest one, and note what came of it."""
+    """Try one action for the request, if it is still the newest one, and note what came of it.
+
+    None begins past the deadline: the next request would not wait for it.
+    """
     now = clock.now()
     page = ledger.read(key_of(state), now)
-    if page.standing is not Standing.NEWEST or page.entry.outcome:
+    entry = page.entry
+    if page.standing is not Standing.NEWEST or entry.outcome or now >= entry.deadline:
         return state  # the next look says so
     progress = replace(Progress(**state["Progress"]), waiting_for="")
     decision = state["Decision"]

@@ -10,8 +10,11 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from rich.console import Console
+from rich.progress import Progress
+
 from shared.log import logger
-from tests.chaos.simulation import Outcome, simulate_many
+from tests.chaos.simulation import simulate_many
 
 PART = 250
 
@@ -19,22 +22,23 @@ PART = 250
 def main() -> int:
     """Run the schedules; return 1 when there was a violation."""
     runs, first = int(os.environ.get("RUNS", PART)), int(os.environ.get("SEED", "1"))
-    parts = {
-        seed: min(PART, runs - begun)
-        for seed, begun in enumerate(range(0, runs, PART), start=first)
-    }
+    sizes = [min(PART, runs - begun) for begun in range(0, runs, PART)]
     schedules = violations = 0
-    with ProcessPoolExecutor(initializer=_be_quiet) as pool:
-        running = {pool.submit(simulate_many, size, seed): seed for seed, size in parts.items()}
+    page = Console(highlight=False, soft_wrap=True, markup=False)
+    with Progress(console=page) as progress, ProcessPoolExecutor(initializer=_be_quiet) as pool:
+        bar = progress.add_task("schedules", total=runs)
+        running = {
+            pool.submit(simulate_many, size, seed): seed
+            for seed, size in enumerate(sizes, start=first)
+        }
         for done in as_completed(running):
-            outcome: Outcome = done.result()
+            outcome = done.result()
             schedules += outcome.schedules
+            progress.update(bar, completed=schedules)
             if outcome.story:
                 violations += 1
-                print(f"--- SEED={running[done]}\n{outcome.story}\n", flush=True)  # noqa: T201 - says what was found
-            if sys.stderr.isatty():
-                print(f"\r{schedules} of {runs}", end="", file=sys.stderr, flush=True)  # noqa: T201 - progress
-    print(f"schedules: {schedules}, violations: {violations}")  # noqa: T201 - says what was found
+                page.print(f"--- SEED={running[done]}\n{outcome.story}\n")
+    page.print(f"schedules: {schedules}, violations: {violations}")
     return bool(violations)
 
 

@@ -158,12 +158,12 @@ def test_the_later_request_rules_and_waits_for_the_earlier_one(delivered_first: 
     assert standing(delete) is Standing.NEWEST
 
 
-def test_a_request_waits_no_longer_than_to_the_deadline_of_the_one_before() -> None:
+def test_a_request_waits_until_nothing_begun_for_the_one_before_is_under_way() -> None:
     create, delete = entry(), entry("Delete", "r-2", 5)
     enter(create, delete)
 
-    assert standing(delete, create.deadline - timedelta(seconds=1)) is Standing.BEHIND
-    assert standing(delete, create.deadline) is Standing.NEWEST
+    assert standing(delete, create.deadline + timedelta(seconds=59)) is Standing.BEHIND
+    assert standing(delete, create.deadline + timedelta(seconds=60)) is Standing.NEWEST
 
 
 def test_an_answered_later_request_still_rules() -> None:
@@ -172,6 +172,19 @@ def test_an_answered_later_request_still_rules() -> None:
     answer(delete)
 
     assert standing(create) is Standing.SUPERSEDED
+
+
+@pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
+def test_of_two_updates_of_one_second_the_answered_one_was_the_first(ids: tuple[str, str]) -> None:
+    one, other = entry("Update", ids[0]), entry("Update", ids[1])
+    enter(one)
+    answer(one, "FAILED")
+    enter(other)
+
+    page = ledger.read(other.key, other.issued_at)
+
+    assert page.standing is Standing.NEWEST
+    assert page.follows_failure
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))

@@ -313,6 +313,42 @@ def test_two_launches_at_once_succeed_and_a_third_with_a_taken_name_is_refused(
     assert (platform.status(one.notebook), platform.status(two.notebook)) == ("InService",) * 2
 
 
+def test_a_creation_that_dawdles_past_its_deadline_is_seen_by_the_delete(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    created = stack.issue("Create")
+    platform.clock.advance(3230)
+    platform.deliver(created)
+    platform.step_until(created.execution, "Create")
+
+    def the_stack_is_deleted() -> None:
+        platform.clock.advance(45)
+        deleted = stack.send("Delete")
+        platform.step_until(deleted.execution, "Wait")
+
+    with interrupted_at_call(4, the_stack_is_deleted, inside=lambda: platform.in_function) as it:
+        platform.step(created.execution)
+        assert it()
+    assert platform.status(stack.notebook) == "Pending"
+    platform.run()
+
+    stack.last.expect_success()
+    platform.expect_nothing_left()
+
+
+def test_nothing_is_begun_past_the_deadline(platform: Platform) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.step_until(created.execution, "Create")
+    platform.clock.advance(3240)
+
+    platform.run()
+
+    created.expect_failed("given up after", "there was no notebook yet")
+    assert platform.calls("CreateNotebookInstance") == 0
+
+
 def test_a_request_waits_for_the_one_before_it_no_longer_than_that_ones_deadline(
     platform: Platform,
 ) -> None:

@@ -118,7 +118,7 @@ def test_a_notebook_pending_longer_than_anybody_waits_is_given_up_and_rolled_bac
     platform.expect_nothing_left()
 
 
-def test_minutes_pending_that_end_in_failed_are_told_with_sagemakers_reason(
+def test_minutes_pending_that_end_without_capacity_are_told_with_what_to_do(
     platform: Platform,
 ) -> None:
     """Half an hour, then "Insufficient capacity": aws/amazon-sagemaker-examples#207."""
@@ -127,7 +127,7 @@ def test_minutes_pending_that_end_in_failed_are_told_with_sagemakers_reason(
     )
     stack = platform.stack()
 
-    stack.create().expect_failed("could not start", "Insufficient notebook instance capacity")
+    stack.create().expect_failed("no capacity for ml.t3.medium", "FallbackInstanceTypes")
 
     stack.roll_back().expect_success()
     platform.expect_nothing_left()

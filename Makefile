@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch test chaos setup lint types clean lock
+.PHONY: launch test chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -20,6 +20,17 @@ test: lint types
 # Random schedules of requests, faults and people against the whole platform, on a virtual clock.
 chaos: setup
 	@RUNS=$(or $(RUNS),250) SEED=$(or $(SEED),1) PYTHONPATH=src:. $(BIN)/python -m tests.chaos
+
+# Changes the domain in one place at a time: a change that no test notices is named.
+mutation: .venv/.mutation
+	@PYTHONPATH=src:. $(BIN)/python -m tests.mutation $(ARGS)
+
+# What of src/ the unit tests run, line by line and branch by branch.
+coverage: setup .venv/.mutation
+	@rm -rf .local/coverage
+	@$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup tests/unit
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -42,6 +53,10 @@ $(TMPDIR):
 	@$(PIP) -r requirements/dev.txt
 	@touch $@
 
+.venv/.mutation: requirements/mutation.txt .venv/.ready
+	@$(PIP) -r requirements/mutation.txt
+	@touch $@
+
 .sam-venv/.ready: requirements/sam.txt .venv/.ready
 	@echo 'setup: the SAM CLI (.sam-venv), about a minute'
 	@$(PYTHON) -m venv --clear .sam-venv
@@ -56,7 +71,7 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 # Writes the locks anew from their inputs: requirements/*.in, tools/package.json.
 lock: .venv/.ready
 	@$(PIP) -r requirements/uv.txt
-	@for each in lambda:3.13 dev:3.11 sam:3.11 uv:3.11; do \
+	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 uv:3.11; do \
 		$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --upgrade \
 			--custom-compile-command 'make lock' --python-version $${each#*:} \
 			requirements/$${each%:*}.in -o requirements/$${each%:*}.txt || exit 1; done

@@ -49,7 +49,8 @@ class ResponseBucket:
     port: int = 0
     clock: Callable[[], float] = time.time
     unavailable: int = 0
-    """How many of the next PUTs are answered 503."""
+    """How many of the next PUTs are answered `unavailable_status`."""
+    unavailable_status: int = 503
     drop: int = 0
     """How many of the next PUTs are read and stored, and their connection closed unanswered."""
     stop: Callable[[], None] = lambda: None
@@ -82,7 +83,7 @@ class ResponseBucket:
             address = self._addresses.get(target.partition("?")[0])
             if self.unavailable:
                 self.unavailable -= 1
-                status = 503
+                status = self.unavailable_status
             elif not address or address.target != target or self.clock() > address.expires:
                 status = 403
             elif self.drop:

@@ -7,6 +7,7 @@ on FAILED, a PhysicalResourceId always.
 import json
 import logging
 import re
+from bisect import bisect
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -119,19 +120,21 @@ def body(
     """
     answer = {
         "Status": status,
-        "Reason": reason,
         "PhysicalResourceId": physical_resource_id,
         "StackId": stack_id,
         "RequestId": request_id,
         "LogicalResourceId": logical_resource_id,
         "Data": dict(data),
     }
-    encoded = json.dumps(answer).encode()
-    while len(encoded) > _LIMIT and reason:
-        # A character takes up to twelve bytes once escaped, so that a cut may be too long a one.
-        reason = reason[: -max(1, (len(encoded) - _LIMIT) // 12 + 1)]
-        encoded = json.dumps({**answer, "Reason": f"{reason}…"}).encode()
-    return encoded
+
+    def encoded(reason: str) -> bytes:
+        return json.dumps({**answer, "Reason": reason}).encode()
+
+    if len(encoded(reason)) > _LIMIT:
+        lengths = range(1, len(reason) + 1)
+        reason = reason[: bisect(lengths, _LIMIT, key=lambda n: len(encoded(f"{reason[:n]}…")))]
+        return encoded(f"{reason}…")
+    return encoded(reason)
 
 
 def put(url: str, answer: bytes) -> None:

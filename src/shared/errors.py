@@ -24,12 +24,11 @@ _OF_YOUNG_ROLES = ("assume role", "passrole", "kms")
 # SageMaker endpoint creation fail"), "EC2InsufficientCapacityError" of Studio
 # (aws/amazon-sagemaker-feedback#99), "CapacityError: Unable to provision requested ML compute
 # capacity" of jobs (AWS Batch user guide, "Jobs stuck in RUNNABLE due to capacity"); and what EC2
-# says: "We currently do not have sufficient ... capacity in the Availability Zone".
+# says: "We currently do not have sufficient ... capacity in the Availability Zone". In lower case.
 _NO_CAPACITY = re.compile(
-    r"insufficient ?(notebook )?(instance )?capacity|CapacityError"
-    r"|unable to provision requested ML compute capacity"
-    r"|do(es)? not have sufficient ([\w.-]+ )?capacity",
-    re.IGNORECASE,
+    r"insufficient ?(notebook )?(instance )?capacity|capacityerror"
+    r"|unable to provision requested ml compute capacity"
+    r"|do(es)? not have sufficient ([\w.-]+ )?capacity"
 )
 
 
@@ -77,4 +76,4 @@ def translate(
 
 def is_lack_of_capacity(failure_reason: str) -> bool:
     """Tell whether a notebook failed because AWS had no instance of its type to give."""
-    return _NO_CAPACITY.search(failure_reason) is not None
+    return _NO_CAPACITY.search(failure_reason.lower()) is not None

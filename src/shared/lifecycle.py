@@ -8,7 +8,7 @@ the table; the tests hold it and `decide` against each other, cell by cell.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Literal
 
 from shared.notebook import Notebook, Ownership
@@ -22,18 +22,20 @@ UNKNOWN = "Unknown"
 class Standing(StrEnum):
     """Where a request stands among those for the same resource."""
 
-    NEWEST = "newest"
-    BEHIND = "newest, an earlier one still runs"
-    SUPERSEDED = "superseded"
+    NEWEST = auto()
+    BEHIND = auto()
+    """It is the newest, but an earlier one still runs."""
+    SUPERSEDED = auto()
 
 
 class Settings(StrEnum):
     """How the notebook's settings compare with those asked for."""
 
-    AS_ASKED = "as asked"
-    TAGS_DIFFER = "tags differ"
-    DIFFER = "differ"
-    CANNOT_CHANGE = "cannot be changed"
+    AS_ASKED = auto()
+    TAGS_DIFFER = auto()
+    """And nothing else does."""
+    DIFFER = auto()
+    CANNOT_CHANGE = auto()
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Desired:
     notebook_name: str
     issued_at: datetime
     deadline: datetime
-    standing: Standing = Standing.NEWEST
-    may_create: bool = True
+    standing: Standing
+    may_create: bool
     """False for an Update that renames although replacement is not allowed."""
 
 
@@ -203,20 +205,24 @@ def _in_service(name: str, progress: Progress) -> str:
     return f"{said}: AWS had no capacity for {lacking}." if lacking else f"{said}."
 
 
+def _no_capacity(observed: Observed, progress: Progress) -> str:
+    return (
+        f"AWS has no capacity for {', '.join(progress.out_of_capacity)}: try again later, or "
+        f"add FallbackInstanceTypes.{_not_tried(observed, progress)}"
+    )
+
+
 def _why_failed(name: str, observed: Observed, progress: Progress) -> str:
     if observed.no_capacity:
-        return (
-            f"AWS has no capacity for {', '.join(progress.out_of_capacity)}: try again later, or "
-            f"add FallbackInstanceTypes.{_not_tried(observed, progress)}"
-        )
-    why = progress.failure_reason.rstrip(".") or "it gave no reason"
+        return _no_capacity(observed, progress)
+    why = progress.failure_reason.removesuffix(".") or "it gave no reason"
     return f"{_found(progress)}SageMaker could not start {name}: {why}."
 
 
 def _why_gone(name: str, observed: Observed, progress: Progress) -> str:
     if observed.no_capacity:
-        return _why_failed(name, observed, progress)
-    why = progress.failure_reason.rstrip(".") or "somebody deleted it"
+        return _no_capacity(observed, progress)
+    why = progress.failure_reason.removesuffix(".") or "somebody deleted it"
     return f"{_found(progress)}Notebook {name} was there and is gone again: {why}."
 
 

@@ -7,7 +7,7 @@ carries its checks, so that `shared.request` can report every fault of a request
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Annotated, cast
 
 from shared.limits import Limits
@@ -22,7 +22,7 @@ REQUEST_TAG = f"{TAG_PREFIX}request-id"  # of the request that created the noteb
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 # Asterisk and question mark are wildcards in an EC2 filter, the backslash escapes them.
-_NAME_TAG = re.compile(r"[^*?\\]{1,255}")
+_NAME_TAG = re.compile(r"[^*?\\]+")
 
 Check = Callable[[object, Limits], str | None]
 """Returns what is wrong with a value and what to give instead, or None."""
@@ -94,6 +94,9 @@ def _tags(value: object, _: Limits) -> str | None:
     return f"tags are too long (key 128, value 256 characters): {wrong!s:.300}" if wrong else None
 
 
+_Label = Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")]
+
+
 @dataclass(frozen=True)
 class NotebookSpec:
     """The notebook as a request asks for it."""
@@ -118,9 +121,9 @@ class NotebookSpec:
     ] = ""
     AllowReplacement: Annotated[str, _one_of("YES", "NO")] = "NO"
     Tags: Annotated[dict[str, str], _tags] = field(default_factory=dict)
-    ENVName: Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")] = ""
-    ProjectName: Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")] = ""
-    ProjectID: Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")] = ""
+    ENVName: _Label = ""
+    ProjectName: _Label = ""
+    ProjectID: _Label = ""
 
     @property
     def instance_types(self) -> tuple[str, ...]:
@@ -131,9 +134,9 @@ class NotebookSpec:
 class Ownership(StrEnum):
     """Whose a notebook is, by its tags."""
 
-    OURS = "ours"
-    NOT_OURS = "not ours"
-    CANNOT_TELL = "cannot tell"
+    OURS = auto()
+    NOT_OURS = auto()
+    CANNOT_TELL = auto()
 
 
 @dataclass(frozen=True)

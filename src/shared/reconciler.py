@@ -94,11 +94,7 @@ def act(state: State, attempt: Attempt) -> State:
         progress = attempt(_as_decided(page.entry, decision), progress)
     except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
         young = now - page.entry.issued_at < _YOUNG
-        match _meaning(error, young=young):
-            case RefusedError() as refused:
-                progress = replace(progress, refusal=str(refused))
-            case TryAgainError() as again:
-                progress = replace(progress, waiting_for=str(again))
+        progress = _noting(progress, error, young=young)
         soon = min(environment.number("WAIT_SECONDS"), decision["WaitSeconds"])  # not past the end
         decision = {**decision, "WaitSeconds": soon}
     outcome = progress.refusal or progress.waiting_for or "done"
@@ -166,12 +162,7 @@ def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Ob
             return removal, Observed(notebook.status, notebook, whose), progress
         return desired, *_seen(page, progress, sagemaker.describe(page.entry.notebook_name))
     except (ClientError, BotoCoreError, RefusedError) as error:
-        match _meaning(error, young=False):
-            case RefusedError() as refused:
-                progress = replace(progress, refusal=str(refused))
-            case TryAgainError() as again:
-                progress = replace(progress, waiting_for=str(again))
-        return desired, Observed(UNKNOWN), progress
+        return desired, Observed(UNKNOWN), _noting(progress, error, young=False)
 
 
 def _leftover(page: Page) -> tuple[Notebook, Ownership] | None:
@@ -361,12 +352,18 @@ def _wait_seconds(decision: Decision, entry: Entry, now: datetime) -> int:
     return max(1, min(wait, left)) if left > 0 else environment.number("WAIT_SECONDS")
 
 
-def _meaning(
-    error: ClientError | BotoCoreError | TryAgainError | RefusedError, *, young: bool
-) -> TryAgainError | RefusedError:
-    if isinstance(error, TryAgainError | RefusedError):
-        return error
-    return translate(error, young=young)
+def _noting(
+    progress: Progress,
+    error: ClientError | BotoCoreError | TryAgainError | RefusedError,
+    *,
+    young: bool,
+) -> Progress:
+    """Return the progress with what an error means: a refusal, or something to wait for."""
+    if isinstance(error, ClientError | BotoCoreError):
+        error = translate(error, young=young)
+    if isinstance(error, RefusedError):
+        return replace(progress, refusal=str(error))
+    return replace(progress, waiting_for=str(error))
 
 
 def _tags(entry: Entry) -> dict[str, str]:

@@ -120,9 +120,9 @@ class CustomResourceRequest:
             if "Expires" in query:
                 issued = datetime.fromtimestamp(int(query["Expires"][0]) - 7200, UTC)
             else:
-                stamp = query.get("X-Amz-Date", [""])[0]
+                stamp = query["X-Amz-Date"][0]
                 issued = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        except (ValueError, OverflowError, OSError):
+        except (KeyError, ValueError, OverflowError, OSError):
             return now.replace(microsecond=0)
         return now.replace(microsecond=0) if issued - now > _AHEAD else issued
 
@@ -165,18 +165,18 @@ def parse_notebook(
         settings["Tags"] = _as_map(settings["Tags"])
     if "FallbackInstanceTypes" in settings:
         settings["FallbackInstanceTypes"] = _without_blanks(settings["FallbackInstanceTypes"])
-    violations: list[str] = []
+    violations: tuple[str, ...] = ()
     try:
         spec = _checking_converter(limits).structure(settings, NotebookSpec)
     except ClassValidationError as error:
-        violations += _violations(error, unchanged)
+        violations = tuple(_violations(error, unchanged))
         try:
             spec = Converter(forbid_extra_keys=True).structure(settings, NotebookSpec)
         except ClassValidationError:
-            return None, (*violations,)
+            return None, violations
     if len(json.dumps(asdict(spec))) > _LARGEST_SPEC:
         return None, (*violations, "the properties are larger than any notebook's: shorten them")
-    return spec, (*violations,)
+    return spec, violations
 
 
 def is_notebook_name(name: str) -> bool:

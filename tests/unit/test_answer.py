@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,8 @@ from botocore.session import Session
 
 from local.server import response_bucket
 from local.server.response_bucket import ResponseBucket
-from shared import answer, ledger
-from shared.ledger import Entry
+from shared import answer, clock, ledger
+from shared.ledger import Entry, Key
 from tests.unit.platform_in_process import running_platform
 
 REGION = "us-east-1"
@@ -76,8 +77,8 @@ def test_a_reason_too_long_is_cut_at_its_end_and_no_further_than_it_must(charact
 
     assert reason.startswith("Because " + character)
     assert reason.endswith("…")
-    without = len(answer.body(**FIELDS, reason=""))
-    assert len(answer.body(**FIELDS, reason=reason)) - without > 3000
+    one_more = len(json.dumps(character)) - len('""')
+    assert len(answer.body(**FIELDS, reason=reason)) + one_more > 4096
 
 
 def test_a_reason_that_fits_is_left_alone() -> None:
@@ -264,6 +265,7 @@ class Replies(list[bytes]):
         super().__init__()
         self.bucket = bucket
         bucket.puts.clear()
+        bucket.unavailable_status = 503
         self.url = bucket.address("arn:stack|Notebook|r-1", self.append)
         self.paused: list[float] = []
 
@@ -303,6 +305,7 @@ def replies(
     received = Replies(bucket)
     waiting = SimpleNamespace(sleep=received.paused.append)
     monkeypatch.setattr("urllib3.util.retry.time", waiting)
+    monkeypatch.setattr("urllib3.util.retry.random", SimpleNamespace(random=lambda: 1.0))
     caplog.set_level(logging.DEBUG)
     yield received
     answer._http.clear()
@@ -324,8 +327,27 @@ def test_an_answer_is_tried_again_after_longer_and_longer_pauses(replies: Replie
 
     assert replies.statuses == [503, 503, 503, 503, 200]
     assert replies == [b"{}"]
-    for pause, least in zip(replies.paused, (1, 2, 4), strict=True):
-        assert least <= pause <= least + 0.5  # the jitter
+    assert replies.paused == [1.5, 2.5, 4.5]  # with all the jitter there may be
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 504])
+def test_an_answer_is_tried_again_after_whatever_may_pass(replies: Replies, status: int) -> None:
+    replies.bucket.unavailable, replies.bucket.unavailable_status = 1, status
+
+    answer.put(replies.url, b"{}")
+
+    assert replies.statuses == [status, 200]
+
+
+@pytest.mark.parametrize("status", [300, 400, 501])
+def test_any_other_reply_is_an_error_at_once(replies: Replies, status: int) -> None:
+    replies.bucket.unavailable, replies.bucket.unavailable_status = 1, status
+
+    with pytest.raises(answer.UndeliverableError, match=f"answer was HTTP {status}") as error:
+        answer.put(replies.url, b"{}")
+
+    assert str(error.value) == f"CloudFormation's answer was HTTP {status}."
+    assert replies.statuses == [status]
 
 
 def test_a_connection_that_drops_is_tried_again(replies: Replies) -> None:
@@ -378,6 +400,12 @@ def test_a_listener_that_cannot_prove_to_be_the_bucket_gets_nothing(
     assert replies.secret not in str(error.value)
 
 
+def test_a_silent_host_is_given_up_in_seconds() -> None:
+    patience = answer._http.connection_pool_kw["timeout"]
+
+    assert (patience.connect_timeout, patience.read_timeout) == (3, 10)
+
+
 def test_a_redirection_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -396,7 +424,119 @@ def test_a_redirection_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) == 1
 
 
+# What is no proper request is refused, if it can be
+
+
+REFUSED = {
+    "StackId": ENTRY.stack_id,
+    "RequestId": "r-1",
+    "LogicalResourceId": "Notebook",
+    "ResponseURL": f"https://{HOST}.s3.amazonaws.com/key",
+}
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """Return the addresses and answers that are PUT."""
+    puts: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setattr(answer, "put", lambda url, body: puts.append((url, json.loads(body))))
+    return puts
+
+
+@pytest.mark.parametrize(
+    ("known", "physical_id"),
+    [
+        ({}, "Notebook"),
+        ({"PhysicalResourceId": "analysis"}, "analysis"),
+        ({"PhysicalResourceId": ""}, "Notebook"),
+    ],
+)
+def test_what_is_no_request_is_refused_under_the_id_that_cloudformation_knows(
+    sent: list[tuple[str, dict[str, Any]]], known: dict[str, str], physical_id: str
+) -> None:
+    answer.refuse({**REFUSED, **known}, "No.")
+
+    assert sent == [
+        (
+            REFUSED["ResponseURL"],
+            {
+                "Status": "FAILED",
+                "Reason": "No.",
+                "PhysicalResourceId": physical_id,
+                "StackId": ENTRY.stack_id,
+                "RequestId": "r-1",
+                "LogicalResourceId": "Notebook",
+                "Data": {},
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        "text",
+        [],
+        {},
+        *({**REFUSED, name: 7} for name in REFUSED),
+        {**REFUSED, "ResponseURL": "https://evil.example/"},
+    ],
+)
+def test_what_cannot_be_answered_is_left_alone(
+    sent: list[tuple[str, dict[str, Any]]], event: Any
+) -> None:
+    answer.refuse(event, "No.")
+
+    assert sent == []
+
+
 # What is recorded is what is sent
+
+
+@pytest.mark.parametrize(
+    ("status", "physical_id", "name", "replaces", "said"),
+    [
+        ("SUCCESS", "analysis", "renamed", "analysis", "renamed"),
+        ("FAILED", "analysis", "renamed", "analysis", "analysis"),
+        ("SUCCESS", "analysis", "renamed", "", "analysis"),
+        ("SUCCESS", "analysis", "ANALYSIS", "another", "analysis"),
+    ],
+)
+def test_only_a_replacement_that_succeeded_has_another_physical_id(
+    monkeypatch: pytest.MonkeyPatch,
+    sent: list[tuple[str, dict[str, Any]]],
+    status: answer.Status,
+    physical_id: str,
+    name: str,
+    replaces: str,
+    said: str,
+) -> None:
+    """Another id has CloudFormation delete what the old one names."""
+    entry = replace(ENTRY, physical_resource_id=physical_id, notebook_name=name, replaces=replaces)
+    delivered: list[tuple[Key, datetime]] = []
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    monkeypatch.setattr(ledger, "record_answer", lambda _key, body, _status: ("address", body))
+    monkeypatch.setattr(ledger, "record_delivery", lambda key, now: delivered.append((key, now)))
+
+    assert answer.give(entry, status, "Because.", {"Message": "Because."}) == status
+
+    assert sent == [
+        (
+            "address",
+            {
+                "Status": status,
+                "Reason": "Because.",
+                "PhysicalResourceId": said,
+                "StackId": ENTRY.stack_id,
+                "RequestId": "r-1",
+                "LogicalResourceId": "Notebook",
+                "Data": {"Message": "Because."},
+            },
+        )
+    ]
+    assert delivered == [(ENTRY.key, NOW)]
 
 
 def test_what_was_said_first_is_said_by_everybody(monkeypatch: pytest.MonkeyPatch) -> None:

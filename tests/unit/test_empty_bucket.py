@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from handlers import empty_bucket
@@ -102,6 +103,24 @@ def test_termination_erases_versions_delete_markers_and_unfinished_uploads(
     s3.delete_bucket(Bucket=BUCKET)  # which CloudFormation does next
     (said,) = answers
     assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", BUCKET)
+
+
+def test_a_bucket_that_cannot_be_looked_into_is_no_bucket_that_is_gone(
+    s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(*_: Any) -> None:
+        error = {"Code": "AccessDenied", "Message": "no s3:ListBucketVersions"}
+        raise ClientError({"Error": error}, "ListObjectVersions")  # type: ignore[typeddict-item] # as S3 words it
+
+    monkeypatch.setattr(buckets, "empty", deny)
+    s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
+
+    empty_bucket.handler(event("Delete"), context())
+
+    (said,) = answers
+    assert said["Status"] == "FAILED"
+    assert "no s3:ListBucketVersions" in said["Reason"]
+    assert held(s3) == 1
 
 
 def test_more_than_one_batch_is_erased(

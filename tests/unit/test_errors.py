@@ -2,6 +2,7 @@
 
 import pytest
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -35,36 +36,70 @@ def error(
 
 
 @pytest.mark.parametrize(
-    "busy",
+    "code",
     [
-        error("ThrottlingException", "Rate exceeded"),
-        error("Throttling"),
-        error("TooManyRequestsException", status=429),
-        error("RequestLimitExceeded", status=503),
-        error("InternalFailure", status=500),
-        error("ServiceUnavailable", status=503),
-        error("AnythingAtAll", status=502),
-        EndpointConnectionError(endpoint_url="https://x"),
-        ReadTimeoutError(endpoint_url="https://x"),
-        ConnectTimeoutError(endpoint_url="https://x"),
+        "InternalFailure",
+        "InternalServerError",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
     ],
 )
-def test_what_passes_by_itself_is_tried_again(busy: ClientError) -> None:
-    assert isinstance(translate(busy), TryAgainError)
+def test_a_busy_service_is_tried_again_whatever_its_status(code: str) -> None:
+    meaning = translate(error(code, "Rate exceeded"))
+
+    assert isinstance(meaning, TryAgainError)
+    assert str(meaning) == f"CreateNotebookInstance was answered with {code}"
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_fault_of_awss_own_is_tried_again_whatever_it_is_called(status: int) -> None:
+    meaning = translate(error("AnythingAtAll", status=status, operation="AddTags"))
+
+    assert isinstance(meaning, TryAgainError)
+    assert str(meaning) == "AddTags was answered with AnythingAtAll"
 
 
 @pytest.mark.parametrize(
-    "moved",
+    "silence",
     [
-        error("ValidationException", TRANSITION, operation="StopNotebookInstance"),
-        error("ValidationException", "RecordNotFound", operation="DeleteNotebookInstance"),
-        error("ValidationException", "Cannot create a duplicate Notebook Instance (arn:…)"),
-        error("ValidationException", "RecordNotFound", operation="StopNotebookInstance"),
-        error("ValidationException", "RecordNotFound", operation="AddTags"),
+        EndpointConnectionError(endpoint_url="https://x"),
+        ReadTimeoutError(endpoint_url="https://x"),
+        ConnectTimeoutError(endpoint_url="https://x"),
+        NoCredentialsError(),
     ],
 )
-def test_a_notebook_that_changed_meanwhile_is_looked_at_again(moved: ClientError) -> None:
-    assert isinstance(translate(moved), TryAgainError)
+def test_no_answer_is_tried_again_and_says_what_is_the_matter(silence: BotoCoreError) -> None:
+    meaning = translate(silence)
+
+    assert isinstance(meaning, TryAgainError)
+    assert str(meaning) == f"AWS did not answer: {type(silence).__name__}"
+
+
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        ("StopNotebookInstance", TRANSITION),
+        ("UpdateNotebookInstance", TRANSITION),
+        (
+            "StopNotebookInstance",
+            "Status (Failed) not in ([InService]). Unable to transition to (Stopping) for …",
+        ),
+        ("CreateNotebookInstance", "Cannot create a duplicate Notebook Instance (arn:…)"),
+        ("DeleteNotebookInstance", "RecordNotFound"),
+        ("StopNotebookInstance", "RecordNotFound"),
+        ("AddTags", "RecordNotFound"),
+    ],
+)
+def test_a_notebook_that_changed_meanwhile_is_looked_at_again(operation: str, message: str) -> None:
+    meaning = translate(error("ValidationException", message, operation=operation))
+
+    assert isinstance(meaning, TryAgainError)
+    assert str(meaning) == f"the notebook changed meanwhile: {message}"
 
 
 def test_a_failed_notebook_that_takes_no_update_never_will() -> None:
@@ -73,47 +108,66 @@ def test_a_failed_notebook_that_takes_no_update_never_will() -> None:
     meaning = translate(error("ValidationException", message, operation="UpdateNotebookInstance"))
 
     assert isinstance(meaning, RefusedError)
+    assert str(meaning) == (
+        "SageMaker changes no notebook that has Failed: have it started in SageMaker, then try "
+        "again, or launch a new one."
+    )
 
 
 @pytest.mark.parametrize(
-    "denied",
+    ("code", "message"),
     [
-        error("ValidationException", "Could not assume role arn:… Please ensure that it exists"),
-        error("AccessDeniedException", "User x is not authorized to perform: iam:PassRole on y"),
-        error("ValidationException", "KMS key arn:… access denied"),
-        error("AccessDeniedException", "not authorized to perform: kms:CreateGrant"),
+        ("ValidationException", "Could not assume role arn:… Please ensure that it exists"),
+        ("AccessDeniedException", "User x is not authorized to perform: iam:PassRole on y"),
+        ("ValidationException", "KMS key arn:… access denied"),
+        ("AccessDeniedException", "not authorized to perform: kms:CreateGrant"),
     ],
 )
 def test_what_a_young_role_explains_is_tried_again_only_while_it_is_young(
-    denied: ClientError,
+    code: str, message: str
 ) -> None:
-    assert isinstance(translate(denied, young=True), TryAgainError)
-    assert isinstance(translate(denied), RefusedError)
+    meaning = translate(error(code, message), young=True)
+
+    assert isinstance(meaning, TryAgainError)
+    assert str(meaning) == f"a role just made is not known everywhere yet: {message}"
+    assert isinstance(translate(error(code, message)), RefusedError)
 
 
 @pytest.mark.parametrize(
-    ("refused", "words"),
+    ("refused", "said"),
     [
-        (error("ResourceLimitExceeded", "The limit is 1."), "The limit is 1. Ask your"),
-        (error("AccessDeniedException", "no sagemaker:AddTags"), "platform is not allowed"),
-        (error("AccessDenied", "no ec2:x", status=403), "platform is not allowed"),
-        (error("UnauthorizedOperation", "no", status=403), "platform is not allowed"),
+        (
+            error("ResourceLimitExceeded", "The limit is 1."),
+            "A quota of this account is reached: The limit is 1. Ask your administrator to raise "
+            "it in Service Quotas (Amazon SageMaker), or choose another NotebookInstanceType.",
+        ),
+        (
+            error("AccessDeniedException", "no sagemaker:AddTags"),
+            "The platform is not allowed to do this: no sagemaker:AddTags",
+        ),
+        (
+            error("AccessDenied", "no ec2:x", status=403),
+            "The platform is not allowed to do this: no ec2:x",
+        ),
+        (
+            error("UnauthorizedOperation", "no", status=403),
+            "The platform is not allowed to do this: no",
+        ),
         (error("ValidationException", "Bad."), "CreateNotebookInstance was refused: Bad."),
-        (error("ValidationException", "RecordNotFound"), "was refused: RecordNotFound"),
+        (
+            error("ValidationException", "RecordNotFound"),
+            "CreateNotebookInstance was refused: RecordNotFound",
+        ),
     ],
 )
 @pytest.mark.parametrize("young", [False, True])
 def test_the_rest_is_refused_for_good_in_awss_words(
-    refused: ClientError, words: str, young: bool
+    refused: ClientError, said: str, young: bool
 ) -> None:
     meaning = translate(refused, young=young)
 
     assert isinstance(meaning, RefusedError)
-    assert words in str(meaning)
-
-
-def test_missing_credentials_are_no_refusal_of_aws() -> None:
-    assert isinstance(translate(NoCredentialsError()), TryAgainError)
+    assert str(meaning) == said
 
 
 @pytest.mark.parametrize(

@@ -347,3 +347,18 @@ def test_a_request_that_lacks_what_every_request_has_starts_nothing(
 
     assert platform.executions == []
     assert any(f"{missing} is missing" in line for line in platform.logged)
+
+
+def test_a_fault_that_is_none_of_a_function_is_told_in_its_own_words(platform: Platform) -> None:
+    """Step Functions' own errors have no JSON for a cause, and some have none at all."""
+    stack = launched(platform)
+    for error, told in (
+        ({"Error": "States.Timeout", "Cause": "It took too long."}, "It took too long."),
+        ({"Error": "States.Timeout"}, "States.Timeout: "),
+    ):
+        sent = stack.send("Delete")
+        state = {**sent.execution.data, "Error": error}
+
+        respond.handler(state, context())
+
+        sent.expect_failed("The notebook platform failed, ask its administrator", told)

@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from shared.lifecycle import (
     ABSENT,
     UNKNOWN,
+    Decision,
     Desired,
     Observed,
     Progress,
@@ -156,6 +157,19 @@ def test_every_cell_of_the_table_is_what_decide_does_and_every_row_is_needed() -
     assert [row.number for row in table if not used[row.number]] == []
 
 
+def plain(
+    request_type: Literal["Create", "Update", "Delete"] = "Create",
+    standing: Standing = Standing.NEWEST,
+    may_create: bool = True,
+) -> Desired:
+    """Return a request that nothing is in the way of, save for what is said."""
+    return Desired(request_type, "analysis", ISSUED, DEADLINE, standing, may_create)
+
+
+def ours(status: str, **more: Any) -> Observed:
+    return Observed(status, None, Ownership.OURS, **more)
+
+
 @pytest.mark.parametrize("status", PRESENT)
 @pytest.mark.parametrize("request_type", ["Create", "Update", "Delete"])
 def test_a_foreign_notebook_is_never_acted_on(
@@ -163,7 +177,7 @@ def test_a_foreign_notebook_is_never_acted_on(
 ) -> None:
     for whose, settings in product((Ownership.NOT_OURS, Ownership.CANNOT_TELL), Settings):
         decision = decide(
-            Desired(request_type, "analysis", ISSUED, DEADLINE),
+            plain(request_type),
             Observed(status, None, whose, settings, ("x",)),
             Progress(),
             ISSUED,
@@ -171,25 +185,273 @@ def test_a_foreign_notebook_is_never_acted_on(
         assert decision.action in ("Succeed", "Fail")
 
 
-def test_an_answer_at_the_deadline_names_the_last_status_and_what_was_waited_for() -> None:
-    decision = decide(
-        Desired("Create", "analysis", ISSUED, DEADLINE),
-        Observed("Pending", None, Ownership.OURS),
-        Progress(waiting_for="CreateNotebookInstance was answered with ThrottlingException"),
-        DEADLINE,
-    )
-    assert decision.action == "Fail"
-    assert "Pending" in decision.reason
-    assert "54 minutes" in decision.reason
-    assert "ThrottlingException" in decision.reason
+# What the launcher reads
 
 
-def test_an_answer_at_a_short_deadline_counts_seconds() -> None:
-    deadline = ISSUED + timedelta(seconds=15)
-    decision = decide(
-        Desired("Create", "analysis", ISSUED, deadline),
-        Observed("Pending", None, Ownership.OURS),
-        Progress(),
-        deadline,
+LACKING = ("ml.t3.medium", "ml.t3.large")
+
+
+@pytest.mark.parametrize(
+    ("desired", "observed", "progress", "said"),
+    [
+        (
+            plain(standing=Standing.SUPERSEDED),
+            ours("InService"),
+            Progress(),
+            "A newer request for this notebook has taken over.",
+        ),
+        (plain(), Observed(ABSENT), Progress(refusal="AWS says no."), "AWS says no."),
+        (
+            plain(),
+            Observed(ABSENT),
+            Progress(refusal="AWS says no.", out_of_capacity=LACKING),
+            "AWS had no capacity for ml.t3.medium, ml.t3.large. AWS says no.",
+        ),
+        (
+            plain(),
+            Observed("InService", None, Ownership.NOT_OURS),
+            Progress(),
+            "The name analysis is taken by a notebook that this stack did not make: launch with "
+            "another NotebookInstanceName.",
+        ),
+        (
+            plain("Delete"),
+            Observed("InService", None, Ownership.CANNOT_TELL),
+            Progress(),
+            "Notebook analysis has this stack's role but not its tags, so whose it is cannot be "
+            "told: restore its notebook-vending tags or delete it, then try again.",
+        ),
+        (
+            plain("Update"),
+            ours(
+                "Stopped",
+                settings=Settings.CANNOT_CHANGE,
+                cannot_change=("Subnet cannot be changed.", "KmsKeyId cannot be changed."),
+            ),
+            Progress(),
+            "Subnet cannot be changed. KmsKeyId cannot be changed.",
+        ),
+        (
+            plain("Update", may_create=False),
+            Observed(ABSENT),
+            Progress(),
+            "A new name makes a new notebook and deletes the old one with its data: keep the old "
+            "NotebookInstanceName instead of analysis, or set AllowReplacement to YES.",
+        ),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_and_what_to_do(
+    desired: Desired, observed: Observed, progress: Progress, said: str
+) -> None:
+    assert decide(desired, observed, progress, ISSUED) == Decision("Fail", said)
+
+
+@pytest.mark.parametrize(
+    ("desired", "observed", "progress", "said"),
+    [
+        (plain("Delete"), Observed(ABSENT), Progress(), "Notebook analysis is gone."),
+        (
+            plain("Delete"),
+            Observed("InService", None, Ownership.NOT_OURS),
+            Progress(),
+            "Notebook analysis was not made by this stack; left alone.",
+        ),
+        (
+            plain(),
+            ours("InService"),
+            Progress(instance_type="ml.t3.medium"),
+            "Notebook analysis is InService on ml.t3.medium.",
+        ),
+        (
+            plain(),
+            ours("InService"),
+            Progress(instance_type="ml.m5.large", out_of_capacity=LACKING),
+            "Notebook analysis is InService on ml.m5.large: AWS had no capacity for ml.t3.medium, "
+            "ml.t3.large.",
+        ),
+        (
+            plain("Update"),
+            ours("Stopped"),
+            Progress(),
+            "Notebook analysis is updated, and Stopped as it was before.",
+        ),
+    ],
+)
+def test_a_success_says_what_there_is_now(
+    desired: Desired, observed: Observed, progress: Progress, said: str
+) -> None:
+    assert decide(desired, observed, progress, ISSUED) == Decision("Succeed", said)
+
+
+@pytest.mark.parametrize(
+    ("failure_reason", "why"),
+    [("", "it gave no reason"), ("The disk is full.", "The disk is full")],
+)
+@pytest.mark.parametrize(
+    ("lacking", "before"),
+    [((), ""), (LACKING, "AWS had no capacity for ml.t3.medium, ml.t3.large. ")],
+)
+@pytest.mark.parametrize("desired", [plain("Create"), plain("Update")])
+def test_a_notebook_that_failed_says_why(
+    failure_reason: str, why: str, lacking: tuple[str, ...], before: str, desired: Desired
+) -> None:
+    progress = Progress(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
+
+    decision = decide(desired, ours("Failed"), progress, ISSUED)
+
+    assert decision == Decision("Fail", f"{before}SageMaker could not start analysis: {why}.")
+
+
+@pytest.mark.parametrize(
+    ("failure_reason", "why"),
+    [("", "somebody deleted it"), ("The disk is full.", "The disk is full")],
+)
+@pytest.mark.parametrize(
+    ("lacking", "before"),
+    [((), ""), (LACKING, "AWS had no capacity for ml.t3.medium, ml.t3.large. ")],
+)
+def test_a_notebook_that_is_gone_again_says_why(
+    failure_reason: str, why: str, lacking: tuple[str, ...], before: str
+) -> None:
+    progress = Progress(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
+
+    decision = decide(plain(), Observed(ABSENT), progress, ISSUED)
+
+    assert decision == Decision(
+        "Fail", f"{before}Notebook analysis was there and is gone again: {why}."
     )
-    assert "after 15 seconds: still Pending" in decision.reason
+
+
+@pytest.mark.parametrize("observed", [ours("Failed"), Observed(ABSENT)])
+def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed: Observed) -> None:
+    lacking = replace(observed, no_capacity=True)
+    progress = Progress(acted=True, failure_reason="No.", out_of_capacity=LACKING)
+
+    assert decide(plain(), lacking, progress, ISSUED) == Decision(
+        "Fail",
+        "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
+        "FallbackInstanceTypes.",
+    )
+
+
+def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
+    failed = ours("Failed", no_capacity=True, untried=("ml.m5.large", "ml.m5.xlarge"))
+    progress = Progress(acted=True, out_of_capacity=LACKING)
+
+    assert decide(plain(), failed, progress, ISSUED) == Decision(
+        "Fail",
+        "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
+        "FallbackInstanceTypes. Not tried: ml.m5.large, ml.m5.xlarge.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("desired", "observed", "progress", "said"),
+    [
+        (
+            plain(),
+            ours("Pending"),
+            Progress(),
+            "Create of notebook analysis was given up after 54 minutes: still Pending. Try again "
+            "later.",
+        ),
+        (
+            plain("Update"),
+            ours("Stopping"),
+            Progress(waiting_for="StopNotebookInstance was answered with ThrottlingException"),
+            "Update of notebook analysis was given up after 54 minutes: still Stopping "
+            "(StopNotebookInstance was answered with ThrottlingException). Try again later.",
+        ),
+        (
+            plain(),
+            Observed(ABSENT),
+            Progress(),
+            "Create of notebook analysis was given up after 54 minutes: there was no notebook yet. "
+            "Try again later.",
+        ),
+        (
+            plain("Delete"),
+            Observed(UNKNOWN),
+            Progress(),
+            "Delete of notebook analysis was given up after 54 minutes: still Unknown. Try again "
+            "later.",
+        ),
+        (
+            plain("Delete"),
+            Observed(ABSENT, interface_released=False),
+            Progress(),
+            "Delete of notebook analysis was given up after 54 minutes: its network interface was "
+            "still there. Try again later.",
+        ),
+        (
+            plain(),
+            ours("Pending", untried=("ml.m5.large", "ml.m5.xlarge")),
+            Progress(out_of_capacity=LACKING),
+            "AWS had no capacity for ml.t3.medium, ml.t3.large. Create of notebook analysis was "
+            "given up after 54 minutes: still Pending. Not tried: ml.m5.large, ml.m5.xlarge. Try "
+            "again later.",
+        ),
+        (
+            plain(),
+            ours("Pending", untried=("ml.m5.large",)),
+            Progress(),
+            "Create of notebook analysis was given up after 54 minutes: still Pending. Try again "
+            "later.",
+        ),
+    ],
+)
+def test_a_request_given_up_says_where_it_was_and_what_it_waited_for(
+    desired: Desired, observed: Observed, progress: Progress, said: str
+) -> None:
+    assert decide(desired, observed, progress, DEADLINE) == Decision("Fail", said)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "took"),
+    [(15, "15 seconds"), (119, "119 seconds"), (120, "2 minutes"), (3240, "54 minutes")],
+)
+def test_a_request_given_up_says_after_how_long_in_the_unit_that_suits(
+    seconds: int, took: str
+) -> None:
+    now = ISSUED + timedelta(seconds=seconds)
+
+    decision = decide(replace(plain(), deadline=now), ours("Pending"), Progress(), now)
+
+    assert f"was given up after {took}: " in decision.reason
+
+
+# What is not known
+
+
+def test_a_look_that_saw_nothing_says_nothing_of_the_notebook() -> None:
+    assert asdict(Observed(UNKNOWN)) == {
+        "status": "Unknown",
+        "notebook": None,
+        "ownership": None,
+        "settings": Settings.AS_ASKED,
+        "cannot_change": (),
+        "interface_released": True,
+        "no_capacity": False,
+        "wanted_type": "",
+        "untried": (),
+    }
+
+
+def test_an_execution_remembers_nothing_at_first() -> None:
+    assert asdict(Progress()) == {
+        "acted": False,
+        "created": False,
+        "creating": False,
+        "resume": False,
+        "refusal": "",
+        "waiting_for": "",
+        "failure_reason": "",
+        "network_interface_id": "",
+        "starting": "",
+        "instance_type": "",
+        "out_of_capacity": (),
+    }
+
+
+def test_a_step_that_ends_nothing_has_no_reason() -> None:
+    assert decide(plain(), Observed(ABSENT), Progress(), ISSUED) == Decision("Create", "")

@@ -7,7 +7,7 @@ from shared.limits import Limits
 SET = {
     "ALLOWED_INSTANCE_TYPES": "ml.t3.medium,ml.t3.large",
     "MAX_VOLUME_SIZE_IN_GB": "100",
-    "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1",
+    "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2-v3,notebook-al2023-v1",
     "ROOT_ACCESS_ALLOWED": "NO",
 }
 
@@ -20,7 +20,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_limits_are_those_of_the_template() -> None:
-    expected = Limits(("ml.t3.medium", "ml.t3.large"), 100, ("notebook-al2023-v1",), False)
+    platforms = ("notebook-al2-v3", "notebook-al2023-v1")
+    expected = Limits(("ml.t3.medium", "ml.t3.large"), 100, platforms, False)
 
     assert Limits.from_environment() == expected
 

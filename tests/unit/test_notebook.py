@@ -8,6 +8,7 @@ import pytest
 from shared.notebook import (
     LOGICAL_RESOURCE_TAG,
     PLATFORM_TAG,
+    REQUEST_TAG,
     STACK_TAG,
     Notebook,
     NotebookSpec,
@@ -48,6 +49,16 @@ SPEC = NotebookSpec(
     Subnet="research",
     SecurityGroupName="notebooks",
 )
+
+
+def test_a_notebook_of_the_platform_is_known_by_these_tags() -> None:
+    """Those of notebooks made before an update of the platform must be found after it, too."""
+    assert ownership_tags("nv", "arn:stack", "Notebook") == {
+        "notebook-vending:platform": "nv",
+        "notebook-vending:stack-id": "arn:stack",
+        "notebook-vending:logical-resource-id": "Notebook",
+    }
+    assert REQUEST_TAG == "notebook-vending:request-id"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """CloudFormation's request: parsed, checked, and named so that duplicates are harmless."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +20,9 @@ from shared.request import (
 )
 
 NOW = datetime(2026, 1, 5, 8, 0, 0, 250_000, tzinfo=UTC)
-LIMITS = Limits(("ml.t3.medium", "ml.t3.large"), 100, ("notebook-al2023-v1",), False)
+LIMITS = Limits(
+    ("ml.t3.medium", "ml.t3.large"), 100, ("notebook-al2-v3", "notebook-al2023-v1"), False
+)
 ADDRESS = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/key"
 
 PROPERTIES: dict[str, Any] = {
@@ -85,6 +88,7 @@ def test_a_request_is_what_cloudformation_sends() -> None:
     assert parsed.notebook_name == parsed.physical_resource_id == "analysis"
     assert parsed.ResourceProperties == PROPERTIES
     assert (parsed.replaces, parsed.fixed_changes, parsed.dropped_tags) == ("", (), ())
+    assert parsed.PhysicalResourceId == ""
 
 
 def test_a_request_lists_everything_that_is_missing() -> None:
@@ -98,6 +102,19 @@ def test_a_request_lists_everything_that_is_missing() -> None:
         "ResponseURL",
         "ResourceProperties",
     ]
+
+
+def test_what_is_missing_is_one_sentence_in_the_log() -> None:
+    missing = {name: EVENT[name] for name in EVENT if name not in ("RequestId", "StackId")}
+
+    with pytest.raises(InvalidRequestError, match=r"^RequestId is missing; StackId is missing$"):
+        parse_request(missing)
+
+
+@pytest.mark.parametrize("event", [None, "Create", ["Create"], 7])
+def test_an_event_that_is_no_object_is_no_request(event: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^the event is no JSON object$"):
+        parse_request(event)
 
 
 def test_an_unknown_request_type_is_none_of_cloudformations() -> None:
@@ -163,10 +180,18 @@ def test_only_another_name_replaces_the_notebook(new: str, replaces: str) -> Non
     assert update(NotebookInstanceName=new).replaces == replaces
 
 
+def test_an_update_of_what_had_no_name_replaces_nothing() -> None:
+    old = {name: value for name, value in PROPERTIES.items() if name != "NotebookInstanceName"}
+
+    assert request(RequestType="Update", OldResourceProperties=old).replaces == ""
+
+
 def test_changes_that_cannot_be_made_in_place_are_named() -> None:
     changed = update(Subnet="b", KmsKeyId="k", NotebookInstanceType="ml.t3.large")
 
     assert changed.fixed_changes == ("Subnet", "KmsKeyId")
+    assert update(SecurityGroupName="b").fixed_changes == ("SecurityGroupName",)
+    assert update(VolumeSizeInGB="5").fixed_changes == ("VolumeSizeInGB",)
 
 
 def test_a_rename_makes_a_new_notebook_so_nothing_is_changed_in_place() -> None:
@@ -199,6 +224,10 @@ def test_tags_that_are_none_do_not_break_the_request(tags: Any) -> None:
         (fault,) = violations(Tags=tags)
         assert fault.startswith("Tags ")
         assert fault.endswith("is not a list of Key and Value")
+
+
+def test_a_tag_without_a_value_has_an_empty_one() -> None:
+    assert spec(Tags=[{"Key": "a"}]).Tags == {"a": ""}
 
 
 # When it was issued
@@ -251,6 +280,12 @@ def test_an_executions_name_is_one_that_step_functions_takes(kind: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]+", name)
 
 
+def test_an_execution_can_be_found_by_its_request() -> None:
+    name = request().execution_name
+
+    assert re.fullmatch(rf"Create-{EVENT['RequestId']}-[0-9a-f]{{32}}", name)
+
+
 def test_a_long_request_id_is_cut() -> None:
     assert len(request(RequestId="x" * 128).execution_name) <= 80
 
@@ -287,6 +322,8 @@ def test_what_is_not_said_is_the_strict_choice() -> None:
     assert (plain.RootAccess, plain.DirectInternetAccess) == ("Disabled", "Disabled")
     assert (plain.AllowReplacement, plain.LifecycleConfigName) == ("NO", "")
     assert (plain.VolumeSizeInGB, plain.PlatformIdentifier) == (20, "notebook-al2023-v1")
+    assert (plain.FallbackInstanceTypes, plain.Tags) == ((), {})
+    assert plain.ENVName == plain.ProjectName == plain.ProjectID == ""
 
 
 def test_numbers_and_tags_are_parsed_from_what_cloudformation_makes_of_them() -> None:
@@ -296,31 +333,109 @@ def test_numbers_and_tags_are_parsed_from_what_cloudformation_makes_of_them() ->
 
 
 @pytest.mark.parametrize(
-    ("name", "values"),
+    ("name", "fault", "values"),
     [
-        ("NotebookInstanceName", ["", "-a", "a-", "a_b", "a b", "a" * 64, "ü", "a\n"]),
-        ("NotebookInstanceType", ["", "ml.p5.48xlarge", "t3.medium"]),
-        ("FallbackInstanceTypes", ["ml.p5.48xlarge", ["ml.t3.large", "t3.medium"], [["a"]]]),
-        ("RoleArn", ["", "role", "arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:user/x"]),
-        ("KmsKeyId", ["", "a b", "k" * 2049]),
-        ("Subnet", ["", "*", "a?", "a\\b", "s" * 256]),
-        ("SecurityGroupName", ["", "*", "g" * 256]),
-        ("VolumeSizeInGB", ["4", "101", "-1", "", "ten", "20.5", "1e2", ["20"], {}]),
-        ("RootAccess", ["Enabled", "", "disabled"]),
-        ("DirectInternetAccess", ["Enabled", "", "No"]),
-        ("PlatformIdentifier", ["", "notebook-al1-v1", "notebook-al2-v2"]),
-        ("LifecycleConfigName", ["-a", "a" * 64, "a b"]),
-        ("AllowReplacement", ["", "yes", "true"]),
-        ("ProjectName", ["x" * 257]),
+        (
+            "NotebookInstanceName",
+            "'{}' is not valid: give 1 to 63 letters, digits and hyphens, no hyphen at either end",
+            ["", "-a", "a-", "a_b", "a b", "a" * 64, "ü", "a\n"],
+        ),
+        (
+            "NotebookInstanceType",
+            "'{}' is not allowed here: choose one of ml.t3.medium, ml.t3.large",
+            ["", "ml.p5.48xlarge", "t3.medium"],
+        ),
+        (
+            "FallbackInstanceTypes",
+            "'{}' is not allowed here: choose from ml.t3.medium, ml.t3.large",
+            ["ml.p5.48xlarge", "t3.medium"],
+        ),
+        (
+            "RoleArn",
+            "'{}' is not valid: give the ARN of an IAM role",
+            [
+                "",
+                "role",
+                "arn:aws:iam::1:role/x",
+                "arn:aws:iam::123456789012:user/x",
+                f"{'arn:aws:iam::123456789012:role/':x<2049}",
+            ],
+        ),
+        (
+            "KmsKeyId",
+            "'{}' is not valid: give the ARN of a customer KMS key",
+            ["", "a b", "k" * 2049],
+        ),
+        (
+            "Subnet",
+            "'{}' is not valid: give a subnet's Name tag or id",
+            ["", "*", "a?", "a\\b", "s" * 256],
+        ),
+        (
+            "SecurityGroupName",
+            "'{}' is not valid: give a security group's Name or id",
+            ["", "*", "g" * 256],
+        ),
+        ("VolumeSizeInGB", "{} is out of range: ask for 5 to 100 GB", ["4", "101", "-1"]),
+        (
+            "VolumeSizeInGB",
+            "{!r} is not a whole number",
+            ["", "ten", "20.5", "1e2", ["20"], {}, None],
+        ),
+        ("RootAccess", "'{}' is not allowed here: choose Disabled", ["Enabled"]),
+        ("RootAccess", "'{}' is not valid: choose Disabled", ["", "disabled"]),
+        ("DirectInternetAccess", "'{}' is not valid: give Disabled", ["Enabled", "", "No"]),
+        (
+            "PlatformIdentifier",
+            "'{}' is not supported: choose one of notebook-al2-v3, notebook-al2023-v1",
+            ["", "notebook-al1-v1", "notebook-al2-v2"],
+        ),
+        (
+            "LifecycleConfigName",
+            "'{}' is not valid: give a lifecycle configuration's name",
+            ["-a", "a" * 64, "a b"],
+        ),
+        ("AllowReplacement", "'{}' is not valid: give YES or NO", ["", "yes", "true"]),
+        *(
+            (name, "'{}' is not valid: give 256 characters at most", ["x" * 257])
+            for name in ("ENVName", "ProjectName", "ProjectID")
+        ),
     ],
 )
 def test_each_property_is_checked_and_the_fault_says_what_to_give(
-    name: str, values: list[Any]
+    name: str, fault: str, values: list[Any]
 ) -> None:
     for value in values:
-        (fault,) = violations(**{name: value})
-        said = rf"{name} .*(: (give|choose|ask) .+|is not a whole number)"
-        assert re.fullmatch(said, fault, re.DOTALL), fault
+        shown = value[:80] if isinstance(value, str) else value
+        assert violations(**{name: value}) == (f"{name} {fault.format(shown)}",)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("NotebookInstanceName", ["a", "A-1", "a" * 63]),
+        ("RoleArn", [f"{'arn:aws:iam::123456789012:role/':x<2048}"]),
+        ("KmsKeyId", ["k" * 2048, "arn:aws-cn:kms:cn-north-1:1:key/A_B"]),
+        ("Subnet", ["s" * 255, "My subnet"]),
+        ("SecurityGroupName", ["g" * 255]),
+        ("RootAccess", ["Disabled"]),
+        ("DirectInternetAccess", ["Disabled"]),
+        ("PlatformIdentifier", ["notebook-al2-v3", "notebook-al2023-v1"]),
+        ("LifecycleConfigName", ["", "a", "a" * 63]),
+        ("AllowReplacement", ["YES", "NO"]),
+        ("ENVName", ["", "x" * 256]),
+        ("ProjectName", ["", "x" * 256]),
+        ("ProjectID", ["", "x" * 256]),
+    ],
+)
+def test_whatever_is_within_its_bounds_is_taken(name: str, values: list[str]) -> None:
+    for value in values:
+        assert getattr(spec(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("size", [5, 100])
+def test_the_smallest_and_the_largest_volume_are_taken(size: int) -> None:
+    assert spec(VolumeSizeInGB=str(size)).VolumeSizeInGB == size
 
 
 @pytest.mark.parametrize(
@@ -355,24 +470,38 @@ def test_fallbacks_that_are_no_list_are_refused() -> None:
     )
 
 
+RESERVED = "tag keys that start with 'aws:' or 'notebook-vending:' are reserved:"
+TOO_LONG = "tags are too long (key 128, value 256 characters):"
+
+
+def listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    """Return tags as CloudFormation lists them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
 @pytest.mark.parametrize(
     ("tags", "fault"),
     [
-        ({"aws:x": "1"}, "reserved"),
-        ({"AWS:x": "1"}, "reserved"),
-        ({"notebook-vending:stack-id": "mine"}, "reserved"),
-        ({f"k{n}": "" for n in range(41)}, "41 tags are too many"),
-        ({"k" * 129: ""}, "too long"),
-        ({"": "v"}, "too long"),
-        ({"k": "v" * 257}, "too long"),
+        ({"aws:x": "1"}, f"{RESERVED} ['aws:x']"),
+        ({"fine": "1", "AWS:x": "1"}, f"{RESERVED} ['AWS:x']"),
+        ({"notebook-vending:stack-id": "mine"}, f"{RESERVED} ['notebook-vending:stack-id']"),
+        ({f"k{n}": "" for n in range(41)}, "41 tags are too many: give 40 at most"),
+        ({"fine": "", "k" * 129: ""}, f"{TOO_LONG} ['{'k' * 129}']"),
+        ({"": "v"}, f"{TOO_LONG} ['']"),
+        ({"k": "v" * 257}, f"{TOO_LONG} ['k']"),
     ],
 )
 def test_tags_that_sagemaker_or_the_platform_cannot_take_are_refused(
     tags: dict[str, str], fault: str
 ) -> None:
-    (said,) = violations(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    assert violations(Tags=listed(tags)) == (f"Tags {fault}",)
 
-    assert fault in said
+
+@pytest.mark.parametrize(
+    "tags", [{f"k{n}": "" for n in range(40)}, {"k" * 128: "v" * 256}, {"k": ""}]
+)
+def test_as_many_and_as_long_tags_as_sagemaker_takes_are_taken(tags: dict[str, str]) -> None:
+    assert spec(Tags=listed(tags)).Tags == tags
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
@@ -391,6 +520,13 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         "SecurityGroupName is missing",
         "VolumeSizeInGB 1 is out of range: ask for 5 to 100 GB",
         "unknown properties, remove them: Colour, Size",
+    )
+
+
+def test_a_request_with_properties_of_something_else_is_not_read_at_all() -> None:
+    assert parse_notebook(PROPERTIES | {"Colour": "red"}, LIMITS) == (
+        None,
+        ("unknown properties, remove them: Colour",),
     )
 
 
@@ -450,13 +586,15 @@ def test_a_choice_of_instance_types_without_end_is_refused_in_a_short_sentence()
 
 
 def test_root_access_is_the_platforms_choice() -> None:
-    generous = Limits(LIMITS.instance_types, 100, LIMITS.platform_identifiers, True)
+    generous = replace(LIMITS, root_access_allowed=True)
 
-    asked, wrong = parse_notebook(PROPERTIES | {"RootAccess": "Enabled"}, generous)
-
-    assert wrong == ()
-    assert asked is not None
-    assert asked.RootAccess == "Enabled"
+    for choice in ("Enabled", "Disabled"):
+        asked, wrong = parse_notebook(PROPERTIES | {"RootAccess": choice}, generous)
+        assert wrong == ()
+        assert asked is not None
+        assert asked.RootAccess == choice
+    _, wrong = parse_notebook(PROPERTIES | {"RootAccess": "Yes"}, generous)
+    assert wrong == ("RootAccess 'Yes' is not valid: choose Enabled or Disabled",)
 
 
 def test_what_an_update_leaves_alone_is_not_checked_again() -> None:

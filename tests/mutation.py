@@ -1,0 +1,195 @@
+"""`make mutation`: change the domain in one place at a time, and see whether a test fails.
+
+What there is to change comes from mutmut: an operator, a number, a word, an argument, a case. By
+itself mutmut changes functions only, and neither properties nor anything outside functions, which
+is half of the model: here whole modules are changed, the checks in `Annotated` included. Each
+mutant is run in a fork of this process, which has the libraries loaded, against the tests named
+below.
+"""
+
+import difflib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import libcst as cst
+import libcst.matchers as m
+import pytest
+from libcst.metadata import MetadataWrapper, PositionProvider
+from mutmut.mutation.mutators import mutation_operators
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT / "src" / "shared"
+LOG = ROOT / ".local" / "mutation.log"
+# The quick and direct tests of each module.
+TESTS = {
+    "lifecycle": ["test_lifecycle"],
+    "notebook": ["test_notebook", "test_request"],
+    "request": ["test_request"],
+    "limits": ["test_limits"],
+    "answer": ["test_answer"],
+    "errors": ["test_errors"],
+}
+SECONDS = 60  # for tests of unchanged code, of which the longest need five
+
+# mypy's to check, or without effect once a module is loaded.
+_NOT_MUTATED = (
+    m.Decorator()
+    | m.Import()
+    | m.ImportFrom()
+    | m.Subscript(value=m.Name("Literal"))
+    | m.Assign(value=m.Subscript(value=m.Name("Literal") | m.Name("Callable")))
+    | m.Call(func=m.Name("cast") | m.Name("isinstance") | m.Name("len"))
+)
+_CHECKED = m.Annotation(m.Subscript(value=m.Name("Annotated")))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module with one thing changed in it."""
+
+    line: int
+    code: str
+    change: str
+    """The lines as they were and as they are, marked as in a diff."""
+
+
+def main(paths: Sequence[str]) -> int:
+    """Run the mutants of the modules named, or of all; return 1 if one survived unexplained."""
+    modules = [Path(path).stem for path in paths] or list(TESTS)
+    _load_the_libraries([test for module in modules for test in TESTS[module]])
+    table, survivors = [], []
+    for module in modules:
+        source = (SHARED / f"{module}.py").read_text()
+        began = time.monotonic()
+        _expect_to_pass(module, source)
+        seconds = 5 + 5 * int(time.monotonic() - began)
+        outcomes: Counter[str] = Counter()
+        for mutant in mutants(source):
+            outcome = _run(module, mutant.code, seconds)
+            outcomes[outcome] += 1
+            if outcome == "survived":
+                survivors.append(f"src/shared/{module}.py:{mutant.line}\n{mutant.change}\n")
+            if sys.stderr.isatty():
+                print(f"\r{module} {outcomes.total()} ", end="", file=sys.stderr, flush=True)  # noqa: T201 - progress
+        _expect_to_pass(module, source)  # else it was not the change that killed
+        table.append((module, outcomes))
+    print(*survivors, sep="\n")  # noqa: T201 - what was asked for
+    print(f"{'module':12}{'mutants':>9}{'killed':>9}{'timeouts':>9}{'survived':>9}{'score':>9}")  # noqa: T201
+    for module, outcomes in [*table, ("all", sum((each for _, each in table), Counter()))]:
+        killed, late, all_ = outcomes["killed"], outcomes["timeout"], outcomes.total()
+        score = f"{(killed + late) / all_:.1%}"
+        print(f"{module:12}{all_:9}{killed:9}{late:9}{outcomes['survived']:9}{score:>9}")  # noqa: T201
+    return bool(survivors)
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Yield what can be made of a module by one change."""
+    wrapper = MetadataWrapper(cst.parse_module(source))
+    positions = wrapper.resolve(PositionProvider)
+    seen = {source}
+    for node in _mutated_nodes(wrapper.module):
+        for changed in _changes(node):
+            code = wrapper.module.deep_replace(node, changed).code
+            if code not in seen:
+                seen.add(code)
+                yield Mutant(positions[node].start.line, code, _difference(source, code))
+
+
+def _mutated_nodes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    if m.matches(node, _NOT_MUTATED):
+        return
+    children: Sequence[cst.CSTNode] = node.children
+    if isinstance(node, cst.Annotation):
+        # Types have no effect; the checks that follow one in `Annotated` do.
+        children = node.annotation.slice[1:] if m.matches(node, _CHECKED) else ()
+    else:
+        yield node
+    for child in children:
+        yield from _mutated_nodes(child)
+
+
+def _changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    for kind, operator in mutation_operators:
+        if isinstance(node, kind):
+            yield from operator(node)
+    if isinstance(node, cst.FormattedStringText):  # mutmut only has whole strings
+        yield node.with_changes(value=f"XX{node.value}XX")
+
+
+def _difference(before: str, after: str) -> str:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+def _load_the_libraries(tests: Sequence[str]) -> None:
+    """Run the tests once, so that forks need not import pytest, moto and boto3 again."""
+    if _run_tests(tests) != pytest.ExitCode.OK:
+        sys.exit("the tests fail without any change")
+    ours = tuple(f"{ROOT / folder}/" for folder in ("src", "tests", "local"))
+    for name, loaded in [*sys.modules.items()]:
+        if name != __name__ and str(getattr(loaded, "__file__", "")).startswith(ours):
+            del sys.modules[name]
+
+
+def _run_tests(tests: Sequence[str]) -> int:
+    files = (str(ROOT / "tests" / "unit" / f"{test}.py") for test in tests)
+    return pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files])
+
+
+def _expect_to_pass(module: str, source: str) -> None:
+    if _run(module, source, SECONDS) != "survived":
+        sys.exit(f"the tests of {module} fail without any change: {LOG.relative_to(ROOT)}")
+
+
+def _run(module: str, code: str, seconds: int) -> str:
+    """Run a module's tests against other code in its place: killed, timeout or survived."""
+    child = os.fork()
+    if not child:
+        _be_tested(module, code, seconds)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        return "timeout"
+    match os.waitstatus_to_exitcode(status):
+        case pytest.ExitCode.OK:
+            return "survived"
+        case pytest.ExitCode.TESTS_FAILED | pytest.ExitCode.INTERRUPTED:  # the latter: on import
+            return "killed"
+        case status:
+            sys.exit(f"the tests of {module} did not run, {status}: {LOG.relative_to(ROOT)}")
+
+
+def _be_tested(module: str, code: str, seconds: int) -> None:
+    """Run the tests in this process, a fork, and end it."""
+    signal.alarm(seconds)
+    with LOG.open("wb") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    status: int = pytest.ExitCode.INTERRUPTED
+    try:
+        _replace(f"shared.{module}", SHARED / f"{module}.py", code)
+        status = _run_tests(TESTS[module])
+    except Exception:  # a module that cannot even be imported
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _replace(name: str, path: Path, code: str) -> None:
+    sys.path.insert(0, str(path.parents[1]))
+    spec = spec_from_file_location(name, path)
+    assert spec
+    sys.modules[name] = module = module_from_spec(spec)
+    exec(compile(code, path, "exec"), vars(module))  # noqa: S102 - our own code, changed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

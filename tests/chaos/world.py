@@ -390,6 +390,7 @@ class World:
             name = until.answer_to.event["RequestId"] if until.answer_to else "no request's"
             if any(name in execution.name for execution in self._busy[-1:]):
                 self.causes.add("CloudFormation went on without an answer")
+                self.platform.clock.advance(1)  # its requests are never of one second
                 self._go_on(index, life)
 
     def _after(self, trouble: Trouble | None, service: str) -> None:

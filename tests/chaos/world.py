@@ -100,6 +100,7 @@ class World:
     def run(self) -> None:
         """Let everything happen, until it is calm and nothing is left to happen."""
         while self.turn():
+            assert not self.judge.found, self.judge.found
             assert len(self.story) < 5000, "it never ends"
 
     def issue(self, life: StackLife, kind: str, **event: Any) -> Sent:

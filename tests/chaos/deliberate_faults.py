@@ -239,7 +239,7 @@ def a_second_delivery_begins_anew(patch: pytest.MonkeyPatch) -> None:
         client.update_item(
             TableName="ledger",
             Key={"Resource": {"S": entry.key.Resource}, "Request": {"S": entry.key.Request}},
-            UpdateExpression="REMOVE Answer, Outcome SET Unanswered = :yes",
+            UpdateExpression="REMOVE Answer, Outcome, DeliveredAt SET Unanswered = :yes",
             ExpressionAttributeValues={":yes": {"S": "yes"}},
         )
 

@@ -79,6 +79,7 @@ def _create(world: "World", life: StackLife, delivery: Delivery) -> Waits:
     answer = yield from _ask(world, life, "Create", delivery)
     if answer and answer["Status"] == "SUCCESS":
         stack.physical_id, life.asked = answer["PhysicalResourceId"], stack.properties
+        world.judge.accepted(stack.notebook)
         life.status = "CREATE_COMPLETE"
         return
     # CloudFormation invents an id for a resource that was not answered for.
@@ -107,6 +108,7 @@ def _settle(world: "World", life: StackLife, answer: Answer, old: dict[str, Any]
     """Take an update's success in, and delete what it replaced."""
     stack, before = life.stack, life.stack.physical_id
     life.asked, stack.physical_id = stack.properties, answer["PhysicalResourceId"]
+    world.judge.accepted(stack.notebook)
     for _ in range(3):
         if stack.physical_id == before:
             return

@@ -20,8 +20,6 @@ from tests.unit.stack_in_process import Sent
 if TYPE_CHECKING:
     from tests.chaos.world import World
 
-_DATA_KEPT = {"InService", "Stopped"}
-
 
 class Violation(AssertionError):  # noqa: N818 - what it is, is the judge's word
     """Something that must never happen did."""
@@ -124,7 +122,11 @@ class Judge:
         may_rest = event["RequestType"] == "Update" and found.arn in self.stopped
         if found.status != "InService" and not (found.status == "Stopped" and may_rest):
             self._violated(f"{found.name} is said to be ready, and is {found.status}")
-        self._with_data.add(found.volume_id)
+
+    def accepted(self, name: str) -> None:
+        """Note that CloudFormation took a success: from now on there may be data in it."""
+        if found := self.world.notebook(name):
+            self._with_data.add(found.volume_id)
 
     def about_to_sweep(self, late: list[Sent]) -> None:
         """Judge what an undisturbed platform leaves to the sweep: nothing."""

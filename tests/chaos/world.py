@@ -137,7 +137,7 @@ class World:
 
     def through(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
         """Make a call to AWS, unless something goes wrong with it."""
-        if self._within_call or not self.platform.in_function:
+        if self._within_call or not self.platform.in_function or operation == "StopExecution":
             return call()
         self._calls["anywhere"] += 1
         self._calls["a change"] += operation in _CHANGING
@@ -282,14 +282,17 @@ class World:
                 record = record_of_failure(sent, failed)
                 self.causes.add("the shim failed")
                 self.at(0, lambda: self._respond(record))
+        # Calls of the simulation's own, which a function at work may be waiting for meanwhile.
+        before, self._within_call = self._within_call, True
         self.platform.pick_up_executions()
+        self._within_call = before
 
     def _respond(self, event: dict[str, Any], attempt: int = 1) -> None:
         """Run the answering function as Lambda does; nothing goes wrong with the third attempt.
 
         If it did, the event would lie in the queue of failed answers, and a person be alarmed.
         """
-        self._last_attempt = attempt == 3
+        before, self._last_attempt = self._last_attempt, attempt == 3
         try:
             self.platform.invoke(
                 "RespondFunction", event, lambda: respond.handler(event, context())
@@ -299,7 +302,7 @@ class World:
             assert attempt < 3, "the third attempt failed by itself"
             self.at(60 * attempt, lambda: self._respond(event, attempt + 1))
         finally:
-            self._last_attempt = False
+            self._last_attempt = before
 
     def _event(self, event: dict[str, Any]) -> None:
         self.causes.add("an execution did not end well")

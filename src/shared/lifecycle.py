@@ -115,13 +115,17 @@ def decide(  # noqa: C901 - a table: a case a row
     match desired.request_type, status, observed.ownership:
         case _ if desired.standing is Standing.SUPERSEDED:
             return _fail("A newer request for this notebook has taken over.")
-        case _ if progress.refusal:
-            return _fail(_found(progress) + progress.refusal)
         case _ if desired.standing is Standing.BEHIND and not late:
             return Decision("Wait")
-
+        # Whatever was refused on the way: IAM denies what is asked of a notebook that went
+        # meanwhile, since what is not there has none of the tags that the roles are held to.
         case "Delete", "Absent", _ if observed.interface_released:
             return Decision("Succeed", f"Notebook {name} is gone.")
+        case "Delete", "Absent", _ if not late:
+            return Decision("Wait")
+        case _ if progress.refusal:
+            return _fail(_found(progress) + progress.refusal)
+
         case "Delete", _, Ownership.NOT_OURS:
             return Decision("Succeed", f"Notebook {name} was not made by this stack; left alone.")
         case _, _, Ownership.NOT_OURS:

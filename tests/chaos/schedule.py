@@ -138,7 +138,7 @@ class Schedule:
 
     Attributes:
         events: what becomes of EventBridge's events, in turn, and so again.
-        slow_start, slow_stop: how long notebooks take.
+        slow_start, slow_stop, slow_delete: how long notebooks take.
         no_capacity: instance types that are not to be had until it is calm.
         failing: whether the first stack's notebook ends in Failed, with a reason or without.
         last_first: of what happens at one time, whether the last comes first.
@@ -156,6 +156,7 @@ class Schedule:
     failing: Literal["no", "with a reason", "without one"] = "no"
     look_every: int = 60
     last_first: bool = False
+    slow_delete: int = 30
 
 
 def brief(thing: object) -> str:
@@ -262,4 +263,5 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
     failing=_rarely(st.sampled_from(("with a reason", "without one")), "no", one_in=10),
     look_every=st.sampled_from((60, 120, 300)),
     last_first=st.booleans(),
+    slow_delete=st.sampled_from((30, 90, 400)),
 )

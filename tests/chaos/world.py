@@ -167,7 +167,10 @@ class World:
     def _prepare(self) -> None:
         schedule, platform = self.schedule, self.platform
         platform.notebooks.around.timing = Timing(
-            pending=schedule.slow_start, starting=schedule.slow_start, stopping=schedule.slow_stop
+            pending=schedule.slow_start,
+            starting=schedule.slow_start,
+            stopping=schedule.slow_stop,
+            deleting=schedule.slow_delete,
         )
         faults = platform.notebooks.faults
         faults.no_capacity = set(schedule.no_capacity)

@@ -179,6 +179,24 @@ def test_a_function_that_dies_changes_nothing_of_the_outcome(
     platform.expect_nothing_left()
 
 
+def test_a_delete_that_is_denied_since_the_notebook_has_gone_meanwhile_succeeds(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
+    deleted = stack.send("Delete")
+    platform.step_until(deleted.execution, "Delete")
+    platform.kill("DeleteFunction", after=True)
+    platform.step(deleted.execution)
+    platform.clock.advance(90)  # as when the function hung until its time was up
+    platform.fail_calls("DeleteNotebookInstance", "AccessDeniedException")
+
+    platform.run()
+
+    deleted.expect_success()
+    platform.expect_nothing_left()
+
+
 def test_a_delete_that_was_refused_does_not_make_a_later_update_start_the_notebook(
     platform: Platform,
 ) -> None:

@@ -5,6 +5,7 @@ with a violation, which is shown with the smallest schedule that still has it;
 `make chaos RUNS=250 SEED=<the part's>` runs it again.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -25,7 +26,7 @@ def main() -> int:
     sizes = [min(PART, runs - begun) for begun in range(0, runs, PART)]
     schedules = violations = 0
     page = Console(highlight=False, soft_wrap=True, markup=False)
-    with Progress(console=page) as progress, ProcessPoolExecutor(initializer=_be_quiet) as pool:
+    with Progress(console=page) as progress, ProcessPoolExecutor(initializer=_prepare) as pool:
         bar = progress.add_task("schedules", total=runs)
         running = {
             pool.submit(simulate_many, size, seed): seed
@@ -42,7 +43,10 @@ def main() -> int:
     return bool(violations)
 
 
-def _be_quiet() -> None:
+def _prepare() -> None:
+    # Nothing that is there by now ever becomes garbage, and looking through it takes a while.
+    gc.freeze()
+    gc.set_threshold(50_000)
     # What the functions log is looked at by the judge, and would be ten thousands of pages here.
     logging.getLogger(logger.service).handlers.clear()
 

@@ -1,6 +1,7 @@
-"""Deliberate faults: each breaks one rule of the platform in this process, for a test to be caught.
+"""Deliberate faults: each breaks one rule of the platform, and a schedule catches it.
 
-A rule that can be broken without a schedule failing would be one that nothing guards.
+Random schedules catch each of them too, within a few hundred; the ones here are the short way. A
+rule that could be broken without a violation would be one that nothing guards.
 """
 
 import json
@@ -19,19 +20,34 @@ from shared.lifecycle import Decision, Desired, Observed, Progress, Settings, St
 from shared.log import logger
 from shared.notebook import Notebook, Ownership
 from shared.request import CustomResourceRequest
+from tests.chaos.schedule import (
+    Delivery,
+    Hand,
+    Outage,
+    Schedule,
+    StackPlan,
+    Trouble,
+    Update,
+)
 from tests.lifecycle_driver import load
 from tests.unit import platform_in_process
 
 Break = Callable[[pytest.MonkeyPatch], None]
-FAULTS: dict[str, Break] = {}
+FAULTS: dict[str, tuple[Break, Schedule]] = {}
+
+PLAIN = Schedule((StackPlan(),))
+UPDATED = Schedule((StackPlan(updates=(Update(10),)),))
+OVERTAKEN = Schedule((StackPlan(),), (Trouble(1, 1, "overtaken", "a change"),))
 
 _standing, _read, _describe, _give = ledger._standing, ledger.read, sagemaker.describe, answer.give
 _record_answer, _enter = ledger.record_answer, ledger.enter
 
 
-def _fault(break_: Break) -> Break:
-    FAULTS[break_.__name__] = break_
-    return break_
+def _caught_by(schedule: Schedule) -> Callable[[Break], None]:
+    def add(break_: Break) -> None:
+        FAULTS[break_.__name__] = (break_, schedule)
+
+    return add
 
 
 def _decides(
@@ -51,12 +67,12 @@ def _reads(patch: pytest.MonkeyPatch, otherwise: Callable[[Page], Page]) -> None
     patch.setattr(ledger, "read", lambda key, now: otherwise(_read(key, now)))
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(takes=True),)))
 def ownership_is_not_checked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Notebook, "ownership", lambda *_: Ownership.OURS)
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(),), slow_start=5000))
 def the_deadline_is_ignored(patch: pytest.MonkeyPatch) -> None:
     never = datetime.max.replace(tzinfo=UTC)
     patch.setattr(
@@ -66,7 +82,7 @@ def the_deadline_is_ignored(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(),), (Trouble(1, 1, "aborted", "an answer"),)))
 def each_answer_is_a_new_one(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         ledger,
@@ -75,7 +91,9 @@ def each_answer_is_a_new_one(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@_fault
+@_caught_by(
+    Schedule((StackPlan(deleted_after=10),), outages=(Outage("sagemaker", "throttled", 245, 60),))
+)
 def an_error_is_taken_for_an_absence(patch: pytest.MonkeyPatch) -> None:
     def describe(name: str) -> Notebook | None:
         try:
@@ -86,12 +104,12 @@ def an_error_is_taken_for_an_absence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sagemaker, "describe", describe)
 
 
-@_fault
+@_caught_by(OVERTAKEN)
 def an_older_request_goes_on(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "_standing", lambda *_: Standing.NEWEST)
 
 
-@_fault
+@_caught_by(OVERTAKEN)
 def a_request_does_not_wait_for_the_one_before_it(patch: pytest.MonkeyPatch) -> None:
     def standing(*them: Any) -> Standing:
         found = _standing(*them)
@@ -100,7 +118,7 @@ def a_request_does_not_wait_for_the_one_before_it(patch: pytest.MonkeyPatch) -> 
     patch.setattr(ledger, "_standing", standing)
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(),), slow_delete=400))
 def a_delete_succeeds_while_the_notebook_is_deleting(patch: pytest.MonkeyPatch) -> None:
     _decides(
         patch,
@@ -112,22 +130,22 @@ def a_delete_succeeds_while_the_notebook_is_deleting(patch: pytest.MonkeyPatch) 
     )
 
 
-@_fault
+@_caught_by(PLAIN)
 def the_network_interface_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(network, "network_interface_exists", lambda _: False)
 
 
-@_fault
+@_caught_by(UPDATED)
 def an_update_changes_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconciler, "_compare", lambda *_: Settings.AS_ASKED)
 
 
-@_fault
+@_caught_by(PLAIN)
 def the_physical_id_is_always_new(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CustomResourceRequest, "physical_resource_id", property(lambda _: str(uuid4())))
 
 
-@_fault
+@_caught_by(PLAIN)
 def the_reply_address_is_logged(patch: pytest.MonkeyPatch) -> None:
     def record_answer(*them: Any) -> tuple[str, bytes]:
         url, said = _record_answer(*them)
@@ -137,22 +155,22 @@ def the_reply_address_is_logged(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "record_answer", record_answer)
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(),), hands=(Hand(60, 0, "abort"),), events=("lost",)))
 def nothing_is_swept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fallbacks, "sweep", lambda _: None)
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(),), (Trouble(1, 3, "killed"),)))
 def a_failed_shim_is_not_answered_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fallbacks, "failed_shim", lambda _: None)
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(updates=(Update(10, "rename", Delivery(given_up=100)),)),)))
 def what_a_failed_replacement_made_is_left(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconciler, "_leftover", lambda _: None)
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(),), hands=(Hand(250, 0, "delete"),), look_every=300))
 def what_is_gone_is_made_again(patch: pytest.MonkeyPatch) -> None:
     _decides(
         patch,
@@ -164,17 +182,17 @@ def what_is_gone_is_made_again(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(role_age=0),)))
 def a_young_role_is_refused(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(errors, "_OF_YOUNG_ROLES", ())
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(),), (Trouble(1, 1, "throttled", "a change"),)))
 def a_throttled_call_is_a_refusal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(errors, "_BUSY", set())
 
 
-@_fault
+@_caught_by(UPDATED)
 def an_update_leaves_the_notebook_stopped(patch: pytest.MonkeyPatch) -> None:
     _decides(
         patch,
@@ -187,12 +205,12 @@ def an_update_leaves_the_notebook_stopped(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(updates=(Update(10, delivery=Delivery(given_up=30)),)),)))
 def a_rollback_forgets_that_the_notebook_ran(patch: pytest.MonkeyPatch) -> None:
     _reads(patch, lambda page: replace(page, resume=False))
 
 
-@_fault
+@_caught_by(UPDATED)
 def an_update_makes_the_notebook_anew(patch: pytest.MonkeyPatch) -> None:
     _decides(
         patch,
@@ -205,7 +223,7 @@ def an_update_makes_the_notebook_anew(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(),), (Trouble(3, 1, "killed"),)))
 def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     definition = load()
     for state in definition["States"].values():
@@ -213,7 +231,7 @@ def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(platform_in_process, "load", lambda: definition)
 
 
-@_fault
+@_caught_by(Schedule((StackPlan(create=Delivery(again=400), deletion=None),)))
 def a_second_delivery_begins_anew(patch: pytest.MonkeyPatch) -> None:
     def enter(entry: ledger.Entry, response_url: str) -> None:
         _enter(entry, response_url)
@@ -221,14 +239,14 @@ def a_second_delivery_begins_anew(patch: pytest.MonkeyPatch) -> None:
         client.update_item(
             TableName="ledger",
             Key={"Resource": {"S": entry.key.Resource}, "Request": {"S": entry.key.Request}},
-            UpdateExpression="REMOVE Answer, Outcome SET Unanswered = :yes",
+            UpdateExpression="REMOVE Answer, Outcome, DeliveredAt SET Unanswered = :yes",
             ExpressionAttributeValues={":yes": {"S": "yes"}},
         )
 
     patch.setattr(ledger, "enter", enter)
 
 
-@_fault
+@_caught_by(PLAIN)
 def an_answer_says_too_little(patch: pytest.MonkeyPatch) -> None:
     body = answer.body
 

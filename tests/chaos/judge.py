@@ -10,7 +10,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from local.notebooks.instance import Notebook
 from shared.notebook import LOGICAL_RESOURCE_TAG, STACK_TAG
@@ -35,6 +35,7 @@ class Judge:
         requests: every request that was issued.
         stopped, stripped, deleted_by_hand: what people did: to which notebooks (ARN), with which
             tags taken away, to which volumes.
+        found: the violation found last; what is raised within a function counts as its failure.
 
     """
 
@@ -43,6 +44,7 @@ class Judge:
     stopped: set[str] = field(default_factory=set)
     stripped: dict[str, dict[str, str]] = field(default_factory=dict)
     deleted_by_hand: set[str] = field(default_factory=set)
+    found: str = ""
     _foreign: dict[str, str] = field(default_factory=dict)
     _by_key: dict[tuple[str, str], Sent] = field(default_factory=dict)
     _as_asked: set[str] = field(default_factory=set)
@@ -81,7 +83,7 @@ class Judge:
             self._made.get((sent.event["ResponseURL"], made.settings["InstanceType"]), 0) + 1
         )
         if times > 1:
-            raise Violation(f"one request made the notebook {name} {times} times")
+            self._violated(f"one request made the notebook {name} {times} times")
 
     def changed(self, given: Any, operation: str, notebook: Notebook, tags: dict[str, str]) -> None:
         """Judge a change that took effect; `tags` are those the notebook had before."""
@@ -90,12 +92,12 @@ class Judge:
             tags.get(STACK_TAG) != sent.event["StackId"]
             or tags.get(LOGICAL_RESOURCE_TAG) != sent.event["LogicalResourceId"]
         ):
-            raise Violation(f"{operation} of {notebook.name}, which is not the stack's own")
+            self._violated(f"{operation} of {notebook.name}, which is not the stack's own")
         if operation != "DeleteNotebookInstance" or notebook.volume_id not in self._with_data:
             return
         event = sent.event
         if event["RequestType"] != "Delete":
-            raise Violation(f"an {event['RequestType']} deleted the data of {notebook.name}")
+            self._violated(f"an {event['RequestType']} deleted the data of {notebook.name}")
 
     def decided_success(self, given: Any, returned: Any) -> None:
         """Judge the decision that a request has succeeded: the world must be as asked."""
@@ -111,24 +113,24 @@ class Judge:
         if event["RequestType"] == "Delete":
             interface = returned["Progress"]["network_interface_id"]
             if ours:
-                raise Violation(f"{wanted['NotebookInstanceName']} is said to be gone")
+                self._violated(f"{wanted['NotebookInstanceName']} is said to be gone")
             if interface in world.platform.notebooks.notebooks.lingering_interfaces():
-                raise Violation(f"the network interface {interface} is still there")
+                self._violated(f"the network interface {interface} is still there")
             return
         if not (found and ours):
-            raise Violation(f"there is no notebook {wanted['NotebookInstanceName']} of the stack")
+            self._violated(f"there is no notebook {wanted['NotebookInstanceName']} of the stack")
         if faults := differences(world, wanted, found):
-            raise Violation(f"{found.name} is not as asked: {faults}")
+            self._violated(f"{found.name} is not as asked: {faults}")
         may_rest = event["RequestType"] == "Update" and found.arn in self.stopped
         if found.status != "InService" and not (found.status == "Stopped" and may_rest):
-            raise Violation(f"{found.name} is said to be ready, and is {found.status}")
+            self._violated(f"{found.name} is said to be ready, and is {found.status}")
         self._with_data.add(found.volume_id)
 
     def about_to_sweep(self, late: list[Sent]) -> None:
         """Judge what an undisturbed platform leaves to the sweep: nothing."""
         for each in late:
             if not each.answers:
-                raise Violation(f"{each.event['RequestType']} is past its deadline, unanswered")
+                self._violated(f"{each.event['RequestType']} is past its deadline, unanswered")
 
     def end(self) -> None:
         """Judge what is there once nothing happens any more."""
@@ -136,7 +138,7 @@ class Judge:
             self._judge_answers(sent)
         for each in self.world.platform.executions:
             if each.running:
-                raise Violation(f"the execution {each.name} never ends")
+                self._violated(f"the execution {each.name} never ends")
         self._judge_notebooks()
         self.world.platform.expect_no_address_anywhere()
 
@@ -145,16 +147,16 @@ class Judge:
         for notebook in self.world.notebooks():
             if self.is_foreign(notebook):
                 if _fingerprint(notebook) != self._foreign[notebook.volume_id]:
-                    raise Violation(f"{notebook.name} of somebody else was changed")
+                    self._violated(f"{notebook.name} of somebody else was changed")
             elif notebook.name.lower() in owned:
                 self._judge_owned(owned.pop(notebook.name.lower()), notebook)
             elif notebook.name not in self.world.left_to_people:
-                raise Violation(f"{notebook.name} is {notebook.status} and has no owner")
+                self._violated(f"{notebook.name} is {notebook.status} and has no owner")
         for name, life in owned.items():
             if not self.deleted_by_hand:
-                raise Violation(f"{name} of a stack that is {life.status} is gone")
+                self._violated(f"{name} of a stack that is {life.status} is gone")
         if len(self._foreign) > sum(self.is_foreign(each) for each in self.world.notebooks()):
-            raise Violation("a notebook of somebody else is gone")
+            self._violated("a notebook of somebody else is gone")
 
     def _judge_owned(self, life: StackLife, notebook: Notebook) -> None:
         world = self.world
@@ -162,39 +164,43 @@ class Judge:
         if life.status in ("UPDATE_ROLLBACK_FAILED", "DELETE_FAILED") or world.schedule.hands:
             return
         if notebook.tags.get(STACK_TAG) != life.stack.id:
-            raise Violation(f"{notebook.name} is not the stack's own")
+            self._violated(f"{notebook.name} is not the stack's own")
         if faults := differences(world, life.asked, notebook):
-            raise Violation(f"{notebook.name} is not as asked in the end: {faults}")
+            self._violated(f"{notebook.name} is not as asked in the end: {faults}")
         if notebook.status != "InService":
-            raise Violation(f"{notebook.name} was running, and is {notebook.status} in the end")
+            self._violated(f"{notebook.name} was running, and is {notebook.status} in the end")
 
     def _judge_answers(self, sent: Sent) -> None:
         kind = f"{sent.event['RequestType']} of {sent.event['RequestId']}"
         if not sent.answers:
-            raise Violation(f"{kind} was never answered")
+            self._violated(f"{kind} was never answered")
         if any(each != sent.answers[0] for each in sent.answers):
-            raise Violation(f"{kind} was answered in two ways: {sent.answers}")
+            self._violated(f"{kind} was answered in two ways: {sent.answers}")
         answer = sent.answers[0]
         took = sent.answered_at[0] - sent.issued_at
         if took > SERVICE_TIMEOUT and not self._hindered(sent):
-            raise Violation(f"{kind} was answered after {took:.0f} seconds")
+            self._violated(f"{kind} was answered after {took:.0f} seconds")
         for name in ("StackId", "RequestId", "LogicalResourceId"):
             if answer[name] != sent.event[name]:
-                raise Violation(f"{kind} was answered with another {name}")
+                self._violated(f"{kind} was answered with another {name}")
         known = sent.event.get("PhysicalResourceId")
         if sent.event["RequestType"] == "Delete" and answer["PhysicalResourceId"] != known:
-            raise Violation(f"{kind} changed the physical id")
+            self._violated(f"{kind} changed the physical id")
         if answer["Status"] == "SUCCESS" and sent.event["ResponseURL"] not in self._as_asked:
-            raise Violation(f"{kind} was answered with a SUCCESS that nobody had seen")
+            self._violated(f"{kind} was answered with a SUCCESS that nobody had seen")
         if answer["Status"] == "FAILED" and not answer["Reason"]:
-            raise Violation(f"{kind} failed without a reason")
+            self._violated(f"{kind} failed without a reason")
         if answer["Status"] == "FAILED" and not (self.world.causes or _refusable(sent)):
-            raise Violation(f"{kind} failed without a cause: {answer['Reason']}")
+            self._violated(f"{kind} failed without a cause: {answer['Reason']}")
 
     def _hindered(self, sent: Sent) -> bool:
         """Tell whether the answering function was kept from answering in the last minutes."""
         last = sent.issued_at + SERVICE_TIMEOUT
         return any(last - 600 < each < last for each in self.world.failed_answers)
+
+    def _violated(self, what: str) -> NoReturn:
+        self.found = what
+        raise Violation(what)
 
     def _sent(self, given: Any) -> Sent:
         return self._by_key[given["Resource"], given["Request"]]

@@ -178,11 +178,11 @@ def _run(module: str, code: str) -> str:
     if not child:
         _be_tested(module, code)
     _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return "timeout"
     match os.waitstatus_to_exitcode(status):
         case pytest.ExitCode.OK:
             return "survived"
+        case signalled if -signalled in (signal.SIGXCPU, signal.SIGALRM):
+            return "timeout"
         case pytest.ExitCode.TESTS_FAILED | pytest.ExitCode.INTERRUPTED:  # the latter: on import
             return "killed"
         case status:
@@ -191,7 +191,7 @@ def _run(module: str, code: str) -> str:
 
 def _be_tested(module: str, code: str) -> None:
     """Run the tests in this process, a fork, and end it."""
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     signal.alarm(SECONDS)
     with LOG.open("wb") as log:
         os.dup2(log.fileno(), 1)

@@ -22,7 +22,7 @@ chaos: setup
 	@RUNS=$(or $(RUNS),250) SEED=$(or $(SEED),1) PYTHONPATH=src:. $(BIN)/python -m tests.chaos
 
 # Changes the domain in one place at a time: a change that no test notices is named.
-mutation: .venv/.mutation
+mutation: .venv/.mutation | $(TMPDIR)
 	@PYTHONPATH=src:. $(BIN)/python -m tests.mutation $(ARGS)
 
 # What of src/ the unit tests run, line by line and branch by branch.

@@ -41,7 +41,6 @@ _http = urllib3.PoolManager(
         backoff_factor=0.5,  # seconds, doubled each time
         backoff_jitter=0.5,
         status_forcelist=(429, 500, 502, 503, 504),
-        allowed_methods={"PUT"},
         raise_on_status=False,
     ),
 )
@@ -131,7 +130,7 @@ def body(
         return json.dumps({**answer, "Reason": reason}).encode()
 
     if len(encoded(reason)) > _LIMIT:
-        lengths = range(1, len(reason) + 1)
+        lengths = range(1, len(reason))
         reason = reason[: bisect(lengths, _LIMIT, key=lambda n: len(encoded(f"{reason[:n]}…")))]
         return encoded(f"{reason}…")
     return encoded(reason)

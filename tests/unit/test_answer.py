@@ -209,8 +209,9 @@ def test_no_other_host_is_ever_called(monkeypatch: pytest.MonkeyPatch, url: str)
     monkeypatch.setattr(answer, "_http", None)
 
     assert not answer.is_reply_address(url)
-    with pytest.raises(answer.UndeliverableError):
+    with pytest.raises(answer.UndeliverableError) as error:
         answer.put(url, b"{}")
+    assert str(error.value) == "The reply address is not of CloudFormation in this Region."
 
 
 # To what is no proper request
@@ -382,7 +383,8 @@ def test_a_dead_connection_is_an_error_without_the_address(replies: Replies) -> 
     with pytest.raises(answer.UndeliverableError) as error:
         answer.put(replies.url, b"{}")
 
-    text = f"{error.value} {error.getrepr(style='native', chain=True)}"
+    assert str(error.value) == "The answer was not sent: MaxRetryError."
+    text = str(error.getrepr(style="native", chain=True))
     assert replies.secret not in text
 
 
@@ -471,6 +473,15 @@ def test_what_is_no_request_is_refused_under_the_id_that_cloudformation_knows(
             },
         )
     ]
+
+
+def test_a_refusal_that_fills_the_whole_answer_is_sent(
+    sent: list[tuple[str, dict[str, Any]]],
+) -> None:
+    answer.refuse(REFUSED, "x" * 5000)
+
+    ((_, said),) = sent
+    assert len(json.dumps(said)) == 4096
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """CloudFormation's request: parsed, checked, and named so that duplicates are harmless."""
 
+import json
 import re
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -76,6 +77,11 @@ def violations(**changes: Any) -> tuple[str, ...]:
     _, wrong = parse_notebook(PROPERTIES | changes, LIMITS)
     assert wrong != ()
     return wrong
+
+
+def listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    """Return tags as CloudFormation lists them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 # The request
@@ -157,6 +163,7 @@ def test_an_id_that_cloudformation_gives_nobody_makes_it_no_request(
         ({"PhysicalResourceId": "invented-by-CloudFormation"}, "invented-by-CloudFormation"),
         ({"ResourceProperties": {}}, "Notebook"),
         ({"ResourceProperties": {"NotebookInstanceName": ""}}, "Notebook"),
+        ({"ResourceProperties": {"NotebookInstanceName": "no_notebook's"}}, "Notebook"),
     ],
 )
 def test_the_physical_id_is_echoed_and_never_empty(changes: dict[str, Any], expected: str) -> None:
@@ -217,6 +224,15 @@ def test_tags_no_longer_asked_for_are_dropped() -> None:
     assert set(update({"Tags": old}).dropped_tags) == {"a", "b"}
 
 
+def test_only_tags_that_can_be_on_a_notebook_are_dropped() -> None:
+    def dropped(*keys: str) -> tuple[str, ...]:
+        return update({"Tags": listed(dict.fromkeys(keys, ""))}).dropped_tags
+
+    assert len(dropped(*map(str, range(50)))) == 50
+    assert dropped(*map(str, range(51))) == ()
+    assert dropped("k" * 128, "k" * 129) == ("k" * 128,)
+
+
 @pytest.mark.parametrize("tags", ["text", [1], [{"Value": "no key"}], {"a": "b"}, None, 7])
 def test_tags_that_are_none_do_not_break_the_request(tags: Any) -> None:
     update({"Tags": tags}, Tags=tags).dropped_tags  # noqa: B018 - it is computed
@@ -263,6 +279,14 @@ def test_clocks_may_differ_a_little() -> None:
     assert sent.issued_at(NOW) == datetime(2026, 1, 5, 8, 0, 5, tzinfo=UTC)
 
 
+def test_a_clock_may_be_an_hour_ahead_and_no_more() -> None:
+    for seconds, issued in ((3600, NOW + timedelta(hours=1)), (3601, NOW)):
+        expires = int(NOW.timestamp()) + 7200 + seconds
+        sent = request(ResponseURL=f"{ADDRESS}?Expires={expires}")
+
+        assert sent.issued_at(NOW.replace(microsecond=0)) == issued.replace(microsecond=0)
+
+
 def test_the_issue_time_of_an_old_signature_is_two_hours_before_it_expires() -> None:
     sent = request(ResponseURL=f"{ADDRESS}?AWSAccessKeyId=A&Expires=1767607170&Signature=s")
 
@@ -284,6 +308,10 @@ def test_an_execution_can_be_found_by_its_request() -> None:
     name = request().execution_name
 
     assert re.fullmatch(rf"Create-{EVENT['RequestId']}-[0-9a-f]{{32}}", name)
+
+
+def test_a_request_id_may_have_capitals() -> None:
+    assert "-A1_b-" in request(RequestId="A1_b").execution_name
 
 
 def test_a_long_request_id_is_cut() -> None:
@@ -474,11 +502,6 @@ RESERVED = "tag keys that start with 'aws:' or 'notebook-vending:' are reserved:
 TOO_LONG = "tags are too long (key 128, value 256 characters):"
 
 
-def listed(tags: dict[str, str]) -> list[dict[str, str]]:
-    """Return tags as CloudFormation lists them."""
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
 @pytest.mark.parametrize(
     ("tags", "fault"),
     [
@@ -559,6 +582,14 @@ def test_what_an_update_leaves_alone_is_refused_when_it_is_huge() -> None:
 
     assert asked is None
     assert wrong == ("the properties are larger than any notebook's: shorten them",)
+
+
+def test_what_is_kept_of_a_request_has_a_largest_size() -> None:
+    room = 220_000 - len(json.dumps(asdict(spec())))
+
+    assert spec(("ENVName",), ENVName="x" * room)
+    asked, _ = parse_notebook(PROPERTIES | {"ENVName": "x" * (room + 1)}, LIMITS, ("ENVName",))
+    assert asked is None
 
 
 def test_the_rollback_of_a_huge_request_is_not_huge() -> None:

@@ -5,8 +5,11 @@ import json
 import pytest
 
 from local.notebooks.faults import TOTAL_QUOTA
+from shared import reconciler
+from shared.lifecycle import Progress
 from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, REQUEST_TAG, STACK_TAG
 from tests.unit.platform_in_process import Platform
+from tests.unit.test_answer import ENTRY
 
 
 def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> None:
@@ -357,3 +360,8 @@ def test_a_bug_in_a_function_is_answered_with_its_name(
     monkeypatch.delenv("VPC_ID")
 
     platform.stack().create().expect_failed("LookupError", "VPC_ID is not set")
+
+
+def test_an_action_for_a_request_that_asks_for_no_notebook_is_an_error_that_names_it() -> None:
+    with pytest.raises(LookupError, match=f"Create {ENTRY.request_id} asks for no notebook"):
+        reconciler.create(ENTRY, Progress())

@@ -25,6 +25,7 @@ from local.server import (
     control,
     iam,
     lambda_runtime,
+    nested_stacks,
     network_interfaces,
     resource_types,
     response_bucket,
@@ -60,6 +61,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     buckets.install()
     iam.install()
     role_boundaries.install()
+    nested_stacks.install()
     network_interfaces.install()
     lambda_runtime.install(bucket)
     cloudformation.install(bucket)

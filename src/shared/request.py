@@ -63,6 +63,7 @@ class CustomResourceRequest:
     ResourceProperties: dict[str, Any]
     PhysicalResourceId: str = ""
     OldResourceProperties: dict[str, Any] = field(default_factory=dict)
+    ResourceType: str = ""
 
     @property
     def notebook_name(self) -> str:

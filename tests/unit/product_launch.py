@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-TEMPLATE_PATH = Path(__file__).parents[2] / "product" / "notebook.yaml"
+TEMPLATE_PATH = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
 ACCOUNT = "111122223333"
 BUCKET = "stack-projectbucket-1a2b3c"
 

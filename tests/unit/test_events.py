@@ -412,7 +412,7 @@ def test_publish_puts_the_products_template_into_the_bucket(
     (said,) = story.answers
     key = said["Data"]["NotebookUrl"].partition(".amazonaws.com/")[2]
     published = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    assert published == (ROOT / "product" / "notebook.yaml").read_bytes()
+    assert published == (ROOT / "product" / "versions" / "1.yaml").read_bytes()
     s3.close()
 
 

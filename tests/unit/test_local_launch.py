@@ -213,13 +213,13 @@ def test_a_fault_speaks_the_language_of_what_it_is_given_to(name: str) -> None:
     assert fault.notebooks.keys() <= set(SETTINGS)
     assert fault.notebooks.get("timing", {}).keys() <= Timing.__dataclass_fields__.keys()
     assert fault.platform.keys() <= parameters_of("template.yaml").keys()
-    product = parameters_of("product/notebook.yaml").keys()
+    product = parameters_of("product/versions/1.yaml").keys()
     assert fault.launch.keys() | fault.remedy.keys() <= product
 
 
 def test_the_product_lets_through_what_the_platform_then_refuses() -> None:
     """A launcher may choose each bad parameter, or Service Catalog would refuse it already."""
-    product, chosen = parameters_of("product/notebook.yaml"), FAULTS["bad-parameters"].launch
+    product, chosen = parameters_of("product/versions/1.yaml"), FAULTS["bad-parameters"].launch
 
     assert chosen["NotebookInstanceType"] in product["NotebookInstanceType"]["AllowedValues"]
     assert chosen["RootAccess"] in product["RootAccess"]["AllowedValues"]

@@ -13,7 +13,7 @@ from handlers import publish
 from shared import answer, buckets
 from tests.lambda_context import context
 
-TEMPLATE = Path(__file__).parents[2] / "product" / "notebook.yaml"
+TEMPLATE = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
 URL = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/reply"
 
 

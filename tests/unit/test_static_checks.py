@@ -55,7 +55,7 @@ def check(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["template.yaml", *(str(p.relative_to(ROOT)) for p in ROOT.glob("product/*.yaml"))]
+    "template", ["template.yaml", *(str(p.relative_to(ROOT)) for p in ROOT.glob("product/versions/*.yaml"))]
 )
 def test_cfn_lint_finds_nothing(template: str) -> None:
     check(BIN / "cfn-lint", "--", template)
@@ -145,7 +145,7 @@ def test_everything_ends_before_what_waits_for_it_gives_up() -> None:
     parameters, resources = PLATFORM["Parameters"], PLATFORM["Resources"]
     deadline = parameters["DeadlineSeconds"]
     function_seconds = PLATFORM["Globals"]["Function"]["Timeout"]
-    product = (ROOT / "product" / "notebook.yaml").read_text()
+    product = (ROOT / "product" / "versions" / "1.yaml").read_text()
     service_timeouts = {int(found) for found in re.findall(r"ServiceTimeout: (\d+)", product)}
 
     assert all(function_seconds < task["TimeoutSeconds"] for task in TASKS.values())

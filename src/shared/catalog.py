@@ -1,0 +1,82 @@
+"""Service Catalog: what an administrator does there that CloudFormation cannot."""
+
+from collections.abc import Collection, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from shared.clients import CONFIG
+from shared.errors import RefusedError
+
+if TYPE_CHECKING:
+    from mypy_boto3_servicecatalog import ServiceCatalogClient
+    from mypy_boto3_servicecatalog.literals import DescribePortfolioShareTypeType
+
+
+def deprecate(product_id: str, names: Collection[str]) -> None:
+    """Deprecate these versions of a product and no others; raises RefusedError, ClientError.
+
+    A deprecated version is launched no more; what was launched from it can be updated and
+    terminated (administrator guide, "Managing versions").
+    """
+    found = _client().list_provisioning_artifacts(ProductId=product_id)
+    versions = {each["Name"]: each for each in found["ProvisioningArtifactDetails"]}
+    if unknown := sorted(set(names) - versions.keys()):
+        raise RefusedError(
+            f"The product has no version {', '.join(unknown)}: name versions that it has, which "
+            f"are {', '.join(sorted(versions))}."
+        )
+    for name, version in versions.items():
+        wanted = "DEPRECATED" if name in names else "DEFAULT"
+        if version.get("Guidance", "DEFAULT") != wanted:
+            _client().update_provisioning_artifact(
+                ProductId=product_id, ProvisioningArtifactId=version["Id"], Guidance=wanted
+            )
+
+
+def share(portfolio_id: str, wanted: Collection[str], dropped: Collection[str]) -> None:
+    """Share a portfolio with all `wanted` and none of `dropped`; raises ClientError.
+
+    Each is an account, an organization (o-…) or a unit of one (ou-…). Shares that are in neither
+    are left alone. Who launches and the tag options go along.
+    """
+    shared = {
+        found
+        for kind in {_kind(each) for each in {*wanted, *dropped}}
+        for found in _shared(portfolio_id, kind)
+    }
+    for each in sorted(set(wanted) - shared):
+        _client().create_portfolio_share(
+            PortfolioId=portfolio_id, ShareTagOptions=True, SharePrincipals=True, **_with(each)
+        )
+    for each in sorted(set(dropped) & shared):
+        _client().delete_portfolio_share(PortfolioId=portfolio_id, **_with(each))
+
+
+def _shared(portfolio_id: str, kind: "DescribePortfolioShareTypeType") -> Iterator[str]:
+    token = {}
+    while True:
+        page = _client().describe_portfolio_shares(PortfolioId=portfolio_id, Type=kind, **token)
+        yield from (each["PrincipalId"] for each in page["PortfolioShareDetails"])
+        if not page.get("NextPageToken"):
+            return
+        token = {"PageToken": page["NextPageToken"]}
+
+
+def _with(each: str) -> dict[str, Any]:
+    kind = _kind(each)
+    if kind == "ACCOUNT":
+        return {"AccountId": each}
+    return {"OrganizationNode": {"Type": kind, "Value": each}}
+
+
+def _kind(shared_with: str) -> "DescribePortfolioShareTypeType":
+    if shared_with.startswith("ou-"):
+        return "ORGANIZATIONAL_UNIT"
+    return "ORGANIZATION" if shared_with.startswith("o-") else "ACCOUNT"
+
+
+@cache
+def _client() -> "ServiceCatalogClient":
+    return boto3.client("servicecatalog", config=CONFIG)

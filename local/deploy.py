@@ -4,15 +4,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from local.emulator import Emulator
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "notebook-vending"
-# As the source of the product's defaults names them.
-SUBNET_NAME, SECURITY_GROUP_NAME = "ProSM-ResourceSubnet", "ProSM-ResourceSG"
 
 _SAM = ROOT / ".sam-venv" / "bin" / "sam"
 # `sam build` runs pip of the python3 that it finds first.
@@ -21,15 +18,6 @@ _PATH = f"{ROOT / '.venv' / 'bin'}:{os.environ.get('PATH', '')}"
 
 class SamError(Exception):
     """A SAM command failed; the text is what it printed."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """A VPC with one private subnet and one security group, named as the product expects."""
-
-    vpc_id: str
-    subnet_id: str
-    security_group_id: str
 
 
 def build(directory: Path, report: Callable[[str], None] = lambda _: None) -> Path:
@@ -59,19 +47,6 @@ def deploy(
     )
     stack = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
-
-
-def make_network(aws: Emulator) -> Network:
-    """Make what an administrator has before the platform comes: a VPC, a subnet, a group."""
-    ec2 = aws.client("ec2")
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
-    group = ec2.create_security_group(
-        VpcId=vpc, GroupName=SECURITY_GROUP_NAME, Description="Notebooks"
-    )["GroupId"]
-    ec2.create_tags(Resources=[subnet], Tags=[{"Key": "Name", "Value": SUBNET_NAME}])
-    ec2.create_tags(Resources=[group], Tags=[{"Key": "Name", "Value": SECURITY_GROUP_NAME}])
-    return Network(vpc, subnet, group)
 
 
 def _sam(

@@ -97,7 +97,7 @@ def _keep_function_log(aws: Emulator, directory: Path) -> Iterator[None]:
 
 
 def _deploy(aws: Emulator, directory: Path, fault: Fault | None, page: Progress) -> Platform:
-    page.step("An administrator deploys the platform with SAM, into a VPC that is there already.")
+    page.step("An administrator deploys the platform with SAM.")
     with (directory / "sam.log").open("w") as log:
 
         def report(line: str) -> None:
@@ -105,17 +105,11 @@ def _deploy(aws: Emulator, directory: Path, fault: Fault | None, page: Progress)
             if line.startswith(("CREATE_", "UPDATE_")):  # of a resource
                 page.wait_for(f"sam deploy: {' '.join(line.split())}")
 
-        network = deploy.make_network(aws)
-        page.event(
-            "network",
-            f"{network.vpc_id} has the subnet {deploy.SUBNET_NAME} and the security group "
-            f"{deploy.SECURITY_GROUP_NAME}",
-        )
         page.wait_for("sam build")
         template = deploy.build(directory, report)
         page.event("sam", "build is done")
         page.wait_for("sam deploy")
-        parameters = {"VpcId": network.vpc_id, **_WAITS, **(fault.platform if fault else {})}
+        parameters = {**_WAITS, **(fault.platform if fault else {})}
         outputs = deploy.deploy(aws, template, parameters, report)
     resources = aws.client("cloudformation").get_paginator("list_stack_resources")
     made = [
@@ -125,7 +119,7 @@ def _deploy(aws: Emulator, directory: Path, fault: Fault | None, page: Progress)
     user = end_user.sign_in(aws, outputs["ProductId"])
     watch = Watch(aws, outputs["StateMachineArn"], page.event, page.wait_for)
     page.outcome(f"The platform is deployed, and its product {outputs['ProductId']} published.")
-    return Platform(aws, outputs, network.vpc_id, user, watch, page)
+    return Platform(aws, outputs, outputs["VpcId"], user, watch, page)
 
 
 def success(platform: Platform) -> str:

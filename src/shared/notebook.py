@@ -18,6 +18,15 @@ STACK_TAG = f"{TAG_PREFIX}stack-id"
 LOGICAL_RESOURCE_TAG = f"{TAG_PREFIX}logical-resource-id"
 REQUEST_TAG = f"{TAG_PREFIX}request-id"  # of the request that created the notebook
 
+# Who launched it, and as what (Service Catalog administrator guide, "AutoTags").
+_AUTO_TAGS = {
+    "aws:servicecatalog:provisioningPrincipalArn": f"{TAG_PREFIX}launched-by",
+    "aws:servicecatalog:provisionedProductArn": f"{TAG_PREFIX}provisioned-product",
+}
+# SageMaker's API, Tag: what a value may not hold, though the name of a session may.
+_NO_TAG_VALUE = re.compile(r"[^\w\s.:/=+@-]")
+_MOST_TAGS = 50  # of a notebook (CreateNotebookInstance)
+
 # CreateNotebookInstance, botocore's service model: NotebookInstanceName (63 at most).
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
@@ -185,6 +194,22 @@ def ownership_tags(platform: str, stack_id: str, logical_resource_id: str) -> di
         STACK_TAG: stack_id,
         LOGICAL_RESOURCE_TAG: logical_resource_id,
     }
+
+
+def tags_at_creation(own: Mapping[str, str], stack: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags to create a notebook with: its own, who launched it, and its stack's.
+
+    `own` come first, should they be more than a notebook may have. A stack's tags are also its
+    launcher's to choose, and so none of them stands for one of ours.
+    """
+    launch = {ours: stack[key] for key, ours in _AUTO_TAGS.items() if key in stack}
+    others = {
+        key: value
+        for key, value in stack.items()
+        if not key.lower().startswith(("aws:", TAG_PREFIX)) and key not in own
+    }
+    tags = {**own, **launch, **others}
+    return {key: _NO_TAG_VALUE.sub("_", tags[key])[:256] for key in list(tags)[:_MOST_TAGS]}
 
 
 def settings_to_change(spec: NotebookSpec, notebook: Notebook) -> dict[str, str | int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared import clock, environment, ledger, network, sagemaker
+from shared import clock, environment, ledger, network, sagemaker, stacks
 from shared.errors import RefusedError, TryAgainError, is_lack_of_capacity, translate
 from shared.ledger import Entry, Key, Page
 from shared.lifecycle import (
@@ -33,6 +33,7 @@ from shared.notebook import (
     Ownership,
     ownership_tags,
     settings_to_change,
+    tags_at_creation,
     tags_to_change,
 )
 
@@ -105,7 +106,8 @@ def act(state: State, attempt: Attempt) -> State:
 def create(entry: Entry, progress: Progress) -> Progress:
     """Create the notebook where it belongs, with the tags that make it ours."""
     spec = _spec(entry)
-    tags = {**_tags(entry), REQUEST_TAG: entry.request_id}
+    own = {**_tags(entry), REQUEST_TAG: entry.request_id}
+    tags = tags_at_creation(own, stacks.tags(entry.stack_id))
     sagemaker.create(spec, network.find_place(spec), tags)
     return replace(
         progress, acted=True, created=True, resume=True, instance_type=spec.NotebookInstanceType

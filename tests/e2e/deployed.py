@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from local import deploy, end_user
-from local.deploy import Network
 from local.emulator import Emulator
 from local.end_user import EndUser, Record
 from tests.waiting import await_that
@@ -50,13 +49,17 @@ def together(*calls: Callable[[], T]) -> list[T]:
 
 @dataclass(frozen=True)
 class Platform:
-    """A deployment, its network and an end user of it."""
+    """A deployment and an end user of it."""
 
     aws: Emulator
     template: Path
-    network: Network
     outputs: Mapping[str, str]
     user: EndUser
+
+    @property
+    def subnet_id(self) -> str:
+        """The subnet that the product's default names: the first one."""
+        return self.outputs["SubnetIds"].split(",")[0]
 
     # --- what an end user does --------------------------------------------------------------
 
@@ -297,7 +300,6 @@ def _processes(group: int) -> Iterable[tuple[int, str]]:
 
 def deploy_platform(aws: Emulator, template: Path, **parameters: str | int) -> Platform:
     """Deploy what is built, as an administrator does, and sign in an end user."""
-    network = deploy.make_network(aws)
-    outputs = deploy.deploy(aws, template, {**QUICK, "VpcId": network.vpc_id, **parameters})
+    outputs = deploy.deploy(aws, template, {**QUICK, **parameters})
     user = end_user.sign_in(aws, outputs["ProductId"])
-    return Platform(aws, template, network, outputs, user)
+    return Platform(aws, template, outputs, user)

@@ -17,6 +17,7 @@ from tests.e2e.deployed import (
     Platform,
     deploy_platform,
 )
+from tests.network import make_network
 from tests.waiting import await_that, unique
 
 # A group of its own: it deploys on an AWS of its own anyway.
@@ -37,7 +38,8 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     aws: Emulator, template: Path
 ) -> None:
     # Given a platform under an organization's permissions boundary and role path.
-    rules = {"PermissionsBoundaryArn": _boundary(aws), "RolePath": ROLE_PATH}
+    network = make_network(aws).parameters
+    rules = {"PermissionsBoundaryArn": _boundary(aws), "RolePath": ROLE_PATH, **network}
     empty = _what_is_there(aws)
     platform = deploy_platform(aws, template, **rules)
     roles = _roles_of_the_stack(aws)
@@ -113,8 +115,7 @@ def _boundary(aws: Emulator) -> str:
 
 
 def _deploy(platform: Platform, parameters: Mapping[str, str | int]) -> None:
-    given = {**QUICK, "VpcId": platform.network.vpc_id, **parameters}
-    deploy.deploy(platform.aws, platform.template, given)
+    deploy.deploy(platform.aws, platform.template, {**QUICK, **parameters})
 
 
 def _status(aws: Emulator) -> str:

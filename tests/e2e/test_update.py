@@ -48,7 +48,7 @@ def test_another_subnet_under_the_same_name_is_refused_and_rolled_back(
     platform: Platform, launched: Record, name: str
 ) -> None:
     ec2 = platform.aws.client("ec2")
-    subnet = ec2.create_subnet(VpcId=platform.network.vpc_id, CidrBlock="10.0.2.0/24")["Subnet"]
+    subnet = ec2.create_subnet(VpcId=platform.outputs["VpcId"], CidrBlock="10.0.8.0/24")["Subnet"]
     ec2.create_tags(Resources=[subnet["SubnetId"]], Tags=[{"Key": "Name", "Value": "Elsewhere"}])
     before = platform.simulated(name)
     calls = platform.calls("StopNotebookInstance")

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from local import deploy
-from local.deploy import Network
 from local.emulator import Emulator
 from local.leftovers import leftovers
 from tests.integration.functions import role
+from tests.network import Network, make_network
 
 WAITS = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 TOPIC = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
@@ -79,7 +78,7 @@ def make_what_a_launch_makes(aws: Emulator, network: Network, machine_arn: str) 
 
 
 def test_everything_a_launch_makes_is_counted(aws: Emulator) -> None:
-    network, machine_arn = deploy.make_network(aws), machine(aws)
+    network, machine_arn = make_network(aws), machine(aws)
     assert set(counted(aws, network, machine_arn).values()) == {0}
 
     make_what_a_launch_makes(aws, network, machine_arn)
@@ -88,7 +87,7 @@ def test_everything_a_launch_makes_is_counted(aws: Emulator) -> None:
 
 
 def test_what_others_have_is_not_counted(aws: Emulator) -> None:
-    network, machine_arn = deploy.make_network(aws), machine(aws)
+    network, machine_arn = make_network(aws), machine(aws)
     role(aws, "sagemaker")
     aws.client("kms").create_key()
     aws.client("s3").create_bucket(Bucket="somebody-elses")

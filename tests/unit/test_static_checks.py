@@ -54,9 +54,14 @@ def check(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
 # Templates
 
 
-@pytest.mark.parametrize(
-    "template", ["template.yaml", *(str(p.relative_to(ROOT)) for p in ROOT.glob("product/versions/*.yaml"))]
-)
+TEMPLATES = [
+    str(path.relative_to(ROOT))
+    for pattern in ("template.yaml", "stacks/*.yaml", "product/versions/*.yaml")
+    for path in sorted(ROOT.glob(pattern))
+]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_cfn_lint_finds_nothing(template: str) -> None:
     check(BIN / "cfn-lint", "--", template)
 

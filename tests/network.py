@@ -1,0 +1,40 @@
+"""A network as an administrator may have one already."""
+
+from dataclasses import dataclass
+
+from local.emulator import Emulator
+
+
+@dataclass(frozen=True)
+class Network:
+    """A VPC with a private subnet and a security group, named as the product expects."""
+
+    vpc_id: str
+    subnet_id: str
+    security_group_id: str
+    route_table_id: str
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the platform is deployed with, to use this network."""
+        return {
+            "VpcId": self.vpc_id,
+            "VpcCidr": "10.0.0.0/16",
+            "SubnetIds": self.subnet_id,
+            "RouteTableIds": self.route_table_id,
+            "SecurityGroupId": self.security_group_id,
+        }
+
+
+def make_network(aws: Emulator) -> Network:
+    """Make a network by hand."""
+    ec2 = aws.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(VpcId=vpc, GroupName="notebooks", Description="Notebooks")
+    routes = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=routes, SubnetId=subnet)
+    names = {subnet: "ProSM-ResourceSubnet", group["GroupId"]: "ProSM-ResourceSG"}
+    for resource, name in names.items():
+        ec2.create_tags(Resources=[resource], Tags=[{"Key": "Name", "Value": name}])
+    return Network(vpc, subnet, group["GroupId"], routes)

@@ -25,7 +25,9 @@ from local.server import (
     control,
     iam,
     lambda_runtime,
+    nested_stacks,
     network_interfaces,
+    network_resources,
     resource_types,
     response_bucket,
     role_boundaries,
@@ -66,6 +68,8 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     stepfunctions.install()
     servicecatalog.install()
     resource_types.install()
+    network_resources.install()
+    nested_stacks.install()
     sagemaker_service.install(**notebooks)
 
 

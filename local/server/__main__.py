@@ -27,6 +27,7 @@ from local.server import (
     lambda_runtime,
     nested_stacks,
     network_interfaces,
+    network_resources,
     resource_types,
     response_bucket,
     role_boundaries,
@@ -61,13 +62,14 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     buckets.install()
     iam.install()
     role_boundaries.install()
-    nested_stacks.install()
     network_interfaces.install()
     lambda_runtime.install(bucket)
     cloudformation.install(bucket)
     stepfunctions.install()
     servicecatalog.install()
     resource_types.install()
+    network_resources.install()
+    nested_stacks.install()
     sagemaker_service.install(**notebooks)
 
 

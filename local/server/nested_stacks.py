@@ -1,88 +1,143 @@
-"""Nested stacks as CloudFormation keeps them, where MiniStack does not.
+"""Nested stacks: stacks like any other, made, changed and deleted by their parent.
 
-Wrapped: a nested stack's exports, which MiniStack forgets; one that fails to be made, which it
-leaves half made; and one whose export is in use elsewhere, which it changes and deletes.
+MiniStack makes a nested stack's resources by a loop of its own, without the template's rules,
+exports, deletion policies and rollback, and calls it deleted whatever is left. Here the parent
+performs CreateStack, UpdateStack and DeleteStack, and waits.
 """
 
-import copy
-from collections.abc import Mapping
-from inspect import signature
+import asyncio
+import random
+import re
+import string
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.services import cloudformation
-from ministack.services.cloudformation import handlers, provisioners, stacks
+from ministack.services.cloudformation import handlers, provisioners
 
-_ministack_deploy = provisioners._cfn_nested_stack_deploy
-_ministack_delete = provisioners._cfn_nested_stack_delete
+Props = Mapping[str, Any]
+Provisioned = tuple[str, dict[str, str]]
+Request = dict[str, list[str]]
+
+_STACK = "AWS::CloudFormation::Stack"
 
 
 def install() -> None:
-    """Put the wraps in place."""
-    entry = provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::Stack"]
-    assert entry["delete"] is _ministack_delete, "MiniStack deletes nested stacks differently"
-    parameters = "logical_id props parent_stack_name previous_physical_id previous_props"
-    assert " ".join(signature(_ministack_deploy).parameters) == parameters
-    assert "_exports" not in _ministack_deploy.__code__.co_names, "MiniStack keeps exports now"
-    entry["delete"] = _delete
-    # Create and update call it by its name.
-    provisioners._cfn_nested_stack_deploy = _deploy
+    """Have MiniStack's CloudFormation nest stacks this way."""
+    entry = provisioners._RESOURCE_HANDLERS[_STACK]
+    assert entry["create"] is provisioners._cfn_nested_stack_create
+    assert entry["update"] is provisioners._cfn_nested_stack_update
+    assert entry["delete"] is provisioners._cfn_nested_stack_delete
+    entry |= {"create": _create, "update": _update, "delete": _delete}
 
 
-def _deploy(
-    logical_id: str, props: Mapping[str, Any], parent: str, **previous: Any
-) -> tuple[str, dict[str, str]]:
-    before = set(cloudformation._stacks)
+def _create(logical_id: str, props: Props, parent: str) -> Provisioned:
+    suffix = "".join(random.choices(string.ascii_uppercase + string.digits, k=12))  # noqa: S311 - a name
+    name = f"{parent[:90]}-{logical_id[:24]}-{suffix}"  # 128 characters at most
+    _perform(handlers._create_stack, _request(name, props, parent), parent)
+    child = cloudformation._stacks[name]
+    if child["StackStatus"] != "CREATE_COMPLETE":
+        reason = _failed(child, "CREATE_FAILED")
+        _perform(handlers._delete_stack, {"StackName": [child["StackId"]]})
+        raise ValueError(
+            f"Embedded stack {child['StackId']} was not successfully created: "
+            f"The following resource(s) failed to create: {reason}."
+        )
+    return child["StackId"], _outputs(child)
+
+
+def _update(stack_id: str, _old: Props, new: Props, parent: str) -> Provisioned:
+    child = _of_id(stack_id)
     try:
-        stack_id, attributes = _ministack_deploy(logical_id, props, parent, **previous)
-    except Exception as error:
-        for name in set(cloudformation._stacks) - before:
-            stack = cloudformation._stacks[name]
-            _ministack_delete(name, {})
-            stack["StackStatus"] = "ROLLBACK_COMPLETE"
-            # CloudFormation user guide, "Troubleshooting CloudFormation", nested stacks.
-            raise ValueError(
-                f"Embedded stack {stack['StackId']} was not successfully created: {error}"
-            ) from error
-        raise
-    stack = cloudformation._stacks[provisioners._nested_stack_lookup_name(stack_id)]
-    _register_exports(stack)
-    return stack_id, attributes
+        _perform(handlers._update_stack, _request(stack_id, new, parent))
+    except ValueError as error:
+        if "No updates are to be performed" not in str(error):
+            raise
+        return stack_id, _outputs(child)
+    if child["StackStatus"] != "UPDATE_COMPLETE":
+        raise ValueError(
+            f"Embedded stack {stack_id} was not successfully updated. Currently in "
+            f"{child['StackStatus']} with reason: The following resource(s) failed to update: "
+            f"{_failed(child, 'UPDATE_FAILED', 'CREATE_FAILED')}."
+        )
+    return stack_id, _outputs(child)
 
 
-def _register_exports(stack: dict[str, Any]) -> None:
-    _, exports = stacks._resolve_stack_outputs(
-        copy.deepcopy(stack["_template"].get("Outputs", {})),
-        stack["_conditions"],
-        stack["_resources"],
-        stack["_resolved_params"],
-        stack["_template"].get("Mappings", {}),
-        stack["StackName"],
-        stack["StackId"],
-    )
-    for name, export in exports.items():
-        known = cloudformation._exports.get(name)
-        if known and known["StackId"] != stack["StackId"]:
-            raise ValueError(f"Export with name {name} is already exported by stack {known}")
-        if known and known["Value"] != export["Value"]:
-            _refuse_if_in_use(name, stack["StackName"], "updated")
-    cloudformation._exports.update(exports)
-    definitions = stack["_template"].get("Outputs", {})
-    for output in stack["Outputs"]:
-        export = definitions[output["OutputKey"]].get("Export")
-        if export:
-            output["ExportName"] = export["Name"]
+def _delete(stack_id: str, _props: Props) -> None:
+    _perform(handlers._delete_stack, {"StackName": [stack_id]})
+    child = _of_id(stack_id)
+    if child["StackStatus"] != "DELETE_COMPLETE":
+        reason = child["StackStatusReason"]
+        raise ValueError(f"Embedded stack {stack_id} was not successfully deleted: {reason}")
 
 
-def _delete(physical_id: str, props: Mapping[str, Any]) -> None:
-    stack = cloudformation._stacks.get(provisioners._nested_stack_lookup_name(physical_id))
-    for output in stack["Outputs"] if stack else []:
-        if "ExportName" in output:
-            _refuse_if_in_use(output["ExportName"], stack["StackName"], "deleted")
-    _ministack_delete(physical_id, props)
+def _perform(operation: Callable[[Request], Any], request: Request, parent: str = "") -> None:
+    """Perform an operation on a stack until it has ended; raise its refusal.
+
+    Nested stacks are made on a thread of their own, which here gets an event loop of its own. What
+    the operation sets going runs under the caller's rights, for tasks inherit the context.
+    """
+
+    async def until_it_ends() -> None:
+        status, _, body = operation(request)
+        if status >= 400:
+            message = re.search(r"<Message>(.*?)</Message>", body.decode(), re.DOTALL)
+            raise ValueError(message[1] if message else body.decode())
+        if parent:
+            child = cloudformation._stacks[request["StackName"][0]]
+            above = cloudformation._stacks[parent]
+            child["ParentId"] = above["StackId"]
+            child["RootId"] = above.get("RootId") or above["StackId"]
+        while under_way := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*under_way)
+
+    asyncio.run(until_it_ends())
 
 
-def _refuse_if_in_use(export: str, exporter: str, what: str) -> None:
-    for name, stack in cloudformation._stacks.items():
-        lives = not stack["StackStatus"].startswith(("DELETE_COMPLETE", "ROLLBACK_COMPLETE"))
-        if name != exporter and lives and export in handlers._imported_export_names(stack, name):
-            raise ValueError(f"Export {export} cannot be {what} as it is in use by {name}")
+def _request(name: str, props: Props, parent: str) -> Request:
+    parameters = props.get("Parameters", {})
+    if any(isinstance(value, list) for value in parameters.values()):
+        raise ValueError(
+            "Value of property Parameters must be an object with String (or simple type) properties"
+        )
+    tags = {
+        tag["Key"]: tag["Value"]
+        for tag in props.get("Tags", [])
+        if not tag["Key"].startswith("aws:")  # those of the parent, which the child sets anew
+    }
+    request = {"StackName": [name], "TemplateURL": [props["TemplateURL"]]}
+    for number, (key, value) in enumerate(parameters.items(), start=1):
+        request[f"Parameters.member.{number}.ParameterKey"] = [key]
+        request[f"Parameters.member.{number}.ParameterValue"] = [_text(value)]
+    for number, (key, value) in enumerate(tags.items(), start=1):
+        request[f"Tags.member.{number}.Key"] = [key]
+        request[f"Tags.member.{number}.Value"] = [str(value)]
+    acknowledged = cloudformation._stacks[parent].get("Capabilities", [])
+    for number, capability in enumerate(acknowledged, start=1):
+        request[f"Capabilities.member.{number}"] = [capability]
+    return request
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _of_id(stack_id: str) -> dict[str, Any]:
+    stack: dict[str, Any] = handlers._resolve_stack(stack_id)
+    return stack
+
+
+def _outputs(stack: Mapping[str, Any]) -> dict[str, str]:
+    return {f"Outputs.{each['OutputKey']}": each["OutputValue"] for each in stack["Outputs"]}
+
+
+def _failed(stack: Mapping[str, Any], *statuses: str) -> str:
+    """Name the resources that failed in the latest operation, as CloudFormation lists them."""
+    names: list[str] = []
+    for event in cloudformation._stack_events[stack["StackId"]]:
+        name, status = event["LogicalResourceId"], event["ResourceStatus"]
+        if name == stack["StackName"] and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+            names.clear()
+        elif name != stack["StackName"] and status in statuses:
+            names.append(name)
+    return f"[{', '.join(names)}]"

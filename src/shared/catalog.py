@@ -11,7 +11,10 @@ from shared.errors import RefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_servicecatalog import ServiceCatalogClient
-    from mypy_boto3_servicecatalog.literals import DescribePortfolioShareTypeType
+    from mypy_boto3_servicecatalog.literals import (
+        DescribePortfolioShareTypeType,
+        ProvisioningArtifactGuidanceType,
+    )
 
 
 def deprecate(product_id: str, names: Collection[str]) -> None:
@@ -28,7 +31,7 @@ def deprecate(product_id: str, names: Collection[str]) -> None:
             f"are {', '.join(sorted(versions))}."
         )
     for name, version in versions.items():
-        wanted = "DEPRECATED" if name in names else "DEFAULT"
+        wanted: ProvisioningArtifactGuidanceType = "DEPRECATED" if name in names else "DEFAULT"
         if version.get("Guidance", "DEFAULT") != wanted:
             _client().update_provisioning_artifact(
                 ProductId=product_id, ProvisioningArtifactId=version["Id"], Guidance=wanted
@@ -55,13 +58,14 @@ def share(portfolio_id: str, wanted: Collection[str], dropped: Collection[str]) 
 
 
 def _shared(portfolio_id: str, kind: "DescribePortfolioShareTypeType") -> Iterator[str]:
-    token = {}
+    token = ""
     while True:
-        page = _client().describe_portfolio_shares(PortfolioId=portfolio_id, Type=kind, **token)
+        more: Any = {"PageToken": token} if token else {}
+        page = _client().describe_portfolio_shares(PortfolioId=portfolio_id, Type=kind, **more)
         yield from (each["PrincipalId"] for each in page["PortfolioShareDetails"])
-        if not page.get("NextPageToken"):
+        token = page.get("NextPageToken", "")
+        if not token:
             return
-        token = {"PageToken": page["NextPageToken"]}
 
 
 def _with(each: str) -> dict[str, Any]:

@@ -1,18 +1,50 @@
-"""IAM's view of a request: the loopback endpoint stands for AWS's own, reached over TLS."""
+"""IAM's view of a request: what MiniStack leaves out of it, or gets wrong.
 
+The loopback endpoint stands for AWS's own, reached over TLS. Which session comes through a VPC's
+endpoint is told by a control, for all of them come over loopback.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 from ministack.core import iam_evaluator
+from ministack.services import iam
+
+from local.catalog.access import session_role
+from local.server import control
 
 _OVER_TLS = {"aws:securetransport": "true", "s3:tlsversion": "1.3"}
 
+# By a session's ARN: the id of the endpoint that its requests come through.
+_endpoints: dict[str, str] = {}
+
 
 def install() -> None:
-    """Give every request the condition keys of a request over TLS."""
+    """Give every request the condition keys that it has on AWS."""
     resolve = iam_evaluator._resolve_condition_key
     assert resolve.__code__.co_varnames[:2] == ("key", "ctx"), "MiniStack resolves keys differently"
 
-    def resolve_over_tls(key: str, ctx: Any) -> Any:
-        return _OVER_TLS.get(key.lower()) or resolve(key, ctx)
+    def resolve_as_aws_does(key: str, ctx: Any) -> Any:
+        name = key.lower()
+        if name == "aws:principalarn":
+            return _principal_arn(ctx.principal_arn)
+        if name == "aws:sourcevpce":
+            return _endpoints.get(ctx.principal_arn)
+        return _OVER_TLS.get(name) or resolve(key, ctx)
 
-    iam_evaluator._resolve_condition_key = resolve_over_tls
+    iam_evaluator._resolve_condition_key = resolve_as_aws_does
+    control.register("endpoints", _come_through)
+
+
+def _principal_arn(caller: str) -> str:
+    """Return aws:PrincipalArn: of a session, the ARN of its role (IAM user guide, global keys)."""
+    if session_role(caller) is None:
+        return caller
+    role = iam._roles.get(caller.split("/")[1])
+    return str(role["Arn"]) if role else caller
+
+
+def _come_through(_method: str, body: Any, _query: Mapping[str, Any]) -> dict[str, str]:
+    """Have sessions, by their ARNs, come through endpoints from now on; show who does."""
+    _endpoints.update(body or {})
+    return _endpoints

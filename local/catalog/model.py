@@ -52,6 +52,8 @@ class StackRequest:
     parameters: Mapping[str, str | None]
     tags: Mapping[str, str]
     notification_arns: tuple[str, ...] = ()
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """Of the portfolio's template constraints, to be added to the template's own."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ when time passes, and the embedded AWS runs it on a thread. Operations take the 
 API, valid by botocore's model, and the caller, and answer with the API's response.
 
 Not simulated: portfolio shares, provisioned product plans, service actions, budgets, StackSets,
-products other than CloudFormation templates. Template constraints are kept and described; their
-rules are not evaluated.
+products other than CloudFormation templates.
 """
 
 from local.catalog.administration import Administration

@@ -16,6 +16,11 @@ _PORTFOLIO_OPERATIONS = {
     "AssociatePrincipalWithPortfolio": "PortfolioId",
     "DisassociatePrincipalFromPortfolio": "PortfolioId",
     "ListPrincipalsForPortfolio": "PortfolioId",
+    "CreatePortfolioShare": "PortfolioId",
+    "UpdatePortfolioShare": "PortfolioId",
+    "DeletePortfolioShare": "PortfolioId",
+    "DescribePortfolioShares": "PortfolioId",
+    "ListPortfolioAccess": "PortfolioId",
 }
 _PRODUCT_OPERATIONS = {
     "CreateProduct": ("", ""),
@@ -49,6 +54,10 @@ _LISTING_OPERATIONS = (
     "ListRecordHistory",
 )
 _OTHER_OPERATIONS = (
+    "DescribePortfolioShareStatus",
+    "EnableAWSOrganizationsAccess",
+    "DisableAWSOrganizationsAccess",
+    "GetAWSOrganizationsAccessStatus",
     "ListPortfolios",
     "AssociateProductWithPortfolio",
     "DisassociateProductFromPortfolio",

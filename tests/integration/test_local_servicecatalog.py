@@ -402,6 +402,40 @@ def test_a_portfolio_that_others_use_does_not_go_with_its_stack(account: Account
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
 
 
+def test_a_portfolio_is_shared_by_a_stack(account: Account) -> None:
+    def resources(options: bool) -> dict[str, Any]:
+        share = {
+            "PortfolioId": {"Ref": "Portfolio"},
+            "AccountId": "210987654321",
+            "ShareTagOptions": options,
+        }
+        return {
+            "Portfolio": portfolio(),
+            "Share": {"Type": "AWS::ServiceCatalog::PortfolioShare", "Properties": share},
+        }
+
+    outputs = {"Id": {"Ref": "Portfolio"}, "Share": {"Ref": "Share"}}
+    stack = account.stack(resources(options=False), **outputs)
+    made = account.outputs(stack)
+    assert made["Share"] == f"{made['Id']}|210987654321"
+
+    account.change(stack, resources(options=True), **outputs)
+
+    told = account.catalog.describe_portfolio_shares(PortfolioId=made["Id"], Type="ACCOUNT")
+    (share,) = told["PortfolioShareDetails"]
+    assert (share["PrincipalId"], share["ShareTagOptions"]) == ("210987654321", True)
+    # Of the resources that a share is authorized on, the portfolio is the only one.
+    elsewhere = {
+        "Effect": "Allow",
+        "Action": "servicecatalog:DescribePortfolioShares",
+        "Resource": f"arn:aws:catalog:us-east-1:{account.id}:portfolio/port-another",
+    }
+    limited = account.person(account.end_user_role(elsewhere), "gina")
+    code, _ = refused(limited.describe_portfolio_shares, PortfolioId=made["Id"], Type="ACCOUNT")
+    assert code == "AccessDeniedException"
+    assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE", account.failures(stack)
+
+
 def test_constraints_and_tag_options_come_and_go(account: Account) -> None:
     pair = {"PortfolioId": {"Ref": "Portfolio"}, "ProductId": {"Ref": "Product"}}
     rules = {"Small": {"Assertions": [{"Assert": {"Fn::Equals": ["a", "a"]}}]}}

@@ -39,7 +39,7 @@ class Administration(CatalogStore):
         }
 
     def delete_portfolio(self, params: Params, _caller: Caller) -> Params:
-        """DeletePortfolio: refused while products, principals or constraints are in it."""
+        """DeletePortfolio: refused while it holds anything or is shared."""
         portfolio = self._portfolio(params["Id"])
         held = {
             "Products": portfolio.product_ids,
@@ -47,6 +47,7 @@ class Administration(CatalogStore):
             "Constraints": [
                 c for c in self._constraints.values() if c.portfolio_id == portfolio.id
             ],
+            "Shares": portfolio.shares,
         }
         for what, found in held.items():
             if found:

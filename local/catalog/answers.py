@@ -127,11 +127,25 @@ def artifact_of(product: Product, params: Params) -> Artifact:
 
 
 def active_artifact(product: Product, params: Params) -> Artifact:
-    """Return the artifact that the parameters name, if it is active; raises ServiceError."""
+    """Return the artifact that the parameters name, if it is active; raises ServiceError.
+
+    "End users cannot launch or update a provisioned product from an inactive provisioning
+    artifact" (UpdateProvisioningArtifact).
+    """
     artifact = artifact_of(product, params)
     if not artifact.active:
         raise not_found(f"ProvisioningArtifact {artifact.id} is not active.")
     return artifact
+
+
+def refuse_deprecated(artifact: Artifact) -> None:
+    """Raise ServiceError for a version that nobody may launch, or update to, any more.
+
+    A provisioned product of a deprecated version can still be updated, with that version or
+    another one (administrator guide, "Managing versions"). The error's words are not documented.
+    """
+    if artifact.guidance == "DEPRECATED":
+        raise invalid(f"ProvisioningArtifact {artifact.id} is deprecated.")
 
 
 def provisioned_detail(provisioned: ProvisionedProduct) -> Params:

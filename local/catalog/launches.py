@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from local.catalog import answers as answers
+from local.catalog import rules
 from local.catalog.model import (
     Artifact,
     Caller,
@@ -172,13 +173,13 @@ class Launches(CatalogStore):
         parameters: Mapping[str, str | None],
         notification_arns: tuple[str, ...] = (),
     ) -> StackRequest:
+        on_launch = (provisioned.portfolio_id, provisioned.product_id)
         constraint_arns = [
             arn
-            for found in self._constraint_parameters(
-                provisioned.portfolio_id, provisioned.product_id, "NOTIFICATION"
-            )
+            for found in self._constraint_parameters(*on_launch, "NOTIFICATION")
             for arn in found["NotificationArns"]
         ]
+        template_rules = self._constraint_parameters(*on_launch, "TEMPLATE")
         # Service Catalog administrator guide, "AutoTags".
         auto_tags = {
             "aws:servicecatalog:portfolioArn": self.arn_of("portfolio", provisioned.portfolio_id),
@@ -194,6 +195,7 @@ class Launches(CatalogStore):
             parameters=parameters,
             tags={**provisioned.tags, **auto_tags},
             notification_arns=(*notification_arns, *constraint_arns),
+            rules=rules.joined(found["Rules"] for found in template_rules),
         )
 
     def _record(

@@ -52,6 +52,8 @@ class StackRequest:
     parameters: Mapping[str, str | None]
     tags: Mapping[str, str]
     notification_arns: tuple[str, ...] = ()
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """Of the portfolio's template constraints, to be added to the template's own."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,26 @@ class Stacks(Protocol):
 
 
 @dataclass
+class PortfolioShare:
+    """With whom a portfolio is shared, and what of it beside its products."""
+
+    type: str
+    principal_id: str
+    share_tag_options: bool
+    share_principals: bool
+
+
+@dataclass
+class ShareOperation:
+    """The sharing of a portfolio under way, or its end."""
+
+    portfolio_id: str
+    recipient: str
+    accounts: list[str]
+    status: str = "IN_PROGRESS"
+
+
+@dataclass
 class Portfolio:
     """A portfolio: its products, and who may launch them."""
 
@@ -104,6 +126,7 @@ class Portfolio:
     tags: dict[str, str]
     product_ids: list[str] = field(default_factory=list)
     principals: dict[str, str] = field(default_factory=dict)
+    shares: dict[tuple[str, str], PortfolioShare] = field(default_factory=dict)
 
 
 @dataclass

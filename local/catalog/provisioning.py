@@ -42,6 +42,7 @@ class Provisioning(Launches):
             return replayed
         product = self._visible_product(params, caller, "ProductId", "ProductName")
         artifact = answers.active_artifact(product, params)
+        answers.refuse_deprecated(artifact)
         path_id, portfolio = self._path(product.id, params, caller)
         name = params["ProvisionedProductName"]
         if any(existing.name == name for existing in self._provisioned.values()):
@@ -93,10 +94,11 @@ class Provisioning(Launches):
             product = self._visible_product({"Id": provisioned.product_id}, caller, "Id", "Name")
         if product.id != provisioned.product_id:
             raise answers.invalid("Updating to another product is not simulated")
-        if {"ProvisioningArtifactId", "ProvisioningArtifactName"} & set(params):
-            artifact = answers.active_artifact(product, params)
-        else:
-            artifact = self._artifact(product.id, provisioned.artifact_id)
+        named = answers.chosen(params, "ProvisioningArtifactId", "ProvisioningArtifactName")
+        same = {"ProvisioningArtifactId": provisioned.artifact_id}
+        artifact = answers.active_artifact(product, named or same)
+        if artifact.id != provisioned.artifact_id:
+            answers.refuse_deprecated(artifact)
         if params.get("Tags") and not self._tag_update_allowed(provisioned):
             raise answers.invalid(
                 "Tags of a provisioned product cannot be updated: no constraint allows"

@@ -20,6 +20,7 @@ from local.catalog.model import (
     Product,
     ProvisionedProduct,
     Record,
+    ShareOperation,
     Stacks,
     TagOption,
 )
@@ -51,6 +52,8 @@ class CatalogStore:
         self._tag_options: dict[str, TagOption] = {}
         self._provisioned: dict[str, ProvisionedProduct] = {}
         self._records: dict[str, Record] = {}
+        self._share_operations: dict[str, ShareOperation] = {}
+        self._organizations_access = "DISABLED"
         self._created_with: dict[tuple[str, str], str] = {}
 
     def arn_of(self, kind: str, identifier: str) -> str:

@@ -31,6 +31,7 @@ from local.server import (
     resource_types,
     response_bucket,
     role_boundaries,
+    stack_parameters,
     stepfunctions,
 )
 
@@ -65,6 +66,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     network_interfaces.install()
     lambda_runtime.install(bucket)
     cloudformation.install(bucket)
+    stack_parameters.install()
     stepfunctions.install()
     servicecatalog.install()
     resource_types.install()

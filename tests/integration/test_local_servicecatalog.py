@@ -2,314 +2,44 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import botocore.exceptions
 import pytest
 
 from local.emulator import Emulator
+from tests.integration.catalog import (
+    LAUNCH,
+    SNS,
+    STACKS,
+    SUMMARY,
+    TEMPLATE,
+    TEMPLATE_COPY,
+    Account,
+    Offer,
+    description,
+    ended,
+    offer_of,
+    outputs_of,
+    portfolio,
+    product,
+    refused,
+    template,
+)
 from tests.waiting import await_that, unique
 
-TEMPLATE = """
-Parameters:
-  Name: {Type: String}
-  Size: {Type: String, Default: small, AllowedValues: [small, large]}
-Resources:
-  Topic:
-    Type: AWS::SNS::Topic
-    Properties: {DisplayName: !Sub "${Name}-${Size}"}
-  Role:
-    Type: AWS::IAM::Role
-    Properties:
-      Path: /launched/
-      AssumeRolePolicyDocument:
-        Version: '2012-10-17'
-        Statement:
-          - {Effect: Allow, Principal: {Service: sagemaker.amazonaws.com}, Action: sts:AssumeRole}
-Outputs:
-  Topic: {Value: !Ref Topic, Description: the topic}
-  Size: {Value: !Ref Size}
-  Role: {Value: !Ref Role}
-"""
-STACKS = {
-    "Effect": "Allow",
-    "Action": [
-        "cloudformation:CreateStack",
-        "cloudformation:DeleteStack",
-        "cloudformation:DescribeStackEvents",
-        "cloudformation:DescribeStacks",
-        "cloudformation:UpdateStack",
-    ],
-    "Resource": "arn:aws:cloudformation:*:*:stack/SC-*",
-}
-SUMMARY = {"Effect": "Allow", "Action": "cloudformation:GetTemplateSummary", "Resource": "*"}
-TEMPLATE_COPY = {
-    "Effect": "Allow",
-    "Action": "s3:GetObject",
-    "Resource": "*",
-    "Condition": {
-        "StringEquals": {"s3:ExistingObjectTag/servicecatalog:provisioning": "true"},
-    },
-}
-ROLES = {
-    "Effect": "Allow",
-    "Action": ["iam:CreateRole", "iam:DeleteRole", "iam:TagRole"],
-    "Resource": "arn:aws:iam::*:role/launched/*",
-}
-LAUNCH = (STACKS, SUMMARY, TEMPLATE_COPY, ROLES)
-OWN = {"StringEquals": {"servicecatalog:userLevel": "self"}}
-
-
-def policy(*statements: dict[str, Any]) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": list(statements)}
-
-
-def trust(principal: dict[str, Any]) -> dict[str, Any]:
-    return policy({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
-
-
-def refused(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
-    with pytest.raises(botocore.exceptions.ClientError) as refusal:
-        call(**params)
-    error = refusal.value.response["Error"]
-    return error["Code"], error["Message"]
-
-
-class _Account:
-    """What a test makes in the embedded AWS as its administrator."""
-
-    def __init__(self, aws: Emulator) -> None:
-        self.aws = aws
-        self.id = aws.client("sts").get_caller_identity()["Account"]
-        self.cloudformation = aws.client("cloudformation")
-        self.catalog = aws.client("servicecatalog")
-
-    def role(self, trusted: dict[str, Any], *statements: dict[str, Any]) -> str:
-        name, iam = unique("role"), self.aws.client("iam")
-        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust(trusted)))
-        if statements:
-            iam.put_role_policy(
-                RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy(*statements))
-            )
-        return str(made["Role"]["Arn"])
-
-    def person(self, role_arn: str, name: str, service: str = "servicecatalog") -> Any:
-        keys = self.aws.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name)
-        return self.aws.client(service, keys["Credentials"])
-
-    def end_user_role(self, *statements: dict[str, Any]) -> str:
-        return self.role({"AWS": f"arn:aws:iam::{self.id}:root"}, *statements)
-
-    def template(self, body: str) -> str:
-        s3, bucket = self.aws.client("s3"), unique("templates")
-        s3.create_bucket(Bucket=bucket)
-        s3.put_object(Bucket=bucket, Key="some/template.yaml", Body=body.encode())
-        return f"https://{bucket}.s3.us-east-1.amazonaws.com/some/template.yaml"
-
-    def stack(self, resources: dict[str, Any], client: Any = None, **outputs: Any) -> str:
-        name = unique("stack")
-        (client or self.cloudformation).create_stack(
-            StackName=name, TemplateBody=template(resources, **outputs)
-        )
-        return name
-
-    def settled(self, stack: str) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
-            found: dict[str, Any]
-            (found,) = self.cloudformation.describe_stacks(StackName=stack)["Stacks"]
-            return None if found["StackStatus"].endswith("IN_PROGRESS") else found
-
-        settled = await_that(look)
-        assert settled
-        return settled
-
-    def outputs(self, stack: str) -> dict[str, str]:
-        found = self.settled(stack)
-        assert found["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), self.failures(stack)
-        return {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])}
-
-    def failures(self, stack: str) -> dict[str, str]:
-        events = self.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-        return {
-            event["LogicalResourceId"]: event["ResourceStatusReason"]
-            for event in events
-            if event["ResourceStatus"].endswith("_FAILED")
-        }
-
-    def change(self, stack: str, resources: dict[str, Any], **outputs: Any) -> dict[str, str]:
-        self.cloudformation.update_stack(
-            StackName=stack, TemplateBody=template(resources, **outputs)
-        )
-        return self.outputs(stack)
-
-    def delete(self, stack: str) -> dict[str, Any]:
-        (found,) = self.cloudformation.describe_stacks(StackName=stack)["Stacks"]
-        self.cloudformation.delete_stack(StackName=stack)
-        return self.settled(found["StackId"])
-
-
-def template(resources: dict[str, Any], **outputs: Any) -> str:
-    return json.dumps(
-        {"Resources": resources, "Outputs": {k: {"Value": v} for k, v in outputs.items()}}
-    )
-
 
 @pytest.fixture(scope="module")
-def account(emulator: Emulator) -> _Account:
-    return _Account(emulator)
-
-
-def portfolio(name: str = "Notebooks") -> dict[str, Any]:
-    properties = {"DisplayName": name, "ProviderName": "CQ"}
-    return {"Type": "AWS::ServiceCatalog::Portfolio", "Properties": properties}
-
-
-def product(*versions: tuple[str, str], **more: Any) -> dict[str, Any]:
-    properties = {
-        "Name": "Notebook",
-        "Owner": "CQ",
-        "ProvisioningArtifactParameters": [
-            {"Name": name, "Info": {"LoadTemplateFromURL": url}} for name, url in versions
-        ],
-        **more,
-    }
-    return {"Type": "AWS::ServiceCatalog::CloudFormationProduct", "Properties": properties}
-
-
-def catalog_of(template_url: str, launch_role: str, end_users: str) -> dict[str, Any]:
-    pair = {"PortfolioId": {"Ref": "Portfolio"}, "ProductId": {"Ref": "Product"}}
-    return {
-        "Portfolio": portfolio(),
-        "Product": product(("1", template_url)),
-        "ProductInPortfolio": {
-            "Type": "AWS::ServiceCatalog::PortfolioProductAssociation",
-            "Properties": pair,
-        },
-        "LaunchConstraint": {
-            "Type": "AWS::ServiceCatalog::LaunchRoleConstraint",
-            "DependsOn": "ProductInPortfolio",
-            "Properties": {**pair, "RoleArn": launch_role},
-        },
-        "EndUsers": {
-            "Type": "AWS::ServiceCatalog::PortfolioPrincipalAssociation",
-            "Properties": {
-                "PortfolioId": {"Ref": "Portfolio"},
-                "PrincipalARN": end_users,
-                "PrincipalType": "IAM",
-            },
-        },
-    }
-
-
-@dataclass
-class _Offer:
-    """A product in the catalog and a role that may launch it."""
-
-    account: _Account
-    end_users: str
-    product_id: str
-    artifact_id: str
-
-    def person(self, name: str) -> Any:
-        return self.account.person(self.end_users, name)
-
-    def launch(self, person: Any, name: str | None = None, **more: Any) -> dict[str, Any]:
-        answer = person.provision_product(
-            **{
-                "ProductId": self.product_id,
-                "ProvisioningArtifactId": self.artifact_id,
-                "ProvisionedProductName": name or unique("mine"),
-                "ProvisioningParameters": [{"Key": "Name", "Value": "n"}],
-                **more,
-            }
-        )
-        return ended(person, answer)
-
-    def launched(self, person: Any, **more: Any) -> dict[str, Any]:
-        record = self.launch(person, **more)
-        assert record["RecordDetail"]["RecordErrors"] == []
-        assert record["RecordDetail"]["Status"] == "SUCCEEDED"
-        return record
-
-    def stack_of(self, record: dict[str, Any]) -> str:
-        return f"SC-{self.account.id}-{record['RecordDetail']['ProvisionedProductId']}"
-
-
-def ended(person: Any, answer: dict[str, Any]) -> dict[str, Any]:
-    record_id = answer["RecordDetail"]["RecordId"]
-
-    def look() -> dict[str, Any] | None:
-        record: dict[str, Any] = person.describe_record(Id=record_id)
-        done = record["RecordDetail"]["Status"] in ("SUCCEEDED", "FAILED")
-        return record if done else None
-
-    record = await_that(look)
-    assert record
-    return record
-
-
-def outputs_of(record: dict[str, Any]) -> dict[str, str]:
-    return {output["OutputKey"]: output["OutputValue"] for output in record["RecordOutputs"]}
-
-
-def description(record: dict[str, Any]) -> str:
-    assert record["RecordDetail"]["Status"] == "FAILED"
-    (error,) = record["RecordDetail"]["RecordErrors"]
-    return str(error["Description"])
-
-
-def offer_of(account: _Account, launch_role: str) -> tuple[_Offer, str]:
-    end_users = account.end_user_role(
-        {
-            "Effect": "Allow",
-            "Action": [
-                "servicecatalog:DescribeProduct",
-                "servicecatalog:DescribeProvisioningParameters",
-                "servicecatalog:ListLaunchPaths",
-                "servicecatalog:ProvisionProduct",
-                "servicecatalog:SearchProducts",
-            ],
-            "Resource": "*",
-        },
-        {
-            "Effect": "Allow",
-            "Action": [
-                "servicecatalog:DescribeProvisionedProduct",
-                "servicecatalog:DescribeRecord",
-                "servicecatalog:GetProvisionedProductOutputs",
-                "servicecatalog:SearchProvisionedProducts",
-                "servicecatalog:TerminateProvisionedProduct",
-                "servicecatalog:UpdateProvisionedProduct",
-            ],
-            "Resource": "*",
-            "Condition": OWN,
-        },
-    )
-    stack = account.stack(
-        catalog_of(account.template(TEMPLATE), launch_role, end_users),
-        Product={"Ref": "Product"},
-        Artifacts={"Fn::GetAtt": ["Product", "ProvisioningArtifactIds"]},
-    )
-    outputs = account.outputs(stack)
-    return _Offer(account, end_users, outputs["Product"], outputs["Artifacts"]), stack
-
-
-@pytest.fixture(scope="module")
-def offer(account: _Account) -> Iterator[_Offer]:
+def offer(account: Account) -> Iterator[Offer]:
     role = account.role({"Service": "servicecatalog.amazonaws.com"}, *LAUNCH, SNS)
     made, stack = offer_of(account, role)
     yield made
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE", account.failures(stack)
 
 
-SNS = {"Effect": "Allow", "Action": "sns:*", "Resource": "*"}
-
-
 # --- a launch --------------------------------------------------------------------------------
 
 
-def test_an_end_user_launches_updates_and_terminates(account: _Account, offer: _Offer) -> None:
+def test_an_end_user_launches_updates_and_terminates(account: Account, offer: Offer) -> None:
     alice = offer.person("alice")
     (found,) = alice.search_products()["ProductViewSummaries"]
     assert found["ProductId"] == offer.product_id
@@ -345,7 +75,7 @@ def test_an_end_user_launches_updates_and_terminates(account: _Account, offer: _
     assert stack["StackStatus"] == "DELETE_COMPLETE"
 
 
-def test_the_stack_tells_who_launched_what(account: _Account, offer: _Offer) -> None:
+def test_the_stack_tells_who_launched_what(account: Account, offer: Offer) -> None:
     launched = offer.launched(offer.person("alice"), Tags=[{"Key": "cost", "Value": "42"}])
 
     stack = account.settled(offer.stack_of(launched))
@@ -374,7 +104,7 @@ def test_the_stack_tells_who_launched_what(account: _Account, offer: _Offer) -> 
     assert (code, "aws:" in message) == ("ValidationError", True)
 
 
-def test_a_failed_update_taints_and_says_why(offer: _Offer) -> None:
+def test_a_failed_update_taints_and_says_why(offer: Offer) -> None:
     alice = offer.person("alice")
     identifier = offer.launched(alice)["RecordDetail"]["ProvisionedProductId"]
 
@@ -394,7 +124,7 @@ def test_a_failed_update_taints_and_says_why(offer: _Offer) -> None:
 # --- IAM in front of it ----------------------------------------------------------------------
 
 
-def test_a_launch_is_its_launchers_own(offer: _Offer) -> None:
+def test_a_launch_is_its_launchers_own(offer: Offer) -> None:
     alice, bob = offer.person("alice"), offer.person("bob")
     record = offer.launched(alice)["RecordDetail"]
     identifier = record["ProvisionedProductId"]
@@ -414,7 +144,7 @@ def test_a_launch_is_its_launchers_own(offer: _Offer) -> None:
 
 
 def test_permission_without_access_to_the_portfolio_is_not_enough(
-    account: _Account, offer: _Offer
+    account: Account, offer: Offer
 ) -> None:
     everything = {"Effect": "Allow", "Action": "servicecatalog:*", "Resource": "*"}
     stranger = account.person(account.end_user_role(everything), "mallory")
@@ -426,7 +156,7 @@ def test_permission_without_access_to_the_portfolio_is_not_enough(
 
 
 def test_access_without_permission_on_the_product_is_not_enough(
-    account: _Account, offer: _Offer
+    account: Account, offer: Offer
 ) -> None:
     another = f"arn:aws:catalog:us-east-1:{account.id}:product/prod-another"
     statement = {
@@ -448,7 +178,7 @@ def test_access_without_permission_on_the_product_is_not_enough(
     assert f":product/{offer.product_id} because no identity-based policy allows" in message
 
 
-def test_tags_of_a_portfolio_and_of_a_request_count(account: _Account) -> None:
+def test_tags_of_a_portfolio_and_of_a_request_count(account: Account) -> None:
     created = account.catalog.create_portfolio(
         DisplayName="Tagged", ProviderName="CQ", Tags=[{"Key": "team", "Value": "a"}]
     )["PortfolioDetail"]
@@ -478,7 +208,7 @@ def test_tags_of_a_portfolio_and_of_a_request_count(account: _Account) -> None:
         account.catalog.delete_portfolio(Id=portfolio_id)
 
 
-def test_a_malformed_request_is_told_so_before_it_is_judged(account: _Account) -> None:
+def test_a_malformed_request_is_told_so_before_it_is_judged(account: Account) -> None:
     nobody = account.person(account.end_user_role(), "erin")
 
     code, message = refused(nobody.describe_product, Id="not a product id!")
@@ -496,7 +226,7 @@ def test_a_wrong_signature_is_refused_whatever_it_asks(emulator: Emulator) -> No
         assert refused(forged.describe_product, **params)[0] == "UnrecognizedClientException"
 
 
-def test_what_is_not_simulated_says_so(account: _Account) -> None:
+def test_what_is_not_simulated_says_so(account: Account) -> None:
     code, message = refused(account.catalog.list_service_actions)
 
     assert (code, message) == (
@@ -509,10 +239,10 @@ def test_what_is_not_simulated_says_so(account: _Account) -> None:
 
 
 @pytest.fixture
-def launch_with(account: _Account) -> Iterator[Callable[..., tuple[_Offer, dict[str, Any]]]]:
+def launch_with(account: Account) -> Iterator[Callable[..., tuple[Offer, dict[str, Any]]]]:
     stacks = []
 
-    def launch(trusted: str, *statements: dict[str, Any]) -> tuple[_Offer, dict[str, Any]]:
+    def launch(trusted: str, *statements: dict[str, Any]) -> tuple[Offer, dict[str, Any]]:
         role = account.role({"Service": trusted}, *statements)
         made, stack = offer_of(account, role)
         stacks.append(stack)
@@ -571,7 +301,7 @@ def test_a_launch_role_needs_what_the_template_makes(launch_with: Callable[..., 
 # --- resource types --------------------------------------------------------------------------
 
 
-def test_a_new_version_leaves_the_old_ones_as_they_are(account: _Account) -> None:
+def test_a_new_version_leaves_the_old_ones_as_they_are(account: Account) -> None:
     first, second = account.template(TEMPLATE), account.template(TEMPLATE)
     outputs = {
         "Product": {"Ref": "Product"},
@@ -596,7 +326,7 @@ def test_a_new_version_leaves_the_old_ones_as_they_are(account: _Account) -> Non
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
 
 
-def test_an_update_that_fails_leaves_the_product_as_it_was(account: _Account) -> None:
+def test_an_update_that_fails_leaves_the_product_as_it_was(account: Account) -> None:
     url = account.template(TEMPLATE)
     outputs = {"Ids": {"Fn::GetAtt": ["Product", "ProvisioningArtifactIds"]}}
     stack = account.stack({"Product": product(("1", url))}, **outputs)
@@ -615,7 +345,7 @@ def test_an_update_that_fails_leaves_the_product_as_it_was(account: _Account) ->
     account.delete(stack)
 
 
-def test_a_portfolio_changes_in_place(account: _Account) -> None:
+def test_a_portfolio_changes_in_place(account: Account) -> None:
     outputs = {
         "Id": {"Ref": "Portfolio"},
         "Name": {"Fn::GetAtt": ["Portfolio", "PortfolioName"]},
@@ -629,7 +359,7 @@ def test_a_portfolio_changes_in_place(account: _Account) -> None:
     account.delete(stack)
 
 
-def test_an_association_is_replaced(account: _Account) -> None:
+def test_an_association_is_replaced(account: Account) -> None:
     def resources(role: str) -> dict[str, Any]:
         access = {
             "PortfolioId": {"Ref": "Portfolio"},
@@ -656,7 +386,7 @@ def test_an_association_is_replaced(account: _Account) -> None:
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
 
 
-def test_a_portfolio_that_others_use_does_not_go_with_its_stack(account: _Account) -> None:
+def test_a_portfolio_that_others_use_does_not_go_with_its_stack(account: Account) -> None:
     stack = account.stack({"Portfolio": portfolio()}, Id={"Ref": "Portfolio"})
     portfolio_id = account.outputs(stack)["Id"]
     access = {"PortfolioId": portfolio_id, "PrincipalARN": account.end_user_role()}
@@ -672,7 +402,41 @@ def test_a_portfolio_that_others_use_does_not_go_with_its_stack(account: _Accoun
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
 
 
-def test_constraints_and_tag_options_come_and_go(account: _Account) -> None:
+def test_a_portfolio_is_shared_by_a_stack(account: Account) -> None:
+    def resources(options: bool) -> dict[str, Any]:
+        share = {
+            "PortfolioId": {"Ref": "Portfolio"},
+            "AccountId": "210987654321",
+            "ShareTagOptions": options,
+        }
+        return {
+            "Portfolio": portfolio(),
+            "Share": {"Type": "AWS::ServiceCatalog::PortfolioShare", "Properties": share},
+        }
+
+    outputs = {"Id": {"Ref": "Portfolio"}, "Share": {"Ref": "Share"}}
+    stack = account.stack(resources(options=False), **outputs)
+    made = account.outputs(stack)
+    assert made["Share"] == f"{made['Id']}|210987654321"
+
+    account.change(stack, resources(options=True), **outputs)
+
+    told = account.catalog.describe_portfolio_shares(PortfolioId=made["Id"], Type="ACCOUNT")
+    (share,) = told["PortfolioShareDetails"]
+    assert (share["PrincipalId"], share["ShareTagOptions"]) == ("210987654321", True)
+    # Of the resources that a share is authorized on, the portfolio is the only one.
+    elsewhere = {
+        "Effect": "Allow",
+        "Action": "servicecatalog:DescribePortfolioShares",
+        "Resource": f"arn:aws:catalog:us-east-1:{account.id}:portfolio/port-another",
+    }
+    limited = account.person(account.end_user_role(elsewhere), "gina")
+    code, _ = refused(limited.describe_portfolio_shares, PortfolioId=made["Id"], Type="ACCOUNT")
+    assert code == "AccessDeniedException"
+    assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE", account.failures(stack)
+
+
+def test_constraints_and_tag_options_come_and_go(account: Account) -> None:
     pair = {"PortfolioId": {"Ref": "Portfolio"}, "ProductId": {"Ref": "Product"}}
     rules = {"Small": {"Assertions": [{"Assert": {"Fn::Equals": ["a", "a"]}}]}}
     topic = f"arn:aws:sns:us-east-1:{account.id}:launches"
@@ -717,7 +481,7 @@ def test_constraints_and_tag_options_come_and_go(account: _Account) -> None:
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE", account.failures(stack)
 
 
-def test_a_stack_acts_with_the_rights_of_whoever_makes_it(account: _Account) -> None:
+def test_a_stack_acts_with_the_rights_of_whoever_makes_it(account: Account) -> None:
     stacks_only = {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}
     limited = account.person(account.end_user_role(stacks_only), "frank", "cloudformation")
 
@@ -732,7 +496,7 @@ def test_a_stack_acts_with_the_rights_of_whoever_makes_it(account: _Account) -> 
     account.delete(stack)
 
 
-def test_a_lifecycle_configuration_is_made_changed_and_deleted(account: _Account) -> None:
+def test_a_lifecycle_configuration_is_made_changed_and_deleted(account: Account) -> None:
     def config(content: str, name: str | None = None) -> dict[str, Any]:
         properties = {"OnStart": [{"Content": content}]}
         if name:

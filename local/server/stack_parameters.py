@@ -1,0 +1,64 @@
+"""What CloudFormation refuses of a stack's parameters where MiniStack does not, in its words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ministack.services.cloudformation import changesets, engine, handlers
+
+Declared = Mapping[str, Any]
+
+_ministack_resolve = engine._resolve_parameters
+
+
+def install() -> None:
+    """Put the wrap in place, wherever MiniStack resolves parameters."""
+    taken = _ministack_resolve.__code__.co_varnames[:3]
+    assert taken == ("template", "provided_params", "previous_params"), taken
+    assert "not in AllowedValues" in str(_ministack_resolve.__code__.co_consts)
+    for module in (engine, handlers, changesets):
+        assert module._resolve_parameters is _ministack_resolve, module.__name__
+        module._resolve_parameters = _resolve
+    engine._constraint_error = _unsatisfied
+
+
+def _resolve(
+    template: Mapping[str, Any],
+    provided: Sequence[Mapping[str, Any]],
+    previous: Mapping[str, Any] | None = None,
+) -> Any:
+    declared: Mapping[str, Declared] = template.get("Parameters") or {}
+    keys = [parameter["Key"] for parameter in provided if "Key" in parameter]
+    unknown = [key for key in keys if key not in declared]
+    if unknown:
+        raise ValueError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
+    missing = [key for key, told in declared.items() if "Default" not in told and key not in keys]
+    if missing:
+        raise ValueError(f"Parameters: [{', '.join(missing)}] must have values")
+    # MiniStack holds the whole of a list against the allowed values.
+    unlimited = {
+        key: {name: value for name, value in told.items() if name != "AllowedValues"}
+        for key, told in declared.items()
+    }
+    resolved = _ministack_resolve({**template, "Parameters": unlimited}, provided, previous)
+    for key, told in declared.items():
+        allowed = [str(value) for value in told.get("AllowedValues") or ()]
+        if allowed and not set(_members(told, resolved[key]["Value"])) <= set(allowed):
+            raise _unsatisfied(key, told, "must be one of AllowedValues")
+    return resolved
+
+
+def _members(declared: Declared, value: str) -> Iterator[str]:
+    """Yield what the allowed values are for: of a list its members [user guide, Parameters]."""
+    kind = str(declared.get("Type"))
+    if kind == "CommaDelimitedList" or kind.startswith("List<"):
+        yield from (member.strip() for member in value.split(","))
+    else:
+        yield value
+
+
+def _unsatisfied(name: str, declared: Declared, rule: str) -> ValueError:
+    """Return the error for a value that its parameter does not allow, as reports of it read."""
+    description = declared.get("ConstraintDescription")
+    if description:
+        return ValueError(f"Parameter {name} failed to satisfy constraint: {description}")
+    return ValueError(f"Parameter '{name}' {rule}")

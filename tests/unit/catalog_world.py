@@ -1,0 +1,256 @@
+"""The Service Catalog simulator, with stacks that do as the test says and no time of its own."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore import xform_name
+
+from local.catalog.model import Launch, StackRequest, StackState
+from local.catalog.service import Catalog
+from local.service_model import ServiceError, check_output, validate
+
+ACCOUNT = "123456789012"
+URL = "https://templates.s3.us-east-1.amazonaws.com/notebook.yaml"
+NEWER_URL = "https://templates.s3.us-east-1.amazonaws.com/newer.yaml"
+TEMPLATE = {
+    "Parameters": {
+        "Name": {"Type": "String", "Description": "what to call it"},
+        "Size": {"Type": "Number", "Default": 5, "AllowedValues": [5, 10], "MaxValue": 10},
+        "Secret": {"Type": "String", "NoEcho": True},
+    },
+    "Outputs": {"Url": {"Value": "x", "Description": "where it is"}},
+}
+OUTPUT = {"OutputKey": "Url", "OutputValue": "https://it", "Description": "where it is"}
+
+
+@dataclass(frozen=True)
+class Person:
+    """A caller, and what IAM denies them."""
+
+    arn: str
+    denied: tuple[str, ...] = ()
+
+    def require(self, action: str, resource: str = "*", context: Any = None) -> None:  # noqa: ARG002 - as IAM
+        """Refuse what is denied."""
+        if action in self.denied:
+            raise ServiceError("AccessDeniedException", f"{self.arn} may not {action}")
+
+
+def session(role: str, name: str) -> Person:
+    return Person(f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{name}")
+
+
+ADMIN = Person(f"arn:aws:iam::{ACCOUNT}:user/admin")
+ALICE = session("SCEndUserRole", "alice")
+BOB = session("SCEndUserRole", "bob")
+STRANGER = session("Other", "mallory")
+END_USERS = f"arn:aws:iam::{ACCOUNT}:role/people/SCEndUserRole"
+LAUNCH_ROLE = f"arn:aws:iam::{ACCOUNT}:role/Launch"
+
+
+@dataclass
+class Stacks:
+    """Stacks that go through the states the test has put down for them."""
+
+    states: list[StackState] = field(default_factory=list)
+    refusal: ServiceError | None = None
+    calls: list[tuple[str, Launch, Any]] = field(default_factory=list)
+    unchanged: bool = False
+    seen: list[str] = field(default_factory=list)
+    on_wait: Callable[[], None] = lambda: None
+
+    def create(self, launch: Launch, request: StackRequest) -> str:
+        """Note the call."""
+        self.call("create", launch, request)
+        return f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/{request.name}/1"
+
+    def update(self, launch: Launch, stack_id: str, request: StackRequest) -> bool:
+        """Note the call."""
+        assert stack_id
+        self.call("update", launch, request)
+        return not self.unchanged
+
+    def delete(self, launch: Launch, stack_id: str) -> None:
+        """Note the call."""
+        self.call("delete", launch, stack_id)
+
+    def call(self, what: str, launch: Launch, detail: Any) -> None:
+        """Note a call, and refuse it where the test says so."""
+        self.calls.append((what, launch, detail))
+        if self.refusal:
+            raise self.refusal
+
+    def describe(self, _launch: Launch, _stack_id: str) -> StackState:
+        """Return the next state."""
+        return self.states.pop(0)
+
+    def wait(self) -> None:
+        """Do as the test says."""
+        self.on_wait()
+
+    def template(self, url: str, reader: Any = None) -> dict[str, Any]:
+        """Return the template at either address."""
+        if url not in (URL, NEWER_URL):
+            raise ServiceError("InvalidParametersException", f"S3 error: no template at {url}")
+        if reader:
+            reader.require("s3:GetObject")
+        return TEMPLATE
+
+
+class World:
+    """A catalog whose requests and answers are checked against the API's model."""
+
+    def __init__(self) -> None:
+        self.stacks = Stacks()
+        self.background: list[Callable[[], None]] = []
+        self.now = 1_800_000_000.0
+        self.catalog = Catalog(
+            account=ACCOUNT,
+            region="us-east-1",
+            stacks=self.stacks,
+            run=self.background.append,
+            clock=lambda: self.now,
+        )
+
+    def ask(self, operation: str, caller: Person, **params: Any) -> dict[str, Any]:
+        """Call an operation."""
+        validate("servicecatalog", operation, params)
+        answer: dict[str, Any] = getattr(self.catalog, xform_name(operation))(params, caller)
+        check_output("servicecatalog", operation, answer)
+        return answer
+
+    def admin(self, operation: str, **params: Any) -> dict[str, Any]:
+        """Call an operation as the administrator."""
+        return self.ask(operation, ADMIN, **params)
+
+    def refused(self, operation: str, caller: Person, **params: Any) -> ServiceError:
+        """Return the error of a call that must fail."""
+        with pytest.raises(ServiceError) as refusal:
+            self.ask(operation, caller, **params)
+        return refusal.value
+
+    def let_run(self, *states: str | StackState) -> None:
+        """Let the background work go on while its stack takes these states."""
+        self.stacks.states = [s if isinstance(s, StackState) else StackState(s) for s in states]
+        self.background.pop(0)()
+        assert not self.stacks.states, "nobody looked at the stack's last states"
+
+    def record(self, record_id: str) -> dict[str, Any]:
+        """Return a record's detail."""
+        detail: dict[str, Any] = self.ask("DescribeRecord", ALICE, Id=record_id)["RecordDetail"]
+        return detail
+
+    def provisioned(self, identifier: str) -> dict[str, Any]:
+        """Return a provisioned product's detail."""
+        answer = self.ask("DescribeProvisionedProduct", ALICE, Id=identifier)
+        detail: dict[str, Any] = answer["ProvisionedProductDetail"]
+        return detail
+
+
+def portfolio(world: World, name: str = "Notebooks", **more: Any) -> str:
+    answer = world.admin(
+        "CreatePortfolio",
+        DisplayName=name,
+        ProviderName="CQ",
+        IdempotencyToken=f"portfolio-{name}",
+        **more,
+    )
+    return str(answer["PortfolioDetail"]["Id"])
+
+
+def product(world: World, name: str = "Notebook", url: str = URL) -> tuple[str, str]:
+    answer = world.admin(
+        "CreateProduct",
+        Name=name,
+        Owner="CQ",
+        Description="a private notebook",
+        ProductType="CLOUD_FORMATION_TEMPLATE",
+        ProvisioningArtifactParameters={"Name": "1", "Info": {"LoadTemplateFromURL": url}},
+        IdempotencyToken=f"product-{name}",
+    )
+    product_id = answer["ProductViewDetail"]["ProductViewSummary"]["ProductId"]
+    return product_id, answer["ProvisioningArtifactDetail"]["Id"]
+
+
+def constraint(world: World, kind: str, ids: tuple[str, str], parameters: Any) -> str:
+    answer = world.admin(
+        "CreateConstraint",
+        PortfolioId=ids[0],
+        ProductId=ids[1],
+        Type=kind,
+        Parameters=json.dumps(parameters),
+        IdempotencyToken=f"{kind}-{ids[0]}",
+    )
+    return str(answer["ConstraintDetail"]["ConstraintId"])
+
+
+@dataclass
+class Offer:
+    """A product that ALICE and BOB may launch with the launch role."""
+
+    world: World
+    portfolio_id: str
+    product_id: str
+    artifact_id: str
+
+    def launch(self, name: str = "mine", caller: Person = ALICE, **more: Any) -> dict[str, Any]:
+        """Start a launch; returns its record."""
+        answer = self.world.ask(
+            "ProvisionProduct",
+            caller,
+            **{
+                "ProductId": self.product_id,
+                "ProvisioningArtifactId": self.artifact_id,
+                "ProvisionedProductName": name,
+                "ProvisioningParameters": [{"Key": "Name", "Value": "n"}],
+                "ProvisionToken": f"launch-{name}",
+                **more,
+            },
+        )
+        record: dict[str, Any] = answer["RecordDetail"]
+        return record
+
+    def launched(self, name: str = "mine") -> str:
+        """Launch with success; returns the provisioned product."""
+        record = self.launch(name)
+        self.world.let_run(StackState("CREATE_COMPLETE", (OUTPUT,)))
+        return str(record["ProvisionedProductId"])
+
+    def update(self, identifier: str, **more: Any) -> dict[str, Any]:
+        """Start an update; returns its record."""
+        answer = self.world.ask(
+            "UpdateProvisionedProduct",
+            ALICE,
+            **{"ProvisionedProductId": identifier, "UpdateToken": "update", **more},
+        )
+        record: dict[str, Any] = answer["RecordDetail"]
+        return record
+
+    def terminate(self, identifier: str, **more: Any) -> dict[str, Any]:
+        """Start a termination; returns its record."""
+        answer = self.world.ask(
+            "TerminateProvisionedProduct",
+            ALICE,
+            ProvisionedProductId=identifier,
+            TerminateToken="terminate",
+            **more,
+        )
+        record: dict[str, Any] = answer["RecordDetail"]
+        return record
+
+
+def an_offer(world: World) -> Offer:
+    """Offer a product to ALICE and BOB."""
+    portfolio_id, (product_id, artifact_id) = portfolio(world), product(world)
+    world.admin("AssociateProductWithPortfolio", PortfolioId=portfolio_id, ProductId=product_id)
+    world.admin(
+        "AssociatePrincipalWithPortfolio",
+        PortfolioId=portfolio_id,
+        PrincipalARN=END_USERS,
+        PrincipalType="IAM",
+    )
+    constraint(world, "LAUNCH", (portfolio_id, product_id), {"RoleArn": LAUNCH_ROLE})
+    return Offer(world, portfolio_id, product_id, artifact_id)

@@ -1,0 +1,294 @@
+"""The network template, deployed: in a VPC of its own, in an existing one, alone and nested."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.emulator import Emulator
+from tests.unit.stack_template import load
+from tests.waiting import await_that, unique
+
+PATH = Path(__file__).parents[2] / "stacks" / "network.yaml"
+TEMPLATE = PATH.read_text()
+SERVICES = {
+    "aws.sagemaker.us-east-1.notebook",
+    "com.amazonaws.us-east-1.ecr.api",
+    "com.amazonaws.us-east-1.ecr.dkr",
+    "com.amazonaws.us-east-1.kms",
+    "com.amazonaws.us-east-1.logs",
+    "com.amazonaws.us-east-1.s3",
+    "com.amazonaws.us-east-1.sagemaker.api",
+    "com.amazonaws.us-east-1.sagemaker.runtime",
+    "com.amazonaws.us-east-1.sts",
+}
+
+
+@dataclass
+class Stack:
+    """A stack that has ended one way or another."""
+
+    aws: Emulator
+    stack_id: str
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The stack as CloudFormation describes it."""
+        stacks = self.aws.client("cloudformation").describe_stacks(StackName=self.stack_id)
+        described: dict[str, Any] = stacks["Stacks"][0]
+        return described
+
+    def ended(self) -> str:
+        """Wait for the running operation; return the stack's status."""
+        return await_that(lambda: self._status() if "PROGRESS" not in self._status() else "")
+
+    def _status(self) -> str:
+        return str(self.described["StackStatus"])
+
+    def outputs(self) -> dict[str, str]:
+        """Return the outputs, by name."""
+        return {each["OutputKey"]: each["OutputValue"] for each in self.described["Outputs"]}
+
+    def reasons(self) -> str:
+        """Return why resources failed."""
+        events = self.aws.client("cloudformation").describe_stack_events(StackName=self.stack_id)
+        return " ".join(
+            each.get("ResourceStatusReason", "")
+            for each in events["StackEvents"]
+            if each["ResourceStatus"].endswith("_FAILED")
+        )
+
+
+def create(aws: Emulator, template: str, parameters: Mapping[str, str]) -> Stack:
+    made = aws.client("cloudformation").create_stack(
+        StackName=unique("network"),
+        TemplateBody=template,
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+        ],
+    )
+    return Stack(aws, made["StackId"])
+
+
+@contextmanager
+def deployed(aws: Emulator, template: str, parameters: Mapping[str, str]) -> Iterator[Stack]:
+    """Deploy, and delete at the end: the exports have fixed names."""
+    stack = create(aws, template, parameters)
+    try:
+        assert stack.ended() == "CREATE_COMPLETE", stack.reasons()
+        yield stack
+    finally:
+        aws.client("cloudformation").delete_stack(StackName=stack.stack_id)
+        assert stack.ended() == "DELETE_COMPLETE", stack.reasons()
+
+
+def nested(aws: Emulator, parameters: Mapping[str, str]) -> str:
+    """Return a template that nests the network, as `sam package` would leave it."""
+    s3, bucket = aws.client("s3"), unique("templates")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="network.yaml", Body=TEMPLATE)
+    network = {
+        "Type": "AWS::CloudFormation::Stack",
+        "Properties": {
+            "TemplateURL": f"https://s3.us-east-1.amazonaws.com/{bucket}/network.yaml",
+            "Parameters": dict(parameters),
+        },
+    }
+    outputs = {
+        name: {"Value": {"Fn::GetAtt": ["Network", f"Outputs.{name}"]}}
+        for name in ("VpcId", "S3EndpointId", "SubnetIds", "SecurityGroupIds", "ImageAccounts")
+    }
+    return json.dumps({"Resources": {"Network": network}, "Outputs": outputs})
+
+
+def exports(aws: Emulator) -> dict[str, str]:
+    listed = aws.client("cloudformation").list_exports()["Exports"]
+    ours = (each for each in listed if each["Name"].startswith("NotebookVending-"))
+    return {each["Name"].removeprefix("NotebookVending-"): each["Value"] for each in ours}
+
+
+def in_vpc(vpc_id: str) -> dict[str, Any]:
+    return {"Filters": [{"Name": "vpc-id", "Values": [vpc_id]}]}
+
+
+def endpoints(aws: Emulator, vpc_id: str) -> dict[str, Any]:
+    described = aws.client("ec2").describe_vpc_endpoints(**in_vpc(vpc_id))["VpcEndpoints"]
+    return {each["ServiceName"]: each for each in described}
+
+
+def everything(aws: Emulator) -> dict[str, set[str]]:
+    """Return the ids of all that a network is made of."""
+    ec2 = aws.client("ec2")
+    return {
+        "vpcs": {each["VpcId"] for each in ec2.describe_vpcs()["Vpcs"]},
+        "subnets": {each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]},
+        "groups": {each["GroupId"] for each in ec2.describe_security_groups()["SecurityGroups"]},
+        "tables": {each["RouteTableId"] for each in ec2.describe_route_tables()["RouteTables"]},
+        "endpoints": {
+            each["VpcEndpointId"] for each in ec2.describe_vpc_endpoints()["VpcEndpoints"]
+        },
+        "flow logs": {each["FlowLogId"] for each in ec2.describe_flow_logs()["FlowLogs"]},
+        "roles": {each["RoleName"] for each in aws.client("iam").list_roles()["Roles"]},
+        "log groups": {
+            each["logGroupName"] for each in aws.client("logs").describe_log_groups()["logGroups"]
+        },
+        "exports": set(exports(aws)),
+    }
+
+
+@pytest.fixture
+def existing(emulator: Emulator) -> Iterator[dict[str, str]]:
+    """Make a VPC as somebody else would have; return the parameters that name it."""
+    ec2 = emulator.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
+        ec2.modify_vpc_attribute(VpcId=vpc, **{attribute: {"Value": True}})
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        for cidr, zone in (("10.9.0.0/24", "us-east-1a"), ("10.9.1.0/24", "us-east-1b"))
+    ]
+    table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    yield {
+        "VpcId": vpc,
+        "VpcCidr": "10.9.0.0/16",
+        "SubnetIds": ",".join(subnets),
+        "RouteTableIds": table,
+    }
+    ec2.delete_route_table(RouteTableId=table)
+    for subnet in subnets:
+        ec2.delete_subnet(SubnetId=subnet)
+    ec2.delete_vpc(VpcId=vpc)
+
+
+def test_a_vpc_of_its_own_comes_with_all_it_needs_and_goes_without_a_trace(
+    emulator: Emulator,
+) -> None:
+    before = everything(emulator)
+    ec2 = emulator.client("ec2")
+    with deployed(emulator, TEMPLATE, {}) as stack:
+        outputs = stack.outputs()
+        vpc = outputs.pop("VpcId")
+        made = endpoints(emulator, vpc)
+        described = ec2.describe_subnets(SubnetIds=outputs["SubnetIds"].split(","))["Subnets"]
+        (flow_log,) = ec2.describe_flow_logs(Filters=[{"Name": "resource-id", "Values": [vpc]}])[
+            "FlowLogs"
+        ]
+        tables = ec2.describe_route_tables(**in_vpc(vpc))["RouteTables"]
+
+        assert exports(emulator) == outputs
+        assert set(made) == SERVICES
+        assert made["com.amazonaws.us-east-1.s3"]["VpcEndpointId"] == outputs["S3EndpointId"]
+        assert {each["VpcId"] for each in described} == {vpc}
+        assert len({each["AvailabilityZone"] for each in described}) == 2
+        assert flow_log["LogGroupName"] == f"/aws/vpc/{stack.described['StackName']}"
+        routes = [route["GatewayId"] for table in tables for route in table["Routes"]]
+        assert set(routes) == {"local"}
+    assert everything(emulator) == before
+
+
+def test_a_deployed_endpoint_keeps_its_policy(emulator: Emulator) -> None:
+    account = emulator.client("sts").get_caller_identity()["Account"]
+    with deployed(emulator, TEMPLATE, {}) as stack:
+        for service, endpoint in endpoints(emulator, stack.outputs()["VpcId"]).items():
+            first = json.loads(endpoint["PolicyDocument"])["Statement"][0]
+            assert first["Condition"]["StringEquals"]["aws:PrincipalAccount"] == account
+            assert endpoint["PrivateDnsEnabled"] == (not service.endswith(".s3"))
+
+
+def test_a_deployed_group_lets_in_its_members_alone_and_https_out(emulator: Emulator) -> None:
+    with deployed(emulator, TEMPLATE, {}) as stack:
+        group_id = stack.outputs()["SecurityGroupIds"]
+        (group,) = emulator.client("ec2").describe_security_groups(GroupIds=[group_id])[
+            "SecurityGroups"
+        ]
+
+    (received,) = group["IpPermissions"]
+    assert [each["GroupId"] for each in received["UserIdGroupPairs"]] == [group_id]
+    assert received["IpRanges"] == []
+    https, sent = group["IpPermissionsEgress"]
+    assert (https["FromPort"], https["ToPort"]) == (443, 443)
+    assert [each["GroupId"] for each in sent["UserIdGroupPairs"]] == [group_id]
+    assert sent["IpRanges"] == []
+
+
+def test_an_existing_vpc_gets_endpoints_and_keeps_what_it_had(
+    emulator: Emulator, existing: dict[str, str]
+) -> None:
+    before = everything(emulator)
+    with deployed(emulator, TEMPLATE, {**existing, "KmsEndpoint": "none"}) as stack:
+        made = endpoints(emulator, existing["VpcId"])
+        assert set(made) == SERVICES - {"com.amazonaws.us-east-1.kms"}
+        assert made["com.amazonaws.us-east-1.s3"]["RouteTableIds"] == [existing["RouteTableIds"]]
+        assert stack.outputs()["SubnetIds"] == existing["SubnetIds"]
+        assert everything(emulator)["vpcs"] == before["vpcs"]
+        assert everything(emulator)["flow logs"] == before["flow logs"]
+    assert everything(emulator) == before
+
+
+def test_a_second_endpoint_of_a_service_is_refused_and_can_be_given_instead(
+    emulator: Emulator, existing: dict[str, str]
+) -> None:
+    with deployed(emulator, TEMPLATE, existing):
+        made = endpoints(emulator, existing["VpcId"])
+        before = everything(emulator)
+        without_exports = json.dumps(_without_exports())
+        s3 = {"S3Endpoint": made["com.amazonaws.us-east-1.s3"]["VpcEndpointId"]}
+        second = create(emulator, without_exports, {**existing, **s3})
+
+        assert second.ended() == "ROLLBACK_COMPLETE"
+        assert "already a conflicting DNS domain" in second.reasons()
+        assert everything(emulator) == before
+
+        given = {
+            parameter: made[service]["VpcEndpointId"]
+            for parameter, service in _parameters_of_services().items()
+        }
+        with deployed(emulator, without_exports, {**existing, **s3, **given}):
+            assert set(endpoints(emulator, existing["VpcId"])) == set(made)
+
+
+def _parameters_of_services() -> dict[str, str]:
+    return {
+        "SageMakerApiEndpoint": "com.amazonaws.us-east-1.sagemaker.api",
+        "SageMakerRuntimeEndpoint": "com.amazonaws.us-east-1.sagemaker.runtime",
+        "SageMakerNotebookEndpoint": "aws.sagemaker.us-east-1.notebook",
+        "StsEndpoint": "com.amazonaws.us-east-1.sts",
+        "KmsEndpoint": "com.amazonaws.us-east-1.kms",
+        "LogsEndpoint": "com.amazonaws.us-east-1.logs",
+        "EcrApiEndpoint": "com.amazonaws.us-east-1.ecr.api",
+        "EcrDkrEndpoint": "com.amazonaws.us-east-1.ecr.dkr",
+    }
+
+
+def _without_exports() -> dict[str, Any]:
+    template = load(PATH)
+    for output in template["Outputs"].values():
+        output.pop("Export", None)
+    return template
+
+
+@pytest.mark.parametrize("existing_vpc", [False, True], ids=["own", "existing"])
+def test_nested_it_exports_and_goes_without_a_trace(
+    emulator: Emulator, existing: dict[str, str], existing_vpc: bool
+) -> None:
+    template = nested(emulator, existing if existing_vpc else {})
+    before = everything(emulator)
+    with deployed(emulator, template, {}) as stack:
+        outputs = stack.outputs()
+        vpc = outputs.pop("VpcId")
+        assert exports(emulator) == outputs
+        assert set(endpoints(emulator, vpc)) == SERVICES
+        assert (vpc == existing["VpcId"]) == existing_vpc
+    assert everything(emulator) == before
+
+
+def test_nested_its_rules_refuse_with_a_sentence(emulator: Emulator) -> None:
+    stack = create(emulator, nested(emulator, {"VpcId": "vpc-0a"}), {})
+
+    assert stack.ended() == "ROLLBACK_COMPLETE"
+    assert "SubnetIds - name the private subnets of the VPC in VpcId." in stack.reasons()

@@ -1,0 +1,169 @@
+"""A plain CloudFormation template, resolved as CloudFormation would for given parameters."""
+
+import ipaddress
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ACCOUNT = "111122223333"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with the short forms of CloudFormation's functions."""
+
+
+def _function(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    argument: Any
+    match node:
+        case yaml.ScalarNode():
+            argument = loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            argument = loader.construct_sequence(node, deep=True)
+        case yaml.MappingNode():
+            argument = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt":
+        argument = argument.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": argument}
+
+
+_Loader.add_multi_constructor("!", _function)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the template with its functions in their long form."""
+    template: dict[str, Any] = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    return template
+
+
+def strings(node: Any) -> Iterator[str]:
+    """Return every text in a part of a template, keys aside."""
+    match node:
+        case str():
+            yield node
+        case dict():
+            yield from itertools.chain(*map(strings, node.values()))
+        case list():
+            yield from itertools.chain(*map(strings, node))
+
+
+# Functions whose arguments are resolved before they are called.
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "Fn::And": all,
+    "Fn::Cidr": lambda args: [
+        str(each)
+        for each in itertools.islice(
+            ipaddress.ip_network(args[0]).subnets(new_prefix=32 - int(args[2])), int(args[1])
+        )
+    ],
+    "Fn::Contains": lambda pair: pair[1] in pair[0],
+    "Fn::Equals": lambda pair: pair[0] == pair[1],
+    "Fn::Join": lambda pair: pair[0].join(pair[1]),
+    "Fn::Not": lambda one: not one[0],
+    "Fn::Or": any,
+    "Fn::Select": lambda pair: pair[1][int(pair[0])],
+    "Fn::Split": lambda pair: pair[1].split(pair[0]),
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of the template, with the parameters that are not left at their defaults."""
+
+    template: Mapping[str, Any]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    region: str = "eu-west-1"
+    partition: str = "aws"
+    suffix: str = "amazonaws.com"
+    name: str = "platform-Network-1A2B3C"
+
+    def resources(self, *types: str) -> dict[str, Any]:
+        """Return the resources that are made, of these types or all, resolved."""
+        return {
+            name: self._resolve(resource)
+            for name, resource in self.template["Resources"].items()
+            if self._is_made(resource) and (not types or resource["Type"] in types)
+        }
+
+    def outputs(self) -> dict[str, str]:
+        """Return the outputs, by name."""
+        return {
+            name: str(self._resolve(output["Value"]))
+            for name, output in self.template["Outputs"].items()
+        }
+
+    def broken_rules(self) -> list[str]:
+        """Return what the template's rules say against these parameters."""
+        return [
+            assertion["AssertDescription"]
+            for rule in self.template["Rules"].values()
+            if self._resolve(rule["RuleCondition"])
+            for assertion in rule["Assertions"]
+            if not self._resolve(assertion["Assert"])
+        ]
+
+    def _is_made(self, resource: Mapping[str, Any]) -> bool:
+        return "Condition" not in resource or self._holds(resource["Condition"])
+
+    def _holds(self, condition: str) -> bool:
+        return bool(self._resolve(self.template["Conditions"][condition]))
+
+    def _value(self, name: str) -> Any:
+        if name in self.template["Parameters"]:
+            return str(self.parameters.get(name, self.template["Parameters"][name]["Default"]))
+        pseudo = {
+            "AWS::AccountId": ACCOUNT,
+            "AWS::Partition": self.partition,
+            "AWS::Region": self.region,
+            "AWS::StackName": self.name,
+            "AWS::URLSuffix": self.suffix,
+        }
+        if name in pseudo:
+            return pseudo[name]
+        resource = self.template["Resources"][name.split(".")[0]]
+        assert self._is_made(resource), f"{name} is named and not made"
+        return f"<{name}>"
+
+    def _resolve(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [each for each in (self._resolve(each) for each in node) if each is not None]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            ((function, argument),) = node.items()
+            if function in ("Ref", "Condition") or function.startswith("Fn::"):
+                return self._call(function, argument)
+        pairs = ((key, self._resolve(value)) for key, value in node.items())
+        return {key: value for key, value in pairs if value is not None}
+
+    def _call(self, function: str, argument: Any) -> Any:
+        match function, argument:
+            case "Ref", "AWS::NoValue":
+                return None
+            case "Ref", name:
+                return self._value(name)
+            case "Condition", name:
+                return self._holds(name)
+            case "Fn::GetAtt", path:
+                return self._value(".".join(path))
+            case "Fn::GetAZs", _:
+                return [f"{self.region}{letter}" for letter in "abc"]
+            case "Fn::FindInMap", [name, *keys]:
+                first, second = (self._resolve(key) for key in keys)
+                return self.template["Mappings"][name][first][second]
+            case "Fn::Sub", [text, values]:
+                return self._substitute(text, self._resolve(values))
+            case "Fn::Sub", text:
+                return self._substitute(text, {})
+            case "Fn::If", [name, then, otherwise]:
+                return self._resolve(then if self._holds(name) else otherwise)
+        return _PLAIN[function](self._resolve(argument))
+
+    def _substitute(self, text: str, values: Mapping[str, str]) -> str:
+        return re.sub(
+            r"\$\{([\w:.]+)\}", lambda found: values.get(found[1]) or self._value(found[1]), text
+        )

@@ -1,0 +1,449 @@
+"""The network template: no way out, nothing comes in, endpoints for this account alone."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+from tests.unit.stack_template import ACCOUNT, Stack, load, strings
+
+PATH = Path(__file__).parents[2] / "stacks" / "network.yaml"
+TEMPLATE = load(PATH)
+SESSION = botocore.session.get_session()
+
+EXISTING = {
+    "VpcId": "vpc-0a",
+    "SubnetIds": "subnet-0a,subnet-0b",
+    "RouteTableIds": "rtb-0a,rtb-0b",
+}
+REGIONS = {
+    "aws": Stack(TEMPLATE),
+    "aws-cn": Stack(TEMPLATE, region="cn-north-1", partition="aws-cn", suffix="amazonaws.com.cn"),
+    "aws-us-gov": Stack(TEMPLATE, region="us-gov-west-1", partition="aws-us-gov"),
+    "aws-eusc": Stack(
+        TEMPLATE,
+        {"ImageAccounts": "444455556666"},
+        region="eusc-de-east-1",
+        partition="aws-eusc",
+        suffix="amazonaws.eu",
+    ),
+}
+OWN = REGIONS["aws"]
+JOINED = Stack(TEMPLATE, EXISTING)
+
+INTERFACES = ["SageMakerApi", "SageMakerRuntime", "SageMakerNotebook"]
+INTERFACES += ["Sts", "Kms", "Logs", "EcrApi", "EcrDkr"]
+NO_INTERFACES = {f"{name}Endpoint": "none" for name in INTERFACES}
+ENDPOINT = "AWS::EC2::VPCEndpoint"
+GROUP = "AWS::EC2::SecurityGroup"
+
+PULLING = {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
+# They tell the caller of itself, and take no resource (service authorization reference).
+ABOUT_THE_CALLER = {"ecr:GetAuthorizationToken", "sts:GetCallerIdentity"}
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def endpoints(stack: Stack) -> dict[str, dict[str, Any]]:
+    """Return the properties of the endpoints that are made, by the end of their service's name."""
+    made = stack.resources(ENDPOINT).values()
+    names = [each["Properties"]["ServiceName"].split(f"{stack.region}.")[1] for each in made]
+    return dict(zip(names, (each["Properties"] for each in made), strict=True))
+
+
+def statements(endpoint: dict[str, Any]) -> list[dict[str, Any]]:
+    document: list[dict[str, Any]] = endpoint["PolicyDocument"]["Statement"]
+    return document
+
+
+def tags(resource: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in resource["Properties"]["Tags"]}
+
+
+def test_cfn_lint_finds_nothing_in_any_partition() -> None:
+    regions = [stack.region for stack in REGIONS.values()]
+    options = ["--include-checks", "I", "--regions", *regions]
+    linted = subprocess.run(
+        [Path(sys.executable).with_name("cfn-lint"), *options, "--", PATH],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (linted.stdout, linted.stderr, linted.returncode) == ("", "", 0)
+
+
+def test_the_template_needs_no_transform_and_switches_no_lint_rule_off() -> None:
+    assert "Transform" not in TEMPLATE
+    assert "cfn-lint" not in PATH.read_text()
+
+
+# The VPC
+
+
+def test_nothing_leads_to_the_internet() -> None:
+    types = {each["Type"] for each in TEMPLATE["Resources"].values()}
+    assert types == {
+        "AWS::EC2::FlowLog",
+        "AWS::EC2::RouteTable",
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::SecurityGroupEgress",
+        "AWS::EC2::SecurityGroupIngress",
+        "AWS::EC2::Subnet",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::EC2::VPC",
+        "AWS::EC2::VPCEndpoint",
+        "AWS::IAM::Role",
+        "AWS::Logs::LogGroup",
+    }  # neither gateway nor route nor address
+
+
+def test_its_own_vpc_has_private_subnets_in_two_zones_under_the_names_the_product_knows() -> None:
+    subnets = list(OWN.resources("AWS::EC2::Subnet").values())
+    properties = [each["Properties"] for each in subnets]
+    product_subnet = "ProSM-ResourceSubnet"
+
+    assert [tags(each)["Name"] for each in subnets] == [product_subnet, f"{product_subnet}2"]
+    assert [each["AvailabilityZone"] for each in properties] == ["eu-west-1a", "eu-west-1b"]
+    assert [each["CidrBlock"] for each in properties] == ["10.0.0.0/22", "10.0.4.0/22"]
+    assert not any(each["MapPublicIpOnLaunch"] for each in properties)
+    associated = OWN.resources("AWS::EC2::SubnetRouteTableAssociation").values()
+    assert {each["Properties"]["SubnetId"] for each in associated} == {"<Subnet>", "<Subnet2>"}
+    assert {each["Properties"]["RouteTableId"] for each in associated} == {"<RouteTable>"}
+
+
+def test_private_names_of_endpoints_work_in_its_own_vpc() -> None:
+    vpc = OWN.resources()["Vpc"]["Properties"]
+    assert vpc["EnableDnsHostnames"]
+    assert vpc["EnableDnsSupport"]
+
+
+def test_zones_can_be_named() -> None:
+    stack = Stack(TEMPLATE, {"AvailabilityZones": "eu-west-1c,eu-west-1a"})
+    subnets = stack.resources("AWS::EC2::Subnet").values()
+    assert [each["Properties"]["AvailabilityZone"] for each in subnets] == [
+        "eu-west-1c",
+        "eu-west-1a",
+    ]
+
+
+def test_in_an_existing_vpc_only_groups_and_endpoints_are_made() -> None:
+    types = {each["Type"] for each in JOINED.resources().values()}
+    assert types == {
+        *(GROUP, "AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"),
+        ENDPOINT,
+    }
+    for resource in JOINED.resources(GROUP, ENDPOINT).values():
+        assert resource["Properties"]["VpcId"] == "vpc-0a"
+    made = endpoints(JOINED)
+    assert made.pop("s3")["RouteTableIds"] == ["rtb-0a", "rtb-0b"]
+    assert all(each["SubnetIds"] == ["subnet-0a", "subnet-0b"] for each in made.values())
+
+
+def test_with_everything_given_nothing_is_made() -> None:
+    given = {f"{name}Endpoint": "vpce-0a" for name in ["S3", *INTERFACES]}
+    stack = Stack(TEMPLATE, {**EXISTING, **given, "SecurityGroupId": "sg-0a"})
+
+    assert stack.broken_rules() == []
+    assert stack.resources() == {}
+    assert stack.outputs() == {
+        "VpcId": "vpc-0a",
+        "S3EndpointId": "vpce-0a",
+        "SubnetIds": "subnet-0a,subnet-0b",
+        "SecurityGroupIds": "sg-0a",
+        "ImageAccounts": OWN.outputs()["ImageAccounts"],
+    }
+
+
+# Security groups
+
+
+def test_nothing_comes_in_from_outside_the_group_of_notebooks() -> None:
+    for stack in (OWN, JOINED):
+        group = stack.resources()["SecurityGroup"]
+        assert tags(group)["Name"] == "ProSM-ResourceSG"
+        assert "SecurityGroupIngress" not in group["Properties"]
+        (rule,) = stack.resources("AWS::EC2::SecurityGroupIngress").values()
+        assert rule["Properties"]["GroupId"] == "<SecurityGroup>"
+        assert rule["Properties"]["SourceSecurityGroupId"] == "<SecurityGroup>"
+        assert not {"CidrIp", "CidrIpv6", "SourcePrefixListId"} & set(rule["Properties"])
+
+
+def test_only_https_goes_out_and_everything_between_members() -> None:
+    (https,) = OWN.resources()["SecurityGroup"]["Properties"]["SecurityGroupEgress"]
+    assert (https["IpProtocol"], https["FromPort"], https["ToPort"]) == ("tcp", 443, 443)
+    (among,) = OWN.resources("AWS::EC2::SecurityGroupEgress").values()
+    assert among["Properties"]["GroupId"] == "<SecurityGroup>"
+    assert among["Properties"]["DestinationSecurityGroupId"] == "<SecurityGroup>"
+
+
+def test_endpoints_take_https_from_the_vpc_and_its_notebooks_and_send_nothing() -> None:
+    stack = Stack(TEMPLATE, {**EXISTING, "VpcCidr": "10.9.0.0/24", "SecurityGroupId": "sg-0a"})
+    group = stack.resources()["EndpointSecurityGroup"]["Properties"]
+
+    from_vpc, from_notebooks = group["SecurityGroupIngress"]
+
+    assert from_vpc["CidrIp"] == "10.9.0.0/24"
+    assert from_notebooks["SourceSecurityGroupId"] == "sg-0a"
+    for rule in (from_vpc, from_notebooks):
+        assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
+    (nowhere,) = group["SecurityGroupEgress"]  # none at all would be EC2's own: everywhere
+    assert nowhere["CidrIp"] == "127.0.0.1/32"
+    for made in endpoints(stack).values():
+        assert made.get("SecurityGroupIds", ["<EndpointSecurityGroup>"]) == [
+            "<EndpointSecurityGroup>"
+        ]
+
+
+# Endpoints
+
+
+@pytest.mark.parametrize("name", INTERFACES)
+def test_an_endpoint_is_made_given_or_left_out(name: str) -> None:
+    resource = f"{name}InterfaceEndpoint"
+    for parameters in ({}, EXISTING):
+        assert resource in Stack(TEMPLATE, parameters).resources()
+        left_out = Stack(TEMPLATE, {**parameters, f"{name}Endpoint": "none"})
+        assert set(OWN.resources(ENDPOINT)) - set(left_out.resources(ENDPOINT)) == {resource}
+    given = Stack(TEMPLATE, {**EXISTING, f"{name}Endpoint": "vpce-0a"})
+    assert set(OWN.resources(ENDPOINT)) - set(given.resources(ENDPOINT)) == {resource}
+    assert given.broken_rules() == []
+
+
+def test_the_s3_endpoint_is_made_or_given_and_never_missing() -> None:
+    assert OWN.outputs()["S3EndpointId"] == "<S3GatewayEndpoint>"
+    given = Stack(TEMPLATE, {"VpcId": "vpc-0a", "SubnetIds": "subnet-0a", "S3Endpoint": "vpce-0a"})
+    assert given.outputs()["S3EndpointId"] == "vpce-0a"
+    assert "s3" not in endpoints(given)
+    assert given.broken_rules() == []
+    pattern = TEMPLATE["Parameters"]["S3Endpoint"]["AllowedPattern"]
+    assert not re.search(pattern, "none")
+
+
+def test_without_interface_endpoints_there_is_no_group_for_them() -> None:
+    stack = Stack(TEMPLATE, NO_INTERFACES)
+    assert list(endpoints(stack)) == ["s3"]
+    assert list(stack.resources(GROUP)) == ["SecurityGroup"]
+
+
+def test_interface_endpoints_answer_under_the_services_own_names() -> None:
+    for name, endpoint in endpoints(OWN).items():
+        if name != "s3":
+            assert endpoint["VpcEndpointType"] == "Interface"
+            assert endpoint["PrivateDnsEnabled"]
+            assert endpoint["SubnetIds"] == ["<Subnet>", "<Subnet2>"]
+
+
+@pytest.mark.parametrize("stack", REGIONS.values(), ids=REGIONS)
+def test_an_endpoint_admits_this_account_alone_but_for_pulling_images(stack: Stack) -> None:
+    own_arn = re.compile(rf"arn:{stack.partition}:sagemaker:{stack.region}:{ACCOUNT}:")
+    for service, endpoint in endpoints(stack).items():
+        for statement in statements(endpoint):
+            actions = set(listed(statement["Action"]))
+            assert all(each.split(":")[0] == _prefix(service) for each in actions), service
+            condition = statement.get("Condition", {}).get("StringEquals", {})
+            if statement["Sid"] == "LayersOfImages":
+                continue  # the next test's
+            assert condition["aws:PrincipalAccount"] == ACCOUNT
+            if statement["Sid"] == "PullSageMakersImages":
+                assert actions == PULLING
+            elif actions <= ABOUT_THE_CALLER:
+                assert set(condition) == {"aws:PrincipalAccount"}
+            else:
+                assert condition.get("aws:ResourceAccount") == ACCOUNT or all(
+                    own_arn.match(each) for each in listed(statement["Resource"])
+                )
+
+
+def _prefix(service: str) -> str:
+    return {"notebook": "sagemaker"}.get(service, service.split(".")[0])
+
+
+def test_pulling_an_image_passes_the_endpoints() -> None:
+    made = endpoints(OWN)
+    layers = next(each for each in statements(made["s3"]) if each["Sid"] == "LayersOfImages")
+    assert layers["Action"] == "s3:GetObject"
+    assert layers["Resource"] == "arn:aws:s3:::prod-eu-west-1-starport-layer-bucket/*"
+    for service in ("ecr.api", "ecr.dkr"):
+        by_sid = {each["Sid"]: each for each in statements(made[service])}
+        assert by_sid["SignIn"]["Action"] == "ecr:GetAuthorizationToken"
+        owners = by_sid["PullSageMakersImages"]["Condition"]["StringEquals"]["aws:ResourceAccount"]
+        assert ",".join(owners) == OWN.outputs()["ImageAccounts"]
+
+
+def test_the_accounts_of_images_can_be_named() -> None:
+    stack = Stack(TEMPLATE, {"ImageAccounts": "444455556666,777788889999"})
+    assert stack.outputs()["ImageAccounts"] == "444455556666,777788889999"
+    for service in ("ecr.api", "ecr.dkr"):
+        (pull,) = (
+            each
+            for each in statements(endpoints(stack)[service])
+            if each["Sid"] == "PullSageMakersImages"
+        )
+        owners = pull["Condition"]["StringEquals"]["aws:ResourceAccount"]
+        assert owners == ["444455556666", "777788889999"]
+
+
+@pytest.mark.parametrize("stack", REGIONS.values(), ids=REGIONS)
+def test_a_policy_is_short_enough(stack: Stack) -> None:
+    for endpoint in endpoints(stack).values():
+        # VPC guide, "Control access to VPC endpoints using endpoint policies"
+        assert len(json.dumps(endpoint["PolicyDocument"])) <= 20_480
+
+
+# Partitions
+
+
+@pytest.mark.parametrize("stack", REGIONS.values(), ids=REGIONS)
+def test_no_arn_is_of_another_partition(stack: Stack) -> None:
+    for text in strings(stack.resources()):
+        if text.startswith("arn:"):
+            assert text.startswith(f"arn:{stack.partition}:"), text
+
+
+def test_no_partition_and_no_host_is_written_down() -> None:
+    text = PATH.read_text()
+    assert "arn:aws" not in text
+    # A service's own principal is called the same in every partition.
+    hosts = set(re.findall(r"[\w.-]*\.amazonaws\.\w+[.\w]*", text))
+    assert hosts == {"vpc-flow-logs.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("partition", "prefixes"),
+    [
+        ("aws", {"com.amazonaws"}),
+        ("aws-us-gov", {"com.amazonaws"}),
+        ("aws-cn", {"com.amazonaws", "cn.com.amazonaws"}),
+        ("aws-eusc", {"com.amazonaws", "eu.amazonaws"}),
+    ],
+)
+def test_endpoints_are_called_as_the_partition_calls_them(
+    partition: str, prefixes: set[str]
+) -> None:
+    stack = REGIONS[partition]
+    names = {
+        service: endpoint["ServiceName"].split(f".{stack.region}.")[0]
+        for service, endpoint in endpoints(stack).items()
+    }
+    assert names.pop("notebook") == "aws.sagemaker"
+    assert set(names.values()) == prefixes
+
+
+def test_in_china_some_services_have_names_of_their_own() -> None:
+    names = {each["ServiceName"] for each in endpoints(REGIONS["aws-cn"]).values()}
+    assert names == {
+        "aws.sagemaker.cn-north-1.notebook",
+        "cn.com.amazonaws.cn-north-1.ecr.api",
+        "cn.com.amazonaws.cn-north-1.ecr.dkr",
+        "cn.com.amazonaws.cn-north-1.sagemaker.api",
+        "cn.com.amazonaws.cn-north-1.sagemaker.runtime",
+        "cn.com.amazonaws.cn-north-1.sts",
+        "com.amazonaws.cn-north-1.kms",
+        "com.amazonaws.cn-north-1.logs",
+        "com.amazonaws.cn-north-1.s3",
+    }
+
+
+def test_the_accounts_of_images_are_known_in_every_region_of_sagemaker() -> None:
+    regions = {
+        region
+        for partition in REGIONS
+        for region in SESSION.get_available_regions("sagemaker", partition)
+    }
+    known = TEMPLATE["Mappings"]["ImageAccounts"]
+    assert set(known) >= regions
+    assert list(known) == sorted(known)
+    for region, entry in known.items():
+        accounts = entry["Accounts"]
+        assert accounts == sorted(set(accounts)), region
+        assert region == "eusc-de-east-1" or all(re.fullmatch(r"\d{12}", each) for each in accounts)
+
+
+@pytest.mark.parametrize(
+    ("region", "deep_learning", "xgboost"),
+    [
+        ("us-east-1", "763104351884", "683313688378"),
+        ("cn-north-1", "727897471807", "450853457545"),
+        ("us-gov-west-1", "442386744353", "414596584902"),
+    ],
+)
+def test_the_accounts_of_a_region_include_those_of_its_common_images(
+    region: str, deep_learning: str, xgboost: str
+) -> None:
+    accounts = TEMPLATE["Mappings"]["ImageAccounts"][region]["Accounts"]
+    assert {deep_learning, xgboost} <= set(accounts)
+
+
+def test_where_the_accounts_of_images_are_not_known_they_are_asked_for() -> None:
+    (sentence,) = Stack(TEMPLATE, region="eusc-de-east-1", partition="aws-eusc").broken_rules()
+    assert sentence.startswith("ImageAccounts - ")
+    assert REGIONS["aws-eusc"].broken_rules() == []
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"VpcId": "vpc-0a", "RouteTableIds": "rtb-0a"}, "SubnetIds"),
+        ({"VpcId": "vpc-0a", "SubnetIds": "subnet-0a"}, "RouteTableIds"),
+        ({"SubnetIds": "subnet-0a"}, "SubnetIds"),
+        ({"RouteTableIds": "rtb-0a"}, "RouteTableIds"),
+        ({"SecurityGroupId": "sg-0a"}, "SecurityGroupId"),
+        *(({f"{name}Endpoint": "vpce-0a"}, f"{name}Endpoint") for name in ["S3", *INTERFACES]),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_the_parameter_named(
+    parameters: dict[str, str], named: str
+) -> None:
+    (sentence,) = Stack(TEMPLATE, parameters).broken_rules()
+    assert sentence.startswith(f"{named} - ")
+
+
+def test_its_own_vpc_and_an_existing_one_pass_the_rules() -> None:
+    assert OWN.broken_rules() == JOINED.broken_rules() == []
+
+
+# Flow logs
+
+
+def test_all_traffic_of_its_own_vpc_is_logged_encrypted_and_for_as_long_as_said() -> None:
+    stack = Stack(TEMPLATE, {"KeyArn": "arn:k", "LogRetentionInDays": "90"})
+    (flow_log,) = stack.resources("AWS::EC2::FlowLog").values()
+    group = stack.resources()["FlowLogs"]
+
+    assert flow_log["Properties"]["ResourceId"] == "<Vpc>"
+    assert flow_log["Properties"]["TrafficType"] == "ALL"
+    assert flow_log["Properties"]["LogGroupName"] == "<FlowLogs>"
+    assert group["Properties"] == {
+        "LogGroupName": f"/aws/vpc/{stack.name}",
+        "RetentionInDays": "90",
+        "KmsKeyId": "arn:k",
+    }
+    assert group["DeletionPolicy"] == "Delete"
+
+
+def test_flow_logs_are_written_by_a_role_for_this_accounts_flow_logs_alone() -> None:
+    role = Stack(TEMPLATE, {"PermissionsBoundaryArn": "arn:b", "RolePath": "/p/"}).resources()[
+        "FlowLogRole"
+    ]["Properties"]
+
+    assert (role["PermissionsBoundary"], role["Path"]) == ("arn:b", "/p/")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:ec2:eu-west-1:{ACCOUNT}:vpc-flow-log/*"},
+    }
+    (policy,) = role["Policies"]
+    write, look = policy["PolicyDocument"]["Statement"]
+    assert write["Resource"] == "<FlowLogs.Arn>"
+    assert look["Action"] == "logs:DescribeLogGroups"
+    assert look["Resource"] == f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:*"

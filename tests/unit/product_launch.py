@@ -12,6 +12,12 @@ import yaml
 TEMPLATE_PATH = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
 ACCOUNT = "111122223333"
 BUCKET = "stack-projectbucket-1a2b3c"
+# What the platform exports that is more than one value, with commas between.
+EXPORTED_LISTS = {
+    "NotebookVending-ImageAccounts": "444455556666,777788889999",
+    "NotebookVending-SecurityGroupIds": "sg-1",
+    "NotebookVending-SubnetIds": "subnet-1,subnet-2",
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -44,7 +50,8 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "Fn::Base64": lambda text: base64.b64encode(text.encode()).decode(),
     "Fn::Equals": lambda pair: pair[0] == pair[1],
     "Fn::FindInMap": lambda keys: TEMPLATE["Mappings"][keys[0]][keys[1]][keys[2]],
-    "Fn::ImportValue": lambda name: f"<import {name}>",
+    "Fn::ImportValue": lambda name: EXPORTED_LISTS.get(name, f"<import {name}>"),
+    "Fn::Join": lambda pair: pair[0].join(pair[1]),
     "Fn::Not": lambda one: not one[0],
     "Fn::Select": lambda pair: pair[1][int(pair[0])],
     "Fn::Split": lambda pair: pair[1].split(pair[0]),

@@ -38,6 +38,7 @@ QUICK: Mapping[str, str | int] = {
     "FirstWaitSeconds": 1,
     "WaitSeconds": 1,
     "Architecture": "x86_64",
+    "ProjectIDs": "QuickStart007,Churn_42",
 }
 
 

@@ -87,6 +87,9 @@ def _check_notebook(platform: Platform, name: str, outputs: dict[str, str], stac
     tags = platform.aws.client("sagemaker").list_tags(ResourceArn=seen["NotebookInstanceArn"])
     found = {tag["Key"]: tag["Value"] for tag in tags["Tags"]}
     assert len(found.pop("notebook-vending:request-id")) == 36
+    provisioned = found.pop("notebook-vending:provisioned-product")
+    assert provisioned.startswith("arn:aws:servicecatalog:us-east-1:000000000000:stack/")
+    assert "assumed-role/SCEndUserRole/" in found.pop("notebook-vending:launched-by")
     assert found == {
         "notebook-vending:platform": "notebook-vending",
         "notebook-vending:stack-id": stack_id,

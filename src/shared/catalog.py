@@ -42,7 +42,8 @@ def share(portfolio_id: str, wanted: Collection[str], dropped: Collection[str]) 
     """Share a portfolio with all `wanted` and none of `dropped`; raises ClientError.
 
     Each is an account, an organization (o-…) or a unit of one (ou-…). Shares that are in neither
-    are left alone. Who launches and the tag options go along.
+    are left alone. Tag options go along and, within the organization, who may launch: a single
+    account says so for itself (API reference, CreatePortfolioShare, SharePrincipals).
     """
     shared = {
         found
@@ -51,7 +52,10 @@ def share(portfolio_id: str, wanted: Collection[str], dropped: Collection[str]) 
     }
     for each in sorted(set(wanted) - shared):
         _client().create_portfolio_share(
-            PortfolioId=portfolio_id, ShareTagOptions=True, SharePrincipals=True, **_with(each)
+            PortfolioId=portfolio_id,
+            ShareTagOptions=True,
+            SharePrincipals=_kind(each) != "ACCOUNT",  # which Service Catalog refuses
+            **_with(each),
         )
     for each in sorted(set(dropped) & shared):
         _client().delete_portfolio_share(PortfolioId=portfolio_id, **_with(each))

@@ -27,6 +27,8 @@ from shared.lifecycle import Progress
 from shared.notebook import STACK_TAG
 from tests.lambda_context import context
 from tests.unit import product_launch
+from tests.unit.catalog_calls import guidance, shared_with, speaking_to
+from tests.unit.catalog_world import World, portfolio, product
 from tests.unit.notebook_world import Clock
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +50,7 @@ _CLIENTS = (
     ledger._client,
     network._client,
     sagemaker._client,
+    stacks._client,
 )
 
 
@@ -402,7 +405,7 @@ def test_publish_puts_the_products_template_into_the_bucket(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In the artifact the product lies beside the handlers' folder, here beside src/.
-    monkeypatch.setattr("handlers.publish._PRODUCT", ROOT / "product")
+    monkeypatch.setattr("handlers.publish._VERSIONS", ROOT / "product" / "versions")
     bucket = EVENTS["publish"]["ResourceProperties"]["Bucket"]
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=bucket)
@@ -410,10 +413,39 @@ def test_publish_puts_the_products_template_into_the_bucket(
     invoke("publish")
 
     (said,) = story.answers
-    key = said["Data"]["NotebookUrl"].partition(".amazonaws.com/")[2]
+    key = said["Data"]["Url1"].partition(".amazonaws.com/")[2]
     published = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     assert published == (ROOT / "product" / "versions" / "1.yaml").read_bytes()
     s3.close()
+
+
+def test_publish_deprecates_a_version_of_the_product(story: Story) -> None:
+    world = World()
+    asked = EVENTS["publish-for-deprecated-versions"]["ResourceProperties"]
+    world.catalog._created_with["CreateProduct", "product-Notebook"] = asked["ProductId"]
+    product_id, artifact_id = product(world)
+
+    with speaking_to(world):
+        invoke("publish-for-deprecated-versions")
+
+    assert [said["Status"] for said in story.answers] == ["SUCCESS"]
+    assert guidance(world, product_id) == {artifact_id: "DEPRECATED"}
+
+
+def test_share_shares_the_portfolio_with_accounts_and_parts_of_the_organization(
+    story: Story,
+) -> None:
+    world = World()
+    asked = EVENTS["share"]["ResourceProperties"]
+    world.catalog._created_with["CreatePortfolio", "portfolio-Notebooks"] = asked["PortfolioId"]
+    world.admin("EnableAWSOrganizationsAccess")
+    portfolio(world)
+
+    with speaking_to(world):
+        invoke("share")
+
+    assert [said["Status"] for said in story.answers] == ["SUCCESS"]
+    assert shared_with(world, asked["PortfolioId"]) == set(asked["ShareWith"])
 
 
 def test_the_readme_counts_what_a_launch_its_update_and_its_end_use(story: Story) -> None:

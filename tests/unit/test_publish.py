@@ -1,4 +1,4 @@
-"""Publishing the product's template: under its content's digest, and gone with the platform."""
+"""Publishing the product's versions: each under its digest, and some of them deprecated."""
 
 import hashlib
 import json
@@ -12,6 +12,8 @@ from moto import mock_aws
 from handlers import publish
 from shared import answer, buckets
 from tests.lambda_context import context
+from tests.unit.catalog_calls import guidance, speaking_to
+from tests.unit.catalog_world import NEWER_URL, World, product
 
 TEMPLATE = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
 URL = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/reply"
@@ -23,7 +25,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("URL_SUFFIX", "amazonaws.com")
     # In the artifact product/ lies beside the code; here it lies beside src/.
-    monkeypatch.setattr(publish, "_PRODUCT", TEMPLATE.parent)
+    monkeypatch.setattr(publish, "_VERSIONS", TEMPLATE.parent)
     buckets.client.cache_clear()
     with mock_aws():
         client = buckets.client()
@@ -72,22 +74,22 @@ def test_the_template_is_published_under_its_digest(
     assert s3.get_object(Bucket="templates", Key=key)["Body"].read() == TEMPLATE.read_bytes()
     assert answers[0]["Status"] == "SUCCESS"
     assert answers[0]["PhysicalResourceId"] == "templates"
-    assert answers[0]["Data"] == {
-        "NotebookUrl": f"https://templates.s3.us-east-1.amazonaws.com/{key}"
-    }
+    assert answers[0]["Data"] == {"Url1": f"https://templates.s3.us-east-1.amazonaws.com/{key}"}
 
 
-def test_another_template_leaves_the_one_in_use_alone(
+def test_a_further_version_leaves_the_one_in_use_alone(
     s3: Any, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     publish.handler(event("Create"), context())
-    (tmp_path / "notebook.yaml").write_text("the next version")
-    monkeypatch.setattr(publish, "_PRODUCT", tmp_path)
+    (tmp_path / "1.yaml").write_bytes(TEMPLATE.read_bytes())
+    (tmp_path / "2.yaml").write_text("the next version")
+    monkeypatch.setattr(publish, "_VERSIONS", tmp_path)
 
     publish.handler(event("Update"), context())
 
     assert len(keys(s3)) == 2
-    assert answers[0]["Data"] != answers[1]["Data"]
+    first, second = (each["Data"] for each in answers)
+    assert second["Url1"] == first["Url1"] != second["Url2"]
     assert answers[0]["PhysicalResourceId"] == answers[1]["PhysicalResourceId"]
 
 
@@ -119,3 +121,69 @@ def test_a_request_without_a_bucket_is_answered(answers: list[dict[str, Any]]) -
 
     assert answers[0]["Status"] == "FAILED"
     assert answers[0]["PhysicalResourceId"] == "PublishedTemplates"
+
+
+# Deprecated versions
+
+
+def deprecation(kind: str, product_id: str, *names: str) -> dict[str, Any]:
+    """Return a request for the guidance of a product's versions."""
+    return {
+        **event(kind),
+        "ResourceType": "Custom::ProductVersionGuidance",
+        "ResourceProperties": {"ProductId": product_id, "DeprecatedVersions": list(names) or [""]},
+        **({} if kind == "Create" else {"PhysicalResourceId": product_id}),
+    }
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> tuple[World, str, dict[str, str]]:
+    """Return a catalog, a product with the versions 1 and 2 in it, and their ids by name."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    world = World()
+    product_id, first = product(world)
+    second = world.admin(
+        "CreateProvisioningArtifact",
+        ProductId=product_id,
+        Parameters={
+            "Name": "2",
+            "Info": {"LoadTemplateFromURL": NEWER_URL},
+            "Type": "CLOUD_FORMATION_TEMPLATE",
+        },
+        IdempotencyToken="2",
+    )["ProvisioningArtifactDetail"]["Id"]
+    return world, product_id, {"1": first, "2": second}
+
+
+def test_the_versions_named_are_deprecated_and_those_named_no_more_are_not(
+    offered: tuple[World, str, dict[str, str]], answers: list[dict[str, Any]]
+) -> None:
+    world, product_id, ids = offered
+    with speaking_to(world) as operations:
+        publish.handler(deprecation("Create", product_id, "1"), context())
+        assert guidance(world, product_id) == {ids["1"]: "DEPRECATED", ids["2"]: "DEFAULT"}
+
+        publish.handler(deprecation("Update", product_id, "2"), context())
+        assert guidance(world, product_id) == {ids["1"]: "DEFAULT", ids["2"]: "DEPRECATED"}
+
+        publish.handler(deprecation("Update", product_id), context())
+        assert set(guidance(world, product_id).values()) == {"DEFAULT"}
+
+        publish.handler(deprecation("Delete", product_id), context())
+
+    assert operations.count("UpdateProvisioningArtifact") == 4  # what is so already is left alone
+    assert [each["Status"] for each in answers] == ["SUCCESS"] * 4
+    assert {each["PhysicalResourceId"] for each in answers} == {product_id}
+
+
+def test_deprecating_a_version_that_is_not_there_fails_and_names_those_that_are(
+    offered: tuple[World, str, dict[str, str]], answers: list[dict[str, Any]]
+) -> None:
+    world, product_id, _ = offered
+
+    with speaking_to(world):
+        publish.handler(deprecation("Create", product_id, "1", "7"), context())
+
+    assert answers[0]["Status"] == "FAILED"
+    assert "no version 7: name versions that it has, which are 1, 2." in answers[0]["Reason"]
+    assert set(guidance(world, product_id).values()) == {"DEFAULT"}

@@ -1,0 +1,51 @@
+"""The functions' calls to Service Catalog, answered by the simulator in this process."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local.service_model import ServiceError
+from shared import catalog
+from tests.unit.broken_calls import intercepted
+from tests.unit.catalog_world import World
+
+
+@contextmanager
+def speaking_to(world: World) -> Iterator[list[str]]:
+    """Have Service Catalog's calls reach this one; yields the operations that were called."""
+    operations: list[str] = []
+
+    def answer(service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        if service != "servicecatalog":
+            return call()
+        operations.append(operation)
+        try:
+            return world.admin(operation, **params)
+        except ServiceError as error:
+            told = {"Error": {"Code": error.code, "Message": error.message}}
+            raise ClientError(told, operation) from error
+
+    catalog._client.cache_clear()
+    with intercepted(answer):
+        yield operations
+    catalog._client.cache_clear()
+
+
+def guidance(world: World, product_id: str) -> dict[str, str]:
+    """Return the guidance of a product's versions, by their ids."""
+    found = world.admin("ListProvisioningArtifacts", ProductId=product_id)
+    return {each["Id"]: each["Guidance"] for each in found["ProvisioningArtifactDetails"]}
+
+
+def shared_with(world: World, portfolio_id: str) -> set[str]:
+    """Return whom a portfolio is shared with."""
+    kinds = ("ACCOUNT", "ORGANIZATION", "ORGANIZATIONAL_UNIT")
+    return {
+        each["PrincipalId"]
+        for kind in kinds
+        for each in world.admin("DescribePortfolioShares", PortfolioId=portfolio_id, Type=kind)[
+            "PortfolioShareDetails"
+        ]
+    }

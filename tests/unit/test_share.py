@@ -1,0 +1,126 @@
+"""Sharing a portfolio: with whom the administrator names, and no longer with whom they do not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from handlers import share
+from shared import answer
+from tests.lambda_context import context
+from tests.unit.catalog_calls import shared_with, speaking_to
+from tests.unit.catalog_world import World, portfolio
+from tests.unit.test_publish import URL
+
+ACCOUNT, ORGANIZATION, UNIT = "210987654321", "o-abcdefghij", "ou-ab12-abcdefgh"
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    made.admin("EnableAWSOrganizationsAccess")
+    return made
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect what CloudFormation was told."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    taken: list[dict[str, Any]] = []
+    monkeypatch.setattr(answer, "put", lambda _url, body: taken.append(json.loads(body)))
+    return taken
+
+
+def request(
+    kind: str, portfolio_id: str, named: list[str], before: list[str] | None = None
+) -> dict[str, Any]:
+    old = {"OldResourceProperties": {"PortfolioId": portfolio_id, "ShareWith": before or []}}
+    return {
+        "RequestType": kind,
+        "RequestId": "r-1",
+        "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/portfolio/s",
+        "LogicalResourceId": "Shares",
+        "ResponseURL": URL,
+        "ResourceProperties": {"PortfolioId": portfolio_id, "ShareWith": named},
+        **({} if kind == "Create" else {"PhysicalResourceId": portfolio_id}),
+        **(old if kind == "Update" else {}),
+    }
+
+
+def test_a_portfolio_is_shared_with_accounts_and_parts_of_the_organization(
+    world: World, answers: list[dict[str, Any]]
+) -> None:
+    port = portfolio(world)
+
+    with speaking_to(world):
+        share.handler(request("Create", port, [ACCOUNT, ORGANIZATION, UNIT]), context())
+
+    assert shared_with(world, port) == {ACCOUNT, ORGANIZATION, UNIT}
+    assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", port)
+
+
+def test_who_may_launch_and_the_tag_options_go_along_within_the_organization(
+    world: World, answers: list[dict[str, Any]]
+) -> None:
+    port = portfolio(world)
+
+    with speaking_to(world):
+        share.handler(request("Create", port, [ACCOUNT, UNIT]), context())
+
+    def of(kind: str) -> tuple[bool, bool]:
+        found = world.admin("DescribePortfolioShares", PortfolioId=port, Type=kind)
+        (only,) = found["PortfolioShareDetails"]
+        return only["SharePrincipals"], only["ShareTagOptions"]
+
+    assert of("ORGANIZATIONAL_UNIT") == (True, True)
+    assert of("ACCOUNT") == (False, True)
+    assert answers[0]["Status"] == "SUCCESS"
+
+
+def test_whoever_is_named_no_more_is_shared_with_no_more_and_others_shares_stay(
+    world: World, answers: list[dict[str, Any]]
+) -> None:
+    port, by_hand = portfolio(world), "345678901234"
+    world.admin("CreatePortfolioShare", PortfolioId=port, AccountId=by_hand)
+    with speaking_to(world):
+        share.handler(request("Create", port, [ACCOUNT, "456789012345"]), context())
+
+        share.handler(
+            request("Update", port, ["456789012345", "567890123456"], [ACCOUNT, "456789012345"]),
+            context(),
+        )
+
+    assert shared_with(world, port) == {by_hand, "456789012345", "567890123456"}
+
+    with speaking_to(world):
+        share.handler(request("Delete", port, ["456789012345", "567890123456"]), context())
+
+    assert shared_with(world, port) == {by_hand}
+    assert [each["Status"] for each in answers] == ["SUCCESS"] * 3
+
+
+def test_a_request_that_comes_twice_changes_nothing_the_second_time(
+    world: World, answers: list[dict[str, Any]]
+) -> None:
+    port = portfolio(world)
+    with speaking_to(world) as operations:
+        share.handler(request("Create", port, [ACCOUNT]), context())
+        share.handler(request("Create", port, [ACCOUNT]), context())
+        share.handler(request("Delete", port, [ACCOUNT]), context())
+        share.handler(request("Delete", port, [ACCOUNT]), context())
+
+    assert operations.count("CreatePortfolioShare") == operations.count("DeletePortfolioShare") == 1
+    assert [each["Status"] for each in answers] == ["SUCCESS"] * 4
+
+
+def test_sharing_with_an_organization_that_does_not_allow_it_fails_with_the_reason(
+    answers: list[dict[str, Any]],
+) -> None:
+    world = World()
+    port = portfolio(world)
+
+    with speaking_to(world):
+        share.handler(request("Create", port, [ORGANIZATION]), context())
+
+    assert answers[0]["Status"] == "FAILED"
+    assert "rganization" in answers[0]["Reason"]

@@ -34,7 +34,7 @@ def install() -> None:
 def _create(logical_id: str, props: Props, parent: str) -> Provisioned:
     suffix = "".join(random.choices(string.ascii_uppercase + string.digits, k=12))  # noqa: S311 - a name
     name = f"{parent[:90]}-{logical_id[:24]}-{suffix}"  # 128 characters at most
-    _perform(handlers._create_stack, _request(name, props, parent), parent)
+    _perform(handlers._create_stack, _request(name, props, parent))
     child = cloudformation._stacks[name]
     if child["StackStatus"] != "CREATE_COMPLETE":
         reason = _failed(child, "CREATE_FAILED")
@@ -71,7 +71,7 @@ def _delete(stack_id: str, _props: Props) -> None:
         raise ValueError(f"Embedded stack {stack_id} was not successfully deleted: {reason}")
 
 
-def _perform(operation: Callable[[Request], Any], request: Request, parent: str = "") -> None:
+def _perform(operation: Callable[[Request], Any], request: Request) -> None:
     """Perform an operation on a stack until it has ended; raise its refusal.
 
     Nested stacks are made on a thread of their own, which here gets an event loop of its own. What
@@ -83,11 +83,6 @@ def _perform(operation: Callable[[Request], Any], request: Request, parent: str 
         if status >= 400:
             message = re.search(r"<Message>(.*?)</Message>", body.decode(), re.DOTALL)
             raise ValueError(message[1] if message else body.decode())
-        if parent:
-            child = cloudformation._stacks[request["StackName"][0]]
-            above = cloudformation._stacks[parent]
-            child["ParentId"] = above["StackId"]
-            child["RootId"] = above.get("RootId") or above["StackId"]
         while under_way := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.gather(*under_way)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from types import SimpleNamespace
@@ -26,21 +26,25 @@ from local.service_model import ServiceError
 
 _HANDLER_ID = "notebook-simulator"
 
-_active: list[NotebookService] = []
+_active: list[tuple[NotebookService, Mapping[str, str]]] = []
 
 
 @contextmanager
-def notebook_service(simulator: NotebookService) -> Iterator[NotebookService]:
+def notebook_service(
+    simulator: NotebookService, stack_tags: Mapping[str, str] | None = None
+) -> Iterator[NotebookService]:
     """Send the SageMaker calls of every client of this process to the simulator.
 
     Each call to another service lets the simulator catch up with its clock first, so that a
-    network interface whose time has come is gone for EC2 too.
+    network interface whose time has come is gone for EC2 too. Every stack that CloudFormation is
+    asked for has `stack_tags`: moto's would not take those of AWS's own.
     """
-    _active.append(simulator)
+    serving = (simulator, stack_tags or {})
+    _active.append(serving)
     try:
         yield simulator
     finally:
-        _active.remove(simulator)
+        _active.remove(serving)
 
 
 def _answer(**event: Any) -> Any:
@@ -48,7 +52,10 @@ def _answer(**event: Any) -> Any:
     model: OperationModel = event["model"]
     if not _active:
         return None
-    simulator = _active[-1]
+    simulator, stack_tags = _active[-1]
+    if model.name == "DescribeStacks":
+        tags = [{"Key": key, "Value": value} for key, value in stack_tags.items()]
+        return SimpleNamespace(status_code=200), {"Stacks": [{"Tags": tags}]}
     if model.service_model.service_name != "sagemaker":
         simulator.advance()
         return None

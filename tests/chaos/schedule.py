@@ -31,7 +31,7 @@ Kind = Literal[
     "aborted",
 ]
 Where = Literal["anywhere", "a change", "an answer"]
-Service = Literal["sagemaker", "dynamodb", "stepfunctions", "ec2", "bucket"]
+Service = Literal["sagemaker", "dynamodb", "stepfunctions", "ec2", "cloudformation", "bucket"]
 Act = Literal[
     "stop", "start", "delete", "untag", "strip", "fail", "maintain", "abort", "take the name"
 ]

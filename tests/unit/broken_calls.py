@@ -8,6 +8,8 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+_COUNTED = ("cloudformation", "dynamodb", "sagemaker", "stepfunctions")
+
 Call = Callable[[BaseClient, str, Any], Any]
 Intercept = Callable[[str, str, Any, Callable[[], Any]], Any]
 
@@ -46,7 +48,7 @@ def dying_at_call(
 
     def count(service: str, _operation: str, _params: Any, call: Callable[[], Any]) -> Any:
         nonlocal calls
-        if not inside() or service not in ("sagemaker", "dynamodb", "stepfunctions"):
+        if not inside() or service not in _COUNTED:
             return call()
         calls += 1
         this_one = calls == number

@@ -34,6 +34,18 @@ from tests.unit.notebook_world import Clock
 from tests.unit.stack_in_process import Sent, Stack
 
 SECRET = "d9f1c0ffee5ec3e7"  # in the signature of every reply address
+# What Service Catalog gives the stack of a launch, and what else whoever launches may give it.
+LAUNCHER = "arn:aws:sts::123456789012:assumed-role/SCEndUserRole/data,scientist@example.com"
+PROVISIONED_PRODUCT = "arn:aws:servicecatalog:us-east-1:123456789012:stack/analysis/pp-a1b2c3"
+STACK_TAGS = {
+    "aws:servicecatalog:provisioningPrincipalArn": LAUNCHER,
+    "aws:servicecatalog:provisionedProductArn": PROVISIONED_PRODUCT,
+    "aws:servicecatalog:portfolioArn": "arn:aws:catalog:us-east-1:123456789012:portfolio/port-1",
+    "CostCenter": "4711",
+    "project": "of-the-stack",
+    "notebook-vending:stack-id": "another's",
+    "Notebook-Vending:Platform": "another",
+}
 BEGIN = 1_767_600_000  # 5 January 2026, 8:00 UTC
 
 _FUNCTIONS = {
@@ -367,7 +379,7 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
     with ExitStack() as ending:
         ending.enter_context(mock_aws())
         platform = Platform()
-        ending.enter_context(notebook_service(platform.notebooks))
+        ending.enter_context(notebook_service(platform.notebooks, STACK_TAGS))
         for name, value in {
             "AWS_REGION": REGION,
             "LEDGER_TABLE": "ledger",

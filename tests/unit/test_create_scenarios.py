@@ -8,7 +8,7 @@ from local.notebooks.faults import TOTAL_QUOTA
 from shared import reconciler
 from shared.lifecycle import Progress
 from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, REQUEST_TAG, STACK_TAG
-from tests.unit.platform_in_process import Platform
+from tests.unit.platform_in_process import LAUNCHER, PROVISIONED_PRODUCT, Platform
 from tests.unit.test_answer import ENTRY
 
 
@@ -27,6 +27,9 @@ def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> 
     }
     assert platform.notebook(stack.notebook)["tags"] == {
         "project": "QuickStart",
+        "CostCenter": "4711",
+        "notebook-vending:launched-by": LAUNCHER.replace(",", "_"),  # no tag may hold a comma
+        "notebook-vending:provisioned-product": PROVISIONED_PRODUCT,
         PLATFORM_TAG: "notebook-vending",
         STACK_TAG: stack.id,
         LOGICAL_RESOURCE_TAG: "Notebook",

@@ -22,7 +22,7 @@ from local.notebooks.in_process_aws import notebook_service
 from local.notebooks.resources import Ec2Network
 from local.notebooks.service import NotebookService
 from local.notebooks.surroundings import Surroundings
-from shared import answer, buckets, executions, ledger, network, reconciler, sagemaker
+from shared import answer, buckets, executions, ledger, network, reconciler, sagemaker, stacks
 from shared.lifecycle import Progress
 from shared.notebook import STACK_TAG
 from tests.lambda_context import context
@@ -419,7 +419,7 @@ def test_publish_puts_the_products_template_into_the_bucket(
     s3.close()
 
 
-def test_publish_deprecates_a_version_of_the_product(story: Story) -> None:
+def test_publish_for_deprecated_versions_deprecates_them(story: Story) -> None:
     world = World()
     asked = EVENTS["publish-for-deprecated-versions"]["ResourceProperties"]
     world.catalog._created_with["CreateProduct", "product-Notebook"] = asked["ProductId"]

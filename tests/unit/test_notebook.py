@@ -15,6 +15,7 @@ from shared.notebook import (
     Ownership,
     ownership_tags,
     settings_to_change,
+    tags_at_creation,
     tags_to_change,
 )
 
@@ -157,3 +158,19 @@ def test_the_tags_of_ownership_are_no_launchers_to_set_or_to_drop() -> None:
     add, remove = tags_to_change(OURS, OURS, OURS)
 
     assert (add, remove) == ({}, [])
+
+
+def test_a_notebook_gets_its_own_tags_first_and_no_more_than_it_may_have() -> None:
+    own = {f"own-{number}": "1" for number in range(43)}
+    stack = {f"stack-{number}": "2" for number in range(50)}
+    launcher = {"aws:servicecatalog:provisioningPrincipalArn": "a" * 300}
+
+    tags = tags_at_creation(own, {**stack, **launcher})
+
+    assert own.items() <= tags.items()
+    assert tags["notebook-vending:launched-by"] == "a" * 256
+    assert len(tags) == 50
+
+
+def test_a_stack_without_tags_adds_none() -> None:
+    assert tags_at_creation({"own": "1"}, {}) == {"own": "1"}

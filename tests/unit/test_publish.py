@@ -139,7 +139,8 @@ def deprecation(kind: str, product_id: str, *names: str) -> dict[str, Any]:
 @pytest.fixture
 def offered(monkeypatch: pytest.MonkeyPatch) -> tuple[World, str, dict[str, str]]:
     """Return a catalog, a product with the versions 1 and 2 in it, and their ids by name."""
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
     world = World()
     product_id, first = product(world)
     second = world.admin(

@@ -25,7 +25,8 @@ def world() -> World:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Collect what CloudFormation was told."""
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
     taken: list[dict[str, Any]] = []
     monkeypatch.setattr(answer, "put", lambda _url, body: taken.append(json.loads(body)))
     return taken

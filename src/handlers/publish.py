@@ -49,7 +49,7 @@ def _publish(request: CustomResourceRequest, out_of_time: Callable[[], bool]) ->
 def _deprecate(request: CustomResourceRequest) -> Served:
     product = str(request.ResourceProperties["ProductId"])
     if request.RequestType == "Delete":  # the product goes next
-        return Served("The versions are left as they are.", product)
+        return Served("The versions are left as they are.")
     deprecated = [name for name in request.ResourceProperties["DeprecatedVersions"] if name]
     catalog.deprecate(product, deprecated)
-    return Served(f"Deprecated: {', '.join(deprecated) or 'none'}.", product)
+    return Served(f"Deprecated: {', '.join(deprecated) or 'none'}.")

@@ -20,10 +20,10 @@ _KEPT_FOR_THE_ANSWER = 90_000  # milliseconds
 
 @dataclass(frozen=True)
 class Served:
-    """What came of a request."""
+    """What came of a request; without a physical id, the resource is known by its logical one."""
 
     reason: str
-    physical_resource_id: str
+    physical_resource_id: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -47,10 +47,10 @@ def serve(
             request, lambda: context.get_remaining_time_in_millis() < _KEPT_FOR_THE_ANSWER
         )
     except RefusedError as refused:
-        status, served = "FAILED", Served(str(refused), "")
+        status, served = "FAILED", Served(str(refused))
     except Exception as error:  # no answer would leave the stack waiting until its time is up
         logger.exception("Not served")
-        status, served = "FAILED", Served(f"The platform failed: {error}. Try again.", "")
+        status, served = "FAILED", Served(f"The platform failed: {error}. Try again.")
     body = answer.body(
         status=status,
         reason=served.reason,

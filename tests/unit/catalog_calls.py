@@ -24,7 +24,7 @@ def speaking_to(world: World) -> Iterator[list[str]]:
         try:
             return world.admin(operation, **params)
         except ServiceError as error:
-            told = {"Error": {"Code": error.code, "Message": error.message}}
+            told: Any = {"Error": {"Code": error.code, "Message": error.message}}
             raise ClientError(told, operation) from error
 
     catalog._client.cache_clear()

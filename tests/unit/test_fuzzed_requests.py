@@ -12,10 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handlers import empty_bucket, publish, request
+from handlers import empty_bucket, publish, request, share
 from shared.notebook import STACK_TAG
 from tests.lambda_context import context
 from tests.unit.account_in_process import client
+from tests.unit.catalog_calls import speaking_to
+from tests.unit.catalog_world import World, portfolio, product
 from tests.unit.damaged_events import (
     ADDRESS,
     OTHER_HOSTS,
@@ -36,6 +38,8 @@ FUNCTIONS: dict[str, Handler] = {
     "request-delete": request.handler,
     "empty-bucket": empty_bucket.handler,
     "publish": publish.handler,
+    "publish-for-deprecated-versions": publish.handler,
+    "share": share.handler,
 }
 SAMPLES = {name: {**EVENTS[name], "ResponseURL": ADDRESS} for name in FUNCTIONS}
 SETTINGS: dict[str, Any] = SAMPLES["request-update"]["ResourceProperties"]
@@ -46,13 +50,27 @@ HUGE = "é" * 150_000  # 300 KB as UTF-8, thrice that as the ledger has it
 @pytest.fixture
 def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Run the functions under watch, with the buckets that the sample events name."""
-    monkeypatch.setattr(publish, "_PRODUCT", ROOT / "product")
-    with watched_functions(monkeypatch) as watched:
+    monkeypatch.setattr(publish, "_VERSIONS", ROOT / "product" / "versions")
+    with watched_functions(monkeypatch) as watched, speaking_to(_catalog()):
         owner = {"Key": STACK_TAG, "Value": SAMPLES["empty-bucket"]["StackId"]}
         for bucket in _buckets():
             client("s3").create_bucket(Bucket=bucket)
             client("s3").put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [owner]})
         yield watched
+
+
+def _catalog() -> World:
+    world = World()
+    ids = world.catalog._created_with
+    versions, shares = (
+        SAMPLES[name]["ResourceProperties"] for name in ("publish-for-deprecated-versions", "share")
+    )
+    ids["CreateProduct", "product-Notebook"] = versions["ProductId"]
+    ids["CreatePortfolio", "portfolio-Notebooks"] = shares["PortfolioId"]
+    product(world)
+    portfolio(world)
+    world.admin("EnableAWSOrganizationsAccess")
+    return world
 
 
 def _buckets() -> tuple[str, str]:

@@ -132,7 +132,7 @@ def deprecation(kind: str, product_id: str, *names: str) -> dict[str, Any]:
         **event(kind),
         "ResourceType": "Custom::ProductVersionGuidance",
         "ResourceProperties": {"ProductId": product_id, "DeprecatedVersions": list(names) or [""]},
-        **({} if kind == "Create" else {"PhysicalResourceId": product_id}),
+        **({} if kind == "Create" else {"PhysicalResourceId": "PublishedTemplates"}),
     }
 
 
@@ -174,7 +174,7 @@ def test_the_versions_named_are_deprecated_and_those_named_no_more_are_not(
 
     assert operations.count("UpdateProvisioningArtifact") == 4  # what is so already is left alone
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 4
-    assert {each["PhysicalResourceId"] for each in answers} == {product_id}
+    assert {each["PhysicalResourceId"] for each in answers} == {"PublishedTemplates"}
 
 
 def test_deprecating_a_version_that_is_not_there_fails_and_names_those_that_are(

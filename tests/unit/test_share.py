@@ -43,7 +43,7 @@ def request(
         "LogicalResourceId": "Shares",
         "ResponseURL": URL,
         "ResourceProperties": {"PortfolioId": portfolio_id, "ShareWith": named},
-        **({} if kind == "Create" else {"PhysicalResourceId": portfolio_id}),
+        **({} if kind == "Create" else {"PhysicalResourceId": "Shares"}),
         **(old if kind == "Update" else {}),
     }
 
@@ -57,7 +57,7 @@ def test_a_portfolio_is_shared_with_accounts_and_parts_of_the_organization(
         share.handler(request("Create", port, [ACCOUNT, ORGANIZATION, UNIT]), context())
 
     assert shared_with(world, port) == {ACCOUNT, ORGANIZATION, UNIT}
-    assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", port)
+    assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", "Shares")
 
 
 def test_who_may_launch_and_the_tag_options_go_along_within_the_organization(

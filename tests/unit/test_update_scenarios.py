@@ -98,7 +98,8 @@ def test_tags_are_changed_without_a_stop_and_others_tags_stay(platform: Platform
 
     tags = platform.notebook(stack.notebook)["tags"]
     shown = {key: value for key, value in tags.items() if not key.startswith("notebook-vending:")}
-    assert shown == {"b": "2", "c": "3", "cost": "42"}
+    of_stack = {"CostCenter": "4711", "project": "of-the-stack"}
+    assert shown == {"b": "2", "c": "3", "cost": "42", **of_stack}
     assert platform.calls("StopNotebookInstance") == 0
 
 

@@ -76,6 +76,30 @@ def test_every_function_has_a_limit_in_time_memory_and_a_role_of_its_own() -> No
     assert everybody["Tracing"] == "Active"
 
 
+def test_no_function_keeps_executions_to_itself_unless_asked_to() -> None:
+    """An account with a limit of 10 executions has none to reserve."""
+    kept = PLATFORM["Globals"]["Function"]["ReservedConcurrentExecutions"]
+
+    assert PLATFORM["Parameters"]["ReservedConcurrentExecutions"]["Default"] == 0
+    condition, when_asked, otherwise = kept["Fn::If"]
+    asked = {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReservedConcurrentExecutions"}, 0]}]}
+    assert PLATFORM["Conditions"][condition] == asked
+    assert when_asked == {"Ref": "ReservedConcurrentExecutions"}
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    assert not any("ReservedConcurrentExecutions" in each for each in of_type("Function").values())
+
+
+def test_no_environment_variable_holds_a_secret() -> None:
+    """They are names and numbers: what .checkov.yaml says of CKV_AWS_173 rests on it."""
+    environments = [PLATFORM["Globals"]["Function"], *of_type("Function").values()]
+    held = json.dumps([each.get("Environment", {}) for each in environments])
+    secret = re.compile(r"resolve:|secret|password|token|credential|access_key", re.IGNORECASE)
+
+    assert held.count('"Ref"') > 5
+    assert not secret.search(held)
+    assert not any("NoEcho" in parameter for parameter in PLATFORM["Parameters"].values())
+
+
 def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> None:
     destinations = {
         name: json.dumps(function["EventInvokeConfig"]["DestinationConfig"]["OnFailure"])

@@ -113,3 +113,56 @@ def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> Non
     assert len(of_type("Queue")) == 2
     for queue in of_type("Queue"):
         assert f'["{queue}", "QueueName"]' in watched, queue
+
+
+# What the platform keeps
+
+
+def test_all_that_the_platform_keeps_is_encrypted_with_its_own_key() -> None:
+    key = {"Fn::GetAtt": ["Key", "Arn"]}
+    ledger = only("Table")
+
+    assert ledger["SSESpecification"] == {
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+        "KMSMasterKeyId": key,
+    }
+    assert ledger["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert [each["KmsMasterKeyId"] for each in of_type("Queue").values()] == [key, key]
+    assert [each["KmsKeyId"] for each in of_type("LogGroup").values()] == [key, key]
+    assert only("Key")["EnableKeyRotation"] is True
+
+
+def test_every_log_group_is_kept_for_a_time_that_the_administrator_chooses() -> None:
+    assert PLATFORM["Parameters"]["LogRetentionInDays"]["Default"] == 365
+    for group in of_type("LogGroup").values():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
+
+
+def test_the_state_machine_logs_and_traces_everything_but_data() -> None:
+    machine = only("StateMachine")
+
+    assert machine["Tracing"] == {"Enabled": True}
+    assert (machine["Logging"]["Level"], machine["Logging"]["IncludeExecutionData"]) == (
+        "ALL",
+        False,
+    )
+
+
+def test_nothing_is_open_to_everybody_and_nothing_is_reached_without_tls() -> None:
+    guarded = 0
+    for name, policy in {**of_type("QueuePolicy"), **of_type("BucketPolicy")}.items():
+        found = policy["PolicyDocument"]["Statement"]
+        without_tls = {"Bool": {"aws:SecureTransport": "false"}}
+        assert any(
+            each["Effect"] == "Deny" and each.get("Condition") == without_tls for each in found
+        ), name
+        assert all(each["Effect"] == "Deny" for each in found if each["Principal"] == "*"), name
+        guarded += 1
+    assert guarded == len(of_type("Queue")) + len(of_type("Bucket"))
+
+
+def test_whoever_invokes_a_function_from_outside_is_named_with_its_source() -> None:
+    for permission in of_type("Permission").values():
+        assert permission["Principal"] != "*"
+        assert "SourceArn" in permission

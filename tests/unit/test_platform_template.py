@@ -73,7 +73,13 @@ def test_every_function_has_a_limit_in_time_memory_and_a_role_of_its_own() -> No
     assert len(functions) > 8
     assert len(set(roles)) == len(roles)
     assert (everybody["Timeout"], everybody["MemorySize"]) == (60, 256)
-    assert everybody["Tracing"] == "Active"
+    assert everybody["Tracing"] == {"Fn::If": ["TracesFunctions", "Active", "PassThrough"]}
+
+
+def test_functions_are_traced_except_where_lambda_does_not_work_with_x_ray() -> None:
+    in_china = {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws-cn"]}
+
+    assert PLATFORM["Conditions"]["TracesFunctions"] == {"Fn::Not": [in_china]}
 
 
 def test_no_function_keeps_executions_to_itself_unless_asked_to() -> None:

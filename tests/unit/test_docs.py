@@ -192,14 +192,24 @@ def _texts_of_the_code() -> str:
 
 
 FAILURE_MODES = ROOT / "docs" / "failure-modes.md"
+CONTROLS = ROOT / "docs" / "controls.md"
 _TEST = re.compile(r"`(tests/\S+\.py)::(\w+)`")
 
 
 @pytest.mark.parametrize(
-    "heading", ["What the function did", "What the template did", "What the catalog was", "Pain"]
+    ("page", "heading"),
+    [
+        (FAILURE_MODES, "What the function did"),
+        (FAILURE_MODES, "What the template did"),
+        (FAILURE_MODES, "What the catalog was"),
+        (FAILURE_MODES, "Pain"),
+        (CONTROLS, "Of the notebook"),
+        (CONTROLS, "Of its data"),
+        (CONTROLS, "Of the platform"),
+    ],
 )
-def test_every_failure_mode_is_held_by_tests_that_exist(heading: str) -> None:
-    rows = table(FAILURE_MODES, heading)
+def test_everything_that_is_claimed_is_held_by_tests_that_exist(page: Path, heading: str) -> None:
+    rows = table(page, heading)
     assert len(rows) > 3
     for row in rows:
         named = _TEST.findall(row[-1])
@@ -208,6 +218,28 @@ def test_every_failure_mode_is_held_by_tests_that_exist(heading: str) -> None:
         for path, name in named:
             assert name.startswith("test_"), name
             assert name in _functions(ROOT / path), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("heading", ["Of the notebook", "Of its data", "Of the platform"])
+def test_every_control_says_where_it_is_enforced(heading: str) -> None:
+    for row in table(CONTROLS, heading):
+        assert len(row) == 6, row[0]
+        assert row[3] in ("template", "run time", "both"), row[0]
+
+
+def test_every_rule_that_is_skipped_is_told_as_not_kept() -> None:
+    told = CONTROLS.read_text().partition("## What is not kept")[2]
+    skipped = yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"]
+    for path in (
+        ROOT / "template.yaml",
+        *ROOT.glob("stacks/*.yaml"),
+        *ROOT.glob("product/**/*.yaml"),
+    ):
+        skipped += re.findall(r"id: (CKV\w+)", path.read_text())
+
+    assert len(skipped) > 3
+    for rule in skipped:
+        assert f"`{rule}`" in told, rule
 
 
 def _functions(path: Path) -> set[str]:

@@ -73,7 +73,37 @@ def test_every_function_has_a_limit_in_time_memory_and_a_role_of_its_own() -> No
     assert len(functions) > 8
     assert len(set(roles)) == len(roles)
     assert (everybody["Timeout"], everybody["MemorySize"]) == (60, 256)
-    assert everybody["Tracing"] == "Active"
+    assert everybody["Tracing"] == {"Fn::If": ["TracesFunctions", "Active", "PassThrough"]}
+
+
+def test_functions_are_traced_except_where_lambda_does_not_work_with_x_ray() -> None:
+    in_china = {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws-cn"]}
+
+    assert PLATFORM["Conditions"]["TracesFunctions"] == {"Fn::Not": [in_china]}
+
+
+def test_no_function_keeps_executions_to_itself_unless_asked_to() -> None:
+    """An account with a limit of 10 executions has none to reserve."""
+    kept = PLATFORM["Globals"]["Function"]["ReservedConcurrentExecutions"]
+
+    assert PLATFORM["Parameters"]["ReservedConcurrentExecutions"]["Default"] == 0
+    condition, when_asked, otherwise = kept["Fn::If"]
+    asked = {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReservedConcurrentExecutions"}, 0]}]}
+    assert PLATFORM["Conditions"][condition] == asked
+    assert when_asked == {"Ref": "ReservedConcurrentExecutions"}
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    assert not any("ReservedConcurrentExecutions" in each for each in of_type("Function").values())
+
+
+def test_no_environment_variable_holds_a_secret() -> None:
+    """They are names and numbers: what .checkov.yaml says of CKV_AWS_173 rests on it."""
+    environments = [PLATFORM["Globals"]["Function"], *of_type("Function").values()]
+    held = json.dumps([each.get("Environment", {}) for each in environments])
+    secret = re.compile(r"resolve:|secret|password|token|credential|access_key", re.IGNORECASE)
+
+    assert held.count('"Ref"') > 5
+    assert not secret.search(held)
+    assert not any("NoEcho" in parameter for parameter in PLATFORM["Parameters"].values())
 
 
 def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> None:
@@ -89,3 +119,56 @@ def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> Non
     assert len(of_type("Queue")) == 2
     for queue in of_type("Queue"):
         assert f'["{queue}", "QueueName"]' in watched, queue
+
+
+# What the platform keeps
+
+
+def test_all_that_the_platform_keeps_is_encrypted_with_its_own_key() -> None:
+    key = {"Fn::GetAtt": ["Key", "Arn"]}
+    ledger = only("Table")
+
+    assert ledger["SSESpecification"] == {
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+        "KMSMasterKeyId": key,
+    }
+    assert ledger["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert [each["KmsMasterKeyId"] for each in of_type("Queue").values()] == [key, key]
+    assert [each["KmsKeyId"] for each in of_type("LogGroup").values()] == [key, key]
+    assert only("Key")["EnableKeyRotation"] is True
+
+
+def test_every_log_group_is_kept_for_a_time_that_the_administrator_chooses() -> None:
+    assert PLATFORM["Parameters"]["LogRetentionInDays"]["Default"] == 365
+    for group in of_type("LogGroup").values():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
+
+
+def test_the_state_machine_logs_and_traces_everything_but_data() -> None:
+    machine = only("StateMachine")
+
+    assert machine["Tracing"] == {"Enabled": True}
+    assert (machine["Logging"]["Level"], machine["Logging"]["IncludeExecutionData"]) == (
+        "ALL",
+        False,
+    )
+
+
+def test_nothing_is_open_to_everybody_and_nothing_is_reached_without_tls() -> None:
+    guarded = 0
+    for name, policy in {**of_type("QueuePolicy"), **of_type("BucketPolicy")}.items():
+        found = policy["PolicyDocument"]["Statement"]
+        without_tls = {"Bool": {"aws:SecureTransport": "false"}}
+        assert any(
+            each["Effect"] == "Deny" and each.get("Condition") == without_tls for each in found
+        ), name
+        assert all(each["Effect"] == "Deny" for each in found if each["Principal"] == "*"), name
+        guarded += 1
+    assert guarded == len(of_type("Queue")) + len(of_type("Bucket"))
+
+
+def test_whoever_invokes_a_function_from_outside_is_named_with_its_source() -> None:
+    for permission in of_type("Permission").values():
+        assert permission["Principal"] != "*"
+        assert "SourceArn" in permission

@@ -1,0 +1,25 @@
+"""Lints the policies it reads; run by the Python of .scan-venv, where parliament is.
+
+Its own command is not used: that one logs every policy to a file outside the checkout.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from parliament import analyze_policy_string, enhance_finding
+
+
+def findings(name: str, document: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the policy's name, the rule, what it says, and about what in the policy."""
+    for finding in analyze_policy_string(json.dumps(document)).findings:
+        several = finding.detail if isinstance(finding.detail, list) else [finding.detail]
+        for each in several:
+            yield name, finding.issue, enhance_finding(finding).title, str(each)
+
+
+if __name__ == "__main__":
+    given = json.load(sys.stdin)
+    # An action with a wildcard is looked at once for each action it stands for.
+    json.dump(sorted({f for n, d in given.items() for f in findings(n, d)}), sys.stdout)

@@ -17,6 +17,7 @@ from typing import Any
 import ministack.app
 from ministack.core.responses import get_region
 
+from local.automation import ssm_service
 from local.catalog import servicecatalog
 from local.notebooks import sagemaker_service
 from local.server import (
@@ -32,6 +33,7 @@ from local.server import (
     response_bucket,
     role_boundaries,
     stack_parameters,
+    stack_resources,
     stepfunctions,
 )
 
@@ -67,7 +69,9 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     lambda_runtime.install(bucket)
     cloudformation.install(bucket)
     stack_parameters.install()
+    stack_resources.install()
     stepfunctions.install()
+    ssm_service.install()
     servicecatalog.install()
     resource_types.install()
     network_resources.install()

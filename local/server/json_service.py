@@ -32,6 +32,7 @@ Operation = Callable[[Params, "Caller"], Params]
 Context = Mapping[str, list[str]]
 Authorize = Callable[[str, Params, "Caller"], tuple[str, Context]]
 HttpResponse = tuple[int, dict[str, str], bytes]
+Handler = Callable[..., Awaitable[HttpResponse]]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class _Service:
     name: str
     operations: Mapping[str, Operation]
     authorize: Authorize
+    # Whether MiniStack serves the operations that are not ours.
+    extends: bool = False
     # One operation of a service at a time, so that a simulator is plain code over plain state.
     # Reentrant: an operation may call another of its own service.
     lock: Any = field(default_factory=threading.RLock)
@@ -158,7 +161,27 @@ def register(
     app.SERVICE_HANDLERS[service] = _handler(_services[service])
 
 
-def _handler(service: _Service) -> Callable[..., Awaitable[HttpResponse]]:
+def extend(
+    service: str, operations: Mapping[str, Operation], authorize: Authorize, original: Handler
+) -> None:
+    """Serve further operations of a service of MiniStack's; all others stay `original`'s."""
+    assert app.AUTH, "the embedded AWS runs with AUTH=true, or nothing here is enforced"
+    assert service in app.SERVICE_HANDLERS, f"MiniStack has no service {service} any more"
+    assert iam_actions.SERVICE_TO_IAM_NAMESPACE[service] == service
+    for operation in operations:
+        assert operation not in str(original.__code__.co_consts), f"MiniStack has {operation} now"
+    if not _services:
+        _wrap_authorization()
+    _services[service] = _Service(service, operations, authorize, extends=True)
+    ours = _handler(_services[service])
+
+    async def handle(*request: Any) -> HttpResponse:
+        return await (ours if _current.get() else original)(*request)
+
+    app.SERVICE_HANDLERS[service] = handle
+
+
+def _handler(service: _Service) -> Handler:
     async def handle(
         method: str,  # noqa: ARG001 - MiniStack's signature of a handler
         path: str,  # noqa: ARG001 - as above
@@ -195,7 +218,7 @@ def _run(service: _Service, operation: str, params: Params, caller: Caller) -> P
 def _prepare(
     service: _Service, headers: Mapping[str, str], body: bytes, query: Mapping[str, list[str]]
 ) -> _Request:
-    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    operation = _target(headers)
     if operation not in service.operations:
         raise ServiceError("UnknownOperationException", f"{operation} is not simulated")
     try:
@@ -236,9 +259,10 @@ def _wrap_authorization() -> None:
     _check_what_is_wrapped()
 
     def extract_iam_action(service: str, *args: Any) -> Any:
-        if service not in _services:
-            return _extract_iam_action(service, *args)
         _method, _path, headers, body, query = args
+        if not _serves(service, headers):
+            _current.set(None)
+            return _extract_iam_action(service, *args)
         try:
             request = _prepare(_services[service], headers, body, query)
         except ServiceError as error:
@@ -249,20 +273,18 @@ def _wrap_authorization() -> None:
         return f"{service}:{request.operation}"
 
     def extract_resource_arn(service: str, *args: Any) -> Any:
-        if service not in _services:
-            return _extract_resource_arn(service, *args)
-        return _authorized().resource
+        request = _authorized(service)
+        return request.resource if request else _extract_resource_arn(service, *args)
 
     def request_tag_context(service: str, iam_action: str, body: bytes, params: Any) -> Any:
         tags = _request_tag_context(service, iam_action, body, params)
-        if service not in _services:
-            return tags
-        return {**tags, **_evaluator_context(_authorized().context)}
+        request = _authorized(service)
+        return {**tags, **_evaluator_context(request.context)} if request else tags
 
     def access_denied_response(
         service: str, action: str, principal: str, *args: Any, **kw: Any
     ) -> Any:
-        if service not in _services or kw.get("error_code"):
+        if not _authorized(service) or kw.get("error_code"):
             return _access_denied_response(service, action, principal, *args, **kw)
         message = iam_actions.identity_denial_message(
             action, principal, kw["resource_arn"], kw["explicit_deny"]
@@ -275,10 +297,21 @@ def _wrap_authorization() -> None:
     iam_actions.access_denied_response = access_denied_response
 
 
-def _authorized() -> _Request:
-    request = _current.get()
-    assert isinstance(request, _Request), "MiniStack asks for the action first"
-    return request
+def _serves(service: str, headers: Mapping[str, str]) -> bool:
+    if service not in _services:
+        return False
+    known = _services[service]
+    return not known.extends or _target(headers) in known.operations
+
+
+def _authorized(service: str) -> _Request | None:
+    """Return the request that MiniStack asks about, if it is for one of our operations."""
+    request = _current.get(None)
+    return request if service in _services and isinstance(request, _Request) else None
+
+
+def _target(headers: Mapping[str, str]) -> str:
+    return headers.get("x-amz-target", "").rpartition(".")[2]
 
 
 def _evaluator_context(context: Context) -> dict[str, str | list[str]]:

@@ -6,9 +6,13 @@ from typing import Any
 
 from ministack.services.cloudformation import provisioners, stacks
 
-from local.server import catalog_types, sagemaker_types, stack_permissions
+from local.server import catalog_types, document_types, sagemaker_types, stack_permissions
 
-_TYPES: dict[str, dict[str, Any]] = {**catalog_types.TYPES, **sagemaker_types.TYPES}
+_TYPES: dict[str, dict[str, Any]] = {
+    **catalog_types.TYPES,
+    **document_types.TYPES,
+    **sagemaker_types.TYPES,
+}
 
 
 def install() -> None:
@@ -24,7 +28,7 @@ def install() -> None:
     assert _parameters(stacks._runs_on_worker_thread) == "resource_type"
     for name, entry in _TYPES.items():
         assert name not in handlers, f"MiniStack has {name} of its own now"
-        handlers[name] = {key: entry[key] for key in ("create", "update", "delete")}
+        handlers[name] = {key: value for key, value in entry.items() if key != "create_only"}
         provisioners._REPLACING_PROPERTIES[name] = entry["create_only"]
     # The operations block on their service's lock, so the event loop must not run them.
     blocks = stacks._runs_on_worker_thread

@@ -1,0 +1,67 @@
+"""A runbook as the catalog has them: from a bucket to its stack, and to what the stack made."""
+
+from typing import Any
+
+PARTS = {
+    "Bucket": {"Type": "AWS::S3::Bucket"},
+    # In the place of a notebook: something with a state that a call changes.
+    "Notebook": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 1}},
+}
+LOGS = {"Service": "logs", "logGroupName": "{{ Find.Notebook }}"}
+RUNBOOK: dict[str, Any] = {
+    "schemaVersion": "0.3",
+    "description": "keeps the logs a week",
+    "parameters": {
+        "BucketName": {"type": "String"},
+        "AutomationAssumeRole": {"type": "String", "default": ""},
+    },
+    "assumeRole": "{{ AutomationAssumeRole }}",
+    "mainSteps": [
+        {
+            "name": "Find",
+            "action": "aws:executeAwsApi",
+            "inputs": {
+                "Service": "cloudformation",
+                "Api": "DescribeStackResources",
+                "PhysicalResourceId": "{{ BucketName }}",
+                "LogicalResourceId": "Notebook",
+            },
+            "outputs": [
+                {
+                    "Name": "Notebook",
+                    "Selector": "$.StackResources[0].PhysicalResourceId",
+                    "Type": "String",
+                }
+            ],
+        },
+        {
+            "name": "Keep",
+            "action": "aws:executeAwsApi",
+            "onFailure": "Abort",
+            "inputs": {**LOGS, "Api": "PutRetentionPolicy", "retentionInDays": 7},
+        },
+        {
+            "name": "Await",
+            "action": "aws:waitForAwsResourceProperty",
+            "timeoutSeconds": 60,
+            "isEnd": True,
+            "inputs": {
+                "Service": "logs",
+                "Api": "DescribeLogGroups",
+                "logGroupNamePrefix": "{{ Find.Notebook }}",
+                "PropertySelector": "$.logGroups[0].retentionInDays",
+                "DesiredValues": [7],
+            },
+        },
+    ],
+}
+
+
+def allow(*actions: str, resource: str | list[str] = "*") -> dict[str, Any]:
+    """Return a statement that allows the actions."""
+    return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+
+
+STEPS = allow(
+    "cloudformation:DescribeStackResources", "logs:PutRetentionPolicy", "logs:DescribeLogGroups"
+)

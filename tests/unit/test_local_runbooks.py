@@ -1,0 +1,351 @@
+"""Automation documents and their runs as simulated, with calls that answer as the test says."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local.automation.content import parse
+from local.automation.documents import Documents
+from local.automation.execution import Automation, CallError
+from local.automation.parameters import accepted
+from local.service_model import ServiceError
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+DOCUMENT: dict[str, Any] = {
+    "schemaVersion": "0.3",
+    "description": "stops a notebook",
+    "assumeRole": "{{ Role }}",
+    "parameters": {
+        "BucketName": {"type": "String", "description": "of the launch"},
+        "Role": {"type": "String", "default": ""},
+    },
+    "mainSteps": [
+        {
+            "name": "Find",
+            "action": "aws:executeAwsApi",
+            "inputs": {
+                "Service": "cloudformation",
+                "Api": "DescribeStackResources",
+                "PhysicalResourceId": "{{ BucketName }}",
+                "LogicalResourceId": "Notebook",
+            },
+            "outputs": [
+                {
+                    "Name": "Notebook",
+                    "Selector": "$.StackResources[0].PhysicalResourceId",
+                    "Type": "String",
+                }
+            ],
+        },
+        {
+            "name": "Stop",
+            "action": "aws:executeAwsApi",
+            "onFailure": "Abort",
+            "inputs": {
+                "Service": "sagemaker",
+                "Api": "StopNotebookInstance",
+                "NotebookInstanceName": "{{ Find.Notebook }}",
+            },
+        },
+        {
+            "name": "Await",
+            "action": "aws:waitForAwsResourceProperty",
+            "timeoutSeconds": 600,
+            "isEnd": True,
+            "inputs": {
+                "Service": "sagemaker",
+                "Api": "DescribeNotebookInstance",
+                "NotebookInstanceName": "{{ Find.Notebook }}",
+                "PropertySelector": "$.NotebookInstanceStatus",
+                "DesiredValues": ["Stopped"],
+            },
+        },
+    ],
+}
+FOUND = {"StackResources": [{"PhysicalResourceId": "analysis"}]}
+
+
+def changed(*path: str | int, value: Any) -> dict[str, Any]:
+    document = deepcopy(DOCUMENT)
+    at: Any = document
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return document
+
+
+class _World:
+    """Answers to calls, one after the other, and a clock that waiting moves."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.calls: list[tuple[str, str, dict[str, Any]]] = []
+        self.now = NOW
+
+    def call(self, service: str, api: str, params: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((service, api, params))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        told: dict[str, Any] = answer
+        return told
+
+    def wait(self) -> None:
+        self.now += timedelta(seconds=60)
+
+    def run(self, document: dict[str, Any] = DOCUMENT, **given: list[str]) -> Automation:
+        runbook = parse(json.dumps(document), "JSON")
+        automation = Automation(
+            id="id",
+            document_name="Stop",
+            document_version="1",
+            runbook=runbook,
+            parameters=accepted(runbook, {"BucketName": ["bucket"], **given}),
+            executed_by="me",
+            known={"global:REGION": "us-east-1"},
+            started=NOW,
+        )
+        automation.run(self.call, lambda: self.now, self.wait)
+        assert not self.answers, "nobody asked for the last answers"
+        return automation
+
+
+def status(value: str) -> dict[str, str]:
+    return {"NotebookInstanceStatus": value}
+
+
+def test_a_runbook_finds_acts_and_awaits() -> None:
+    world = _World(FOUND, {}, status("Stopping"), status("Stopped"))
+
+    automation = world.run()
+
+    assert automation.status == "Success"
+    assert world.calls == [
+        (
+            "cloudformation",
+            "DescribeStackResources",
+            {"PhysicalResourceId": "bucket", "LogicalResourceId": "Notebook"},
+        ),
+        ("sagemaker", "StopNotebookInstance", {"NotebookInstanceName": "analysis"}),
+        *[("sagemaker", "DescribeNotebookInstance", {"NotebookInstanceName": "analysis"})] * 2,
+    ]
+    told = automation.describe()
+    assert [s["StepStatus"] for s in told["StepExecutions"]] == ["Success"] * 3
+    assert told["StepExecutions"][0]["Outputs"] == {"Notebook": ["analysis"]}
+    assert told["Parameters"] == {"BucketName": ["bucket"], "Role": []}
+
+
+def test_what_aws_refuses_ends_the_automation_and_is_told() -> None:
+    refusal = "An error occurred (ValidationException) when calling the StopNotebookInstance"
+    automation = _World(FOUND, CallError(f"{refusal} operation: no.")).run()
+
+    assert automation.status == "Failed"
+    assert automation.failure == (
+        f"Step fails when it is Execute/Cancelling action. {refusal} operation: no. "
+        "Please refer to Automation Service Troubleshooting Guide for more diagnosis details."
+    )
+    assert [step.status for step in automation.steps] == ["Success", "Failed"]
+    assert automation.describe()["FailureMessage"] == automation.failure
+
+
+def test_an_output_that_is_not_there_fails_its_step() -> None:
+    automation = _World({"StackResources": []}).run()
+
+    assert [step.status for step in automation.steps] == ["Failed"]
+    assert "$.StackResources[0].PhysicalResourceId is no String" in automation.failure
+
+
+def test_a_property_that_never_comes_times_out() -> None:
+    world = _World(FOUND, {}, *[status("Stopping")] * 11)
+
+    automation = world.run()
+
+    assert automation.status == "TimedOut"
+    assert world.now - NOW == timedelta(seconds=600)
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "ran", "ended"),
+    [
+        ("Abort", ["Find", "Stop"], "Failed"),
+        ("Continue", ["Find", "Stop", "Await"], "Success"),
+        ("step:Await", ["Find", "Stop", "Await"], "Failed"),
+    ],
+)
+def test_a_failed_step_leads_where_it_says(on_failure: str, ran: list[str], ended: str) -> None:
+    document = changed("mainSteps", 1, "onFailure", value=on_failure)
+    answers = [FOUND, CallError("no"), *([status("Stopped")] if "Await" in ran else [])]
+
+    automation = _World(*answers).run(document)
+
+    assert [step.step.name for step in automation.steps] == ran
+    assert automation.status == ended
+
+
+def test_a_step_is_tried_as_often_as_it_says() -> None:
+    document = changed("mainSteps", 1, "maxAttempts", value=2)
+
+    automation = _World(FOUND, CallError("no"), {}, status("Stopped")).run(document)
+
+    assert automation.status == "Success"
+
+
+def test_a_step_may_lead_past_others_and_be_the_end() -> None:
+    document = changed("mainSteps", 0, "nextStep", value="Await")
+    assert [s.step.name for s in _World(FOUND, status("Stopped")).run(document).steps] == [
+        "Find",
+        "Await",
+    ]
+    document = changed("mainSteps", 0, "isEnd", value=True)
+    assert len(_World(FOUND).run(document).steps) == 1
+
+
+def test_an_assertion_looks_once() -> None:
+    document = changed("mainSteps", 2, "action", value="aws:assertAwsResourceProperty")
+
+    assert _World(FOUND, {}, status("Stopped")).run(document).status == "Success"
+    automation = _World(FOUND, {}, status("Failed")).run(document)
+    assert automation.status == "Failed"
+    assert "Failed, is not in the desired values ['Stopped']" in automation.failure
+
+
+def test_a_list_stays_one_and_text_is_put_together() -> None:
+    document = changed("parameters", "Names", value={"type": "StringList", "default": ["a", "b"]})
+    document["mainSteps"] = [
+        {
+            "name": "Call",
+            "action": "aws:executeAwsApi",
+            "inputs": {
+                "Service": "ec2",
+                "Api": "DescribeSubnets",
+                "Filters": [{"Name": "tag:{{ BucketName }}", "Values": "{{Names}}"}],
+                "Region": "in {{ global:REGION }}",
+            },
+        }
+    ]
+    world = _World({})
+
+    world.run(document)
+
+    filters = [{"Name": "tag:bucket", "Values": ["a", "b"]}]
+    assert world.calls[0][2] == {"Filters": filters, "Region": "in us-east-1"}
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        (changed("schemaVersion", value="2.2"), "schemaVersion"),
+        (changed("mainSteps", value=[]), "mainSteps must be"),
+        (changed("files", value={}), "files is not simulated"),
+        (changed("parameters", "Role", "type", value="Boolean"), "only the types"),
+        (changed("mainSteps", 1, "name", value="Find"), "more than one step Find"),
+        (changed("mainSteps", 1, "name", value="to stop"), "no name of a step"),
+        (changed("mainSteps", 1, "action", value="aws:sleep"), "aws:sleep is not simulated"),
+        (changed("mainSteps", 1, "isCritical", value=False), "isCritical is not simulated"),
+        (changed("mainSteps", 1, "inputs", "Api", value=""), "input Api is required"),
+        (changed("mainSteps", 2, "inputs", "DesiredValues", value=[]), "DesiredValues is required"),
+        (changed("mainSteps", 1, "nextStep", value="Nowhere"), "leads to Nowhere"),
+        (changed("mainSteps", 1, "onFailure", value="step:No"), "leads to No"),
+        (changed("mainSteps", 1, "onFailure", value="Retry"), "onFailure must be"),
+        (changed("mainSteps", 0, "outputs", 0, "Selector", value="$..Id"), "a selector like"),
+        (changed("mainSteps", 0, "outputs", 0, "Type", value="Text"), "an output has"),
+        (changed("assumeRole", value="{{ Nobody }}"), "Nobody, which is no parameter"),
+        (
+            changed("mainSteps", 0, "inputs", "StackName", value="{{ Stop.Name }}"),
+            "refers to Stop.Name, which is nowhere before it",
+        ),
+    ],
+)
+def test_a_document_that_would_not_run_is_refused(document: dict[str, Any], told: str) -> None:
+    with pytest.raises(ServiceError, match="InvalidDocumentContent") as refusal:
+        parse(json.dumps(document), "JSON")
+    assert told in refusal.value.message
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_what_is_no_document_at_all_is_refused(text: str) -> None:
+    with pytest.raises(ServiceError, match="InvalidDocumentContent"):
+        parse(text, "JSON")
+
+
+def test_parameters_are_held_to_what_the_document_declares() -> None:
+    document = changed("parameters", "Role", "allowedValues", value=["", "a"])
+    document["parameters"]["BucketName"]["allowedPattern"] = "^[a-z]+$"
+    runbook = parse(json.dumps(document), "JSON")
+
+    def refused(**given: list[str]) -> str:
+        with pytest.raises(ServiceError) as refusal:
+            accepted(runbook, given)
+        assert refusal.value.code == "InvalidAutomationExecutionParametersException"
+        return refusal.value.message
+
+    assert accepted(runbook, {"BucketName": ["b"], "Role": ["a"]})["Role"] == ["a"]
+    assert refused() == "Missing required parameter: BucketName."
+    assert "is not a valid string" in refused(BucketName=["b", "c"])
+    assert 'has value "z" not found in [, a]' in refused(BucketName=["b"], Role=["z"])
+    assert "not matching" in refused(BucketName=["B"])
+    assert refused(BucketName=["b"], Size=["1"]) == "Unknown parameters: Size."
+
+
+@pytest.fixture
+def create() -> Callable[..., Documents]:
+    def make(**more: Any) -> Documents:
+        documents = Documents("123456789012")
+        params = {"Name": "Stop", "DocumentType": "Automation", "Content": json.dumps(DOCUMENT)}
+        documents.create({**params, **more}, NOW)
+        return documents
+
+    return make
+
+
+def test_a_document_has_versions_of_which_one_is_the_default(
+    create: Callable[..., Documents],
+) -> None:
+    documents = create(TargetType="/AWS::S3::Bucket")
+    newer = json.dumps(changed("description", value="better"))
+
+    document, version = documents.update({"Name": "Stop", "Content": newer}, NOW)
+
+    assert (version.number, document.version("$LATEST").number) == ("2", "2")
+    assert document.version("$DEFAULT").number == "1"
+    assert document.describe(version)["TargetType"] == "/AWS::S3::Bucket"
+    assert documents.get("arn:aws:ssm:us-east-1:123456789012:document/Stop") is document
+    with pytest.raises(ServiceError, match="InvalidDocumentVersion"):
+        document.version("3")
+    with pytest.raises(ServiceError, match="DuplicateDocumentContent"):
+        documents.update({"Name": "Stop", "Content": newer}, NOW)
+    stale = {"Name": "Stop", "Content": "{}", "DocumentVersion": "1"}
+    with pytest.raises(ServiceError, match="InvalidDocumentVersion"):
+        documents.update(stale, NOW)
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"Name": "aws-stop"}, "ValidationException"),
+        ({"DocumentType": "Command"}, "InvalidDocumentContent"),
+        ({"DocumentFormat": "YAML", "Content": "a: ["}, "InvalidDocumentContent"),
+    ],
+)
+def test_documents_that_cannot_be(
+    create: Callable[..., Documents], more: dict[str, str], code: str
+) -> None:
+    with pytest.raises(ServiceError, match=code):
+        create(**more)
+
+
+def test_a_name_is_taken_until_its_document_is_deleted(create: Callable[..., Documents]) -> None:
+    documents = create()
+    again = {"Name": "Stop", "DocumentType": "Automation", "Content": json.dumps(DOCUMENT)}
+    with pytest.raises(ServiceError, match="DocumentAlreadyExists"):
+        documents.create(again, NOW)
+
+    documents.delete("Stop")
+
+    with pytest.raises(ServiceError, match="InvalidDocument: Document with that name"):
+        documents.get("Stop")
+    documents.create(again, NOW)

@@ -52,6 +52,11 @@ _OTHER_KEYS = {
     "kms:Encrypt": {"kms:ViaService"},
     "kms:GenerateDataKey": {"kms:ViaService"},
 }
+_OF_ENCRYPTED_OBJECTS = {
+    "GetObject": "kms:Decrypt",
+    "HeadObject": "kms:Decrypt",
+    "PutObject": "kms:GenerateDataKey",
+}
 _OPERATIONS_OF_OTHER_ACTIONS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
 
 
@@ -141,10 +146,8 @@ def questions(call: Call, launch: Launch) -> Iterator[Question]:
         yield from _of_keys(call, launch)
         yield from _of_the_network(call, launch)
         yield from _of_the_container(call, launch)
-    if call.service == "s3" and "Key" in call.params:
-        key_arn = launch.properties("Notebook")["KmsKeyId"]
-        action = "GenerateDataKey" if call.operation == "PutObject" else "Decrypt"
-        yield Question(f"kms:{action}", key_arn, _via(launch, "s3"))
+    if by_key := _OF_ENCRYPTED_OBJECTS.get(call.operation):
+        yield Question(by_key, launch.properties("Notebook")["KmsKeyId"], _via(launch, "s3"))
 
 
 def _of_keys(call: Call, launch: Launch) -> Iterator[Question]:

@@ -299,15 +299,28 @@ KINDS = {
         ),
         sagemaker("UpdateEndpoint", EndpointName=f"{PREFIX}-a", EndpointConfigName=f"{PREFIX}-a"),
         sagemaker("ListTags", ResourceArn=arn("endpoint", f"{PREFIX}-a")),
-        sagemaker("ListEndpoints"),
-        sagemaker("ListTrainingJobs"),
+        sagemaker("UpdateEndpointWeightsAndCapacities", EndpointName=f"{PREFIX}-a"),
+        *(sagemaker(f"List{kind}s") for kind in KINDS["Describe"]),
+        sagemaker(
+            "ListTrainingJobsForHyperParameterTuningJob",
+            HyperParameterTuningJobName=f"{PREFIX}-a",
+        ),
         sagemaker("ListModelPackages", ModelPackageGroupName=f"{PREFIX}-a"),
+        sagemaker("DescribeModelPackage", ModelPackageName=f"{PREFIX}-a/1"),
+        sagemaker("DeleteModelPackage", ModelPackageName=f"{PREFIX}-a/1"),
         Call("sagemaker-runtime", "InvokeEndpoint", {"EndpointName": f"{PREFIX}-a"}),
         Call("sagemaker-runtime", "InvokeEndpointAsync", {"EndpointName": f"{PREFIX}-a"}),
+        Call(
+            "sagemaker-runtime",
+            "InvokeEndpointWithResponseStream",
+            {"EndpointName": f"{PREFIX}-a"},
+        ),
         # Another launch of the same project may be invoked.
         Call("sagemaker-runtime", "InvokeEndpoint", {"EndpointName": "9a8b7c6d-sibling"}),
         Call("s3", "PutObject", {"Bucket": BUCKET, "Key": "data"}),
         Call("s3", "GetObject", {"Bucket": BUCKET, "Key": "data"}),
+        Call("s3", "DeleteObject", {"Bucket": BUCKET, "Key": "data"}),
+        Call("s3", "AbortMultipartUpload", {"Bucket": BUCKET, "Key": "data", "UploadId": "1"}),
         Call("s3", "ListObjectsV2", {"Bucket": BUCKET}),
         Call("ecr", "BatchGetImage", {"registryId": ACCOUNT, "repositoryName": "ours"}),
         Call("ecr", "BatchGetImage", {"registryId": ACCOUNT, "repositoryName": "for-all"}),
@@ -386,8 +399,9 @@ def test_nothing_runs_a_model_of_another_launch_or_none(
 
 
 def test_an_endpoint_is_not_made_from_another_projects_configuration() -> None:
-    others = changed(ENDPOINT, "EndpointConfigName", to="moon")
-    assert refused(sagemaker("CreateEndpoint", **others)) == {"sagemaker:CreateEndpoint"}
+    for other in ("moon", "9a8b7c6d-a"):
+        params = changed(ENDPOINT, "EndpointConfigName", to=other)
+        assert refused(sagemaker("CreateEndpoint", **params)) == {"sagemaker:CreateEndpoint"}
     update = sagemaker("UpdateEndpoint", EndpointName=f"{PREFIX}-a", EndpointConfigName="moon")
     assert refused(update) == {"sagemaker:UpdateEndpoint"}
 
@@ -553,6 +567,10 @@ def test_the_key_is_read_with_through_s3_and_granted_through_sagemaker_only() ->
             keys = {"kms:ViaService": f"{via}.eu-west-1.amazonaws.com"}
             assert ROLE.may(Question(action, KEY, keys)) == (via == service)
         assert not ROLE.may(Question(action, KEY, {}))
+    # The key's own policy would hold the role to it as well; each does by itself.
+    for sid, service in (("ProjectKey", "s3"), ("ProjectKeyForVolumes", "sagemaker")):
+        via_service = {"kms:ViaService": f"{service}.eu-west-1.amazonaws.com"}
+        assert statements(PLAIN)[sid]["Condition"] == {"StringEquals": via_service}
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
@@ -577,6 +595,15 @@ def test_network_interfaces_are_made_and_deleted_in_the_platforms_subnets_only()
             assert ROLE.may(question) == allowed
     for touched in ("subnet/subnet-11", "security-group/sg-2"):
         assert not ROLE.may(Question("ec2:CreateNetworkInterface", f"{ec2}{touched}", {}))
+
+
+def test_the_notebooks_own_log_is_written_and_read() -> None:
+    group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/aws/sagemaker/NotebookInstances"
+    for arn_of_group in (group, f"{group}:log-stream:"):
+        assert ROLE.may(Question("logs:CreateLogGroup", arn_of_group, {}))
+    for action in ("CreateLogStream", "PutLogEvents", "GetLogEvents"):
+        stream = f"{group}:log-stream:my-notebook/LifecycleConfigOnStart"
+        assert ROLE.may(Question(f"logs:{action}", stream, {}))
 
 
 @pytest.mark.parametrize("action", ["CreateLogStream", "PutLogEvents", "GetLogEvents"])

@@ -14,7 +14,9 @@ from local.faults import FAULTS
 from tests.unit import product_launch
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("product/*.md")]
+PAGES = [
+    path for folder in (".", "docs", "examples", "product") for path in ROOT.glob(f"{folder}/*.md")
+]
 TRANSLATIONS = [
     (ROOT / "README.md", ROOT / "README.zh-CN.md"),
     (ROOT / "docs" / "launchers.md", ROOT / "docs" / "launchers.zh-CN.md"),

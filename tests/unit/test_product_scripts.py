@@ -1,6 +1,7 @@
 """The scripts that the product runs on a notebook, run for real beside stand-ins for AWS."""
 
 import contextlib
+import json
 import os
 import select
 import shutil
@@ -32,21 +33,51 @@ def test_scripts_are_sound_and_small_enough(launch: Launch, hook: str, tmp_path:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_at_each_start_the_sagemaker_sdk_learns_the_projects_bucket(tmp_path: Path) -> None:
-    text = PLAIN.script("OnStart").replace("/etc/xdg", str(tmp_path))
+def test_at_each_start_the_sagemaker_sdk_learns_what_jobs_must_use(tmp_path: Path) -> None:
+    _start(tmp_path)
 
+    config = yaml.safe_load((tmp_path / "xdg" / "sagemaker" / "config.yaml").read_text())
+    sdk = config["SageMaker"]
+    assert sdk["PythonSDK"]["Modules"]["Session"] == {"DefaultS3Bucket": BUCKET}
+    notebook = PLAIN.properties("Notebook")
+    vpc = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert sdk["TrainingJob"]["VpcConfig"] == sdk["Model"]["VpcConfig"] == vpc
+    assert sdk["TrainingJob"]["RoleArn"] == notebook["RoleArn"]
+    assert sdk["Model"]["ExecutionRoleArn"] == notebook["RoleArn"]
+    for output in (sdk["TrainingJob"]["OutputDataConfig"], sdk["TransformJob"]["TransformOutput"]):
+        assert output == {"KmsKeyId": notebook["KmsKeyId"]}
+    for made in ("TrainingJob", "Model", "TransformJob", "EndpointConfig", "Endpoint"):
+        assert sdk[made]["Tags"] == [{"Key": "ProjectID", "Value": "QuickStart007"}]
+
+
+def test_at_each_start_code_learns_what_it_may_use(tmp_path: Path) -> None:
+    _start(tmp_path)
+
+    notebook = PLAIN.properties("Notebook")
+    assert json.loads((tmp_path / "notebook-vending.json").read_text()) == {
+        "Region": "eu-west-1",
+        "ProjectID": "QuickStart007",
+        "NamePrefix": "1f2e3d4c",
+        "Bucket": BUCKET,
+        "KmsKeyId": notebook["KmsKeyId"],
+        "RoleArn": notebook["RoleArn"],
+        "VpcConfig": {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]},
+        "ImageAccounts": ["444455556666", "777788889999"],
+        "ImageHost": "dkr.ecr.eu-west-1.amazonaws.com",
+    }
+
+
+def _start(etc: Path) -> None:
+    """Run the script of two starts, with a folder for /etc."""
+    text = PLAIN.script("OnStart").replace("/etc/", f"{etc}/")
     for _ in range(2):
         subprocess.run([_bash(), "-c", text], check=True, timeout=SECONDS)
-
-    config = yaml.safe_load((tmp_path / "sagemaker" / "config.yaml").read_text())
-    session = config["SageMaker"]["PythonSDK"]["Modules"]["Session"]
-    assert session == {"DefaultS3Bucket": BUCKET}
 
 
 def test_a_notebook_starts_even_where_the_script_can_write_nothing(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    text = PLAIN.script("OnStart").replace("/etc/xdg", str(blocked))
+    text = PLAIN.script("OnStart").replace("/etc/", f"{blocked}/")
     done = subprocess.run([_bash(), "-c", text], check=False, timeout=SECONDS, capture_output=True)
     assert done.returncode == 0
 

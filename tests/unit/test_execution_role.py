@@ -1,0 +1,720 @@
+"""The execution role can do its work, within its VPC and its project, and nothing else.
+
+The calls of the example notebook are made for real, answered by a stand-in for AWS, and put to the
+policies that a launch would have.
+"""
+
+import copy
+import fnmatch
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import botocore.session
+import pytest
+
+from tests.unit.authorization import (
+    CONDITION_KEYS,
+    Call,
+    Question,
+    Role,
+    condition_keys,
+    resource_kinds,
+)
+from tests.unit.product_launch import ACCOUNT, BUCKET, EXPORTED_LISTS, PLAIN, WITH_CODE, Launch
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "train-and-deploy.ipynb"
+SAGEMAKER = botocore.session.get_session().get_service_model("sagemaker")
+
+PREFIX = "1f2e3d4c"
+PROJECT = "QuickStart007"
+KEY = "arn:aws:kms:eu-west-1:111122223333:key/k1"
+OTHER_KEY = "arn:aws:kms:eu-west-1:111122223333:key/k2"
+IMAGE = "777788889999.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+VPC = {"Subnets": ["subnet-2"], "SecurityGroupIds": ["sg-1"]}
+TAGS = [{"Key": "ProjectID", "Value": PROJECT}]
+OTHERS_TAGS = [{"Key": "ProjectID", "Value": "Moon"}]
+
+
+def arn(kind: str, name: str) -> str:
+    return f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:{kind}/{name}"
+
+
+ROLE = Role(
+    PLAIN,
+    {
+        arn("endpoint", f"{PREFIX}-a"): {"ProjectID": PROJECT},
+        arn("endpoint", "9a8b7c6d-sibling"): {"ProjectID": PROJECT},
+        arn("endpoint-config", f"{PREFIX}-a"): {"ProjectID": PROJECT},
+        arn("training-job", f"{PREFIX}-a"): {"ProjectID": PROJECT},
+        arn("hyper-parameter-tuning-job", f"{PREFIX}-a"): {"ProjectID": PROJECT},
+        arn("transform-job", f"{PREFIX}-a"): {"ProjectID": PROJECT},
+        arn("model", f"{PREFIX}-a"): {"ProjectID": PROJECT},
+        arn("model-package-group", f"{PREFIX}-a"): {"ProjectID": PROJECT},
+        arn("endpoint", "moon"): {"ProjectID": "Moon"},
+        arn("endpoint-config", "moon"): {"ProjectID": "Moon"},
+        arn("training-job", "moon"): {"ProjectID": "Moon"},
+        arn("model", "moon"): {"ProjectID": "Moon"},
+        arn("model-package-group", "moon"): {"ProjectID": "Moon"},
+        arn("notebook-instance", "my-notebook"): {
+            "ProjectID": PROJECT,
+            "notebook-vending:stack-id": PLAIN.stack_id,
+        },
+        f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/ours": {"ProjectID": PROJECT},
+        f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/moon": {"ProjectID": "Moon"},
+    },
+)
+
+TRAINING: dict[str, Any] = {
+    "TrainingJobName": f"{PREFIX}-a",
+    "RoleArn": ROLE.arn,
+    "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+    "InputDataConfig": [
+        {"ChannelName": "train", "DataSource": {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/in"}}}
+    ],
+    "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out", "KmsKeyId": KEY},
+    "ResourceConfig": {
+        "InstanceType": "ml.m5.large",
+        "InstanceCount": 1,
+        "VolumeSizeInGB": 5,
+        "VolumeKmsKeyId": KEY,
+    },
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    "VpcConfig": VPC,
+    "Tags": TAGS,
+}
+TUNING: dict[str, Any] = {
+    "HyperParameterTuningJobName": f"{PREFIX}-a",
+    "TrainingJobDefinition": {
+        name: value for name, value in TRAINING.items() if name not in ("TrainingJobName", "Tags")
+    },
+    "Tags": TAGS,
+}
+MODEL: dict[str, Any] = {
+    "ModelName": f"{PREFIX}-a",
+    "ExecutionRoleArn": ROLE.arn,
+    "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"},
+    "VpcConfig": VPC,
+    "Tags": TAGS,
+}
+TRANSFORM: dict[str, Any] = {
+    "TransformJobName": f"{PREFIX}-a",
+    "ModelName": f"{PREFIX}-a",
+    "TransformInput": {"DataSource": {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/in"}}},
+    "TransformOutput": {"S3OutputPath": f"s3://{BUCKET}/out", "KmsKeyId": KEY},
+    "TransformResources": {"InstanceType": "ml.m5.large", "VolumeKmsKeyId": KEY},
+    "Tags": TAGS,
+}
+ENDPOINT_CONFIG: dict[str, Any] = {
+    "EndpointConfigName": f"{PREFIX}-a",
+    "ProductionVariants": [
+        {"VariantName": "all", "ModelName": f"{PREFIX}-a", "InstanceType": "ml.m5.large"}
+    ],
+    "KmsKeyId": KEY,
+    "Tags": TAGS,
+}
+ENDPOINT: dict[str, Any] = {
+    "EndpointName": f"{PREFIX}-a",
+    "EndpointConfigName": f"{PREFIX}-a",
+    "Tags": TAGS,
+}
+CREATIONS = {
+    "CreateTrainingJob": TRAINING,
+    "CreateHyperParameterTuningJob": TUNING,
+    "CreateModel": MODEL,
+    "CreateTransformJob": TRANSFORM,
+    "CreateEndpointConfig": ENDPOINT_CONFIG,
+    "CreateEndpoint": ENDPOINT,
+    "CreateModelPackageGroup": {"ModelPackageGroupName": f"{PREFIX}-a", "Tags": TAGS},
+    "CreateModelPackage": {"ModelPackageGroupName": f"{PREFIX}-a"},
+}
+
+
+def changed(params: dict[str, Any], *path: str, to: Any = None) -> dict[str, Any]:
+    """Return the parameters with one of them, deep inside, changed or left out."""
+    copied = copy.deepcopy(params)
+    inner: Any = copied
+    for step in path[:-1]:
+        inner = inner[int(step)] if isinstance(inner, list) else inner[step]
+    inner.pop(path[-1]) if to is None else inner.__setitem__(path[-1], to)
+    return copied
+
+
+def sagemaker(operation: str, **params: Any) -> Call:
+    return Call("sagemaker", operation, params)
+
+
+def refused(call: Call) -> set[str]:
+    """Return the actions that a call needs and is denied."""
+    return {question.action for question in ROLE.denied(call)}
+
+
+# The example
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
+    """Put a stand-in in AWS's place, which answers and keeps all calls of clients made now on."""
+    calls: list[Call] = []
+    session = botocore.session.Session()
+    session.set_credentials("AKIAEXAMPLE", "secret")
+
+    def record(**event: Any) -> None:
+        model = event["model"]
+        calls.append(Call(model.service_model.service_name, model.name, copy.copy(event["params"])))
+
+    def answer(**_: Any) -> tuple[Any, dict[str, Any]]:
+        reply = _answer(calls[-1])
+        return SimpleNamespace(status_code=400 if "Error" in reply else 200), reply
+
+    session.register("before-parameter-build", record)
+    # Comes once botocore has found the parameters sound. The stubs know of handlers that return
+    # nothing only.
+    session.register("before-call", answer)  # type: ignore[arg-type]
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(botocore_session=session))
+    return calls
+
+
+def _answer(call: Call) -> dict[str, Any]:
+    match call.operation:
+        case "BatchGetImage" if call.params["registryId"] == "444455556666":
+            return {"Error": {"Code": "RepositoryNotFoundException", "Message": "none"}}
+        case "BatchGetImage":
+            return {"images": [{}]}
+        case "DescribeTrainingJob":
+            name = call.params["TrainingJobName"]
+            file = f"s3://{BUCKET}/{name}/output/{name}/output/model.tar.gz"
+            return {
+                "TrainingJobStatus": "Completed",
+                "ModelArtifacts": {"S3ModelArtifacts": file},
+            }
+        case "GetObject":
+            return {"Body": io.BytesIO(_model_file())}
+        case "DescribeEndpoint":
+            return {"EndpointStatus": "InService"}
+        case "InvokeEndpoint":
+            return {"Body": io.BytesIO(b"0.01\n0.99\n")}
+    return {}
+
+
+def _model_file() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("xgboost-model"))
+    return buffer.getvalue()
+
+
+def code_cells() -> list[str]:
+    cells = json.loads(EXAMPLE.read_text())["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def run_example(folder: Path) -> dict[str, Any]:
+    """Run the example's cells as a kernel would, on a notebook of a plain launch."""
+    written = re.search(
+        r"cat > /etc/notebook-vending.json <<'END'\n(.*?)\nEND\n", PLAIN.script("OnStart"), re.S
+    )
+    assert written
+    project = folder / "notebook-vending.json"
+    project.write_text(written[1])
+    names: dict[str, Any] = {}
+    for cell in code_cells():
+        source = cell.replace("/etc/notebook-vending.json", str(project))
+        exec(compile(source, EXAMPLE, "exec"), names)  # noqa: S102 - the project's own example
+    return names
+
+
+def test_the_role_may_do_all_that_the_example_does(recorded: list[Call], tmp_path: Path) -> None:
+    run_example(tmp_path)
+
+    made = {call.params["Tags"][0]["Value"] for call in recorded if "Tags" in call.params}
+    assert made == {PROJECT}
+    name = next(c.params["TrainingJobName"] for c in recorded if "TrainingJobName" in c.params)
+    kinds = ("training-job", "model", "endpoint-config", "endpoint")
+    role = Role(PLAIN, {arn(kind, name): {"ProjectID": PROJECT} for kind in kinds})
+    assert [denied for call in recorded for denied in role.denied(call)] == []
+
+
+def test_the_example_loads_a_model_file_trains_deploys_invokes_and_cleans_up(
+    recorded: list[Call], tmp_path: Path
+) -> None:
+    names = run_example(tmp_path)
+
+    assert names["image"] == IMAGE
+    assert names["members"] == ["xgboost-model"]
+    assert [call.operation for call in recorded] == [
+        *("BatchGetImage", "BatchGetImage", "PutObject"),
+        *("CreateTrainingJob", "DescribeTrainingJob", "DescribeTrainingJob", "GetObject"),
+        *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "DescribeEndpoint"),
+        "InvokeEndpoint",
+        *("DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"),
+    ]
+    for call in recorded:
+        if call.operation in ("CreateTrainingJob", "CreateModel"):
+            assert call.params["VpcConfig"]["Subnets"] == ["subnet-1", "subnet-2"]
+
+
+def test_the_example_needs_nothing_to_be_filled_in_and_keeps_no_output() -> None:
+    notebook = json.loads(EXAMPLE.read_text())
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(ids)) == len(ids)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert (cell["outputs"], cell["execution_count"]) == ([], None)
+    source = "\n".join(code_cells())
+    assert not re.search(r"\b\d{12}\b|arn:aws|subnet-|\bsg-|[a-z]{2}-[a-z]+-\d", source)
+
+
+# What the role may
+
+
+@pytest.mark.parametrize("operation", CREATIONS)
+def test_everything_a_project_needs_can_be_made(operation: str) -> None:
+    assert refused(sagemaker(operation, **CREATIONS[operation])) == set()
+
+
+KINDS = {
+    "Describe": [
+        *("TrainingJob", "HyperParameterTuningJob", "TransformJob", "Model"),
+        *("ModelPackageGroup", "EndpointConfig", "Endpoint"),
+    ],
+    "Stop": ["TrainingJob", "HyperParameterTuningJob", "TransformJob"],
+    "Delete": ["Model", "ModelPackageGroup", "EndpointConfig", "Endpoint"],
+}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(
+            sagemaker(f"{verb}{kind}", **{f"{kind}Name": f"{PREFIX}-a"})
+            for verb, kinds in KINDS.items()
+            for kind in kinds
+        ),
+        sagemaker("UpdateEndpoint", EndpointName=f"{PREFIX}-a", EndpointConfigName=f"{PREFIX}-a"),
+        sagemaker("ListTags", ResourceArn=arn("endpoint", f"{PREFIX}-a")),
+        sagemaker("UpdateEndpointWeightsAndCapacities", EndpointName=f"{PREFIX}-a"),
+        *(sagemaker(f"List{kind}s") for kind in KINDS["Describe"]),
+        sagemaker(
+            "ListTrainingJobsForHyperParameterTuningJob",
+            HyperParameterTuningJobName=f"{PREFIX}-a",
+        ),
+        sagemaker("ListModelPackages", ModelPackageGroupName=f"{PREFIX}-a"),
+        sagemaker("DescribeModelPackage", ModelPackageName=f"{PREFIX}-a/1"),
+        sagemaker("DeleteModelPackage", ModelPackageName=f"{PREFIX}-a/1"),
+        Call("sagemaker-runtime", "InvokeEndpoint", {"EndpointName": f"{PREFIX}-a"}),
+        Call("sagemaker-runtime", "InvokeEndpointAsync", {"EndpointName": f"{PREFIX}-a"}),
+        Call(
+            "sagemaker-runtime",
+            "InvokeEndpointWithResponseStream",
+            {"EndpointName": f"{PREFIX}-a"},
+        ),
+        # Another launch of the same project may be invoked.
+        Call("sagemaker-runtime", "InvokeEndpoint", {"EndpointName": "9a8b7c6d-sibling"}),
+        Call("s3", "PutObject", {"Bucket": BUCKET, "Key": "data"}),
+        Call("s3", "GetObject", {"Bucket": BUCKET, "Key": "data"}),
+        Call("s3", "DeleteObject", {"Bucket": BUCKET, "Key": "data"}),
+        Call("s3", "AbortMultipartUpload", {"Bucket": BUCKET, "Key": "data", "UploadId": "1"}),
+        Call("s3", "ListObjectsV2", {"Bucket": BUCKET}),
+        Call("ecr", "BatchGetImage", {"registryId": ACCOUNT, "repositoryName": "ours"}),
+        Call("ecr", "BatchGetImage", {"registryId": ACCOUNT, "repositoryName": "for-all"}),
+    ],
+    ids=lambda call: f"{call.operation}-{'-'.join(map(str, call.params.values()))}",
+)
+def test_what_is_the_projects_can_be_used_and_removed(call: Call) -> None:
+    assert refused(call) == set()
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        ("CreateTrainingJob", ("ResourceConfig",)),
+        ("CreateTransformJob", ("TransformResources",)),
+        ("CreateEndpointConfig", ()),
+    ],
+)
+@pytest.mark.parametrize("instance_type", ["ml.g4dn.xlarge", "ml.g5.xlarge", "ml.p4d.24xlarge"])
+def test_types_with_disks_of_their_own_need_no_volume_key(
+    operation: str, path: tuple[str, ...], instance_type: str
+) -> None:
+    key = "KmsKeyId" if operation == "CreateEndpointConfig" else "VolumeKmsKeyId"
+    variant = path or ("ProductionVariants", "0")
+    params = changed(CREATIONS[operation], *path, key)
+    assert refused(sagemaker(operation, **params)) == {f"sagemaker:{operation}"}
+    params = changed(params, *variant, "InstanceType", to=instance_type)
+    assert refused(sagemaker(operation, **params)) == set()
+
+
+def test_the_types_with_disks_of_their_own_are_some_that_sagemaker_has() -> None:
+    known = SAGEMAKER.shape_for("TrainingInstanceType").metadata["enum"]
+    deny = statements(PLAIN)["VolumesNeedTheKey"]["Condition"]
+    patterns = deny["ForAnyValue:StringNotLike"]["sagemaker:InstanceTypes"]
+    for pattern in patterns:
+        assert fnmatch.filter(known, pattern), pattern
+    for plain in ("ml.m5.large", "ml.c5.xlarge", "ml.p3.2xlarge", "ml.t3.medium"):
+        assert not any(fnmatch.fnmatchcase(plain, pattern) for pattern in patterns), plain
+
+
+# What it may not
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        ("CreateTrainingJob", ("VpcConfig",)),
+        ("CreateHyperParameterTuningJob", ("TrainingJobDefinition", "VpcConfig")),
+        ("CreateModel", ("VpcConfig",)),
+    ],
+)
+def test_nothing_runs_outside_the_vpc(operation: str, path: tuple[str, ...]) -> None:
+    denied = {f"sagemaker:{operation}"}
+    params = CREATIONS[operation]
+    assert refused(sagemaker(operation, **changed(params, *path))) == denied
+    for name in VPC:
+        assert refused(sagemaker(operation, **changed(params, *path, name))) >= denied
+    for name, other in (("Subnets", "subnet-9"), ("SecurityGroupIds", "sg-9")):
+        also = changed(params, *path, name, to=[VPC[name][0], other])
+        assert refused(sagemaker(operation, **also)) >= {*denied, "ec2:CreateNetworkInterface"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        ("CreateTransformJob", ("ModelName",)),
+        ("CreateEndpointConfig", ("ProductionVariants", "0", "ModelName")),
+    ],
+)
+def test_nothing_runs_a_model_of_another_launch_or_none(
+    operation: str, path: tuple[str, ...]
+) -> None:
+    for other in ("moon", "9a8b7c6d-a", None):
+        params = changed(CREATIONS[operation], *path, to=other)
+        assert refused(sagemaker(operation, **params)) == {f"sagemaker:{operation}"}
+
+
+def test_an_endpoint_is_not_made_from_another_projects_configuration() -> None:
+    for other in ("moon", "9a8b7c6d-a"):
+        params = changed(ENDPOINT, "EndpointConfigName", to=other)
+        assert refused(sagemaker("CreateEndpoint", **params)) == {"sagemaker:CreateEndpoint"}
+    update = sagemaker("UpdateEndpoint", EndpointName=f"{PREFIX}-a", EndpointConfigName="moon")
+    assert refused(update) == {"sagemaker:UpdateEndpoint"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        ("CreateTrainingJob", ("OutputDataConfig", "KmsKeyId")),
+        ("CreateTrainingJob", ("ResourceConfig", "VolumeKmsKeyId")),
+        (
+            "CreateHyperParameterTuningJob",
+            ("TrainingJobDefinition", "OutputDataConfig", "KmsKeyId"),
+        ),
+        (
+            "CreateHyperParameterTuningJob",
+            ("TrainingJobDefinition", "ResourceConfig", "VolumeKmsKeyId"),
+        ),
+        ("CreateTransformJob", ("TransformOutput", "KmsKeyId")),
+        ("CreateTransformJob", ("TransformResources", "VolumeKmsKeyId")),
+        ("CreateEndpointConfig", ("KmsKeyId",)),
+    ],
+)
+def test_nothing_is_kept_with_a_foreign_key_or_none(operation: str, path: tuple[str, ...]) -> None:
+    params = CREATIONS[operation]
+    assert refused(sagemaker(operation, **changed(params, *path))) == {f"sagemaker:{operation}"}
+    foreign = refused(sagemaker(operation, **changed(params, *path, to=OTHER_KEY)))
+    assert f"sagemaker:{operation}" in foreign
+    assert any(action.startswith("kms:") for action in foreign)
+
+
+@pytest.mark.parametrize("operation", [each for each in CREATIONS if "Tags" in CREATIONS[each]])
+def test_nothing_is_made_for_another_project_or_for_none(operation: str) -> None:
+    params = CREATIONS[operation]
+    for tags in (OTHERS_TAGS, [{"Key": "Owner", "Value": "me"}], None):
+        call = sagemaker(operation, **changed(params, "Tags", to=tags))
+        assert f"sagemaker:{operation}" in refused(call)
+
+
+@pytest.mark.parametrize("operation", CREATIONS)
+def test_nothing_is_made_under_the_name_of_another_launch(operation: str) -> None:
+    params = CREATIONS[operation]
+    ((name, _), *_) = [item for item in params.items() if item[0].endswith("Name")]
+    for other in ("a", "9a8b7c6d-a", f"x{PREFIX}-a"):
+        call = sagemaker(operation, **changed(params, name, to=other))
+        assert f"sagemaker:{operation}" in refused(call)
+
+
+def test_no_tag_of_the_platform_is_given_to_anything() -> None:
+    tags = [*TAGS, {"Key": "notebook-vending:stack-id", "Value": "x"}]
+    call = sagemaker("CreateModel", **changed(MODEL, "Tags", to=tags))
+    assert refused(call) == {"sagemaker:AddTags"}
+
+
+def test_a_file_system_is_not_mounted() -> None:
+    source = {"FileSystemDataSource": {"FileSystemId": "fs-1"}}
+    params = changed(TRAINING, "InputDataConfig", "0", "DataSource", to=source)
+    assert refused(sagemaker("CreateTrainingJob", **params)) == {"sagemaker:CreateTrainingJob"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(
+            sagemaker(f"{verb}{kind}", **{f"{kind}Name": "moon"})
+            for verb, kind in [
+                ("Describe", "Endpoint"),
+                ("Describe", "Model"),
+                ("Describe", "TrainingJob"),
+                ("Stop", "TrainingJob"),
+                ("Delete", "Endpoint"),
+                ("Delete", "EndpointConfig"),
+                ("Delete", "Model"),
+                ("Delete", "ModelPackageGroup"),
+            ]
+        ),
+        sagemaker("CreateModelPackage", ModelPackageGroupName="moon"),
+        sagemaker("ListModelPackages", ModelPackageGroupName="moon"),
+        sagemaker("ListTags", ResourceArn=arn("endpoint", "moon")),
+        Call("sagemaker-runtime", "InvokeEndpoint", {"EndpointName": "moon"}),
+        Call("sagemaker-runtime", "InvokeEndpointAsync", {"EndpointName": "moon"}),
+        Call("sagemaker-runtime", "InvokeEndpoint", {"EndpointName": "untagged"}),
+        Call("s3", "GetObject", {"Bucket": "moons-bucket", "Key": "data"}),
+        Call("s3", "PutObject", {"Bucket": "moons-bucket", "Key": "data"}),
+        Call("s3", "ListObjectsV2", {"Bucket": "moons-bucket"}),
+        Call("ecr", "BatchGetImage", {"registryId": ACCOUNT, "repositoryName": "moon"}),
+        Call("ecr", "BatchGetImage", {"registryId": "999900001111", "repositoryName": "any"}),
+        sagemaker("Search", Resource="Endpoint"),
+    ],
+    ids=lambda call: f"{call.operation}-{'-'.join(map(str, call.params.values()))}",
+)
+def test_what_is_another_projects_is_out_of_reach(call: Call) -> None:
+    assert call.action in refused(call)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("endpoint", "moon"), ("endpoint", f"{PREFIX}-a"), ("notebook-instance", "my-notebook")],
+)
+def test_nothing_is_tagged_after_its_creation(kind: str, name: str) -> None:
+    """So nothing is taken into a project, and no platform tag of a notebook is set or lost."""
+    platform = [{"Key": "notebook-vending:stack-id", "Value": "x"}]
+    for tags in (TAGS, OTHERS_TAGS, platform):
+        add = sagemaker("AddTags", ResourceArn=arn(kind, name), Tags=tags)
+        assert refused(add) == {"sagemaker:AddTags"}
+    for key in ("ProjectID", "notebook-vending:stack-id"):
+        remove = sagemaker("DeleteTags", ResourceArn=arn(kind, name), TagKeys=[key])
+        assert refused(remove) == {"sagemaker:DeleteTags"}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "CreateNotebookInstance",
+        "CreatePresignedNotebookInstanceUrl",
+        "DeleteNotebookInstance",
+        "DescribeNotebookInstance",
+        "StartNotebookInstance",
+        "StopNotebookInstance",
+        "UpdateNotebookInstance",
+    ],
+)
+def test_notebooks_are_none_of_its_business(operation: str) -> None:
+    call = sagemaker(operation, NotebookInstanceName="my-notebook")
+    assert refused(call) == {f"sagemaker:{operation}"}
+
+
+def test_it_passes_itself_to_sagemaker_and_nothing_else() -> None:
+    to_sagemaker = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    assert ROLE.may(Question("iam:PassRole", ROLE.arn, to_sagemaker))
+    for service in ("lambda.amazonaws.com", "ec2.amazonaws.com"):
+        to_another = {"iam:PassedToService": service}
+        assert not ROLE.may(Question("iam:PassRole", ROLE.arn, to_another))
+    assert not ROLE.may(Question("iam:PassRole", ROLE.arn, {}))
+    admin = f"arn:aws:iam::{ACCOUNT}:role/Admin"
+    assert not ROLE.may(Question("iam:PassRole", admin, to_sagemaker))
+    with_another = changed(TRAINING, "RoleArn", to=admin)
+    assert refused(sagemaker("CreateTrainingJob", **with_another)) == {"iam:PassRole"}
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "kms:DisableKey",
+        "kms:PutKeyPolicy",
+        "kms:ReEncryptFrom",
+        "kms:RevokeGrant",
+        "kms:ScheduleKeyDeletion",
+        "kms:UntagResource",
+    ],
+)
+def test_it_never_administers_the_key(action: str) -> None:
+    assert not ROLE.may(Question(action, KEY, {}))
+    assert not ROLE.may(Question(action, KEY, {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}))
+
+
+def test_the_key_is_read_with_through_s3_and_granted_through_sagemaker_only() -> None:
+    for action, service in (
+        ("kms:Decrypt", "s3"),
+        ("kms:GenerateDataKey", "s3"),
+        ("kms:CreateGrant", "sagemaker"),
+    ):
+        for via in ("s3", "sagemaker", "lambda"):
+            keys = {"kms:ViaService": f"{via}.eu-west-1.amazonaws.com"}
+            assert ROLE.may(Question(action, KEY, keys)) == (via == service)
+        assert not ROLE.may(Question(action, KEY, {}))
+    # The key's own policy would hold the role to it as well; each does by itself.
+    for sid, service in (("ProjectKey", "s3"), ("ProjectKeyForVolumes", "sagemaker")):
+        via_service = {"kms:ViaService": f"{service}.eu-west-1.amazonaws.com"}
+        assert statements(PLAIN)[sid]["Condition"] == {"StringEquals": via_service}
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY])
+def test_another_role_may_nothing_with_the_key(key: str) -> None:
+    class Stranger(Role):
+        @property
+        def arn(self) -> str:
+            return f"arn:aws:iam::{ACCOUNT}:role/n/stack-role-2"
+
+    for action in ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"):
+        for via in ("s3", "sagemaker"):
+            keys = {"kms:ViaService": f"{via}.eu-west-1.amazonaws.com"}
+            assert not Stranger(PLAIN).may(Question(action, key, keys))
+
+
+def test_network_interfaces_are_made_and_deleted_in_the_platforms_subnets_only() -> None:
+    ec2 = f"arn:aws:ec2:eu-west-1:{ACCOUNT}:"
+    for action in ("CreateNetworkInterfacePermission", "DeleteNetworkInterface"):
+        for subnet, allowed in (("subnet-1", True), ("subnet-9", False), ("subnet-11", False)):
+            keys = {"ec2:Subnet": f"{ec2}subnet/{subnet}"}
+            question = Question(f"ec2:{action}", f"{ec2}network-interface/eni-1", keys)
+            assert ROLE.may(question) == allowed
+    for touched in ("subnet/subnet-11", "security-group/sg-2"):
+        assert not ROLE.may(Question("ec2:CreateNetworkInterface", f"{ec2}{touched}", {}))
+
+
+def test_the_notebooks_own_log_is_written_and_read() -> None:
+    group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/aws/sagemaker/NotebookInstances"
+    for arn_of_group in (group, f"{group}:log-stream:"):
+        assert ROLE.may(Question("logs:CreateLogGroup", arn_of_group, {}))
+    for action in ("CreateLogStream", "PutLogEvents", "GetLogEvents"):
+        stream = f"{group}:log-stream:my-notebook/LifecycleConfigOnStart"
+        assert ROLE.may(Question(f"logs:{action}", stream, {}))
+
+
+@pytest.mark.parametrize("action", ["CreateLogStream", "PutLogEvents", "GetLogEvents"])
+def test_nobody_elses_log_is_written_or_read(action: str) -> None:
+    groups = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/aws/sagemaker/"
+    for stream in (
+        "NotebookInstances:log-stream:other/LifecycleConfigOnStart",
+        "NotebookInstances:log-stream:my-notebook-2/LifecycleConfigOnStart",
+        "TrainingJobs:log-stream:moon/algo-1-1",
+        "TrainingJobs:log-stream:9a8b7c6d-a/algo-1-1",
+        "TransformJobs:log-stream:moon/i-1",
+        "Endpoints/moon:log-stream:all/i-1",
+        "Studio:log-stream:x",
+    ):
+        assert not ROLE.may(Question(f"logs:{action}", f"{groups}{stream}", {}))
+
+
+def test_metrics_are_sagemakers_only() -> None:
+    keys = {"cloudwatch:namespace": "Finance"}
+    assert not ROLE.may(Question("cloudwatch:PutMetricData", "*", keys))
+    assert not ROLE.may(Question("cloudwatch:PutMetricData", "*", {}))
+
+
+# The policy itself
+
+
+def statements(launch: Launch) -> dict[str, dict[str, Any]]:
+    document = launch.properties("ExecutionRolePolicy")["PolicyDocument"]
+    return {statement["Sid"]: statement for statement in document["Statement"]}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize("sid", statements(WITH_CODE))
+def test_every_condition_key_is_one_that_its_actions_know(sid: str) -> None:
+    statement = statements(WITH_CODE)[sid]
+    actions = _listed(statement["Action"])
+    for key in {
+        key.partition("/")[0] for test in statement.get("Condition", {}).values() for key in test
+    }:
+        knowing = [action for action in actions if key in condition_keys(action)]
+        # Models have no file systems: there the key is always absent, as it must be.
+        exempt = ["sagemaker:CreateModel"] if key == "sagemaker:FileSystemId" else []
+        assert sorted([*knowing, *exempt]) == sorted(actions), key
+
+
+def test_a_condition_that_holds_without_its_key_has_another_that_does_not() -> None:
+    for sid, statement in statements(WITH_CODE).items():
+        tests = statement.get("Condition", {})
+        present = {key for key, absent in tests.get("Null", {}).items() if absent == "false"}
+        for operator, keys in tests.items():
+            if statement["Effect"] == "Allow" and operator.startswith("ForAllValues:"):
+                # Whoever tags nothing has no tags to be wrong.
+                assert set(keys) - {"aws:TagKeys"} <= present, sid
+            if operator.endswith("IfExists"):
+                assert (sid, set(keys)) == ("Images", {"aws:ResourceTag/ProjectID"})
+        assert "aws:PrincipalTag" not in json.dumps(tests)
+
+
+def test_what_is_allowed_everywhere_is_what_has_no_resource() -> None:
+    everywhere = [
+        action
+        for statement in statements(WITH_CODE).values()
+        if statement["Resource"] == "*" and statement["Effect"] == "Allow"
+        for action in _listed(statement["Action"])
+    ]
+    # Metrics belong to no data set unless one is named; what counts is their namespace.
+    assert [action for action in everywhere if resource_kinds(action)] == [
+        "cloudwatch:PutMetricData"
+    ]
+
+
+def test_the_inline_policy_fits_its_quota_whatever_the_names_are() -> None:
+    """IAM quotas: 10,240 characters for all inline policies of a role, white space aside."""
+    lists = {
+        "NotebookVending-ImageAccounts": ",".join(["444455556666"] * 12),
+        "NotebookVending-SecurityGroupIds": ",".join(["sg-0123456789abcdef0"] * 5),
+        "NotebookVending-SubnetIds": ",".join(["subnet-0123456789abcdef0"] * 6),
+    }
+    longest = Launch(
+        {
+            "NotebookInstanceName": "n" * 63,
+            "ProjectID": "p" * 64,
+            "S3CodePusher": "YES",
+            "CodeBucketName": "b" * 63,
+        },
+        partition="aws-us-gov",
+        region="ap-southeast-1",
+        suffix="amazonaws.com.cn",
+    )
+    assert lists.keys() == EXPORTED_LISTS.keys()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in lists.items():
+            patch.setitem(EXPORTED_LISTS, name, value)
+        document = longest.properties("ExecutionRolePolicy")["PolicyDocument"]
+    text = json.dumps(document, separators=(",", ":"))
+    # What CloudFormation names is longer than the sample's: up to 63, 64 and 36 characters.
+    for sample, characters in ((BUCKET, 63), ("n/stack-role-1", 17 + 64), ("key/k1", 40)):
+        text = text.replace(sample, "x" * characters)
+    assert len(text) <= 10_240
+
+
+def test_the_keys_that_are_asked_for_are_those_of_requests() -> None:
+    """What is told of condition keys is told of operations that SageMaker has."""
+    for action in CONDITION_KEYS:
+        assert action.partition(":")[2] in SAGEMAKER.operation_names
+
+
+def test_names_have_room_beside_the_prefix() -> None:
+    """No name may be shorter than a tuning job's."""
+    longest = SAGEMAKER.shape_for("HyperParameterTuningJobName").metadata["max"]
+    assert longest - len(f"{PREFIX}-") >= 20

@@ -20,11 +20,14 @@ from ministack.core.responses import get_region
 from local.catalog import servicecatalog
 from local.notebooks import sagemaker_service
 from local.server import (
+    authorizations,
     buckets,
     cloudformation,
     control,
+    eventbridge,
     iam,
     lambda_runtime,
+    logs,
     network_interfaces,
     resource_types,
     response_bucket,
@@ -59,14 +62,17 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     bucket = response_bucket.start(directory, get_region())
     buckets.install()
     iam.install()
+    authorizations.install()
     role_boundaries.install()
     network_interfaces.install()
     lambda_runtime.install(bucket)
+    eventbridge.install()
     cloudformation.install(bucket)
     stepfunctions.install()
     servicecatalog.install()
     resource_types.install()
     sagemaker_service.install(**notebooks)
+    logs.install()
 
 
 if __name__ == "__main__":

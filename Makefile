@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch test chaos mutation coverage setup lint types clean lock
+.PHONY: launch test permissions chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -16,6 +16,10 @@ launch: setup
 
 test: lint types
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# The proof of least privilege: all that the roles are granted, and which calls use it.
+permissions: setup
+	@$(BIN)/python -m local.permissions
 
 # Random schedules of requests, faults and people against the whole platform, on a virtual clock.
 chaos: setup

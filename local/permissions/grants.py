@@ -40,6 +40,13 @@ def physical_id(aws: Emulator, logical_id: str) -> str:
     return found
 
 
+def product_types(aws: Emulator) -> set[str]:
+    """Return the resource types of the launches there are."""
+    return {
+        str(each["ResourceType"]) for each in _resources(aws) if each["StackName"].startswith("SC-")
+    }
+
+
 def _resources(aws: Emulator) -> Iterator[dict[str, Any]]:
     cloudformation = aws.client("cloudformation")
     for stacks in cloudformation.get_paginator("describe_stacks").paginate():
@@ -48,7 +55,8 @@ def _resources(aws: Emulator) -> Iterator[dict[str, Any]]:
                 StackName=stack["StackId"]
             )
             for page in pages:
-                yield from page["StackResourceSummaries"]
+                for each in page["StackResourceSummaries"]:
+                    yield {**each, "StackName": stack["StackName"]}
 
 
 def _documents(iam: Any, role: str) -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,15 @@ class SurpriseError(Exception):
     """Something is not as the story has it; the text says what."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What was granted in the course of the story, what was called, what launches are made of."""
+
+    granted: Mapping[Place, Grant]
+    calls: Sequence[Call]
+    product_types: Set[str]
+
+
 @dataclass
 class _Run:
     aws: Emulator
@@ -47,10 +56,12 @@ class _Run:
     outputs: Mapping[str, str]
     user: EndUser
     granted: dict[Place, Grant] = field(default_factory=dict)
+    product_types: set[str] = field(default_factory=set)
 
     def note_grants(self) -> None:
         """Add what is granted now: the roles of launches come and go."""
         self.granted |= grants.deployed(self.aws)
+        self.product_types |= grants.product_types(self.aws)
 
     def physical_id(self, logical_id: str) -> str:
         return grants.physical_id(self.aws, logical_id)
@@ -79,7 +90,7 @@ class _Run:
         self.done(self.user.terminate(launched.provisioned_product_id))
 
 
-def tell(directory: Path, page: Progress) -> tuple[dict[Place, Grant], list[Call]]:
+def tell(directory: Path, page: Progress) -> Told:
     """Live it through; return all that was granted meanwhile, and all that was called.
 
     Raises SurpriseError, TimeoutError, and what the embedded AWS and the SAM CLI raise.
@@ -90,6 +101,7 @@ def tell(directory: Path, page: Progress) -> tuple[dict[Place, Grant], list[Call
         _let_the_sweep_come_soon(run)
         _browse(run)
         launched = _work_on_a_notebook(run)
+        # The product's service actions, Start and Stop, belong here: on a notebook that runs.
         _change_everything_that_a_launcher_may(run, launched)
         _update_to_later_versions(run, launched)
         _terminate_and_erase(run, launched)
@@ -100,7 +112,7 @@ def tell(directory: Path, page: Progress) -> tuple[dict[Place, Grant], list[Call
         await_that(lambda: _invoked_by(run, "Sweep"), "the sweep")
         page.outcome("EventBridge's schedule had it come.")
         _delete_the_platform(run)
-        return run.granted, calls_of(aws.control("authorizations"))
+        return Told(run.granted, calls_of(aws.control("authorizations")), run.product_types)
 
 
 def await_that(condition: Callable[[], Any], what: str) -> Any:
@@ -118,7 +130,7 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
     with (directory / "sam.log").open("w") as log:
         network = deploy.make_network(aws)
         template = deploy.build(directory, lambda line: print(line, file=log))
-        parameters = {"VpcId": network.vpc_id, **_PARAMETERS}
+        parameters: dict[str, str | int] = {"VpcId": network.vpc_id, **_PARAMETERS}
         outputs = deploy.deploy(aws, template, parameters, lambda line: print(line, file=log))
     run = _Run(aws, page, network, outputs, end_user.sign_in(aws, outputs["ProductId"]))
     run.note_grants()
@@ -295,7 +307,7 @@ def _launch_in_vain(run: _Run) -> None:
 
 
 def _answer_for_what_failed(run: _Run) -> None:
-    run.page.step("Three things fail: an execution, the shim, the answering function.")
+    run.page.step("An execution is stopped, the shim is broken, the answering function fails.")
     record_id = run.begin("stopped", {})
     executions = run.aws.client("stepfunctions")
 
@@ -308,6 +320,7 @@ def _answer_for_what_failed(run: _Run) -> None:
     for each in await_that(running, "an execution"):
         executions.stop_execution(executionArn=each["executionArn"])
     run.terminate(run.done(record_id, succeeds=False))
+    _hand_over_a_request_that_has_an_execution(run)
 
     with _broken(run, "RequestFunction"):
         failed = run.launch("shimless", {}, succeeds=False)
@@ -320,6 +333,28 @@ def _answer_for_what_failed(run: _Run) -> None:
     )
     await_that(lambda: _sent(run), "the message to the queue")
     run.page.outcome("Each was answered for, or counted.")
+
+
+def _hand_over_a_request_that_has_an_execution(run: _Run) -> None:
+    """Give the answering function what Lambda gives it, when the shim died after its last call."""
+    names = ("RequestType", "RequestId", "StackId", "LogicalResourceId")
+    asked = next(
+        {name: each[name] for name in names}
+        for each in run.aws.control("cloudformation")["requests"]
+        if each["LogicalResourceId"] == "Notebook"
+    )
+    items = run.aws.client("dynamodb").scan(TableName=run.outputs["LedgerTable"])["Items"]
+    address = next(
+        each["ResponseURL"]["S"]
+        for each in items
+        if each["Request"]["S"].endswith(asked["RequestId"])
+    )
+    run.aws.client("lambda").invoke(
+        FunctionName=run.physical_id("RespondFunction"),
+        Payload=json.dumps(
+            {"requestPayload": {**asked, "ResponseURL": address, "ResourceProperties": {}}}
+        ),
+    )
 
 
 @contextmanager
@@ -336,7 +371,9 @@ def _broken(run: _Run, function: str) -> Iterator[None]:
 
 def _invoked_by(run: _Run, rule: str) -> bool:
     """Whether a rule had the answering function invoked."""
-    return any((grant.role, rule in grant.statement) == ("EventBridge", True) for grant in _used(run))
+    return any(
+        (grant.role, rule in grant.statement) == ("EventBridge", True) for grant in _used(run)
+    )
 
 
 def _sent(run: _Run) -> bool:
@@ -356,6 +393,7 @@ def _delete_the_platform(run: _Run) -> None:
     run.page.step("The administrator deletes the platform.")
     # The later versions were not the stack's; a file and an upload are left in its bucket.
     bucket, s3 = run.physical_id("Templates"), run.aws.client("s3")
+    s3.put_object(Bucket=bucket, Key="left")
     s3.create_multipart_upload(Bucket=bucket, Key="unfinished")
     catalog, product = run.aws.client("servicecatalog"), run.user.product_id
     artifacts = catalog.list_provisioning_artifacts(ProductId=product)

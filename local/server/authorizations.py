@@ -92,7 +92,9 @@ def statements(document: Any) -> Sequence[Mapping[str, Any]]:
 
 def _documents(role: str) -> dict[str, Any]:
     """Return a role's policies: the inline ones by name, the managed ones by ARN."""
-    known = iam._roles[role]
+    known = iam._roles.get(role)
+    if known is None:  # deleted, while a session of it lives
+        return {}
     account = known["Arn"].split(":")[4]
     resolve: Callable[[str, str], Any] = iam_evaluator._resolve_managed_policy_document
     managed = {arn: resolve(arn, account) for arn in known.get("AttachedPolicies", [])}

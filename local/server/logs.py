@@ -16,7 +16,7 @@ _ON_STREAMS = ("CreateLogStream", "DeleteLogStream", "GetLogEvents", "PutLogEven
 def install() -> None:
     """Name the stream in the ARN that is judged. Comes after the services of ours."""
     extract = iam_actions.extract_resource_arn
-    assert list(signature(extract).parameters)[0] == "service"
+    assert next(iter(signature(extract).parameters)) == "service"
 
     def extract_with_stream(service: str, *args: Any) -> str:
         arn: str = extract(service, *args)

@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch test scan chaos mutation coverage setup lint types clean lock
+.PHONY: launch test scan permissions chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -20,6 +20,10 @@ test: lint types .scan-venv/.ready
 # What public scanners say of the templates as they are deployed; `make test` asks them too.
 scan: setup .scan-venv/.ready
 	@$(BIN)/python -m pytest -q tests/scan
+
+# The proof of least privilege: all that the roles are granted, and which calls use it.
+permissions: setup
+	@$(BIN)/python -m local.permissions
 
 # Random schedules of requests, faults and people against the whole platform, on a virtual clock.
 chaos: setup

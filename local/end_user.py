@@ -35,7 +35,7 @@ class EndUser:
 
     def launch(self, name: str, parameters: Mapping[str, str]) -> str:
         """Launch the product; return the record's id."""
-        artifact = self._newest_artifact()
+        artifact = self.newest_artifact()
         return str(
             self.catalog.provision_product(
                 ProductId=self.product_id,
@@ -48,7 +48,7 @@ class EndUser:
 
     def update(self, provisioned_product_id: str, parameters: Mapping[str, str]) -> str:
         """Change some parameters and keep the others; return the record's id."""
-        artifact = self._newest_artifact()
+        artifact = self.newest_artifact()
         known = self.catalog.describe_provisioning_parameters(
             ProductId=self.product_id, ProvisioningArtifactId=artifact
         )["ProvisioningArtifactParameters"]
@@ -98,7 +98,8 @@ class EndUser:
             time.sleep(_POLL)
         raise TimeoutError(f"record {record_id} is not closed after {timeout:.0f} s")
 
-    def _newest_artifact(self) -> str:
+    def newest_artifact(self) -> str:
+        """Return the id of the product's newest version."""
         view = self.catalog.describe_product(Id=self.product_id)
         newest = max(view["ProvisioningArtifacts"], key=lambda each: each["CreatedTime"])
         return str(newest["Id"])

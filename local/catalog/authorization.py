@@ -72,6 +72,7 @@ _OTHER_OPERATIONS = (
     "DescribeTagOption",
     "ListTagOptions",
     "SearchProducts",
+    "DescribeProductView",
 )
 OPERATIONS = (
     *_PORTFOLIO_OPERATIONS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local.catalog import answers as answers
-from local.catalog.model import Caller, Params
+from local.catalog.model import Caller, Params, Product
 from local.catalog.store import CatalogStore
 
 
@@ -23,23 +23,17 @@ class Browsing(CatalogStore):
         """DescribeProduct: only its active artifacts."""
         product = self._visible_product(params, caller, "Id", "Name")
         return {
-            "ProductViewSummary": answers.product_view_summary(product),
-            "ProvisioningArtifacts": [
-                {
-                    "Id": artifact.id,
-                    "Name": artifact.name,
-                    "Description": artifact.description,
-                    "CreatedTime": artifact.created,
-                    "Guidance": artifact.guidance,
-                }
-                for artifact in product.artifacts.values()
-                if artifact.active
-            ],
+            **_view(product),
             "LaunchPaths": [
                 {"Id": path_id, "Name": portfolio.detail["DisplayName"]}
                 for path_id, portfolio in self._paths(product.id, caller)
             ],
         }
+
+    def describe_product_view(self, params: Params, caller: Caller) -> Params:
+        """DescribeProductView: as DescribeProduct, by the id of a search's result."""
+        product_id = params["Id"].replace("prodview-", "prod-", 1)
+        return _view(self._visible_product({"Id": product_id}, caller, "Id", "Name"))
 
     def list_launch_paths(self, params: Params, caller: Caller) -> Params:
         """ListLaunchPaths: a path for each portfolio that holds the product for the caller."""
@@ -76,3 +70,20 @@ class Browsing(CatalogStore):
             "ProvisioningArtifactOutputs": list(answers.template_outputs(template)),
             "ProvisioningArtifactOutputKeys": list(answers.template_outputs(template)),
         }
+
+
+def _view(product: Product) -> Params:
+    return {
+        "ProductViewSummary": answers.product_view_summary(product),
+        "ProvisioningArtifacts": [
+            {
+                "Id": artifact.id,
+                "Name": artifact.name,
+                "Description": artifact.description,
+                "CreatedTime": artifact.created,
+                "Guidance": artifact.guidance,
+            }
+            for artifact in product.artifacts.values()
+            if artifact.active
+        ],
+    }

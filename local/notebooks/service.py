@@ -18,7 +18,7 @@ from local.notebooks.faults import Faults, error_of
 from local.notebooks.instance import Notebook, Transition
 from local.notebooks.lifecycle_configs import LifecycleConfigs
 from local.notebooks.operations import NotebookOperations
-from local.notebooks.permissions import Context, request_context
+from local.notebooks.permissions import Context, request_context, request_tags
 from local.notebooks.surroundings import Surroundings
 from local.notebooks.tags import TagOperations, Tags, checked_tags
 
@@ -152,8 +152,11 @@ class NotebookService:
         notebook = self.notebooks.by_arn.get(arn)
         return notebook.tags if notebook else self._config_tags.get(arn)
 
-    def _create_config(self, params: Params) -> Answer:
+    def _create_config(self, params: Params, caller: Any) -> Answer:
         tags = checked_tags(params, {})
+        if tags:  # as for a notebook's tags at its creation
+            arn = self.configs.arn(params["NotebookInstanceLifecycleConfigName"])
+            self.around.require(caller, "sagemaker:AddTags", arn, request_tags(params))
         answer = self.configs.create(params)
         self._config_tags[answer["NotebookInstanceLifecycleConfigArn"]] = tags
         return answer
@@ -188,7 +191,7 @@ class NotebookService:
             "DeleteNotebookInstance": notebooks.delete,
             "AddTags": without_caller(tags.add),
             "DeleteTags": without_caller(tags.delete),
-            "CreateNotebookInstanceLifecycleConfig": without_caller(self._create_config),
+            "CreateNotebookInstanceLifecycleConfig": self._create_config,
             "DescribeNotebookInstanceLifecycleConfig": without_caller(configs.describe),
             "UpdateNotebookInstanceLifecycleConfig": without_caller(configs.update),
             "DeleteNotebookInstanceLifecycleConfig": without_caller(self._delete_config),

@@ -21,11 +21,14 @@ from local.automation import ssm_service
 from local.catalog import servicecatalog
 from local.notebooks import sagemaker_service
 from local.server import (
+    authorizations,
     buckets,
     cloudformation,
     control,
+    eventbridge,
     iam,
     lambda_runtime,
+    logs,
     nested_stacks,
     network_interfaces,
     network_resources,
@@ -64,9 +67,11 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     bucket = response_bucket.start(directory, get_region())
     buckets.install()
     iam.install()
+    authorizations.install()
     role_boundaries.install()
     network_interfaces.install()
     lambda_runtime.install(bucket)
+    eventbridge.install()
     cloudformation.install(bucket)
     stack_parameters.install()
     stack_resources.install()
@@ -77,6 +82,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     network_resources.install()
     nested_stacks.install()
     sagemaker_service.install(**notebooks)
+    logs.install()
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class _Permissions:
 
     `arns` gives the resources called upon, from the physical id and the properties. `given` is
     called for a property that is given or changes, `changed` only where it changes, `cleared` at a
-    deletion for a property that is there.
+    deletion for a property that is there, `untag` where an update takes tags away.
     """
 
     arns: Callable[[str, Props], list[str]]
@@ -62,6 +62,7 @@ class _Permissions:
     given: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, str] = field(default_factory=dict)
     cleared: Mapping[str, str] = field(default_factory=dict)
+    untag: str = ""
     lower_case: bool = False
     name_length: int = 128
 
@@ -104,6 +105,10 @@ def _before_update(permissions: _Permissions, update: Callable[..., Any]) -> Cal
         changes = {key for key in {*before, *after} if before.get(key) != after.get(key)}
         needed = _actions({**permissions.given, **permissions.changed}, changes)
         _require(needed, permissions.arns(physical_id, after), after)
+        removed = _tag_keys(before) - _tag_keys(after)
+        if removed and permissions.untag:
+            gone = {"aws:TagKeys": sorted(removed)}
+            _require([permissions.untag], permissions.arns(physical_id, after), {}, gone)
         return update(physical_id, old, new, *more)
 
     return asking
@@ -126,13 +131,19 @@ def _without_system_tags(props: Props) -> Props:
     return {**others, "Tags": tags} if tags else others
 
 
+def _tag_keys(props: Props) -> set[str]:
+    return {tag["Key"] for tag in props.get("Tags", [])}
+
+
 def _actions(by_property: Mapping[str, str], properties: Container[str]) -> list[str]:
     return [action for key, action in by_property.items() if key in properties]
 
 
-def _require(actions: list[str], arns: list[str], props: Props) -> None:
+def _require(
+    actions: list[str], arns: list[str], props: Props, more: Mapping[str, list[str]] | None = None
+) -> None:
     caller = json_service.current_caller()
-    context = dict(_context(props))
+    context = {**dict(_context(props)), **(more or {})}
     for action in actions:
         for arn in arns if action not in _WITHOUT_RESOURCE else ["*"]:
             try:
@@ -216,6 +227,7 @@ _TYPES = {
             "Policies": "iam:DeleteRolePolicy",
             "ManagedPolicyArns": "iam:DetachRolePolicy",
         },
+        untag="iam:UntagRole",
     ),
     "AWS::IAM::Policy": _Permissions(
         arns=_roles_of_policy,
@@ -229,6 +241,7 @@ _TYPES = {
         delete=("kms:ScheduleKeyDeletion",),
         given={"EnableKeyRotation": "kms:EnableKeyRotation", "Tags": "kms:TagResource"},
         changed={"KeyPolicy": "kms:PutKeyPolicy", "Description": "kms:UpdateKeyDescription"},
+        untag="kms:UntagResource",
     ),
     "AWS::KMS::Alias": _Permissions(
         arns=_alias_and_key,

@@ -1,0 +1,1 @@
+"""The proof of least privilege: what the roles are granted, held against what they use."""

@@ -1,0 +1,411 @@
+"""The whole life of the platform, so that every permission is used that can be used here."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from local import deploy, end_user
+from local.emulator import Emulator
+from local.end_user import EndUser, Record
+from local.permissions import grants
+from local.permissions.usage import Call, Grant, Place, calls_of
+from local.progress import Progress
+
+# Seconds.
+_NOTEBOOKS = {
+    "timing": {
+        "pending": 1,
+        "starting": 0.5,
+        "stopping": 0.5,
+        "updating": 0.5,
+        "deleting": 0.5,
+        "network_interface_lingers": 0.5,
+    },
+    "role_propagation": 1,
+}
+_WAIT_SCALE = 0.25
+_MAX_VOLUME = 64  # GB
+_PARAMETERS = {"FirstWaitSeconds": 1, "WaitSeconds": 1, "MaxVolumeSizeInGB": _MAX_VOLUME}
+_PATIENCE = 120.0  # seconds
+_LOG_GROUP = "/aws/sagemaker/NotebookInstances"
+
+
+class SurpriseError(Exception):
+    """Something is not as the story has it; the text says what."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was granted in the course of the story, what was called, what launches are made of."""
+
+    granted: Mapping[Place, Grant]
+    calls: Sequence[Call]
+    product_types: Set[str]
+
+
+@dataclass
+class _Run:
+    aws: Emulator
+    page: Progress
+    network: deploy.Network
+    outputs: Mapping[str, str]
+    user: EndUser
+    granted: dict[Place, Grant] = field(default_factory=dict)
+    product_types: set[str] = field(default_factory=set)
+
+    def note_grants(self) -> None:
+        """Add what is granted now: the roles of launches come and go."""
+        self.granted |= grants.deployed(self.aws)
+        self.product_types |= grants.product_types(self.aws)
+
+    def physical_id(self, logical_id: str) -> str:
+        return grants.physical_id(self.aws, logical_id)
+
+    def done(self, record_id: str, *, succeeds: bool = True) -> Record:
+        record = self.user.wait(record_id)
+        self.note_grants()
+        if record.succeeded is not succeeds:
+            raise SurpriseError(f"{record.status}, against the story: {record.reason}")
+        return record
+
+    def launch(self, name: str, parameters: Mapping[str, str], *, succeeds: bool = True) -> Record:
+        return self.done(self.begin(name, parameters), succeeds=succeeds)
+
+    def begin(self, name: str, parameters: Mapping[str, str]) -> str:
+        asked = {"NotebookInstanceName": name, "DataRetention": "Delete", **parameters}
+        return self.user.launch(name, asked)
+
+    def update(self, launched: Record, **parameters: str) -> None:
+        # The clock in a reply address ticks in seconds: no two updates of a stack within one.
+        now = int(time.time())
+        await_that(lambda: int(time.time()) > now, "the next second")
+        self.done(self.user.update(launched.provisioned_product_id, parameters))
+
+    def terminate(self, launched: Record) -> None:
+        self.done(self.user.terminate(launched.provisioned_product_id))
+
+
+def tell(directory: Path, page: Progress) -> Told:
+    """Live it through; return all that was granted meanwhile, and all that was called.
+
+    Raises SurpriseError, TimeoutError, and what the embedded AWS and the SAM CLI raise.
+    """
+    page.say("Every permission of every role, and who uses it: under enforced IAM, recorded.")
+    with Emulator(directory / "aws", notebooks=_NOTEBOOKS, wait_scale=_WAIT_SCALE) as aws:
+        run = _deploy(aws, directory, page)
+        _let_the_sweep_come_soon(run)
+        _browse(run)
+        launched = _work_on_a_notebook(run)
+        # The product's service actions, Start and Stop, belong here: on a notebook that runs.
+        _change_everything_that_a_launcher_may(run, launched)
+        _update_to_later_versions(run, launched)
+        _terminate_and_erase(run, launched)
+        _launch_and_keep_the_data(run)
+        _launch_in_vain(run)
+        _answer_for_what_failed(run)
+        page.step("The sweep comes.")
+        await_that(lambda: _invoked_by(run, "Sweep"), "the sweep")
+        page.outcome("EventBridge's schedule had it come.")
+        _delete_the_platform(run)
+        return Told(run.granted, calls_of(aws.control("authorizations")), run.product_types)
+
+
+def await_that(condition: Callable[[], Any], what: str) -> Any:
+    """Wait until a condition holds; return what it returned. Raises TimeoutError."""
+    end = time.monotonic() + _PATIENCE
+    while not (found := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not come within {_PATIENCE:.0f} s")
+        time.sleep(0.1)
+    return found
+
+
+def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
+    page.step("An administrator deploys the platform.")
+    with (directory / "sam.log").open("w") as log:
+        network = deploy.make_network(aws)
+        template = deploy.build(directory, lambda line: print(line, file=log))
+        parameters: dict[str, str | int] = {"VpcId": network.vpc_id, **_PARAMETERS}
+        outputs = deploy.deploy(aws, template, parameters, lambda line: print(line, file=log))
+    run = _Run(aws, page, network, outputs, end_user.sign_in(aws, outputs["ProductId"]))
+    run.note_grants()
+    page.outcome(f"Its roles are granted {len(set(run.granted.values()))} permissions.")
+    return run
+
+
+def _let_the_sweep_come_soon(run: _Run) -> None:
+    """Let the schedule's rule fire after one minute in place of five."""
+    run.aws.client("events").put_rule(
+        Name=run.physical_id("Sweep"), ScheduleExpression="rate(1 minute)"
+    )
+
+
+def _browse(run: _Run) -> None:
+    run.page.step("A data scientist looks at the catalog, as its console does.")
+    catalog, product = run.user.catalog, run.user.product_id
+    (view,) = catalog.search_products()["ProductViewSummaries"]
+    catalog.describe_product_view(Id=view["Id"])
+    path = catalog.list_launch_paths(ProductId=product)["LaunchPathSummaries"][0]
+    artifact = catalog.describe_product(Id=product)["ProvisioningArtifacts"][0]
+    catalog.describe_provisioning_parameters(
+        ProductId=product, ProvisioningArtifactId=artifact["Id"], PathId=path["Id"]
+    )
+    run.page.outcome(f"{view['Name']} is there.")
+
+
+# --- a notebook's life --------------------------------------------------------------------------
+
+
+def _work_on_a_notebook(run: _Run) -> Record:
+    run.page.step("She launches a notebook that gets code from a bucket, and works on it.")
+    s3, code = run.aws.client("s3"), f"code-{uuid4().hex}"
+    s3.create_bucket(Bucket=code)
+    s3.put_object(Bucket=code, Key="train.py", Body=b"print('training')")
+    pushing = {"S3CodePusher": "YES", "CodeBucketName": code}
+    launched = run.launch("analysis-1", pushing)
+    catalog, id_ = run.user.catalog, launched.provisioned_product_id
+    catalog.search_provisioned_products()
+    catalog.describe_provisioned_product(Id=id_)
+    catalog.get_provisioned_product_outputs(ProvisionedProductId=id_)
+    catalog.list_record_history()
+    _work_as_its_role(run, launched, code)
+    run.page.outcome("What its scripts, its owner and SageMaker do under its role was done.")
+    return launched
+
+
+def _work_as_its_role(run: _Run, launched: Record, code: str) -> None:
+    """Make the calls that a notebook makes; nothing runs on a simulated one."""
+    keys = run.aws.client("sts").assume_role(
+        RoleArn=launched.outputs["ExecutionRoleArn"], RoleSessionName="SageMaker"
+    )["Credentials"]
+    s3, logs = run.aws.client("s3", keys), run.aws.client("logs", keys)
+    # The script: aws s3api head-bucket, aws s3 sync.
+    s3.head_bucket(Bucket=code)
+    for each in s3.list_objects_v2(Bucket=code)["Contents"]:
+        s3.get_object(Bucket=code, Key=each["Key"])
+    # Its owner.
+    data = launched.outputs["S3BucketName"]
+    for text in (b"first", b"second"):
+        s3.put_object(Bucket=data, Key="results/model.txt", Body=text)
+    s3.list_objects_v2(Bucket=data)
+    s3.get_object(Bucket=data, Key="results/model.txt")
+    s3.delete_object(Bucket=data, Key="results/model.txt")
+    upload = s3.create_multipart_upload(Bucket=data, Key="large")["UploadId"]
+    s3.abort_multipart_upload(Bucket=data, Key="large", UploadId=upload)
+    s3.create_multipart_upload(Bucket=data, Key="unfinished")
+    # SageMaker, which writes what the scripts print.
+    stream = f"{launched.outputs['NotebookInstanceName']}/LifecycleConfigOnCreate"
+    logs.create_log_group(logGroupName=_LOG_GROUP)
+    logs.describe_log_streams(logGroupName=_LOG_GROUP)
+    logs.create_log_stream(logGroupName=_LOG_GROUP, logStreamName=stream)
+    event = {"timestamp": int(time.time() * 1000), "message": "copied"}
+    logs.put_log_events(logGroupName=_LOG_GROUP, logStreamName=stream, logEvents=[event])
+
+
+def _change_everything_that_a_launcher_may(run: _Run, launched: Record) -> None:
+    run.page.step("She updates it: another type and environment, then another name.")
+    run.update(launched, NotebookInstanceType="ml.t3.large", ENVName="prod")
+    # The same subnet by its id: the look has to find out that nothing moves.
+    run.update(launched, SubnetName=run.network.subnet_id)
+    run.update(launched, NotebookInstanceName="analysis-2", AllowReplacement="YES")
+    run.page.outcome("It was changed in place, then replaced.")
+
+
+def _update_to_later_versions(run: _Run, launched: Record) -> None:
+    run.page.step("The administrator publishes later versions of the product; she updates to them.")
+    later = _newest_template(run)
+    # What may change in place: trust, tags, a script.
+    later = _edited(
+        later, "              Service: sagemaker.amazonaws.com\n", "            Sid: SageMaker\n"
+    )
+    later = _edited(later, "              set -u\n", "              set -e\n")
+    later = _without_tag(later, "ENVName", of=("ExecutionRole", "ProjectKey", "Notebook"))
+    _publish(run, "later", later)
+    run.update(launched)
+    # Another path is another role, which the notebook and the key's policy get.
+    _publish(run, "latest", _replaced(later, "Path: /notebook-vending/", "later/"))
+    run.update(launched)
+    run.page.outcome("Its role, its key and its scripts are those of the latest version.")
+
+
+def _newest_template(run: _Run) -> str:
+    artifact = run.user.newest_artifact()
+    shown = run.aws.client("servicecatalog").describe_provisioning_artifact(
+        ProductId=run.user.product_id, ProvisioningArtifactId=artifact
+    )
+    host, _, key = shown["Info"]["TemplateUrl"].removeprefix("https://").partition("/")
+    body = run.aws.client("s3").get_object(Bucket=host.partition(".")[0], Key=key)["Body"]
+    return str(body.read().decode())
+
+
+def _publish(run: _Run, name: str, template: str) -> None:
+    bucket, key = f"versions-{uuid4().hex}", f"{name}.yaml"
+    s3 = run.aws.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=key, Body=template.encode())
+    run.aws.client("servicecatalog").create_provisioning_artifact(
+        ProductId=run.user.product_id,
+        Parameters={
+            "Name": name,
+            "Info": {"LoadTemplateFromURL": f"https://{bucket}.s3.amazonaws.com/{key}"},
+            "Type": "CLOUD_FORMATION_TEMPLATE",
+        },
+        IdempotencyToken=uuid4().hex,
+    )
+
+
+def _edited(template: str, line: str, following: str) -> str:
+    """Put a line behind the first such line."""
+    return _replaced(template, line, following)
+
+
+def _replaced(template: str, text: str, following: str) -> str:
+    if text not in template:
+        raise SurpriseError(f"the product's template has no {text!r}")
+    return template.replace(text, f"{text}{following}", 1)
+
+
+def _without_tag(template: str, key: str, of: tuple[str, ...]) -> str:
+    """Take a tag from some resources."""
+    lines, resource = [], ""
+    for line in template.splitlines(keepends=True):
+        if line.startswith("  ") and line[2:3].isalpha() and line.rstrip().endswith(":"):
+            resource = line.strip().rstrip(":")
+        if not (resource in of and f"Key: {key}," in line):
+            lines.append(line)
+    return "".join(lines)
+
+
+def _terminate_and_erase(run: _Run, launched: Record) -> None:
+    run.page.step("She terminates it; the bucket holds old versions, and goes.")
+    run.terminate(launched)
+    run.page.outcome("Notebook, bucket, key and role are gone.")
+
+
+def _launch_and_keep_the_data(run: _Run) -> None:
+    run.page.step("She launches another one, keeps its data, and terminates it.")
+    kept = run.launch("analysis-3", {"DataRetention": "Retain"})
+    run.terminate(kept)
+    run.aws.client("s3").head_bucket(Bucket=kept.outputs["S3BucketName"])
+    run.page.outcome("The bucket is there, the rest is gone.")
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+
+def _launch_in_vain(run: _Run) -> None:
+    run.page.step("She asks for a larger volume than the platform allows.")
+    too_much = {"VolumeSizeInGB": str(_MAX_VOLUME + 1)}
+    refused = run.launch("too-large", too_much, succeeds=False)
+    run.terminate(refused)
+    run.page.outcome("It was refused.")
+
+
+def _answer_for_what_failed(run: _Run) -> None:
+    run.page.step("An execution is stopped, the shim is broken, the answering function fails.")
+    record_id = run.begin("stopped", {})
+    executions = run.aws.client("stepfunctions")
+
+    def running() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = executions.list_executions(
+            stateMachineArn=run.outputs["StateMachineArn"], statusFilter="RUNNING"
+        )["executions"]
+        return found
+
+    for each in await_that(running, "an execution"):
+        executions.stop_execution(executionArn=each["executionArn"])
+    run.terminate(run.done(record_id, succeeds=False))
+    _hand_over_a_request_that_has_an_execution(run)
+
+    with _broken(run, "RequestFunction"):
+        failed = run.launch("shimless", {}, succeeds=False)
+    run.terminate(failed)
+
+    run.aws.client("lambda").invoke(
+        FunctionName=run.physical_id("RespondFunction"),
+        InvocationType="Event",
+        Payload=json.dumps({"Resource": "nobody's", "Request": "none"}),
+    )
+    await_that(lambda: _sent(run), "the message to the queue")
+    run.page.outcome("Each was answered for, or counted.")
+
+
+def _hand_over_a_request_that_has_an_execution(run: _Run) -> None:
+    """Give the answering function what Lambda gives it, when the shim died after its last call."""
+    names = ("RequestType", "RequestId", "StackId", "LogicalResourceId")
+    asked = next(
+        {name: each[name] for name in names}
+        for each in run.aws.control("cloudformation")["requests"]
+        if each["LogicalResourceId"] == "Notebook"
+    )
+    items = run.aws.client("dynamodb").scan(TableName=run.outputs["LedgerTable"])["Items"]
+    address = next(
+        each["ResponseURL"]["S"]
+        for each in items
+        if each["Request"]["S"].endswith(asked["RequestId"])
+    )
+    run.aws.client("lambda").invoke(
+        FunctionName=run.physical_id("RespondFunction"),
+        Payload=json.dumps(
+            {"requestPayload": {**asked, "ResponseURL": address, "ResourceProperties": {}}}
+        ),
+    )
+
+
+@contextmanager
+def _broken(run: _Run, function: str) -> Iterator[None]:
+    """Give a function a handler that is not there, as a bad deployment does."""
+    client, name = run.aws.client("lambda"), run.physical_id(function)
+    handler = client.get_function_configuration(FunctionName=name)["Handler"]
+    client.update_function_configuration(FunctionName=name, Handler="handlers.none.handler")
+    try:
+        yield
+    finally:
+        client.update_function_configuration(FunctionName=name, Handler=handler)
+
+
+def _invoked_by(run: _Run, rule: str) -> bool:
+    """Whether a rule had the answering function invoked."""
+    return any(
+        (grant.role, rule in grant.statement) == ("EventBridge", True) for grant in _used(run)
+    )
+
+
+def _sent(run: _Run) -> bool:
+    return any(
+        (grant.role, grant.action) == ("RespondRole", "sqs:SendMessage") for grant in _used(run)
+    )
+
+
+def _used(run: _Run) -> Iterator[Grant]:
+    for call in calls_of(run.aws.control("authorizations")):
+        for place in call.places:
+            if place in run.granted:
+                yield run.granted[place]
+
+
+def _delete_the_platform(run: _Run) -> None:
+    run.page.step("The administrator deletes the platform.")
+    # The later versions were not the stack's; a file and an upload are left in its bucket.
+    bucket, s3 = run.physical_id("Templates"), run.aws.client("s3")
+    s3.put_object(Bucket=bucket, Key="left")
+    s3.create_multipart_upload(Bucket=bucket, Key="unfinished")
+    catalog, product = run.aws.client("servicecatalog"), run.user.product_id
+    artifacts = catalog.list_provisioning_artifacts(ProductId=product)
+    for each in artifacts["ProvisioningArtifactDetails"]:
+        if each["Name"] in ("later", "latest"):
+            catalog.delete_provisioning_artifact(
+                ProductId=product, ProvisioningArtifactId=each["Id"]
+            )
+    cloudformation = run.aws.client("cloudformation")
+    stack = cloudformation.describe_stacks(StackName=deploy.STACK)["Stacks"][0]["StackId"]
+    cloudformation.delete_stack(StackName=stack)
+    cloudformation.get_waiter("stack_delete_complete").wait(
+        StackName=stack, WaiterConfig={"Delay": 1}
+    )
+    run.page.outcome("It is gone.")

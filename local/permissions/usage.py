@@ -1,0 +1,153 @@
+"""What of the permissions granted is used, what is denied: computed, whoever recorded it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a permission stands, in the names of the deployment."""
+
+    role: str
+    policy: str
+    statement: int
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True, order=True)
+class Grant:
+    """One permission, in the names of the template: the same one in each launch's role.
+
+    `statement` is the statement's Sid, or its number; `number` counts the statement's resources.
+    """
+
+    role: str
+    policy: str
+    statement: str
+    action: str
+    number: int
+    resource: str = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Call:
+    """Calls of one kind that were decided on, and the places that allowed them."""
+
+    role: str
+    action: str
+    resource: str
+    allowed: bool
+    places: tuple[Place, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class Unexercised:
+    """Permissions that AWS asks for, and that no call here can show; by role and action.
+
+    `statement` says which one, where a role has the action in several.
+    """
+
+    roles: tuple[str, ...]
+    actions: tuple[str, ...]
+    reason: str
+    source: str
+    statement: str = ""
+
+    def names(self, grant: Grant) -> bool:
+        """Whether it is about this permission."""
+        return (
+            grant.role in self.roles
+            and grant.action in self.actions
+            and self.statement in ("", grant.statement)
+        )
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What became of every permission, and what is wrong with the list of the unexercised."""
+
+    used: Mapping[Grant, int]
+    apart: Mapping[Grant, Unexercised]
+    unused: tuple[Grant, ...]
+    denied: tuple[Call, ...]
+    mistakes: tuple[str, ...]
+
+    @property
+    def proves(self) -> bool:
+        """Whether everything granted is needed, and nothing needed was denied."""
+        return not (self.unused or self.denied or self.mistakes)
+
+    @property
+    def closing(self) -> str:
+        """The run's last line but one."""
+        return (
+            f"granted {len(self.used) + len(self.unused)}, used {len(self.used)}, "
+            f"unused {len(self.unused)}, denied {sum(call.count for call in self.denied)}"
+        )
+
+
+def calls_of(recorded: Iterable[Mapping[str, Any]]) -> list[Call]:
+    """Read what the control `authorizations` serves."""
+    return [
+        Call(
+            each["role"],
+            each["action"],
+            each["resource"],
+            each["allowed"],
+            tuple(Place(each["role"], *place) for place in each["places"]),
+            each["count"],
+        )
+        for each in recorded
+    ]
+
+
+def usage(
+    granted: Mapping[Place, Grant], calls: Iterable[Call], unexercised: Iterable[Unexercised]
+) -> Usage:
+    """Hold the calls against the grants.
+
+    A call uses every statement that allows it. Denials count of the roles that are granted
+    anything; what other people of the account may is no matter of this.
+    """
+    roles = {place.role for place in granted}
+    used: Counter[Grant] = Counter()
+    denied = []
+    for call in calls:
+        if not call.allowed and call.role in roles:
+            denied.append(call)
+        for place in call.places:
+            if place in granted:
+                used[granted[place]] += call.count
+    grants, listed = set(granted.values()), tuple(unexercised)
+    apart: dict[Grant, Unexercised] = {}
+    for entry in listed:
+        apart |= {grant: entry for grant in grants - used.keys() if entry.names(grant)}
+    return Usage(
+        dict(used),
+        apart,
+        tuple(sorted(grants - used.keys() - apart.keys())),
+        tuple(denied),
+        tuple(_mistakes(listed, grants, used.keys() - apart.keys())),
+    )
+
+
+def _mistakes(
+    listed: Iterable[Unexercised], grants: Iterable[Grant], used: Iterable[Grant]
+) -> Iterable[str]:
+    """Yield what the list of the unexercised says and is not so."""
+    grants, used = tuple(grants), set(used)
+    for entry in listed:
+        for role in entry.roles:
+            for action in entry.actions:
+                named = [
+                    each
+                    for each in grants
+                    if entry.names(each) and (each.role, each.action) == (role, action)
+                ]
+                if not named:
+                    yield f"{role} is not granted {action}: take it off the list"
+                elif all(each in used for each in named):
+                    yield f"{role} uses {action}: take it off the list"

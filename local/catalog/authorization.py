@@ -38,6 +38,9 @@ _PRODUCT_OPERATIONS = {
     "ListLaunchPaths": ("ProductId", ""),
     "DescribeProvisioningParameters": ("ProductId", "ProductName"),
     "ProvisionProduct": ("ProductId", "ProductName"),
+    "AssociateServiceActionWithProvisioningArtifact": ("ProductId", ""),
+    "DisassociateServiceActionFromProvisioningArtifact": ("ProductId", ""),
+    "ListServiceActionsForProvisioningArtifact": ("ProductId", ""),
 }
 _TAG_OPTION_OPERATIONS = ("AssociateTagOptionWithResource", "DisassociateTagOptionFromResource")
 # Judged by who made the provisioned product: servicecatalog:{account,role,user}Level.
@@ -47,13 +50,21 @@ _OWNED_OPERATIONS = (
     "DescribeProvisionedProduct",
     "GetProvisionedProductOutputs",
     "DescribeRecord",
+    "DescribeServiceActionExecutionParameters",
+    "ExecuteProvisionedProductServiceAction",
 )
+_LEVELS = ("account", "role", "user")
 _LISTING_OPERATIONS = (
     "SearchProvisionedProducts",
     "ScanProvisionedProducts",
     "ListRecordHistory",
 )
 _OTHER_OPERATIONS = (
+    "CreateServiceAction",
+    "UpdateServiceAction",
+    "DeleteServiceAction",
+    "DescribeServiceAction",
+    "ListServiceActions",
     "DescribePortfolioShareStatus",
     "EnableAWSOrganizationsAccess",
     "DisableAWSOrganizationsAccess",
@@ -99,6 +110,9 @@ def authorize(
         return "*", {}
     tags = catalog.resource_tags(identifier)
     context = {f"aws:ResourceTag/{key}": [value] for key, value in tags.items()}
+    if operation == "ListServiceActionsForProvisioningArtifact":
+        # AWSServiceCatalogEndUserFullAccess allows it under servicecatalog:userLevel alone.
+        context |= {f"servicecatalog:{level}Level": ["self"] for level in _LEVELS}
     return catalog.arn_of(kind, identifier), context
 
 

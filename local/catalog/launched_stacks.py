@@ -17,10 +17,10 @@ from ministack.services.cloudformation import engine, handlers
 
 from local.catalog.model import Caller, Launch, StackRequest, StackState
 from local.catalog.rules import constrained
+from local.catalog.sessions import acting
 from local.server import json_service, service_sessions
 from local.service_model import ServiceError
 
-_PRINCIPAL = "servicecatalog.amazonaws.com"
 _POLL_SECONDS = 0.25
 
 # The stacks about to be created or updated, by name, for what CloudFormation takes from Service
@@ -152,14 +152,7 @@ class LaunchedStacks:
 
     def _open(self, launch: Launch) -> _Session:
         """Begin a session as `launch`, in place of the one of its last operation."""
-        caller = launch.caller
-        assert isinstance(caller, json_service.Caller)
-        if launch.role_arn:
-            assumed = service_sessions.assume(launch.role_arn, _PRINCIPAL, "servicecatalog", caller)
-            if assumed is None:
-                message = f"Access denied while assuming the role {launch.role_arn}"
-                raise ServiceError("AccessDenied", message)
-            caller = assumed
+        caller = acting(launch)
         client = service_sessions.client("cloudformation", caller)
         if launch in self._sessions:
             self._sessions.pop(launch).client.close()

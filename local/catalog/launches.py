@@ -24,6 +24,9 @@ from local.service_model import ServiceError
 
 log = logging.getLogger(__name__)
 
+# The type of a service action's record; what AWS calls it is not documented.
+SERVICE_ACTION = "EXECUTE_PROVISIONED_PRODUCT_SERVICE_ACTION"
+
 
 class Launches(CatalogStore):
     """How provisioned products come to their stacks, which are watched in the background."""
@@ -217,9 +220,11 @@ class Launches(CatalogStore):
             tags=dict(provisioned.tags),
         )
         self._records[record.id] = record
-        provisioned.last_record_id = record.id
-        if kind != "TERMINATE_PROVISIONED_PRODUCT":
+        # ProvisionedProductDetail: service actions are no such records.
+        if kind in ("PROVISION_PRODUCT", "UPDATE_PROVISIONED_PRODUCT"):
             provisioned.last_provisioning_record_id = record.id
+        if kind != SERVICE_ACTION:
+            provisioned.last_record_id = record.id
         return record
 
     def _record_detail(self, record: Record) -> Params:

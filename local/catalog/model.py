@@ -95,6 +95,46 @@ class Stacks(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ActionDocument:
+    """What Systems Manager says of a service action's document."""
+
+    target_type: str = ""
+    defaults: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+class Automations(Protocol):
+    """Systems Manager, and a stack's resources, as service actions need them.
+
+    A call that AWS refuses raises ServiceError; all act as `actor`.
+    """
+
+    def document(self, actor: Launch, name: str, version: str) -> ActionDocument:
+        """Describe a document."""
+        ...
+
+    def resources(self, actor: Launch, stack_id: str, resource_type: str) -> list[str]:
+        """Return the physical ids of a stack's resources of a type, or of any for ''."""
+        ...
+
+    def run(
+        self, actor: Launch, name: str, version: str, parameters: Mapping[str, list[str]]
+    ) -> str:
+        """Run a document to its end; returns why it failed, if it did."""
+        ...
+
+
+@dataclass
+class ServiceAction:
+    """A service action, and the product versions (their products' ids and theirs) that have it."""
+
+    id: str
+    name: str
+    description: str
+    definition: Mapping[str, str]
+    versions: list[tuple[str, str]] = field(default_factory=list)
+
+
 @dataclass
 class PortfolioShare:
     """With whom a portfolio is shared, and what of it beside its products."""

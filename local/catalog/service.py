@@ -5,16 +5,16 @@ watched through the `Stacks` given, in a background function handed to `run`: th
 when time passes, and the embedded AWS runs it on a thread. Operations take the parameters of the
 API, valid by botocore's model, and the caller, and answer with the API's response.
 
-Not simulated: accounts that portfolios are shared with, provisioned product plans, service
-actions, budgets, StackSets, products other than CloudFormation templates.
+Not simulated: accounts that portfolios are shared with, provisioned product plans,
+budgets, StackSets, products other than CloudFormation templates.
 """
 
 from local.catalog.administration import Administration
 from local.catalog.browsing import Browsing
 from local.catalog.constraints import Constraints
-from local.catalog.provisioning import Provisioning
+from local.catalog.service_actions import ServiceActions
 from local.catalog.sharing import Sharing
 
 
-class Catalog(Administration, Constraints, Sharing, Browsing, Provisioning):
+class Catalog(Administration, Constraints, Sharing, Browsing, ServiceActions):
     """Portfolios, products, provisioned products and records of one account in one Region."""

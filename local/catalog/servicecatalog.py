@@ -8,6 +8,7 @@ from ministack.core import concurrency
 
 from local.catalog import launched_stacks
 from local.catalog.authorization import OPERATIONS, authorize
+from local.catalog.automations import StartedAutomations
 from local.catalog.launched_stacks import LaunchedStacks
 from local.catalog.service import Catalog
 from local.server import json_service
@@ -43,6 +44,7 @@ def _catalog(caller: json_service.Caller) -> Catalog:
             region=caller.region,
             partition=caller.arn.split(":")[1],
             stacks=LaunchedStacks(),
+            automations=StartedAutomations(),
             run=lambda work: concurrency.spawn_background(work, thread_name="servicecatalog"),
             clock=time.time,
         )

@@ -13,6 +13,7 @@ from local.catalog import answers as answers
 from local.catalog.access import principal_matches
 from local.catalog.model import (
     Artifact,
+    Automations,
     Caller,
     Constraint,
     Params,
@@ -20,6 +21,7 @@ from local.catalog.model import (
     Product,
     ProvisionedProduct,
     Record,
+    ServiceAction,
     ShareOperation,
     Stacks,
     TagOption,
@@ -35,6 +37,7 @@ class CatalogStore:
         account: str,
         region: str,
         stacks: Stacks,
+        automations: Automations,
         run: Callable[[Callable[[], None]], None],
         clock: Callable[[], float],
         partition: str = "aws",
@@ -44,6 +47,7 @@ class CatalogStore:
         self.partition = partition
         self.lock = threading.RLock()
         self._stacks = stacks
+        self._automations = automations
         self._run = run
         self._clock = clock
         self._portfolios: dict[str, Portfolio] = {}
@@ -52,6 +56,7 @@ class CatalogStore:
         self._tag_options: dict[str, TagOption] = {}
         self._provisioned: dict[str, ProvisionedProduct] = {}
         self._records: dict[str, Record] = {}
+        self._service_actions: dict[str, ServiceAction] = {}
         self._share_operations: dict[str, ShareOperation] = {}
         self._organizations_access = "DISABLED"
         self._created_with: dict[tuple[str, str], str] = {}

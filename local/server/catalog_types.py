@@ -145,10 +145,12 @@ def _product_attributes(product_id: str) -> dict[str, str]:
 # --- associations: every property is create-only -----------------------------------------------
 
 
-def _associate(operation: str, *keys: str) -> Callable[[str, Props, str], Provisioned]:
+def _associate(
+    operation: str, *keys: str, identifying: int = 2
+) -> Callable[[str, Props, str], Provisioned]:
     def create(_logical_id: str, props: Props, _stack_name: str) -> Provisioned:
         _catalog(operation, **only(props, *keys))
-        return "|".join(props[key] for key in keys[:2]), {}
+        return "|".join(props[key] for key in keys[:identifying]), {}
 
     return create
 
@@ -234,6 +236,42 @@ def _delete_tag_option(physical_id: str, _props: Props) -> None:
     _delete("DeleteTagOption", Id=physical_id)
 
 
+# --- AWS::ServiceCatalog::ServiceAction --------------------------------------------------------
+
+
+def _create_action(_logical_id: str, props: Props, _stack_name: str) -> Provisioned:
+    answer = _catalog(
+        "CreateServiceAction",
+        **only(props, "Name", "Description", "DefinitionType"),
+        Definition=_definition(props),
+        IdempotencyToken=uuid4().hex,
+    )
+    return _action(answer["ServiceActionDetail"]["ServiceActionSummary"]["Id"])
+
+
+def _update_action(physical_id: str, _old: Props, new: Props, _stack_name: str) -> Provisioned:
+    _catalog(
+        "UpdateServiceAction",
+        Id=physical_id,
+        Name=new["Name"],
+        Description=new.get("Description", ""),
+        Definition=_definition(new),
+    )
+    return _action(physical_id)
+
+
+def _delete_action(physical_id: str, _props: Props) -> None:
+    _delete("DeleteServiceAction", Id=physical_id)
+
+
+def _definition(props: Props) -> dict[str, str]:
+    return {entry["Key"]: entry["Value"] for entry in props["Definition"]}
+
+
+def _action(action_id: str) -> Provisioned:
+    return action_id, {"Id": action_id}
+
+
 # --- AWS::ServiceCatalog::PortfolioShare -------------------------------------------------------
 
 
@@ -259,6 +297,8 @@ def _delete_share(physical_id: str, _props: Props) -> None:
     portfolio_id, account_id = physical_id.split("|")
     _delete("DeletePortfolioShare", PortfolioId=portfolio_id, AccountId=account_id)
 
+
+_ACTION_VERSION = ("ProductId", "ProvisioningArtifactId", "ServiceActionId")
 
 TYPES: dict[str, dict[str, Any]] = {
     "AWS::ServiceCatalog::Portfolio": {
@@ -288,6 +328,22 @@ TYPES: dict[str, dict[str, Any]] = {
             "DisassociatePrincipalFromPortfolio", "PortfolioId", "PrincipalARN", "PrincipalType"
         ),
         "create_only": ("PortfolioId", "PrincipalARN", "PrincipalType", "AcceptLanguage"),
+    },
+    "AWS::ServiceCatalog::ServiceAction": {
+        "create": _create_action,
+        "update": _update_action,
+        "delete": _delete_action,
+        "create_only": (),
+    },
+    "AWS::ServiceCatalog::ServiceActionAssociation": {
+        "create": _associate(
+            "AssociateServiceActionWithProvisioningArtifact", *_ACTION_VERSION, identifying=3
+        ),
+        "update": _unchanged,
+        "delete": _disassociate(
+            "DisassociateServiceActionFromProvisioningArtifact", *_ACTION_VERSION
+        ),
+        "create_only": _ACTION_VERSION,
     },
     "AWS::ServiceCatalog::PortfolioShare": {
         "create": _create_share,

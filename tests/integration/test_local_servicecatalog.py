@@ -227,11 +227,11 @@ def test_a_wrong_signature_is_refused_whatever_it_asks(emulator: Emulator) -> No
 
 
 def test_what_is_not_simulated_says_so(account: Account) -> None:
-    code, message = refused(account.catalog.list_service_actions)
+    code, message = refused(account.catalog.list_provisioned_product_plans)
 
     assert (code, message) == (
         "UnknownOperationException",
-        "ListServiceActions is not simulated",
+        "ListProvisionedProductPlans is not simulated",
     )
 
 

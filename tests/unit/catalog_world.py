@@ -1,14 +1,14 @@
 """The Service Catalog simulator, with stacks that do as the test says and no time of its own."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from botocore import xform_name
 
-from local.catalog.model import Launch, StackRequest, StackState
+from local.catalog.model import ActionDocument, Launch, StackRequest, StackState
 from local.catalog.service import Catalog
 from local.service_model import ServiceError, check_output, validate
 
@@ -100,17 +100,52 @@ class Stacks:
         return TEMPLATE
 
 
+@dataclass
+class Automations:
+    """Systems Manager as the test says, and a stack's resources by their types."""
+
+    documents: dict[str, ActionDocument] = field(default_factory=dict)
+    found: dict[str, list[str]] = field(default_factory=dict)
+    failure: str = ""
+    refused: tuple[Launch, ...] = ()
+    ran: list[tuple[Launch, str, str, dict[str, list[str]]]] = field(default_factory=list)
+
+    def document(self, actor: Launch, name: str, _version: str) -> ActionDocument:
+        """Return a document, if there is one and the actor may see it."""
+        if actor in self.refused:
+            raise ServiceError("AccessDeniedException", f"{actor.role_arn} may not")
+        if name not in self.documents:
+            raise ServiceError(
+                "InvalidParametersException", "Document with that name does not exist"
+            )
+        return self.documents[name]
+
+    def resources(self, _actor: Launch, stack_id: str, resource_type: str) -> list[str]:
+        """Return the stack's resources of the type."""
+        assert stack_id
+        return self.found.get(resource_type, [])
+
+    def run(
+        self, actor: Launch, name: str, version: str, parameters: Mapping[str, list[str]]
+    ) -> str:
+        """Note the run."""
+        self.ran.append((actor, name, version, dict(parameters)))
+        return self.failure
+
+
 class World:
     """A catalog whose requests and answers are checked against the API's model."""
 
     def __init__(self) -> None:
         self.stacks = Stacks()
+        self.automations = Automations()
         self.background: list[Callable[[], None]] = []
         self.now = 1_800_000_000.0
         self.catalog = Catalog(
             account=ACCOUNT,
             region="us-east-1",
             stacks=self.stacks,
+            automations=self.automations,
             run=self.background.append,
             clock=lambda: self.now,
         )

@@ -26,6 +26,7 @@ from local.server import (
     control,
     eventbridge,
     iam,
+    keys,
     lambda_runtime,
     logs,
     network_interfaces,
@@ -63,6 +64,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     buckets.install()
     iam.install()
     authorizations.install()
+    keys.install()
     role_boundaries.install()
     network_interfaces.install()
     lambda_runtime.install(bucket)

@@ -238,10 +238,7 @@ def test_the_create_function_may_create_what_keeps_the_rules(
 def test_a_function_that_does_not_answer_cannot_read_the_reply_address(
     platform: Platform, launched: Record, function: str
 ) -> None:
-    """The condition on the attributes read is enforced here as on AWS.
-
-    Not so that of kms:ViaService on the table's key: the embedded AWS asks for no key.
-    """
+    """The condition on the attributes read is enforced here as on AWS."""
     client = platform.as_function(function, "dynamodb")
     stack_id = platform.stack(launched.provisioned_product_id)["StackId"]
     table = platform.outputs["LedgerTable"]

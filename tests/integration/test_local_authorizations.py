@@ -160,6 +160,124 @@ def test_a_stack_takes_no_tag_away_without_the_right_to(emulator: Emulator) -> N
     assert any("not authorized to perform: iam:UntagRole" in reason for reason in reasons)
 
 
+# --- keys -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def encrypted(emulator: Emulator) -> Iterator[dict[str, str]]:
+    """Make a key for a table and a bucket; which roles may use it, their own policies decide.
+
+    The bucket's only by a role of a certain name.
+    """
+    name, account = unique("encrypted"), emulator.client("sts").get_caller_identity()["Account"]
+    root = {"AWS": f"arn:aws:iam::{account}:root"}
+    only = f"arn:aws:iam::{account}:role/{name}"
+    statements = [
+        {
+            "Effect": "Allow",
+            "Principal": root,
+            "Action": "kms:Decrypt",
+            "Resource": "*",
+        },
+        {
+            "Effect": "Allow",
+            "Principal": root,
+            "Action": "kms:GenerateDataKey",
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"aws:PrincipalArn": only}},
+        },
+    ]
+    arn = {"Fn::GetAtt": ["Key", "Arn"]}
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": arn}
+    resources = {
+        "Key": {
+            "Type": "AWS::KMS::Key",
+            "Properties": {"KeyPolicy": {"Version": "2012-10-17", "Statement": statements}},
+        },
+        "Table": {
+            "Type": "AWS::DynamoDB::Table",
+            "Properties": {
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+                "SSESpecification": {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": arn},
+            },
+        },
+        "Bucket": {
+            "Type": "AWS::S3::Bucket",
+            "Properties": {
+                "BucketEncryption": {
+                    "ServerSideEncryptionConfiguration": [
+                        {"ServerSideEncryptionByDefault": by_default}
+                    ]
+                }
+            },
+        },
+    }
+    cloudformation = emulator.client("cloudformation")
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources}))
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=name, WaiterConfig={"Delay": 1}
+    )
+    made = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    yield {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in made} | {"Name": name}
+    cloudformation.delete_stack(StackName=name)
+
+
+def through(service: str, action: str) -> dict[str, Any]:
+    via = {"StringEquals": {"kms:ViaService": f"{service}.us-east-1.amazonaws.com"}}
+    return {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": via}
+
+
+@pytest.mark.parametrize(
+    ("of_the_key", "works"),
+    [
+        ((), False),
+        ((through("s3", "kms:Decrypt"),), False),
+        ((through("dynamodb", "kms:Decrypt"),), True),
+    ],
+    ids=["none", "through another service", "through DynamoDB"],
+)
+def test_an_encrypted_table_takes_the_right_to_its_key(
+    emulator: Emulator, encrypted: dict[str, str], of_the_key: Any, works: bool
+) -> None:
+    puts = {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "*"}
+    table = as_role(emulator, role(emulator, "lambda", puts, *of_the_key), "dynamodb")
+
+    def put() -> None:
+        table.put_item(TableName=encrypted["Table"], Item={"k": {"S": "v"}})
+
+    if works:
+        put()
+        return
+    with pytest.raises(ClientError, match="not authorized to perform: kms:Decrypt on resource"):
+        put()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_keys_policy_knows_a_session_by_its_role(
+    emulator: Emulator, encrypted: dict[str, str], named: bool
+) -> None:
+    puts = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}
+    name = encrypted["Name"] if named else unique("another")
+    document = {"Version": "2012-10-17", "Statement": [puts, through("s3", "kms:GenerateDataKey")]}
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    iam = emulator.client("iam")
+    arn = iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": trust}),
+    )["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(document))
+    s3 = as_role(emulator, arn, "s3")
+
+    if named:
+        s3.put_object(Bucket=encrypted["Bucket"], Key="a", Body=b"")
+        emulator.client("s3").delete_object(Bucket=encrypted["Bucket"], Key="a")
+        return
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.put_object(Bucket=encrypted["Bucket"], Key="a", Body=b"")
+
+
 # --- EventBridge ----------------------------------------------------------------------------------
 
 

@@ -17,10 +17,6 @@ _FUNCTIONS = (
     "PublishRole",
     "EmptyBucketRole",
 )
-_SQS = (
-    "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/"
-    "sqs-key-management.html"
-)
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"
 )
@@ -38,29 +34,6 @@ UNEXERCISED = (
         ("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
         "Lambda sends a function's traces with the function's role; nobody traces here",
         "https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html",
-    ),
-    Unexercised(
-        (
-            "RequestRole",
-            "ObserveRole",
-            "CreateRole",
-            "UpdateRole",
-            "StartRole",
-            "StopRole",
-            "DeleteRole",
-            "RespondRole",
-        ),
-        ("kms:Decrypt",),
-        "DynamoDB decrypts the table's key in the name of whoever reads or writes the table; SQS "
-        "the queue's data key in the name of whoever sends. Neither asks KMS here",
-        "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html"
-        f"; {_SQS}",
-    ),
-    Unexercised(
-        ("RespondRole",),
-        ("kms:GenerateDataKey",),
-        "SQS makes a data key in the name of whoever sends to an encrypted queue",
-        _SQS,
     ),
     Unexercised(
         ("LifecycleRole",),
@@ -144,12 +117,6 @@ UNEXERCISED = (
         "CloudFormation reads the configuration that it made",
         "https://docs.aws.amazon.com/sagemaker/latest/APIReference/"
         "API_DescribeNotebookInstanceLifecycleConfig.html",
-    ),
-    Unexercised(
-        ("ExecutionRole",),
-        ("kms:Decrypt", "kms:GenerateDataKey"),
-        "S3 uses the bucket's key in the name of whoever reads or writes an object",
-        "https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html",
     ),
     Unexercised(
         ("ExecutionRole",),

@@ -27,6 +27,7 @@ from local.server import (
     control,
     eventbridge,
     iam,
+    keys,
     lambda_runtime,
     logs,
     nested_stacks,
@@ -68,6 +69,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     buckets.install()
     iam.install()
     authorizations.install()
+    keys.install()
     role_boundaries.install()
     network_interfaces.install()
     lambda_runtime.install(bucket)

@@ -114,7 +114,9 @@ class Stack:
 
     def _value(self, name: str) -> Any:
         if name in self.template["Parameters"]:
-            return str(self.parameters.get(name, self.template["Parameters"][name]["Default"]))
+            declared = self.template["Parameters"][name]
+            value = self.parameters.get(name, declared.get("Default", f"<{name}>"))
+            return value.split(",") if declared["Type"] == "CommaDelimitedList" else str(value)
         pseudo = {
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": self.partition,
@@ -150,6 +152,8 @@ class Stack:
                 return self._holds(name)
             case "Fn::GetAtt", path:
                 return self._value(".".join(path))
+            case "Fn::ImportValue", name:
+                return f"<{name}>"
             case "Fn::GetAZs", _:
                 return [f"{self.region}{letter}" for letter in "abc"]
             case "Fn::FindInMap", [name, *keys]:

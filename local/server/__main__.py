@@ -30,6 +30,7 @@ from local.server import (
     resource_types,
     response_bucket,
     role_boundaries,
+    stack_notifications,
     stack_parameters,
     stack_resources,
     stepfunctions,
@@ -66,6 +67,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     network_interfaces.install()
     lambda_runtime.install(bucket)
     cloudformation.install(bucket)
+    stack_notifications.install()
     stack_parameters.install()
     stack_resources.install()
     stepfunctions.install()

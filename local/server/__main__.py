@@ -36,6 +36,7 @@ from local.server import (
     resource_types,
     response_bucket,
     role_boundaries,
+    stack_notifications,
     stack_parameters,
     stack_resources,
     stepfunctions,
@@ -75,6 +76,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     lambda_runtime.install(bucket)
     eventbridge.install()
     cloudformation.install(bucket)
+    stack_notifications.install()
     stack_parameters.install()
     stack_resources.install()
     stepfunctions.install()

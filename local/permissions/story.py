@@ -52,7 +52,6 @@ class Told:
 class _Run:
     aws: Emulator
     page: Progress
-    network: deploy.Network
     outputs: Mapping[str, str]
     user: EndUser
     granted: dict[Place, Grant] = field(default_factory=dict)
@@ -128,11 +127,9 @@ def await_that(condition: Callable[[], Any], what: str) -> Any:
 def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
     page.step("An administrator deploys the platform.")
     with (directory / "sam.log").open("w") as log:
-        network = deploy.make_network(aws)
         template = deploy.build(directory, lambda line: print(line, file=log))
-        parameters: dict[str, str | int] = {"VpcId": network.vpc_id, **_PARAMETERS}
-        outputs = deploy.deploy(aws, template, parameters, lambda line: print(line, file=log))
-    run = _Run(aws, page, network, outputs, end_user.sign_in(aws, outputs["ProductId"]))
+        outputs = deploy.deploy(aws, template, _PARAMETERS, lambda line: print(line, file=log))
+    run = _Run(aws, page, outputs, end_user.sign_in(aws, outputs["ProductId"]))
     run.note_grants()
     page.outcome(f"Its roles are granted {len(set(run.granted.values()))} permissions.")
     return run
@@ -211,7 +208,7 @@ def _change_everything_that_a_launcher_may(run: _Run, launched: Record) -> None:
     run.page.step("She updates it: another type and environment, then another name.")
     run.update(launched, NotebookInstanceType="ml.t3.large", ENVName="prod")
     # The same subnet by its id: the look has to find out that nothing moves.
-    run.update(launched, SubnetName=run.network.subnet_id)
+    run.update(launched, SubnetName=run.outputs["SubnetIds"].split(",")[0])
     run.update(launched, NotebookInstanceName="analysis-2", AllowReplacement="YES")
     run.page.outcome("It was changed in place, then replaced.")
 

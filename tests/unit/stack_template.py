@@ -142,7 +142,7 @@ class Stack:
         pairs = ((key, self._resolve(value)) for key, value in node.items())
         return {key: value for key, value in pairs if value is not None}
 
-    def _call(self, function: str, argument: Any) -> Any:
+    def _call(self, function: str, argument: Any) -> Any:  # noqa: C901 - one function after another
         match function, argument:
             case "Ref", "AWS::NoValue":
                 return None

@@ -102,10 +102,8 @@ def test_every_version_has_the_actions_of_a_notebook() -> None:
 
 
 def test_a_released_version_is_as_it_was_released() -> None:
-    listed = dict(
-        reversed(line.split("  "))
-        for line in (ROOT / "product" / "versions" / "SHA256SUMS").read_text().splitlines()
-    )
+    lines = (ROOT / "product" / "versions" / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
 
     assert [*listed] == [path.name for path in VERSIONS[: len(listed)]]
     assert len(VERSIONS) - len(listed) <= 1, "only the newest may be still in the making"

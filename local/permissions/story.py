@@ -216,16 +216,14 @@ def _change_everything_that_a_launcher_may(run: _Run, launched: Record) -> None:
 def _update_to_later_versions(run: _Run, launched: Record) -> None:
     run.page.step("The administrator publishes later versions of the product; she updates to them.")
     later = _newest_template(run)
-    # What may change in place: trust, tags, a script.
-    later = _edited(
-        later, "              Service: sagemaker.amazonaws.com\n", "            Sid: SageMaker\n"
-    )
-    later = _edited(later, "              set -u\n", "              set -e\n")
+    # What may change in place: trust, a script, tags.
+    later = _extended(later, "Service: sagemaker.amazonaws.com\n", " " * 12 + "Sid: SageMaker\n")
+    later = _extended(later, "#!/bin/bash", " -e")
     later = _without_tag(later, "ENVName", of=("ExecutionRole", "ProjectKey", "Notebook"))
     _publish(run, "later", later)
     run.update(launched)
     # Another path is another role, which the notebook and the key's policy get.
-    _publish(run, "latest", _replaced(later, "Path: /notebook-vending/", "later/"))
+    _publish(run, "latest", _extended(later, "Path: /notebook-vending/", "later/"))
     run.update(launched)
     run.page.outcome("Its role, its key and its scripts are those of the latest version.")
 
@@ -256,15 +254,12 @@ def _publish(run: _Run, name: str, template: str) -> None:
     )
 
 
-def _edited(template: str, line: str, following: str) -> str:
-    """Put a line behind the first such line."""
-    return _replaced(template, line, following)
-
-
-def _replaced(template: str, text: str, following: str) -> str:
-    if text not in template:
+def _extended(template: str, text: str, more: str) -> str:
+    """Put more behind the first place where a text is."""
+    before, found, after = template.partition(text)
+    if not found:
         raise SurpriseError(f"the product's template has no {text!r}")
-    return template.replace(text, f"{text}{following}", 1)
+    return f"{before}{found}{more}{after}"
 
 
 def _without_tag(template: str, key: str, of: tuple[str, ...]) -> str:

@@ -107,7 +107,7 @@ UNEXERCISED = (
     Unexercised(
         ("LaunchRole",),
         ("s3:TagResource", "s3:UntagResource"),
-        "a bucket may be created with its tags since November 2025, which asks for "
+        "a bucket may be created with its tags since 2025, which asks for "
         "s3:TagResource; here it gets them by s3:PutBucketTagging",
         f"{_SCHEMAS}; https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html",
     ),

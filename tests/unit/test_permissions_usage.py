@@ -12,7 +12,9 @@ import pytest
 import yaml
 from rich.console import Console
 
-from local.permissions import handlers, report
+from local import deploy
+from local.permissions import handlers, report, story
+from local.permissions.__main__ import main
 from local.permissions.handlers import Difference
 from local.permissions.unexercised import UNEXERCISED
 from local.permissions.usage import Call, Grant, Place, Unexercised, Usage, calls_of, usage
@@ -170,6 +172,44 @@ def test_the_report_names_what_is_wrong() -> None:
         "MISTAKE: NoRole is not granted sqs:SendMessage",
     ):
         assert line in printed.getvalue()
+
+
+# --- how a run ends -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let a run write below another checkout; return where its directories lie."""
+    monkeypatch.setattr(deploy, "ROOT", tmp_path)
+    return tmp_path / ".local"
+
+
+def test_a_run_that_proves_nothing_says_so_and_fails(
+    monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = story.Told(GRANTED, [allowed(LOOK)], TYPES)
+    monkeypatch.setattr(story, "tell", lambda _directory, _page: told)
+
+    assert main() == 1
+
+    closing, apart = capsys.readouterr().out.splitlines()[-2:]
+    assert closing == "granted 2, used 1, unused 1, denied 0"
+    assert apart.startswith("apart 0: ")
+    assert list(directories.iterdir()) == []
+
+
+def test_a_story_that_goes_wrong_fails_and_keeps_what_may_explain_it(
+    monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def surprise(_directory: Path, _page: Progress) -> story.Told:
+        raise story.SurpriseError("FAILED, against the story")
+
+    monkeypatch.setattr(story, "tell", surprise)
+
+    assert main() == 1
+
+    assert "permissions: FAILED: FAILED, against the story" in capsys.readouterr().out
+    assert len(list(directories.iterdir())) == 1
 
 
 # --- what the templates grant ---------------------------------------------------------------------

@@ -176,12 +176,9 @@ def test_a_remedy_that_does_not_help_is_a_surprise(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_reason_that_leaves_out_a_violation_is_a_surprise() -> None:
-    reason = (
-        "NotebookInstanceType 'ml.m5.4xlarge' is not allowed here: choose another. "
-        "RootAccess 'Enabled' is not allowed here: choose Disabled."
-    )
+    reason = "Subnet 'Nowhere' is not in the platform's VPC vpc-1: give a Name tag or an id."
 
-    with pytest.raises(SurpriseError, match="VolumeSizeInGB 500 is out of range"):
+    with pytest.raises(SurpriseError, match="SecurityGroupName 'Nobody' is not in"):
         story.refusal(platform(Record("FAILED", "pp-1", reason=reason)), FAULTS["bad-parameters"])
 
 

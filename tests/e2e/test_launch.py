@@ -139,28 +139,31 @@ def test_a_launch_without_capacity_for_its_type_gets_another_one_and_keeps_it(
     assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
 
 
-def test_two_launches_at_once_succeed_and_a_taken_name_is_refused_without_harm(
+def test_three_launches_live_side_by_side_and_a_taken_name_is_refused_without_harm(
     platform: Platform,
 ) -> None:
-    first, second = unique("first"), unique("second")
-    one, two = together(lambda: platform.launch(first), lambda: platform.launch(second))
-    assert (one.succeeded, two.succeeded) == (True, True), (one.reason, two.reason)
-    before = platform.simulated(first), platform.simulated(second)
+    names = [unique("side") for _ in range(3)]
+    one, two, three = together(*(lambda n=n: platform.launch(n) for n in names))
+    for record in (one, two, three):
+        assert record.succeeded, record.reason
+    for output in ("S3BucketName", "SagemakerKMSKey", "ExecutionRoleArn", "NotebookInstanceName"):
+        assert len({record.outputs[output] for record in (one, two, three)}) == 3, output
+    before = [platform.simulated(name) for name in names]
 
-    third = platform.launch(first.upper())
+    taken = platform.launch(names[0].upper())
 
-    assert not third.succeeded
-    assert f"The name {first.upper()} is taken by a notebook that this stack did not make" in (
-        third.reason
+    assert not taken.succeeded
+    assert f"The name {names[0].upper()} is taken by a notebook that this stack did not make" in (
+        taken.reason
     )
-    assert "another NotebookInstanceName" in third.reason
-    refused = platform.stack(third.provisioned_product_id)
+    assert "another NotebookInstanceName" in taken.reason
+    refused = platform.stack(taken.provisioned_product_id)
     assert refused["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert (platform.simulated(first), platform.simulated(second)) == before
+    assert [platform.simulated(name) for name in names] == before
     assert platform.leftovers(refused) == ["stack"]
 
-    # One goes while the other stays: its own network interface is all that it waits for.
+    # One goes while the others stay: its own network interface is all that it waits for.
     assert platform.terminate(one).succeeded
-    assert platform.simulated(second) == before[1]
-    ended = together(*(lambda r=r: platform.terminate(r) for r in (two, third)))
+    assert [platform.simulated(name) for name in names[1:]] == before[1:]
+    ended = together(*(lambda r=r: platform.terminate(r) for r in (two, three, taken)))
     assert all(each.succeeded for each in ended), ended

@@ -114,7 +114,9 @@ class Stack:
 
     def _value(self, name: str) -> Any:
         if name in self.template["Parameters"]:
-            return str(self.parameters.get(name, self.template["Parameters"][name]["Default"]))
+            parameter = self.template["Parameters"][name]
+            value = str(self.parameters.get(name, parameter.get("Default")))
+            return value.split(",") if parameter["Type"] == "CommaDelimitedList" else value
         pseudo = {
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": self.partition,
@@ -164,6 +166,7 @@ class Stack:
         return _PLAIN[function](self._resolve(argument))
 
     def _substitute(self, text: str, values: Mapping[str, str]) -> str:
-        return re.sub(
+        done = re.sub(
             r"\$\{([\w:.]+)\}", lambda found: values.get(found[1]) or self._value(found[1]), text
         )
+        return done.replace("${!", "${")

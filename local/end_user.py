@@ -1,5 +1,6 @@
 """A data scientist in Service Catalog: launches, updates and terminates the product."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ class EndUser:
 
     catalog: Any
     product_id: str
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
     def launch(self, name: str, parameters: Mapping[str, str]) -> str:
         """Launch the product; return the record's id."""
@@ -105,23 +107,29 @@ class EndUser:
         return str(newest["Id"])
 
 
-def sign_in(aws: Emulator, product_id: str, role_name: str = "SCEndUserRole") -> EndUser:
-    """Become an end user: an IAM user who may assume the end-user role, and assumes it."""
+def sign_in(
+    aws: Emulator, product_id: str, role_name: str = "SCEndUserRole", project_id: str = ""
+) -> EndUser:
+    """Become an end user: an IAM user who may assume the end-user role, and assumes it.
+
+    With a `project_id` the session is tagged with it, in place of the role's own.
+    """
     iam = aws.client("iam")
     role = iam.get_role(RoleName=role_name)["Role"]["Arn"]
     user = f"data-scientist-{uuid.uuid4().hex[:8]}"
     iam.create_user(UserName=user)
+    actions = ["sts:AssumeRole", "sts:TagSession"]
+    statement = {"Effect": "Allow", "Action": actions, "Resource": role}
     iam.put_user_policy(
         UserName=user,
         PolicyName="sign-in",
-        PolicyDocument=(
-            '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",'
-            f' "Action": "sts:AssumeRole", "Resource": "{role}"}}]}}'
-        ),
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
     )
     key = iam.create_access_key(UserName=user)["AccessKey"]
-    session = aws.client("sts", key).assume_role(RoleArn=role, RoleSessionName=user)
-    return EndUser(aws.client("servicecatalog", session["Credentials"]), product_id)
+    tags = [{"Key": "ProjectID", "Value": project_id}] if project_id else []
+    session = aws.client("sts", key).assume_role(RoleArn=role, RoleSessionName=user, Tags=tags)
+    credentials = session["Credentials"]
+    return EndUser(aws.client("servicecatalog", credentials), product_id, credentials)
 
 
 def _parameters(parameters: Mapping[str, str]) -> list[dict[str, str]]:

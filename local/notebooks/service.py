@@ -188,6 +188,7 @@ class NotebookService:
             "UpdateNotebookInstance": notebooks.update,
             "StartNotebookInstance": notebooks.start,
             "StopNotebookInstance": notebooks.stop,
+            "CreatePresignedNotebookInstanceUrl": without_caller(notebooks.presign),
             "DeleteNotebookInstance": notebooks.delete,
             "AddTags": without_caller(tags.add),
             "DeleteTags": without_caller(tags.delete),

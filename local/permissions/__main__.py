@@ -8,6 +8,7 @@ something went wrong.
 import os
 import shutil
 import sys
+import traceback
 from dataclasses import replace
 
 from local import deploy, progress
@@ -31,9 +32,10 @@ def main() -> int:
         page.say("permissions: interrupted, nothing is left running")
         return 130
     except Exception as error:
-        page.say(f"permissions: FAILED: {error}")
+        (directory / "traceback.log").write_text("".join(traceback.format_exception(error)))
         page.say(f"What may explain it is in {directory.relative_to(deploy.ROOT)}.")
-        raise
+        page.say(f"permissions: FAILED: {error}")
+        return 1
     shutil.rmtree(directory)
     found = judge(told)
     page.step("What every role is granted, and how many calls used it.")

@@ -52,7 +52,6 @@ class Told:
 class _Run:
     aws: Emulator
     page: Progress
-    network: deploy.Network
     outputs: Mapping[str, str]
     user: EndUser
     granted: dict[Place, Grant] = field(default_factory=dict)
@@ -128,11 +127,9 @@ def await_that(condition: Callable[[], Any], what: str) -> Any:
 def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
     page.step("An administrator deploys the platform.")
     with (directory / "sam.log").open("w") as log:
-        network = deploy.make_network(aws)
         template = deploy.build(directory, lambda line: print(line, file=log))
-        parameters: dict[str, str | int] = {"VpcId": network.vpc_id, **_PARAMETERS}
-        outputs = deploy.deploy(aws, template, parameters, lambda line: print(line, file=log))
-    run = _Run(aws, page, network, outputs, end_user.sign_in(aws, outputs["ProductId"]))
+        outputs = deploy.deploy(aws, template, _PARAMETERS, lambda line: print(line, file=log))
+    run = _Run(aws, page, outputs, end_user.sign_in(aws, outputs["ProductId"]))
     run.note_grants()
     page.outcome(f"Its roles are granted {len(set(run.granted.values()))} permissions.")
     return run
@@ -211,7 +208,7 @@ def _change_everything_that_a_launcher_may(run: _Run, launched: Record) -> None:
     run.page.step("She updates it: another type and environment, then another name.")
     run.update(launched, NotebookInstanceType="ml.t3.large", ENVName="prod")
     # The same subnet by its id: the look has to find out that nothing moves.
-    run.update(launched, SubnetName=run.network.subnet_id)
+    run.update(launched, SubnetName=run.outputs["SubnetIds"].split(",")[0])
     run.update(launched, NotebookInstanceName="analysis-2", AllowReplacement="YES")
     run.page.outcome("It was changed in place, then replaced.")
 
@@ -219,16 +216,14 @@ def _change_everything_that_a_launcher_may(run: _Run, launched: Record) -> None:
 def _update_to_later_versions(run: _Run, launched: Record) -> None:
     run.page.step("The administrator publishes later versions of the product; she updates to them.")
     later = _newest_template(run)
-    # What may change in place: trust, tags, a script.
-    later = _edited(
-        later, "              Service: sagemaker.amazonaws.com\n", "            Sid: SageMaker\n"
-    )
-    later = _edited(later, "              set -u\n", "              set -e\n")
+    # What may change in place: trust, a script, tags.
+    later = _extended(later, "Service: sagemaker.amazonaws.com\n", " " * 12 + "Sid: SageMaker\n")
+    later = _extended(later, "#!/bin/bash", " -e")
     later = _without_tag(later, "ENVName", of=("ExecutionRole", "ProjectKey", "Notebook"))
     _publish(run, "later", later)
     run.update(launched)
     # Another path is another role, which the notebook and the key's policy get.
-    _publish(run, "latest", _replaced(later, "Path: /notebook-vending/", "later/"))
+    _publish(run, "latest", _extended(later, "Path: /notebook-vending/", "later/"))
     run.update(launched)
     run.page.outcome("Its role, its key and its scripts are those of the latest version.")
 
@@ -259,15 +254,12 @@ def _publish(run: _Run, name: str, template: str) -> None:
     )
 
 
-def _edited(template: str, line: str, following: str) -> str:
-    """Put a line behind the first such line."""
-    return _replaced(template, line, following)
-
-
-def _replaced(template: str, text: str, following: str) -> str:
-    if text not in template:
+def _extended(template: str, text: str, more: str) -> str:
+    """Put more behind the first place where a text is."""
+    before, found, after = template.partition(text)
+    if not found:
         raise SurpriseError(f"the product's template has no {text!r}")
-    return template.replace(text, f"{text}{following}", 1)
+    return f"{before}{found}{more}{after}"
 
 
 def _without_tag(template: str, key: str, of: tuple[str, ...]) -> str:

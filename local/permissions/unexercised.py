@@ -17,10 +17,6 @@ _FUNCTIONS = (
     "PublishRole",
     "EmptyBucketRole",
 )
-_SQS = (
-    "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/"
-    "sqs-key-management.html"
-)
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"
 )
@@ -38,29 +34,6 @@ UNEXERCISED = (
         ("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
         "Lambda sends a function's traces with the function's role; nobody traces here",
         "https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html",
-    ),
-    Unexercised(
-        (
-            "RequestRole",
-            "ObserveRole",
-            "CreateRole",
-            "UpdateRole",
-            "StartRole",
-            "StopRole",
-            "DeleteRole",
-            "RespondRole",
-        ),
-        ("kms:Decrypt",),
-        "DynamoDB decrypts the table's key in the name of whoever reads or writes the table; SQS "
-        "the queue's data key in the name of whoever sends. Neither asks KMS here",
-        "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html"
-        f"; {_SQS}",
-    ),
-    Unexercised(
-        ("RespondRole",),
-        ("kms:GenerateDataKey",),
-        "SQS makes a data key in the name of whoever sends to an encrypted queue",
-        _SQS,
     ),
     Unexercised(
         ("LifecycleRole",),
@@ -134,7 +107,7 @@ UNEXERCISED = (
     Unexercised(
         ("LaunchRole",),
         ("s3:TagResource", "s3:UntagResource"),
-        "a bucket may be created with its tags since November 2025, which asks for "
+        "a bucket may be created with its tags since 2025, which asks for "
         "s3:TagResource; here it gets them by s3:PutBucketTagging",
         f"{_SCHEMAS}; https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html",
     ),
@@ -147,16 +120,10 @@ UNEXERCISED = (
     ),
     Unexercised(
         ("ExecutionRole",),
-        ("kms:Decrypt", "kms:GenerateDataKey"),
-        "S3 uses the bucket's key in the name of whoever reads or writes an object",
-        "https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html",
-    ),
-    Unexercised(
-        ("ExecutionRole",),
         ("logs:CreateLogGroup", "logs:DescribeLogStreams"),
         "AWS judges these on a group's ARN with and without an empty stream; the emulator without",
         "https://docs.aws.amazon.com/service-authorization/latest/reference/"
         "list_amazoncloudwatchlogs.html",
-        statement="LogGroup",
+        statement="LogGroups",
     ),
 )

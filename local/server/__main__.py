@@ -27,6 +27,7 @@ from local.server import (
     control,
     eventbridge,
     iam,
+    keys,
     lambda_runtime,
     logs,
     nested_stacks,
@@ -36,6 +37,7 @@ from local.server import (
     resource_types,
     response_bucket,
     role_boundaries,
+    stack_notifications,
     stack_parameters,
     stack_resources,
     stepfunctions,
@@ -70,11 +72,13 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     iam.install()
     policy_variables.install()
     authorizations.install()
+    keys.install()
     role_boundaries.install()
     network_interfaces.install()
     lambda_runtime.install(bucket)
     eventbridge.install()
     cloudformation.install(bucket)
+    stack_notifications.install()
     stack_parameters.install()
     stack_resources.install()
     stepfunctions.install()

@@ -1,13 +1,14 @@
 """Buckets as AWS's CloudFormation makes and deletes them, where MiniStack's does not."""
 
 from typing import Any
+from xml.etree import ElementTree
 
 from ministack.services import s3
 from ministack.services.cloudformation import provisioners
 
 
 def install() -> None:
-    """Have CloudFormation tag buckets, and refuse to delete one that holds anything."""
+    """Have CloudFormation tag and encrypt buckets, and delete none that holds anything."""
     handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
     create, update, delete = handlers["create"], handlers["update"], handlers["delete"]
     assert create is provisioners._s3_create
@@ -17,6 +18,7 @@ def install() -> None:
     def create_tagged(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
         name, attributes = create(logical_id, properties, stack)
         _tag(name, properties)
+        _encrypt(name, properties)
         return name, attributes
 
     def update_tagged(
@@ -24,6 +26,7 @@ def install() -> None:
     ) -> Any:
         name, attributes = update(name, old, properties, stack)
         _tag(name, properties)
+        _encrypt(name, properties)
         return name, attributes
 
     def delete_empty(name: str, properties: dict[str, Any]) -> None:
@@ -39,3 +42,17 @@ def install() -> None:
 
 def _tag(name: str, properties: dict[str, Any]) -> None:
     s3._bucket_tags[name] = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+
+
+def _encrypt(name: str, properties: dict[str, Any]) -> None:
+    asked = properties.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [])
+    if not asked:
+        return
+    by_default = asked[0]["ServerSideEncryptionByDefault"]
+    root = ElementTree.Element("ServerSideEncryptionConfiguration")
+    rule = ElementTree.SubElement(root, "Rule")
+    applied = ElementTree.SubElement(rule, "ApplyServerSideEncryptionByDefault")
+    for key, value in by_default.items():  # named alike in CloudFormation and in S3
+        ElementTree.SubElement(applied, key).text = value
+    status, _, body = s3._put_bucket_encryption(name, ElementTree.tostring(root))
+    assert status == 200, body

@@ -27,7 +27,7 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-from local.server import control, json_service, lambda_runtime
+from local.server import control, json_service, lambda_runtime, stack_notifications
 from local.server.response_bucket import ResponseBucket
 from local.service_model import ServiceError
 
@@ -332,6 +332,7 @@ def _add_event(
     _ministack_add_event(
         stack_id, stack_name, logical_id, resource_type, status, reason, *args, **kwargs
     )
+    stack_notifications.publish(cloudformation._stack_events[stack_id][-1])
     if resource_type != _STACK or logical_id != stack_name:
         return
     detail = {

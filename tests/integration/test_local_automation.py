@@ -87,7 +87,6 @@ def test_the_steps_have_the_rights_of_who_started_them(
         "Step fails when it is Execute/Cancelling action. An error occurred (AccessDenied"
         in (told["FailureMessage"])
     )
-    # AWS names no resource here: a stack that is yet to be found cannot be authorized on.
     assert "cloudformation:DescribeStackResources" in told["FailureMessage"]
 
 
@@ -183,6 +182,18 @@ def test_a_stack_is_found_by_what_it_made(account: Account, parts: dict[str, str
     )
     both = {"StackName": parts["Stack"], "PhysicalResourceId": parts["Bucket"]}
     assert refused(describe, **both)[0] == "ValidationError"
+
+
+def test_who_looks_for_a_stack_must_be_able_to_look_at_all(
+    account: Account, parts: dict[str, str]
+) -> None:
+    stack = f"arn:aws:cloudformation:us-east-1:{account.id}:stack/{parts['Stack']}/*"
+    one = account.end_user_role(allow("cloudformation:DescribeStackResources", resource=stack))
+    person = account.person(one, "hal", "cloudformation")
+
+    assert person.describe_stack_resources(StackName=parts["Stack"])["StackResources"]
+    code, _ = refused(person.describe_stack_resources, PhysicalResourceId=parts["Bucket"])
+    assert code == "AccessDenied"
 
 
 def test_a_deleted_stacks_resources_are_nobodys(account: Account) -> None:

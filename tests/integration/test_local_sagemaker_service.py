@@ -172,6 +172,57 @@ def test_the_control_shows_the_same_data_volume_after_an_update(
     assert volume() == before
 
 
+def test_a_runbook_stops_and_starts_a_notebook(
+    emulator: Emulator, sagemaker: Any, name: str, role: str
+) -> None:
+    sagemaker.create_notebook_instance(**basics(name, role))
+    until_status(sagemaker, name, "InService")
+    ssm = emulator.client("ssm")
+
+    def run(api: str, status: str) -> dict[str, Any]:
+        call = {"Service": "sagemaker", "NotebookInstanceName": "{{ Notebook }}"}
+        steps = [
+            {"name": "Act", "action": "aws:executeAwsApi", "inputs": {**call, "Api": api}},
+            {
+                "name": "Await",
+                "action": "aws:waitForAwsResourceProperty",
+                "timeoutSeconds": 60,
+                "inputs": {
+                    **call,
+                    "Api": "DescribeNotebookInstance",
+                    "PropertySelector": "$.NotebookInstanceStatus",
+                    "DesiredValues": [status],
+                },
+            },
+        ]
+        runbook = {
+            "schemaVersion": "0.3",
+            "parameters": {"Notebook": {"type": "String"}},
+            "mainSteps": steps,
+        }
+        document = f"{name}-{api}"
+        ssm.create_document(Name=document, DocumentType="Automation", Content=json.dumps(runbook))
+        started = ssm.start_automation_execution(
+            DocumentName=document, Parameters={"Notebook": [name]}
+        )["AutomationExecutionId"]
+
+        def ended() -> dict[str, Any] | None:
+            answer = ssm.get_automation_execution(AutomationExecutionId=started)
+            told: dict[str, Any] = answer["AutomationExecution"]
+            return None if told["AutomationExecutionStatus"] == "InProgress" else told
+
+        told = await_that(ended)
+        assert told
+        return told
+
+    assert run("StopNotebookInstance", "Stopped")["AutomationExecutionStatus"] == "Success"
+    assert run("StartNotebookInstance", "InService")["AutomationExecutionStatus"] == "Success"
+    # What runs already is SageMaker's to refuse.
+    refusal = run("start_notebook_instance", "InService")
+    assert refusal["AutomationExecutionStatus"] == "Failed"
+    assert "calling the StartNotebookInstance operation" in refusal["FailureMessage"]
+
+
 def test_a_fault_of_the_control_reaches_the_caller(
     emulator: Emulator, sagemaker: Any, name: str, role: str
 ) -> None:

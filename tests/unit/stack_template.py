@@ -114,9 +114,9 @@ class Stack:
 
     def _value(self, name: str) -> Any:
         if name in self.template["Parameters"]:
-            parameter = self.template["Parameters"][name]
-            value = str(self.parameters.get(name, parameter.get("Default")))
-            return value.split(",") if parameter["Type"] == "CommaDelimitedList" else value
+            declared = self.template["Parameters"][name]
+            value = self.parameters.get(name, declared.get("Default", f"<{name}>"))
+            return value.split(",") if declared["Type"] == "CommaDelimitedList" else str(value)
         pseudo = {
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": self.partition,
@@ -142,7 +142,7 @@ class Stack:
         pairs = ((key, self._resolve(value)) for key, value in node.items())
         return {key: value for key, value in pairs if value is not None}
 
-    def _call(self, function: str, argument: Any) -> Any:
+    def _call(self, function: str, argument: Any) -> Any:  # noqa: C901 - one function after another
         match function, argument:
             case "Ref", "AWS::NoValue":
                 return None
@@ -152,6 +152,8 @@ class Stack:
                 return self._holds(name)
             case "Fn::GetAtt", path:
                 return self._value(".".join(path))
+            case "Fn::ImportValue", name:
+                return f"<{name}>"
             case "Fn::GetAZs", _:
                 return [f"{self.region}{letter}" for letter in "abc"]
             case "Fn::FindInMap", [name, *keys]:

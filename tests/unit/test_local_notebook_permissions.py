@@ -69,6 +69,21 @@ def test_update_needs_the_role_when_it_changes_it(world: World) -> None:
     assert world.asked == [("iam:PassRole", ROLE + "-2", PASSED_TO_SAGEMAKER)]
 
 
+def test_a_lifecycle_configuration_with_tags_needs_the_right_to_tag(world: World) -> None:
+    name = {"NotebookInstanceLifecycleConfigName": "setup"}
+    world.lacking = {"sagemaker:AddTags"}
+
+    error = refused(
+        world.call,
+        "CreateNotebookInstanceLifecycleConfig",
+        **name,
+        Tags=[{"Key": "a", "Value": "b"}],
+    )
+
+    assert error.code == "AccessDeniedException"
+    world.call("CreateNotebookInstanceLifecycleConfig", **name)
+
+
 def test_stop_needs_nothing_more(world: World) -> None:
     world.in_service(**VPC, KmsKeyId=KEY)
     world.asked.clear()

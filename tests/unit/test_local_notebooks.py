@@ -348,3 +348,14 @@ def test_the_new_lifecycle_configuration_must_exist(world: World) -> None:
     world.stopped()
 
     assert "does not exist" in refused(world.on, "Update", LifecycleConfigName="c").message
+
+
+def test_only_a_notebook_that_runs_can_be_opened(world: World) -> None:
+    world.create()
+    with pytest.raises(ServiceError, match="InService"):
+        world.call("CreatePresignedNotebookInstanceUrl", NotebookInstanceName="mine")
+
+    world.clock.advance(600)
+
+    answer = world.call("CreatePresignedNotebookInstanceUrl", NotebookInstanceName="mine")
+    assert answer["AuthorizedUrl"].startswith(f"https://{world.describe()['Url']}?authToken=")

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from tests.unit.test_static_checks import PLATFORM
@@ -25,41 +24,8 @@ def only(suffix: str) -> dict[str, Any]:
     return properties
 
 
-def statements(role: str) -> Iterator[dict[str, Any]]:
-    for policy in RESOURCES[role]["Properties"]["Policies"]:
-        yield from policy["PolicyDocument"]["Statement"]
-
-
-# The catalog
-
-
-def test_the_catalog_comes_out_of_the_deployment_as_a_whole() -> None:
-    for association in (only("PortfolioProductAssociation"), only("LaunchRoleConstraint")):
-        assert association["PortfolioId"] == {"Ref": "Portfolio"}
-        assert association["ProductId"] == {"Ref": "Product"}
-    assert only("PortfolioPrincipalAssociation")["PortfolioId"] == {"Ref": "Portfolio"}
-    (version,) = only("CloudFormationProduct")["ProvisioningArtifactParameters"]
-    published = {"Fn::GetAtt": ["PublishedTemplates", "NotebookUrl"]}
-    assert version["Info"] == {"LoadTemplateFromURL": published}
-    assert only("LaunchRoleConstraint")["RoleArn"] == {"Fn::GetAtt": ["LaunchRole", "Arn"]}
-
-
-def test_nobody_has_to_paste_an_id_or_an_arn_but_for_the_vpc() -> None:
-    without_default = {n for n, p in PLATFORM["Parameters"].items() if "Default" not in p}
-
-    assert without_default == {"VpcId"}
-
-
-def test_the_launch_role_is_no_administrator() -> None:
-    for statement in statements("LaunchRole"):
-        actions = statement["Action"]
-        actions = [actions] if isinstance(actions, str) else actions
-        assert not any("*" in action for action in actions), statement
-        if statement["Resource"] == "*" and "Condition" not in statement:
-            reading = r"cloudformation:(Get|Validate)Template\w*"
-            assert all(re.fullmatch(reading, action) for action in actions), statement
-        assert not {"iam:PassRole", "iam:AttachRolePolicy"} & set(actions), statement
-        assert "sagemaker:CreateNotebookInstance" not in actions, statement
+def test_nobody_has_to_paste_an_id_or_an_arn() -> None:
+    assert [n for n, p in PLATFORM["Parameters"].items() if "Default" not in p] == []
 
 
 # Functions

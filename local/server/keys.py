@@ -1,0 +1,108 @@
+"""What services do with a customer's key in their caller's name: MiniStack asks KMS nothing.
+
+DynamoDB decrypts the table's key for whoever reads or writes items (aws/aws-cdk#10010), SQS makes
+or decrypts a queue's data key (its developer guide, "Key management"), S3 an object's (its user
+guide, "Using server-side encryption with AWS KMS keys"). The caller needs the permission in IAM
+and in the key's policy, with kms:ViaService.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+from ministack.core import iam_evaluator
+from ministack.services import dynamodb, s3, sqs
+from ministack.services.cloudformation import provisioners
+
+_DECRYPT, _GENERATE = "kms:Decrypt", "kms:GenerateDataKey"
+_USES = {
+    **dict.fromkeys(
+        (
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:Scan",
+            "dynamodb:UpdateItem",
+        ),
+        (_DECRYPT,),
+    ),
+    "s3:GetObject": (_DECRYPT,),
+    "s3:PutObject": (_GENERATE,),
+    "sqs:ReceiveMessage": (_DECRYPT,),
+    "sqs:SendMessage": (_GENERATE, _DECRYPT),
+}
+
+
+def install() -> None:
+    """Ask for the key whenever a call on what it encrypts is allowed."""
+    enforce = iam_evaluator.enforce
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
+    create = handlers["create"]
+    assert create is provisioners._ddb_create
+    assert "_sse_description_from_spec" not in create.__code__.co_names, "MiniStack keeps it now"
+
+    def create_encrypted(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        name, attributes = create(logical_id, properties, stack)
+        asked = properties.get("SSESpecification", {})
+        table = dynamodb._tables[name]
+        table["SSEDescription"] = dynamodb._sse_description_from_spec(
+            {**asked, "Enabled": asked.get("SSEEnabled", False)} if asked else None
+        )
+        return name, attributes
+
+    def with_the_key(
+        access_key: str,
+        action: str,
+        service: str,
+        region: str,
+        resource_arn: str = "*",
+        service_context: dict[str, Any] | None = None,
+    ) -> Any:
+        denied = enforce(access_key, action, service, region, resource_arn, service_context)
+        if denied is not None or action not in _USES:
+            return denied
+        via = {"kms:ViaService": f"{service}.{region}.amazonaws.com"}
+        for key in _keys(service, resource_arn):
+            for use in _USES[action]:
+                if enforce(access_key, use, "kms", region, key, via) is not None:
+                    return iam_evaluator.AuthError(
+                        "AccessDeniedException",
+                        f"User: {iam_evaluator.caller_arn()} is not authorized to perform: {use} "
+                        f"on resource: {key}",
+                    )
+        return None
+
+    handlers["create"] = create_encrypted
+    iam_evaluator.enforce = with_the_key
+
+
+def _keys(service: str, resource_arn: str) -> Iterator[str]:
+    """Yield the ARN of the customer's key that encrypts a resource, if one does."""
+    look: Callable[[str], str | None] = {"dynamodb": _of_table, "s3": _of_bucket, "sqs": _of_queue}[
+        service
+    ]
+    key = look(resource_arn)
+    if key and ":alias/aws/" not in key:
+        yield key
+
+
+def _of_table(arn: str) -> str | None:
+    table = dynamodb._tables.get(arn.partition(":table/")[2].partition("/")[0]) or {}
+    key: str | None = (table.get("SSEDescription") or {}).get("KMSMasterKeyArn")
+    return key
+
+
+def _of_queue(arn: str) -> str | None:
+    queue = sqs._queue_by_arn(arn) or {"attributes": {}}
+    key: str | None = queue["attributes"].get("KmsMasterKeyId")
+    return key
+
+
+def _of_bucket(arn: str) -> str | None:
+    """Return the key of a bucket's default encryption; objects have no other here."""
+    configuration = s3._bucket_encryption.get(arn.rpartition(":")[2].partition("/")[0])
+    if not configuration:
+        return None
+    # S3's own, which MiniStack has parsed before.
+    return ElementTree.fromstring(configuration).findtext(".//{*}KMSMasterKeyID")  # noqa: S314

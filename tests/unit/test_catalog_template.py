@@ -1,0 +1,310 @@
+"""The stacks of the catalog: product, portfolio, and who may do what with them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.stack_template import Stack, load, strings
+
+ROOT = Path(__file__).parents[2]
+VERSIONS = sorted((ROOT / "product" / "versions").glob("*.yaml"), key=lambda path: int(path.stem))
+PLATFORM, CATALOG, PORTFOLIO = (
+    load(ROOT / path) for path in ("template.yaml", "stacks/catalog.yaml", "stacks/portfolio.yaml")
+)
+PRODUCT = load(VERSIONS[-1])
+NESTED = {"Catalog": CATALOG, "Portfolio": PORTFOLIO, "Network": load(ROOT / "stacks/network.yaml")}
+
+
+def portfolio(**parameters: str) -> Stack:
+    return Stack(PORTFOLIO, parameters)
+
+
+def rules(stack: Stack) -> dict[str, Any]:
+    """Return the rules that a portfolio adds to the product's."""
+    constraint = stack.resources()["AllowedChoices"]["Properties"]
+    parsed: dict[str, Any] = json.loads(constraint["Rules"])
+    return parsed
+
+
+def allowed(stack: Stack, rule: str) -> list[str]:
+    """Return what one of the rules allows."""
+    (assertion,) = rules(stack)[rule]["Assertions"]
+    ((function, arguments),) = assertion["Assert"].items()
+    values: list[str] = arguments[0 if function == "Fn::Contains" else 1]
+    return values
+
+
+def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for policy in role["Properties"].get("Policies", []):
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    found = statement["Action"]
+    return [found] if isinstance(found, str) else found
+
+
+# The deployment
+
+
+@pytest.mark.parametrize("nested", NESTED)
+def test_a_nested_stack_gets_every_parameter_from_the_deployment(nested: str) -> None:
+    given = PLATFORM["Resources"][nested]["Properties"]["Parameters"]
+
+    assert given.keys() == NESTED[nested]["Parameters"].keys()
+
+
+def test_a_portfolio_that_is_deployed_by_itself_has_the_platforms_defaults() -> None:
+    for name, declared in PORTFOLIO["Parameters"].items():
+        assert declared["Default"] == PLATFORM["Parameters"][name]["Default"], name
+
+
+def test_what_a_portfolio_imports_is_exported_by_the_catalog() -> None:
+    imported = set(re.findall(r"ImportValue': '([\w-]+)'", str(PORTFOLIO)))
+    exported = {each["Export"]["Name"] for each in CATALOG["Outputs"].values() if "Export" in each}
+
+    assert imported
+    assert imported <= exported
+
+
+# Versions
+
+
+def test_every_version_has_its_entry_and_none_is_replaced() -> None:
+    product = CATALOG["Resources"]["Product"]["Properties"]
+
+    assert product["ReplaceProvisioningArtifacts"] is False
+    assert product["ProvisioningArtifactParameters"] == [
+        {
+            "Name": path.stem,
+            "Info": {
+                "LoadTemplateFromURL": {"Fn::GetAtt": ["PublishedTemplates", f"Url{path.stem}"]}
+            },
+        }
+        for path in VERSIONS
+    ]
+
+
+def test_every_version_has_the_actions_of_a_notebook() -> None:
+    associations = [
+        each["Properties"]
+        for each in CATALOG["Resources"].values()
+        if each["Type"] == "AWS::ServiceCatalog::ServiceActionAssociation"
+    ]
+    versions = [each["ProvisioningArtifactId"]["Fn::Select"][0] for each in associations]
+
+    assert sorted(versions) == sorted([*range(len(VERSIONS))] * 2)
+
+
+def test_a_released_version_is_as_it_was_released() -> None:
+    lines = (ROOT / "product" / "versions" / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
+
+    assert [*listed] == [path.name for path in VERSIONS[: len(listed)]]
+    assert len(VERSIONS) - len(listed) <= 1, "only the newest may be still in the making"
+    for path in VERSIONS[: len(listed)]:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == listed[path.name], path.name
+
+
+# What a launcher may choose
+
+
+def test_a_launcher_is_told_of_the_same_limits_as_a_request_is_held_to() -> None:
+    environment = PLATFORM["Resources"]["RequestFunction"]["Properties"]["Environment"]["Variables"]
+    given = PLATFORM["Resources"]["Portfolio"]["Properties"]["Parameters"]
+
+    for variable, parameter in (
+        ("ALLOWED_INSTANCE_TYPES", "AllowedInstanceTypes"),
+        ("ALLOWED_PLATFORM_IDENTIFIERS", "AllowedPlatformIdentifiers"),
+        ("ROOT_ACCESS_ALLOWED", "AllowRootAccess"),
+    ):
+        assert environment[variable] == given[parameter], variable
+
+
+def test_the_limits_and_the_projects_become_rules_of_the_portfolio() -> None:
+    stack = portfolio(
+        ProjectIDs="GEN42,GEN43",
+        AllowedInstanceTypes="ml.t3.medium,ml.m5.xlarge",
+        AllowedPlatformIdentifiers="notebook-al2023-v1",
+    )
+
+    assert allowed(stack, "Project") == ["GEN42", "GEN43"]
+    assert allowed(stack, "InstanceType") == ["ml.t3.medium", "ml.m5.xlarge"]
+    assert allowed(stack, "FallbackInstanceTypes") == ["", "ml.t3.medium", "ml.m5.xlarge"]
+    assert allowed(stack, "Platform") == ["notebook-al2023-v1"]
+    assert allowed(stack, "RootAccess") == ["Disabled"]
+    assert allowed(portfolio(AllowRootAccess="YES"), "RootAccess") == ["Disabled", "Enabled"]
+
+
+def test_every_rule_asks_for_a_parameter_of_the_product_and_says_what_to_choose() -> None:
+    for rule in rules(portfolio(ProjectIDs="GEN42")).values():
+        (assertion,) = rule["Assertions"]
+        asked = re.findall(r"'Ref': '(\w+)'", str(assertion["Assert"]))
+
+        assert len(asked) == 1
+        assert asked[0] in PRODUCT["Parameters"]
+        assert assertion["AssertDescription"].startswith(f"{asked[0]}: choose ")
+
+
+# Who launches, and with which rights
+
+
+def test_a_launch_goes_by_the_launch_roles_name_which_every_account_has() -> None:
+    constraint = portfolio().resources()["LaunchConstraint"]["Properties"]
+    role = CATALOG["Resources"]["LaunchRole"]["Properties"]
+
+    assert constraint["LocalRoleName"] == role["RoleName"]
+    assert "Path" not in role
+
+
+def test_the_launch_role_is_no_administrator() -> None:
+    for statement in statements(CATALOG["Resources"]["LaunchRole"]):
+        assert not any("*" in action for action in actions(statement)), statement
+        if statement["Resource"] == "*" and "Condition" not in statement:
+            reading = r"cloudformation:(Get|Validate)Template\w*"
+            assert all(re.fullmatch(reading, action) for action in actions(statement)), statement
+        assert "iam:PassRole" not in actions(statement)
+        assert "sagemaker:CreateNotebookInstance" not in actions(statement)
+
+
+def test_a_new_role_is_tagged_with_its_project_and_a_session_may_choose_among_the_portfolios() -> (
+    None
+):
+    role = portfolio(ProjectIDs="GEN42,GEN43").resources()["EndUserRole"]["Properties"]
+    (_, tagging) = role["AssumeRolePolicyDocument"]["Statement"]
+
+    assert role["Tags"] == [{"Key": "ProjectID", "Value": "GEN42"}]
+    assert tagging["Action"] == "sts:TagSession"
+    assert tagging["Condition"] == {
+        "StringEquals": {"aws:RequestTag/ProjectID": ["GEN42", "GEN43"]},
+        "ForAllValues:StringEquals": {"aws:TagKeys": "ProjectID"},
+    }
+
+
+def test_a_role_of_the_administrators_and_a_pattern_of_roles_may_launch_instead() -> None:
+    made = portfolio(
+        CreateEndUserRole="NO", EndUserRoleName="Scientists", EndUserRolePattern="sso/*Science*"
+    ).resources()
+
+    assert "EndUserRole" not in made
+    assert (
+        made["Launchers"]["Properties"]["PrincipalARN"]
+        == "arn:aws:iam::111122223333:role/Scientists"
+    )
+    assert made["FurtherLaunchers"]["Properties"]["PrincipalType"] == "IAM_PATTERN"
+    assert (
+        made["FurtherLaunchers"]["Properties"]["PrincipalARN"] == "arn:aws:iam:::role/sso/*Science*"
+    )
+
+
+def test_in_sagemaker_an_end_user_reaches_notebooks_of_the_own_project_only() -> None:
+    policy = portfolio().resources()["EndUsers"]["Properties"]["PolicyDocument"]
+    reached = [s for s in policy["Statement"] if any("sagemaker:" in a for a in actions(s))]
+
+    assert {action for statement in reached for action in actions(statement)} == {
+        "sagemaker:CreatePresignedNotebookInstanceUrl",
+        "sagemaker:DescribeNotebookInstance",
+        "sagemaker:StartNotebookInstance",
+        "sagemaker:StopNotebookInstance",
+    }
+    for statement in reached:
+        assert statement["Condition"]["StringEquals"] == {
+            "aws:ResourceTag/ProjectID": "${aws:PrincipalTag/ProjectID}"
+        }
+
+
+def test_an_end_user_handles_the_own_launches_only() -> None:
+    policy = portfolio().resources()["EndUsers"]["Properties"]["PolicyDocument"]
+    own = {"StringEquals": {"servicecatalog:userLevel": "self"}}
+
+    handled = [
+        action
+        for statement in policy["Statement"]
+        if statement.get("Condition") == own
+        for action in actions(statement)
+    ]
+
+    assert {"TerminateProvisionedProduct", "UpdateProvisionedProduct"} <= {
+        action.partition(":")[2] for action in handled
+    }
+    assert "servicecatalog:ExecuteProvisionedProductServiceAction" in handled
+
+
+# Actions
+
+
+def test_no_action_returns_what_an_automations_history_must_not_hold() -> None:
+    documents = [
+        each["Properties"]["Content"]
+        for each in CATALOG["Resources"].values()
+        if each["Type"] == "AWS::SSM::Document"
+    ]
+
+    assert len(documents) == 2
+    for document in documents:
+        assert not any("Presigned" in text for text in strings(document))
+
+
+def test_an_action_takes_nothing_that_an_end_user_could_type() -> None:
+    for name in ("StartAction", "StopAction"):
+        definition = CATALOG["Resources"][name]["Properties"]["Definition"]
+        (parameters,) = (each["Value"] for each in definition if each["Key"] == "Parameters")
+        assert json.loads(parameters) == [{"Name": "BucketName", "Type": "TARGET"}]
+
+
+def test_the_target_of_an_action_is_the_one_resource_of_its_kind_in_a_launch() -> None:
+    for name in ("StartDocument", "StopDocument"):
+        target = CATALOG["Resources"][name]["Properties"]["TargetType"].removeprefix("/")
+        kinds = [each["Type"] for each in PRODUCT["Resources"].values()]
+        assert kinds.count(target) == 1
+
+
+def test_names_by_which_a_launch_knows_the_platforms_roles_are_theirs() -> None:
+    named = set(re.findall(r"role/(NotebookVending\w+)", str(PRODUCT)))
+    made = {
+        each["Properties"]["RoleName"]
+        for template in (PLATFORM, CATALOG)
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::IAM::Role" and "RoleName" in each["Properties"]
+    }
+
+    assert named == {"NotebookVendingActions", "NotebookVendingDataAdministrator"}
+    assert named < made
+
+
+# Notifications, tags, shares
+
+
+def test_launches_are_told_to_an_encrypted_topic_that_the_launch_role_may_publish_to() -> None:
+    made = portfolio(NotificationEmail="ops@example.com").resources()
+    topic = made["Notifications"]["Properties"]
+    (publish,) = (
+        s for s in statements(CATALOG["Resources"]["LaunchRole"]) if actions(s) == ["sns:Publish"]
+    )
+
+    assert topic["KmsMasterKeyId"] == "<NotebookVending-KeyArn>"
+    assert topic["TopicName"].startswith("NotebookVending-")
+    assert publish["Resource"]["Fn::Sub"].endswith(":NotebookVending-*")
+    assert made["NotificationConstraint"]["Properties"]["NotificationArns"] == ["<Notifications>"]
+    assert made["Email"]["Properties"]["Endpoint"] == "ops@example.com"
+    assert "Email" not in portfolio().resources()
+
+
+def test_the_cost_centre_becomes_a_tag_option_if_there_is_one() -> None:
+    made = portfolio(CostCenter="4711").resources()
+
+    assert made["CostCenterOption"]["Properties"] == {"Key": "CostCenter", "Value": "4711"}
+    assert "CostCenterOfPortfolio" in made
+    assert "CostCenterOption" not in portfolio().resources()
+
+
+def test_a_portfolio_is_shared_with_whom_the_administrator_names() -> None:
+    made = portfolio(ShareWith="210987654321,o-abcdefghij").resources()
+
+    assert made["Shares"]["Properties"]["ShareWith"] == ["210987654321", "o-abcdefghij"]
+    assert "Shares" not in portfolio().resources()

@@ -1,0 +1,313 @@
+"""The proof of least privilege proves something: each way it can fail does fail it."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from local import deploy
+from local.permissions import handlers, report, story
+from local.permissions.__main__ import main
+from local.permissions.handlers import Difference
+from local.permissions.unexercised import UNEXERCISED
+from local.permissions.usage import Call, Grant, Place, Unexercised, Usage, calls_of, usage
+from local.progress import Progress
+from tests.unit.product_launch import TEMPLATE, _Loader
+from tests.unit.test_docs import table
+from tests.unit.test_static_checks import ROOT
+
+LOOK = Place("stack-Role-1", "Policy", 0, "s3:GetObject", "arn:aws:s3:::data/*")
+SEND = Place("stack-Role-1", "Policy", 1, "sqs:SendMessage", "arn:aws:sqs:::queue")
+GRANTED = {
+    LOOK: Grant("Role", "Policy", "Look", "s3:GetObject", 0, LOOK.resource),
+    SEND: Grant("Role", "Policy", "#2", "sqs:SendMessage", 0, SEND.resource),
+}
+NEVER_SENT = Unexercised(("Role",), ("sqs:SendMessage",), "nothing fails here", "a guide")
+
+
+def allowed(*places: Place, count: int = 1) -> Call:
+    place = places[0]
+    return Call(place.role, place.action, place.resource, True, places, count)
+
+
+def judged(calls: Iterable[Call], *listed: Unexercised) -> Usage:
+    return usage(GRANTED, calls, listed)
+
+
+# --- what is granted and what is used -------------------------------------------------------------
+
+
+def test_everything_used_proves_it() -> None:
+    found = judged([allowed(LOOK, count=3), allowed(SEND)])
+
+    assert found.proves
+    assert found.closing == "granted 2, used 2, unused 0, denied 0"
+    assert found.used[GRANTED[LOOK]] == 3
+
+
+def test_a_grant_that_no_call_uses_is_reported() -> None:
+    found = judged([allowed(LOOK)])
+
+    assert not found.proves
+    assert found.unused == (GRANTED[SEND],)
+    assert found.closing == "granted 2, used 1, unused 1, denied 0"
+
+
+def test_a_denial_is_reported() -> None:
+    refused = Call("stack-Role-1", "s3:PutObject", "arn:aws:s3:::data/new", False, (), 2)
+
+    found = judged([allowed(LOOK), allowed(SEND), refused])
+
+    assert not found.proves
+    assert found.denied == (refused,)
+    assert found.closing == "granted 2, used 2, unused 0, denied 2"
+
+
+def test_what_others_of_the_account_are_denied_is_no_matter() -> None:
+    somebody = Call("somebody", "s3:PutObject", "arn:aws:s3:::data/new", False, (), 1)
+
+    assert judged([allowed(LOOK), allowed(SEND), somebody]).proves
+
+
+def test_one_permission_in_the_roles_of_many_launches_is_one() -> None:
+    again = LOOK._replace(role="stack-Role-2", resource="arn:aws:s3:::other/*")
+    granted = {**GRANTED, again: replace(GRANTED[LOOK], resource=again.resource)}
+
+    found = usage(granted, [allowed(again), allowed(SEND)], [])
+
+    assert found.closing == "granted 2, used 2, unused 0, denied 0"
+
+
+def test_a_call_that_two_statements_allow_uses_both() -> None:
+    wider = Place("stack-Role-1", "Policy", 2, "s3:GetObject", "*")
+    granted = {LOOK: GRANTED[LOOK], wider: Grant("Role", "Policy", "#3", "s3:GetObject", 0, "*")}
+
+    assert usage(granted, [allowed(LOOK, wider)], []).proves
+
+
+def test_what_the_recorder_serves_is_read() -> None:
+    served = {
+        "role": "stack-Role-1",
+        "action": "s3:GetObject",
+        "resource": "arn:aws:s3:::data/a",
+        "allowed": True,
+        "places": [list(LOOK[1:])],
+        "count": 4,
+    }
+
+    (call,) = calls_of(json.loads(json.dumps([served])))
+
+    assert judged([call], NEVER_SENT).used == {GRANTED[LOOK]: 4}
+
+
+# --- the list of what cannot be shown -------------------------------------------------------------
+
+
+def test_what_cannot_be_exercised_is_counted_apart() -> None:
+    found = judged([allowed(LOOK)], NEVER_SENT)
+
+    assert found.proves
+    assert found.apart == {GRANTED[SEND]: NEVER_SENT}
+    assert found.closing == "granted 1, used 1, unused 0, denied 0"
+
+
+def test_an_entry_whose_permission_is_used_is_a_mistake() -> None:
+    found = judged([allowed(LOOK), allowed(SEND)], NEVER_SENT)
+
+    assert found.mistakes == ("Role uses sqs:SendMessage: take it off the list",)
+    assert not found.proves
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        replace(NEVER_SENT, actions=("sqs:SendMessage", "sqs:DeleteQueue")),
+        replace(NEVER_SENT, roles=("Role", "OtherRole")),
+        replace(NEVER_SENT, statement="#7"),
+    ],
+    ids=["action", "role", "statement"],
+)
+def test_an_entry_for_what_is_not_granted_is_a_mistake(entry: Unexercised) -> None:
+    found = judged([allowed(LOOK), allowed(SEND)], entry)
+
+    assert any("is not granted" in mistake for mistake in found.mistakes)
+    assert not found.proves
+
+
+def test_an_entry_for_one_statement_excuses_no_other() -> None:
+    other = replace(NEVER_SENT, actions=("s3:GetObject",), statement="#2")
+
+    assert judged([allowed(SEND)], other).unused == (GRANTED[LOOK],)
+
+
+def test_every_entry_has_its_reason_and_its_source() -> None:
+    for entry in UNEXERCISED:
+        assert len(entry.reason) > 20, entry
+        assert "https://" in entry.source or "#" in entry.source or ".json" in entry.source, entry
+        for path in (word for word in entry.source.split() if word.startswith("local/")):
+            assert (ROOT / path.rstrip(";,")).exists(), path
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def test_the_report_names_what_is_wrong() -> None:
+    refused = Call("stack-Role-1", "s3:PutObject", "arn:aws:s3:::data/new", False, (), 1)
+    printed = StringIO()
+    console = Console(file=printed, width=200)
+
+    report.show(judged([refused], replace(NEVER_SENT, roles=("NoRole",))), Progress(console))
+
+    for line in (
+        "Role: granted 2, used 0, unused 2, apart 0",
+        "UNUSED: Role may s3:GetObject on arn:aws:s3:::data/* (Look)",
+        "DENIED: stack-Role-1 may not s3:PutObject on arn:aws:s3:::data/new",
+        "MISTAKE: NoRole is not granted sqs:SendMessage",
+    ):
+        assert line in printed.getvalue()
+
+
+# --- how a run ends -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let a run write below another checkout; return where its directories lie."""
+    monkeypatch.setattr(deploy, "ROOT", tmp_path)
+    return tmp_path / ".local"
+
+
+def test_a_run_that_proves_nothing_says_so_and_fails(
+    monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = story.Told(GRANTED, [allowed(LOOK)], TYPES)
+    monkeypatch.setattr(story, "tell", lambda _directory, _page: told)
+
+    assert main() == 1
+
+    closing, apart = capsys.readouterr().out.splitlines()[-2:]
+    assert closing == "granted 2, used 1, unused 1, denied 0"
+    assert apart.startswith("apart 0: ")
+    assert list(directories.iterdir()) == []
+
+
+def test_a_story_that_goes_wrong_fails_and_keeps_what_may_explain_it(
+    monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def surprise(_directory: Path, _page: Progress) -> story.Told:
+        raise story.SurpriseError("FAILED, against the story")
+
+    monkeypatch.setattr(story, "tell", surprise)
+
+    assert main() == 1
+
+    assert "permissions: FAILED: FAILED, against the story" in capsys.readouterr().out
+    assert len(list(directories.iterdir())) == 1
+
+
+# --- what the templates grant ---------------------------------------------------------------------
+
+
+def granted_by_the_templates() -> dict[str, set[str]]:
+    """Return the actions of every role and managed policy, whichever template has it."""
+    found: dict[str, set[str]] = {}
+    platform = [
+        yaml.load(path.read_text(), _Loader)  # noqa: S506 - a safe loader
+        for path in [ROOT / "template.yaml", *sorted(ROOT.glob("stacks/*.yaml"))]
+    ]
+    for template in [*platform, TEMPLATE]:
+        for name, resource in template["Resources"].items():
+            properties = resource.get("Properties", {})
+            match resource["Type"]:
+                case "AWS::IAM::Role":
+                    # The trust policy is no grant.
+                    found.setdefault(name, set()).update(_actions(properties.get("Policies", [])))
+                case "AWS::IAM::ManagedPolicy":
+                    found.setdefault(name, set()).update(_actions(properties))
+                case "AWS::IAM::Policy":
+                    for role in properties["Roles"]:
+                        found.setdefault(role["Ref"], set()).update(_actions(properties))
+    return found
+
+
+def _actions(part: Any) -> Iterator[str]:
+    """Yield the actions of all statements in a part of a template, conditional ones too."""
+    match part:
+        case {"Effect": "Allow", "Action": str(action)}:
+            yield action
+        case {"Effect": "Allow", "Action": list(actions)}:
+            yield from actions
+        case dict():
+            for each in part.values():
+                yield from _actions(each)
+        case list():
+            for each in part:
+                yield from _actions(each)
+
+
+def test_the_page_tells_every_permission_of_every_role() -> None:
+    told: dict[str, set[str]] = {}
+    for role, actions, why in table(ROOT / "docs" / "permissions.md", "Role"):
+        told.setdefault(role.strip("`"), set()).update(re.findall("`([^`]+)`", actions))
+        assert why
+
+    assert told == granted_by_the_templates()
+
+
+# --- CloudFormation's handlers and the launch role ------------------------------------------------
+
+
+def launch_role_actions() -> set[str]:
+    return granted_by_the_templates()["LaunchRole"]
+
+
+TYPES = {resource["Type"] for resource in TEMPLATE["Resources"].values()}
+
+
+def test_the_launch_role_may_what_the_handlers_call_and_no_more() -> None:
+    assert list(handlers.mistakes(TYPES, launch_role_actions())) == []
+
+
+@pytest.mark.parametrize("action", ["iam:GetRole", "kms:DescribeKey", "s3:ListBucket"])
+def test_a_call_of_a_handler_that_the_launch_role_lacks_is_named(action: str) -> None:
+    found = list(handlers.mistakes(TYPES, launch_role_actions() - {action}))
+
+    assert found == [f"the launch role lacks {action}, which a handler may call"]
+
+
+def test_what_the_launch_role_has_beyond_is_named() -> None:
+    found = list(handlers.mistakes(TYPES, launch_role_actions() | {"s3:PutObject"}))
+
+    assert found == ["the launch role has s3:PutObject, which no handler calls"]
+
+
+def test_a_resource_type_whose_handlers_are_unknown_is_named() -> None:
+    found = list(handlers.mistakes(TYPES | {"AWS::EC2::VPC"}, launch_role_actions()))
+
+    assert found == ["AWS::EC2::VPC: its handlers are not in handlers.json"]
+
+
+def test_a_reason_for_a_difference_that_is_none_is_named() -> None:
+    lacked = (*handlers.LACKED, Difference("forgotten", ("iam:CreateRole",)))
+    beyond = (*handlers.BEYOND, Difference("forgotten", ("s3:DeleteBucket",)))
+
+    found = list(handlers.mistakes(TYPES, launch_role_actions(), lacked, beyond))
+
+    assert found == [
+        "there is a reason to lack iam:CreateRole, which is not lacked",
+        "there is a reason to have s3:DeleteBucket, which is no exception",
+    ]
+
+
+def test_the_handlers_name_their_source() -> None:
+    data = json.loads(Path(handlers.__file__).with_name("handlers.json").read_text())
+
+    assert data["source"].startswith("https://")
+    assert data["date"] >= "2026"

@@ -124,6 +124,6 @@ UNEXERCISED = (
         "AWS judges these on a group's ARN with and without an empty stream; the emulator without",
         "https://docs.aws.amazon.com/service-authorization/latest/reference/"
         "list_amazoncloudwatchlogs.html",
-        statement="LogGroup",
+        statement="LogGroups",
     ),
 )

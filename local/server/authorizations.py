@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ministack.core import iam_evaluator
 from ministack.services import iam
 
-from local.server import control
+from local.server import control, policy_variables
 
 # What a service of AWS is allowed by a resource's policy is recorded under the service's name.
 EVENTS = "events.amazonaws.com"
@@ -107,13 +107,14 @@ def _allowing(context: Any, documents: Mapping[str, Any]) -> Iterator[Place]:
             (parsed,) = iam_evaluator.parse_policy_document({"Statement": [statement]})
             if parsed.effect != "Allow":
                 continue
-            if not iam_evaluator._conditions_met(parsed.conditions, context):
+            read = policy_variables.filled(parsed, context)
+            if not iam_evaluator._conditions_met(read.conditions, context):
                 continue
             for action in parsed.actions:
-                for resource in parsed.resources:
+                for resource, meant in zip(parsed.resources, read.resources, strict=True):
                     if iam_evaluator.fnmatch_iam(
                         context.action, action
-                    ) and iam_evaluator.fnmatch_iam_cs(context.resource_arn, resource):
+                    ) and iam_evaluator.fnmatch_iam_cs(context.resource_arn, meant):
                         yield Place(policy, number, action, resource)
 
 

@@ -1,6 +1,7 @@
 """A launch in Service Catalog becomes a notebook; its termination leaves nothing."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.e2e.deployed import Platform, together
 from tests.waiting import unique
@@ -40,6 +41,7 @@ def test_a_launch_becomes_a_notebook_as_asked_for_and_its_termination_leaves_not
     assert set(platform.leftovers(stack)) == PARTS
     _check_notebook(platform, name, record.outputs, stack["StackId"])
     _check_outputs(platform, name, record.outputs)
+    _check_what_its_role_may(platform, name, record.outputs)
     platform.aws.client("s3").put_object(
         Bucket=record.outputs["S3BucketName"], Key="data", Body=b"of the project"
     )
@@ -110,6 +112,21 @@ def _check_outputs(platform: Platform, name: str, outputs: dict[str, str]) -> No
     assert outputs["NotebookConsoleUrl"].endswith(f"/notebook-instances/{name}")
     assert (outputs["ProjectName"], outputs["ProjectID"]) == ("Churn", "Churn_42")
     platform.aws.client("s3").head_bucket(Bucket=outputs["S3BucketName"])
+
+
+def _check_what_its_role_may(platform: Platform, name: str, outputs: dict[str, str]) -> None:
+    role = outputs["ExecutionRoleArn"]
+    attached = platform.aws.client("iam").list_attached_role_policies(
+        RoleName=role.rpartition("/")[2]
+    )["AttachedPolicies"]
+    assert len(attached) == 2
+    keys = platform.aws.client("sts").assume_role(RoleArn=role, RoleSessionName="SageMaker")
+    sagemaker = platform.aws.client("sagemaker", keys["Credentials"])
+    # As its script asks at each start.
+    seen = sagemaker.describe_notebook_instance(NotebookInstanceName=name)
+    assert seen["SubnetId"] == platform.subnet_id
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:Stop"):
+        sagemaker.stop_notebook_instance(NotebookInstanceName=name)
 
 
 def test_a_launch_without_capacity_for_its_type_gets_another_one_and_keeps_it(

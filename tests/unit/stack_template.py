@@ -168,6 +168,7 @@ class Stack:
         return _PLAIN[function](self._resolve(argument))
 
     def _substitute(self, text: str, values: Mapping[str, str]) -> str:
-        return re.sub(
+        done = re.sub(
             r"\$\{([\w:.]+)\}", lambda found: values.get(found[1]) or self._value(found[1]), text
         )
+        return done.replace("${!", "${")

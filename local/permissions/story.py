@@ -168,7 +168,6 @@ def _work_on_a_notebook(run: _Run) -> Record:
     catalog, id_ = run.user.catalog, launched.provisioned_product_id
     catalog.search_provisioned_products()
     catalog.describe_provisioned_product(Id=id_)
-    catalog.get_provisioned_product_outputs(ProvisionedProductId=id_)
     catalog.list_record_history()
     _work_as_its_role(run, launched, code)
     run.page.outcome("What its scripts, its owner and SageMaker do under its role was done.")

@@ -33,6 +33,7 @@ from local.server import (
     nested_stacks,
     network_interfaces,
     network_resources,
+    policy_variables,
     resource_types,
     response_bucket,
     role_boundaries,
@@ -69,6 +70,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     bucket = response_bucket.start(directory, get_region())
     buckets.install()
     iam.install()
+    policy_variables.install()
     authorizations.install()
     keys.install()
     role_boundaries.install()

@@ -22,6 +22,7 @@ from local.service_model import ServiceError
 Props = Mapping[str, Any]
 
 _SYSTEM_TAGS = "aws:cloudformation:"
+_POLICIES = "ManagedPolicyArns"
 
 # HandlerErrorCode of the CloudFormation registry, for what a service answered.
 _HANDLER_CODES = {
@@ -104,7 +105,15 @@ def _before_update(permissions: _Permissions, update: Callable[..., Any]) -> Cal
         before, after = _without_system_tags(old), _without_system_tags(new)
         changes = {key for key in {*before, *after} if before.get(key) != after.get(key)}
         needed = _actions({**permissions.given, **permissions.changed}, changes)
-        _require(needed, permissions.arns(physical_id, after), after)
+        added, dropped = _policies(after) - _policies(before), _policies(before) - _policies(after)
+        asked = {**after, _POLICIES: sorted(added)}
+        _require(needed, permissions.arns(physical_id, after), asked)
+        if dropped:
+            _require(
+                _actions(permissions.cleared, [_POLICIES]),
+                permissions.arns(physical_id, after),
+                {_POLICIES: sorted(dropped)},
+            )
         removed = _tag_keys(before) - _tag_keys(after)
         if removed and permissions.untag:
             gone = {"aws:TagKeys": sorted(removed)}
@@ -118,7 +127,8 @@ def _before_delete(permissions: _Permissions, delete: Callable[..., Any]) -> Cal
     def asking(physical_id: str, props: Props) -> Any:
         needed = [*_actions(permissions.cleared, props), *permissions.delete]
         # A resource's own tags are looked up by the evaluator; those of the template may differ.
-        _require(needed, permissions.arns(physical_id, props), {})
+        asked = {_POLICIES: sorted(_policies(props))}
+        _require(needed, permissions.arns(physical_id, props), asked)
         return delete(physical_id, props)
 
     return asking
@@ -135,6 +145,10 @@ def _tag_keys(props: Props) -> set[str]:
     return {tag["Key"] for tag in props.get("Tags", [])}
 
 
+def _policies(props: Props) -> set[str]:
+    return set(props.get(_POLICIES, []))
+
+
 def _actions(by_property: Mapping[str, str], properties: Container[str]) -> list[str]:
     return [action for key, action in by_property.items() if key in properties]
 
@@ -146,10 +160,18 @@ def _require(
     context = {**dict(_context(props)), **(more or {})}
     for action in actions:
         for arn in arns if action not in _WITHOUT_RESOURCE else ["*"]:
-            try:
-                caller.require(action, arn, context)
-            except ServiceError as error:
-                raise ResourceError(error) from error
+            for policy in _each_policy(action, props):
+                try:
+                    caller.require(action, arn, {**context, **policy})
+                except ServiceError as error:
+                    raise ResourceError(error) from error
+
+
+def _each_policy(action: str, props: Props) -> list[dict[str, list[str]]]:
+    """Return what tells the calls for a role's managed policies apart: one policy a call."""
+    if action not in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
+        return [{}]
+    return [{"iam:PolicyARN": [arn]} for arn in props[_POLICIES]]
 
 
 def _context(props: Props) -> Iterator[tuple[str, list[str]]]:
@@ -160,8 +182,6 @@ def _context(props: Props) -> Iterator[tuple[str, list[str]]]:
         yield f"aws:RequestTag/{key}", [value]
     if props.get("PermissionsBoundary"):
         yield "iam:PermissionsBoundary", [props["PermissionsBoundary"]]
-    if props.get("ManagedPolicyArns"):
-        yield "iam:PolicyARN", list(props["ManagedPolicyArns"])
 
 
 def _arn(service: str, resource: str) -> str:
@@ -214,7 +234,7 @@ _TYPES = {
         delete=("iam:DeleteRole",),
         given={
             "Policies": "iam:PutRolePolicy",
-            "ManagedPolicyArns": "iam:AttachRolePolicy",
+            _POLICIES: "iam:AttachRolePolicy",
             "Tags": "iam:TagRole",
         },
         changed={
@@ -225,7 +245,7 @@ _TYPES = {
         },
         cleared={
             "Policies": "iam:DeleteRolePolicy",
-            "ManagedPolicyArns": "iam:DetachRolePolicy",
+            _POLICIES: "iam:DetachRolePolicy",
         },
         untag="iam:UntagRole",
     ),

@@ -421,6 +421,84 @@ def test_who_operates_the_stack_needs_permission_to_invoke_the_provider(stack: S
     assert stack.requests() == []
 
 
+def test_whoever_makes_a_role_attaches_and_detaches_the_policies_allowed_and_no_others(
+    emulator: Emulator,
+) -> None:
+    """What is allowed may be told by a tag of whoever makes it, too."""
+    iam, user = emulator.client("iam"), unique("user")
+    allowing = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
+    one, other = (
+        iam.create_policy(
+            PolicyName=unique(name),
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowing}),
+        )["Policy"]["Arn"]
+        for name in ("one", "other")
+    )
+    of_the_team = "arn:aws:iam::*:role/${aws:PrincipalTag/Team}/*"
+    roles = ["iam:CreateRole", "iam:DeleteRole", "iam:UpdateRole"]
+    policies = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
+    statements: list[dict[str, Any]] = [
+        {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": roles, "Resource": of_the_team},
+        {
+            "Effect": "Allow",
+            "Action": policies,
+            "Resource": of_the_team,
+            "Condition": {"ArnEquals": {"iam:PolicyARN": one}},
+        },
+    ]
+    iam.create_user(UserName=user, Tags=[{"Key": "Team", "Value": "red"}])
+    iam.put_user_policy(
+        UserName=user,
+        PolicyName="p",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+    )
+    cloudformation = emulator.client(
+        "cloudformation", iam.create_access_key(UserName=user)["AccessKey"]
+    )
+
+    def template(path: str, *attached: str) -> str:
+        trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}}
+        properties = {
+            "Path": path,
+            "ManagedPolicyArns": attached,
+            "AssumeRolePolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": {**trust, "Action": "sts:AssumeRole"},
+            },
+        }
+        return json.dumps(
+            {"Resources": {"Thing": {"Type": "AWS::IAM::Role", "Properties": properties}}}
+        )
+
+    def made(body: str) -> Stack:
+        stack = Stack(emulator, unique("stack"), "", Path())
+        stack.stack_id = cloudformation.create_stack(
+            StackName=stack.name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"]
+        )["StackId"]
+        return stack
+
+    for refused in (template("/red/", one, other), template("/blue/", one)):
+        stack = made(refused)
+        assert stack.ended() == "ROLLBACK_COMPLETE"
+        assert "is not authorized to perform: iam:" in stack.reason("CREATE_FAILED")
+    stack = made(template("/red/", one))
+    assert stack.ended() == "CREATE_COMPLETE"
+    cloudformation.update_stack(
+        StackName=stack.stack_id,
+        TemplateBody=template("/red/", one, other),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    assert stack.ended() == "UPDATE_ROLLBACK_COMPLETE"
+    cloudformation.update_stack(
+        StackName=stack.stack_id, TemplateBody=template("/red/"), Capabilities=["CAPABILITY_IAM"]
+    )
+    assert stack.ended() == "UPDATE_COMPLETE"
+    assert iam.get_policy(PolicyArn=one)["Policy"]["AttachmentCount"] == 0
+    cloudformation.delete_stack(StackName=stack.stack_id)
+    assert stack.ended() == "DELETE_COMPLETE"
+
+
 def test_a_missing_export_fails_the_stack(stack: Stack) -> None:
     template = json.loads(stack.template())
     properties = template["Resources"]["Thing"]["Properties"]

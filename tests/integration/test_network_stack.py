@@ -15,6 +15,7 @@ from tests.waiting import await_that, unique
 
 PATH = Path(__file__).parents[2] / "stacks" / "network.yaml"
 TEMPLATE = PATH.read_text()
+POLICIES = PATH.with_name("launch-policies.yaml").read_text()
 SERVICES = {
     "aws.sagemaker.us-east-1.notebook",
     "com.amazonaws.us-east-1.ecr.api",
@@ -101,7 +102,7 @@ def nested(aws: Emulator, parameters: Mapping[str, str]) -> str:
     }
     outputs = {
         name: {"Value": {"Fn::GetAtt": ["Network", f"Outputs.{name}"]}}
-        for name in ("VpcId", "S3EndpointId", "SubnetIds", "SecurityGroupIds", "ImageAccounts")
+        for name in load(PATH)["Outputs"]
     }
     return json.dumps({"Resources": {"Network": network}, "Outputs": outputs})
 
@@ -133,6 +134,9 @@ def everything(aws: Emulator) -> dict[str, set[str]]:
             each["VpcEndpointId"] for each in ec2.describe_vpc_endpoints()["VpcEndpoints"]
         },
         "flow logs": {each["FlowLogId"] for each in ec2.describe_flow_logs()["FlowLogs"]},
+        "policies": {
+            each["Arn"] for each in aws.client("iam").list_policies(Scope="Local")["Policies"]
+        },
         "roles": {each["RoleName"] for each in aws.client("iam").list_roles()["Roles"]},
         "log groups": {
             each["logGroupName"] for each in aws.client("logs").describe_log_groups()["logGroups"]
@@ -180,7 +184,7 @@ def test_a_vpc_of_its_own_comes_with_all_it_needs_and_goes_without_a_trace(
         ]
         tables = ec2.describe_route_tables(**in_vpc(vpc))["RouteTables"]
 
-        assert exports(emulator) == outputs
+        assert exports(emulator) == {"S3EndpointId": outputs["S3EndpointId"]}
         assert set(made) == SERVICES
         assert made["com.amazonaws.us-east-1.s3"]["VpcEndpointId"] == outputs["S3EndpointId"]
         assert {each["VpcId"] for each in described} == {vpc}
@@ -265,6 +269,54 @@ def _parameters_of_services() -> dict[str, str]:
     }
 
 
+def test_a_subnet_and_images_are_added_while_a_launch_lives(
+    emulator: Emulator, existing: dict[str, str]
+) -> None:
+    iam = emulator.client("iam")
+    first, second = existing["SubnetIds"].split(",")
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}}
+    role = {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "ManagedPolicyArns": [{"Fn::ImportValue": "NotebookVending-JobsPolicyArn"}],
+            "AssumeRolePolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": {**trust, "Action": "sts:AssumeRole"},
+            },
+        },
+    }
+
+    def allowed(arn: str) -> str:
+        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+        return json.dumps(document["Document"])
+
+    small = {
+        "SubnetIds": first,
+        "SecurityGroupIds": "sg-0a",
+        "ImageAccounts": "444455556666",
+        "RolePath": "/",
+    }
+    with deployed(emulator, POLICIES, small) as stack:
+        policy = stack.outputs()["JobsPolicyArn"]
+        assert second not in allowed(policy)
+        with deployed(emulator, json.dumps({"Resources": {"Launch": role}}), {}):
+            larger = {**small, "SubnetIds": f"{first},{second}", "ImageAccounts": "777788889999"}
+            emulator.client("cloudformation").update_stack(
+                StackName=stack.stack_id,
+                UsePreviousTemplate=True,
+                Capabilities=["CAPABILITY_IAM"],
+                Parameters=[
+                    {"ParameterKey": key, "ParameterValue": value} for key, value in larger.items()
+                ],
+            )
+            assert stack.ended() == "UPDATE_COMPLETE", stack.reasons()
+
+            assert stack.outputs()["JobsPolicyArn"] == policy
+            for added in (second, "777788889999", "${aws:PrincipalTag/NamePrefix}"):
+                assert added in allowed(policy)
+
+
 def _without_exports() -> dict[str, Any]:
     template = load(PATH)
     for output in template["Outputs"].values():
@@ -281,7 +333,7 @@ def test_nested_it_exports_and_goes_without_a_trace(
     with deployed(emulator, template, {}) as stack:
         outputs = stack.outputs()
         vpc = outputs.pop("VpcId")
-        assert exports(emulator) == outputs
+        assert exports(emulator) == {"S3EndpointId": outputs["S3EndpointId"]}
         assert set(endpoints(emulator, vpc)) == SERVICES
         assert (vpc == existing["VpcId"]) == existing_vpc
     assert everything(emulator) == before

@@ -232,12 +232,21 @@ class _Stack:
 
     def _attribute(self, logical_id: str, attribute: str) -> Any:
         resource = self.template["Resources"][logical_id]
+        if resource["Type"] == "AWS::CloudFormation::Stack" and attribute.startswith("Outputs."):
+            return self._output(resource["Properties"]["TemplateURL"], attribute.partition(".")[2])
         if attribute == "Arn":
             assert resource["Type"] in _ARNS, f"add the ARN of {resource['Type']} to {__file__}"
             return f"arn:aws:{_ARNS[resource['Type']].format(logical_id.lower())}"
         if attribute in resource.get("Properties", {}):
             return self.resolve(resource["Properties"][attribute])
         return f"{logical_id}-{attribute}".lower().replace(".", "-")
+
+    def _output(self, url: str, output: str) -> Any:
+        (path,) = (each for each in templates() if url.endswith(name(each)))
+        nested = _Stack(
+            transformed(path), passed_to(path, self.conditions_hold), self.conditions_hold
+        )
+        return nested.resolve(nested.template["Outputs"][output]["Value"])
 
     def _import(self, export: str) -> Any:
         if export not in _exports():

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ministack.core import iam_evaluator
 
+from local.server import policy_variables
 from tests.unit.product_launch import ACCOUNT, Launch
 
 Keys = Mapping[str, str | list[str]]
@@ -98,11 +99,20 @@ class Role:
         """Return what of a call the role is denied."""
         return [question for question in questions(call, self.launch) if not self.may(question)]
 
+    @functools.cached_property
+    def principal_tags(self) -> dict[str, str]:
+        """The role's own tags."""
+        return {tag["Key"]: tag["Value"] for tag in self.launch.properties("ExecutionRole")["Tags"]}
+
+    @functools.cached_property
+    def _statements(self) -> list[Any]:
+        text = json.dumps({"Statement": list(self.launch.statements().values())})
+        return list(iam_evaluator.parse_policy_document(text))
+
     def may(self, question: Question) -> bool:
-        """Tell whether the role may: by its policy, and of its key by that key's too."""
+        """Tell whether the role may: by its policies, and of its key by that key's too."""
         context = self._context(question)
-        policy = self.launch.properties("ExecutionRolePolicy")["PolicyDocument"]
-        statements = iam_evaluator.parse_policy_document(json.loads(json.dumps(policy)))
+        statements = [policy_variables.filled(each, context) for each in self._statements]
         decision = iam_evaluator.evaluate(context, [statements]).decision
         if decision == "Allow" and question.action.startswith("kms:"):
             key_policy = self.launch.properties("ProjectKey")["KeyPolicy"]
@@ -128,6 +138,10 @@ class Role:
             resource_arn=question.resource,
             region=self.launch.region,
             service_context=named,
+            principal_keys={
+                f"aws:principaltag/{key.lower()}": value
+                for key, value in self.principal_tags.items()
+            },
         )
 
 

@@ -9,14 +9,18 @@ from typing import Any
 
 import yaml
 
+from tests.unit import stack_template
+
 TEMPLATE_PATH = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
 ACCOUNT = "111122223333"
 BUCKET = "stack-projectbucket-1a2b3c"
-# What the platform exports that is more than one value, with commas between.
-EXPORTED_LISTS = {
-    "NotebookVending-ImageAccounts": "444455556666,777788889999",
-    "NotebookVending-SecurityGroupIds": "sg-1",
-    "NotebookVending-SubnetIds": "subnet-1,subnet-2",
+POLICIES = stack_template.load(Path(__file__).parents[2] / "stacks" / "launch-policies.yaml")
+# The network that launches are placed in.
+PLACED_IN = {
+    "SubnetIds": "subnet-1,subnet-2",
+    "SecurityGroupIds": "sg-1",
+    "ImageAccounts": "444455556666,777788889999",
+    "RolePath": "/",
 }
 
 
@@ -50,7 +54,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "Fn::Base64": lambda text: base64.b64encode(text.encode()).decode(),
     "Fn::Equals": lambda pair: pair[0] == pair[1],
     "Fn::FindInMap": lambda keys: TEMPLATE["Mappings"][keys[0]][keys[1]][keys[2]],
-    "Fn::ImportValue": lambda name: EXPORTED_LISTS.get(name, f"<import {name}>"),
+    "Fn::ImportValue": lambda name: f"<import {name}>",
     "Fn::Join": lambda pair: pair[0].join(pair[1]),
     "Fn::Not": lambda one: not one[0],
     "Fn::Select": lambda pair: pair[1][int(pair[0])],
@@ -103,6 +107,29 @@ class Launch:
             if self._resolve(rule["RuleCondition"])
             for assertion in rule["Assertions"]
         )
+
+    def policies(self) -> list[dict[str, Any]]:
+        """Return the policies of the execution role: its own, and those it imports."""
+        platform = stack_template.Stack(
+            POLICIES, PLACED_IN, region=self.region, partition=self.partition, suffix=self.suffix
+        )
+        exporting = {
+            f"<import {output['Export']['Name']}>": output["Value"]
+            for output in POLICIES["Outputs"].values()
+        }
+        imported = self.properties("ExecutionRole")["ManagedPolicyArns"]
+        made = platform.resources()
+        return [
+            self.properties("ExecutionRolePolicy")["PolicyDocument"],
+            *(made[exporting[arn]["Ref"]]["Properties"]["PolicyDocument"] for arn in imported),
+        ]
+
+    def statements(self) -> dict[str, dict[str, Any]]:
+        """Return all statements of the execution role's policies, by their ids."""
+        found = [each for policy in self.policies() for each in policy["Statement"]]
+        by_id = {each["Sid"]: each for each in found}
+        assert len(by_id) == len(found), "two statements have one id"
+        return by_id
 
     def script(self, hook: str) -> str:
         """Return the script that the notebook runs at this hook: OnCreate or OnStart."""

@@ -115,8 +115,8 @@ class Stack:
     def _value(self, name: str) -> Any:
         if name in self.template["Parameters"]:
             declared = self.template["Parameters"][name]
-            value = self.parameters.get(name, declared.get("Default", f"<{name}>"))
-            return value.split(",") if declared["Type"] == "CommaDelimitedList" else str(value)
+            value = str(self.parameters.get(name, declared.get("Default", f"<{name}>")))
+            return value.split(",") if declared["Type"] == "CommaDelimitedList" else value
         pseudo = {
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": self.partition,
@@ -168,6 +168,7 @@ class Stack:
         return _PLAIN[function](self._resolve(argument))
 
     def _substitute(self, text: str, values: Mapping[str, str]) -> str:
-        return re.sub(
+        done = re.sub(
             r"\$\{([\w:.]+)\}", lambda found: values.get(found[1]) or self._value(found[1]), text
         )
+        return done.replace("${!", "${")

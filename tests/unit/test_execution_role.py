@@ -9,9 +9,10 @@ import fnmatch
 import io
 import json
 import re
+import sys
 import tarfile
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
@@ -26,7 +27,7 @@ from tests.unit.authorization import (
     condition_keys,
     resource_kinds,
 )
-from tests.unit.product_launch import ACCOUNT, BUCKET, EXPORTED_LISTS, PLAIN, WITH_CODE, Launch
+from tests.unit.product_launch import ACCOUNT, BUCKET, PLAIN, WITH_CODE, Launch
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train-and-deploy.ipynb"
 SAGEMAKER = botocore.session.get_session().get_service_model("sagemaker")
@@ -39,6 +40,9 @@ IMAGE = "777788889999.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 VPC = {"Subnets": ["subnet-2"], "SecurityGroupIds": ["sg-1"]}
 TAGS = [{"Key": "ProjectID", "Value": PROJECT}]
 OTHERS_TAGS = [{"Key": "ProjectID", "Value": "Moon"}]
+
+
+SIBLING = Launch(stack_name="SC-111122223333-pp-def", uuid="9a8b7c6d-0000-4000-8000-123456789abc")
 
 
 def arn(kind: str, name: str) -> str:
@@ -64,6 +68,10 @@ ROLE = Role(
         arn("notebook-instance", "my-notebook"): {
             "ProjectID": PROJECT,
             "notebook-vending:stack-id": PLAIN.stack_id,
+        },
+        arn("notebook-instance", "sibling"): {
+            "ProjectID": PROJECT,
+            "notebook-vending:stack-id": SIBLING.stack_id,
         },
         f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/ours": {"ProjectID": PROJECT},
         f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/moon": {"ProjectID": "Moon"},
@@ -169,9 +177,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
         calls.append(Call(model.service_model.service_name, model.name, copy.copy(event["params"])))
 
     def answer(**_: Any) -> tuple[Any, dict[str, Any]]:
-        reply = _answer(calls[-1])
-        return SimpleNamespace(status_code=400 if "Error" in reply else 200), reply
+        return SimpleNamespace(status_code=200), _answer(calls[-1])
 
+    _put_the_sdk(monkeypatch, "sagemaker")
     session.register("before-parameter-build", record)
     # Comes once botocore has found the parameters sound. The stubs know of handlers that return
     # nothing only.
@@ -180,12 +188,20 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     return calls
 
 
+def _put_the_sdk(monkeypatch: pytest.MonkeyPatch, module_of_images: str) -> None:
+    """Put a stand-in in the place of the SageMaker SDK, which every notebook has."""
+    for name in ("sagemaker", "sagemaker.core"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    images = SimpleNamespace(
+        retrieve=lambda framework, region, version: (
+            f"777788889999.dkr.ecr.{region}.amazonaws.com/sagemaker-{framework}:{version}"
+        )
+    )
+    monkeypatch.setattr(sys.modules[module_of_images], "image_uris", images, raising=False)
+
+
 def _answer(call: Call) -> dict[str, Any]:
     match call.operation:
-        case "BatchGetImage" if call.params["registryId"] == "444455556666":
-            return {"Error": {"Code": "RepositoryNotFoundException", "Message": "none"}}
-        case "BatchGetImage":
-            return {"images": [{}]}
         case "DescribeTrainingJob":
             name = call.params["TrainingJobName"]
             file = f"s3://{BUCKET}/{name}/output/{name}/output/model.tar.gz"
@@ -217,11 +233,11 @@ def code_cells() -> list[str]:
 def run_example(folder: Path) -> dict[str, Any]:
     """Run the example's cells as a kernel would, on a notebook of a plain launch."""
     written = re.search(
-        r"cat > /etc/notebook-vending.json <<'END'\n(.*?)\nEND\n", PLAIN.script("OnStart"), re.S
+        r"> /etc/notebook-vending.json <<'END'\n(.*?)\nEND\n", PLAIN.script("OnStart"), re.S
     )
     assert written
     project = folder / "notebook-vending.json"
-    project.write_text(written[1])
+    project.write_text(written[1].replace("@VPC@", json.dumps(VPC)))
     names: dict[str, Any] = {}
     for cell in code_cells():
         source = cell.replace("/etc/notebook-vending.json", str(project))
@@ -248,7 +264,7 @@ def test_the_example_loads_a_model_file_trains_deploys_invokes_and_cleans_up(
     assert names["image"] == IMAGE
     assert names["members"] == ["xgboost-model"]
     assert [call.operation for call in recorded] == [
-        *("BatchGetImage", "BatchGetImage", "PutObject"),
+        "PutObject",
         *("CreateTrainingJob", "DescribeTrainingJob", "DescribeTrainingJob", "GetObject"),
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "DescribeEndpoint"),
         "InvokeEndpoint",
@@ -256,7 +272,16 @@ def test_the_example_loads_a_model_file_trains_deploys_invokes_and_cleans_up(
     ]
     for call in recorded:
         if call.operation in ("CreateTrainingJob", "CreateModel"):
-            assert call.params["VpcConfig"]["Subnets"] == ["subnet-1", "subnet-2"]
+            assert call.params["VpcConfig"] == VPC
+
+
+def test_the_example_runs_with_version_3_of_the_sdk_too(
+    recorded: list[Call], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _put_the_sdk(monkeypatch, "sagemaker.core")
+
+    assert run_example(tmp_path)["image"] == IMAGE
+    assert recorded
 
 
 def test_the_example_needs_nothing_to_be_filled_in_and_keeps_no_output() -> None:
@@ -353,7 +378,7 @@ def test_types_with_disks_of_their_own_need_no_volume_key(
 
 def test_the_types_with_disks_of_their_own_are_some_that_sagemaker_has() -> None:
     known = SAGEMAKER.shape_for("TrainingInstanceType").metadata["enum"]
-    deny = statements(PLAIN)["VolumesNeedTheKey"]["Condition"]
+    deny = PLAIN.statements()["VolumesNeedTheKey"]["Condition"]
     patterns = deny["ForAnyValue:StringNotLike"]["sagemaker:InstanceTypes"]
     for pattern in patterns:
         assert fnmatch.filter(known, pattern), pattern
@@ -517,7 +542,6 @@ def test_nothing_is_tagged_after_its_creation(kind: str, name: str) -> None:
         "CreateNotebookInstance",
         "CreatePresignedNotebookInstanceUrl",
         "DeleteNotebookInstance",
-        "DescribeNotebookInstance",
         "StartNotebookInstance",
         "StopNotebookInstance",
         "UpdateNotebookInstance",
@@ -526,6 +550,15 @@ def test_nothing_is_tagged_after_its_creation(kind: str, name: str) -> None:
 def test_notebooks_are_none_of_its_business(operation: str) -> None:
     call = sagemaker(operation, NotebookInstanceName="my-notebook")
     assert refused(call) == {f"sagemaker:{operation}"}
+
+
+def test_it_sees_its_own_notebook_and_no_other() -> None:
+    """At each start the notebook learns of its network so."""
+    own = sagemaker("DescribeNotebookInstance", NotebookInstanceName="my-notebook")
+    assert refused(own) == set()
+    for name in ("sibling", "moon", "untagged"):
+        other = sagemaker("DescribeNotebookInstance", NotebookInstanceName=name)
+        assert refused(other) == {"sagemaker:DescribeNotebookInstance"}
 
 
 def test_it_passes_itself_to_sagemaker_and_nothing_else() -> None:
@@ -570,7 +603,7 @@ def test_the_key_is_read_with_through_s3_and_granted_through_sagemaker_only() ->
     # The key's own policy would hold the role to it as well; each does by itself.
     for sid, service in (("ProjectKey", "s3"), ("ProjectKeyForVolumes", "sagemaker")):
         via_service = {"kms:ViaService": f"{service}.eu-west-1.amazonaws.com"}
-        assert statements(PLAIN)[sid]["Condition"] == {"StringEquals": via_service}
+        assert PLAIN.statements()[sid]["Condition"] == {"StringEquals": via_service}
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
@@ -627,21 +660,46 @@ def test_metrics_are_sagemakers_only() -> None:
     assert not ROLE.may(Question("cloudwatch:PutMetricData", "*", {}))
 
 
-# The policy itself
+# The policies themselves
 
 
-def statements(launch: Launch) -> dict[str, dict[str, Any]]:
-    document = launch.properties("ExecutionRolePolicy")["PolicyDocument"]
-    return {statement["Sid"]: statement for statement in document["Statement"]}
+def test_nothing_of_the_platforms_policies_is_allowed_to_a_role_without_tags() -> None:
+    """But for what all launches may: see names, pull images, describe the network."""
+
+    class Untagged(Role):
+        principal_tags = {}  # noqa: RUF012 - read only
+
+    role = Untagged(PLAIN, ROLE.tags)
+    for operation, params in CREATIONS.items():
+        denied = {question.action for question in role.denied(sagemaker(operation, **params))}
+        assert f"sagemaker:{operation}" in denied
+    for call in (
+        sagemaker("DescribeEndpoint", EndpointName=f"{PREFIX}-a"),
+        sagemaker("DescribeEndpoint", EndpointName="untagged"),
+        sagemaker("CreateModelPackage", ModelPackageGroupName="-a"),
+    ):
+        assert role.denied(call)
+
+
+def test_every_value_of_a_platforms_policy_that_varies_by_launch_is_a_tag_of_its_role() -> None:
+    _, *platforms = PLAIN.policies()
+    variables = set(re.findall(r"\$\{([^}]*)\}", json.dumps(platforms)))
+    assert variables == {"aws:PrincipalTag/ProjectID", "aws:PrincipalTag/NamePrefix"}
+    assert {key.partition("/")[2] for key in variables} <= set(ROLE.principal_tags)
+    # A variable stands behind the fifth colon of an ARN (IAM user guide, "Variables and tags").
+    for policy in platforms:
+        for statement in policy["Statement"]:
+            for resource in _listed(statement["Resource"]):
+                assert "$" not in "".join(resource.split(":")[:5])
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-@pytest.mark.parametrize("sid", statements(WITH_CODE))
+@pytest.mark.parametrize("sid", WITH_CODE.statements())
 def test_every_condition_key_is_one_that_its_actions_know(sid: str) -> None:
-    statement = statements(WITH_CODE)[sid]
+    statement = WITH_CODE.statements()[sid]
     actions = _listed(statement["Action"])
     for key in {
         key.partition("/")[0] for test in statement.get("Condition", {}).values() for key in test
@@ -653,7 +711,7 @@ def test_every_condition_key_is_one_that_its_actions_know(sid: str) -> None:
 
 
 def test_a_condition_that_holds_without_its_key_has_another_that_does_not() -> None:
-    for sid, statement in statements(WITH_CODE).items():
+    for sid, statement in WITH_CODE.statements().items():
         tests = statement.get("Condition", {})
         present = {key for key, absent in tests.get("Null", {}).items() if absent == "false"}
         for operator, keys in tests.items():
@@ -662,13 +720,14 @@ def test_a_condition_that_holds_without_its_key_has_another_that_does_not() -> N
                 assert set(keys) - {"aws:TagKeys"} <= present, sid
             if operator.endswith("IfExists"):
                 assert (sid, set(keys)) == ("Images", {"aws:ResourceTag/ProjectID"})
-        assert "aws:PrincipalTag" not in json.dumps(tests)
+        # Whether the role has a tag says nothing: what it is compared with has to be the request's.
+        assert not any("aws:PrincipalTag" in key for keys in tests.values() for key in keys)
 
 
 def test_what_is_allowed_everywhere_is_what_has_no_resource() -> None:
     everywhere = [
         action
-        for statement in statements(WITH_CODE).values()
+        for statement in WITH_CODE.statements().values()
         if statement["Resource"] == "*" and statement["Effect"] == "Allow"
         for action in _listed(statement["Action"])
     ]
@@ -680,11 +739,6 @@ def test_what_is_allowed_everywhere_is_what_has_no_resource() -> None:
 
 def test_the_inline_policy_fits_its_quota_whatever_the_names_are() -> None:
     """IAM quotas: 10,240 characters for all inline policies of a role, white space aside."""
-    lists = {
-        "NotebookVending-ImageAccounts": ",".join(["444455556666"] * 12),
-        "NotebookVending-SecurityGroupIds": ",".join(["sg-0123456789abcdef0"] * 5),
-        "NotebookVending-SubnetIds": ",".join(["subnet-0123456789abcdef0"] * 6),
-    }
     longest = Launch(
         {
             "NotebookInstanceName": "n" * 63,
@@ -696,11 +750,7 @@ def test_the_inline_policy_fits_its_quota_whatever_the_names_are() -> None:
         region="ap-southeast-1",
         suffix="amazonaws.com.cn",
     )
-    assert lists.keys() == EXPORTED_LISTS.keys()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in lists.items():
-            patch.setitem(EXPORTED_LISTS, name, value)
-        document = longest.properties("ExecutionRolePolicy")["PolicyDocument"]
+    document = longest.properties("ExecutionRolePolicy")["PolicyDocument"]
     text = json.dumps(document, separators=(",", ":"))
     # What CloudFormation names is longer than the sample's: up to 63, 64 and 36 characters.
     for sample, characters in ((BUCKET, 63), ("n/stack-role-1", 17 + 64), ("key/k1", 40)):

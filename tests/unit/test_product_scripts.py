@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
@@ -33,55 +34,6 @@ def test_scripts_are_sound_and_small_enough(launch: Launch, hook: str, tmp_path:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_at_each_start_the_sagemaker_sdk_learns_what_jobs_must_use(tmp_path: Path) -> None:
-    _start(tmp_path)
-
-    config = yaml.safe_load((tmp_path / "xdg" / "sagemaker" / "config.yaml").read_text())
-    sdk = config["SageMaker"]
-    assert sdk["PythonSDK"]["Modules"]["Session"] == {"DefaultS3Bucket": BUCKET}
-    notebook = PLAIN.properties("Notebook")
-    vpc = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
-    assert sdk["TrainingJob"]["VpcConfig"] == sdk["Model"]["VpcConfig"] == vpc
-    assert sdk["TrainingJob"]["RoleArn"] == notebook["RoleArn"]
-    assert sdk["Model"]["ExecutionRoleArn"] == notebook["RoleArn"]
-    for output in (sdk["TrainingJob"]["OutputDataConfig"], sdk["TransformJob"]["TransformOutput"]):
-        assert output == {"KmsKeyId": notebook["KmsKeyId"]}
-    for made in ("TrainingJob", "Model", "TransformJob", "EndpointConfig", "Endpoint"):
-        assert sdk[made]["Tags"] == [{"Key": "ProjectID", "Value": "QuickStart007"}]
-
-
-def test_at_each_start_code_learns_what_it_may_use(tmp_path: Path) -> None:
-    _start(tmp_path)
-
-    notebook = PLAIN.properties("Notebook")
-    assert json.loads((tmp_path / "notebook-vending.json").read_text()) == {
-        "Region": "eu-west-1",
-        "ProjectID": "QuickStart007",
-        "NamePrefix": "1f2e3d4c",
-        "Bucket": BUCKET,
-        "KmsKeyId": notebook["KmsKeyId"],
-        "RoleArn": notebook["RoleArn"],
-        "VpcConfig": {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]},
-        "ImageAccounts": ["444455556666", "777788889999"],
-        "ImageHost": "dkr.ecr.eu-west-1.amazonaws.com",
-    }
-
-
-def _start(etc: Path) -> None:
-    """Run the script of two starts, with a folder for /etc."""
-    text = PLAIN.script("OnStart").replace("/etc/", f"{etc}/")
-    for _ in range(2):
-        subprocess.run([_bash(), "-c", text], check=True, timeout=SECONDS)
-
-
-def test_a_notebook_starts_even_where_the_script_can_write_nothing(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.touch()
-    text = PLAIN.script("OnStart").replace("/etc/", f"{blocked}/")
-    done = subprocess.run([_bash(), "-c", text], check=False, timeout=SECONDS, capture_output=True)
-    assert done.returncode == 0
-
-
 @dataclass
 class Machine:
     """A notebook's machine: its user's home, and stand-ins for the programs that are not here.
@@ -97,6 +49,16 @@ class Machine:
     def home(self) -> Path:
         """The home of the notebook's user."""
         return self.folder / "home"
+
+    @property
+    def etc(self) -> Path:
+        """What takes the place of /etc."""
+        return self.folder / "etc"
+
+    @property
+    def metadata(self) -> Path:
+        """The file in which SageMaker tells a notebook its name."""
+        return self.folder / "resource-metadata.json"
 
     @property
     def log(self) -> str:
@@ -117,12 +79,32 @@ class Machine:
         )
         path.chmod(0o755)
 
+    def started(self) -> dict[str, Any]:
+        """Run the script of two starts; return the files that it wrote under /etc."""
+        for _ in range(2):
+            self.run(PLAIN.script("OnStart"))
+            os.close(self.reading_end)
+        self.reading_end = -1
+        return {
+            "notebook-vending.json": json.loads((self.etc / "notebook-vending.json").read_text()),
+            "sagemaker/config.yaml": yaml.safe_load(
+                (self.etc / "xdg" / "sagemaker" / "config.yaml").read_text()
+            ),
+        }
+
     def run(self, text: str) -> int:
         """Run a script to its end; what it leaves behind may run on. Return its process group."""
+        here = {
+            "/home/ec2-user": self.home,
+            "/etc/": f"{self.etc}/",
+            "/opt/ml/metadata/resource-metadata.json": self.metadata,
+        }
+        for there, place in here.items():
+            text = text.replace(there, str(place))
         self.reading_end, writing_end = os.pipe()
         try:
             script = subprocess.Popen(
-                [_bash(), "-c", text.replace("/home/ec2-user", str(self.home))],
+                [_bash(), "-c", text],
                 env={"PATH": f"{self.folder}/bin:/usr/bin:/bin", "HOME": "/root"},
                 pass_fds=[writing_end],
                 process_group=0,
@@ -143,12 +125,110 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     here = Machine(tmp_path)
     (tmp_path / "bin").mkdir()
     here.home.mkdir()
+    here.etc.mkdir()
+    # SageMaker developer guide, "Get Notebook Instance Metadata"
+    arn = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:notebook-instance/its-name"
+    here.metadata.write_text(json.dumps({"ResourceArn": arn, "ResourceName": "its-name"}))
+    here.stand_in("timeout", 'shift 3; exec "$@"')
     here.stand_in("runuser", 'shift 3; exec "$@"')
     here.stand_in("sleep", "")
     here.stand_in("aws", "")
     yield here
     if here.reading_end >= 0:
         os.close(here.reading_end)
+
+
+VPC = {"Subnets": ["subnet-2"], "SecurityGroupIds": ["sg-1", "sg-2"]}
+SAYS_ITS_VPC = f"echo '{json.dumps(VPC, indent=4)}'"
+
+
+def test_at_each_start_the_sagemaker_sdk_learns_what_jobs_must_use(machine: Machine) -> None:
+    machine.stand_in("aws", SAYS_ITS_VPC)
+
+    sdk = machine.started()["sagemaker/config.yaml"]["SageMaker"]
+
+    assert sdk["PythonSDK"]["Modules"]["Session"] == {"DefaultS3Bucket": BUCKET}
+    notebook = PLAIN.properties("Notebook")
+    assert sdk["TrainingJob"]["VpcConfig"] == sdk["Model"]["VpcConfig"] == VPC
+    assert sdk["TrainingJob"]["RoleArn"] == notebook["RoleArn"]
+    assert sdk["Model"]["ExecutionRoleArn"] == notebook["RoleArn"]
+    for output in (sdk["TrainingJob"]["OutputDataConfig"], sdk["TransformJob"]["TransformOutput"]):
+        assert output == {"KmsKeyId": notebook["KmsKeyId"]}
+    for made in ("TrainingJob", "Model", "TransformJob", "EndpointConfig", "Endpoint"):
+        assert sdk[made]["Tags"] == [{"Key": "ProjectID", "Value": "QuickStart007"}]
+
+
+def test_at_each_start_code_learns_what_it_may_use(machine: Machine) -> None:
+    machine.stand_in("aws", SAYS_ITS_VPC)
+
+    told = machine.started()["notebook-vending.json"]
+
+    assert told == _told_without_vpc() | {"VpcConfig": VPC}
+
+
+def _told_without_vpc() -> dict[str, object]:
+    notebook = PLAIN.properties("Notebook")
+    return {
+        "Region": "eu-west-1",
+        "ProjectID": "QuickStart007",
+        "NamePrefix": "1f2e3d4c",
+        "Bucket": BUCKET,
+        "KmsKeyId": notebook["KmsKeyId"],
+        "RoleArn": notebook["RoleArn"],
+    }
+
+
+def test_the_network_is_that_of_the_notebook_which_asks_for_it_and_not_for_long(
+    machine: Machine,
+) -> None:
+    machine.started()
+
+    asked = [call for call in machine.calls if call.startswith("aws")]
+    assert len(asked) == 2
+    for call in asked:
+        assert call.startswith(
+            "aws sagemaker describe-notebook-instance --region eu-west-1 "
+            "--notebook-instance-name its-name --output json "
+        )
+    limits = [call for call in machine.calls if call.startswith("timeout")]
+    assert [call.split()[:5] for call in limits] == [["timeout", "-k", "5", "20", "aws"]] * 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "exit 254",
+        "exit 124",
+        'echo \'{"Subnets": [null], "SecurityGroupIds": null}\'',
+        "echo Unable to locate credentials",
+        "",
+    ],
+    ids=["refused", "too slow", "no VPC", "no answer", "empty"],
+)
+def test_a_notebook_that_cannot_learn_of_its_network_starts_and_learns_the_rest(
+    machine: Machine, answer: str
+) -> None:
+    machine.stand_in("aws", answer)
+
+    written = machine.started()
+
+    assert written["notebook-vending.json"] == _told_without_vpc()
+    sdk = written["sagemaker/config.yaml"]["SageMaker"]
+    assert "VpcConfig" not in {*sdk["TrainingJob"], *sdk["Model"]}
+    assert sdk["Model"]["ExecutionRoleArn"] == PLAIN.properties("Notebook")["RoleArn"]
+
+
+def test_a_notebook_starts_without_the_file_that_tells_its_name(machine: Machine) -> None:
+    machine.metadata.unlink()
+
+    assert machine.started()["notebook-vending.json"] == _told_without_vpc()
+
+
+def test_a_notebook_starts_even_where_the_script_can_write_nothing(machine: Machine) -> None:
+    machine.etc.rmdir()
+    machine.etc.touch()
+
+    machine.run(PLAIN.script("OnStart"))  # and ends well
 
 
 def test_code_push_copies_as_the_user_once_the_bucket_proved_to_be_the_accounts(

@@ -14,6 +14,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from ministack.core import iam_evaluator
 
 from shared.limits import Limits
 from shared.notebook import STACK_TAG
@@ -40,11 +41,6 @@ CHINA = Launch(
 
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def role_statements(launch: Launch) -> dict[str, dict[str, Any]]:
-    document = launch.properties("ExecutionRolePolicy")["PolicyDocument"]
-    return {statement["Sid"]: statement for statement in document["Statement"]}
 
 
 def key_statements(launch: Launch) -> dict[str, dict[str, Any]]:
@@ -162,7 +158,7 @@ def test_nobody_types_which_function_serves_a_launch(
 
 
 def test_the_role_may_list_and_read_the_code_bucket_of_this_account_and_nothing_more() -> None:
-    statements = role_statements(WITH_CODE)
+    statements = WITH_CODE.statements()
     of_this_account = {"StringEquals": {"aws:ResourceAccount": ACCOUNT}}
 
     bucket, code = statements["CodeBucket"], statements["Code"]
@@ -173,7 +169,7 @@ def test_the_role_may_list_and_read_the_code_bucket_of_this_account_and_nothing_
 
 
 def test_without_code_push_there_is_neither_permission_nor_script_for_it() -> None:
-    assert not {"CodeBucket", "Code"} & set(role_statements(PLAIN))
+    assert not {"CodeBucket", "Code"} & set(PLAIN.statements())
     assert "OnCreate" not in PLAIN.properties("LifecycleConfig")
 
 
@@ -216,47 +212,112 @@ def test_names_fit_however_long_the_stack_is_called() -> None:
 # Permissions
 
 
+ROLES = f"arn:aws:iam::{ACCOUNT}:role"
+EXECUTION_ROLE = PLAIN.properties("Notebook")["RoleArn"]
+CREATES, STARTS, EMPTIES = (
+    f"<import NotebookVending-{each}RoleArn>" for each in ("Create", "Start", "EmptyBucket")
+)
+ACTIONS = f"{ROLES}/NotebookVendingActions"
+DATA_ADMINISTRATOR = f"{ROLES}/NotebookVendingDataAdministrator"
+SOMEBODY = f"{ROLES}/Somebody"
+
+
+def says(
+    policy: dict[str, Any], principal: str, action: str, resource: str, keys: Mapping[str, str]
+) -> str:
+    """Return what a policy of a resource says: Allow, Deny or ImplicitDeny."""
+    context = iam_evaluator.EvalContext(
+        principal_arn=principal,
+        principal_type="AssumedRole",
+        principal_account=ACCOUNT,
+        action=action,
+        resource_arn=resource,
+        region="eu-west-1",
+        secure_transport=keys.get("aws:SecureTransport") == "true",
+        service_context={key.lower(): value for key, value in keys.items()},
+    )
+    # Of every principal it names the account, whose the stand-ins for imported roles are not.
+    named = json.loads(json.dumps(policy).replace(f"arn:aws:iam::{ACCOUNT}:root", "*"))
+    return str(iam_evaluator.evaluate_resource_policy(named, context).decision)
+
+
+def may_use_the_key(principal: str, action: str, **keys: str) -> bool:
+    """Tell whether the key's policy lets a principal, through a service or with a tag."""
+    named = {
+        "via": "kms:ViaService",
+        "for_aws": "kms:GrantIsForAWSResource",
+        "project": "aws:PrincipalTag/ProjectID",
+    }
+    given = {named[name]: value for name, value in keys.items()}
+    if "via" in keys:
+        given["kms:ViaService"] += ".eu-west-1.amazonaws.com"
+    policy = PLAIN.properties("ProjectKey")["KeyPolicy"]
+    return says(policy, principal, action, "arn:aws:kms:eu-west-1:1:key/k1", given) == "Allow"
+
+
 def test_only_the_account_administers_the_key_and_the_execution_role_uses_it() -> None:
     statements = key_statements(PLAIN)
-    use = statements["TheExecutionRoleUsesThroughS3"]
     use_actions = {"kms:Decrypt", "kms:GenerateDataKey"}
 
-    assert set(use["Action"]) == use_actions
-    assert use["Condition"] == {
-        "ArnEquals": {"aws:PrincipalArn": PLAIN.properties("Notebook")["RoleArn"]},
-        "StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"},
-    }
+    for action in use_actions:
+        assert may_use_the_key(EXECUTION_ROLE, action, via="s3")
+        assert not may_use_the_key(EXECUTION_ROLE, action)
+        assert not may_use_the_key(EXECUTION_ROLE, action, via="sagemaker")
+        for other in (SOMEBODY, CREATES, STARTS, EMPTIES, ACTIONS):
+            assert not may_use_the_key(other, action, via="s3", project="QuickStart007")
     assert not use_actions & set(statements["TheAccountAdministersThroughIam"]["Action"])
     for statement in statements.values():
         assert statement["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
 
 
-def test_grants_on_the_key_are_made_through_sagemaker_for_aws_resources_only() -> None:
-    through_sagemaker = {"kms:ViaService": "sagemaker.eu-west-1.amazonaws.com"}
-    granting = {
-        sid: statement["Condition"]
-        for sid, statement in key_statements(PLAIN).items()
-        if "kms:CreateGrant" in str(statement)
-    }
-    assert granting == {
-        "SageMakerIsGrantedTheVolume": {
-            "Bool": {"kms:GrantIsForAWSResource": "true"},
-            "StringEquals": through_sagemaker,
-        },
-        "TheExecutionRoleGrantsVolumes": {
-            "ArnEquals": {"aws:PrincipalArn": PLAIN.properties("Notebook")["RoleArn"]},
-            "StringEquals": through_sagemaker,
-        },
-    }
+def test_data_administrators_decrypt_through_s3_and_nothing_else() -> None:
+    assert may_use_the_key(DATA_ADMINISTRATOR, "kms:Decrypt", via="s3")
+    assert not may_use_the_key(DATA_ADMINISTRATOR, "kms:Decrypt")
+    assert not may_use_the_key(DATA_ADMINISTRATOR, "kms:Decrypt", via="sagemaker")
+    for action in ("kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"):
+        for via in ("s3", "sagemaker"):
+            assert not may_use_the_key(DATA_ADMINISTRATOR, action, via=via, for_aws="true")
+
+
+@pytest.mark.parametrize(
+    ("principal", "project"),
+    [(CREATES, ""), (STARTS, ""), (ACTIONS, ""), (SOMEBODY, "QuickStart007")],
+    ids=["create function", "start function", "service actions", "member of the project"],
+)
+def test_grants_on_the_key_are_made_through_sagemaker_for_aws_resources_only(
+    principal: str, project: str
+) -> None:
+    def may_grant(**keys: str) -> bool:
+        return may_use_the_key(principal, "kms:CreateGrant", project=project, **keys)
+
+    assert may_grant(via="sagemaker", for_aws="true")
+    assert not may_grant(via="sagemaker", for_aws="false")
+    assert not may_grant(via="sagemaker")
+    assert not may_grant(via="s3", for_aws="true")
+    assert not may_grant(for_aws="true")
+
+
+@pytest.mark.parametrize("principal", [SOMEBODY, EMPTIES, DATA_ADMINISTRATOR])
+def test_nobody_else_makes_a_grant_on_the_key(principal: str) -> None:
+    for project in ("", "Moon"):
+        assert not may_use_the_key(
+            principal, "kms:CreateGrant", via="sagemaker", for_aws="true", project=project
+        )
+
+
+def test_the_execution_role_makes_grants_through_sagemaker_only() -> None:
+    assert may_use_the_key(EXECUTION_ROLE, "kms:CreateGrant", via="sagemaker")
+    assert not may_use_the_key(EXECUTION_ROLE, "kms:CreateGrant", via="s3")
+    assert not may_use_the_key(EXECUTION_ROLE, "kms:CreateGrant")
 
 
 def test_the_key_rotates() -> None:
     assert PLAIN.properties("ProjectKey")["EnableKeyRotation"] is True
 
 
-@pytest.mark.parametrize("sid", role_statements(WITH_CODE))
+@pytest.mark.parametrize("sid", WITH_CODE.statements())
 def test_every_action_of_the_role_has_a_resource_it_works_on(sid: str) -> None:
-    statement = role_statements(WITH_CODE)[sid]
+    statement = WITH_CODE.statements()[sid]
     useful = {
         (action, resource)
         for action in listed(statement["Action"])
@@ -273,8 +334,7 @@ def _works_on(action: str, resource: str) -> bool:
     place = [partition.replace("*", "aws"), service, region.replace("*", "eu-west-1")]
     owner = account.replace("*", ACCOUNT)
     examples = [
-        ":".join(["arn", *place, owner, re.sub(r"^\*/", f"{kind}/", name).replace("*", "x")])
-        for kind in resource_kinds(action)
+        ":".join(["arn", *place, owner, name.replace("*", "x")]) for kind in resource_kinds(action)
     ]
     formats = _resource_formats(action)
     return any(re.fullmatch(each, example) for each in formats for example in examples)
@@ -301,13 +361,12 @@ def _resource_formats(action: str) -> list[str]:
 
 def test_no_permission_is_broader_than_the_launch() -> None:
     """What the resource leaves open, a condition closes: the project, the account, the subnet."""
-    own = [BUCKET, "key/k1", "our-code", "stack-role-1", "/1f2e3d4c-", "subnet-", "sg-1"]
-    own += [
-        f"/aws/sagemaker/{group}" for group in ("NotebookInstances", "T", "Endpoints/1f2e3d4c-")
-    ]
+    own = [BUCKET, "key/k1", "our-code", "stack-role-1", "subnet-", "sg-1"]
+    own += [f"/aws/sagemaker/{group}" for group in ("NotebookInstances", "T")]
+    own += [f"/{prefix}-" for prefix in ("1f2e3d4c", "${aws:PrincipalTag/NamePrefix}")]
     narrowing = {"aws:RequestTag/ProjectID", "aws:ResourceTag/ProjectID", "aws:ResourceAccount"}
-    narrowing |= {"ec2:Subnet"}
-    for sid, statement in role_statements(WITH_CODE).items():
+    narrowing |= {"ec2:Subnet", "aws:ResourceTag/notebook-vending:stack-id"}
+    for sid, statement in WITH_CODE.statements().items():
         assert not any("*" in action for action in listed(statement["Action"]))
         conditions = {key for test in statement.get("Condition", {}).values() for key in test}
         for resource in listed(statement["Resource"]):
@@ -320,15 +379,15 @@ def test_no_permission_is_broader_than_the_launch() -> None:
 
 def test_the_notebook_may_write_its_own_logs() -> None:
     group = "arn:aws:logs:eu-west-1:111122223333:log-group:/aws/sagemaker/NotebookInstances"
-    statements = role_statements(PLAIN)
-    assert "logs:CreateLogGroup" in statements["LogGroup"]["Action"]
-    assert f"{group}*" in statements["LogGroup"]["Resource"]
+    statements = PLAIN.statements()
+    assert "logs:CreateLogGroup" in statements["LogGroups"]["Action"]
+    assert f"{group}*" in statements["LogGroups"]["Resource"]
     assert {"logs:CreateLogStream", "logs:PutLogEvents"} < set(statements["LogStreams"]["Action"])
     assert f"{group}:log-stream:my-notebook/*" in statements["LogStreams"]["Resource"]
 
 
 def test_the_role_reaches_what_its_work_needs_and_changes_no_image_and_no_role() -> None:
-    used = actions(role_statements(WITH_CODE))
+    used = actions(WITH_CODE.statements())
     services = {action.split(":")[0] for action in used}
     assert services == {"cloudwatch", "ec2", "ecr", "iam", "kms", "logs", "s3", "sagemaker"}
     assert {action for action in used if action.startswith("iam:")} == {"iam:PassRole"}
@@ -345,17 +404,64 @@ def test_sagemaker_takes_the_role_on_for_this_account_only() -> None:
 # The bucket
 
 
-def test_the_bucket_policy_opens_nothing_and_denies_what_is_not_tls_1_2() -> None:
+OBJECT = f"arn:aws:s3:::{BUCKET}/data"
+SOUND = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
+THROUGH_THE_ENDPOINT = SOUND | {"aws:SourceVpce": "<import NotebookVending-S3EndpointId>"}
+
+
+def bucket_policy_says(
+    action: str, resource: str, keys: Mapping[str, str], principal: str = EXECUTION_ROLE
+) -> str:
+    policy = PLAIN.properties("BucketPolicy")["PolicyDocument"]
+    return says(policy, principal, action, resource, keys)
+
+
+def test_the_bucket_policy_opens_nothing() -> None:
     policy = PLAIN.properties("BucketPolicy")["PolicyDocument"]["Statement"]
-    arn = f"arn:aws:s3:::{BUCKET}"
-    assert {statement["Effect"] for statement in policy} == {"Deny"}
-    assert [statement["Condition"] for statement in policy] == [
-        {"Bool": {"aws:SecureTransport": "false"}},
-        {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
-    ]
-    for statement in policy:
-        assert (statement["Principal"], statement["Action"]) == ("*", "s3:*")
-        assert statement["Resource"] == [arn, f"{arn}/*"]
+    assert {(each["Effect"], each["Principal"]) for each in policy} == {("Deny", "*")}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"aws:SecureTransport": "false"}, {"s3:TlsVersion": "1.1"}],
+    ids=["no TLS", "old TLS"],
+)
+def test_the_bucket_policy_denies_what_is_not_tls_1_2(keys: dict[str, str]) -> None:
+    bucket = OBJECT.partition("/")[0]
+    for action, resource in (("s3:GetObject", OBJECT), ("s3:ListBucket", bucket)):
+        assert bucket_policy_says(action, resource, THROUGH_THE_ENDPOINT) == "ImplicitDeny"
+        assert bucket_policy_says(action, resource, THROUGH_THE_ENDPOINT | keys) == "Deny"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        *("GetObject", "GetObjectVersion", "PutObject", "PutObjectAcl", "RestoreObject"),
+        *("DeleteObject", "DeleteObjectVersion", "AbortMultipartUpload"),
+    ],
+)
+def test_objects_are_reached_through_the_endpoint_only(action: str) -> None:
+    another = SOUND | {"aws:SourceVpce": "vpce-another"}
+    for principal in (EXECUTION_ROLE, SOMEBODY, CREATES):
+        for keys in (SOUND, another):
+            assert bucket_policy_says(f"s3:{action}", OBJECT, keys, principal) == "Deny"
+    assert bucket_policy_says(f"s3:{action}", OBJECT, THROUGH_THE_ENDPOINT) == "ImplicitDeny"
+
+
+def test_objects_are_reached_otherwise_by_aws_services_and_those_who_clear_up() -> None:
+    for key in ("aws:ViaAWSService", "aws:PrincipalIsAWSService"):
+        # AWS gives both keys with every request (IAM user guide, "Global condition keys").
+        keys = SOUND | {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false"}
+        assert bucket_policy_says("s3:GetObject", OBJECT, keys) == "Deny"
+        assert bucket_policy_says("s3:GetObject", OBJECT, keys | {key: "true"}) == "ImplicitDeny"
+    for principal in (EMPTIES, DATA_ADMINISTRATOR):
+        assert bucket_policy_says("s3:DeleteObject", OBJECT, SOUND, principal) == "ImplicitDeny"
+
+
+def test_listing_is_not_denied_by_the_endpoint() -> None:
+    """SageMaker looks at a job's paths from outside when the job is asked for."""
+    bucket = OBJECT.partition("/")[0]
+    assert bucket_policy_says("s3:ListBucket", bucket, SOUND) == "ImplicitDeny"
 
 
 def test_the_bucket_is_private_versioned_and_encrypted_with_the_launchs_own_key() -> None:
@@ -527,6 +633,7 @@ def test_everything_that_can_be_tagged_tells_its_project_and_environment() -> No
         if resource["Type"].startswith("AWS::") and resource["Type"] not in untaggable
     ]
     assert tagged == ["ExecutionRole", "ProjectKey", "ProjectBucket", "LifecycleConfig"]
+    assert tags(launch.properties("ExecutionRole"))["NamePrefix"] == "1f2e3d4c"
     for name in [*tagged, "Notebook"]:
         expected = {"ProjectID": "P1", "ProjectName": "Moon", "ENVName": "prod"}
         assert expected.items() <= tags(launch.properties(name)).items()

@@ -1,0 +1,78 @@
+"""What the platform allows the execution roles of all launches, and in which network.
+
+What comes of it together with a launch's own policy: test_execution_role.py.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.stack_template import ACCOUNT, Stack, load
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = load(ROOT / "stacks" / "launch-policies.yaml")
+LARGE = {
+    "SubnetIds": ",".join(f"subnet-0123456789abcdef{number}" for number in range(6)),
+    "SecurityGroupIds": ",".join(f"sg-0123456789abcdef{number}" for number in range(5)),
+    "ImageAccounts": ",".join(f"4444555566{number}" for number in range(20, 40)),
+    "RolePath": "/",
+}
+POLICIES = ["JobsPolicy", "ProjectPolicy"]
+
+
+def document(stack: Stack, policy: str) -> dict[str, Any]:
+    found: dict[str, Any] = stack.resources()[policy]["Properties"]["PolicyDocument"]
+    return found
+
+
+def test_jobs_may_run_where_notebooks_do_and_with_their_images() -> None:
+    statements = {
+        each["Sid"]: each for each in document(Stack(TEMPLATE, LARGE), "JobsPolicy")["Statement"]
+    }
+    subnets, groups = (LARGE[name].split(",") for name in ("SubnetIds", "SecurityGroupIds"))
+
+    assert statements["MakeInTheVpc"]["Condition"]["ForAllValues:StringEquals"] == {
+        "sagemaker:VpcSubnets": subnets,
+        "sagemaker:VpcSecurityGroupIds": groups,
+    }
+    subnet_arns = [f"arn:*:ec2:*:*:subnet/{each}" for each in subnets]
+    assert statements["NetworkInterface"]["Resource"] == [
+        f"arn:aws:ec2:eu-west-1:{ACCOUNT}:network-interface/*",
+        *subnet_arns,
+        *(f"arn:*:ec2:*:*:security-group/{each}" for each in groups),
+    ]
+    in_the_subnets = statements["NetworkInterfacesInTheSubnets"]["Condition"]
+    assert in_the_subnets == {"ArnLike": {"ec2:Subnet": subnet_arns}}
+    owners = statements["Images"]["Condition"]["StringEquals"]["aws:ResourceAccount"]
+    assert owners == [ACCOUNT, *LARGE["ImageAccounts"].split(",")]
+
+
+def test_the_network_says_where_and_with_which_images() -> None:
+    platform = load(ROOT / "template.yaml")["Resources"]["LaunchPolicies"]["Properties"]
+    for name in ("SubnetIds", "SecurityGroupIds", "ImageAccounts"):
+        assert platform["Parameters"][name] == {"Fn::GetAtt": ["Network", f"Outputs.{name}"]}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_is_never_replaced(policy: str) -> None:
+    """Launches import its ARN, which therefore must not change, whatever else does."""
+    properties = TEMPLATE["Resources"][policy]["Properties"]
+    # Of the others ManagedPolicyName and Description replace it (CloudFormation registry).
+    assert set(properties) == {"Path", "PolicyDocument"}
+    assert properties["Path"] == {"Ref": "RolePath"}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    ("partition", "region"),
+    [("aws", "ap-southeast-1"), ("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-northwest-1")],
+)
+def test_a_policy_fits_its_quota_in_a_large_network(
+    policy: str, partition: str, region: str
+) -> None:
+    """IAM quotas: 6,144 characters for a managed policy, white space aside."""
+    stack = Stack(TEMPLATE, LARGE, region=region, partition=partition)
+    text = json.dumps(document(stack, policy), separators=(",", ":"))
+    assert len(text) <= 6_144

@@ -1,0 +1,75 @@
+"""Policy variables, as the IAM user guide has them ("Variables and tags")."""
+
+from typing import Any
+
+import pytest
+from ministack.core import iam_evaluator
+
+from local.server import policy_variables
+
+BUCKET = "arn:aws:s3:::bucket"
+
+
+def decided(statement: dict[str, Any], resource: str = f"{BUCKET}/red/a", **tags: str) -> str:
+    """Return what a statement says of s3:GetObject to a principal that has these tags."""
+    context = iam_evaluator.EvalContext(
+        principal_arn="arn:aws:iam::111122223333:role/r",
+        principal_type="AssumedRole",
+        principal_account="111122223333",
+        action="s3:GetObject",
+        resource_arn=resource,
+        region="eu-west-1",
+        service_context={"s3:existingobjecttag/team": "red", "s3:prefix": "red"},
+        principal_keys={f"aws:principaltag/{key.lower()}": value for key, value in tags.items()},
+    )
+    document = {"Statement": {"Effect": "Allow", "Action": "s3:GetObject", **statement}}
+    (parsed,) = iam_evaluator.parse_policy_document(document)
+    return str(
+        iam_evaluator.evaluate(context, [[policy_variables.filled(parsed, context)]]).decision
+    )
+
+
+@pytest.mark.parametrize("variable", ["${aws:PrincipalTag/Team}", "${aws:principaltag/team}"])
+def test_a_resource_is_named_by_the_principals_tag(variable: str) -> None:
+    statement = {"Resource": f"{BUCKET}/{variable}/*"}
+    assert decided(statement, Team="red") == "Allow"
+    assert decided(statement, Team="blue") == "ImplicitDeny"
+
+
+def test_a_resource_with_a_variable_of_no_value_matches_nothing() -> None:
+    statement = {"Resource": f"{BUCKET}/${{aws:PrincipalTag/Team}}*"}
+    assert decided(statement) == "ImplicitDeny"
+    assert decided(statement, resource=f"{BUCKET}/${{aws:PrincipalTag/Team}}") == "ImplicitDeny"
+    assert decided({"Resource": [*statement.values(), f"{BUCKET}/*"]}) == "Allow"
+    assert decided({"NotResource": statement["Resource"]}) == "Allow"
+
+
+@pytest.mark.parametrize(
+    ("operator", "red", "blue", "none"),
+    [
+        ("StringEquals", "Allow", "ImplicitDeny", "ImplicitDeny"),
+        ("StringLike", "Allow", "ImplicitDeny", "ImplicitDeny"),
+        ("ForAllValues:StringEquals", "Allow", "ImplicitDeny", "ImplicitDeny"),
+        ("StringNotEquals", "ImplicitDeny", "Allow", "Allow"),
+        ("StringNotLike", "ImplicitDeny", "Allow", "Allow"),
+    ],
+)
+def test_a_comparison_with_a_variable(operator: str, red: str, blue: str, none: str) -> None:
+    statement = {
+        "Resource": "*",
+        "Condition": {operator: {"s3:ExistingObjectTag/Team": "${aws:PrincipalTag/Team}"}},
+    }
+    assert decided(statement, Team="red") == red
+    assert decided(statement, Team="blue") == blue
+    assert decided(statement) == none
+
+
+def test_other_operators_take_no_variables() -> None:
+    condition = {"Null": {"s3:ExistingObjectTag/Team": "${aws:PrincipalTag/Team}"}}
+    assert decided({"Resource": "*", "Condition": condition}, Team="true") == "Allow"
+
+
+@pytest.mark.parametrize("variable", ["${*}", "${aws:PrincipalTag/Team, 'red'}"])
+def test_what_is_not_simulated_is_refused(variable: str) -> None:
+    with pytest.raises(NotImplementedError):
+        decided({"Resource": f"{BUCKET}/{variable}"}, Team="red")

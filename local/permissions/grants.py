@@ -49,6 +49,17 @@ def product_types(aws: Emulator) -> set[str]:
     }
 
 
+def worked_on(action: str, resources: Sequence[str]) -> Sequence[str]:
+    """Return those of a statement's resources that an action of it works on; all, if none.
+
+    A statement of several actions names what each of them works on, so that some pairs say nothing:
+    no training job is deleted by DeleteModel. Told by the beginnings of ARNs, as `training-job/`.
+    """
+    kinds = {_kind(form) for forms in resource_kinds(action).values() for form in forms}
+    meant = [each for each in resources if _kind(each) is None or _kind(each) in kinds]
+    return meant if meant and None not in kinds else resources
+
+
 def _resources(aws: Emulator) -> Iterator[dict[str, Any]]:
     cloudformation = aws.client("cloudformation")
     for stacks in cloudformation.get_paginator("describe_stacks").paginate():
@@ -96,19 +107,8 @@ def _grants(
         for statement, each in enumerate(_listed(document["Statement"]))
         if each["Effect"] == "Allow"
         for action in _listed(each["Action"])
-        for number, resource in enumerate(_worked_on(action, _listed(each["Resource"])))
+        for number, resource in enumerate(worked_on(action, _listed(each["Resource"])))
     }
-
-
-def _worked_on(action: str, resources: Sequence[str]) -> Sequence[str]:
-    """Return those of a statement's resources that an action of it works on; all, if none.
-
-    A statement of several actions names what each of them works on, so that some pairs say nothing:
-    no training job is deleted by DeleteModel. Told by the beginnings of ARNs, as `training-job/`.
-    """
-    kinds = {_kind(form) for forms in resource_kinds(action).values() for form in forms}
-    meant = [each for each in resources if _kind(each) is None or _kind(each) in kinds]
-    return meant if meant and None not in kinds else resources
 
 
 def _kind(arn: str) -> str | None:

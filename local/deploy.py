@@ -33,20 +33,21 @@ def deploy(
     template: Path,
     parameters: Mapping[str, str | int],
     report: Callable[[str], None] = lambda _: None,
+    stack: str = STACK,
 ) -> dict[str, str]:
     """Run `sam deploy`; return the stack's outputs. Raises SamError."""
     overrides = [f"{name}={value}" for name, value in parameters.items()]
     _sam(
         [
             *("deploy", "--template-file", str(template), "--no-progressbar"),
-            *("--config-file", str(ROOT / "samconfig.toml")),
+            *("--config-file", str(ROOT / "samconfig.toml"), "--stack-name", stack),
             *("--parameter-overrides", *overrides),
         ],
         aws.child_environment,
         report,
     )
-    stack = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
-    return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+    made = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    return {each["OutputKey"]: each["OutputValue"] for each in made["Outputs"]}
 
 
 def _sam(

@@ -50,21 +50,18 @@ FAULTS: Mapping[str, Fault] = {
         name_taken=True,
     ),
     "bad-parameters": Fault(
-        "it asks for a type, a volume and root access that the platform does not allow",
+        "it names a subnet and a security group that are not there",
         (
-            "NotebookInstanceType 'ml.m5.4xlarge' is not allowed here",
-            "VolumeSizeInGB 500 is out of range",
-            "RootAccess 'Enabled' is not allowed here",
+            "Subnet 'Nowhere' is not in the platform's VPC",
+            "SecurityGroupName 'Nobody' is not in the platform's VPC",
         ),
-        platform={
-            "AllowedInstanceTypes": f"{INSTANCE_TYPE},{OTHER_INSTANCE_TYPE}",
-            "MaxVolumeSizeInGB": 50,
-        },
-        launch={
-            "NotebookInstanceType": "ml.m5.4xlarge",
-            "VolumeSizeInGB": "500",
-            "RootAccess": "Enabled",
-        },
+        launch={"SubnetName": "Nowhere", "SecurityGroupName": "Nobody"},
+    ),
+    "not-allowed": Fault(
+        "it asks for an instance type that the administrator does not allow",
+        ("NotebookInstanceType: choose one of ml.t3.medium, ml.t3.large.",),
+        platform={"AllowedInstanceTypes": f"{INSTANCE_TYPE},{OTHER_INSTANCE_TYPE}"},
+        launch={"NotebookInstanceType": "ml.m5.4xlarge"},
     ),
     "slow": Fault(
         f"the notebook is still Pending after the {_DEADLINE} seconds that a launch may take",

@@ -30,6 +30,8 @@ def make_network(aws: Emulator) -> Network:
     """Make a network by hand."""
     ec2 = aws.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):  # private DNS needs both
+        ec2.modify_vpc_attribute(VpcId=vpc, **{attribute: {"Value": True}})
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
     group = ec2.create_security_group(VpcId=vpc, GroupName="notebooks", Description="Notebooks")
     routes = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]

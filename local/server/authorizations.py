@@ -112,17 +112,17 @@ def _allowing(context: Any, documents: Mapping[str, Any]) -> Iterator[Place]:
     for policy, document in documents.items():
         for number, statement in enumerate(statements(document)):
             (parsed,) = iam_evaluator.parse_policy_document({"Statement": [statement]})
-            filled = policy_variables.filled(parsed, context)
             if parsed.effect != "Allow":
                 continue
-            if not iam_evaluator._conditions_met(filled.conditions, context):
+            read = policy_variables.filled(parsed, context)
+            if not iam_evaluator._conditions_met(read.conditions, context):
                 continue
             for action in parsed.actions:
-                for named, resource in zip(parsed.resources, filled.resources, strict=True):
+                for resource, meant in zip(parsed.resources, read.resources, strict=True):
                     if iam_evaluator.fnmatch_iam(
                         context.action, action
-                    ) and iam_evaluator.fnmatch_iam_cs(context.resource_arn, resource):
-                        yield Place(policy, number, action, named)
+                    ) and iam_evaluator.fnmatch_iam_cs(context.resource_arn, meant):
+                        yield Place(policy, number, action, resource)
 
 
 def _serve(_method: str, body: Any, _query: Mapping[str, list[str]]) -> Any:

@@ -39,6 +39,8 @@ QUICK: Mapping[str, str | int] = {
     "WaitSeconds": 1,
     "Architecture": "x86_64",
     "ProjectIDs": "QuickStart007,Churn_42",
+    # Less than the product offers, so that there is something for the platform to refuse.
+    "MaxVolumeSizeInGB": 512,
 }
 
 

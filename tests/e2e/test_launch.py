@@ -1,6 +1,7 @@
 """A launch in Service Catalog becomes a notebook; its termination leaves nothing."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.e2e.deployed import Platform, together
 from tests.waiting import unique
@@ -40,6 +41,7 @@ def test_a_launch_becomes_a_notebook_as_asked_for_and_its_termination_leaves_not
     assert set(platform.leftovers(stack)) == PARTS
     _check_notebook(platform, name, record.outputs, stack["StackId"])
     _check_outputs(platform, name, record.outputs)
+    _check_what_its_role_may(platform, name, record.outputs)
     platform.aws.client("s3").put_object(
         Bucket=record.outputs["S3BucketName"], Key="data", Body=b"of the project"
     )
@@ -112,6 +114,21 @@ def _check_outputs(platform: Platform, name: str, outputs: dict[str, str]) -> No
     platform.aws.client("s3").head_bucket(Bucket=outputs["S3BucketName"])
 
 
+def _check_what_its_role_may(platform: Platform, name: str, outputs: dict[str, str]) -> None:
+    role = outputs["ExecutionRoleArn"]
+    attached = platform.aws.client("iam").list_attached_role_policies(
+        RoleName=role.rpartition("/")[2]
+    )["AttachedPolicies"]
+    assert len(attached) == 2
+    keys = platform.aws.client("sts").assume_role(RoleArn=role, RoleSessionName="SageMaker")
+    sagemaker = platform.aws.client("sagemaker", keys["Credentials"])
+    # As its script asks at each start.
+    seen = sagemaker.describe_notebook_instance(NotebookInstanceName=name)
+    assert seen["SubnetId"] == platform.subnet_id
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:Stop"):
+        sagemaker.stop_notebook_instance(NotebookInstanceName=name)
+
+
 def test_a_launch_without_capacity_for_its_type_gets_another_one_and_keeps_it(
     platform: Platform,
 ) -> None:
@@ -139,28 +156,31 @@ def test_a_launch_without_capacity_for_its_type_gets_another_one_and_keeps_it(
     assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
 
 
-def test_two_launches_at_once_succeed_and_a_taken_name_is_refused_without_harm(
+def test_three_launches_live_side_by_side_and_a_taken_name_is_refused_without_harm(
     platform: Platform,
 ) -> None:
-    first, second = unique("first"), unique("second")
-    one, two = together(lambda: platform.launch(first), lambda: platform.launch(second))
-    assert (one.succeeded, two.succeeded) == (True, True), (one.reason, two.reason)
-    before = platform.simulated(first), platform.simulated(second)
+    names = [unique("side") for _ in range(3)]
+    one, two, three = together(*(lambda n=n: platform.launch(n) for n in names))
+    for record in (one, two, three):
+        assert record.succeeded, record.reason
+    for output in ("S3BucketName", "SagemakerKMSKey", "ExecutionRoleArn", "NotebookInstanceName"):
+        assert len({record.outputs[output] for record in (one, two, three)}) == 3, output
+    before = [platform.simulated(name) for name in names]
 
-    third = platform.launch(first.upper())
+    taken = platform.launch(names[0].upper())
 
-    assert not third.succeeded
-    assert f"The name {first.upper()} is taken by a notebook that this stack did not make" in (
-        third.reason
+    assert not taken.succeeded
+    assert f"The name {names[0].upper()} is taken by a notebook that this stack did not make" in (
+        taken.reason
     )
-    assert "another NotebookInstanceName" in third.reason
-    refused = platform.stack(third.provisioned_product_id)
+    assert "another NotebookInstanceName" in taken.reason
+    refused = platform.stack(taken.provisioned_product_id)
     assert refused["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert (platform.simulated(first), platform.simulated(second)) == before
+    assert [platform.simulated(name) for name in names] == before
     assert platform.leftovers(refused) == ["stack"]
 
-    # One goes while the other stays: its own network interface is all that it waits for.
+    # One goes while the others stay: its own network interface is all that it waits for.
     assert platform.terminate(one).succeeded
-    assert platform.simulated(second) == before[1]
-    ended = together(*(lambda r=r: platform.terminate(r) for r in (two, third)))
+    assert [platform.simulated(name) for name in names[1:]] == before[1:]
+    ended = together(*(lambda r=r: platform.terminate(r) for r in (two, three, taken)))
     assert all(each.succeeded for each in ended), ended

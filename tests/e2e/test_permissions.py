@@ -293,81 +293,10 @@ def test_what_the_roles_are_granted_and_what_they_use_is_recorded(platform: Plat
     assert ("LaunchRole", "cloudformation:SetStackPolicy") in unused
 
 
-# --- a notebook's role, and who tags --------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def another(platform: Platform) -> Iterator[Record]:
-    """Launch a notebook of another project; terminate it at the end."""
-    record = platform.launch(unique("Another"), ProjectID="Another", ProjectName="Another")
-    assert record.succeeded, record.reason
-    yield record
-    assert platform.terminate(record).succeeded
-
-
-def _as_notebook(platform: Platform, launched: Record, service: str) -> Any:
-    session = platform.aws.client("sts").assume_role(
-        RoleArn=launched.outputs["ExecutionRoleArn"], RoleSessionName="SageMaker"
-    )
-    return platform.aws.client(service, session["Credentials"])
-
-
-def test_a_notebooks_role_reaches_its_own_bucket_and_no_other_projects(
-    platform: Platform, launched: Record, another: Record
-) -> None:
-    s3 = _as_notebook(platform, launched, "s3")
-    own, others = launched.outputs["S3BucketName"], another.outputs["S3BucketName"]
-    platform.aws.client("s3").put_object(Bucket=others, Key="secret", Body=b"secret")
-
-    s3.put_object(Bucket=own, Key="mine", Body=b"mine")
-    assert s3.get_object(Bucket=own, Key="mine")["Body"].read() == b"mine"
-    attempts: list[Callable[[], Any]] = [
-        lambda: s3.list_objects_v2(Bucket=others),
-        lambda: s3.get_object(Bucket=others, Key="secret"),
-        lambda: s3.put_object(Bucket=others, Key="new", Body=b""),
-        lambda: s3.delete_object(Bucket=others, Key="secret"),
-        lambda: s3.put_bucket_tagging(Bucket=own, Tagging={"TagSet": []}),
-    ]
-    for attempt in attempts:
-        with pytest.raises(ClientError, match="AccessDenied"):
-            attempt()
-
-
-def test_a_notebooks_role_uses_no_key_but_through_s3(
-    platform: Platform, launched: Record, another: Record
-) -> None:
-    kms = _as_notebook(platform, launched, "kms")
-
-    for key in (launched.outputs["SagemakerKMSKey"], another.outputs["SagemakerKMSKey"]):
-        with pytest.raises(ClientError, match="AccessDenied"):
-            kms.generate_data_key(KeyId=key, KeySpec="AES_256")
-
-
-@pytest.mark.parametrize("whose", ["notebook", "end user"])
-def test_nobody_but_the_platform_changes_the_tags_by_which_it_knows_a_notebook(
-    platform: Platform, launched: Record, another: Record, whose: str
-) -> None:
-    if whose == "notebook":
-        sagemaker = _as_notebook(platform, launched, "sagemaker")
-    else:
-        role = platform.aws.client("iam").get_role(RoleName="SCEndUserRole")["Role"]["Arn"]
-        session = platform.aws.client("sts").assume_role(RoleArn=role, RoleSessionName="somebody")
-        sagemaker = platform.aws.client("sagemaker", session["Credentials"])
-
-    for record in (launched, another):
-        notebook = platform.notebook(record.outputs["NotebookInstanceName"])
-        assert notebook is not None
-        arn = notebook["NotebookInstanceArn"]
-        with pytest.raises(ClientError, match="AccessDenied"):
-            sagemaker.delete_tags(ResourceArn=arn, TagKeys=["notebook-vending:platform"])
-        with pytest.raises(ClientError, match="AccessDenied"):
-            sagemaker.add_tags(ResourceArn=arn, Tags=PLATFORM_TAG)
-
-
 def test_the_launch_role_asks_no_other_function_for_a_custom_resource(platform: Platform) -> None:
     """So a template with another ServiceToken fails, whoever launches it."""
     aws = platform.aws
-    role = aws.client("iam").get_role(RoleName=platform.physical_id("LaunchRole"))["Role"]["Arn"]
+    role = aws.client("iam").get_role(RoleName="NotebookVendingLaunchRole")["Role"]["Arn"]
     session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="servicecatalog")
     lambda_ = aws.client("lambda", session["Credentials"])
 

@@ -46,8 +46,12 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     assert {role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in roles} == {
         rules["PermissionsBoundaryArn"]
     }
-    # Service Catalog cannot let go of a principal that has a path.
-    assert {role["RoleName"] for role in roles if role["Path"] != ROLE_PATH} == {"SCEndUserRole"}
+    # Service Catalog cannot let go of a principal that has a path; the others are known by name.
+    assert {role["RoleName"] for role in roles if role["Path"] != ROLE_PATH} == {
+        "NotebookVendingActions",
+        "NotebookVendingLaunchRole",
+        "SCEndUserRole",
+    }
 
     # When a product is launched, then it works.
     name = unique("Living")
@@ -66,7 +70,7 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     assert _events(aws) != events
     assert platform.simulated(name) == notebook
     refused = platform.update(record, NotebookInstanceType="ml.t3.large")
-    assert "'ml.t3.large' is not allowed here: choose one of ml.t3.medium" in refused.reason
+    assert "NotebookInstanceType: choose one of ml.t3.medium." in refused.reason
     assert platform.simulated(name) == notebook
 
     # When they are widened again, which SAM takes only by name, then it can be updated.
@@ -98,7 +102,9 @@ def _boundary(aws: Emulator) -> str:
         "logs",
         "s3",
         "sagemaker",
+        "sns",
         "sqs",
+        "ssm",
         "states",
         "xray",
     ]
@@ -149,19 +155,19 @@ def _events(aws: Emulator) -> list[str]:
     return [event["EventId"] for page in pages for event in page["StackEvents"]]
 
 
-def _roles_of_the_stack(aws: Emulator) -> list[Any]:
+def _roles_of_the_stack(aws: Emulator, stack: str = deploy.STACK) -> list[Any]:
+    """Return the roles of a stack and of those nested in it."""
     pages = (
-        aws.client("cloudformation")
-        .get_paginator("list_stack_resources")
-        .paginate(StackName=deploy.STACK)
+        aws.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
     )
-    names = [
-        each["PhysicalResourceId"]
-        for page in pages
-        for each in page["StackResourceSummaries"]
-        if each["ResourceType"] == "AWS::IAM::Role"
-    ]
-    return [aws.client("iam").get_role(RoleName=name)["Role"] for name in names]
+    roles = []
+    for each in [each for page in pages for each in page["StackResourceSummaries"]]:
+        if each["ResourceType"] == "AWS::IAM::Role":
+            name = each["PhysicalResourceId"]
+            roles.append(aws.client("iam").get_role(RoleName=name)["Role"])
+        elif each["ResourceType"] == "AWS::CloudFormation::Stack":
+            roles += _roles_of_the_stack(aws, each["PhysicalResourceId"])
+    return roles
 
 
 _SAM_BUCKET = "sam"

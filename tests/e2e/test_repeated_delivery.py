@@ -44,10 +44,10 @@ def test_a_launch_makes_one_notebook_and_gives_one_answer(delivered_twice: Platf
 def test_a_refusal_is_repeated_word_for_word(delivered_twice: Platform) -> None:
     platform, puts = delivered_twice, len(_puts(delivered_twice))
 
-    record = platform.launch(unique("Refused"), RootAccess="Enabled")
+    record = platform.launch(unique("Refused"), VolumeSizeInGB="600")
 
     assert not record.succeeded
-    assert "RootAccess 'Enabled' is not allowed here: choose Disabled" in record.reason
+    assert "VolumeSizeInGB 600 is out of range: ask for 5 to 512 GB" in record.reason
     stack = platform.stack(record.provisioned_product_id)
     create = platform.requests(stack["StackId"])[0]
     await_that(lambda: _answers(platform, create) == ["FAILED", "late"])

@@ -129,6 +129,26 @@ def test_nobody_is_asked_in_the_name_of_a_session_that_is_none(emulator: Emulato
         put_to_iam(emulator, "ASIAUNKNOWN", anything)
 
 
+def test_a_statement_with_a_variable_is_recorded_as_it_is_written(emulator: Emulator) -> None:
+    bucket = unique("data")
+    emulator.client("s3").create_bucket(Bucket=bucket)
+    of_the_team = f"arn:aws:s3:::{bucket}/${{aws:PrincipalTag/Team}}/*"
+    allowing = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": of_the_team}
+    arn = role(emulator, "lambda", allowing)
+    emulator.client("iam").tag_role(
+        RoleName=arn.rpartition("/")[2], Tags=[{"Key": "Team", "Value": "red"}]
+    )
+    s3 = as_role(emulator, arn, "s3")
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.put_object(Bucket=bucket, Key="blue/a", Body=b"")
+    s3.put_object(Bucket=bucket, Key="red/a", Body=b"")
+
+    put = recorded(emulator, arn)["s3:PutObject"]
+    assert put["allowed"]
+    assert put["places"] == [["p", 0, "s3:PutObject", of_the_team]]
+
+
 def test_a_denial_is_recorded(emulator: Emulator) -> None:
     arn = role(emulator, "lambda")
 

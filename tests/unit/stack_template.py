@@ -115,8 +115,8 @@ class Stack:
     def _value(self, name: str) -> Any:
         if name in self.template["Parameters"]:
             declared = self.template["Parameters"][name]
-            value = str(self.parameters.get(name, declared.get("Default", f"<{name}>")))
-            return value.split(",") if declared["Type"] == "CommaDelimitedList" else value
+            value = self.parameters.get(name, declared.get("Default", f"<{name}>"))
+            return value.split(",") if declared["Type"] == "CommaDelimitedList" else str(value)
         pseudo = {
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": self.partition,

@@ -3,9 +3,9 @@
 CloudFormation changes no value of an export, and removes none, while any stack imports it (user
 guide, "Get exported outputs from a deployed CloudFormation stack"), and launches import for as long
 as they live. So only what never changes in the life of a platform may be exported: functions, roles
-and policies by their ARNs, the S3 endpoint, the product. What an administrator or a newer platform
-may change (subnets, groups, accounts of images, limits) reaches launches by the policies and the
-functions behind these.
+and policies by their ARNs, the key, the S3 endpoint, the product. What an administrator or a newer
+platform may change (subnets, groups, accounts of images, limits) reaches launches by the policies
+and the functions behind these.
 """
 
 from collections.abc import Iterator
@@ -54,6 +54,7 @@ def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
         "EmptyBucketRoleArn",
         "EmptyBucketServiceToken",
         "JobsPolicyArn",
+        "KeyArn",
         "ProductId",
         "ProjectPolicyArn",
         "S3EndpointId",

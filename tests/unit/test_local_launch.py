@@ -176,12 +176,9 @@ def test_a_remedy_that_does_not_help_is_a_surprise(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_reason_that_leaves_out_a_violation_is_a_surprise() -> None:
-    reason = (
-        "NotebookInstanceType 'ml.m5.4xlarge' is not allowed here: choose another. "
-        "RootAccess 'Enabled' is not allowed here: choose Disabled."
-    )
+    reason = "Subnet 'Nowhere' is not in the platform's VPC vpc-1: give a Name tag or an id."
 
-    with pytest.raises(SurpriseError, match="VolumeSizeInGB 500 is out of range"):
+    with pytest.raises(SurpriseError, match="SecurityGroupName 'Nobody' is not in"):
         story.refusal(platform(Record("FAILED", "pp-1", reason=reason)), FAULTS["bad-parameters"])
 
 
@@ -201,7 +198,10 @@ def test_a_reason_that_says_it_all_misses_nothing() -> None:
 
 
 def test_the_faults_are_those_that_are_promised() -> None:
-    assert set(FAULTS) == {"capacity", "quota", "name-taken", "bad-parameters", "slow"}
+    assert set(FAULTS) == {
+        *("capacity", "quota", "name-taken"),
+        *("bad-parameters", "not-allowed", "slow"),
+    }
     assert len(listing().splitlines()) == len(FAULTS)
 
 
@@ -217,14 +217,16 @@ def test_a_fault_speaks_the_language_of_what_it_is_given_to(name: str) -> None:
     assert fault.launch.keys() | fault.remedy.keys() <= product
 
 
-def test_the_product_lets_through_what_the_platform_then_refuses() -> None:
-    """A launcher may choose each bad parameter, or Service Catalog would refuse it already."""
-    product, chosen = parameters_of("product/versions/1.yaml"), FAULTS["bad-parameters"].launch
+def test_a_type_that_is_not_allowed_is_one_that_the_product_offers() -> None:
+    """A launcher may choose it, or the product itself would refuse it already."""
+    product = parameters_of("product/versions/1.yaml")
+    asked = FAULTS["not-allowed"].launch["NotebookInstanceType"]
 
-    assert chosen["NotebookInstanceType"] in product["NotebookInstanceType"]["AllowedValues"]
-    assert chosen["RootAccess"] in product["RootAccess"]["AllowedValues"]
-    assert int(chosen["VolumeSizeInGB"]) <= product["VolumeSizeInGB"]["MaxValue"]
-    assert len(chosen) == len(FAULTS["bad-parameters"].reason_says)
+    assert asked in product["NotebookInstanceType"]["AllowedValues"]
+
+
+def test_all_that_is_wrong_with_the_parameters_is_told_at_once() -> None:
+    assert len(FAULTS["bad-parameters"].launch) == len(FAULTS["bad-parameters"].reason_says)
 
 
 def test_a_slow_notebook_comes_up_after_its_deadline_and_before_that_of_its_rollback() -> None:

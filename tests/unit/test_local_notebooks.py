@@ -352,10 +352,11 @@ def test_the_new_lifecycle_configuration_must_exist(world: World) -> None:
 
 def test_only_a_notebook_that_runs_can_be_opened(world: World) -> None:
     world.create()
-    with pytest.raises(ServiceError, match="InService"):
-        world.call("CreatePresignedNotebookInstanceUrl", NotebookInstanceName="mine")
+    asked = {"NotebookInstanceName": "mine"}
+    error = refused(world.call, "CreatePresignedNotebookInstanceUrl", **asked)
+    assert error.code == "ValidationException"
 
     world.clock.advance(600)
 
-    answer = world.call("CreatePresignedNotebookInstanceUrl", NotebookInstanceName="mine")
+    answer = world.call("CreatePresignedNotebookInstanceUrl", **asked)
     assert answer["AuthorizedUrl"].startswith(f"https://{world.describe()['Url']}?authToken=")

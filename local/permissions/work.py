@@ -25,7 +25,7 @@ from local.end_user import Record
 from local.permissions.questions import Call, Where, questions
 
 _EXAMPLE = ROOT / "examples" / "train-and-deploy.ipynb"
-_SERVED = ("DescribeNotebookInstance", "DescribeNotebookInstanceLifecycleConfig")
+_SERVED = "DescribeNotebookInstance"
 _LOG_GROUP = "/aws/sagemaker/NotebookInstances"
 _IMAGE_ACCOUNT = "683313688378"  # XGBoost's in us-east-1 (SageMaker, "Docker Registry Paths")
 
@@ -74,24 +74,17 @@ class Notebook:
 
     def _stand_in(self, model: Any, context: Mapping[str, Any], **_: Any) -> Any:
         """Take SageMaker's place for a call that the emulator does not serve."""
-        if model.name in _SERVED:
+        if model.name == _SERVED:
             return None
         call = Call(model.service_model.service_name, model.name, context["params_as_given"])
         self.ask(call)
         return SimpleNamespace(status_code=200), self._answer(call)
 
     def ask(self, call: Call) -> None:
-        """Put a call to IAM, with the tags that SageMaker would know by now."""
+        """Put a call to IAM, with the tags that what it names has by now."""
         key = self.launched.outputs["SagemakerKMSKey"]
         where = Where(key.split(":")[4], REGION, key)
         asked = list(questions(call, where))
-        for action, arn, keys in asked:
-            if action == call.action and "Tags" in call.params:
-                self.tags[arn] = {
-                    key.replace("Request", "Resource"): str(value)
-                    for key, value in keys.items()
-                    if key.startswith("aws:RequestTag/")
-                }
         self.aws.control(
             "authorizations",
             {
@@ -102,6 +95,13 @@ class Notebook:
                 ],
             },
         )
+        for action, arn, keys in asked:
+            if action == call.action and "Tags" in call.params:
+                self.tags[arn] = {
+                    name.replace("Request", "Resource"): str(value)
+                    for name, value in keys.items()
+                    if name.startswith("aws:RequestTag/")
+                }
 
     def _answer(self, call: Call) -> dict[str, Any]:
         match call.operation:

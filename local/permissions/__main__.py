@@ -41,6 +41,7 @@ def main() -> int:
     page.step("What every role is granted, and how many calls used it.")
     report.show(found, page)
     page.say(f"\n{found.closing}")
+    page.say(f"evaluated {len(found.evaluated)} of these: IAM was asked, the call not made")
     page.say(f"apart {len(found.apart)}: asked for by AWS, not to be shown here; reasons above")
     return 0 if found.proves else 1
 

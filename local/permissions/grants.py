@@ -1,10 +1,12 @@
 """What the deployed roles are granted: read from IAM and Lambda, named as in the templates."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from local.emulator import Emulator
+from local.permissions.questions import resource_kinds
 from local.permissions.usage import Grant, Place
 
 EVENTS = "events.amazonaws.com"  # whom functions' own policies admit
@@ -45,6 +47,17 @@ def product_types(aws: Emulator) -> set[str]:
     return {
         str(each["ResourceType"]) for each in _resources(aws) if each["StackName"].startswith("SC-")
     }
+
+
+def worked_on(action: str, resources: Sequence[str]) -> Sequence[str]:
+    """Return those of a statement's resources that an action of it works on; all, if none.
+
+    A statement of several actions names what each of them works on, so that some pairs say nothing:
+    no training job is deleted by DeleteModel. Told by the beginnings of ARNs, as `training-job/`.
+    """
+    kinds = {_kind(form) for forms in resource_kinds(action).values() for form in forms}
+    meant = [each for each in resources if _kind(each) is None or _kind(each) in kinds]
+    return meant if meant and None not in kinds else resources
 
 
 def _resources(aws: Emulator) -> Iterator[dict[str, Any]]:
@@ -94,8 +107,13 @@ def _grants(
         for statement, each in enumerate(_listed(document["Statement"]))
         if each["Effect"] == "Allow"
         for action in _listed(each["Action"])
-        for number, resource in enumerate(_listed(each["Resource"]))
+        for number, resource in enumerate(worked_on(action, _listed(each["Resource"])))
     }
+
+
+def _kind(arn: str) -> str | None:
+    found = re.match(r"(?:[^:]*:){5}([a-z-]+)/", arn)
+    return found[1] if found else None
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -26,13 +26,8 @@ class Difference:
 
 LACKED = (
     Difference(
-        "the property is not used: what is managed is inline, and no boundary is set",
-        (
-            "iam:AttachRolePolicy",
-            "iam:DeleteRolePermissionsBoundary",
-            "iam:DetachRolePolicy",
-            "iam:PutRolePermissionsBoundary",
-        ),
+        "the property is not used: no boundary is set",
+        ("iam:DeleteRolePermissionsBoundary", "iam:PutRolePermissionsBoundary"),
     ),
     Difference(
         "AWS::IAM::Policy is put into a role here, not into a user or a group",
@@ -145,6 +140,10 @@ BEYOND = (
         ),
     ),
     Difference("the custom resources", ("lambda:InvokeFunction",)),
+    Difference(
+        "what CloudFormation tells the topic of the stacks, which is encrypted",
+        ("kms:Decrypt", "kms:GenerateDataKey", "sns:Publish"),
+    ),
     Difference(
         "the type has no handlers in the registry: the operations of SageMaker that make, tag, "
         "read, change and delete a lifecycle configuration",

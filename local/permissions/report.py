@@ -40,7 +40,7 @@ def _counts(grants: Iterable[Grant], usage: Usage) -> Iterator[str]:
 
 def _fate(grant: Grant, usage: Usage) -> str:
     if grant in usage.used:
-        return str(usage.used[grant])
+        return f"{usage.used[grant]}{' evaluated' if grant in usage.evaluated else ''}"
     return "apart" if grant in usage.apart else "UNUSED"
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from local import deploy, end_user
 from local.emulator import Emulator
 from local.end_user import EndUser, Record
-from local.permissions import grants
+from local.permissions import grants, work
 from local.permissions.usage import Call, Grant, Place, calls_of
 from local.progress import Progress
 
@@ -30,9 +30,18 @@ _NOTEBOOKS = {
 }
 _WAIT_SCALE = 0.25
 _MAX_VOLUME = 64  # GB
-_PARAMETERS = {"FirstWaitSeconds": 1, "WaitSeconds": 1, "MaxVolumeSizeInGB": _MAX_VOLUME}
+_UNIT = "ou-ab12-cd345678"
+_ADMINISTRATOR = "data-administrator"
+_FURTHER_ROLE = "TeamDataScientist"
+_PARAMETERS: Mapping[str, str | int] = {
+    "FirstWaitSeconds": 1,
+    "WaitSeconds": 1,
+    "MaxVolumeSizeInGB": _MAX_VOLUME,
+    "CostCenter": "4711",
+    "EndUserRolePattern": "*DataScientist",
+    "ShareWith": f"111122223333,{_UNIT}",
+}
 _PATIENCE = 120.0  # seconds
-_LOG_GROUP = "/aws/sagemaker/NotebookInstances"
 
 
 class SurpriseError(Exception):
@@ -54,6 +63,8 @@ class _Run:
     page: Progress
     outputs: Mapping[str, str]
     user: EndUser
+    directory: Path
+    template: Path
     granted: dict[Place, Grant] = field(default_factory=dict)
     product_types: set[str] = field(default_factory=set)
 
@@ -100,11 +111,14 @@ def tell(directory: Path, page: Progress) -> Told:
         _let_the_sweep_come_soon(run)
         _browse(run)
         launched = _work_on_a_notebook(run)
-        # The product's service actions, Start and Stop, belong here: on a notebook that runs.
+        _act_on_the_launch(run, launched)
+        _open_and_stop_it_in_sagemaker(run, launched)
+        _launch_by_another_role(run)
         _change_everything_that_a_launcher_may(run, launched)
         _update_to_later_versions(run, launched)
         _terminate_and_erase(run, launched)
         _launch_and_keep_the_data(run)
+        _deprecate_and_share_otherwise(run)
         _launch_in_vain(run)
         _answer_for_what_failed(run)
         page.step("The sweep comes.")
@@ -126,10 +140,14 @@ def await_that(condition: Callable[[], Any], what: str) -> Any:
 
 def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
     page.step("An administrator deploys the platform.")
+    aws.client("servicecatalog").enable_aws_organizations_access()  # to share with a unit of it
+    administrator = aws.client("iam").create_user(UserName=_ADMINISTRATOR)["User"]["Arn"]
+    parameters = {**_PARAMETERS, "DataAdministratorArns": administrator}
     with (directory / "sam.log").open("w") as log:
         template = deploy.build(directory, lambda line: print(line, file=log))
-        outputs = deploy.deploy(aws, template, _PARAMETERS, lambda line: print(line, file=log))
-    run = _Run(aws, page, outputs, end_user.sign_in(aws, outputs["ProductId"]))
+        outputs = deploy.deploy(aws, template, parameters, lambda line: print(line, file=log))
+    user = end_user.sign_in(aws, outputs["ProductId"])
+    run = _Run(aws, page, outputs, user, directory, template)
     run.note_grants()
     page.outcome(f"Its roles are granted {len(set(run.granted.values()))} permissions.")
     return run
@@ -168,40 +186,77 @@ def _work_on_a_notebook(run: _Run) -> Record:
     catalog, id_ = run.user.catalog, launched.provisioned_product_id
     catalog.search_provisioned_products()
     catalog.describe_provisioned_product(Id=id_)
-    catalog.get_provisioned_product_outputs(ProvisionedProductId=id_)
     catalog.list_record_history()
-    _work_as_its_role(run, launched, code)
+    notebook = work.start(run.aws, launched, run.outputs["S3EndpointId"])
+    work.copy_code(notebook, code)
+    work.use_the_bucket(notebook)
+    work.log_what_scripts_print(notebook)
     run.page.outcome("What its scripts, its owner and SageMaker do under its role was done.")
+    run.page.step("She trains and deploys; IAM is asked what SageMaker would ask it.")
+    work.run_the_example(notebook, run.directory)
+    work.do_what_the_example_does_not(notebook, run.outputs["SubnetIds"].split(","))
+    run.page.outcome("The example ran, and the rest of what a project may do in SageMaker.")
     return launched
 
 
-def _work_as_its_role(run: _Run, launched: Record, code: str) -> None:
-    """Make the calls that a notebook makes; nothing runs on a simulated one."""
-    keys = run.aws.client("sts").assume_role(
-        RoleArn=launched.outputs["ExecutionRoleArn"], RoleSessionName="SageMaker"
-    )["Credentials"]
-    s3, logs = run.aws.client("s3", keys), run.aws.client("logs", keys)
-    # The script: aws s3api head-bucket, aws s3 sync.
-    s3.head_bucket(Bucket=code)
-    for each in s3.list_objects_v2(Bucket=code)["Contents"]:
-        s3.get_object(Bucket=code, Key=each["Key"])
-    # Its owner.
-    data = launched.outputs["S3BucketName"]
-    for text in (b"first", b"second"):
-        s3.put_object(Bucket=data, Key="results/model.txt", Body=text)
-    s3.list_objects_v2(Bucket=data)
-    s3.get_object(Bucket=data, Key="results/model.txt")
-    s3.delete_object(Bucket=data, Key="results/model.txt")
-    upload = s3.create_multipart_upload(Bucket=data, Key="large")["UploadId"]
-    s3.abort_multipart_upload(Bucket=data, Key="large", UploadId=upload)
-    s3.create_multipart_upload(Bucket=data, Key="unfinished")
-    # SageMaker, which writes what the scripts print.
-    stream = f"{launched.outputs['NotebookInstanceName']}/LifecycleConfigOnCreate"
-    logs.create_log_group(logGroupName=_LOG_GROUP)
-    logs.describe_log_streams(logGroupName=_LOG_GROUP)
-    logs.create_log_stream(logGroupName=_LOG_GROUP, logStreamName=stream)
-    event = {"timestamp": int(time.time() * 1000), "message": "copied"}
-    logs.put_log_events(logGroupName=_LOG_GROUP, logStreamName=stream, logEvents=[event])
+def _act_on_the_launch(run: _Run, launched: Record) -> None:
+    run.page.step("She stops and starts it with the product's actions.")
+    catalog, ssm = run.user.catalog, run.aws.client("ssm", run.user.credentials)
+    actions = catalog.list_service_actions_for_provisioning_artifact(
+        ProductId=run.user.product_id, ProvisioningArtifactId=run.user.newest_artifact()
+    )["ServiceActionSummaries"]
+    ids = {each["Name"]: each["Id"] for each in actions}
+    for name in ("Stop", "Start"):
+        on = {
+            "ProvisionedProductId": launched.provisioned_product_id,
+            "ServiceActionId": ids[name],
+        }
+        ssm.describe_document(Name=f"NotebookVending-{name}")
+        catalog.describe_service_action_execution_parameters(**on)
+        record = catalog.execute_provisioned_product_service_action(**on, ExecuteToken=uuid4().hex)[
+            "RecordDetail"
+        ]["RecordId"]
+        run.done(record)
+    run.page.outcome("It runs again.")
+
+
+def _open_and_stop_it_in_sagemaker(run: _Run, launched: Record) -> None:
+    run.page.step("She opens it in SageMaker, stops and starts it there.")
+    sagemaker = run.aws.client("sagemaker", run.user.credentials)
+    name = {"NotebookInstanceName": launched.outputs["NotebookInstanceName"]}
+
+    def is_in(status: str) -> bool:
+        return bool(
+            sagemaker.describe_notebook_instance(**name)["NotebookInstanceStatus"] == status
+        )
+
+    sagemaker.create_presigned_notebook_instance_url(**name)
+    sagemaker.stop_notebook_instance(**name)
+    await_that(lambda: is_in("Stopped"), "Stopped")
+    sagemaker.start_notebook_instance(**name)
+    await_that(lambda: is_in("InService"), "InService")
+    run.page.outcome("It is her project's.")
+
+
+def _launch_by_another_role(run: _Run) -> None:
+    run.page.step("Another role, of the administrator's own, finds the product by its name.")
+    iam, account = run.aws.client("iam"), run.outputs["StateMachineArn"].split(":")[4]
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+    }
+    iam.create_role(
+        RoleName=_FURTHER_ROLE,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": trust}),
+    )
+    iam.attach_role_policy(RoleName=_FURTHER_ROLE, PolicyArn=run.physical_id("EndUsers"))
+    another = end_user.sign_in(run.aws, run.user.product_id, _FURTHER_ROLE)
+    found = another.catalog.search_products()["ProductViewSummaries"]
+    if not found:
+        raise SurpriseError(f"{_FURTHER_ROLE} sees no product")
+    iam.detach_role_policy(RoleName=_FURTHER_ROLE, PolicyArn=run.physical_id("EndUsers"))
+    run.page.outcome("It may launch, too.")
 
 
 def _change_everything_that_a_launcher_may(run: _Run, launched: Record) -> None:
@@ -282,9 +337,62 @@ def _terminate_and_erase(run: _Run, launched: Record) -> None:
 def _launch_and_keep_the_data(run: _Run) -> None:
     run.page.step("She launches another one, keeps its data, and terminates it.")
     kept = run.launch("analysis-3", {"DataRetention": "Retain"})
+    notebook = work.start(run.aws, kept, run.outputs["S3EndpointId"])
+    work.use_the_bucket(notebook)
     run.terminate(kept)
-    run.aws.client("s3").head_bucket(Bucket=kept.outputs["S3BucketName"])
     run.page.outcome("The bucket is there, the rest is gone.")
+    run.page.step("The data's administrator looks at it and clears up.")
+    _clear_up(run, notebook.bucket)
+    run.page.outcome("Nothing is left in it.")
+
+
+def _clear_up(run: _Run, bucket: str) -> None:
+    iam, role = run.aws.client("iam"), run.physical_id("DataAdministratorRole")
+    arn = iam.get_role(RoleName=role)["Role"]["Arn"]
+    may = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": arn}
+    iam.put_user_policy(
+        UserName=_ADMINISTRATOR,
+        PolicyName="sign-in",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": may}),
+    )
+    key = iam.create_access_key(UserName=_ADMINISTRATOR)["AccessKey"]
+    session = run.aws.client("sts", key).assume_role(RoleArn=arn, RoleSessionName=_ADMINISTRATOR)
+    s3 = run.aws.client("s3", session["Credentials"])
+    s3.get_bucket_tagging(Bucket=bucket)
+    s3.list_objects_v2(Bucket=bucket)
+    found = s3.list_object_versions(Bucket=bucket)
+    for version in found["Versions"]:
+        object_ = {"Bucket": bucket, "Key": version["Key"]}
+        s3.get_object(**object_, VersionId=version["VersionId"])
+    for each in found["DeleteMarkers"]:  # what they hid is there again
+        s3.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
+    for name in {each["Key"] for each in found["Versions"]}:
+        s3.get_object(Bucket=bucket, Key=name)
+        s3.delete_object(Bucket=bucket, Key=name)
+
+
+def _deprecate_and_share_otherwise(run: _Run) -> None:
+    run.page.step("The administrator deprecates a version, shares with fewer, and takes it back.")
+    _redeploy(run, DeprecatedVersions="1", ShareWith=_UNIT)
+    catalog, product = run.aws.client("servicecatalog"), run.user.product_id
+    (first,) = (
+        each
+        for each in catalog.list_provisioning_artifacts(ProductId=product)[
+            "ProvisioningArtifactDetails"
+        ]
+        if each["Name"] == "1"
+    )
+    if first["Guidance"] != "DEPRECATED":
+        raise SurpriseError("the version is not deprecated")
+    _redeploy(run, DeprecatedVersions='""', ShareWith=_PARAMETERS["ShareWith"])
+    run.page.outcome("It was, and is as before.")
+
+
+def _redeploy(run: _Run, **parameters: str | int) -> None:
+    """Deploy with some parameters changed; SAM keeps the others."""
+    with (run.directory / "sam.log").open("a") as log:
+        deploy.deploy(run.aws, run.template, parameters, lambda line: print(line, file=log))
+    run.note_grants()
 
 
 # --- what goes wrong ------------------------------------------------------------------------------

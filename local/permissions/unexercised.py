@@ -15,6 +15,7 @@ _FUNCTIONS = (
     "DeleteRole",
     "RespondRole",
     "PublishRole",
+    "ShareRole",
     "EmptyBucketRole",
 )
 _KMS_HANDLERS = (
@@ -119,11 +120,23 @@ UNEXERCISED = (
         "API_DescribeNotebookInstanceLifecycleConfig.html",
     ),
     Unexercised(
-        ("ExecutionRole",),
-        ("logs:CreateLogGroup", "logs:DescribeLogStreams"),
-        "AWS judges these on a group's ARN with and without an empty stream; the emulator without",
+        ("ActionsRole",),
+        ("ssm:StartAutomationExecution",),
+        "the ARN that a document has as automation-definition: the service authorization reference "
+        "has it beside the other two, by which AWS's examples and the simulator judge",
         "https://docs.aws.amazon.com/service-authorization/latest/reference/"
-        "list_amazoncloudwatchlogs.html",
-        statement="LogGroups",
+        "list_awssystemsmanager.html",
+        statement="Automations",
+    ),
+    Unexercised(
+        ("FlowLogRole",),
+        (
+            "logs:CreateLogStream",
+            "logs:DescribeLogGroups",
+            "logs:DescribeLogStreams",
+            "logs:PutLogEvents",
+        ),
+        "EC2 writes flow logs as this role; nothing flows here",
+        "https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html",
     ),
 )

@@ -33,7 +33,10 @@ class Grant:
 
 @dataclass(frozen=True)
 class Call:
-    """Calls of one kind that were decided on, and the places that allowed them."""
+    """Calls of one kind that were decided on, and the places that allowed them.
+
+    `evaluated`: there was no call, IAM was asked whether there may be one.
+    """
 
     role: str
     action: str
@@ -41,6 +44,7 @@ class Call:
     allowed: bool
     places: tuple[Place, ...]
     count: int
+    evaluated: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Usage:
     """What became of every permission, and what is wrong with the list of the unexercised."""
 
     used: Mapping[Grant, int]
+    evaluated: frozenset[Grant]  # used by evaluation alone
     apart: Mapping[Grant, Unexercised]
     unused: tuple[Grant, ...]
     denied: tuple[Call, ...]
@@ -99,6 +104,7 @@ def calls_of(recorded: Iterable[Mapping[str, Any]]) -> list[Call]:
             each["allowed"],
             tuple(Place(each["role"], *place) for place in each["places"]),
             each["count"],
+            each["evaluated"],
         )
         for each in recorded
     ]
@@ -114,6 +120,7 @@ def usage(
     """
     roles = {place.role for place in granted}
     used: Counter[Grant] = Counter()
+    called: set[Grant] = set()
     denied = []
     for call in calls:
         if not call.allowed and call.role in roles:
@@ -121,12 +128,15 @@ def usage(
         for place in call.places:
             if place in granted:
                 used[granted[place]] += call.count
+                if not call.evaluated:
+                    called.add(granted[place])
     grants, listed = set(granted.values()), tuple(unexercised)
     apart: dict[Grant, Unexercised] = {}
     for entry in listed:
         apart |= {grant: entry for grant in grants - used.keys() if entry.names(grant)}
     return Usage(
         dict(used),
+        frozenset(used.keys() - called),
         apart,
         tuple(sorted(grants - used.keys() - apart.keys())),
         tuple(denied),

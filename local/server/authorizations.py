@@ -4,6 +4,9 @@ Every decision of MiniStack's evaluator passes here: those on requests, and thos
 this process asks for in a role's name (`roles`, `stack_permissions`, `json_service`). Kept is, for
 each kind of call, which statements of the role's policies allow it, judged by the evaluator's own
 functions at the time of the call; or that it was denied.
+
+Calls that nothing here serves can be put to the evaluator by a control, in the name of a session.
+They are recorded too, as evaluated.
 """
 
 import json
@@ -14,7 +17,7 @@ from contextvars import ContextVar
 from inspect import signature
 from typing import Any, NamedTuple
 
-from ministack.core import iam_evaluator
+from ministack.core import iam_evaluator, responses
 from ministack.services import iam
 
 from local.server import control, policy_variables
@@ -40,12 +43,14 @@ class Decision(NamedTuple):
     resource: str
     allowed: bool
     places: tuple[Place, ...]
+    evaluated: bool = False  # there was no call: the control asked
 
 
 _decisions: Counter[Decision] = Counter()
 _lock = threading.Lock()
 # What the evaluation at hand is about: `enforce` makes it, and passes it to `evaluate` first.
 _asked: ContextVar[list[Any] | None] = ContextVar("authorization", default=None)
+_by_control: ContextVar[bool] = ContextVar("asked_by_control", default=False)
 
 
 def install() -> None:
@@ -79,7 +84,9 @@ def install() -> None:
 def record(role: str, context: Any, documents: Mapping[str, Any], *, allowed: bool) -> None:
     """Keep a decision on `context` (MiniStack's EvalContext), and what in `documents` allows it."""
     places = tuple(_allowing(context, documents)) if allowed else ()
-    decision = Decision(role, context.action, context.resource_arn, allowed, places)
+    decision = Decision(
+        role, context.action, context.resource_arn, allowed, places, _by_control.get()
+    )
     with _lock:
         _decisions[decision] += 1
 
@@ -118,6 +125,27 @@ def _allowing(context: Any, documents: Mapping[str, Any]) -> Iterator[Place]:
                         yield Place(policy, number, action, resource)
 
 
-def _serve(_method: str, _body: Any, _query: Mapping[str, list[str]]) -> Any:
+def _serve(_method: str, body: Any, _query: Mapping[str, list[str]]) -> Any:
+    """Serve all decisions; or, when put questions, decide these and serve those denied."""
+    if body is not None:
+        return [each for each in body["questions"] if not _may(body["access_key"], **each)]
     with _lock:
         return [{**each._asdict(), "count": count} for each, count in _decisions.items()]
+
+
+def _may(access_key: str, action: str, resource: str, keys: Mapping[str, Any]) -> bool:
+    """Whether the session of an access key may do it, where these condition keys have values.
+
+    It is judged as a call would be: by the role's policies, its boundary, the session's policies
+    and the resource's own.
+    """
+    token = _by_control.set(True)
+    try:
+        denied = iam_evaluator.enforce(
+            access_key, action, action.partition(":")[0], responses.get_region(), resource, {**keys}
+        )
+    finally:
+        _by_control.reset(token)
+    if isinstance(denied, iam_evaluator.AuthError):
+        raise ValueError(denied.message)
+    return denied is None

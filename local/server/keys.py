@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ministack.core import iam_evaluator
-from ministack.services import dynamodb, s3, sqs
+from ministack.services import dynamodb, s3, sns, sqs
 from ministack.services.cloudformation import provisioners
 
 _DECRYPT, _GENERATE = "kms:Decrypt", "kms:GenerateDataKey"
@@ -28,6 +28,7 @@ _USES = {
         (_DECRYPT,),
     ),
     "s3:GetObject": (_DECRYPT,),
+    "s3:GetObjectVersion": (_DECRYPT,),
     "s3:PutObject": (_GENERATE,),
     "sqs:ReceiveMessage": (_DECRYPT,),
     "sqs:SendMessage": (_GENERATE, _DECRYPT),
@@ -74,7 +75,33 @@ def install() -> None:
         return None
 
     handlers["create"] = create_encrypted
+    _keep_keys_of_topics()
     iam_evaluator.enforce = with_the_key
+
+
+def _keep_keys_of_topics() -> None:
+    """Have topics that a stack makes keep their key; who publishes is asked elsewhere for it."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::SNS::Topic"]
+    create, update = handlers["create"], handlers["update"]
+    assert create is provisioners._sns_create
+    assert update is provisioners._sns_update
+    assert "KmsMasterKeyId" not in create.__code__.co_consts, "MiniStack keeps it now"
+
+    def create_encrypted(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        return _with_its_key(create(logical_id, properties, stack), properties)
+
+    def update_encrypted(arn: str, old: Any, properties: dict[str, Any], *more: Any) -> Any:
+        return _with_its_key(update(arn, old, properties, *more), properties)
+
+    handlers |= {"create": create_encrypted, "update": update_encrypted}
+
+
+def _with_its_key(made: Any, properties: dict[str, Any]) -> Any:
+    attributes = sns._topics[made[0]]["attributes"]
+    attributes.pop("KmsMasterKeyId", None)
+    if "KmsMasterKeyId" in properties:
+        attributes["KmsMasterKeyId"] = properties["KmsMasterKeyId"]
+    return made
 
 
 def _keys(service: str, resource_arn: str) -> Iterator[str]:

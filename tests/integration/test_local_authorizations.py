@@ -77,6 +77,58 @@ def test_a_managed_policy_is_recorded_by_its_arn(emulator: Emulator) -> None:
     assert recorded(emulator, arn)["s3:ListAllMyBuckets"]["places"] == [place]
 
 
+def put_to_iam(emulator: Emulator, session: str, *asked: dict[str, Any]) -> Any:
+    """Ask in the name of a session what it may; return what it may not."""
+    return emulator.control("authorizations", {"access_key": session, "questions": list(asked)})
+
+
+def test_what_nothing_serves_is_put_to_the_evaluator_and_recorded_as_evaluated(
+    emulator: Emulator,
+) -> None:
+    jobs = "arn:aws:sagemaker:us-east-1:000000000000:training-job"
+    named = f"{jobs}/${{aws:PrincipalTag/Prefix}}-*"
+    condition = {"StringEquals": {"aws:RequestTag/Team": "red"}}
+    arn = role(
+        emulator,
+        "sagemaker",
+        {
+            "Effect": "Allow",
+            "Action": "sagemaker:CreateTrainingJob",
+            "Resource": named,
+            "Condition": condition,
+        },
+    )
+    emulator.client("iam").tag_role(
+        RoleName=arn.rpartition("/")[2], Tags=[{"Key": "Prefix", "Value": "abc"}]
+    )
+    session = emulator.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")
+    own = {
+        "action": "sagemaker:CreateTrainingJob",
+        "resource": f"{jobs}/abc-1",
+        "keys": {"aws:RequestTag/Team": "red"},
+    }
+    untagged, foreign = {**own, "keys": {}}, {**own, "resource": f"{jobs}/xyz-1"}
+
+    denied = put_to_iam(emulator, session["Credentials"]["AccessKeyId"], own, untagged, foreign)
+
+    assert denied == [untagged, foreign]
+    decisions = [
+        each
+        for each in emulator.control("authorizations")
+        if each["role"] == arn.rpartition("/")[2]
+    ]
+    assert all(each["evaluated"] for each in decisions)
+    (allowed,) = (each for each in decisions if each["allowed"])
+    assert allowed["places"] == [["p", 0, "sagemaker:CreateTrainingJob", named]]
+
+
+def test_nobody_is_asked_in_the_name_of_a_session_that_is_none(emulator: Emulator) -> None:
+    anything = {"action": "s3:ListAllMyBuckets", "resource": "*", "keys": {}}
+
+    with pytest.raises(ValueError, match="invalid"):
+        put_to_iam(emulator, "ASIAUNKNOWN", anything)
+
+
 def test_a_statement_with_a_variable_is_recorded_as_it_is_written(emulator: Emulator) -> None:
     bucket = unique("data")
     emulator.client("s3").create_bucket(Bucket=bucket)

@@ -157,6 +157,32 @@ def test_who_publishes_to_an_encrypted_topic_needs_its_key(
     account.delete(name)
 
 
+def test_a_topic_that_a_stack_makes_keeps_its_key(
+    account: Account, encrypted: tuple[_Inbox, str]
+) -> None:
+    _, key = encrypted
+    name, topic = unique("topic"), unique("keyed")
+    arn = f"arn:aws:sns:us-east-1:{account.id}:{topic}"
+    cloudformation, sns = account.aws.client("cloudformation"), account.aws.client("sns")
+
+    def body(**properties: str) -> str:
+        made = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": topic, **properties}}
+        return template({"Topic": made})
+
+    def key_of_topic() -> str | None:
+        attributes: dict[str, str] = sns.get_topic_attributes(TopicArn=arn)["Attributes"]
+        return attributes.get("KmsMasterKeyId")
+
+    cloudformation.create_stack(StackName=name, TemplateBody=body(KmsMasterKeyId=key))
+    account.settled(name)
+    assert key_of_topic() == key
+
+    cloudformation.update_stack(StackName=name, TemplateBody=body())
+    account.settled(name)
+    assert key_of_topic() is None
+    account.delete(name)
+
+
 def test_an_update_may_change_the_topics(account: Account, inbox: _Inbox) -> None:
     name = account.stack({"Topic": {"Type": "AWS::SNS::Topic"}})
     account.settled(name)

@@ -19,14 +19,14 @@ import boto3
 import botocore.session
 import pytest
 
-from tests.unit.authorization import (
+from local.permissions.questions import (
     CONDITION_KEYS,
     Call,
     Question,
-    Role,
     condition_keys,
     resource_kinds,
 )
+from tests.unit.authorization import Role
 from tests.unit.product_launch import ACCOUNT, BUCKET, PLAIN, WITH_CODE, Launch
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train-and-deploy.ipynb"

@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 
 from local import deploy
-from local.permissions import handlers, report, story
+from local.permissions import grants, handlers, report, story
 from local.permissions.__main__ import main
 from local.permissions.handlers import Difference
 from local.permissions.unexercised import UNEXERCISED
@@ -85,6 +85,26 @@ def test_one_permission_in_the_roles_of_many_launches_is_one() -> None:
     assert found.closing == "granted 2, used 2, unused 0, denied 0"
 
 
+def test_what_was_evaluated_alone_is_told_apart_and_counts_as_used() -> None:
+    found = judged([replace(allowed(LOOK), evaluated=True), allowed(SEND)])
+
+    assert found.proves
+    assert found.evaluated == {GRANTED[LOOK]}
+
+
+def test_what_was_both_evaluated_and_called_was_called() -> None:
+    found = judged([replace(allowed(LOOK), evaluated=True), allowed(LOOK), allowed(SEND)])
+
+    assert found.evaluated == frozenset()
+    assert found.used[GRANTED[LOOK]] == 2
+
+
+def test_what_an_evaluation_denies_is_reported() -> None:
+    refused = Call("stack-Role-1", "s3:PutObject", "arn:aws:s3:::d/a", False, (), 1, True)
+
+    assert not judged([allowed(LOOK), allowed(SEND), refused]).proves
+
+
 def test_a_call_that_two_statements_allow_uses_both() -> None:
     wider = Place("stack-Role-1", "Policy", 2, "s3:GetObject", "*")
     granted = {LOOK: GRANTED[LOOK], wider: Grant("Role", "Policy", "#3", "s3:GetObject", 0, "*")}
@@ -99,12 +119,48 @@ def test_what_the_recorder_serves_is_read() -> None:
         "resource": "arn:aws:s3:::data/a",
         "allowed": True,
         "places": [list(LOOK[1:])],
+        "evaluated": True,
         "count": 4,
     }
 
     (call,) = calls_of(json.loads(json.dumps([served])))
 
-    assert judged([call], NEVER_SENT).used == {GRANTED[LOOK]: 4}
+    found = judged([call], NEVER_SENT)
+    assert found.used == {GRANTED[LOOK]: 4}
+    assert found.evaluated == {GRANTED[LOOK]}
+
+
+SAGEMAKER = "arn:aws:sagemaker:us-east-1:111122223333"
+
+
+@pytest.mark.parametrize(
+    ("action", "resources", "left"),
+    [
+        (
+            "sagemaker:DeleteModel",
+            [f"{SAGEMAKER}:model/a-*", f"{SAGEMAKER}:endpoint/*"],
+            [f"{SAGEMAKER}:model/a-*"],
+        ),
+        (
+            "sagemaker:CreateEndpoint",
+            [f"{SAGEMAKER}:endpoint/*", f"{SAGEMAKER}:endpoint-config/*"],
+            [f"{SAGEMAKER}:endpoint/*", f"{SAGEMAKER}:endpoint-config/*"],
+        ),
+        ("sagemaker:DeleteModel", [f"{SAGEMAKER}:endpoint/*"], [f"{SAGEMAKER}:endpoint/*"]),
+        ("sagemaker:ListModels", [f"{SAGEMAKER}:model/*"], [f"{SAGEMAKER}:model/*"]),
+        (
+            "s3:GetObject",
+            ["arn:aws:s3:::a/*", "arn:aws:s3:::b"],
+            ["arn:aws:s3:::a/*", "arn:aws:s3:::b"],
+        ),
+    ],
+    ids=["another kind", "two kinds", "no kind of it", "no resource at all", "without kinds"],
+)
+def test_only_what_an_action_works_on_is_a_permission(
+    action: str, resources: list[str], left: list[str]
+) -> None:
+    """But what stands alone and grants nothing shows as unused."""
+    assert list(grants.worked_on(action, resources)) == left
 
 
 # --- the list of what cannot be shown -------------------------------------------------------------
@@ -192,8 +248,9 @@ def test_a_run_that_proves_nothing_says_so_and_fails(
 
     assert main() == 1
 
-    closing, apart = capsys.readouterr().out.splitlines()[-2:]
+    closing, evaluated, apart = capsys.readouterr().out.splitlines()[-3:]
     assert closing == "granted 2, used 1, unused 1, denied 0"
+    assert evaluated.startswith("evaluated 0 ")
     assert apart.startswith("apart 0: ")
     assert list(directories.iterdir()) == []
 

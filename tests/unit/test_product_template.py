@@ -16,10 +16,10 @@ import botocore.session
 import pytest
 from ministack.core import iam_evaluator
 
+from local.permissions.questions import resource_kinds
 from shared.limits import Limits
 from shared.notebook import STACK_TAG
 from shared.request import parse_notebook
-from tests.unit.authorization import resource_kinds
 from tests.unit.product_launch import (
     ACCOUNT,
     BUCKET,

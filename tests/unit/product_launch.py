@@ -11,7 +11,7 @@ import yaml
 
 from tests.unit import stack_template
 
-TEMPLATE_PATH = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
+TEMPLATE_PATH = Path(__file__).parents[2] / "product" / "versions" / "2.yaml"
 ACCOUNT = "111122223333"
 BUCKET = "stack-projectbucket-1a2b3c"
 POLICIES = stack_template.load(Path(__file__).parents[2] / "stacks" / "launch-policies.yaml")

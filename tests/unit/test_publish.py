@@ -20,12 +20,14 @@ URL = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """Return the S3 that the function speaks to, with its versioned bucket."""
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("URL_SUFFIX", "amazonaws.com")
     # In the artifact product/ lies beside the code; here it lies beside src/.
-    monkeypatch.setattr(publish, "_VERSIONS", TEMPLATE.parent)
+    (tmp_path / "released").mkdir()
+    (tmp_path / "released" / "1.yaml").write_bytes(TEMPLATE.read_bytes())
+    monkeypatch.setattr(publish, "_VERSIONS", tmp_path / "released")
     buckets.client.cache_clear()
     with mock_aws():
         client = buckets.client()

@@ -24,22 +24,29 @@ from botocore.parsers import create_parser
 from local.notebooks.service import NotebookService
 from local.service_model import ServiceError
 
+_BEING_MADE = {"status": "CREATE_IN_PROGRESS", "physical_ids": ()}
 _HANDLER_ID = "notebook-simulator"
 
-_active: list[tuple[NotebookService, Mapping[str, str]]] = []
+Stacks = Mapping[str, Mapping[str, Any]]
+
+_active: list[tuple[NotebookService, Mapping[str, str], Stacks]] = []
 
 
 @contextmanager
 def notebook_service(
-    simulator: NotebookService, stack_tags: Mapping[str, str] | None = None
+    simulator: NotebookService,
+    stack_tags: Mapping[str, str] | None = None,
+    stacks: Stacks | None = None,
 ) -> Iterator[NotebookService]:
     """Send the SageMaker calls of every client of this process to the simulator.
 
     Each call to another service lets the simulator catch up with its clock first, so that a
     network interface whose time has come is gone for EC2 too. Every stack that CloudFormation is
-    asked for has `stack_tags`: moto's would not take those of AWS's own.
+    asked for has `stack_tags`: moto's would not take those of AWS's own. `stacks` tells of a stack,
+    by its id, its `status` ("" if it is gone, AccessDenied if nobody may see it) and its
+    `physical_ids`; any other is being made.
     """
-    serving = (simulator, stack_tags or {})
+    serving = (simulator, stack_tags or {}, stacks if stacks is not None else {})
     _active.append(serving)
     try:
         yield simulator
@@ -52,10 +59,12 @@ def _answer(**event: Any) -> Any:
     model: OperationModel = event["model"]
     if not _active:
         return None
-    simulator, stack_tags = _active[-1]
-    if model.name == "DescribeStacks":
-        tags = [{"Key": key, "Value": value} for key, value in stack_tags.items()]
-        return SimpleNamespace(status_code=200), {"Stacks": [{"Tags": tags}]}
+    simulator, stack_tags, stacks = _active[-1]
+    if model.name in ("DescribeStacks", "ListStackResources"):
+        asked = event["params"]["body"]["StackName"]
+        return _answer_of_stack(model.name, asked, stacks.get(asked, _BEING_MADE), stack_tags)
+    if model.name == "GetResources":
+        return SimpleNamespace(status_code=200), _tagged(simulator, event["params"]["body"])
     if model.service_model.service_name != "sagemaker":
         simulator.advance()
         return None
@@ -73,6 +82,43 @@ def _answer(**event: Any) -> Any:
     # botocore hands its own parser None for operations without output, unlike its stubs say.
     parsed = create_parser("json").parse(response, cast("Shape", model.output_shape))
     return SimpleNamespace(status_code=status), parsed
+
+
+def _answer_of_stack(
+    operation: str, stack_id: str, stack: Mapping[str, Any], stack_tags: Mapping[str, str]
+) -> Any:
+    if stack["status"] in ("", "AccessDenied"):
+        code = stack["status"] or "ValidationError"
+        message = (
+            "not authorized" if stack["status"] else f"Stack with id {stack_id} does not exist"
+        )
+        said = {"Code": code, "Message": message}
+        status = {"HTTPStatusCode": 400}
+        return SimpleNamespace(status_code=400), {"Error": said, "ResponseMetadata": status}
+    if operation == "ListStackResources":
+        found = [{"PhysicalResourceId": each} for each in stack["physical_ids"]]
+        return SimpleNamespace(status_code=200), {"StackResourceSummaries": found}
+    tags = [{"Key": key, "Value": value} for key, value in stack_tags.items()]
+    described = {"StackStatus": stack["status"], "Tags": tags}
+    return SimpleNamespace(status_code=200), {"Stacks": [described]}
+
+
+def _tagged(simulator: NotebookService, body: bytes) -> Mapping[str, Any]:
+    """Answer GetResources, in pages of two."""
+    asked = json.loads(body)
+    assert asked["ResourceTypeFilters"] == ["sagemaker:notebook-instance"]
+    wanted = {each["Key"]: each["Values"] for each in asked["TagFilters"]}
+    found = [
+        {
+            "ResourceARN": each["arn"],
+            "Tags": [{"Key": key, "Value": value} for key, value in each["tags"].items()],
+        }
+        for each in simulator.state()["notebooks"]
+        if all(each["tags"].get(key) in values for key, values in wanted.items())
+    ]
+    start = int(asked.get("PaginationToken") or 0)
+    more = str(start + 2) if start + 2 < len(found) else ""
+    return {"ResourceTagMappingList": found[start : start + 2], "PaginationToken": more}
 
 
 def _epoch(value: Any) -> float:

@@ -70,8 +70,9 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
         data=data or {},
     )
     url, recorded = ledger.record_answer(entry.key, said, status)
-    put(url, recorded)
-    ledger.record_delivery(entry.key, clock.now())
+    if url:  # a cleanup has none
+        put(url, recorded)
+        ledger.record_delivery(entry.key, clock.now())
     return str(json.loads(recorded)["Status"])
 
 

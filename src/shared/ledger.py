@@ -88,6 +88,8 @@ class Entry:
     """The instance type that it ran on then."""
     delivered: bool = False
     """Whether CloudFormation took the answer; known only to those who answer."""
+    cleans_up: bool = False
+    """Whether it is none of CloudFormation's, but the removal of a notebook left behind."""
 
     @property
     def refusal(self) -> str:
@@ -96,10 +98,14 @@ class Entry:
 
     @property
     def key(self) -> Key:
-        """The key: sorts the requests for a resource by when they were issued."""
+        """The key: sorts the requests for a resource by when they were issued.
+
+        A cleanup is not among the stack's own requests: it neither supersedes one nor waits for it.
+        """
         issued = self.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        left_behind = f"|{self.notebook_name.lower()}" if self.cleans_up else ""
         return Key(
-            f"{self.stack_id}|{self.logical_resource_id}",
+            f"{self.stack_id}|{self.logical_resource_id}{left_behind}",
             f"{issued}#{_RANKS[self.request_type]}#{self.request_id}",
         )
 
@@ -122,16 +128,19 @@ class Page:
 
 
 def enter(entry: Entry, response_url: str) -> None:
-    """Enter a request, once: a second delivery of it changes nothing."""
+    """Enter a request, once: a second delivery of it changes nothing.
+
+    Without a reply address nobody is to be answered, and it is in no index of what is not.
+    """
     item: dict[str, AttributeValueTypeDef] = {
         **_texts(asdict(entry.key)),
         "Entry": {"S": _to_json(entry)},
-        "ResponseURL": {"S": response_url},
-        # Together in the index of what is not answered; gone from it with Unanswered.
-        "Unanswered": {"S": "yes"},
         "Deadline": {"N": str(int(entry.deadline.timestamp()))},
         "ExpiresAt": {"N": str(int((entry.issued_at + _KEPT).timestamp()))},
     }
+    if response_url:
+        # Together in the index of what is not answered; gone from it with Unanswered.
+        item |= {"ResponseURL": {"S": response_url}, "Unanswered": {"S": "yes"}}
     client = _client()
     try:
         client.put_item(
@@ -143,19 +152,7 @@ def enter(entry: Entry, response_url: str) -> None:
 
 def read(key: Key, now: datetime) -> Page:
     """Return a request and where it stands now; raises UnknownRequestError."""
-    pages = (
-        _client()
-        .get_paginator("query")
-        .paginate(
-            TableName=_table(),
-            ConsistentRead=True,
-            KeyConditionExpression="#resource = :resource",
-            ProjectionExpression=", ".join(f"#{name.lower()}" for name in _READABLE),
-            ExpressionAttributeNames={f"#{name.lower()}": name for name in _READABLE},
-            ExpressionAttributeValues={":resource": {"S": key.Resource}},
-        )
-    )
-    entries = {item["Request"]["S"]: _from_item(item) for page in pages for item in page["Items"]}
+    entries = _requests(key.Resource)
     entry = entries.get(key.Request)
     if entry is None:
         raise UnknownRequestError(key)
@@ -173,6 +170,28 @@ def read(key: Key, now: datetime) -> Page:
     )
 
 
+def in_progress(resource: str, now: datetime) -> Entry | None:
+    """Return the newest request for a resource that is still served, if there is one."""
+    served = [each for each in _requests(resource).values() if _is_served(each, now)]
+    return max(served, key=_order, default=None)
+
+
+def _requests(resource: str) -> dict[str, Entry]:
+    pages = (
+        _client()
+        .get_paginator("query")
+        .paginate(
+            TableName=_table(),
+            ConsistentRead=True,
+            KeyConditionExpression="#resource = :resource",
+            ProjectionExpression=", ".join(f"#{name.lower()}" for name in _READABLE),
+            ExpressionAttributeNames={f"#{name.lower()}": name for name in _READABLE},
+            ExpressionAttributeValues={":resource": {"S": resource}},
+        )
+    )
+    return {item["Request"]["S"]: _from_item(item) for page in pages for item in page["Items"]}
+
+
 def remember_resume(key: Key, instance_type: str) -> None:
     """Note that the notebook ran, and on what, before this Update, which is about to stop it."""
     _client().update_item(
@@ -188,7 +207,8 @@ def remember_resume(key: Key, instance_type: str) -> None:
 def record_answer(key: Key, answer: bytes, outcome: str) -> tuple[str, bytes]:
     """Record the answer, once, and return the reply address and the answer that is recorded.
 
-    Whoever comes second gets what the first one said, so that two paths cannot say two things.
+    Whoever comes second gets what the first one said, so that two paths cannot say two things. The
+    address is empty if nobody is to be answered.
     """
     item = _client().update_item(
         TableName=_table(),
@@ -197,14 +217,14 @@ def record_answer(key: Key, answer: bytes, outcome: str) -> tuple[str, bytes]:
             "SET Answer = if_not_exists(Answer, :answer),"
             " Outcome = if_not_exists(Outcome, :outcome)"
         ),
-        ConditionExpression="attribute_exists(ResponseURL)",
+        ConditionExpression="attribute_exists(Entry)",
         ExpressionAttributeValues={
             ":answer": {"S": answer.decode()},
             ":outcome": {"S": outcome},
         },
         ReturnValues="ALL_NEW",
     )["Attributes"]
-    return item["ResponseURL"]["S"], item["Answer"]["S"].encode()
+    return item.get("ResponseURL", {}).get("S", ""), item["Answer"]["S"].encode()
 
 
 def record_delivery(key: Key, now: datetime) -> None:
@@ -261,9 +281,13 @@ def _order(entry: Entry) -> tuple[datetime, int, bool, str]:
 def _standing(earlier: Iterable[Entry], later: Sequence[Entry], now: datetime) -> Standing:
     if later:
         return Standing.SUPERSEDED
-    if any(not each.outcome and now < each.deadline + _LONGEST_ACTION for each in earlier):
+    if any(_is_served(each, now) for each in earlier):
         return Standing.BEHIND
     return Standing.NEWEST
+
+
+def _is_served(entry: Entry, now: datetime) -> bool:
+    return not entry.outcome and now < entry.deadline + _LONGEST_ACTION
 
 
 def _stopped_by(earlier: Iterable[Entry]) -> Entry | None:

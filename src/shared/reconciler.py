@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared import clock, environment, ledger, network, sagemaker, stacks
+from shared import clock, environment, ledger, network, orphans, sagemaker, stacks
 from shared.errors import RefusedError, TryAgainError, is_lack_of_capacity, translate
 from shared.ledger import Entry, Key, Page
 from shared.lifecycle import (
@@ -92,6 +92,8 @@ def act(state: State, attempt: Attempt) -> State:
     progress = replace(Progress(**state["Progress"]), waiting_for="")
     decision = state["Decision"]
     try:
+        if entry.cleans_up:
+            orphans.confirm(entry)
         progress = attempt(_as_decided(page.entry, decision), progress)
     except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
         young = now - page.entry.issued_at < _YOUNG
@@ -162,7 +164,10 @@ def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Ob
             notebook, whose = leftover
             removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
             return removal, Observed(notebook.status, notebook, whose), progress
-        return desired, *_seen(page, progress, sagemaker.describe(page.entry.notebook_name))
+        notebook = sagemaker.describe(page.entry.notebook_name)
+        if notebook and page.entry.cleans_up:
+            orphans.confirm(page.entry)
+        return desired, *_seen(page, progress, notebook)
     except (ClientError, BotoCoreError, RefusedError) as error:
         return desired, Observed(UNKNOWN), _noting(progress, error, young=False)
 

@@ -180,6 +180,11 @@ def parse_notebook(
     return spec, violations
 
 
+def is_stack_id(text: str) -> bool:
+    """Tell whether CloudFormation could give a stack this id."""
+    return _IDS["StackId"].fullmatch(text) is not None
+
+
 def is_notebook_name(name: str) -> bool:
     """Tell whether SageMaker could have a notebook of this name at all."""
     return len(name) <= 63 and NAME.fullmatch(name) is not None

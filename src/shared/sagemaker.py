@@ -1,6 +1,7 @@
 """SageMaker's notebook instances: every call the platform makes to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,21 @@ def describe(name: str) -> Notebook | None:
         failure_reason=seen.get("FailureReason", ""),
         tags=tags,
     )
+
+
+def failed_before(moment: datetime) -> Iterator[str]:
+    """Yield the names of the notebooks that are Failed, and last changed before a moment.
+
+    Raises ClientError, BotoCoreError.
+    """
+    pages = (
+        _client()
+        .get_paginator("list_notebook_instances")
+        .paginate(StatusEquals="Failed", LastModifiedTimeBefore=moment)
+    )
+    for page in pages:
+        for each in page["NotebookInstances"]:
+            yield each["NotebookInstanceName"]
 
 
 def create(spec: NotebookSpec, place: Place, tags: Mapping[str, str]) -> None:

@@ -1,5 +1,6 @@
 """The stacks that ask for notebooks."""
 
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,39 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
 
+@dataclass(frozen=True)
+class Stack:
+    """A stack as it is now."""
+
+    status: str
+    physical_ids: frozenset[str]
+    """Of all its resources, in lower case."""
+
+
+def look(stack_id: str) -> Stack | None:
+    """Return a stack, or None when CloudFormation says that there is none of this id.
+
+    By its id a deleted stack is found for 90 days, as DELETE_COMPLETE (API reference,
+    DescribeStacks and ListStackResources). Its resources are read before its status, so that what
+    an operation changes meanwhile is not taken for the state of a stack at rest.
+    Raises ClientError, BotoCoreError: an error, a denial too, is not an absence.
+    """
+    client = _client()
+    try:
+        pages = client.get_paginator("list_stack_resources").paginate(StackName=stack_id)
+        physical_ids = frozenset(
+            each.get("PhysicalResourceId", "").lower()
+            for page in pages
+            for each in page["StackResourceSummaries"]
+        )
+        stack = client.describe_stacks(StackName=stack_id)["Stacks"][0]
+    except ClientError as error:
+        if _is_absence(error):
+            return None
+        raise
+    return Stack(stack["StackStatus"], physical_ids)
+
+
 def tags(stack_id: str) -> dict[str, str]:
     """Return a stack's tags, AWS's own (`aws:…`) among them; raises ClientError, BotoCoreError.
 
@@ -21,10 +55,15 @@ def tags(stack_id: str) -> dict[str, str]:
     try:
         stack = _client().describe_stacks(StackName=stack_id)["Stacks"][0]
     except ClientError as error:
-        if "does not exist" in error.response["Error"]["Message"]:
+        if _is_absence(error):
             return {}
         raise
     return {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+
+
+def _is_absence(error: ClientError) -> bool:
+    said = error.response["Error"]
+    return said["Code"] == "ValidationError" and "does not exist" in said["Message"]
 
 
 @cache

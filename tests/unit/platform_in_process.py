@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 from moto import mock_aws
 
-from handlers import create, delete, observe, request, respond, start, stop, update
+from handlers import clean, create, delete, observe, request, respond, start, stop, update
 from local.notebooks.faults import CallFault
 from local.notebooks.in_process_aws import notebook_service
 from local.notebooks.resources import Ec2Network, KmsKeys
@@ -89,6 +89,7 @@ class Platform:
             up; an exception is raised in place of an answer, after the bucket took the PUT.
         logged: every line that was logged.
         raised: every exception of a function, as a text with its traceback.
+        stacks: what CloudFormation says of stacks, by id: see `notebook_service`.
         tried: the instance type of each start of a notebook, in order.
         at_work: the functions that run at the moment, the innermost last.
         watch: told of every function of an execution that returned: its name, what it was given
@@ -106,6 +107,7 @@ class Platform:
         self.bucket_answers: list[int | Exception] = []
         self.logged: list[str] = []
         self.raised: list[str] = []
+        self.stacks: dict[str, dict[str, Any]] = {}
         self._sent: dict[str, Sent] = {}
         self._stacks = 0
         self._kills: dict[str, list[bool]] = {}
@@ -173,6 +175,14 @@ class Platform:
     def sweep(self) -> None:
         """Let the schedule's event come, whatever time it is."""
         self.respond_to({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+
+    def clean(self, event: Any) -> TaskFailedError | None:
+        """Invoke the function that cleans up asynchronously, and take over what it started."""
+        failed = self._asynchronously(
+            "CleanFunction", event, lambda: clean.handler(event, context())
+        )
+        self.pick_up_executions()
+        return failed
 
     def respond_to(self, event: Any) -> TaskFailedError | None:
         """Invoke the answering function asynchronously; return what ends in its queue."""
@@ -379,7 +389,7 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
     with ExitStack() as ending:
         ending.enter_context(mock_aws())
         platform = Platform()
-        ending.enter_context(notebook_service(platform.notebooks, STACK_TAGS))
+        ending.enter_context(notebook_service(platform.notebooks, STACK_TAGS, platform.stacks))
         for name, value in {
             "AWS_REGION": REGION,
             "LEDGER_TABLE": "ledger",
@@ -389,6 +399,7 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
             "FIRST_WAIT_SECONDS": "60",
             "WAIT_SECONDS": "20",
             "DEADLINE_SECONDS": "3240",
+            "CLEAN_UP_DRY_RUN": "NO",
             "ALLOWED_INSTANCE_TYPES": "ml.t3.medium,ml.t3.large,ml.g5.xlarge",
             "MAX_VOLUME_SIZE_IN_GB": "100",
             "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1,notebook-al2-v3",

@@ -1,0 +1,114 @@
+"""Removes notebooks that their stacks left behind, and tells of those that stay Failed.
+
+A stack event is a reason to look at that stack's notebooks, the schedule one to look at all. Each
+is judged by itself, and deleted by an execution of the lifecycle, which judges again.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared import clock, environment, orphans, sagemaker, stacks, tagged
+from shared.errors import TryAgainError, translate
+from shared.log import logger
+from shared.notebook import PLATFORM_TAG, STACK_TAG
+from shared.request import is_stack_id
+from shared.stacks import Stack
+from shared.tagged import Candidate
+
+_AT_ONCE = 25  # deletions begun in one run; SageMaker and CloudFormation throttle an account
+_ONE_LOOK = 30_000  # milliseconds: some calls, each tried again
+_FAILED_FOR = timedelta(days=1)
+
+
+class UnfinishedError(RuntimeError):
+    """Not all could be looked at; raised at the end, for Lambda to run it again."""
+
+
+def handler(event: Any, context: LambdaContext) -> None:
+    """Look at the notebooks of a stack that changed, or at all; raises UnfinishedError."""
+    ours = {PLATFORM_TAG: environment.text("PLATFORM")}
+
+    def out_of_time() -> bool:
+        return context.get_remaining_time_in_millis() < _ONE_LOOK
+
+    match event:
+        case {"source": "aws.cloudformation", "detail": {"stack-id": str(stack_id)}} if is_stack_id(
+            stack_id
+        ):
+            _clean(list(tagged.notebooks({**ours, STACK_TAG: stack_id})), out_of_time)
+        case {"source": "aws.events", "detail-type": "Scheduled Event"}:
+            found = list(tagged.notebooks(ours))
+            _tell_of_failed(found)
+            # So that the same ones, if they cannot be deleted, do not take every run's time.
+            random.shuffle(found)
+            _clean(found, out_of_time)
+        case _:
+            logger.error("This is no event to clean up after")
+
+
+def _clean(candidates: Iterable[Candidate], out_of_time: Callable[[], bool]) -> None:
+    known: dict[str, Stack | None] = {}
+    begun = left = 0
+    unanswered: list[str] = []
+    throttled = False
+    for each in candidates:
+        if begun == _AT_ONCE or throttled or out_of_time():
+            left += 1
+            continue
+        try:
+            begun += _clean_one(each, known)
+        except (ClientError, BotoCoreError) as error:
+            throttled = isinstance(translate(error), TryAgainError)
+            logger.exception("Left alone, as AWS did not say", extra={"notebook": each.name})
+            unanswered.append(each.name)
+    if left:
+        logger.warning("Left to the next run", extra={"notebooks": left})
+    if unanswered:
+        raise UnfinishedError(f"Could not look at {', '.join(unanswered):.500}")
+
+
+def _clean_one(candidate: Candidate, known: dict[str, Stack | None]) -> bool:
+    """Delete a notebook if it is an orphan; return whether that was begun."""
+    platform, stack_id = environment.text("PLATFORM"), candidate.tags.get(STACK_TAG, "")
+    if not orphans.is_of_the_same_account(candidate.arn, stack_id):
+        return _left_alone(candidate, "its stack is not of this account and Region")
+    if stack_id not in known:
+        known[stack_id] = stacks.look(stack_id)
+    verdict = orphans.judge(candidate.name, candidate.tags, platform, known[stack_id])
+    if not verdict.orphan:
+        return _left_alone(candidate, verdict.reason)
+    notebook = sagemaker.describe(candidate.name)
+    if notebook is None or notebook.status == "Deleting":
+        return _left_alone(candidate, "it is gone, or going")
+    if notebook.tags.get(STACK_TAG) != stack_id:
+        return _left_alone(candidate, "its tags have changed")
+    verdict = orphans.judge(notebook.name, notebook.tags, platform, known[stack_id])
+    if not verdict.orphan:
+        return _left_alone(candidate, verdict.reason)
+    if environment.text("CLEAN_UP_DRY_RUN") == "YES":
+        logger.warning("Would delete an orphan", extra=_about(candidate, verdict.reason))
+        return False
+    return orphans.clean_up(notebook, verdict.reason)
+
+
+def _tell_of_failed(candidates: Iterable[Candidate]) -> None:
+    """Tell of those that are Failed for long; one that is no orphan is its stack's to remove."""
+    ours = {each.name: each for each in candidates}
+    for name in sagemaker.failed_before(clock.now() - _FAILED_FOR):
+        if found := ours.get(name.lower()):
+            logger.warning("Failed for longer than a day", extra=_about(found, "Failed"))
+
+
+def _left_alone(candidate: Candidate, reason: str) -> bool:
+    logger.info("Left alone", extra=_about(candidate, reason))
+    return False
+
+
+def _about(candidate: Candidate, reason: str) -> dict[str, str]:
+    stack_id = candidate.tags.get(STACK_TAG, "")
+    return {"reason": reason, "notebook": candidate.name, "stack_id": stack_id}

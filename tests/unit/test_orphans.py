@@ -1,0 +1,372 @@
+"""Which notebooks are orphans, and what becomes of them: the judge, the handler, the execution."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared import orphans
+from shared.ledger import Key
+from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG, ownership_tags
+from shared.orphans import judge
+from shared.stacks import Stack
+from tests.unit.account_in_process import client
+from tests.unit.platform_in_process import Platform
+from tests.unit.stack_in_process import Stack as LaunchedStack
+from tests.unit.test_events import EVENTS
+
+NAME = "Analysis-1"
+STACK_ID = EVENTS["clean"]["detail"]["stack-id"]
+OURS = ownership_tags("notebook-vending", STACK_ID, "Notebook")
+NOTEBOOK_ARN = f"arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/{NAME.lower()}"
+AT_WORK = "its stack is not done with it"
+
+
+def of(status: str, *physical_ids: str) -> Stack:
+    return Stack(status, frozenset(physical_ids))
+
+
+@pytest.mark.parametrize(
+    ("stack", "orphan", "reason"),
+    [
+        (None, True, "its stack is gone"),
+        (of("DELETE_COMPLETE"), True, "its stack is deleted"),
+        (of("DELETE_COMPLETE", "analysis-1"), True, "its stack is deleted"),
+        (of("CREATE_COMPLETE", "analysis-1"), False, "it is in its stack"),
+        (of("CREATE_COMPLETE", "another"), True, "no resource of its stack has its name"),
+        (of("UPDATE_COMPLETE", "analysis-1", "another"), False, "it is in its stack"),
+        (of("UPDATE_COMPLETE", "analysis-2"), True, "no resource of its stack has its name"),
+        (of("UPDATE_COMPLETE"), True, "no resource of its stack has its name"),
+        (of("UPDATE_ROLLBACK_COMPLETE", "analysis-1"), False, "it is in its stack"),
+        (of("UPDATE_ROLLBACK_COMPLETE", "x"), True, "no resource of its stack has its name"),
+        (of("ROLLBACK_COMPLETE"), True, "no resource of its stack has its name"),
+        (of("ROLLBACK_FAILED", "analysis-1"), False, "it is in its stack"),
+        (of("DELETE_FAILED", "analysis-1"), False, "it is in its stack"),
+        (of("DELETE_FAILED"), True, "no resource of its stack has its name"),
+        (of("CREATE_IN_PROGRESS"), False, AT_WORK),
+        (of("ROLLBACK_IN_PROGRESS"), False, AT_WORK),
+        (of("UPDATE_IN_PROGRESS"), False, AT_WORK),
+        (of("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), False, AT_WORK),
+        (of("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"), False, AT_WORK),
+        (of("DELETE_IN_PROGRESS"), False, AT_WORK),
+        (of("REVIEW_IN_PROGRESS"), False, AT_WORK),
+        (of("CREATE_FAILED"), False, AT_WORK),
+        # Its rollback goes back to the notebook that the resource no longer names.
+        (of("UPDATE_FAILED", "analysis-2"), False, AT_WORK),
+        (of("UPDATE_ROLLBACK_FAILED", "analysis-2"), False, AT_WORK),
+        (of("A_STATUS_OF_LATER"), False, AT_WORK),
+    ],
+)
+def test_a_stacks_state_makes_an_orphan_or_not(
+    stack: Stack | None, orphan: bool, reason: str
+) -> None:
+    verdict = judge(NAME, OURS, "notebook-vending", stack)
+
+    assert verdict.orphan is orphan
+    assert verdict.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {**OURS, PLATFORM_TAG: "another-platform"},
+        {key: value for key, value in OURS.items() if key != PLATFORM_TAG},
+        {key: value for key, value in OURS.items() if key != STACK_TAG},
+        {key: value for key, value in OURS.items() if key != LOGICAL_RESOURCE_TAG},
+    ],
+)
+def test_what_is_not_ours_is_no_orphan_even_when_the_stack_is_gone(tags: Mapping[str, str]) -> None:
+    assert not judge(NAME, tags, "notebook-vending", None).orphan
+
+
+@pytest.mark.parametrize(
+    ("stack_id", "same"),
+    [
+        (STACK_ID, True),
+        (STACK_ID.replace("us-east-1", "eu-west-1"), False),
+        (STACK_ID.replace("123456789012:", "210987654321:"), False),
+        (STACK_ID.replace("arn:aws:", "arn:aws-cn:"), False),
+        ("", False),
+        ("SC-of-a-name", False),
+    ],
+)
+def test_a_stack_of_another_account_or_region_is_told_apart(stack_id: str, same: bool) -> None:
+    assert orphans.is_of_the_same_account(NOTEBOOK_ARN, stack_id) is same
+
+
+# The handler and the execution
+
+
+def changed(stack: LaunchedStack, status: str = "DELETE_COMPLETE") -> dict[str, Any]:
+    event = json.loads(json.dumps(EVENTS["clean"]))
+    event["detail"] |= {"stack-id": stack.id, "status-details": {"status": status}}
+    return dict(event)
+
+
+SWEEP = EVENTS["clean-for-sweep"]
+
+
+def launched(platform: Platform) -> LaunchedStack:
+    """Return a stack with a notebook, at rest."""
+    stack = platform.stack()
+    stack.create().expect_success()
+    platform.stacks[stack.id] = {"status": "CREATE_COMPLETE", "physical_ids": [stack.notebook]}
+    return stack
+
+
+def left_behind(platform: Platform, status: str = "DELETE_COMPLETE") -> LaunchedStack:
+    """Return a stack that has left its notebook behind."""
+    stack = launched(platform)
+    platform.stacks[stack.id] = {"status": status, "physical_ids": []}
+    return stack
+
+
+def outcome(platform: Platform) -> dict[str, Any]:
+    """Return the answer in the ledger of the one cleanup there is."""
+    (found,) = [
+        item
+        for item in client("dynamodb").scan(TableName="ledger")["Items"]
+        if '"cleans_up": true' in item["Entry"]["S"]
+    ]
+    assert "ResponseURL" not in found
+    assert "Unanswered" not in found
+    return dict(json.loads(found["Answer"]["S"]))
+
+
+def said(platform: Platform, message: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in platform.logged if line.startswith("{")]
+    return [line for line in lines if line["message"] == message]
+
+
+@pytest.mark.parametrize("status", ["DELETE_COMPLETE", "", "UPDATE_COMPLETE"])
+@pytest.mark.parametrize("by", ["event", "sweep"])
+def test_an_orphan_is_deleted_by_the_same_lifecycle_without_an_answer(
+    platform: Platform, status: str, by: str
+) -> None:
+    stack = left_behind(platform, status)
+    answers = len(stack.last.answers)
+
+    assert platform.clean(changed(stack) if by == "event" else SWEEP) is None
+    platform.run()
+
+    platform.expect_nothing_left()
+    assert outcome(platform)["Status"] == "SUCCESS"
+    assert len(stack.last.answers) == answers
+    (line,) = said(platform, "Deleting an orphan")
+    assert line["notebook"] == stack.notebook
+    assert line["reason"]
+    assert platform.executions[-1].status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("status", "physical_ids"),
+    [
+        ("CREATE_COMPLETE", ["ANALYSIS-1"]),
+        ("UPDATE_IN_PROGRESS", []),
+        ("CREATE_FAILED", []),
+        ("UPDATE_FAILED", []),
+    ],
+)
+def test_a_notebook_of_a_living_stack_is_left_alone(
+    platform: Platform, status: str, physical_ids: list[str]
+) -> None:
+    stack = launched(platform)
+    platform.stacks[stack.id] = {"status": status, "physical_ids": physical_ids}
+
+    platform.clean(changed(stack))
+    platform.clean(changed(stack, "UPDATE_COMPLETE"))
+    platform.clean(SWEEP)
+    platform.run()
+
+    assert platform.status(stack.notebook) == "InService"
+    assert len(platform.executions) == 1
+
+
+def test_denied_to_see_the_stack_nothing_is_deleted_and_the_run_fails(platform: Platform) -> None:
+    denied = left_behind(platform, "AccessDenied")
+    orphan = left_behind(platform)
+
+    assert platform.clean(SWEEP)
+    platform.run()
+
+    assert platform.status(denied.notebook) == "InService"
+    assert platform.status(orphan.notebook) is None
+
+
+def test_notebooks_of_others_are_left_alone(platform: Platform) -> None:
+    stack = left_behind(platform)
+    arn = platform.describe(stack.notebook)["NotebookInstanceArn"]
+    foreign = {"Key": PLATFORM_TAG, "Value": "another-platform"}
+    platform.notebooks.call("AddTags", {"ResourceArn": arn, "Tags": [foreign]})
+
+    platform.clean(changed(stack))
+    platform.clean(SWEEP)
+    platform.run()
+
+    assert platform.status(stack.notebook) == "InService"
+
+
+def test_a_dry_run_reports_and_deletes_nothing(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEAN_UP_DRY_RUN", "YES")
+    stack = left_behind(platform)
+
+    platform.clean(changed(stack))
+    platform.clean(SWEEP)
+    platform.run()
+
+    assert platform.status(stack.notebook) == "InService"
+    assert len(platform.executions) == 1
+    lines = said(platform, "Would delete an orphan")
+    assert [line["reason"] for line in lines] == ["its stack is deleted"] * 2
+
+
+def test_events_and_sweeps_together_start_one_execution(platform: Platform) -> None:
+    stack = left_behind(platform)
+
+    platform.clean(changed(stack))
+    platform.clock.advance(5)
+    platform.clean(changed(stack, "UPDATE_COMPLETE"))
+    platform.clean(SWEEP)
+
+    assert len(platform.executions) == 2  # the Create's, and this
+    platform.run()
+    platform.expect_nothing_left()
+
+
+def test_a_function_that_died_before_the_execution_is_made_up_for(platform: Platform) -> None:
+    stack = left_behind(platform)
+    platform.kill("CleanFunction", after=True)
+
+    platform.clean(changed(stack))
+    platform.run()
+
+    platform.expect_nothing_left()
+
+
+def test_a_cleanup_that_failed_is_tried_again_by_the_next_sweep(platform: Platform) -> None:
+    stack = left_behind(platform)
+    platform.fail_calls("StopNotebookInstance", "AccessDeniedException", "not authorized")
+    platform.clean(changed(stack))
+    platform.run()
+    assert platform.status(stack.notebook) == "InService"
+    assert outcome(platform)["Status"] == "FAILED"
+
+    platform.clean(SWEEP)
+    platform.run()
+
+    platform.expect_nothing_left()
+
+
+def test_an_aborted_cleanup_is_recorded_and_tried_again(platform: Platform) -> None:
+    stack = left_behind(platform)
+    platform.clean(changed(stack))
+    platform.abort(platform.executions[-1])
+    assert outcome(platform)["Status"] == "FAILED"
+    platform.clock.advance(1)
+
+    platform.clean(SWEEP)
+    platform.run()
+
+    platform.expect_nothing_left()
+
+
+def test_the_sweep_of_unanswered_requests_does_not_see_a_cleanup(platform: Platform) -> None:
+    stack = left_behind(platform)
+    platform.clean(changed(stack))
+    platform.clock.advance(3300)
+
+    platform.sweep()
+
+    assert not [line for line in platform.logged if "Answered from outside" in line]
+
+
+@pytest.mark.parametrize("state", ["Observe", "Stop", "Delete"])
+def test_a_notebook_that_its_stack_took_back_is_touched_no_more(
+    platform: Platform, state: str
+) -> None:
+    stack = left_behind(platform, "UPDATE_COMPLETE")
+    platform.clean(changed(stack))
+    cleanup = platform.executions[-1]
+    platform.step_until(cleanup, state)
+
+    platform.stacks[stack.id] = {"status": "UPDATE_IN_PROGRESS", "physical_ids": [stack.notebook]}
+    platform.run()
+
+    assert platform.status(stack.notebook) == ("Stopped" if state == "Delete" else "InService")
+    assert outcome(platform)["Status"] == "FAILED"
+    assert "left alone, its stack is not done" in outcome(platform)["Reason"]
+
+
+def test_a_cleanup_and_its_stacks_own_delete_do_not_wait_for_each_other(
+    platform: Platform,
+) -> None:
+    stack = left_behind(platform, "UPDATE_COMPLETE")
+    platform.clean(changed(stack))
+
+    stack.delete().expect_success()
+
+    platform.expect_nothing_left()
+    assert outcome(platform)["Status"] == "SUCCESS"
+
+
+def test_notebooks_failed_for_longer_than_a_day_are_told_of_and_left_to_their_stack(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    platform.notebooks.force_status(stack.notebook, "Failed", failure_reason="no reason")
+    platform.clean(SWEEP)
+    assert said(platform, "Failed for longer than a day") == []
+
+    platform.clock.advance(timedelta(days=1, seconds=1).total_seconds())
+    platform.clean(SWEEP)
+    platform.run()
+
+    (line,) = said(platform, "Failed for longer than a day")
+    assert (line["notebook"], line["stack_id"]) == (stack.notebook.lower(), stack.id)
+    assert platform.status(stack.notebook) == "Failed"
+
+
+def test_many_are_found_in_pages_and_begun_a_batch_at_a_time(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.clean._AT_ONCE", 3)
+    for _ in range(5):
+        left_behind(platform)
+
+    platform.clean(SWEEP)
+
+    assert len(platform.executions) == 5 + 3
+    assert [line["notebooks"] for line in said(platform, "Left to the next run")] == [2]
+    platform.clock.advance(1)
+    platform.clean(SWEEP)
+    assert len(platform.executions) == 5 + 5
+    platform.run()
+    platform.expect_nothing_left()
+
+
+def test_throttled_it_leaves_the_rest_for_lambdas_next_try(platform: Platform) -> None:
+    for _ in range(3):
+        left_behind(platform)
+    platform.fail_calls("DescribeNotebookInstance", "ThrottlingException", calls=3)
+
+    assert platform.clean(SWEEP) is None  # the second try
+    assert [line["notebooks"] for line in said(platform, "Left to the next run")] == [2]
+    platform.run()
+
+    platform.expect_nothing_left()
+
+
+def test_what_a_cleanup_is_filed_under_is_no_key_of_its_stacks_requests(
+    platform: Platform,
+) -> None:
+    stack = left_behind(platform)
+    platform.clean(changed(stack))
+
+    key = Key(**json.loads(platform.executions[-1].carried[0]))
+
+    assert key.Resource == f"{stack.id}|Notebook|{stack.notebook.lower()}"

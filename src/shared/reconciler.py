@@ -164,10 +164,10 @@ def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Ob
             notebook, whose = leftover
             removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
             return removal, Observed(notebook.status, notebook, whose), progress
-        notebook = sagemaker.describe(page.entry.notebook_name)
-        if notebook and page.entry.cleans_up:
+        seen = sagemaker.describe(page.entry.notebook_name)
+        if seen and page.entry.cleans_up:
             orphans.confirm(page.entry)
-        return desired, *_seen(page, progress, notebook)
+        return desired, *_seen(page, progress, seen)
     except (ClientError, BotoCoreError, RefusedError) as error:
         return desired, Observed(UNKNOWN), _noting(progress, error, young=False)
 

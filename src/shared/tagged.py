@@ -1,4 +1,4 @@
-"""The Resource Groups Tagging API: which notebooks have some tags, in pages, without a look at each.
+"""The Resource Groups Tagging API: which notebooks have some tags, without a look at each.
 
 It is a search: what it finds may be gone or tagged otherwise by now, and SageMaker's ARNs have the
 names in lower case. Whoever acts on it asks SageMaker.

@@ -17,6 +17,7 @@ _FUNCTIONS = (
     "PublishRole",
     "ShareRole",
     "EmptyBucketRole",
+    "CleanRole",
 )
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"

@@ -22,7 +22,17 @@ from local.notebooks.in_process_aws import notebook_service
 from local.notebooks.resources import Ec2Network
 from local.notebooks.service import NotebookService
 from local.notebooks.surroundings import Surroundings
-from shared import answer, buckets, executions, ledger, network, reconciler, sagemaker, stacks
+from shared import (
+    answer,
+    buckets,
+    executions,
+    ledger,
+    network,
+    reconciler,
+    sagemaker,
+    stacks,
+    tagged,
+)
 from shared.lifecycle import Progress
 from shared.notebook import STACK_TAG
 from tests.lambda_context import context
@@ -51,6 +61,7 @@ _CLIENTS = (
     network._client,
     sagemaker._client,
     stacks._client,
+    tagged._client,
 )
 
 
@@ -87,8 +98,10 @@ def comparable(state: dict[str, Any]) -> Any:
 class Story:
     """The world of one launch, its clock, and what CloudFormation was told."""
 
-    def __init__(self, simulator: NotebookService, clock: Clock) -> None:
-        self.simulator, self.clock = simulator, clock
+    def __init__(
+        self, simulator: NotebookService, clock: Clock, stacks: dict[str, dict[str, Any]]
+    ) -> None:
+        self.simulator, self.clock, self.stacks = simulator, clock, stacks
         self.answers: list[dict[str, Any]] = []
 
     def take_answer(self, url: str, body: bytes) -> None:
@@ -151,14 +164,15 @@ def story(monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
         _make_table()
         _make_state_machine()
         around = Surroundings(clock, network=Ec2Network(ec2))
-        with notebook_service(NotebookService(around)) as simulator:
+        of_stacks: dict[str, dict[str, Any]] = {}
+        with notebook_service(NotebookService(around), stacks=of_stacks) as simulator:
             config = EVENTS["request-create"]["ResourceProperties"]["LifecycleConfigName"]
             simulator.call(
                 "CreateNotebookInstanceLifecycleConfig",
                 {"NotebookInstanceLifecycleConfigName": config},
                 "CloudFormation",
             )
-            told = Story(simulator, clock)
+            told = Story(simulator, clock, of_stacks)
             monkeypatch.setattr(answer, "put", told.take_answer)
             yield told
         ec2.close()
@@ -399,6 +413,40 @@ def test_empty_bucket_erases_the_bucket_of_the_terminated_launch(story: Story) -
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
     assert [said["Status"] for said in story.answers] == ["SUCCESS"]
     s3.close()
+
+
+def test_clean_has_what_a_deleted_stack_left_behind_deleted(story: Story) -> None:
+    story.created()
+    stack_id = EVENTS["clean"]["detail"]["stack-id"]
+    story.stacks[stack_id] = {"status": "DELETE_COMPLETE", "physical_ids": ["Analysis-1"]}
+    answers = len(story.answers)
+
+    invoke("clean")
+
+    assert _cleaned_up(story) == [stack_id]
+    assert story.notebook() is None
+    assert len(story.answers) == answers
+
+
+def test_clean_for_sweep_has_what_any_stack_left_behind_deleted(story: Story) -> None:
+    story.created()
+    stack_id = EVENTS["request-create"]["StackId"]
+    invoke("clean-for-sweep")
+    assert _cleaned_up(story) == []
+    story.stacks[stack_id] = {"status": "UPDATE_COMPLETE", "physical_ids": ["Analysis-2"]}
+
+    invoke("clean-for-sweep")
+
+    assert _cleaned_up(story) == [stack_id]
+    assert story.notebook() is None
+
+
+def _cleaned_up(story: Story) -> list[str]:
+    """Run the executions that clean up; return their stacks' ids."""
+    begun = [json.loads(e["input"]) for e in _executions() if e["name"].startswith("CleanUp-")]
+    for state in begun:
+        _walk(story, state)
+    return [state["Resource"].partition("|")[0] for state in begun]
 
 
 def test_publish_puts_the_products_template_into_the_bucket(

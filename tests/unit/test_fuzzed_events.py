@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handlers import request, respond
+from handlers import clean, request, respond
 from tests.lambda_context import context
 from tests.unit.damaged_events import ADDRESS, anything, damaged, dated_addresses, foreign_addresses
 from tests.unit.test_events import EVENTS
@@ -26,6 +26,7 @@ FAILED = EVENTS["respond-for-failed-request"] | {
 }
 ENDED = EVENTS["respond-for-ended-execution"]
 SWEEP = EVENTS["respond-for-sweep"]
+STACK_CHANGED = EVENTS["clean"]
 
 
 @pytest.fixture
@@ -135,6 +136,53 @@ def test_a_damaged_event_of_the_schedule_is_a_sweep_or_is_refused_in_the_log(
 @given(event=anything)
 def test_what_is_no_event_of_these_is_refused_in_the_log(functions: Watched, event: Any) -> None:
     respond_to(functions, json.loads(json.dumps(event)))
+
+    assert functions.refused
+    assert functions.calls == []
+
+
+# The function that cleans up
+
+
+def clean_for(functions: Watched, event: Any) -> None:
+    """Give the function an event, and check what holds whatever it is."""
+    functions.begin()
+    clean.handler(event, context())
+    functions.check()
+    assert functions.answers == []
+
+
+@given(
+    event=damaged(STACK_CHANGED)
+    | damaged(STACK_CHANGED["detail"]).map(lambda each: STACK_CHANGED | {"detail": each})
+)
+@example(event=STACK_CHANGED | {"detail": {"stack-id": "x" * 300}})
+@example(event=STACK_CHANGED | {"detail": {"stack-id": ""}})
+def test_a_damaged_event_of_a_stack_is_a_look_or_is_refused_in_the_log(
+    functions: Watched, event: Any
+) -> None:
+    clean_for(functions, event)
+
+    assert functions.refused or functions.calls == [("resourcegroupstaggingapi", "GetResources")]
+
+
+@given(event=damaged(EVENTS["clean-for-sweep"]))
+def test_a_damaged_event_of_the_schedule_is_a_look_at_all_or_is_refused_in_the_log(
+    functions: Watched, event: Any
+) -> None:
+    clean_for(functions, event)
+
+    assert functions.refused or functions.calls == [
+        ("resourcegroupstaggingapi", "GetResources"),
+        ("sagemaker", "ListNotebookInstances"),
+    ]
+
+
+@given(event=anything)
+def test_what_is_no_event_to_clean_up_after_is_refused_in_the_log(
+    functions: Watched, event: Any
+) -> None:
+    clean_for(functions, json.loads(json.dumps(event)))
 
     assert functions.refused
     assert functions.calls == []

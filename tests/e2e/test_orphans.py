@@ -1,0 +1,226 @@
+"""Notebooks that their stacks left behind: gone after an event alone, and after a sweep alone."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local import deploy
+from tests.e2e.deployed import Platform
+from tests.waiting import await_that, unique
+
+pytestmark = pytest.mark.xdist_group("deployed")
+
+SLOW = {"pending": 3}  # seconds: time enough to come in between
+SWEEP = json.loads((deploy.ROOT / "events" / "clean-for-sweep.json").read_text())
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "sagemaker.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+
+
+def test_a_notebook_of_a_deleted_stack_goes_after_the_event_alone(platform: Platform) -> None:
+    name, stack_id = unique("Orphan"), make_stack(platform, "one")
+    make_notebook(platform, name, stack_id)
+
+    platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
+
+    await_that(lambda: platform.notebook(name) is None)
+    check_cleanup(platform, name, stack_id)
+
+
+def test_a_notebook_that_an_updated_stack_has_no_more_goes_after_the_event_alone(
+    platform: Platform,
+) -> None:
+    """As one does whose replacement could not clean up."""
+    name, stack_id = unique("Replaced"), make_stack(platform, "one")
+    make_notebook(platform, name, stack_id)
+
+    platform.aws.client("cloudformation").update_stack(
+        StackName=stack_id, TemplateBody=template("two")
+    )
+
+    await_that(lambda: platform.notebook(name) is None)
+    check_cleanup(platform, name, stack_id)
+
+
+def test_it_goes_after_the_sweep_alone_when_the_event_was_lost(platform: Platform) -> None:
+    name, stack_id = unique("Unheard"), make_stack(platform, "one")
+    make_notebook(platform, name, stack_id)
+    with no_events(platform):
+        platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
+        await_that(lambda: status_of(platform, stack_id) == "DELETE_COMPLETE")
+        assert cleanups(platform, name, stack_id) == []
+
+        sweep(platform)
+
+        await_that(lambda: platform.notebook(name) is None)
+    check_cleanup(platform, name, stack_id)
+
+
+def test_a_notebook_of_a_stack_that_makes_it_or_has_it_is_left_alone(platform: Platform) -> None:
+    name = unique("Living")
+    with platform.faults(timing=SLOW):
+        record_id = platform.begin(name)
+        await_that(lambda: platform.notebook(name))
+
+        sweep(platform)
+    launched = platform.user.wait(record_id)
+    assert launched.succeeded
+    sweep(platform)
+
+    stack_id = platform.stack_id_of(name)
+    assert cleanups(platform, name, stack_id) == []
+    assert platform.simulated(name)["status"] == "InService"
+    assert platform.terminate(launched).succeeded
+
+
+def test_what_is_somebody_elses_is_left_alone(platform: Platform) -> None:
+    name, stack_id = unique("Foreign"), make_stack(platform, "one")
+    make_notebook(platform, name, stack_id, {"notebook-vending:platform": "another"})
+    platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
+    await_that(lambda: status_of(platform, stack_id) == "DELETE_COMPLETE")
+
+    sweep(platform)
+
+    assert cleanups(platform, name, stack_id) == []
+    assert platform.notebook(name)
+
+
+def test_a_dry_run_leaves_an_orphan_alone(platform: Platform) -> None:
+    name, stack_id = unique("Reported"), make_stack(platform, "one")
+    make_notebook(platform, name, stack_id)
+    with dry_run(platform):
+        platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
+        await_that(lambda: status_of(platform, stack_id) == "DELETE_COMPLETE")
+        sweep(platform)
+        assert cleanups(platform, name, stack_id) == []
+        assert platform.notebook(name)
+
+    sweep(platform)
+
+    await_that(lambda: platform.notebook(name) is None)
+    check_cleanup(platform, name, stack_id)
+
+
+def template(value: str) -> str:
+    """Return the template of a stack that has no notebook."""
+    properties = {"Type": "String", "Value": value}
+    parameter = {"Type": "AWS::SSM::Parameter", "Properties": properties}
+    return json.dumps({"Resources": {"Parameter": parameter}})
+
+
+def make_stack(platform: Platform, value: str) -> str:
+    """Make a stack; return its id."""
+    client = platform.aws.client("cloudformation")
+    made = client.create_stack(StackName=unique("bystander"), TemplateBody=template(value))
+    stack_id = str(made["StackId"])
+    await_that(lambda: status_of(platform, stack_id) == "CREATE_COMPLETE")
+    return stack_id
+
+
+def status_of(platform: Platform, stack_id: str) -> str:
+    stacks = platform.aws.client("cloudformation").describe_stacks(StackName=stack_id)["Stacks"]
+    return str(stacks[0]["StackStatus"])
+
+
+def make_notebook(
+    platform: Platform, name: str, stack_id: str, tags: Mapping[str, str] | None = None
+) -> None:
+    """Make a notebook with the platform's tags, as one of a stack."""
+    role = platform.aws.client("iam").create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST)
+    )
+    all_tags = {
+        "notebook-vending:platform": deploy.STACK,
+        "notebook-vending:stack-id": stack_id,
+        "notebook-vending:logical-resource-id": "Notebook",
+        **(tags or {}),
+    }
+    client = platform.aws.client("sagemaker")
+
+    def create() -> bool:
+        try:
+            client.create_notebook_instance(
+                NotebookInstanceName=name,
+                InstanceType="ml.t3.medium",
+                RoleArn=role["Role"]["Arn"],
+                Tags=[{"Key": key, "Value": value} for key, value in all_tags.items()],
+            )
+        except client.exceptions.ClientError as error:
+            if "assume role" not in str(error):  # one just made
+                raise
+            return False
+        return True
+
+    await_that(create)
+    await_that(lambda: platform.simulated(name)["status"] == "InService")
+
+
+def sweep(platform: Platform) -> None:
+    """Have the function do what it does for the schedule's event."""
+    answered = platform.aws.client("lambda").invoke(
+        FunctionName=platform.physical_id("CleanFunction"), Payload=json.dumps(SWEEP)
+    )
+    assert "FunctionError" not in answered, answered["Payload"].read()
+
+
+def cleanups(platform: Platform, name: str, stack_id: str) -> list[dict[str, Any]]:
+    """Return what the ledger has of the cleanup of a notebook."""
+    resource = f"{stack_id}|Notebook|{name.lower()}"
+    found: list[dict[str, Any]] = platform.aws.client("dynamodb").query(
+        TableName=platform.outputs["LedgerTable"],
+        KeyConditionExpression="#resource = :resource",
+        ExpressionAttributeNames={"#resource": "Resource"},
+        ExpressionAttributeValues={":resource": {"S": resource}},
+    )["Items"]
+    return found
+
+
+def check_cleanup(platform: Platform, name: str, stack_id: str) -> None:
+    """Check that one execution removed a notebook, and that nobody was to be answered."""
+
+    def ended() -> list[dict[str, Any]]:
+        return [each for each in cleanups(platform, name, stack_id) if "Outcome" in each]
+
+    await_that(ended)
+    (item,) = cleanups(platform, name, stack_id)
+    assert item["Outcome"]["S"] == "SUCCESS"
+    assert not {"ResponseURL", "Unanswered", "DeliveredAt"} & item.keys()
+    request_id = item["Request"]["S"].rpartition("#")[2]
+    await_that(lambda: [e["status"] for e in platform.executions(request_id)] == ["SUCCEEDED"])
+
+
+@contextmanager
+def no_events(platform: Platform) -> Iterator[None]:
+    """Have no stack event arrive within the block."""
+    rule = platform.physical_id("StackChanged")
+    events = platform.aws.client("events")
+    events.disable_rule(Name=rule)
+    try:
+        yield
+    finally:
+        events.enable_rule(Name=rule)
+
+
+@contextmanager
+def dry_run(platform: Platform) -> Iterator[None]:
+    """Have the function only report within the block."""
+    client, name = platform.aws.client("lambda"), platform.physical_id("CleanFunction")
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    dry = {**variables, "CLEAN_UP_DRY_RUN": "YES"}
+    client.update_function_configuration(FunctionName=name, Environment={"Variables": dry})
+    try:
+        yield
+    finally:
+        client.update_function_configuration(
+            FunctionName=name, Environment={"Variables": variables}
+        )

@@ -119,6 +119,7 @@ def tell(directory: Path, page: Progress) -> Told:
         _terminate_and_erase(run, launched)
         _launch_and_keep_the_data(run)
         _deprecate_and_share_otherwise(run)
+        _leave_a_notebook_behind(run)
         _launch_in_vain(run)
         _answer_for_what_failed(run)
         page.step("The sweep comes.")
@@ -154,10 +155,11 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
 
 
 def _let_the_sweep_come_soon(run: _Run) -> None:
-    """Let the schedule's rule fire after one minute in place of five."""
-    run.aws.client("events").put_rule(
-        Name=run.physical_id("Sweep"), ScheduleExpression="rate(1 minute)"
-    )
+    """Let the schedules' rules fire after one minute in place of five and sixty."""
+    for rule in ("Sweep", "CleanUp"):
+        run.aws.client("events").put_rule(
+            Name=run.physical_id(rule), ScheduleExpression="rate(1 minute)"
+        )
 
 
 def _browse(run: _Run) -> None:
@@ -398,6 +400,26 @@ def _redeploy(run: _Run, **parameters: str | int) -> None:
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
+def _leave_a_notebook_behind(run: _Run) -> None:
+    run.page.step("A notebook has the tags of a stack that is deleted.")
+    gone = run.aws.client("cloudformation").list_stacks(StackStatusFilter=["DELETE_COMPLETE"])
+    stack_id = gone["StackSummaries"][0]["StackId"]
+    launched = run.launch("left-behind", {})
+    sagemaker = run.aws.client("sagemaker")
+    (arn,) = (
+        each["NotebookInstanceArn"]
+        for each in sagemaker.list_notebook_instances()["NotebookInstances"]
+        if each["NotebookInstanceName"] == "left-behind"
+    )
+    tag = {"Key": "notebook-vending:stack-id", "Value": stack_id}
+    sagemaker.add_tags(ResourceArn=arn, Tags=[tag])
+    await_that(
+        lambda: not sagemaker.list_notebook_instances()["NotebookInstances"], "the notebook's end"
+    )
+    run.terminate(launched)
+    run.page.outcome("The schedule had it found and deleted.")
+
+
 def _launch_in_vain(run: _Run) -> None:
     run.page.step("She asks for a larger volume than the platform allows.")
     too_much = {"VolumeSizeInGB": str(_MAX_VOLUME + 1)}
@@ -431,7 +453,12 @@ def _answer_for_what_failed(run: _Run) -> None:
         InvocationType="Event",
         Payload=json.dumps({"Resource": "nobody's", "Request": "none"}),
     )
-    await_that(lambda: _sent(run), "the message to the queue")
+    with _broken(run, "CleanFunction"):
+        run.aws.client("lambda").invoke(
+            FunctionName=run.physical_id("CleanFunction"), InvocationType="Event", Payload="{}"
+        )
+        await_that(lambda: _sent(run, "CleanRole"), "the message on the cleanup")
+    await_that(lambda: _sent(run, "RespondRole"), "the message to the queue")
     run.page.outcome("Each was answered for, or counted.")
 
 
@@ -476,10 +503,8 @@ def _invoked_by(run: _Run, rule: str) -> bool:
     )
 
 
-def _sent(run: _Run) -> bool:
-    return any(
-        (grant.role, grant.action) == ("RespondRole", "sqs:SendMessage") for grant in _used(run)
-    )
+def _sent(run: _Run, role: str) -> bool:
+    return any((grant.role, grant.action) == (role, "sqs:SendMessage") for grant in _used(run))
 
 
 def _used(run: _Run) -> Iterator[Grant]:

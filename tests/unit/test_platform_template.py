@@ -4,7 +4,9 @@ import json
 import re
 from typing import Any
 
-from tests.unit.test_static_checks import PLATFORM
+import pytest
+
+from tests.unit.test_static_checks import PLATFORM, ROOT
 
 RESOURCES: dict[str, dict[str, Any]] = PLATFORM["Resources"]
 
@@ -82,6 +84,7 @@ def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> Non
 
     assert "RespondFunction" in destinations["RequestFunction"]
     assert "FailedAnswers" in destinations["RespondFunction"]
+    assert "UndeliveredEvents" in destinations["CleanFunction"]
     assert len(of_type("Queue")) == 2
     for queue in of_type("Queue"):
         assert f'["{queue}", "QueueName"]' in watched, queue
@@ -138,3 +141,64 @@ def test_whoever_invokes_a_function_from_outside_is_named_with_its_source() -> N
     for permission in of_type("Permission").values():
         assert permission["Principal"] != "*"
         assert "SourceArn" in permission
+
+
+# What stacks left behind
+
+
+@pytest.mark.parametrize(
+    ("change", "matches"),
+    [
+        ({}, True),
+        ({"status": "UPDATE_COMPLETE"}, True),
+        ({"status": "UPDATE_ROLLBACK_COMPLETE"}, True),
+        ({"status": "ROLLBACK_COMPLETE"}, True),
+        ({"status": "DELETE_IN_PROGRESS"}, False),
+        ({"status": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"}, False),
+        ({"status": "CREATE_COMPLETE"}, False),
+        ({"status": "CREATE_FAILED"}, False),
+    ],
+)
+def test_an_operation_that_ended_has_the_stacks_notebooks_looked_at(
+    change: dict[str, str], matches: bool
+) -> None:
+    event = json.loads((ROOT / "events" / "clean.json").read_text())
+    event["detail"]["status-details"] |= change
+    pattern = RESOURCES["StackChanged"]["Properties"]["EventPattern"]
+
+    assert fits(pattern, event) is matches
+    of_others = {"source": "aws.states"}, {"detail-type": "CloudFormation Resource Status Change"}
+    assert not any(fits(pattern, event | other) for other in of_others)
+
+
+def fits(pattern: Any, event: Any) -> bool:
+    """Tell whether an event has what a pattern of exact values asks for (EventBridge)."""
+    if isinstance(pattern, list):
+        return event in pattern
+    return all(name in event and fits(each, event[name]) for name, each in pattern.items())
+
+
+def test_every_rule_tries_again_and_keeps_what_it_could_not_deliver() -> None:
+    rules = of_type("Rule")
+    (allowed,) = (
+        each["Condition"]["ArnEquals"]["aws:SourceArn"]
+        for each in RESOURCES["UndeliveredEventsPolicy"]["Properties"]["PolicyDocument"][
+            "Statement"
+        ]
+        if each["Effect"] == "Allow"
+    )
+    for name, rule in rules.items():
+        for target in rule["Targets"]:
+            assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0, name
+            assert target["DeadLetterConfig"] == {
+                "Arn": {"Fn::GetAtt": ["UndeliveredEvents", "Arn"]}
+            }
+        assert {"Fn::GetAtt": [name, "Arn"]} in allowed, name
+
+
+def test_the_interval_of_the_sweep_is_a_parameter() -> None:
+    """In the plural: EventBridge takes "1 minute" alone in the singular, so the least is 2."""
+    rate = RESOURCES["CleanUp"]["Properties"]["ScheduleExpression"]
+
+    assert rate == {"Fn::Sub": "rate(${CleanUpIntervalMinutes} minutes)"}
+    assert PLATFORM["Parameters"]["CleanUpIntervalMinutes"]["MinValue"] == 2

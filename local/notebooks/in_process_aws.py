@@ -44,7 +44,7 @@ def notebook_service(
     network interface whose time has come is gone for EC2 too. Every stack that CloudFormation is
     asked for has `stack_tags`: moto's would not take those of AWS's own. `stacks` tells of a stack,
     by its id, its `status` ("" if it is gone, AccessDenied if nobody may see it) and its
-    `physical_ids`; any other is being made.
+    `physical_ids`, that of the resource Notebook first; any other is being made.
     """
     serving = (simulator, stack_tags or {}, stacks if stacks is not None else {})
     _active.append(serving)
@@ -96,7 +96,13 @@ def _answer_of_stack(
         status = {"HTTPStatusCode": 400}
         return SimpleNamespace(status_code=400), {"Error": said, "ResponseMetadata": status}
     if operation == "ListStackResources":
-        found = [{"PhysicalResourceId": each} for each in stack["physical_ids"]]
+        found = [
+            {
+                "LogicalResourceId": f"Other{number}" if number else "Notebook",
+                "PhysicalResourceId": each,
+            }
+            for number, each in enumerate(stack["physical_ids"])
+        ]
         return SimpleNamespace(status_code=200), {"StackResourceSummaries": found}
     tags = [{"Key": key, "Value": value} for key, value in stack_tags.items()]
     described = {"StackStatus": stack["status"], "Tags": tags}

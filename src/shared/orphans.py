@@ -63,10 +63,25 @@ def judge(name: str, tags: Mapping[str, str], platform: str, stack: Stack | None
             return Verdict(True, "its stack is deleted")
         case Stack(status=status) if status not in _AT_REST:
             return Verdict(False, f"its stack is not done with it: {status}")
-        case Stack(physical_ids=ids) if name.lower() in ids:
+        case Stack(physical_ids=ids) if name.lower() in ids.values():
             return Verdict(False, f"it is in its stack: {stack.status}")
+        case _ if _has_made_up_id(stack, tags):
+            return Verdict(False, "its resource has an id that CloudFormation made up")
         case _:
             return Verdict(True, f"no resource of its stack has its name: {stack.status}")
+
+
+def _has_made_up_id(stack: Stack, tags: Mapping[str, str]) -> bool:
+    """Tell whether the resource is known by an id that names no notebook at all.
+
+    CloudFormation makes one up of the stack's name and the logical id when it gave a Create up
+    (aws/aws-cdk#36951). The resource keeps it, should an update succeed after that.
+    """
+    logical_id = tags[LOGICAL_RESOURCE_TAG]
+    stack_name = tags[STACK_TAG].split("/")[1]
+    known_as = stack.physical_ids.get(logical_id, "")
+    begins = known_as.startswith(stack_name[:8].lower())  # a long name may be cut
+    return (begins and f"-{logical_id}-".lower() in known_as) or known_as == logical_id.lower()
 
 
 def is_of_the_same_account(notebook_arn: str, stack_id: str) -> bool:

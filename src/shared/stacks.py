@@ -1,5 +1,6 @@
 """The stacks that ask for notebooks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -18,8 +19,8 @@ class Stack:
     """A stack as it is now."""
 
     status: str
-    physical_ids: frozenset[str]
-    """Of all its resources, in lower case."""
+    physical_ids: Mapping[str, str]
+    """Of all its resources, in lower case, by their logical ids."""
 
 
 def look(stack_id: str) -> Stack | None:
@@ -33,11 +34,11 @@ def look(stack_id: str) -> Stack | None:
     client = _client()
     try:
         pages = client.get_paginator("list_stack_resources").paginate(StackName=stack_id)
-        physical_ids = frozenset(
-            each.get("PhysicalResourceId", "").lower()
+        physical_ids = {
+            each["LogicalResourceId"]: each.get("PhysicalResourceId", "").lower()
             for page in pages
             for each in page["StackResourceSummaries"]
-        )
+        }
         stack = client.describe_stacks(StackName=stack_id)["Stacks"][0]
     except ClientError as error:
         if _is_absence(error):

@@ -22,10 +22,12 @@ STACK_ID = EVENTS["clean"]["detail"]["stack-id"]
 OURS = ownership_tags("notebook-vending", STACK_ID, "Notebook")
 NOTEBOOK_ARN = f"arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/{NAME.lower()}"
 AT_WORK = "its stack is not done with it"
+MADE_UP = "its resource has an id that CloudFormation made up"
 
 
 def of(status: str, *physical_ids: str) -> Stack:
-    return Stack(status, frozenset(physical_ids))
+    ids = zip(("Notebook", "Another"), physical_ids, strict=False)
+    return Stack(status, dict(ids))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,11 @@ def of(status: str, *physical_ids: str) -> Stack:
         (of("UPDATE_FAILED", "analysis-2"), False, AT_WORK),
         (of("UPDATE_ROLLBACK_FAILED", "analysis-2"), False, AT_WORK),
         (of("A_STATUS_OF_LATER"), False, AT_WORK),
+        # Of a Create that CloudFormation gave up, before an update succeeded.
+        (of("UPDATE_COMPLETE", "sc-123456789012-pp-4vk2dq7xmzr3e-notebook-1a2b"), False, MADE_UP),
+        (of("UPDATE_COMPLETE", "sc-123456789012-pp-4-notebook-1a2b"), False, MADE_UP),
+        (of("UPDATE_COMPLETE", "notebook"), False, MADE_UP),
+        (of("UPDATE_COMPLETE", "my-notebook-2"), True, "no resource of its stack has its name"),
     ],
 )
 def test_a_stacks_state_makes_an_orphan_or_not(

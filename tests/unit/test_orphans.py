@@ -379,3 +379,93 @@ def test_what_a_cleanup_is_filed_under_is_no_key_of_its_stacks_requests(
     key = Key(**json.loads(platform.executions[-1].carried[0]))
 
     assert key.Resource == f"{stack.id}|Notebook|{stack.notebook.lower()}"
+
+
+# Races with what stacks do
+
+
+def with_sweeps(platform: Platform, stack: LaunchedStack, status: str) -> None:
+    """Let everything come to its end, with a sweep before each step while the stack is at work."""
+    platform.stacks[stack.id] = {"status": status, "physical_ids": [stack.physical_id]}
+    while running := [each for each in platform.executions if each.running]:
+        platform.clean(SWEEP)
+        platform.step(min(running, key=lambda each: each.due))
+    assert not [each for each in platform.executions if each.name.startswith("CleanUp-")]
+
+
+def test_sweeps_at_every_moment_of_a_stacks_life_touch_nothing(platform: Platform) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    with_sweeps(platform, stack, "CREATE_IN_PROGRESS")
+    created.expect_success()
+    stack.physical_id = created.answer["PhysicalResourceId"]
+
+    renamed = stack.send_update(NotebookInstanceName="Analysis-New", AllowReplacement="YES")
+    with_sweeps(platform, stack, "UPDATE_IN_PROGRESS")
+    renamed.expect_success()
+    assert platform.status("Analysis-1") == "InService"
+    assert platform.status("Analysis-New") == "InService"
+
+    rolled_back = stack.send_rollback()
+    with_sweeps(platform, stack, "UPDATE_ROLLBACK_IN_PROGRESS")
+    rolled_back.expect_success()
+    assert platform.status("Analysis-1") == "InService"
+
+    deleted = stack.send("Delete")
+    with_sweeps(platform, stack, "DELETE_IN_PROGRESS")
+    deleted.expect_success()
+
+
+def test_what_a_replacement_left_goes_and_what_replaced_it_stays(platform: Platform) -> None:
+    stack = launched(platform)
+    stack.send_update(NotebookInstanceName="Analysis-New", AllowReplacement="YES")
+    platform.run()
+    new = stack.last.answer["PhysicalResourceId"]
+    assert new == "Analysis-New"
+    event = changed(stack, "UPDATE_COMPLETE")
+    platform.stacks[stack.id] = {
+        "status": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+        "physical_ids": [new],
+    }
+    platform.clean(event)  # before CloudFormation is done: out of order, or of another update
+    platform.run()
+    assert platform.status("Analysis-1") == "InService"
+
+    platform.stacks[stack.id] = {"status": "UPDATE_COMPLETE", "physical_ids": [new]}
+    platform.clean(event)
+    platform.run()
+
+    assert platform.status("Analysis-1") is None
+    assert platform.status("Analysis-New") == "InService"
+
+
+def test_an_update_that_comes_during_a_cleanup_does_not_wait_for_it(platform: Platform) -> None:
+    stack = launched(platform)
+    stack.send_update(NotebookInstanceName="Analysis-New", AllowReplacement="YES")
+    platform.run()
+    stack.physical_id = "Analysis-New"
+    platform.stacks[stack.id] = {"status": "UPDATE_COMPLETE", "physical_ids": ["Analysis-New"]}
+    platform.clean(changed(stack, "UPDATE_COMPLETE"))
+    cleanup = platform.executions[-1]
+    platform.step_until(cleanup, "Stop")
+
+    platform.stacks[stack.id] = {"status": "UPDATE_IN_PROGRESS", "physical_ids": ["Analysis-New"]}
+    stack.update(NotebookInstanceType="ml.t3.large").expect_success()
+
+    assert outcome()["Status"] == "FAILED"
+    assert platform.status("Analysis-1") == "InService"
+    assert platform.notebook("Analysis-New")["instance_type"] == "ml.t3.large"
+
+
+@pytest.mark.parametrize("state", ["Observe", "Stop", "Delete"])
+def test_denied_to_see_the_stack_a_cleanup_acts_no_more(platform: Platform, state: str) -> None:
+    stack = left_behind(platform)
+    platform.clean(changed(stack))
+    platform.step_until(platform.executions[-1], state)
+
+    platform.stacks[stack.id] = {"status": "AccessDenied", "physical_ids": []}
+    platform.run()
+
+    assert platform.status(stack.notebook) == ("Stopped" if state == "Delete" else "InService")
+    assert outcome()["Status"] == "FAILED"
+    assert "not allowed" in outcome()["Reason"]

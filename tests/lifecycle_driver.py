@@ -19,7 +19,10 @@ DEFINITION = Path(__file__).parents[1] / "statemachine" / "notebook_lifecycle.as
 Task = Callable[[Any], Any]
 
 _KNOWN = {
-    "Task": {"Resource", "TimeoutSeconds", "Next", "Retry", "Catch"},
+    "Task": {
+        *("Resource", "Parameters", "TimeoutSeconds", "TimeoutSecondsPath", "ResultPath"),
+        *("Next", "Retry", "Catch"),
+    },
     "Choice": {"Choices", "Default"},
     "Wait": {"SecondsPath", "Next"},
     "Succeed": set(),
@@ -54,6 +57,7 @@ class Execution:
         due: when its next state is entered, in epoch seconds.
         visited: the states it entered, in order; an attempt of a Retry enters none.
         carried: its data before the first state and after each, as JSON.
+        token: what it waits to get back, if it does.
 
     """
 
@@ -65,6 +69,7 @@ class Execution:
     status: str = "RUNNING"
     visited: list[str] = field(default_factory=list)
     carried: list[str] = field(default_factory=list)
+    token: str = ""
     retried: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -95,10 +100,12 @@ class Machine:
             return
         name = execution.at
         state = self._definition["States"][name]
-        execution.due = now
+        execution.due, execution.token = now, ""
         if not execution.retried:
             execution.visited.append(name)
         match state["Type"]:
+            case "Task" if state["Resource"].endswith(".waitForTaskToken"):
+                self._wait_for_token(execution, state, now)
             case "Task":
                 self._run_task(execution, state, now)
             case "Choice":
@@ -112,8 +119,35 @@ class Machine:
                 execution.status = "FAILED"
         execution.carried.append(json.dumps(execution.data))
 
+    def wake(self, execution: Execution, now: float) -> None:
+        """Give an execution its token back."""
+        assert execution.token
+        execution.token, execution.due = "", now
+
+    def _wait_for_token(self, execution: Execution, state: Mapping[str, Any], now: float) -> None:
+        """Hand the token to the function, then wait for it or for the time to be over.
+
+        Either way the data stays, and a failure of the function is the task's own.
+        """
+        assert state["ResultPath"] is None
+        execution.token = f"{execution.name}-{len(execution.visited)}"
+        given = _parameters(state["Parameters"], execution)
+        task = self._tasks[_function(given["FunctionName"])]
+        over = TaskFailedError("States.Timeout", "")
+        try:
+            task(_through_json(given["Payload"]))
+        except TaskFailedError as failed:
+            execution.token, over = "", failed
+        else:
+            if execution.token:
+                execution.due = now + _at_path(execution.data, state["TimeoutSecondsPath"])
+            else:  # it was woken before the function returned
+                execution.at = state["Next"]
+                return
+        execution.at = _catch(execution, state, over)
+
     def _run_task(self, execution: Execution, state: Mapping[str, Any], now: float) -> None:
-        task = self._tasks[state["Resource"].removeprefix("${").removesuffix("}")]
+        task = self._tasks[_function(state["Resource"])]
         try:
             execution.data = _through_json(task(_through_json(execution.data)))
         except TaskFailedError as failed:
@@ -124,6 +158,22 @@ class Machine:
         else:
             execution.at = state["Next"]
         execution.retried.clear()
+
+
+def _function(substitution: str) -> str:
+    return substitution.removeprefix("${").removesuffix("}")
+
+
+def _parameters(template: Any, execution: Execution) -> Any:
+    if not isinstance(template, dict):
+        return template
+    known = {"$$.Task.Token": execution.token, "$": execution.data}
+    return {
+        key.removesuffix(".$"): known[value]
+        if key.endswith(".$")
+        else _parameters(value, execution)
+        for key, value in template.items()
+    }
 
 
 def load() -> dict[str, Any]:
@@ -171,9 +221,10 @@ def _retry_delay(execution: Execution, state: Mapping[str, Any], error: str) -> 
 def _catch(execution: Execution, state: Mapping[str, Any], failed: TaskFailedError) -> str:
     for rule in state.get("Catch", ()):
         if _matches(rule, failed.error):
-            name = rule["ResultPath"].removeprefix("$.")
-            caught = {"Error": failed.error, "Cause": failed.cause}
-            execution.data = {**execution.data, name: caught}
+            if rule["ResultPath"] is not None:
+                name = rule["ResultPath"].removeprefix("$.")
+                caught = {"Error": failed.error, "Cause": failed.cause}
+                execution.data = {**execution.data, name: caught}
             return str(rule["Next"])
     execution.status = "FAILED"
     return ""

@@ -48,6 +48,10 @@ class NotebookOperations:
         self._lingering: list[tuple[float, str]] = []
         self.by_arn: dict[str, Notebook] = {}
 
+    def next_change(self) -> float | None:
+        """Return when a notebook will come into its next status, if one will."""
+        return min((each.next.due for each in self.by_arn.values() if each.next), default=None)
+
     def advance(self, now: float) -> None:
         """Let everything happen that is due, in the order it is due."""
         while due := [

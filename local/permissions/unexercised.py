@@ -14,6 +14,8 @@ _FUNCTIONS = (
     "StopRole",
     "DeleteRole",
     "RespondRole",
+    "WaitRole",
+    "WakeRole",
     "PublishRole",
     "ShareRole",
     "EmptyBucketRole",

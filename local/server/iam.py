@@ -4,11 +4,12 @@ The loopback endpoint stands for AWS's own, reached over TLS. Which session come
 endpoint is told by a control, for all of them come over loopback.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from ministack.core import iam_evaluator
-from ministack.services import iam
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import dynamodb, iam
 
 from local.catalog.access import session_role
 from local.server import control
@@ -33,7 +34,27 @@ def install() -> None:
         return _OVER_TLS.get(name) or resolve(key, ctx)
 
     iam_evaluator._resolve_condition_key = resolve_as_aws_does
+    context_of = iam_actions.dynamodb_service_context
+    assert "LeadingKeys" not in str(context_of.__code__.co_consts), "MiniStack knows them now"
+    iam_actions.dynamodb_service_context = lambda body: {**context_of(body), **_leading_keys(body)}
     control.register("endpoints", _come_through)
+
+
+def _leading_keys(body: bytes) -> dict[str, list[str]]:
+    """Return dynamodb:LeadingKeys of a call for one item (DynamoDB guide, "IAM policy conditions").
+
+    Of a query, whose expression it would have to be read from, it is not known here.
+    """
+    try:
+        data = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    table = dynamodb._tables.get(str(data.get("TableName", "")).rpartition("/")[2])
+    item = data.get("Item") or data.get("Key")
+    if not table or not isinstance(item, dict):
+        return {}
+    name = next(each["AttributeName"] for each in table["KeySchema"] if each["KeyType"] == "HASH")
+    return {"dynamodb:LeadingKeys": [str(value) for value in item.get(name, {}).values()]}
 
 
 def _principal_arn(caller: str) -> str:

@@ -2,7 +2,8 @@
 
 Wrapped: a second StartExecution under a name; the state machine's own TimeoutSeconds; what its
 role may invoke; definitions whose transitions lead nowhere; what a status event tells of a machine
-with a customer's key. TimeoutSeconds is in real seconds, of a state as of a machine; only waits
+with a customer's key; TimeoutSecondsPath, scaled as a wait; and a function that fails while its
+task waits for a token. TimeoutSeconds is in real seconds, of a state as of a machine; only waits
 and the intervals of retries are scaled.
 """
 
@@ -26,8 +27,11 @@ _ministack_fail = stepfunctions._fail_execution
 _ministack_emit = stepfunctions._emit_execution_status_event
 _ministack_call_lambda = stepfunctions._call_lambda
 _ministack_definition = provisioners._sfn_definition
+_ministack_task = stepfunctions._execute_task
+_ministack_callback = stepfunctions._invoke_with_callback
 
 _role: contextvars.ContextVar[str] = contextvars.ContextVar("state_machine_role")
+_token: contextvars.ContextVar[str] = contextvars.ContextVar("task_token", default="")
 
 
 def install() -> None:
@@ -40,6 +44,13 @@ def install() -> None:
         (stepfunctions, _ministack_fail, "execution error cause", _fail_execution),
         (stepfunctions, _ministack_emit, "execution", _emit_status),
         (stepfunctions, _ministack_call_lambda, "func_ref event", _call_lambda),
+        (stepfunctions, _ministack_task, "state_def raw_input execution ctx", _execute_task),
+        (
+            stepfunctions,
+            _ministack_callback,
+            "resource input_data token state_def",
+            _invoke_with_callback,
+        ),
         (provisioners, _ministack_definition, "props", _template_definition),
     ):
         taken = original.__code__.co_varnames[: original.__code__.co_argcount]
@@ -103,7 +114,36 @@ def _emit_status(execution: dict[str, Any]) -> None:
     _ministack_emit(execution)
 
 
+def _execute_task(state: dict[str, Any], data: Any, execution: Any, context: Any) -> Any:
+    path = state.get("TimeoutSecondsPath")
+    if path:
+        seconds = stepfunctions._resolve_path(path, data) * stepfunctions._SFN_WAIT_SCALE
+        state = {**state, "TimeoutSeconds": seconds}
+    return _ministack_task(state, data, execution, context)
+
+
+def _invoke_with_callback(resource: str, data: Any, token: str, state: Any) -> Any:
+    _token.set(token)
+    try:
+        return _ministack_callback(resource, data, token, state)
+    finally:
+        _token.set("")
+
+
 def _call_lambda(function: str, event: Any) -> Any:
+    try:
+        return _call_as_role(function, event)
+    except stepfunctions._ExecutionError as error:
+        # Of a task that waits for its token, too, a function's failure fails the task, which
+        # MiniStack lets pass (developer guide, "Wait for a Callback with Task Token").
+        waiting = stepfunctions._task_tokens.get(_token.get())
+        if waiting:
+            waiting["error"] = {"Error": error.error, "Cause": error.cause}
+            waiting["event"].set()
+        raise
+
+
+def _call_as_role(function: str, event: Any) -> Any:
     _record, config, _name = lambda_svc._get_func_record_for_ref(function)
     if config:
         resource = function if function.startswith("arn:") else config["FunctionArn"]

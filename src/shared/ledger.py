@@ -32,6 +32,9 @@ _KEPT = timedelta(days=30)
 # No action begins past its request's deadline, and a function runs no longer than this (Timeout in
 # template.yaml), so that nothing that was begun for a request is under way any more.
 _LONGEST_ACTION = timedelta(seconds=60)
+# Of a token, which is of no use once its wait is over.
+_KEPT_WAITING = timedelta(hours=1)
+WAITING = "waiting|"  # begins the key of a token; the functions' roles go by it
 # What the functions that do not answer may read; template.yaml allows them no more.
 _READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume", "RanOn")
 
@@ -204,6 +207,27 @@ def remember_resume(key: Key, instance_type: str) -> None:
     )
 
 
+def keep_token(notebook: str, token: str, until: datetime) -> None:
+    """Keep the token of the execution that waits for a notebook, in place of one before it."""
+    _client().put_item(
+        TableName=_table(),
+        Item={
+            **_waiting(notebook),
+            "Token": {"S": token},
+            "ExpiresAt": {"N": str(int((until + _KEPT_WAITING).timestamp()))},
+        },
+    )
+
+
+def token_of(notebook: str) -> str:
+    """Return the token of the execution that waits for a notebook, or an empty one, as kept last.
+
+    It may be of a wait that is over.
+    """
+    found = _client().get_item(TableName=_table(), Key=_waiting(notebook), ConsistentRead=True)
+    return found["Item"]["Token"]["S"] if "Item" in found else ""
+
+
 def record_answer(key: Key, answer: bytes, outcome: str) -> tuple[str, bytes]:
     """Record the answer, once, and return the reply address and the answer that is recorded.
 
@@ -318,6 +342,11 @@ def _unheard(requests: Sequence[Entry]) -> dict[str, str]:
     ]
     heard = {each.request_id for each, arrived in renames if arrived}
     return {e.request_id: e.notebook_name for e, _ in renames if e.request_id not in heard}
+
+
+def _waiting(notebook: str) -> "dict[str, AttributeValueTypeDef]":
+    # SageMaker's names are the same in upper and lower case. No request is about such a resource.
+    return _texts({"Resource": f"{WAITING}{notebook.lower()}", "Request": "token"})
 
 
 def _to_json(entry: Entry) -> str:

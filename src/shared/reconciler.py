@@ -42,6 +42,7 @@ Attempt = Callable[[Entry, Progress], Progress]
 
 # How long after a request its role may be unknown somewhere in AWS.
 _YOUNG = timedelta(minutes=2)
+_SOON = 20  # seconds: what was refused for the moment is tried again
 
 
 def key_of(state: Mapping[str, Any]) -> Key:
@@ -62,7 +63,8 @@ def look(state: State) -> State:
     if decision.action == "Create":
         progress = replace(progress, creating=True)
     if decision.action == "Start":
-        progress = replace(progress, starting=observed.status)
+        # What it starts is to run after it, though it may never be seen to.
+        progress = replace(progress, starting=observed.status, resume=True)
     if decision.action == "Stop" and page.entry.request_type == "Update" and progress.resume:
         ledger.remember_resume(page.entry.key, progress.instance_type)
     return {
@@ -71,6 +73,7 @@ def look(state: State) -> State:
         "Decision": {
             "Action": decision.action,
             "Notebook": desired.notebook_name,
+            "Status": observed.status,
             "InstanceType": observed.wanted_type,
             "Reason": decision.reason,
             "Data": _data(decision, observed.notebook),
@@ -98,7 +101,8 @@ def act(state: State, attempt: Attempt) -> State:
     except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
         young = now - page.entry.issued_at < _YOUNG
         progress = _noting(progress, error, young=young)
-        soon = min(environment.number("WAIT_SECONDS"), decision["WaitSeconds"])  # not past the end
+        wait = environment.number("WAIT_SECONDS")
+        soon = min(_SOON, wait, decision["WaitSeconds"])  # not past the end
         decision = {**decision, "WaitSeconds": soon}
     outcome = progress.refusal or progress.waiting_for or "done"
     logger.info(decision["Action"], extra={"outcome": outcome, **identify(page.entry)})
@@ -353,8 +357,12 @@ def _data(decision: Decision, notebook: Notebook | None) -> dict[str, str]:
 
 
 def _wait_seconds(decision: Decision, entry: Entry, now: datetime) -> int:
-    """Return how long to wait before the next look: never past the deadline."""
-    wait = environment.number("WAIT_SECONDS" if decision.action == "Wait" else "FIRST_WAIT_SECONDS")
+    """Return how long to wait before the next look: never past the deadline.
+
+    What takes long is waited for at length, since SageMaker tells when it is done.
+    """
+    long = decision.action in ("Create", "Start")
+    wait = environment.number("FIRST_WAIT_SECONDS" if long else "WAIT_SECONDS")
     left = int((entry.deadline - now).total_seconds()) + 1
     return max(1, min(wait, left)) if left > 0 else environment.number("WAIT_SECONDS")
 

@@ -70,6 +70,21 @@ def failed_before(moment: datetime) -> Iterator[str]:
             yield each["NotebookInstanceName"]
 
 
+def status(name: str) -> str | None:
+    """Return a notebook's status, or None when there is none of this name.
+
+    Raises ClientError, BotoCoreError.
+    """
+    try:
+        return _client().describe_notebook_instance(NotebookInstanceName=name)[
+            "NotebookInstanceStatus"
+        ]
+    except ClientError as error:
+        if "RecordNotFound" in error.response["Error"]["Message"]:
+            return None
+        raise
+
+
 def create(spec: NotebookSpec, place: Place, tags: Mapping[str, str]) -> None:
     """Create the notebook: private, encrypted with the customer's key, IMDSv2 only.
 

@@ -21,6 +21,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 def perform(task: str, state: dict[str, Any]) -> dict[str, Any]:
     """Return the state after a task, or raise ScriptedError."""
+    state = state.get("State", state)  # with a token beside it, if the task waits
     script = dict(state["Script"])
     if task == "Observe":
         action, *script[task] = script[task]
@@ -32,5 +33,5 @@ def perform(task: str, state: dict[str, Any]) -> dict[str, Any]:
         return {"Status": "FAILED" if "Error" in state else action}
     if task != "Observe":
         return state
-    decision = {"Action": action, "Reason": "so it is written", "Data": {}, "WaitSeconds": 0}
+    decision = {"Action": action, "Reason": "so it is written", "Data": {}, "WaitSeconds": 1}
     return {**state, "Script": script, "Decision": decision}

@@ -18,18 +18,31 @@ from uuid import uuid4
 import pytest
 from moto import mock_aws
 
-from handlers import clean, create, delete, observe, request, respond, start, stop, update
+from handlers import (
+    clean,
+    create,
+    delete,
+    observe,
+    request,
+    respond,
+    start,
+    stop,
+    update,
+    wait,
+    wake,
+)
 from local.notebooks.faults import CallFault
 from local.notebooks.in_process_aws import notebook_service
 from local.notebooks.resources import Ec2Network, KmsKeys
 from local.notebooks.service import NotebookService
 from local.notebooks.surroundings import Surroundings
-from shared import answer, clock
+from shared import answer, clock, waiting
 from shared.log import logger
+from shared.waiting import WAKING
 from tests.lambda_context import context
 from tests.lifecycle_driver import Execution, Machine, TaskFailedError, load
 from tests.unit.account_in_process import REGION, Account, client
-from tests.unit.broken_calls import KilledError
+from tests.unit.broken_calls import KilledError, intercepted
 from tests.unit.notebook_world import Clock
 from tests.unit.stack_in_process import Sent, Stack
 
@@ -56,6 +69,7 @@ _FUNCTIONS = {
     "StopFunction": stop.handler,
     "DeleteFunction": delete.handler,
     "RespondFunction": respond.handler,
+    "WaitFunction": wait.handler,
 }
 
 
@@ -115,6 +129,8 @@ class Platform:
         self.at_work: list[Work] = []
         self.watch: Callable[[str, Any, Any], None] = lambda _name, _given, _returned: None
         self.events_arrive = True
+        self.notebook_events_arrive = True
+        self._notebook_events: list[dict[str, Any]] = []
         self.on_event: Callable[[dict[str, Any]], object] = self.respond_to
         self._machine = Machine(load(), {name: self._task(name) for name in _FUNCTIONS})
         self.account = Account()
@@ -206,7 +222,8 @@ class Platform:
             self.step(min(running, key=lambda each: (each.due, each is not first)))
 
     def step(self, execution: Execution) -> None:
-        """Let one execution enter its next state, when it is due."""
+        """Let one execution enter its next state, when it is due or woken."""
+        self._let_notebooks_change(execution)
         self.clock.now = max(self.clock.now, execution.due)
         self._machine.step(execution, self.clock.now)
         if execution.status not in ("RUNNING", "ABORTED"):
@@ -281,6 +298,39 @@ class Platform:
     def _changed(self, event: dict[str, Any]) -> None:
         if event["detail"]["NotebookInstanceStatus"] == "Pending":
             self.tried.append(event["detail"]["InstanceType"])
+        self._notebook_events.append(event)
+
+    def _let_notebooks_change(self, execution: Execution) -> None:
+        """Let pass what happens before an execution is due, which may make it due earlier."""
+        self._tell_of_notebooks()
+        while (change := self.notebooks.notebooks.next_change()) and change <= execution.due:
+            self.clock.now = max(self.clock.now, change)
+            self.notebooks.advance()
+            self._tell_of_notebooks()
+
+    def _tell_of_notebooks(self) -> None:
+        events, self._notebook_events = self._notebook_events, []
+        for event in events:
+            if self.notebook_events_arrive and event["detail"]["NotebookInstanceStatus"] in WAKING:
+                self.tell_of_notebook(event)
+
+    def tell_of_notebook(self, event: Any) -> None:
+        """Let SageMaker's event come."""
+        self._asynchronously("WakeFunction", event, lambda: wake.handler(event, context()))
+
+    def _take_token(
+        self, _service: str, operation: str, params: Any, call: Callable[[], Any]
+    ) -> Any:
+        """Answer SendTaskSuccess for Step Functions, since moto runs no execution here."""
+        if operation != "SendTaskSuccess":
+            return call()
+        for each in self.executions:
+            if each.running and each.token == params["taskToken"]:
+                self._machine.wake(each, self.clock.now)
+                return {}
+        code = "TaskTimedOut"
+        timed_out: Any = waiting._client().exceptions.from_code(code)
+        raise timed_out({"Error": {"Code": code, "Message": "Task Timed Out"}}, operation)
 
     def _all_notebooks(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.notebooks.state()["notebooks"]
@@ -390,14 +440,15 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
         ending.enter_context(mock_aws())
         platform = Platform()
         ending.enter_context(notebook_service(platform.notebooks, STACK_TAGS, platform.stacks))
+        ending.enter_context(intercepted(platform._take_token))
         for name, value in {
             "AWS_REGION": REGION,
             "LEDGER_TABLE": "ledger",
             "PLATFORM": "notebook-vending",
             "VPC_ID": platform.account.vpc,
             "STATE_MACHINE_ARN": platform.account.machine_arn,
-            "FIRST_WAIT_SECONDS": "60",
-            "WAIT_SECONDS": "20",
+            "FIRST_WAIT_SECONDS": "330",
+            "WAIT_SECONDS": "45",
             "DEADLINE_SECONDS": "3240",
             "CLEAN_UP_DRY_RUN": "NO",
             "ALLOWED_INSTANCE_TYPES": "ml.t3.medium,ml.t3.large,ml.g5.xlarge",

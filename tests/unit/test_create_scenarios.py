@@ -68,18 +68,6 @@ def test_an_execution_is_told_nothing_but_the_ledgers_key(platform: Platform) ->
     assert told.keys() == {"Resource", "Request"}
 
 
-@pytest.mark.parametrize(("takes", "answered_at"), [(50, 60), (61, 80), (81, 100)])
-def test_the_first_look_comes_after_a_longer_wait_than_the_ones_that_follow(
-    platform: Platform, takes: int, answered_at: int
-) -> None:
-    platform.notebooks.configure({"timing": {"pending": takes}})
-    began = platform.clock.now
-
-    platform.stack().create().expect_success()
-
-    assert platform.clock.now - began == answered_at
-
-
 def test_a_request_is_refused_at_once_with_all_that_is_wrong_with_it(platform: Platform) -> None:
     stack = platform.stack()
 

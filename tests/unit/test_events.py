@@ -7,7 +7,7 @@ the next one's event. moto stands for AWS, the notebook simulator for SageMaker.
 import importlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,11 +32,13 @@ from shared import (
     sagemaker,
     stacks,
     tagged,
+    waiting,
 )
 from shared.lifecycle import Progress
 from shared.notebook import STACK_TAG
 from tests.lambda_context import context
 from tests.unit import product_launch
+from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import guidance, shared_with, speaking_to
 from tests.unit.catalog_world import World, portfolio, product
 from tests.unit.notebook_world import Clock
@@ -62,6 +64,7 @@ _CLIENTS = (
     sagemaker._client,
     stacks._client,
     tagged._client,
+    waiting._client,
 )
 
 
@@ -398,6 +401,36 @@ def test_delete_deletes_the_stopped_notebook(story: Story) -> None:
     assert story.notebook() is None
 
 
+def test_wait_keeps_the_token_and_wake_gives_it_back(story: Story) -> None:
+    story.request("request-create")
+    invoke("create")
+    woken: list[str] = []
+
+    def give_back(_service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        if operation != "SendTaskSuccess":
+            return call()
+        woken.append(params["taskToken"])
+        return {}
+
+    with intercepted(give_back):
+        invoke("wait")
+        assert woken == []  # its notebook is still Pending
+        invoke("wake")
+
+    assert woken == [EVENTS["wait"]["Token"]]
+
+
+def test_wake_wakes_nobody_where_nobody_waits(story: Story) -> None:
+    def refuse(_service: str, operation: str, _params: Any, call: Callable[[], Any]) -> Any:
+        assert operation != "SendTaskSuccess"
+        return call()
+
+    with intercepted(refuse):
+        invoke("wake")
+
+    assert story.answers == []
+
+
 def test_empty_bucket_erases_the_bucket_of_the_terminated_launch(story: Story) -> None:
     event = EVENTS["empty-bucket"]
     bucket = event["ResourceProperties"]["BucketName"]
@@ -525,8 +558,14 @@ def _walk(story: Story, state: dict[str, Any]) -> tuple[int, int]:
         if action != "Wait":
             state = importlib.import_module(f"handlers.{action.lower()}").handler(state, context())
             entered, called = entered + 1, called + 1
-        entered += 1  # Wait
-        story.clock.advance(state["Decision"]["WaitSeconds"])
+        entered, called = entered + 1, called + 1  # Wait, which has its token kept
+        seconds = state["Decision"]["WaitSeconds"]
+        change = story.simulator.notebooks.next_change()
+        notebook = story.notebook()
+        if change and notebook and notebook["status"] != "Deleting":
+            called += 1  # SageMaker's event
+            seconds = min(seconds, change - story.clock.now)
+        story.clock.advance(seconds)
 
 
 def _ledger_key(request: str) -> dict[str, Any]:

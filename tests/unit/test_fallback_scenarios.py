@@ -388,8 +388,10 @@ def test_the_sweep_finds_nothing_once_all_is_answered(platform: Platform) -> Non
     platform.sweep()
 
     assert stack.last.answers == said
-    assert all("Unanswered" not in item for item in _items())
-    assert all("DeliveredAt" in item for item in _items())
+    requests = [item for item in _items() if "Entry" in item]  # and not a token
+    assert len(requests) == 2
+    assert all("Unanswered" not in item for item in requests)
+    assert all("DeliveredAt" in item for item in requests)
 
 
 def test_one_that_cannot_be_answered_does_not_keep_the_others_from_their_answers(

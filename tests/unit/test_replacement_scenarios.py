@@ -171,7 +171,7 @@ def test_a_replacement_whose_rollback_failed_too_goes_with_the_stack(platform: P
     stack.send_rollback()
     platform.run()
     stack.last.expect_failed("AccessDenied")
-    assert platform.status("new") == "Pending"
+    assert platform.status("new") == "InService"
 
     stack.delete().expect_success()
 

@@ -81,6 +81,7 @@ LACKED = (
             "s3:UpdateBucketMetadataAnnotationTableConfiguration",
             "s3:UpdateBucketMetadataInventoryTableConfiguration",
             "s3:UpdateBucketMetadataJournalTableConfiguration",
+            "sns:PutDataProtectionPolicy",
             "s3tables:CreateNamespace",
             "s3tables:CreateTable",
             "s3tables:CreateTableBucket",

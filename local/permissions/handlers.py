@@ -49,6 +49,7 @@ LACKED = (
         ("kms:ListAliases",),
     ),
     Difference("an alias keeps its key", ("kms:UpdateAlias",)),
+    Difference("a topic keeps its key, and has no other attribute", ("sns:SetTopicAttributes",)),
     Difference(
         "the property is not used",
         (

@@ -308,7 +308,10 @@ _TYPES = {
         create=("sns:CreateTopic",),
         delete=("sns:DeleteTopic",),
         given={"Tags": "sns:TagResource"},
-        changed={"DisplayName": "sns:SetTopicAttributes", "KmsMasterKeyId": "sns:SetTopicAttributes"},
+        changed={
+            "DisplayName": "sns:SetTopicAttributes",
+            "KmsMasterKeyId": "sns:SetTopicAttributes",
+        },
         untag="sns:UntagResource",
     ),
     "AWS::SNS::Subscription": _Permissions(

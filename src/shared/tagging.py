@@ -19,8 +19,10 @@ def notebooks(tags: Mapping[str, str]) -> Iterator[str]:
         {"Key": key, "Values": [value] if value else []}  # no values: any value
         for key, value in tags.items()
     ]
-    pages = _client().get_paginator("get_resources").paginate(
-        TagFilters=filters, ResourceTypeFilters=["sagemaker:notebook-instance"]
+    pages = (
+        _client()
+        .get_paginator("get_resources")
+        .paginate(TagFilters=filters, ResourceTypeFilters=["sagemaker:notebook-instance"])
     )
     for page in pages:
         yield from (each["ResourceARN"] for each in page["ResourceTagMappingList"])

@@ -46,7 +46,7 @@ def tags(platform: Platform, notebook: str) -> dict[str, str]:
     return dict(platform.simulated(notebook)["tags"])
 
 
-def tag(platform: Platform, notebook: str, **changed: str) -> None:
+def tag(platform: Platform, notebook: str, changed: dict[str, str]) -> None:
     """Change tags as an administrator."""
     platform.aws.client("sagemaker").add_tags(
         ResourceArn=platform.simulated(notebook)["arn"],
@@ -66,7 +66,16 @@ class Mailbox:
 
     def __init__(self, platform: Platform, topic_arn: str) -> None:
         self.sqs = platform.aws.client("sqs")
-        self.url = self.sqs.create_queue(QueueName=unique("mailbox"))["QueueUrl"]
+        name = unique("mailbox")
+        may_send = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": topic_arn.rpartition(":")[0].replace(":sns:", ":sqs:") + f":{name}",
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
+        made = self.sqs.create_queue(QueueName=name, Attributes={"Policy": policy})
+        self.url = made["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
         platform.aws.client("sns").subscribe(
             TopicArn=topic_arn, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
@@ -86,7 +95,7 @@ def test_a_launch_that_has_expired_is_terminated_and_nothing_is_left(platform: P
     launched = platform.launch(notebook, ExpiresAfterDays="1", OwnerEmail="owner@example.com")
     assert launched.succeeded, launched.reason
     stack = platform.stack(launched.provisioned_product_id)
-    tag(platform, notebook, **{"expires-on": LONG_AGO})
+    tag(platform, notebook, {"expires-on": LONG_AGO})
 
     expire(platform)
     expire(platform)
@@ -107,7 +116,7 @@ def test_the_owner_of_a_living_launch_is_warned_once_and_an_update_extends_it(
     mailbox = Mailbox(platform, f"arn:aws:sns:{region}:{account}:NotebookVending-Owner-{uuid}")
     before = tags(platform, name)[EXPIRES]
     tomorrow = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
-    tag(platform, name, **{"expires-on": tomorrow})
+    tag(platform, name, {"expires-on": tomorrow})
 
     expire(platform)
     expire(platform)
@@ -141,7 +150,7 @@ def test_a_notebook_that_claims_to_be_of_another_launch_terminates_nothing(
     tag(
         platform,
         stranger,
-        **{"platform": platform_name, "expires-on": LONG_AGO, "provisioned-product": claimed},
+        {"platform": platform_name, "expires-on": LONG_AGO, "provisioned-product": claimed},
     )
 
     expire(platform)

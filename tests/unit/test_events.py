@@ -22,14 +22,26 @@ from local.notebooks.in_process_aws import notebook_service
 from local.notebooks.resources import Ec2Network
 from local.notebooks.service import NotebookService
 from local.notebooks.surroundings import Surroundings
-from shared import answer, buckets, executions, ledger, network, reconciler, sagemaker, stacks
+from shared import (
+    answer,
+    buckets,
+    executions,
+    ledger,
+    network,
+    reconciler,
+    sagemaker,
+    stacks,
+    tagging,
+)
 from shared.lifecycle import Progress
 from shared.notebook import STACK_TAG
 from tests.lambda_context import context
 from tests.unit import product_launch
+from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import guidance, shared_with, speaking_to
-from tests.unit.catalog_world import World, portfolio, product
+from tests.unit.catalog_world import World, an_offer, portfolio, product
 from tests.unit.notebook_world import Clock
+from tests.unit.test_expiry import tags_of
 
 ROOT = Path(__file__).parents[2]
 EVENTS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events").glob("*.json")}
@@ -51,6 +63,7 @@ _CLIENTS = (
     network._client,
     sagemaker._client,
     stacks._client,
+    tagging._client,
 )
 
 
@@ -446,6 +459,36 @@ def test_share_shares_the_portfolio_with_accounts_and_parts_of_the_organization(
 
     assert [said["Status"] for said in story.answers] == ["SUCCESS"]
     assert shared_with(world, asked["PortfolioId"]) == set(asked["ShareWith"])
+
+
+def test_expire_terminates_what_has_expired(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    story.created()
+    seen = sagemaker.describe("Analysis-1")
+    assert seen is not None
+    world = World()
+    offer = an_offer(world)
+    id_ = offer.launched()
+    monkeypatch.setenv("PRODUCT_ID", offer.product_id)
+    sagemaker.change_tags(
+        seen.arn, tags_of(id_, "2026-01-01", platform=ENVIRONMENT["PLATFORM"]), []
+    )
+    story.clock.now = datetime.fromisoformat(EVENTS["expire"]["time"]).timestamp()
+    found = {"ResourceTagMappingList": [{"ResourceARN": seen.arn}], "PaginationToken": ""}
+    said: list[str] = []
+
+    def answered(service: str, _operation: str, params: Any, call: Any) -> Any:
+        if service == "resourcegroupstaggingapi":
+            return found
+        if service == "sns":
+            said.append(params["TopicArn"])
+            return {}
+        return call()
+
+    with intercepted(answered), speaking_to(world):
+        invoke("expire")
+
+    assert world.provisioned(id_)["Status"] == "UNDER_CHANGE"
+    assert said == [ENVIRONMENT["TOPIC_ARN"]]
 
 
 def test_the_readme_counts_what_a_launch_its_update_and_its_end_use(story: Story) -> None:

@@ -53,7 +53,9 @@ def test_notebooks_are_found_by_tag_and_type_in_pages(emulator: Emulator, group:
     pages = found(emulator, size=2, group=[group], number=[])
 
     assert [len(page) for page in pages] == [2, 2, 1]
-    assert sorted(name for page in pages for name in page) == [f"{group}-{number}" for number in range(1, 6)]
+    assert sorted(name for page in pages for name in page) == [
+        f"{group}-{number}" for number in range(1, 6)
+    ]
 
 
 def test_a_value_narrows_what_is_found(emulator: Emulator, group: str) -> None:

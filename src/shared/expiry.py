@@ -134,7 +134,9 @@ def _serve(arn: str, today: date) -> None:
     else:
         if launch.expires_on < today:
             _report(launch, found["Name"], found["Status"], found.get("StatusMessage", ""))
-        catalog.terminate(launch.provisioned_product_id, _token(launch, found["LastRecordId"]))
+        catalog.terminate(
+            launch.provisioned_product_id, _token(launch, found.get("LastRecordId", ""))
+        )
     logger.info(due, extra=about)
 
 

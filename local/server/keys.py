@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ministack.core import iam_evaluator
-from ministack.services import dynamodb, s3, sns, sqs
+from ministack.services import dynamodb, kms, s3, sns, sqs
 from ministack.services.cloudformation import provisioners
 
 _DECRYPT, _GENERATE = "kms:Decrypt", "kms:GenerateDataKey"
@@ -131,9 +131,12 @@ def _of_queue(arn: str) -> str | None:
 
 
 def _of_topic(arn: str) -> str | None:
-    topic = sns._topics.get(arn) or {"attributes": {}}
-    key: str | None = topic["attributes"].get("KmsMasterKeyId")
-    return key
+    topic = sns._topic_by_arn_any_scope(arn) or {"attributes": {}}
+    key_id: str | None = topic["attributes"].get("KmsMasterKeyId")
+    # The AWS managed key's own policy lets everybody use it through SNS.
+    if not key_id or key_id.endswith("alias/aws/sns"):
+        return None
+    return str(kms._resolve_key(key_id)["Arn"])
 
 
 def _of_bucket(arn: str) -> str | None:

@@ -15,14 +15,14 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from inspect import signature
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import ec2, eventbridge, iam, kms, tagging
+from ministack.services import ec2, eventbridge, iam, kms
 
 from local.notebooks.permissions import Context
 from local.notebooks.resources import GRANTED_OPERATIONS, description, other_vpc, unusable_key
@@ -61,20 +61,11 @@ def install(**settings: Any) -> NotebookService:
         lambda operation, params, _caller: service.condition_context(operation, params),
     )
     control.register("sagemaker", partial(_control, service))
-    tagging._COLLECTORS["sagemaker"] = partial(_tagged, service)
     threading.Thread(target=_keep_up, args=(service,), name="notebooks", daemon=True).start()
     return service
 
 
-def _tagged(service: NotebookService) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Yield every notebook's ARN and tags, for the Resource Groups Tagging API."""
-    for notebook in service.state()["notebooks"]:
-        yield notebook["arn"], [{"Key": k, "Value": v} for k, v in notebook["tags"].items()]
-
-
 def _check_what_is_used() -> None:
-    assert tagging._COLLECTORS.keys() >= {"s3"}, "MiniStack finds tagged resources otherwise now"
-    assert "sagemaker" not in tagging._COLLECTORS
     for function, parameters in (
         (ec2._create_network_interface, ["p"]),
         (ec2._delete_network_interface, ["p"]),

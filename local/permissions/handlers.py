@@ -49,6 +49,7 @@ LACKED = (
         ("kms:ListAliases",),
     ),
     Difference("an alias keeps its key", ("kms:UpdateAlias",)),
+    Difference("a topic keeps its key, and has no other attribute", ("sns:SetTopicAttributes",)),
     Difference(
         "the property is not used",
         (
@@ -81,6 +82,7 @@ LACKED = (
             "s3:UpdateBucketMetadataAnnotationTableConfiguration",
             "s3:UpdateBucketMetadataInventoryTableConfiguration",
             "s3:UpdateBucketMetadataJournalTableConfiguration",
+            "sns:PutDataProtectionPolicy",
             "s3tables:CreateNamespace",
             "s3tables:CreateTable",
             "s3tables:CreateTableBucket",

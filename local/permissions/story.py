@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -108,7 +109,7 @@ def tell(directory: Path, page: Progress) -> Told:
     page.say("Every permission of every role, and who uses it: under enforced IAM, recorded.")
     with Emulator(directory / "aws", notebooks=_NOTEBOOKS, wait_scale=_WAIT_SCALE) as aws:
         run = _deploy(aws, directory, page)
-        _let_the_sweep_come_soon(run)
+        _let_the_schedules_come_soon(run)
         _browse(run)
         launched = _work_on_a_notebook(run)
         _act_on_the_launch(run, launched)
@@ -118,13 +119,15 @@ def tell(directory: Path, page: Progress) -> Told:
         _update_to_later_versions(run, launched)
         _terminate_and_erase(run, launched)
         _launch_and_keep_the_data(run)
+        _let_a_launch_expire(run)
         _deprecate_and_share_otherwise(run)
         _leave_a_notebook_behind(run)
         _launch_in_vain(run)
         _answer_for_what_failed(run)
-        page.step("The sweep comes.")
+        page.step("The sweep comes, and the look for what expires.")
         await_that(lambda: _invoked_by(run, "Sweep"), "the sweep")
-        page.outcome("EventBridge's schedule had it come.")
+        await_that(lambda: _invoked_by(run, "Expire"), "the look for what expires")
+        page.outcome("EventBridge's schedules had them come.")
         _delete_the_platform(run)
         return Told(run.granted, calls_of(aws.control("authorizations")), run.product_types)
 
@@ -154,9 +157,9 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
     return run
 
 
-def _let_the_sweep_come_soon(run: _Run) -> None:
-    """Let the schedules' rules fire after one minute in place of five and sixty."""
-    for rule in ("Sweep", "CleanUp"):
+def _let_the_schedules_come_soon(run: _Run) -> None:
+    """Let the rules of schedules fire after a minute in place of five, of an hour or a day."""
+    for rule in ("Sweep", "CleanUp", "Expire"):
         run.aws.client("events").put_rule(
             Name=run.physical_id(rule), ScheduleExpression="rate(1 minute)"
         )
@@ -183,7 +186,7 @@ def _work_on_a_notebook(run: _Run) -> Record:
     s3, code = run.aws.client("s3"), f"code-{uuid4().hex}"
     s3.create_bucket(Bucket=code)
     s3.put_object(Bucket=code, Key="train.py", Body=b"print('training')")
-    pushing = {"S3CodePusher": "YES", "CodeBucketName": code}
+    pushing = {"S3CodePusher": "YES", "CodeBucketName": code, "OwnerEmail": "she@example.com"}
     launched = run.launch("analysis-1", pushing)
     catalog, id_ = run.user.catalog, launched.provisioned_product_id
     catalog.search_provisioned_products()
@@ -276,7 +279,9 @@ def _update_to_later_versions(run: _Run, launched: Record) -> None:
     # What may change in place: trust, a script, tags.
     later = _extended(later, "Service: sagemaker.amazonaws.com\n", " " * 12 + "Sid: SageMaker\n")
     later = _extended(later, "#!/bin/bash", " -e")
-    later = _without_tag(later, "ENVName", of=("ExecutionRole", "ProjectKey", "Notebook"))
+    later = _without_tag(
+        later, "ENVName", of=("ExecutionRole", "ProjectKey", "OwnerTopic", "Notebook")
+    )
     _publish(run, "later", later)
     run.update(launched)
     # Another path is another role, which the notebook and the key's policy get.
@@ -371,6 +376,31 @@ def _clear_up(run: _Run, bucket: str) -> None:
     for name in {each["Key"] for each in found["Versions"]}:
         s3.get_object(Bucket=bucket, Key=name)
         s3.delete_object(Bucket=bucket, Key=name)
+
+
+def _let_a_launch_expire(run: _Run) -> None:
+    run.page.step("A launch expires: its owner is warned, then it is terminated.")
+    name = "analysis-4"
+    launched = run.launch(name, {"ExpiresAfterDays": "1", "OwnerEmail": "she@example.com"})
+    sagemaker = run.aws.client("sagemaker")
+    arn = sagemaker.describe_notebook_instance(NotebookInstanceName=name)["NotebookInstanceArn"]
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    for day in (tomorrow, date(2020, 1, 1)):
+        tag = {"Key": "notebook-vending:expires-on", "Value": day.isoformat()}
+        sagemaker.add_tags(ResourceArn=arn, Tags=[tag])
+        answer = run.aws.client("lambda").invoke(FunctionName=run.physical_id("ExpireFunction"))
+        if "FunctionError" in answer:
+            raise SurpriseError(answer["Payload"].read().decode())
+    catalog = run.aws.client("servicecatalog")
+
+    def is_gone() -> bool:
+        found = catalog.scan_provisioned_products(
+            AccessLevelFilter={"Key": "Account", "Value": "self"}
+        )["ProvisionedProducts"]
+        return launched.provisioned_product_id not in [each["Id"] for each in found]
+
+    await_that(is_gone, "the end of the launch")
+    run.page.outcome("All of it is gone, through Service Catalog.")
 
 
 def _deprecate_and_share_otherwise(run: _Run) -> None:
@@ -497,7 +527,7 @@ def _broken(run: _Run, function: str) -> Iterator[None]:
 
 
 def _invoked_by(run: _Run, rule: str) -> bool:
-    """Whether a rule had the answering function invoked."""
+    """Whether a rule had its function invoked."""
     return any(
         (grant.role, rule in grant.statement) == ("EventBridge", True) for grant in _used(run)
     )

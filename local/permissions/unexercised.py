@@ -20,6 +20,7 @@ _FUNCTIONS = (
     "ShareRole",
     "EmptyBucketRole",
     "CleanRole",
+    "ExpireRole",
 )
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"
@@ -114,6 +115,17 @@ UNEXERCISED = (
         "a bucket may be created with its tags since 2025, which asks for "
         "s3:TagResource; here it gets them by s3:PutBucketTagging",
         f"{_SCHEMAS}; https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html",
+    ),
+    Unexercised(
+        ("LaunchRole",),
+        (
+            "sns:GetDataProtectionPolicy",
+            "sns:GetTopicAttributes",
+            "sns:ListSubscriptionsByTopic",
+            "sns:ListTagsForResource",
+        ),
+        "what the handlers of a topic read",
+        _SCHEMAS,
     ),
     Unexercised(
         ("LaunchRole",),

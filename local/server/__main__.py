@@ -41,6 +41,7 @@ from local.server import (
     stack_parameters,
     stack_resources,
     stepfunctions,
+    tagging,
 )
 
 
@@ -87,7 +88,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     resource_types.install()
     network_resources.install()
     nested_stacks.install()
-    sagemaker_service.install(**notebooks)
+    tagging.install(sagemaker_service.install(**notebooks))
     logs.install()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ministack.core import iam_evaluator
-from ministack.services import dynamodb, s3, sns, sqs
+from ministack.services import dynamodb, kms, s3, sns, sqs
 from ministack.services.cloudformation import provisioners
 
 _DECRYPT, _GENERATE = "kms:Decrypt", "kms:GenerateDataKey"
@@ -30,6 +30,7 @@ _USES = {
     "s3:GetObject": (_DECRYPT,),
     "s3:GetObjectVersion": (_DECRYPT,),
     "s3:PutObject": (_GENERATE,),
+    "sns:Publish": (_GENERATE, _DECRYPT),
     "sqs:ReceiveMessage": (_DECRYPT,),
     "sqs:SendMessage": (_GENERATE, _DECRYPT),
 }
@@ -106,9 +107,12 @@ def _with_its_key(made: Any, properties: dict[str, Any]) -> Any:
 
 def _keys(service: str, resource_arn: str) -> Iterator[str]:
     """Yield the ARN of the customer's key that encrypts a resource, if one does."""
-    look: Callable[[str], str | None] = {"dynamodb": _of_table, "s3": _of_bucket, "sqs": _of_queue}[
-        service
-    ]
+    look: Callable[[str], str | None] = {
+        "dynamodb": _of_table,
+        "s3": _of_bucket,
+        "sns": _of_topic,
+        "sqs": _of_queue,
+    }[service]
     key = look(resource_arn)
     if key and ":alias/aws/" not in key:
         yield key
@@ -124,6 +128,15 @@ def _of_queue(arn: str) -> str | None:
     queue = sqs._queue_by_arn(arn) or {"attributes": {}}
     key: str | None = queue["attributes"].get("KmsMasterKeyId")
     return key
+
+
+def _of_topic(arn: str) -> str | None:
+    topic = sns._topic_by_arn_any_scope(arn) or {"attributes": {}}
+    key_id: str | None = topic["attributes"].get("KmsMasterKeyId")
+    # The AWS managed key's own policy lets everybody use it through SNS.
+    if not key_id or key_id.endswith("alias/aws/sns"):
+        return None
+    return str(kms._resolve_key(key_id)["Arn"])
 
 
 def _of_bucket(arn: str) -> str | None:

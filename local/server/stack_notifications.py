@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from inspect import signature
 from typing import Any
 
-from ministack.services import kms, sns
+from ministack.services import sns
 from ministack.services.cloudformation import handlers
 
 from local.server import json_service
@@ -83,17 +83,8 @@ def _check(arns: Sequence[str]) -> None:
 
 
 def _require_to_publish(arn: str) -> None:
-    """Ask for what a publisher needs [SNS developer guide, "Key management"]."""
-    caller = json_service.current_caller()
-    caller.require("sns:Publish", arn)
-    topic = sns._topic_by_arn_any_scope(arn)
-    key_id = topic["attributes"].get("KmsMasterKeyId") if topic else None
-    # The AWS managed key's own policy lets everybody use it through SNS.
-    if key_id and not key_id.endswith("alias/aws/sns"):
-        key = kms._resolve_key(key_id)
-        via = {"kms:ViaService": [f"sns.{caller.region}.amazonaws.com"]}
-        for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-            caller.require(action, key["Arn"], via)
+    """Ask for what a publisher needs; for the topic's key, `keys` asks."""
+    json_service.current_caller().require("sns:Publish", arn)
 
 
 def _message(event: Mapping[str, Any]) -> str:

@@ -220,6 +220,14 @@ def _bucket_of_policy(_physical_id: str, props: Props) -> list[str]:
     return [_arn("s3", str(props["Bucket"]))]
 
 
+def _topic(physical_id: str, _props: Props) -> list[str]:
+    return [physical_id if physical_id.startswith("arn:") else _arn("sns", physical_id)]
+
+
+def _topic_of_subscription(_physical_id: str, props: Props) -> list[str]:
+    return [str(props["TopicArn"])]
+
+
 # Service authorization reference: these take no resource.
 _WITHOUT_RESOURCE = ("kms:CreateKey",)
 
@@ -292,5 +300,24 @@ _TYPES = {
         create=("s3:PutBucketPolicy",),
         delete=("s3:DeleteBucketPolicy",),
         changed={"PolicyDocument": "s3:PutBucketPolicy"},
+    ),
+    "AWS::SNS::Topic": _Permissions(
+        arns=_topic,
+        name="TopicName",
+        name_length=256,
+        create=("sns:CreateTopic",),
+        delete=("sns:DeleteTopic",),
+        given={"Tags": "sns:TagResource"},
+        changed={
+            "DisplayName": "sns:SetTopicAttributes",
+            "KmsMasterKeyId": "sns:SetTopicAttributes",
+        },
+        untag="sns:UntagResource",
+    ),
+    "AWS::SNS::Subscription": _Permissions(
+        arns=_topic_of_subscription,
+        create=("sns:Subscribe",),
+        delete=("sns:Unsubscribe",),
+        changed={"Endpoint": "sns:Subscribe"},
     ),
 }

@@ -5,6 +5,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.exceptions import ClientError
 
 from shared.clients import CONFIG
 from shared.errors import RefusedError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         DescribePortfolioShareTypeType,
         ProvisioningArtifactGuidanceType,
     )
+    from mypy_boto3_servicecatalog.type_defs import ProvisionedProductDetailTypeDef
 
 
 def deprecate(product_id: str, names: Collection[str]) -> None:
@@ -59,6 +61,22 @@ def share(portfolio_id: str, wanted: Collection[str], dropped: Collection[str]) 
         )
     for each in sorted(set(dropped) & shared):
         _client().delete_portfolio_share(PortfolioId=portfolio_id, **_with(each))
+
+
+def provisioned_product(pp_id: str) -> "ProvisionedProductDetailTypeDef | None":
+    """Return what Service Catalog tells of a launch, None if it has none; raises ClientError."""
+    try:
+        found = _client().describe_provisioned_product(Id=pp_id)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return None
+        raise
+    return found["ProvisionedProductDetail"]
+
+
+def terminate(pp_id: str, token: str) -> None:
+    """Terminate a launch, once for each token; raises ClientError."""
+    _client().terminate_provisioned_product(ProvisionedProductId=pp_id, TerminateToken=token)
 
 
 def _shared(portfolio_id: str, kind: "DescribePortfolioShareTypeType") -> Iterator[str]:

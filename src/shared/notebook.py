@@ -7,6 +7,7 @@ carries its checks, so that `shared.request` can report every fault of a request
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum, auto
 from typing import Annotated, cast
 
@@ -17,11 +18,14 @@ PLATFORM_TAG = f"{TAG_PREFIX}platform"
 STACK_TAG = f"{TAG_PREFIX}stack-id"
 LOGICAL_RESOURCE_TAG = f"{TAG_PREFIX}logical-resource-id"
 REQUEST_TAG = f"{TAG_PREFIX}request-id"  # of the request that created the notebook
+PROVISIONED_PRODUCT_TAG = f"{TAG_PREFIX}provisioned-product"
+EXPIRES_TAG = f"{TAG_PREFIX}expires-on"  # a date, in UTC
+WARNED_TAG = f"{TAG_PREFIX}warned-of"  # the date that its owner was warned of
 
 # Who launched it, and as what (Service Catalog administrator guide, "AutoTags").
 _AUTO_TAGS = {
     "aws:servicecatalog:provisioningPrincipalArn": f"{TAG_PREFIX}launched-by",
-    "aws:servicecatalog:provisionedProductArn": f"{TAG_PREFIX}provisioned-product",
+    "aws:servicecatalog:provisionedProductArn": PROVISIONED_PRODUCT_TAG,
 }
 # SageMaker's API, Tag: what a value may not hold, though the name of a session may.
 _NO_TAG_VALUE = re.compile(r"[^\w\s.:/=+@-]")
@@ -71,6 +75,12 @@ def _volume_size(value: object, limits: Limits) -> str | None:
     if isinstance(value, int) and 5 <= value <= limits.max_volume_size_in_gb:
         return None
     return f"{value} is out of range: ask for 5 to {limits.max_volume_size_in_gb} GB"
+
+
+def _days(value: object, _: Limits) -> str | None:
+    if isinstance(value, int) and 0 <= value <= 365:
+        return None
+    return f"{value} is out of range: give 1 to 365 days, or 0 for never"
 
 
 def _root_access(value: object, limits: Limits) -> str | None:
@@ -129,6 +139,7 @@ class NotebookSpec:
         str, _matches(re.compile(rf"|{NAME.pattern}"), 63, "a lifecycle configuration's name")
     ] = ""
     AllowReplacement: Annotated[str, _one_of("YES", "NO")] = "NO"
+    ExpiresAfterDays: Annotated[int, _days] = 0
     Tags: Annotated[dict[str, str], _tags] = field(default_factory=dict)
     ENVName: _Label = ""
     ProjectName: _Label = ""
@@ -194,6 +205,18 @@ def ownership_tags(platform: str, stack_id: str, logical_resource_id: str) -> di
         STACK_TAG: stack_id,
         LOGICAL_RESOURCE_TAG: logical_resource_id,
     }
+
+
+def expiry_tags(spec: NotebookSpec, asked_at: datetime) -> dict[str, str]:
+    """Return the tag that says when a launch expires; none if it never does.
+
+    The first day in UTC on which all the days asked for are over: a function of the request alone,
+    so that every look agrees, and late enough that a whole day before it is left for a warning.
+    """
+    if spec.ExpiresAfterDays == 0:
+        return {}
+    over = asked_at.astimezone(UTC).date() + timedelta(days=spec.ExpiresAfterDays + 1)
+    return {EXPIRES_TAG: over.isoformat()}
 
 
 def tags_at_creation(own: Mapping[str, str], stack: Mapping[str, str]) -> dict[str, str]:

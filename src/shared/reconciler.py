@@ -27,10 +27,12 @@ from shared.lifecycle import (
 )
 from shared.log import identify, logger
 from shared.notebook import (
+    EXPIRES_TAG,
     REQUEST_TAG,
     Notebook,
     NotebookSpec,
     Ownership,
+    expiry_tags,
     ownership_tags,
     settings_to_change,
     tags_at_creation,
@@ -128,7 +130,7 @@ def update(entry: Entry, progress: Progress) -> Progress:
     if settings := settings_to_change(_spec(entry), notebook):
         sagemaker.update(entry.notebook_name, settings)
         progress = replace(progress, acted=True)
-    add, remove = tags_to_change(_tags(entry), notebook.tags, entry.dropped_tags)
+    add, remove = tags_to_change(_tags(entry), notebook.tags, (*entry.dropped_tags, EXPIRES_TAG))
     sagemaker.change_tags(notebook.arn, add, remove)
     return progress
 
@@ -295,7 +297,7 @@ def _compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
     spec = replace(entry.spec, NotebookInstanceType=instance_type)
     if settings_to_change(spec, notebook):
         return Settings.DIFFER
-    add, remove = tags_to_change(_tags(entry), notebook.tags, entry.dropped_tags)
+    add, remove = tags_to_change(_tags(entry), notebook.tags, (*entry.dropped_tags, EXPIRES_TAG))
     return Settings.TAGS_DIFFER if add or remove else Settings.AS_ASKED
 
 
@@ -383,7 +385,7 @@ def _noting(
 
 def _tags(entry: Entry) -> dict[str, str]:
     ours = ownership_tags(environment.text("PLATFORM"), entry.stack_id, entry.logical_resource_id)
-    return {**_spec(entry).Tags, **ours}
+    return {**_spec(entry).Tags, **ours, **expiry_tags(_spec(entry), entry.issued_at)}
 
 
 def _spec(entry: Entry) -> NotebookSpec:

@@ -24,11 +24,9 @@ def describe(name: str) -> Notebook | None:
     client = _client()
     try:
         seen = client.describe_notebook_instance(NotebookInstanceName=name)
-        pages = client.get_paginator("list_tags").paginate(ResourceArn=seen["NotebookInstanceArn"])
-        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        tags = _tags(seen["NotebookInstanceArn"])
     except ClientError as error:
-        # Not a modeled error; moto and AWS word it alike, and botocore's waiter goes by the code.
-        if "RecordNotFound" in error.response["Error"]["Message"]:
+        if _is_absence(error):
             return None
         raise
     return Notebook(
@@ -76,11 +74,23 @@ def status(name: str) -> str | None:
     Raises ClientError, BotoCoreError.
     """
     try:
-        return _client().describe_notebook_instance(NotebookInstanceName=name)[
-            "NotebookInstanceStatus"
-        ]
+        seen = _client().describe_notebook_instance(NotebookInstanceName=name)
     except ClientError as error:
-        if "RecordNotFound" in error.response["Error"]["Message"]:
+        if _is_absence(error):
+            return None
+        raise
+    return seen["NotebookInstanceStatus"]
+
+
+def tags(arn: str) -> dict[str, str] | None:
+    """Return a notebook's tags, or None when SageMaker says that there is no such notebook.
+
+    Raises ClientError, BotoCoreError.
+    """
+    try:
+        return _tags(arn)
+    except ClientError as error:
+        if _is_absence(error):
             return None
         raise
 
@@ -149,6 +159,16 @@ def stop(name: str) -> None:
 def delete(name: str) -> None:
     """Delete a stopped or failed notebook with its volume; raises ClientError, BotoCoreError."""
     _client().delete_notebook_instance(NotebookInstanceName=name)
+
+
+def _tags(arn: str) -> dict[str, str]:
+    pages = _client().get_paginator("list_tags").paginate(ResourceArn=arn)
+    return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
+
+def _is_absence(error: ClientError) -> bool:
+    # Not a modeled error; moto and AWS word it alike, and botocore's waiter goes by the code.
+    return "RecordNotFound" in error.response["Error"]["Message"]
 
 
 @cache

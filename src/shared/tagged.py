@@ -28,13 +28,18 @@ class Candidate:
 
 
 def notebooks(tags: Mapping[str, str]) -> Iterator[Candidate]:
-    """Yield the notebooks that have all these tags; raises ClientError, BotoCoreError."""
+    """Yield the notebooks that have all these tags, an empty value being any.
+
+    Raises ClientError, BotoCoreError.
+    """
     pages = (
         _client()
         .get_paginator("get_resources")
         .paginate(
             ResourceTypeFilters=["sagemaker:notebook-instance"],
-            TagFilters=[{"Key": key, "Values": [value]} for key, value in tags.items()],
+            TagFilters=[
+                {"Key": key, "Values": [value] if value else []} for key, value in tags.items()
+            ],
             ResourcesPerPage=100,
         )
     )

@@ -153,6 +153,7 @@ class Launch:
             "ProjectBucket.Arn": f"arn:{self.partition}:s3:::{BUCKET}",
             "ProjectKey": "k1",
             "ProjectKey.Arn": f"arn:{self.partition}:kms:{self.region}:{ACCOUNT}:key/k1",
+            "OwnerTopic": f"arn:{self.partition}:sns:{self.region}:{ACCOUNT}:owner",
             "ExecutionRole": "stack-role-1",
             "ExecutionRole.Arn": f"arn:{self.partition}:iam::{ACCOUNT}:role/n/stack-role-1",
         }

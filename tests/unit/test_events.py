@@ -40,8 +40,9 @@ from tests.lambda_context import context
 from tests.unit import product_launch
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import guidance, shared_with, speaking_to
-from tests.unit.catalog_world import World, portfolio, product
+from tests.unit.catalog_world import World, an_offer, portfolio, product
 from tests.unit.notebook_world import Clock
+from tests.unit.test_expiry import tags_of
 
 ROOT = Path(__file__).parents[2]
 EVENTS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events").glob("*.json")}
@@ -527,6 +528,36 @@ def test_share_shares_the_portfolio_with_accounts_and_parts_of_the_organization(
 
     assert [said["Status"] for said in story.answers] == ["SUCCESS"]
     assert shared_with(world, asked["PortfolioId"]) == set(asked["ShareWith"])
+
+
+def test_expire_terminates_what_has_expired(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    story.created()
+    seen = sagemaker.describe("Analysis-1")
+    assert seen is not None
+    world = World()
+    offer = an_offer(world)
+    id_ = offer.launched()
+    monkeypatch.setenv("PRODUCT_ID", offer.product_id)
+    sagemaker.change_tags(
+        seen.arn, tags_of(id_, "2026-01-01", platform=ENVIRONMENT["PLATFORM"]), []
+    )
+    story.clock.now = datetime.fromisoformat(EVENTS["expire"]["time"]).timestamp()
+    found = {"ResourceTagMappingList": [{"ResourceARN": seen.arn}], "PaginationToken": ""}
+    said: list[str] = []
+
+    def answered(service: str, _operation: str, params: Any, call: Any) -> Any:
+        if service == "resourcegroupstaggingapi":
+            return found
+        if service == "sns":
+            said.append(params["TopicArn"])
+            return {}
+        return call()
+
+    with intercepted(answered), speaking_to(world):
+        invoke("expire")
+
+    assert world.provisioned(id_)["Status"] == "UNDER_CHANGE"
+    assert said == [ENVIRONMENT["TOPIC_ARN"]]
 
 
 def test_the_readme_counts_what_a_launch_its_update_and_its_end_use(story: Story) -> None:

@@ -174,7 +174,9 @@ def test_without_code_push_there_is_neither_permission_nor_script_for_it() -> No
 
 
 def test_the_notebook_is_made_after_everything_else_and_so_deleted_before() -> None:
-    assert dependencies("Notebook") == set(TEMPLATE["Resources"]) - {"Notebook"}
+    # Those of the owner's topic are not always there, and the notebook needs neither.
+    apart = {"Notebook", "OwnerTopic", "Owner"}
+    assert dependencies("Notebook") == set(TEMPLATE["Resources"]) - apart
 
 
 def test_no_bucket_is_copied_from_unless_the_launcher_names_it() -> None:
@@ -521,7 +523,28 @@ def test_the_parameters_a_launcher_knows_are_there() -> None:
         "AllowReplacement",
         "PlatformIdentifier",
         "DataRetention",
+        "ExpiresAfterDays",
+        "OwnerEmail",
     }
+
+
+@pytest.mark.parametrize("address", ["a@example.com", "first.last+x@sub.example.cn"])
+def test_an_owner_with_an_address_has_a_topic_of_the_launch_alone(address: str) -> None:
+    launch = Launch({"OwnerEmail": address})
+
+    assert re.fullmatch(PARAMETERS["OwnerEmail"]["AllowedPattern"], address)
+    topic = launch.properties("OwnerTopic")
+    assert topic["TopicName"] == f"NotebookVending-Owner-{launch.uuid}"
+    assert topic["KmsMasterKeyId"] == "<import NotebookVending-KeyArn>"
+    owner = launch.properties("Owner")
+    assert (owner["Protocol"], owner["Endpoint"]) == ("email", address)
+    for name in ("OwnerTopic", "Owner"):
+        assert TEMPLATE["Resources"][name]["Condition"] == "WarnOwner"
+
+
+@pytest.mark.parametrize("address", ["somebody", "a@b c", "a@b@c", "@"])
+def test_what_is_no_address_is_no_owners(address: str) -> None:
+    assert not re.fullmatch(PARAMETERS["OwnerEmail"]["AllowedPattern"], address)
 
 
 def test_every_parameter_is_explained_labelled_and_in_one_group() -> None:
@@ -626,13 +649,19 @@ def test_the_console_of_another_partition_is_linked_there() -> None:
 
 def test_everything_that_can_be_tagged_tells_its_project_and_environment() -> None:
     launch = Launch({"ProjectID": "P1", "ProjectName": "Moon", "ENVName": "prod"})
-    untaggable = ["AWS::IAM::Policy", "AWS::KMS::Alias", "AWS::S3::BucketPolicy"]
+    untaggable = [
+        *("AWS::IAM::Policy", "AWS::KMS::Alias", "AWS::S3::BucketPolicy"),
+        "AWS::SNS::Subscription",
+    ]
     tagged = [
         name
         for name, resource in TEMPLATE["Resources"].items()
         if resource["Type"].startswith("AWS::") and resource["Type"] not in untaggable
     ]
-    assert tagged == ["ExecutionRole", "ProjectKey", "ProjectBucket", "LifecycleConfig"]
+    assert tagged == [
+        *("ExecutionRole", "ProjectKey", "ProjectBucket", "LifecycleConfig"),
+        "OwnerTopic",
+    ]
     assert tags(launch.properties("ExecutionRole"))["NamePrefix"] == "1f2e3d4c"
     for name in [*tagged, "Notebook"]:
         expected = {"ProjectID": "P1", "ProjectName": "Moon", "ENVName": "prod"}

@@ -1,0 +1,18 @@
+"""Warns of launches that expire tomorrow, and terminates those that have expired.
+
+Invoked once a day by EventBridge.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.expiry import expire
+
+# Milliseconds: what one launch takes, when AWS is slow.
+_ONE_LAUNCH = 60_000
+
+
+def handler(_event: Any, context: LambdaContext) -> None:
+    """Serve all launches that are due; raises NotExpiredError when some could not be."""
+    expire(lambda: context.get_remaining_time_in_millis() < _ONE_LAUNCH)

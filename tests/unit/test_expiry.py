@@ -1,0 +1,449 @@
+"""Launches that expire: who is warned, what is terminated, and what never is.
+
+Service Catalog is the simulator's; SageMaker's tags, their search and SNS are told here.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from handlers.expire import handler
+from local.catalog.model import StackState
+from shared import sagemaker, tagged, topics
+from shared.expiry import Due, NotExpiredError, read_launch
+from tests.lambda_context import context
+from tests.unit.broken_calls import intercepted
+from tests.unit.catalog_calls import speaking_to
+from tests.unit.catalog_world import ACCOUNT, Offer, World, an_offer, product
+from tests.unit.platform_in_process import Platform
+
+TODAY = date(2026, 3, 10)
+TOMORROW, YESTERDAY = TODAY + timedelta(days=1), TODAY - timedelta(days=1)
+UUID = "1f2e3d4c-0000-4000-8000-123456789abc"
+OWNERS = f"arn:aws:sns:us-east-1:{ACCOUNT}:NotebookVending-Owner-{UUID}"
+PLATFORMS = f"arn:aws:sns:us-east-1:{ACCOUNT}:NotebookVending-platform"
+
+
+def tags_of(provisioned_product_id: str, expires_on: date | str, **more: str) -> dict[str, str]:
+    stack = f"SC-{ACCOUNT}-{provisioned_product_id}/{UUID}"
+    tags = {
+        "platform": "the-platform",
+        "stack-id": f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/{stack}",
+        "provisioned-product": (
+            f"arn:aws:servicecatalog:us-east-1:{ACCOUNT}:stack/mine/{provisioned_product_id}"
+        ),
+        "expires-on": str(expires_on),
+        **{key.replace("_", "-"): value for key, value in more.items()},
+    }
+    return {f"notebook-vending:{key}": value for key, value in tags.items()}
+
+
+class Account:
+    """An account with launches, and what was sent in it.
+
+    Attributes:
+        notebooks: the tags of each notebook, by its ARN.
+        stale: notebooks that the search still finds, with the tags it knows them by.
+        read: the topics that are there, and whether their subscription was confirmed.
+        sent: the topic, the subject and the text of each message.
+        refused: the operations that AWS refuses.
+        page: how many notebooks the search answers at once.
+
+    """
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.offer: Offer = an_offer(self.world)
+        self.notebooks: dict[str, dict[str, str]] = {}
+        self.stale: dict[str, dict[str, str]] = {}
+        self.read = {OWNERS: True}
+        self.sent: list[tuple[str, str, str]] = []
+        self.refused: list[str] = []
+        self.page = 100
+
+    def launched(self, expires_on: date | str, name: str = "mine", **more: str) -> str:
+        """Launch a notebook that expires then; return the provisioned product's id."""
+        id_ = self.offer.launched(name)
+        self.notebooks[self.arn(name)] = tags_of(id_, expires_on, **more)
+        return id_
+
+    def arn(self, name: str = "mine") -> str:
+        """Return a notebook's ARN."""
+        return f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:notebook-instance/{name}"
+
+    def status(self, provisioned_product_id: str) -> str:
+        """Return a provisioned product's status."""
+        return str(self.world.provisioned(provisioned_product_id)["Status"])
+
+    def terminated(self) -> list[str]:
+        """Return the stacks that were asked to go."""
+        return [str(detail) for what, _, detail in self.world.stacks.calls if what == "delete"]
+
+    def expire(self) -> None:
+        """Let the schedule's event come."""
+        with intercepted(self._answer), speaking_to(self.world):
+            handler({}, context())
+
+    def _answer(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        if operation in self.refused:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
+        match service, operation:
+            case "resourcegroupstaggingapi", "GetResources":
+                return self._found(params)
+            case "sagemaker", "ListTags":
+                tags = self.notebooks.get(params["ResourceArn"])
+                if tags is None:
+                    told: Any = {"Error": {"Code": "ValidationException", "Message": ""}}
+                    told["Error"]["Message"] = "RecordNotFound"
+                    raise ClientError(told, operation)
+                return {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+            case "sagemaker", "AddTags":
+                new = {each["Key"]: each["Value"] for each in params["Tags"]}
+                self.notebooks[params["ResourceArn"]].update(new)
+                return {"Tags": []}
+            case "sns", "GetTopicAttributes":
+                if params["TopicArn"] not in self.read:
+                    raise ClientError({"Error": {"Code": "NotFound", "Message": ""}}, operation)
+                confirmed = str(int(self.read[params["TopicArn"]]))
+                return {"Attributes": {"SubscriptionsConfirmed": confirmed}}
+            case "sns", "Publish":
+                self.sent.append((params["TopicArn"], params["Subject"], params["Message"]))
+                return {"MessageId": "m"}
+        return call()
+
+    def _found(self, params: Any) -> Any:
+        assert params["ResourceTypeFilters"] == ["sagemaker:notebook-instance"]
+        wanted = {each["Key"]: each["Values"] for each in params["TagFilters"]}
+        found = [
+            arn
+            for arn, tags in {**self.notebooks, **self.stale}.items()
+            if all(key in tags and tags[key] in (v or [tags[key]]) for key, v in wanted.items())
+        ]
+        start = int(params.get("PaginationToken") or 0)
+        end = start + self.page
+        return {
+            "ResourceTagMappingList": [{"ResourceARN": arn} for arn in found[start:end]],
+            "PaginationToken": str(end) if end < len(found) else "",
+        }
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    made = Account()
+    for name, value in {
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "PLATFORM": "the-platform",
+        "PRODUCT_ID": made.offer.product_id,
+        "TOPIC_ARN": PLATFORMS,
+    }.items():
+        monkeypatch.setenv(name, value)
+    six = datetime(TODAY.year, TODAY.month, TODAY.day, 6, tzinfo=UTC)
+    monkeypatch.setattr("shared.clock.now", lambda: six)
+    clients = (sagemaker._client, tagged._client, topics._client)
+    for each in clients:
+        each.cache_clear()
+    yield made
+    for each in clients:
+        each.cache_clear()
+
+
+# When
+
+
+@pytest.mark.parametrize(
+    ("days_left", "warned_of", "due"),
+    [
+        (30, None, Due.NOTHING),
+        (2, None, Due.NOTHING),
+        (1, None, Due.WARNING),
+        (1, 1, Due.NOTHING),
+        (1, -20, Due.WARNING),  # an update moved the date after an earlier warning
+        (0, None, Due.TERMINATION),
+        (0, 0, Due.TERMINATION),
+        (-1, None, Due.TERMINATION),
+        (-300, -300, Due.TERMINATION),
+    ],
+)
+def test_what_a_launch_is_due_for(days_left: int, warned_of: int | None, due: Due) -> None:
+    tags = tags_of("pp-a", TODAY + timedelta(days=days_left))
+    if warned_of is not None:
+        tags["notebook-vending:warned-of"] = str(TODAY + timedelta(days=warned_of))
+
+    launch = read_launch("arn:notebook/mine", tags)
+
+    assert launch
+    assert launch.due(TODAY) is due
+
+
+# Warning
+
+
+def test_the_owner_is_warned_the_day_before_and_once(account: Account) -> None:
+    id_ = account.launched(TOMORROW)
+
+    account.expire()
+    account.expire()
+
+    ((topic, subject, text),) = account.sent
+    assert topic == OWNERS
+    assert subject == "Notebook mine expires on 2026-03-11"
+    assert f"launched in Service Catalog as mine ({id_}), expires on 2026-03-11" in text
+    assert "give ExpiresAfterDays another value" in text
+    assert account.status(id_) == "AVAILABLE"
+    assert account.terminated() == []
+
+
+@pytest.mark.parametrize("topics_there", [{}, {OWNERS: False}])
+def test_without_an_address_that_was_confirmed_the_platforms_topic_is_told(
+    account: Account, topics_there: dict[str, bool]
+) -> None:
+    account.read = topics_there
+    account.launched(TOMORROW)
+
+    account.expire()
+
+    assert [topic for topic, _, _ in account.sent] == [PLATFORMS]
+
+
+def test_a_warning_does_not_wait_for_the_end_of_a_change(account: Account) -> None:
+    id_ = account.launched(TOMORROW)
+    account.offer.update(id_)
+
+    account.expire()
+
+    assert len(account.sent) == 1
+
+
+def test_the_longest_name_fits_into_the_subjects(account: Account) -> None:
+    name = "n" * 63
+    account.launched(TOMORROW, name)
+    account.expire()
+    account.notebooks[account.arn(name)]["notebook-vending:expires-on"] = str(YESTERDAY)
+    account.expire()
+
+    assert len(account.sent) == 2
+    assert all(len(subject) < 100 for _, subject, _ in account.sent)
+
+
+# Termination
+
+
+@pytest.mark.parametrize("expired_on", [TODAY, YESTERDAY, date(2020, 1, 1)])
+def test_an_expired_launch_is_terminated_once(account: Account, expired_on: date) -> None:
+    id_ = account.launched(expired_on)
+
+    account.expire()
+    account.expire()
+
+    assert account.status(id_) == "UNDER_CHANGE"
+    account.world.let_run("DELETE_IN_PROGRESS", "DELETE_COMPLETE")
+    account.expire()
+    assert len(account.terminated()) == 1
+
+
+def test_two_runs_at_once_terminate_once(account: Account) -> None:
+    """Both see the launch as it was, so both send the same token."""
+    id_ = account.launched(TODAY)
+    record = account.world.provisioned(id_)["LastRecordId"]
+    tokens: list[str] = []
+
+    def both(service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        if (service, operation) == ("servicecatalog", "TerminateProvisionedProduct"):
+            tokens.append(params["TerminateToken"])
+            first = call()
+            assert call()["RecordDetail"]["RecordId"] == first["RecordDetail"]["RecordId"]
+            return first
+        return call()
+
+    with intercepted(account._answer), speaking_to(account.world), intercepted(both):
+        handler({}, context())
+
+    assert tokens == [f"expired-{id_}-2026-03-10-{record}"]
+    assert len(account.world.background) == 1
+
+
+def test_a_launch_that_is_being_changed_is_left_until_tomorrow(account: Account) -> None:
+    id_ = account.launched(TODAY)
+    account.offer.update(id_)
+
+    account.expire()
+
+    assert account.terminated() == []
+    account.world.let_run("UPDATE_COMPLETE")
+    account.expire()
+    account.world.let_run("DELETE_COMPLETE")
+    assert len(account.terminated()) == 1
+
+
+def test_a_termination_that_failed_is_tried_again_and_reported(account: Account) -> None:
+    id_ = account.launched(YESTERDAY)
+    account.offer.terminate(id_)
+    account.world.let_run(StackState("DELETE_FAILED", failure="the bucket is not empty"))
+    assert account.status(id_) == "TAINTED"
+
+    for _ in range(2):
+        account.expire()
+        account.world.let_run(StackState("DELETE_FAILED", failure="the bucket is not empty"))
+
+    assert len(account.terminated()) == 3
+    assert [topic for topic, _, _ in account.sent] == [PLATFORMS] * 2
+    assert "Its status is TAINTED. the bucket is not empty" in account.sent[-1][2]
+
+
+# What is left alone
+
+
+def test_a_launch_that_never_expires_is_not_looked_at(account: Account) -> None:
+    account.launched(TODAY)
+    del account.notebooks[account.arn()]["notebook-vending:expires-on"]
+
+    account.expire()
+
+    assert (account.terminated(), account.sent) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"platform": "another"},
+        {"stack-id": f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/SC-{ACCOUNT}-pp-b/{UUID}"},
+        {"stack-id": "forged"},
+        {"provisioned-product": ""},
+        {"expires-on": "soon"},
+    ],
+)
+def test_a_notebook_whose_tags_disagree_terminates_nothing(
+    account: Account, changed: dict[str, str]
+) -> None:
+    id_ = account.launched(YESTERDAY)
+    tags = account.notebooks[account.arn()]
+    tags.update({f"notebook-vending:{key}": value for key, value in changed.items()})
+
+    account.expire()
+
+    assert account.status(id_) == "AVAILABLE"
+    assert (account.terminated(), account.sent) == ([], [])
+
+
+def test_a_launch_of_another_product_is_left_alone(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = account.launched(YESTERDAY)
+    another, _ = product(account.world, "Another")
+    monkeypatch.setenv("PRODUCT_ID", another)
+
+    account.expire()
+
+    assert account.status(id_) == "AVAILABLE"
+    assert (account.terminated(), account.sent) == ([], [])
+
+
+def test_what_the_search_finds_is_looked_at_again(account: Account) -> None:
+    """An update moved the date, and a notebook is gone, since the search learned of them."""
+    id_ = account.launched(TODAY + timedelta(days=30))
+    account.stale = {
+        account.arn(): tags_of(id_, YESTERDAY),
+        account.arn("gone"): tags_of("pp-gone", YESTERDAY),
+    }
+
+    account.expire()
+
+    assert account.status(id_) == "AVAILABLE"
+
+
+def test_a_launch_that_is_gone_already_is_no_fault(account: Account) -> None:
+    account.notebooks[account.arn()] = tags_of("pp-gone", YESTERDAY)
+
+    account.expire()
+
+    assert account.terminated() == []
+
+
+# Many
+
+
+def test_all_pages_are_served(account: Account) -> None:
+    account.page = 2
+    for number in range(5):
+        account.launched(TODAY, f"n{number}")
+
+    account.expire()
+
+    assert len(account.world.background) == 5
+
+
+def test_one_that_fails_keeps_no_other_from_its_turn_and_all_is_tried_again(
+    account: Account,
+) -> None:
+    account.launched(TOMORROW, "warned")
+    expired = account.launched(TODAY, "expired")
+    account.refused = ["Publish"]
+
+    with pytest.raises(NotExpiredError, match="1 launches could not be served"):
+        account.expire()
+
+    assert account.status(expired) == "UNDER_CHANGE"
+    account.refused = []
+    account.expire()
+    assert len(account.sent) == 1
+
+
+def test_without_time_for_the_next_one_it_is_tried_again(account: Account) -> None:
+    account.launched(TODAY)
+
+    with (
+        intercepted(account._answer),
+        speaking_to(account.world),
+        pytest.raises(NotExpiredError, match="no time"),
+    ):
+        handler({}, context(left=1000))
+
+    assert account.terminated() == []
+
+
+# The date
+
+
+def expires_on(platform: Platform, notebook: str) -> str | None:
+    tags: dict[str, str] = platform.notebook(notebook)["tags"]
+    return tags.get("notebook-vending:expires-on")
+
+
+def test_the_days_are_counted_from_the_launch_and_anew_from_an_update(platform: Platform) -> None:
+    stack = platform.stack()
+    stack.create(ExpiresAfterDays="2").expect_success()
+    # Launched on 5 January at 8:00: the two days are over on the 7th, at 8:00.
+    assert expires_on(platform, stack.notebook) == "2026-01-08"
+
+    platform.clock.advance(86_400)
+    stack.update(ExpiresAfterDays="3").expect_success()
+
+    assert expires_on(platform, stack.notebook) == "2026-01-10"
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+def test_an_update_to_never_takes_the_date_away(platform: Platform) -> None:
+    stack = platform.stack()
+    stack.create(ExpiresAfterDays="2").expect_success()
+
+    stack.update(ExpiresAfterDays="0").expect_success()
+
+    assert expires_on(platform, stack.notebook) is None
+
+
+def test_a_launch_that_asks_for_no_days_has_no_date(platform: Platform) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
+
+    assert expires_on(platform, stack.notebook) is None
+
+
+@pytest.mark.parametrize("days", ["-1", "366", "soon"])
+def test_days_that_are_none_are_refused(platform: Platform, days: str) -> None:
+    stack = platform.stack()
+
+    stack.create(ExpiresAfterDays=days).expect_failed("ExpiresAfterDays")

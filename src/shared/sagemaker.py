@@ -1,6 +1,8 @@
 """SageMaker's notebook instances: every call the platform makes to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +25,7 @@ def describe(name: str) -> Notebook | None:
     client = _client()
     try:
         seen = client.describe_notebook_instance(NotebookInstanceName=name)
-        pages = client.get_paginator("list_tags").paginate(ResourceArn=seen["NotebookInstanceArn"])
-        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        tags = tags_of(seen["NotebookInstanceArn"])
     except ClientError as error:
         # Not a modeled error; moto and AWS word it alike, and botocore's waiter goes by the code.
         if "RecordNotFound" in error.response["Error"]["Message"]:
@@ -52,6 +53,36 @@ def describe(name: str) -> Notebook | None:
         failure_reason=seen.get("FailureReason", ""),
         tags=tags,
     )
+
+
+def tags_of(arn: str) -> dict[str, str]:
+    """Return a notebook's tags; raises ClientError, BotoCoreError."""
+    pages = _client().get_paginator("list_tags").paginate(ResourceArn=arn)
+    return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A notebook that is InService, whoever's it is."""
+
+    name: str
+    arn: str
+    modified_at: datetime
+    """When its status or a setting changed last: it has run since then at the most."""
+
+
+def running() -> Iterator[Running]:
+    """Yield the account's notebooks that are InService; raises ClientError, BotoCoreError."""
+    pages = (
+        _client()
+        .get_paginator("list_notebook_instances")
+        .paginate(StatusEquals="InService", PaginationConfig={"PageSize": 100})
+    )
+    for page in pages:
+        for each in page["NotebookInstances"]:
+            yield Running(
+                each["NotebookInstanceName"], each["NotebookInstanceArn"], each["LastModifiedTime"]
+            )
 
 
 def create(spec: NotebookSpec, place: Place, tags: Mapping[str, str]) -> None:

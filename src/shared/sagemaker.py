@@ -1,6 +1,6 @@
 """SageMaker's notebook instances: every call the platform makes to them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -63,7 +63,7 @@ def tags_of(arn: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Running:
-    """A notebook that is InService, whoever's it is."""
+    """A notebook that is InService, whosever it is."""
 
     name: str
     arn: str
@@ -71,18 +71,22 @@ class Running:
     """When its status or a setting changed last: it has run since then at the most."""
 
 
-def running() -> Iterator[Running]:
-    """Yield the account's notebooks that are InService; raises ClientError, BotoCoreError."""
+def running() -> list[Running]:
+    """Return the account's notebooks that are InService; raises ClientError, BotoCoreError.
+
+    All pages are read first: whoever stops what is on one would change which the next one begins
+    with.
+    """
     pages = (
         _client()
         .get_paginator("list_notebook_instances")
         .paginate(StatusEquals="InService", PaginationConfig={"PageSize": 100})
     )
-    for page in pages:
-        for each in page["NotebookInstances"]:
-            yield Running(
-                each["NotebookInstanceName"], each["NotebookInstanceArn"], each["LastModifiedTime"]
-            )
+    return [
+        Running(each["NotebookInstanceName"], each["NotebookInstanceArn"], each["LastModifiedTime"])
+        for page in pages
+        for each in page["NotebookInstances"]
+    ]
 
 
 def create(spec: NotebookSpec, place: Place, tags: Mapping[str, str]) -> None:

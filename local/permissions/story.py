@@ -38,6 +38,7 @@ _PARAMETERS: Mapping[str, str | int] = {
     "WaitSeconds": 1,
     "MaxVolumeSizeInGB": _MAX_VOLUME,
     "CostCenter": "4711",
+    "OffHoursCron": "cron(0 0 1 1 ? 2099)",  # the story has them come
     "EndUserRolePattern": "*DataScientist",
     "ShareWith": f"111122223333,{_UNIT}",
 }
@@ -113,6 +114,7 @@ def tell(directory: Path, page: Progress) -> Told:
         launched = _work_on_a_notebook(run)
         _act_on_the_launch(run, launched)
         _open_and_stop_it_in_sagemaker(run, launched)
+        _have_it_rest(run, launched)
         _launch_by_another_role(run)
         _change_everything_that_a_launcher_may(run, launched)
         _update_to_later_versions(run, launched)
@@ -181,8 +183,8 @@ def _work_on_a_notebook(run: _Run) -> Record:
     s3, code = run.aws.client("s3"), f"code-{uuid4().hex}"
     s3.create_bucket(Bucket=code)
     s3.put_object(Bucket=code, Key="train.py", Body=b"print('training')")
-    pushing = {"S3CodePusher": "YES", "CodeBucketName": code}
-    launched = run.launch("analysis-1", pushing)
+    asked = {"S3CodePusher": "YES", "CodeBucketName": code, "IdleMinutes": "60"}
+    launched = run.launch("analysis-1", asked)
     catalog, id_ = run.user.catalog, launched.provisioned_product_id
     catalog.search_provisioned_products()
     catalog.describe_provisioned_product(Id=id_)
@@ -236,6 +238,39 @@ def _open_and_stop_it_in_sagemaker(run: _Run, launched: Record) -> None:
     sagemaker.start_notebook_instance(**name)
     await_that(lambda: is_in("InService"), "InService")
     run.page.outcome("It is her project's.")
+
+
+def _have_it_rest(run: _Run, launched: Record) -> None:
+    run.page.step("It is idle and stops itself; then it cannot and says so; then off-hours come.")
+    notebook = work.start(run.aws, launched, run.outputs["S3EndpointId"])
+    sagemaker, name = run.aws.client("sagemaker", run.user.credentials), notebook.name
+
+    def is_in(status: str) -> bool:
+        seen = sagemaker.describe_notebook_instance(NotebookInstanceName=name)
+        return bool(seen["NotebookInstanceStatus"] == status)
+
+    def start() -> None:
+        await_that(lambda: is_in("Stopped"), "Stopped")
+        sagemaker.start_notebook_instance(NotebookInstanceName=name)
+        await_that(lambda: is_in("InService"), "InService")
+
+    notebook.client("sagemaker").stop_notebook_instance(NotebookInstanceName=name)
+    start()
+    session = run.aws.client("sts").assume_role(
+        RoleArn=f"arn:aws:iam::{run.outputs['StateMachineArn'].split(':')[4]}:role/"
+        f"{run.physical_id('OffHoursRole')}",
+        RoleSessionName="scheduler",
+    )
+    work.say_that_it_is_idle(notebook)
+    for event, credentials in (
+        ({"source": "aws.events", "detail-type": "Scheduled Event"}, None),
+        ({"reason": "off-hours"}, session["Credentials"]),
+    ):
+        run.aws.client("lambda", credentials).invoke(
+            FunctionName=run.physical_id("RestFunction"), Payload=json.dumps(event)
+        )
+        start()
+    run.page.outcome("It was stopped each time, and started again.")
 
 
 def _launch_by_another_role(run: _Run) -> None:

@@ -17,6 +17,7 @@ _FUNCTIONS = (
     "PublishRole",
     "ShareRole",
     "EmptyBucketRole",
+    "RestRole",
 )
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"
@@ -61,6 +62,12 @@ UNEXERCISED = (
         ),
         "Step Functions sends traces with the state machine's role; nobody traces here",
         "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html",
+    ),
+    Unexercised(
+        ("OffHoursRole",),
+        ("kms:Decrypt", "kms:GenerateDataKey", "sqs:SendMessage"),
+        "EventBridge Scheduler sends what it could not deliver as this role; here it delivers",
+        "https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html",
     ),
     Unexercised(
         ("LaunchRole",),

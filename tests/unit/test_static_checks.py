@@ -222,7 +222,7 @@ def test_every_parameter_sent_exists_in_the_model_that_is_shipped() -> None:
 
     services = {call.service for call in found}
     assert services == {
-        *("cloudformation", "dynamodb", "ec2", "s3", "sagemaker"),
+        *("cloudformation", "dynamodb", "ec2", "logs", "s3", "sagemaker"),
         *("servicecatalog", "stepfunctions"),
     }
     assert len({call.operation for call in found}) > 18

@@ -43,7 +43,6 @@ QUICK: Mapping[str, str | int] = {
     "MaxVolumeSizeInGB": 512,
     # There is a schedule, and it does not come.
     "OffHoursCron": "cron(0 0 1 1 ? 2099)",
-    "TimeZone": "Asia/Shanghai",
 }
 
 

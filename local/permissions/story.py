@@ -256,17 +256,12 @@ def _have_it_rest(run: _Run, launched: Record) -> None:
 
     notebook.client("sagemaker").stop_notebook_instance(NotebookInstanceName=name)
     start()
-    session = run.aws.client("sts").assume_role(
-        RoleArn=f"arn:aws:iam::{run.outputs['StateMachineArn'].split(':')[4]}:role/"
-        f"{run.physical_id('OffHoursRole')}",
-        RoleSessionName="scheduler",
-    )
     work.say_that_it_is_idle(notebook)
-    for event, credentials in (
-        ({"source": "aws.events", "detail-type": "Scheduled Event"}, None),
-        ({"reason": "off-hours"}, session["Credentials"]),
+    for event in (
+        {"source": "aws.events", "detail-type": "Scheduled Event"},
+        {"reason": "off-hours"},
     ):
-        run.aws.client("lambda", credentials).invoke(
+        run.aws.client("lambda").invoke(
             FunctionName=run.physical_id("RestFunction"), Payload=json.dumps(event)
         )
         start()

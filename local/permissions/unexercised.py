@@ -65,8 +65,9 @@ UNEXERCISED = (
     ),
     Unexercised(
         ("OffHoursRole",),
-        ("kms:Decrypt", "kms:GenerateDataKey", "sqs:SendMessage"),
-        "EventBridge Scheduler sends what it could not deliver as this role; here it delivers",
+        ("kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "sqs:SendMessage"),
+        "EventBridge Scheduler works as this role, which nobody else may be; the emulator's invokes "
+        "without it",
         "https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html",
     ),
     Unexercised(

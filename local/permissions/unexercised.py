@@ -66,8 +66,8 @@ UNEXERCISED = (
     Unexercised(
         ("OffHoursRole",),
         ("kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "sqs:SendMessage"),
-        "EventBridge Scheduler works as this role, which nobody else may be; the emulator's invokes "
-        "without it",
+        "EventBridge Scheduler works as this role, which nobody else may assume; the emulator's "
+        "works without it",
         "https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html",
     ),
     Unexercised(

@@ -109,7 +109,7 @@ def tell(directory: Path, page: Progress) -> Told:
     page.say("Every permission of every role, and who uses it: under enforced IAM, recorded.")
     with Emulator(directory / "aws", notebooks=_NOTEBOOKS, wait_scale=_WAIT_SCALE) as aws:
         run = _deploy(aws, directory, page)
-        _let_the_sweep_come_soon(run)
+        _let_the_sweeps_come_soon(run)
         _browse(run)
         launched = _work_on_a_notebook(run)
         _act_on_the_launch(run, launched)
@@ -123,9 +123,10 @@ def tell(directory: Path, page: Progress) -> Told:
         _deprecate_and_share_otherwise(run)
         _launch_in_vain(run)
         _answer_for_what_failed(run)
-        page.step("The sweep comes.")
-        await_that(lambda: _invoked_by(run, "Sweep"), "the sweep")
-        page.outcome("EventBridge's schedule had it come.")
+        page.step("The sweeps come.")
+        await_that(lambda: _invoked_by(run, "SweepInvokes"), "the sweep of requests")
+        await_that(lambda: _invoked_by(run, "RestInvokes"), "the sweep of idle notebooks")
+        page.outcome("EventBridge's schedules had them come.")
         _delete_the_platform(run)
         return Told(run.granted, calls_of(aws.control("authorizations")), run.product_types)
 
@@ -155,11 +156,12 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
     return run
 
 
-def _let_the_sweep_come_soon(run: _Run) -> None:
-    """Let the schedule's rule fire after one minute in place of five."""
-    run.aws.client("events").put_rule(
-        Name=run.physical_id("Sweep"), ScheduleExpression="rate(1 minute)"
-    )
+def _let_the_sweeps_come_soon(run: _Run) -> None:
+    """Let the schedules' rules fire after one minute in place of five and ten."""
+    for rule in ("Sweep", "Rest"):
+        run.aws.client("events").put_rule(
+            Name=run.physical_id(rule), ScheduleExpression="rate(1 minute)"
+        )
 
 
 def _browse(run: _Run) -> None:
@@ -500,7 +502,7 @@ def _broken(run: _Run, function: str) -> Iterator[None]:
 
 
 def _invoked_by(run: _Run, rule: str) -> bool:
-    """Whether a rule had the answering function invoked."""
+    """Whether a rule had its function invoked."""
     return any(
         (grant.role, rule in grant.statement) == ("EventBridge", True) for grant in _used(run)
     )

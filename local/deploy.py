@@ -36,7 +36,11 @@ def deploy(
     stack: str = STACK,
 ) -> dict[str, str]:
     """Run `sam deploy`; return the stack's outputs. Raises SamError."""
-    overrides = [f"{name}={value}" for name, value in parameters.items()]
+    # The SAM CLI splits at spaces that are not between double quotes.
+    overrides = [
+        f'{name}="{value}"' if " " in str(value) else f"{name}={value}"
+        for name, value in parameters.items()
+    ]
     _sam(
         [
             *("deploy", "--template-file", str(template), "--no-progressbar"),

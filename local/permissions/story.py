@@ -39,6 +39,7 @@ _PARAMETERS: Mapping[str, str | int] = {
     "WaitSeconds": 1,
     "MaxVolumeSizeInGB": _MAX_VOLUME,
     "CostCenter": "4711",
+    "OffHoursCron": "cron(0 0 1 1 ? 2099)",  # the story has them come
     "EndUserRolePattern": "*DataScientist",
     "ShareWith": f"111122223333,{_UNIT}",
 }
@@ -114,6 +115,7 @@ def tell(directory: Path, page: Progress) -> Told:
         launched = _work_on_a_notebook(run)
         _act_on_the_launch(run, launched)
         _open_and_stop_it_in_sagemaker(run, launched)
+        _have_it_rest(run, launched)
         _launch_by_another_role(run)
         _change_everything_that_a_launcher_may(run, launched)
         _update_to_later_versions(run, launched)
@@ -124,9 +126,10 @@ def tell(directory: Path, page: Progress) -> Told:
         _leave_a_notebook_behind(run)
         _launch_in_vain(run)
         _answer_for_what_failed(run)
-        page.step("The sweep comes, and the look for what expires.")
-        await_that(lambda: _invoked_by(run, "Sweep"), "the sweep")
+        page.step("The sweeps come, and the look for what expires.")
+        await_that(lambda: _invoked_by(run, "SweepInvokes"), "the sweep")
         await_that(lambda: _invoked_by(run, "Expire"), "the look for what expires")
+        await_that(lambda: _invoked_by(run, "RestInvokes"), "the sweep of idle notebooks")
         page.outcome("EventBridge's schedules had them come.")
         _delete_the_platform(run)
         return Told(run.granted, calls_of(aws.control("authorizations")), run.product_types)
@@ -159,7 +162,7 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
 
 def _let_the_schedules_come_soon(run: _Run) -> None:
     """Let the rules of schedules fire after a minute in place of five, of an hour or a day."""
-    for rule in ("Sweep", "CleanUp", "Expire"):
+    for rule in ("Sweep", "CleanUp", "Expire", "Rest"):
         run.aws.client("events").put_rule(
             Name=run.physical_id(rule), ScheduleExpression="rate(1 minute)"
         )
@@ -186,8 +189,13 @@ def _work_on_a_notebook(run: _Run) -> Record:
     s3, code = run.aws.client("s3"), f"code-{uuid4().hex}"
     s3.create_bucket(Bucket=code)
     s3.put_object(Bucket=code, Key="train.py", Body=b"print('training')")
-    pushing = {"S3CodePusher": "YES", "CodeBucketName": code, "OwnerEmail": "she@example.com"}
-    launched = run.launch("analysis-1", pushing)
+    asked = {
+        "S3CodePusher": "YES",
+        "CodeBucketName": code,
+        "OwnerEmail": "she@example.com",
+        "IdleMinutes": "60",
+    }
+    launched = run.launch("analysis-1", asked)
     catalog, id_ = run.user.catalog, launched.provisioned_product_id
     catalog.search_provisioned_products()
     catalog.describe_provisioned_product(Id=id_)
@@ -241,6 +249,34 @@ def _open_and_stop_it_in_sagemaker(run: _Run, launched: Record) -> None:
     sagemaker.start_notebook_instance(**name)
     await_that(lambda: is_in("InService"), "InService")
     run.page.outcome("It is her project's.")
+
+
+def _have_it_rest(run: _Run, launched: Record) -> None:
+    run.page.step("It is idle and stops itself; then it cannot and says so; then off-hours come.")
+    notebook = work.start(run.aws, launched, run.outputs["S3EndpointId"])
+    sagemaker, name = run.aws.client("sagemaker", run.user.credentials), notebook.name
+
+    def is_in(status: str) -> bool:
+        seen = sagemaker.describe_notebook_instance(NotebookInstanceName=name)
+        return bool(seen["NotebookInstanceStatus"] == status)
+
+    def start() -> None:
+        await_that(lambda: is_in("Stopped"), "Stopped")
+        sagemaker.start_notebook_instance(NotebookInstanceName=name)
+        await_that(lambda: is_in("InService"), "InService")
+
+    notebook.client("sagemaker").stop_notebook_instance(NotebookInstanceName=name)
+    start()
+    work.say_that_it_is_idle(notebook)
+    for event in (
+        {"source": "aws.events", "detail-type": "Scheduled Event"},
+        {"reason": "off-hours"},
+    ):
+        run.aws.client("lambda").invoke(
+            FunctionName=run.physical_id("RestFunction"), Payload=json.dumps(event)
+        )
+        start()
+    run.page.outcome("It was stopped each time, and started again.")
 
 
 def _launch_by_another_role(run: _Run) -> None:

@@ -21,6 +21,7 @@ _FUNCTIONS = (
     "EmptyBucketRole",
     "CleanRole",
     "ExpireRole",
+    "RestRole",
 )
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"
@@ -65,6 +66,13 @@ UNEXERCISED = (
         ),
         "Step Functions sends traces with the state machine's role; nobody traces here",
         "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html",
+    ),
+    Unexercised(
+        ("OffHoursRole",),
+        ("kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "sqs:SendMessage"),
+        "EventBridge Scheduler works as this role, which nobody else may assume; the emulator's "
+        "works without it",
+        "https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html",
     ),
     Unexercised(
         ("LaunchRole",),

@@ -25,7 +25,7 @@ from local.end_user import Record
 from local.permissions.questions import Call, Where, questions
 
 _EXAMPLE = ROOT / "examples" / "train-and-deploy.ipynb"
-_SERVED = "DescribeNotebookInstance"
+_SERVED = ("DescribeNotebookInstance", "StopNotebookInstance")
 _LOG_GROUP = "/aws/sagemaker/NotebookInstances"
 _IMAGE_ACCOUNT = "683313688378"  # XGBoost's in us-east-1 (SageMaker, "Docker Registry Paths")
 
@@ -74,7 +74,7 @@ class Notebook:
 
     def _stand_in(self, model: Any, context: Mapping[str, Any], **_: Any) -> Any:
         """Take SageMaker's place for a call that the emulator does not serve."""
-        if model.name == _SERVED:
+        if model.name in _SERVED:
             return None
         call = Call(model.service_model.service_name, model.name, context["params_as_given"])
         self.ask(call)
@@ -164,6 +164,14 @@ def log_what_scripts_print(notebook: Notebook) -> None:
     event = {"timestamp": int(time.time() * 1000), "message": "copied"}
     logs.put_log_events(logGroupName=_LOG_GROUP, logStreamName=stream, logEvents=[event])
     logs.get_log_events(logGroupName=_LOG_GROUP, logStreamName=stream)
+
+
+def say_that_it_is_idle(notebook: Notebook) -> None:
+    """Do what the script does that could not stop its notebook."""
+    logs, stream = notebook.client("logs"), f"{notebook.name}/IdleStop"
+    logs.create_log_stream(logGroupName=_LOG_GROUP, logStreamName=stream)
+    event = {"timestamp": int(time.time() * 1000), "message": "IDLE and could not stop itself"}
+    logs.put_log_events(logGroupName=_LOG_GROUP, logStreamName=stream, logEvents=[event])
 
 
 # --- training and deploying -----------------------------------------------------------------------

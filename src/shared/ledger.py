@@ -287,6 +287,23 @@ def overdue(now: datetime, since: datetime) -> Iterator[Key]:
             yield Key(item["Resource"]["S"], item["Request"]["S"])
 
 
+def is_open(resource: str) -> bool:
+    """Tell whether a request for a resource has no answer yet."""
+    pages = (
+        _client()
+        .get_paginator("query")
+        .paginate(
+            TableName=_table(),
+            ConsistentRead=True,
+            KeyConditionExpression="#resource = :resource",
+            ProjectionExpression="#request, Outcome",
+            ExpressionAttributeNames={"#resource": "Resource", "#request": "Request"},
+            ExpressionAttributeValues={":resource": {"S": resource}},
+        )
+    )
+    return any("Outcome" not in item for page in pages for item in page["Items"])
+
+
 def read_for_answer(key: Key) -> Entry:
     """Return a request alone; raises UnknownRequestError."""
     item = _client().get_item(TableName=_table(), Key=_texts(asdict(key)), ConsistentRead=True)

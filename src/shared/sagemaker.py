@@ -1,6 +1,7 @@
 """SageMaker's notebook instances: every call the platform makes to them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ def describe(name: str) -> Notebook | None:
     client = _client()
     try:
         seen = client.describe_notebook_instance(NotebookInstanceName=name)
-        tags = _tags(seen["NotebookInstanceArn"])
+        tags = tags_of(seen["NotebookInstanceArn"])
     except ClientError as error:
         if _is_absence(error):
             return None
@@ -88,11 +89,45 @@ def tags(arn: str) -> dict[str, str] | None:
     Raises ClientError, BotoCoreError.
     """
     try:
-        return _tags(arn)
+        return tags_of(arn)
     except ClientError as error:
         if _is_absence(error):
             return None
         raise
+
+
+def tags_of(arn: str) -> dict[str, str]:
+    """Return a notebook's tags; raises ClientError, BotoCoreError."""
+    pages = _client().get_paginator("list_tags").paginate(ResourceArn=arn)
+    return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A notebook that is InService, whosever it is."""
+
+    name: str
+    arn: str
+    modified_at: datetime
+    """When its status or a setting changed last: it has run since then at the most."""
+
+
+def running() -> list[Running]:
+    """Return the account's notebooks that are InService; raises ClientError, BotoCoreError.
+
+    All pages are read first: whoever stops what is on one would change which the next one begins
+    with.
+    """
+    pages = (
+        _client()
+        .get_paginator("list_notebook_instances")
+        .paginate(StatusEquals="InService", PaginationConfig={"PageSize": 100})
+    )
+    return [
+        Running(each["NotebookInstanceName"], each["NotebookInstanceArn"], each["LastModifiedTime"])
+        for page in pages
+        for each in page["NotebookInstances"]
+    ]
 
 
 def create(spec: NotebookSpec, place: Place, tags: Mapping[str, str]) -> None:
@@ -159,11 +194,6 @@ def stop(name: str) -> None:
 def delete(name: str) -> None:
     """Delete a stopped or failed notebook with its volume; raises ClientError, BotoCoreError."""
     _client().delete_notebook_instance(NotebookInstanceName=name)
-
-
-def _tags(arn: str) -> dict[str, str]:
-    pages = _client().get_paginator("list_tags").paginate(ResourceArn=arn)
-    return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
 
 def _is_absence(error: ClientError) -> bool:

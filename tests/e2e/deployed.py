@@ -41,6 +41,8 @@ QUICK: Mapping[str, str | int] = {
     "ProjectIDs": "QuickStart007,Churn_42",
     # Less than the product offers, so that there is something for the platform to refuse.
     "MaxVolumeSizeInGB": 512,
+    # There is a schedule, and it does not come.
+    "OffHoursCron": "cron(0 0 1 1 ? 2099)",
 }
 
 

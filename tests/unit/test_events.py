@@ -26,6 +26,7 @@ from shared import (
     answer,
     buckets,
     executions,
+    idle,
     ledger,
     network,
     reconciler,
@@ -60,6 +61,7 @@ FUNCTIONS = {
 _CLIENTS = (
     buckets.client,
     executions._client,
+    idle._client,
     ledger._client,
     network._client,
     sagemaker._client,
@@ -430,6 +432,37 @@ def test_wake_wakes_nobody_where_nobody_waits(story: Story) -> None:
         invoke("wake")
 
     assert story.answers == []
+
+
+def test_rest_stops_the_notebook_that_says_it_is_idle(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.created()
+    monkeypatch.setattr(
+        "moto.logs.models.utcnow",
+        lambda: datetime.fromtimestamp(story.clock.now, UTC).replace(tzinfo=None),
+    )
+    assert invoke("rest") == []
+
+    logs = boto3.client("logs")
+    group, stream = "/aws/sagemaker/NotebookInstances", "Analysis-1/IdleStop"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    said: Any = {"timestamp": int(story.clock.now * 1000), "message": "IDLE and could not stop"}
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[said])
+    logs.close()
+
+    assert invoke("rest") == ["Analysis-1"]
+
+
+def test_rest_for_off_hours_stops_every_notebook_that_runs(story: Story) -> None:
+    story.created()
+
+    assert invoke("rest-for-off-hours") == ["Analysis-1"]
+
+    seen = sagemaker.describe("Analysis-1")
+    assert seen is not None
+    assert seen.status == "Stopping"
 
 
 def test_empty_bucket_erases_the_bucket_of_the_terminated_launch(story: Story) -> None:

@@ -561,6 +561,15 @@ def test_it_sees_its_own_notebook_and_no_other() -> None:
         assert refused(other) == {"sagemaker:DescribeNotebookInstance"}
 
 
+def test_it_stops_its_own_notebook_and_no_other_if_idle_ones_are_to_stop() -> None:
+    role = Role(Launch({"IdleMinutes": "60"}), ROLE.tags)
+    for name in ("my-notebook", "sibling", "moon", "untagged"):
+        denied = role.denied(sagemaker("StopNotebookInstance", NotebookInstanceName=name))
+        assert [question.action for question in denied] == (
+            [] if name == "my-notebook" else ["sagemaker:StopNotebookInstance"]
+        )
+
+
 def test_it_passes_itself_to_sagemaker_and_nothing_else() -> None:
     to_sagemaker = {"iam:PassedToService": "sagemaker.amazonaws.com"}
     assert ROLE.may(Question("iam:PassRole", ROLE.arn, to_sagemaker))

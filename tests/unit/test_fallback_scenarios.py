@@ -314,7 +314,7 @@ def test_the_rule_takes_the_bad_ends_of_this_state_machine_alone(
     assert EventPattern.load(json.dumps(pattern)).matches_event(event) is matches
 
 
-@pytest.mark.parametrize("name", ["ExecutionEnded", "Expire", "Sweep"])
+@pytest.mark.parametrize("name", ["ExecutionEnded", "Expire", "Sweep", "Rest"])
 def test_a_rule_is_delivered_for_a_while_and_what_is_not_delivered_is_kept(name: str) -> None:
     (target,) = TEMPLATE["Resources"][name]["Properties"]["Targets"]
 

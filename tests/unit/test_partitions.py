@@ -29,7 +29,8 @@ HOST = re.compile(r"\bamazonaws\b|\baws\.amazon\.com\b|\bsagemaker\.aws\b", re.I
 # The others are called <service>.<region>.<suffix>, as logs, or <service>.<suffix>, as ec2 and
 # elasticmapreduce (hashicorp/terraform-provider-aws#47141, aws/aws-cdk#19867).
 PRINCIPAL = re.compile(
-    r"(cloudwatch|events|lambda|sagemaker|servicecatalog|ssm|states|vpc-flow-logs)\.amazonaws\.com"
+    r"(cloudwatch|events|lambda|sagemaker|scheduler|servicecatalog|ssm|states|vpc-flow-logs)"
+    r"\.amazonaws\.com"
 )
 # How PrivateLink names a service's endpoint is no host (aws/aws-cdk#25333 lists China's).
 ENDPOINT = re.compile(r"(cn\.)?com\.amazonaws(\.\$\{AWS::Region\}\.[a-z0-9.]+)?|eu\.amazonaws")

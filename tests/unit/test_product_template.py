@@ -521,6 +521,7 @@ def test_the_parameters_a_launcher_knows_are_there() -> None:
         "S3CodePusher",
         "CodeBucketName",
         "AllowReplacement",
+        "IdleMinutes",
         "PlatformIdentifier",
         "DataRetention",
         "ExpiresAfterDays",

@@ -227,8 +227,8 @@ def test_every_parameter_sent_exists_in_the_model_that_is_shipped() -> None:
 
     services = {call.service for call in found}
     assert services == {
-        *("cloudformation", "dynamodb", "ec2", "resourcegroupstaggingapi", "s3", "sagemaker"),
-        *("servicecatalog", "sns", "stepfunctions"),
+        *("cloudformation", "dynamodb", "ec2", "logs", "resourcegroupstaggingapi", "s3"),
+        *("sagemaker", "servicecatalog", "sns", "stepfunctions"),
     }
     assert len({call.operation for call in found}) > 18
 

@@ -1,0 +1,110 @@
+"""Notebooks that are to rest: each way to stop one, as deployed, with the roles it has there."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.end_user import Record
+from tests.e2e.deployed import Platform
+from tests.waiting import await_that, unique
+
+pytestmark = pytest.mark.xdist_group("deployed")
+
+SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+GROUP = "/aws/sagemaker/NotebookInstances"
+
+
+def test_at_off_hours_the_platforms_notebooks_are_stopped_and_others_run_on(
+    platform: Platform,
+) -> None:
+    name, by_hand = unique("Rests"), unique("by-hand")
+    launched = platform.launch(name)
+    assert launched.succeeded, launched.reason
+    sagemaker = platform.aws.client("sagemaker")
+    sagemaker.create_notebook_instance(
+        NotebookInstanceName=by_hand,
+        InstanceType="ml.t3.medium",
+        RoleArn=launched.outputs["ExecutionRoleArn"],
+    )
+    try:
+        await_that(lambda: _is(platform, by_hand, "InService"))
+        schedule = platform.aws.client("scheduler").get_schedule(
+            Name=platform.physical_id("OffHours")
+        )
+
+        stopped = _rest(platform, json.loads(schedule["Target"]["Input"]))
+
+        assert name in stopped
+        assert by_hand not in stopped
+        await_that(lambda: _is(platform, name, "Stopped"))
+        assert _is(platform, by_hand, "InService")
+        assert _rest(platform, {"reason": "off-hours"}) == []
+    finally:
+        sagemaker.stop_notebook_instance(NotebookInstanceName=by_hand)
+        await_that(lambda: _is(platform, by_hand, "Stopped"))
+        sagemaker.delete_notebook_instance(NotebookInstanceName=by_hand)
+        await_that(lambda: platform.notebook(by_hand) is None)
+    assert platform.terminate(launched).succeeded
+
+
+def test_an_idle_notebook_stops_itself_and_is_stopped_when_it_says_that_it_cannot(
+    platform: Platform,
+) -> None:
+    idle, other = (platform.launch(unique("Idle"), IdleMinutes="60") for _ in range(2))
+    name, others = (each.outputs["NotebookInstanceName"] for each in (idle, other))
+    sagemaker, logs = (_as_the_notebook(platform, idle, each) for each in ("sagemaker", "logs"))
+    with pytest.raises(ClientError, match="not authorized"):
+        sagemaker.stop_notebook_instance(NotebookInstanceName=others)
+
+    sagemaker.stop_notebook_instance(NotebookInstanceName=name)
+
+    await_that(lambda: _is(platform, name, "Stopped"))
+    platform.aws.client("sagemaker").start_notebook_instance(NotebookInstanceName=name)
+    await_that(lambda: _is(platform, name, "InService"))
+    assert _rest(platform, SCHEDULED) == []
+    _make_the_group(platform)
+    with pytest.raises(ClientError, match="not authorized"):
+        logs.create_log_stream(logGroupName=GROUP, logStreamName=f"{others}/IdleStop")
+
+    logs.create_log_stream(logGroupName=GROUP, logStreamName=f"{name}/IdleStop")
+    said = {"timestamp": int(time.time() * 1000), "message": "IDLE and could not stop itself"}
+    logs.put_log_events(logGroupName=GROUP, logStreamName=f"{name}/IdleStop", logEvents=[said])
+
+    assert _rest(platform, SCHEDULED) == [name]
+    assert _is(platform, others, "InService")
+    for each in (idle, other):
+        assert platform.terminate(each).succeeded
+
+
+def _rest(platform: Platform, event: dict[str, Any]) -> list[str]:
+    answer = platform.aws.client("lambda").invoke(
+        FunctionName=platform.physical_id("RestFunction"), Payload=json.dumps(event)
+    )
+    text = answer["Payload"].read()
+    assert "FunctionError" not in answer, text
+    names: list[str] = json.loads(text)
+    return names
+
+
+def _is(platform: Platform, name: str, status: str) -> bool:
+    seen = platform.notebook(name)
+    return seen is not None and seen["NotebookInstanceStatus"] == status
+
+
+def _as_the_notebook(platform: Platform, launched: Record, service: str) -> Any:
+    session = platform.aws.client("sts").assume_role(
+        RoleArn=launched.outputs["ExecutionRoleArn"], RoleSessionName="SageMaker"
+    )
+    return platform.aws.client(service, session["Credentials"])
+
+
+def _make_the_group(platform: Platform) -> None:
+    """Make SageMaker's log group, as it does at the first notebook's first line."""
+    logs = platform.aws.client("logs")
+    try:
+        logs.create_log_group(logGroupName=GROUP)
+    except logs.exceptions.ResourceAlreadyExistsException:
+        return

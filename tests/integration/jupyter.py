@@ -1,0 +1,183 @@
+"""A real Jupyter server, as a notebook runs it, with kernels, terminals and people."""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.waiting import await_that
+
+_BIN = Path(__file__).parents[2] / ".jupyter-venv" / "bin"
+# Runs code on a kernel beside the server, which sees the kernel's status all the same.
+_RUN = """
+import sys
+from jupyter_client import BlockingKernelClient
+client = BlockingKernelClient(connection_file=sys.argv[1])
+client.load_connection_file()
+client.start_channels()
+client.wait_for_ready(timeout=60)
+client.execute(sys.argv[2])
+"""
+# Holds a websocket open, having sent what is said, until its input ends.
+_CONNECT = """
+import ssl, sys, websocket
+socket = websocket.create_connection(sys.argv[1], sslopt={"cert_reqs": ssl.CERT_NONE})
+for text in sys.argv[2:]:
+    socket.recv()
+    socket.send(text)
+print("connected", flush=True)
+sys.stdin.read()
+"""
+
+
+@dataclass
+class Jupyter:
+    """A server on a port that it keeps through restarts."""
+
+    folder: Path
+    port: int = 0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Find a port, and make the certificate, which is signed by itself as a notebook's is."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        _write_certificate(self.folder / "server.pem")
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"https://localhost:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What the server prints, each request among it."""
+        return self.folder / "jupyter.log"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started."""
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        pem = self.folder / "server.pem"
+        command: list[str | Path] = [
+            _BIN / "jupyter-server",
+            "--debug",
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.ip=localhost",
+            f"--ServerApp.port={self.port}",
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.root_dir={self.folder}",
+            f"--ServerApp.certfile={pem}",
+            f"--ServerApp.keyfile={pem}",
+            "--ServerApp.disable_check_xsrf=True",
+            "--IdentityProvider.token=",
+        ]
+        folders = {
+            f"JUPYTER_{each}_DIR": str(self.folder / each) for each in ("CONFIG", "DATA", "RUNTIME")
+        }
+        environment = {**os.environ, **folders, "HOME": str(self.folder), "SHELL": "/bin/sh"}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        await_that(self._answers)
+
+    def stop(self) -> None:
+        """End it with its kernels and terminals, if it runs."""
+        if self._process:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+    def _answers(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, self.log.read_text()
+        try:
+            self.ask("GET", "status")
+        except OSError:
+            return False
+        return True
+
+    def ask(self, method: str, what: str, body: dict[str, Any] | None = None) -> Any:
+        """Call its API, without being activity ourselves where we only look."""
+        request = urllib.request.Request(  # noqa: S310 - its own address
+            f"{self.url}/api/{what}" + ("?no_track_activity=1" if method == "GET" else ""),
+            method=method,
+            data=json.dumps(body or {}).encode() if method == "POST" else None,
+        )
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def kernel(self) -> str:
+        """Start a kernel and let it become idle; return its id."""
+        made = str(self.ask("POST", "kernels")["id"])
+        self.run(made, "1")
+        await_that(lambda: self.state(made) == "idle")
+        return made
+
+    def state(self, kernel: str) -> str:
+        """Return what the server says that a kernel does."""
+        return str(self.ask("GET", f"kernels/{kernel}")["execution_state"])
+
+    def run(self, kernel: str, code: str) -> None:
+        """Have a kernel run code; return once it was sent."""
+        connection = self.folder / "RUNTIME" / f"kernel-{kernel}.json"
+        subprocess.run([_BIN / "python", "-c", _RUN, connection, code], check=True, timeout=90)
+
+    @contextmanager
+    def connected(self, path: str, *said: str) -> Iterator[None]:
+        """Be connected to a kernel or a terminal, within the block."""
+        url = f"wss://localhost:{self.port}/{path}"
+        with subprocess.Popen(
+            [_BIN / "python", "-c", _CONNECT, url, *said],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout
+            assert process.stdout.readline() == b"connected\n"
+            yield
+            process.communicate()
+
+    def type_into_terminal(self, line: str) -> None:
+        """Open a terminal, type a line, and leave it."""
+        name = self.ask("POST", "terminals")["name"]
+        with self.connected(f"terminals/websocket/{name}", json.dumps(["stdin", f"{line}\r"])):
+            pass
+
+
+def _write_certificate(path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "notebook")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))

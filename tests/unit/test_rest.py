@@ -1,0 +1,279 @@
+"""Notebooks that are to rest: stopped when they say they are idle, and at off-hours."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers import rest
+from shared.idle import UnfinishedError
+from tests.lambda_context import context
+from tests.unit.account_in_process import client
+from tests.unit.platform_in_process import Platform, running_platform
+from tests.unit.stack_in_process import Stack
+from tests.unit.stack_template import load
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = load(ROOT / "template.yaml")
+OFF_HOURS = json.loads((ROOT / "events" / "rest-for-off-hours.json").read_text())
+SWEEP = json.loads((ROOT / "events" / "rest.json").read_text())
+GROUP = "/aws/sagemaker/NotebookInstances"
+IDLE = "IDLE and could not stop itself"
+ROLE = "arn:aws:iam::123456789012:role/somebody"
+MINUTE = 60
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Run the platform; CloudWatch Logs tells the same time as everybody else."""
+    with running_platform(monkeypatch) as platform:
+
+        def now() -> datetime:
+            return datetime.fromtimestamp(platform.clock.now, UTC).replace(tzinfo=None)
+
+        monkeypatch.setattr("moto.logs.models.utcnow", now)
+        client("logs").create_log_group(logGroupName=GROUP)
+        yield platform
+
+
+def launched(platform: Platform) -> Stack:
+    """Return a stack whose notebook is InService, and has been for an hour."""
+    stack = platform.stack()
+    stack.create().expect_success()
+    platform.clock.advance(60 * MINUTE)
+    return stack
+
+
+def somebodys(world: Platform, name: str, **tags: str) -> None:
+    """Make a notebook by hand, with these tags of the platform's, and have it run."""
+    world.roles[ROLE] = 0
+    given = [{"Key": f"notebook-vending:{key}", "Value": value} for key, value in tags.items()]
+    world.notebooks.call(
+        "CreateNotebookInstance",
+        {
+            "NotebookInstanceName": name,
+            "InstanceType": "ml.t3.medium",
+            "RoleArn": ROLE,
+            "Tags": given,
+        },
+    )
+    world.notebooks.force_status(name, "InService")
+
+
+def say(platform: Platform, notebook: str, message: str, clock_is_ahead: float = 0) -> None:
+    """Have a notebook say something, as the product's script does."""
+    logs, stream = client("logs"), f"{notebook}/IdleStop"
+    if not logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=stream)["logStreams"]:
+        logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
+    at = int((platform.clock.now + clock_is_ahead) * 1000)
+    event = {"timestamp": at, "message": message}
+    logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=[event])
+
+
+# --- off-hours ------------------------------------------------------------------------------------
+
+
+def test_at_off_hours_every_notebook_of_the_platform_is_stopped_and_none_is_deleted(
+    platform: Platform,
+) -> None:
+    notebooks = [launched(platform).notebook for _ in range(2)]
+
+    assert rest.handler(OFF_HOURS, context()) == notebooks
+
+    assert [platform.status(each) for each in notebooks] == ["Stopping"] * 2
+    assert platform.calls("DeleteNotebookInstance") == 0
+
+
+def test_at_off_hours_what_is_not_the_platforms_runs_on(platform: Platform) -> None:
+    somebodys(platform, "by-hand")
+    somebodys(platform, "of-another-platform", platform="another")
+
+    assert rest.handler(OFF_HOURS, context()) == []
+
+    assert platform.status("by-hand") == platform.status("of-another-platform") == "InService"
+
+
+def test_at_off_hours_there_may_be_more_notebooks_than_sagemaker_lists_at_once(
+    platform: Platform,
+) -> None:
+    for number in range(101):
+        somebodys(platform, f"notebook-{number}", platform="notebook-vending")
+
+    assert len(rest.handler(OFF_HOURS, context())) == 101
+
+
+@pytest.mark.parametrize("status", ["Pending", "Stopping", "Stopped", "Failed", "Updating"])
+def test_only_a_notebook_that_is_in_service_is_stopped(platform: Platform, status: str) -> None:
+    stack = launched(platform)
+    platform.notebooks.force_status(stack.notebook, status)
+
+    assert rest.handler(OFF_HOURS, context()) == []
+
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+def test_a_notebook_whose_request_is_being_served_is_left_to_that(platform: Platform) -> None:
+    stack = launched(platform)
+    updated = stack.send_update(NotebookInstanceType="ml.t3.large")
+
+    assert rest.handler(OFF_HOURS, context()) == []
+    platform.run()
+
+    updated.expect_success()
+    assert platform.status(stack.notebook) == "InService"
+    assert rest.handler(OFF_HOURS, context()) == [stack.notebook]
+
+
+def test_an_update_leaves_a_notebook_stopped_that_rests_and_a_termination_removes_it(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    rest.handler(OFF_HOURS, context())
+    platform.clock.advance(10 * MINUTE)
+
+    stack.update(NotebookInstanceType="ml.t3.large").expect_success()
+    assert platform.status(stack.notebook) == "Stopped"
+
+    stack.delete().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_a_notebook_that_cannot_be_stopped_keeps_none_of_the_others_running(
+    platform: Platform,
+) -> None:
+    first, second = (launched(platform).notebook for _ in range(2))
+    platform.fail_calls("StopNotebookInstance", "ThrottlingException")
+
+    with pytest.raises(UnfinishedError, match=first):
+        rest.handler(OFF_HOURS, context())
+
+    assert platform.status(second) == "Stopping"
+    assert rest.handler(OFF_HOURS, context()) == [first]  # Lambda tries again
+
+
+def test_what_there_is_no_time_for_is_left_to_the_next_try(platform: Platform) -> None:
+    first, second = (launched(platform).notebook for _ in range(2))
+
+    with pytest.raises(UnfinishedError, match="no time to go on behind 1 stop"):
+        rest.handler(OFF_HOURS, context(left=121_000, step=60_500))
+
+    assert (platform.status(first), platform.status(second)) == ("Stopping", "InService")
+    assert rest.handler(OFF_HOURS, context()) == [second]
+
+
+# --- notebooks that say that they are idle --------------------------------------------------------
+
+
+def test_a_notebook_that_is_idle_and_could_not_stop_itself_is_stopped_and_no_other(
+    platform: Platform,
+) -> None:
+    idle, silent, working = (launched(platform).notebook for _ in range(3))
+    say(platform, idle, IDLE)
+    say(platform, working, IDLE)
+    platform.clock.advance(1)
+    say(platform, working, "WORKS again")
+
+    assert rest.handler(SWEEP, context()) == [idle]
+
+    assert platform.status(silent) == platform.status(working) == "InService"
+
+
+def test_what_a_notebook_said_some_time_ago_counts_no_more(platform: Platform) -> None:
+    stack = launched(platform)
+    say(platform, stack.notebook, IDLE)
+    platform.clock.advance(6 * MINUTE)
+
+    assert rest.handler(SWEEP, context()) == []
+
+
+def test_what_a_notebook_said_before_it_was_started_again_counts_no_more(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    say(platform, stack.notebook, IDLE)
+    platform.clock.advance(1)
+    platform.notebooks.force_status(stack.notebook, "InService")
+
+    assert rest.handler(SWEEP, context()) == []
+
+
+@pytest.mark.parametrize("minutes", [-30, 30])
+def test_a_notebooks_wrong_clock_makes_no_difference(platform: Platform, minutes: int) -> None:
+    stack = launched(platform)
+    say(platform, stack.notebook, IDLE, clock_is_ahead=minutes * MINUTE)
+
+    assert rest.handler(SWEEP, context()) == [stack.notebook]
+
+
+def test_somebody_elses_notebook_is_not_asked(platform: Platform) -> None:
+    somebodys(platform, "by-hand")
+    say(platform, "by-hand", IDLE)
+
+    assert rest.handler(SWEEP, context()) == []
+
+
+def test_an_idle_notebook_whose_request_is_being_served_is_left_to_that(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    stack.send_update(NotebookInstanceType="ml.t3.large")
+    say(platform, stack.notebook, IDLE)
+
+    assert rest.handler(SWEEP, context()) == []
+
+
+def test_an_unknown_event_stops_nothing(platform: Platform) -> None:
+    stack = launched(platform)
+
+    assert rest.handler({"reason": "unknown"}, context()) == []
+
+    assert platform.status(stack.notebook) == "InService"
+    assert any("no event that stops notebooks" in line for line in platform.logged)
+
+
+# --- what the template says -----------------------------------------------------------------------
+
+
+def properties(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = TEMPLATE["Resources"][name]["Properties"]
+    return found
+
+
+def test_the_schedule_is_the_administrators_in_their_time_zone_and_not_there_without_one() -> None:
+    schedule = properties("OffHours")
+
+    assert schedule["ScheduleExpression"] == {"Ref": "OffHoursCron"}
+    assert schedule["ScheduleExpressionTimezone"] == {"Ref": "TimeZone"}
+    assert json.loads(schedule["Target"]["Input"]) == OFF_HOURS
+    for name in ("OffHours", "OffHoursRole"):
+        assert TEMPLATE["Resources"][name]["Condition"] == "HasOffHours"
+
+
+def test_the_schedules_invoke_the_function_and_what_they_fail_at_is_kept() -> None:
+    (target,) = properties("Rest")["Targets"]
+    for each in (target, properties("OffHours")["Target"]):
+        assert each["Arn"] == {"Fn::GetAtt": ["RestFunction", "Arn"]}
+        assert each["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UndeliveredEvents", "Arn"]}}
+        assert each["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    permission = properties("RestInvokesRest")
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["Rest", "Arn"]}
+    (sends, _) = properties("UndeliveredEventsPolicy")["PolicyDocument"]["Statement"]
+    assert {"Fn::GetAtt": ["Rest", "Arn"]} in sends["Condition"]["ArnEquals"]["aws:SourceArn"]
+
+
+def test_whoever_stops_notebooks_for_rest_may_delete_and_start_none() -> None:
+    statements = properties("RestRole")["Policies"][0]["PolicyDocument"]["Statement"]
+    actions = [
+        action
+        for each in statements
+        for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+    ]
+
+    assert [each for each in actions if each.startswith("sagemaker:")] == [
+        "sagemaker:ListNotebookInstances",
+        "sagemaker:ListTags",
+        "sagemaker:StopNotebookInstance",
+    ]

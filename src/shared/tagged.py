@@ -51,5 +51,4 @@ def notebooks(tags: Mapping[str, str]) -> Iterator[Candidate]:
 
 @cache
 def _client() -> Any:
-    make: Any = boto3.client  # typed by literal names only, of which this is none
-    return make("resourcegroupstaggingapi", config=CONFIG)
+    return boto3.client("resourcegroupstaggingapi", config=CONFIG)

@@ -575,12 +575,12 @@ def test_expire_terminates_what_has_expired(story: Story, monkeypatch: pytest.Mo
         seen.arn, tags_of(id_, "2026-01-01", platform=ENVIRONMENT["PLATFORM"]), []
     )
     story.clock.now = datetime.fromisoformat(EVENTS["expire"]["time"]).timestamp()
-    found = {"ResourceTagMappingList": [{"ResourceARN": seen.arn}], "PaginationToken": ""}
+    found = [{"ResourceARN": seen.arn, "Tags": []}]
     said: list[str] = []
 
     def answered(service: str, _operation: str, params: Any, call: Any) -> Any:
         if service == "resourcegroupstaggingapi":
-            return found
+            return {"ResourceTagMappingList": found, "PaginationToken": ""}
         if service == "sns":
             said.append(params["TopicArn"])
             return {}

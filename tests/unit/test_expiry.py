@@ -118,14 +118,14 @@ class Account:
         assert params["ResourceTypeFilters"] == ["sagemaker:notebook-instance"]
         wanted = {each["Key"]: each["Values"] for each in params["TagFilters"]}
         found = [
-            arn
+            {"ResourceARN": arn, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
             for arn, tags in {**self.notebooks, **self.stale}.items()
             if all(key in tags and tags[key] in (v or [tags[key]]) for key, v in wanted.items())
         ]
         start = int(params.get("PaginationToken") or 0)
         end = start + self.page
         return {
-            "ResourceTagMappingList": [{"ResourceARN": arn} for arn in found[start:end]],
+            "ResourceTagMappingList": found[start:end],
             "PaginationToken": str(end) if end < len(found) else "",
         }
 

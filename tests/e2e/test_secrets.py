@@ -57,6 +57,8 @@ def _addresses(platform: Platform) -> Iterator[str]:
     )
     for page in pages:
         for item in page["Items"]:
+            if "ResponseURL" not in item:
+                continue  # nobody awaits an answer
             url = item["ResponseURL"]["S"]
             yield url
             yield parse_qs(urlsplit(url).query)["X-Amz-Signature"][0]

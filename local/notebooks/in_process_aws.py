@@ -44,7 +44,8 @@ def notebook_service(
     network interface whose time has come is gone for EC2 too. Every stack that CloudFormation is
     asked for has `stack_tags`: moto's would not take those of AWS's own. `stacks` tells of a stack,
     by its id, its `status` ("" if it is gone, AccessDenied if nobody may see it) and its
-    `physical_ids`, that of the resource Notebook first; any other is being made.
+    `physical_ids`, that of the resource Notebook first, and `tags` of its own, if it has any; any
+    other is being made.
     """
     serving = (simulator, stack_tags or {}, stacks if stacks is not None else {})
     _active.append(serving)
@@ -104,7 +105,8 @@ def _answer_of_stack(
             for number, each in enumerate(stack["physical_ids"])
         ]
         return SimpleNamespace(status_code=200), {"StackResourceSummaries": found}
-    tags = [{"Key": key, "Value": value} for key, value in stack_tags.items()]
+    own = {**stack_tags, **stack.get("tags", {})}
+    tags = [{"Key": key, "Value": value} for key, value in own.items()]
     described = {"StackStatus": stack["status"], "Tags": tags}
     return SimpleNamespace(status_code=200), {"Stacks": [described]}
 
@@ -120,7 +122,10 @@ def _tagged(simulator: NotebookService, body: bytes) -> Mapping[str, Any]:
             "Tags": [{"Key": key, "Value": value} for key, value in each["tags"].items()],
         }
         for each in simulator.state()["notebooks"]
-        if all(each["tags"].get(key) in values for key, values in wanted.items())
+        if all(
+            key in each["tags"] and each["tags"][key] in (values or each["tags"].values())
+            for key, values in wanted.items()
+        )
     ]
     start = int(asked.get("PaginationToken") or 0)
     more = str(start + 2) if start + 2 < len(found) else ""

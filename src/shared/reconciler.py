@@ -206,6 +206,10 @@ def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Ob
     if notebook is None:
         return _absent(entry, progress), progress
     whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+    if whose is Ownership.NOT_OURS and entry.request_type == "Delete":
+        absent = _absent(entry, progress)
+        if not absent.interface_released:
+            return absent, progress  # ours is gone, and its name taken already
     if whose is not Ownership.OURS:
         return Observed(notebook.status, notebook, whose), progress
     progress = _remembering(page, progress, notebook)

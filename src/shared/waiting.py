@@ -14,6 +14,7 @@ import boto3
 
 from shared import clock, ledger, sagemaker
 from shared.clients import CONFIG
+from shared.lifecycle import ABSENT, UNKNOWN
 from shared.log import logger
 
 if TYPE_CHECKING:
@@ -27,14 +28,16 @@ WAKING = ("InService", "Stopped", "Failed")
 def keep(token: str, state: Mapping[str, Any]) -> None:
     """Keep the token of the execution in this state, and wake it if its notebook has changed.
 
-    The event may have come before the token was kept: so one more look, after that.
-    Raises ClientError, BotoCoreError.
+    The event may have come before the token was kept: so one more look, after that. One that waits
+    without having seen its notebook is left to its wait: nobody knows whether anything has changed,
+    and waking it would be a loop without a pause. Raises ClientError, BotoCoreError.
     """
     decision = state["Decision"]
     name = decision["Notebook"]
     ledger.keep_token(name, token, clock.now() + timedelta(seconds=decision["WaitSeconds"]))
     status = sagemaker.status(name)
-    if status in WAKING and status != decision["Status"]:
+    saw_none = decision["Action"] == "Wait" and decision["Status"] in (ABSENT, UNKNOWN)
+    if status in WAKING and status != decision["Status"] and not saw_none:
         wake(name)
 
 

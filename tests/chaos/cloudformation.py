@@ -43,17 +43,33 @@ class StackLife:
     Attributes:
         status: as CloudFormation names it.
         asked: what the notebook is to be like after the last request that succeeded.
+        asked_at: when that was issued, or `issued_at` the last request of all.
+        operations: how many operations were begun, as Service Catalog has a record for each.
+        terminated: whether Service Catalog was asked to terminate it.
 
     """
 
     stack: Stack
-    status: str = ""
+    status: str = "CREATE_IN_PROGRESS"
     asked: dict[str, Any] | None = None
+    asked_at: float = 0
+    issued_at: float = 0
+    operations: int = 0
+    terminated: bool = False
+
+    @property
+    def provisioned_product_id(self) -> str:
+        """Service Catalog's own id of the launch, which the stack's name ends in."""
+        return self.stack.id.split("/")[1].split("-", 2)[2]
 
     @property
     def alive(self) -> bool:
         """Whether its notebook is to be there."""
         return self.asked is not None
+
+    def begin(self, status: str) -> None:
+        """Begin an operation."""
+        self.status, self.operations = status, self.operations + 1
 
 
 def live(world: "World", life: StackLife, plan: StackPlan) -> Waits:
@@ -62,13 +78,20 @@ def live(world: "World", life: StackLife, plan: StackPlan) -> Waits:
     yield from _create(world, life, plan.create)
     for update in plan.updates:
         if life.alive and life.status != "UPDATE_ROLLBACK_FAILED":
-            yield world.pause(update.after)
-            yield from _update(world, life, update)
-    if life.alive and plan.deletion:
-        yield world.pause(plan.deleted_after)
-        yield from _delete(world, life, plan.deletion)
-    if life.status in ("DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"):
-        yield Until(lambda: world.calm, float("inf"))
+            yield world.pause(update.after, lambda: life.terminated)
+            if not life.terminated:
+                yield from _update(world, life, update)
+
+    def ends() -> bool:
+        stuck = life.status in ("DELETE_FAILED", "UPDATE_ROLLBACK_FAILED")
+        return life.terminated or (stuck and world.calm)
+
+    if life.alive:
+        lasts = plan.deleted_after if plan.deletion else float("inf")
+        yield world.pause(lasts, ends)
+        yield from _delete(world, life, plan.deletion or Delivery())
+    if life.status == "DELETE_FAILED":
+        yield Until(ends, float("inf"))
         for _ in range(2):  # the first may still wait for what was begun before
             if life.status != "DELETE_COMPLETE":
                 yield from _delete(world, life, Delivery())
@@ -76,38 +99,46 @@ def live(world: "World", life: StackLife, plan: StackPlan) -> Waits:
 
 def _create(world: "World", life: StackLife, delivery: Delivery) -> Waits:
     stack = life.stack
+    life.begin("CREATE_IN_PROGRESS")
     answer = yield from _ask(world, life, "Create", delivery)
     if answer and answer["Status"] == "SUCCESS":
         stack.physical_id, life.asked = answer["PhysicalResourceId"], stack.properties
+        life.asked_at = life.issued_at
         world.judge.accepted(stack.notebook)
-        life.status = "CREATE_COMPLETE"
+        world.at_rest(life, "CREATE_COMPLETE")
         return
     # CloudFormation invents an id for a resource that was not answered for.
-    stack.physical_id = answer["PhysicalResourceId"] if answer else "SC-Notebook-1A2B3C4D5E6F7"
+    invented = f"{stack.id.split('/')[1]}-Notebook-1A2B3C4D5E6F7"
+    stack.physical_id = answer["PhysicalResourceId"] if answer else invented
     yield from _delete(world, life, Delivery())
 
 
 def _update(world: "World", life: StackLife, update: Update) -> Waits:
     stack, before = life.stack, life.stack.properties
+    life.begin("UPDATE_IN_PROGRESS")
     stack.properties = before | _change(update.change, stack)
     answer = yield from _ask(world, life, "Update", update.delivery, OldResourceProperties=before)
     if answer and answer["Status"] == "SUCCESS":
+        life.status = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
         yield from _settle(world, life, answer, before)
-        life.status = "UPDATE_COMPLETE"
+        world.at_rest(life, "UPDATE_COMPLETE")
         return
+    life.status = "UPDATE_ROLLBACK_IN_PROGRESS"
     tried, stack.properties = stack.properties, before
     answer = yield from _ask(world, life, "Update", update.rollback, OldResourceProperties=tried)
     if answer and answer["Status"] == "SUCCESS":
+        life.status = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"
         yield from _settle(world, life, answer, tried)
-        life.status = "UPDATE_ROLLBACK_COMPLETE"
+        world.at_rest(life, "UPDATE_ROLLBACK_COMPLETE")
     else:
-        life.status = "UPDATE_ROLLBACK_FAILED"
+        world.at_rest(life, "UPDATE_ROLLBACK_FAILED")
 
 
 def _settle(world: "World", life: StackLife, answer: Answer, old: dict[str, Any]) -> Waits:
     """Take an update's success in, and delete what it replaced."""
     stack, before = life.stack, life.stack.physical_id
     life.asked, stack.physical_id = stack.properties, answer["PhysicalResourceId"]
+    life.asked_at = life.issued_at
     world.judge.accepted(stack.notebook)
     for _ in range(3):
         if stack.physical_id == before:
@@ -122,15 +153,17 @@ def _settle(world: "World", life: StackLife, answer: Answer, old: dict[str, Any]
         )
         if told and told["Status"] == "SUCCESS":
             return
-    world.left_to_people.add(before)
 
 
 def _delete(world: "World", life: StackLife, delivery: Delivery) -> Waits:
+    life.begin("DELETE_IN_PROGRESS")
+    life.terminated = False
     answer = yield from _ask(world, life, "Delete", delivery)
     if answer and answer["Status"] == "SUCCESS":
-        life.status, life.asked = "DELETE_COMPLETE", None
+        life.asked = None
+        world.at_rest(life, "DELETE_COMPLETE")
     else:
-        life.status = "DELETE_FAILED"
+        world.at_rest(life, "DELETE_FAILED")
 
 
 def _ask(
@@ -138,6 +171,7 @@ def _ask(
 ) -> Generator[Until, None, Answer | None]:
     """Send a request and return its answer, None when CloudFormation goes on without one."""
     first = world.issue(life, kind, **event)
+    life.issued_at = first.issued_at
     world.deliver(first, delivery.lag, delivery.again)
     heard = [first]
 

@@ -170,7 +170,9 @@ def what_a_failed_replacement_made_is_left(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconciler, "_leftover", lambda _: None)
 
 
-@_caught_by(Schedule((StackPlan(),), hands=(Hand(250, 0, "delete"),), look_every=300))
+@_caught_by(
+    Schedule((StackPlan(),), hands=(Hand(250, 0, "delete"),), look_every=300, events=("lost",))
+)
 def what_is_gone_is_made_again(patch: pytest.MonkeyPatch) -> None:
     _decides(
         patch,

@@ -15,10 +15,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from local.notebooks.instance import Notebook
 from shared.notebook import LOGICAL_RESOURCE_TAG, STACK_TAG
 from tests.chaos.cloudformation import SERVICE_TIMEOUT, StackLife
+from tests.unit.platform_in_process import Work
 from tests.unit.stack_in_process import Sent
 
 if TYPE_CHECKING:
     from tests.chaos.world import World
+
+
+# What a stack's status ends in when CloudFormation is done with it; UPDATE_ROLLBACK_FAILED pauses.
+_AT_REST = (
+    "UPDATE_COMPLETE",
+    "CREATE_COMPLETE",
+    "ROLLBACK_COMPLETE",
+    "DELETE_COMPLETE",
+    "DELETE_FAILED",
+)
 
 
 class Violation(AssertionError):  # noqa: N818 - what it is, is the judge's word
@@ -48,6 +59,8 @@ class Judge:
     _as_asked: set[str] = field(default_factory=set)
     _made: dict[tuple[str, str], int] = field(default_factory=dict)
     _with_data: set[str] = field(default_factory=set)
+    _looked: tuple[Work | None, set[str]] = (None, set())
+    _seen: tuple[Work | None, bool] = (None, False)
 
     def issued(self, sent: Sent) -> None:
         """Note a request."""
@@ -75,6 +88,11 @@ class Judge:
         """Judge a creation that took effect."""
         self.world.tell(f"CreateNotebookInstance of {name}")
         sent = self._sent(given)
+        if sent is None:
+            self._violated(f"a cleanup made {name}")
+        gone = [each.stack.id for each in self.world.lives if each.status == "DELETE_COMPLETE"]
+        if sent.event["StackId"] in gone:
+            self._violated(f"{name} was made after its stack was gone")
         made = self.world.notebook(name)
         assert made
         times = self._made[sent.event["ResponseURL"], made.settings["InstanceType"]] = (
@@ -86,6 +104,9 @@ class Judge:
     def changed(self, given: Any, operation: str, notebook: Notebook, tags: dict[str, str]) -> None:
         """Judge a change that took effect; `tags` are those the notebook had before."""
         sent = self._sent(given)
+        if sent is None:
+            self._cleaned_up(operation, notebook)
+            return
         if self.is_foreign(notebook) or (
             tags.get(STACK_TAG) != sent.event["StackId"]
             or tags.get(LOGICAL_RESOURCE_TAG) != sent.event["LogicalResourceId"]
@@ -97,9 +118,58 @@ class Judge:
         if event["RequestType"] != "Delete":
             self._violated(f"an {event['RequestType']} deleted the data of {notebook.name}")
 
+    def looked_at_a_stack(self, work: Work) -> None:
+        """Note what no cleanup may touch at the moment that a function looks at a stack."""
+        self._looked = (work, self._protected())
+
+    def _cleaned_up(self, operation: str, notebook: Notebook) -> None:
+        """Judge what a cleanup did; nobody can keep a stack still between its look and its call."""
+        work, protected = self._looked
+        excused = self.world.causes & {"slow notebooks", "somebody's hand"}
+        if self.world.undisturbed and not excused:
+            self._violated(f"an undisturbed platform left {notebook.name} to the cleanup")
+        if operation not in ("StopNotebookInstance", "DeleteNotebookInstance"):
+            self._violated(f"a cleanup called {operation} for {notebook.name}")
+        if work is not self.world.platform.at_work[-1]:
+            self._violated(f"a cleanup did not look before {operation} of {notebook.name}")
+        if self.is_foreign(notebook) or notebook.arn in protected & self._protected():
+            self._violated(f"a cleanup did {operation} of {notebook.name}, which has an owner")
+
+    def _protected(self) -> set[str]:
+        """Return the notebooks that stacks have, or that stacks at work may have (ARNs)."""
+        protected = set()
+        for each in self.world.notebooks():
+            for life in self.world.lives:
+                has = life.alive and life.stack.physical_id.lower() == each.name.lower()
+                at_work = not life.status.endswith(_AT_REST)
+                if has or (at_work and each.tags.get(STACK_TAG) == life.stack.id):
+                    protected.add(each.arn)
+        return protected
+
+    def looked_at_a_launch(self, work: Work, life: StackLife) -> None:
+        """Note whether a launch had expired when it was looked at."""
+        self._seen = (work, self._expired(life))
+
+    def terminated(self, work: Work, life: StackLife) -> None:
+        """Judge that a launch is terminated; nobody can keep it as it was since the look."""
+        if self._seen[0] is not work:
+            self._violated(f"{life.stack.notebook} was terminated without a look")
+        if not (self._seen[1] or self._expired(life)):
+            self._violated(f"{life.stack.notebook} was terminated before it expired")
+
+    def _expired(self, life: StackLife) -> bool:
+        asked = life.asked or {}
+        if asked.get("ExpiresAfterDays", "0") == "0":
+            return False
+        asked_on = datetime.fromtimestamp(life.asked_at, UTC).date()
+        today = datetime.fromtimestamp(self.world.platform.clock.now, UTC).date()
+        return (today - asked_on).days > int(asked["ExpiresAfterDays"])
+
     def decided_success(self, given: Any, returned: Any) -> None:
         """Judge the decision that a request has succeeded: the world must be as asked."""
         sent = self._sent(given)
+        if sent is None:
+            return
         world, event = self.world, sent.event
         wanted = event["ResourceProperties"]
         found = world.notebook(wanted["NotebookInstanceName"])
@@ -152,7 +222,7 @@ class Judge:
                     self._violated(f"{notebook.name} of somebody else was changed")
             elif notebook.name.lower() in owned:
                 self._judge_owned(owned.pop(notebook.name.lower()), notebook)
-            elif notebook.name not in self.world.left_to_people and not self._waits(notebook):
+            elif not self._waits(notebook):
                 self._violated(f"{notebook.name} is {notebook.status} and has no owner")
         for name, life in owned.items():
             if not self.deleted_by_hand:
@@ -174,6 +244,8 @@ class Judge:
         assert life.asked is not None
         if life.status in ("UPDATE_ROLLBACK_FAILED", "DELETE_FAILED") or world.schedule.hands:
             return
+        if self._expired(life):
+            self._violated(f"{notebook.name} has expired, and is still there")
         if notebook.tags.get(STACK_TAG) != life.stack.id:
             self._violated(f"{notebook.name} is not the stack's own")
         if faults := differences(world, life.asked, notebook):
@@ -213,8 +285,9 @@ class Judge:
         self.found = what
         raise Violation(what)
 
-    def _sent(self, given: Any) -> Sent:
-        return self._by_key[given["Resource"], given["Request"]]
+    def _sent(self, given: Any) -> Sent | None:
+        """Return the request that a function works for, None if it is a cleanup's."""
+        return self._by_key.get((given["Resource"], given["Request"]))
 
 
 def differences(world: "World", wanted: dict[str, Any], found: Notebook) -> dict[str, Any]:

@@ -31,7 +31,16 @@ Kind = Literal[
     "aborted",
 ]
 Where = Literal["anywhere", "a change", "an answer"]
-Service = Literal["sagemaker", "dynamodb", "stepfunctions", "ec2", "cloudformation", "bucket"]
+Service = Literal[
+    "sagemaker",
+    "dynamodb",
+    "stepfunctions",
+    "ec2",
+    "cloudformation",
+    "bucket",
+    "resourcegroupstaggingapi",
+    "servicecatalog",
+]
 Act = Literal[
     "stop", "start", "delete", "untag", "strip", "fail", "maintain", "abort", "take the name"
 ]
@@ -77,6 +86,7 @@ class StackPlan:
         role_age: how old its execution role is then.
         fallbacks: the instance types to fall back to.
         takes: whether it asks for the name that another stack's notebook has or is to have.
+        expires: whether it expires a day after its launch or its last update.
         deletion: how its end comes; None for a stack that lives on.
 
     """
@@ -84,6 +94,7 @@ class StackPlan:
     begins: int = 0
     role_age: int = 3600
     takes: bool = False
+    expires: bool = False
     fallbacks: tuple[str, ...] = ()
     create: Delivery = Delivery()
     updates: tuple[Update, ...] = ()
@@ -138,6 +149,9 @@ class Schedule:
 
     Attributes:
         events: what becomes of EventBridge's events, in turn, and so again.
+        sweeps: when all notebooks are looked at for orphans.
+        expiries: when launches are looked at for those that have expired, which those of the
+            first hour, if they expire at all, have at 90,000 seconds: at midnight.
         slow_start, slow_stop, slow_delete: how long notebooks take.
         no_capacity: instance types that are not to be had until it is calm.
         failing: whether the first stack's notebook ends in Failed, with a reason or without.
@@ -157,6 +171,8 @@ class Schedule:
     look_every: int = 60
     last_first: bool = False
     slow_delete: int = 30
+    sweeps: tuple[int, ...] = ()
+    expiries: tuple[int, ...] = ()
 
 
 def brief(thing: object) -> str:
@@ -196,7 +212,7 @@ _deliveries = st.builds(
 )
 _updates = st.builds(
     Update,
-    after=st.integers(0, 300),
+    after=st.one_of(st.integers(0, 300), st.integers(0, 300), st.integers(88_000, 91_000)),
     change=st.sampled_from((*get_args(Change), "rename", "type")),
     delivery=_deliveries,
     rollback=_deliveries,
@@ -206,6 +222,7 @@ _stacks = st.builds(
     begins=st.integers(0, 120),
     role_age=st.sampled_from((3600, 0, 5)),
     takes=_rarely(st.just(True), False, one_in=10),
+    expires=_rarely(st.just(True), False, one_in=4),
     fallbacks=_rarely(
         st.sampled_from((("ml.t3.large",), ("ml.g5.xlarge", "ml.t3.large"))), (), one_in=3
     ),
@@ -264,4 +281,6 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
     look_every=st.sampled_from((60, 120, 300)),
     last_first=st.booleans(),
     slow_delete=st.sampled_from((30, 90, 400)),
+    sweeps=_some(st.integers(0, 8000), 0, 1, 3),
+    expiries=_some(st.integers(89_000, 98_000), 0, 1, 3),
 )

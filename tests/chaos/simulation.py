@@ -9,10 +9,11 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from handlers import clean
 from shared import answer
 from tests.chaos.judge import Violation
 from tests.chaos.schedule import Schedule, brief, schedules
-from tests.chaos.world import World
+from tests.chaos.world import PRODUCT_ID, World
 from tests.unit.account_in_process import forget_the_developers_account
 from tests.unit.broken_calls import intercepted
 from tests.unit.platform_in_process import running_platform
@@ -33,10 +34,12 @@ def simulate(schedule: Schedule) -> None:
         patch = ending.enter_context(pytest.MonkeyPatch.context())
         forget_the_developers_account(patch)
         waits = {"FIRST_WAIT_SECONDS": every, "WAIT_SECONDS": every}
-        platform = ending.enter_context(running_platform(patch, **waits))
+        ours = {"PRODUCT_ID": PRODUCT_ID, "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:ours"}
+        platform = ending.enter_context(running_platform(patch, **waits, **ours))
         ids = Random(repr(schedule))  # noqa: S311 - so that a schedule always goes the same way
         for module in ("stack_in_process", "platform_in_process"):
             patch.setattr(f"tests.unit.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
+        patch.setattr(clean, "random", ids)
         world = World(platform, schedule)
         patch.setattr(answer, "_http", SimpleNamespace(request=world.put))
         ending.enter_context(intercepted(world.through))

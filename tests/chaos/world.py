@@ -8,13 +8,14 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import urllib3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from handlers import request, respond
+from handlers import clean, expire, request, respond, wake
 from local.notebooks.instance import Notebook, Timing
 from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
@@ -23,15 +24,19 @@ from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble, Where
 from tests.lambda_context import context
 from tests.lifecycle_driver import Execution, TaskFailedError
 from tests.unit.broken_calls import KilledError
-from tests.unit.platform_in_process import BEGIN, Platform, record_of_failure
+from tests.unit.platform_in_process import Platform, record_of_failure
 from tests.unit.stack_in_process import Sent
 
 # template.yaml: the functions' Timeout, the rate of the Sweep.
 FUNCTION_TIMEOUT = 60
+BEGIN = datetime(2026, 1, 5, 23, tzinfo=UTC).timestamp()  # an hour before midnight
 SWEEP_EVERY = 300
 DEADLINE = 3240
 ADDRESS_LIVES = 7199
 
+PRODUCT_ID = "prod-ours"
+
+SWEEP = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 _CHANGING = {
     "CreateNotebookInstance",
     "StartNotebookInstance",
@@ -54,7 +59,6 @@ class World:
     Attributes:
         calm: whether nothing goes wrong any more, so that people can put things right.
         causes: why a request may fail.
-        left_to_people: notebooks that CloudFormation was told it could not have removed.
         undisturbed: whether no call failed so far, and no execution.
         failed_answers: when the answering function failed in answering from outside.
 
@@ -62,9 +66,9 @@ class World:
 
     def __init__(self, platform: Platform, schedule: Schedule) -> None:
         self.platform, self.schedule = platform, schedule
+        platform.clock.now = BEGIN
         self.calm = False
         self.causes: set[str] = set()
-        self.left_to_people: set[str] = set()
         self.failed_answers: list[float] = []
         self.undisturbed = True
         self.story: list[str] = []
@@ -78,10 +82,13 @@ class World:
         self._within_call = False
         self._last_attempt = False
         self._disruptions = 0
+        self._turns = 0
         self._swept: set[str] = set()
+        self._tokens: set[str] = set()
         self._events = itertools.cycle(schedule.events)
         platform.watch = self._returned
         platform.on_event = self._event
+        platform.on_notebook_event = self._notebook_event
         self._prepare()
 
     def tell(self, text: str) -> None:
@@ -101,7 +108,17 @@ class World:
         """Let everything happen, until it is calm and nothing is left to happen."""
         while self.turn():
             assert not self.judge.found, self.judge.found
-            assert len(self.story) < 5000, "it never ends"
+            self._turns += 1
+            assert self._turns < 20_000, "it never ends"
+
+    def at_rest(self, life: StackLife, status: str) -> None:
+        """Have an operation of CloudFormation's end, and EventBridge tell of it."""
+        life.status = status
+        detail = {"stack-id": life.stack.id, "status-details": {"status": status}}
+        event = {"source": "aws.cloudformation", "detail": detail}
+        self._tell_of(
+            f"the stack of {life.stack.notebook} is {status}", partial(self._clean, event)
+        )
 
     def issue(self, life: StackLife, kind: str, **event: Any) -> Sent:
         """Issue a request of CloudFormation's."""
@@ -133,6 +150,7 @@ class World:
         self.platform.clock.now = max(self.platform.clock.now, time)
         together = [happen for when, happen in coming if when == time]
         together[-1 if self.schedule.last_first else 0]()
+        self.platform.tell_of_notebooks()
         return True
 
     def through(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
@@ -147,6 +165,8 @@ class World:
             self.tell(f"{operation} of {self._at_work()}: {trouble.kind}")
         self._before(trouble, service, operation)
         self._check_time(began)
+        if operation == "ListStackResources":
+            self.judge.looked_at_a_stack(self.platform.at_work[-1])
         result = self._make(operation, params, call)
         self._after(trouble, service)
         self._check_time(began)
@@ -179,6 +199,8 @@ class World:
             stack = platform.stack()
             platform.roles[stack.role] = BEGIN + plan.begins - plan.role_age
             stack.properties = stack.properties | {"FallbackInstanceTypes": [*plan.fallbacks]}
+            if plan.expires:
+                stack.properties = stack.properties | {"ExpiresAfterDays": "1"}
             if plan.takes:
                 stack.properties = stack.properties | {"NotebookInstanceName": "Somebodys"}
             life = StackLife(stack)
@@ -199,6 +221,10 @@ class World:
         ):
             if there:
                 self.causes.add(cause)
+        for time in schedule.sweeps:
+            self.at(time, partial(self._clean, SWEEP))
+        for time in schedule.expiries:
+            self.at(time, self._expire)
         for hand in schedule.hands:
             self.at(hand.at, partial(self._lay_hand_on, hand))
         self._make_foreign("Somebodys", {PLATFORM_TAG: "notebook-vending", STACK_TAG: "another"})
@@ -233,6 +259,8 @@ class World:
             yield self._timers[0][0], self._ring
         for index, (life, until) in self._waits.items():
             yield now if until.condition() else until.time, partial(self._go_on, index, life)
+        if change := self.platform.notebooks.notebooks.next_change():
+            yield max(now, change), self.platform.notebooks.advance
         yield self._next_sweep(), self._sweep
 
     def _step(self, execution: Execution) -> None:
@@ -251,6 +279,13 @@ class World:
         until = next(life, None)
         if until:
             self._waits[index] = (life, until)
+        for each in self.lives:
+            launch = f"arn:aws:servicecatalog:us-east-1:1:stack/x/{each.provisioned_product_id}"
+            self.platform.stacks[each.stack.id] = {
+                "status": each.status,
+                "physical_ids": [each.stack.physical_id] if each.stack.physical_id else [],
+                "tags": {"aws:servicecatalog:provisionedProductArn": launch},
+            }
 
     def _calm_down(self) -> bool:
         """Take away what goes wrong, and let notebooks come to rest; tell whether that was new."""
@@ -266,6 +301,9 @@ class World:
         for notebook in self.notebooks():
             if notebook.arn in self.judge.stripped:
                 notebook.tags.update(self.judge.stripped[notebook.arn])
+        for hours in (0, 2, 4):  # before, while and after people put things right
+            self.at(hours * 3600, partial(self._clean, SWEEP))
+        self.at(72 * 3600, self._expire)
         return True
 
     def _take_in(self, sent: Sent, attempt: int = 1) -> None:
@@ -282,6 +320,35 @@ class World:
                 record = record_of_failure(sent, failed)
                 self.causes.add("the shim failed")
                 self.at(0, lambda: self._respond(record))
+        self._pick_up_executions()
+
+    def _clean(self, event: dict[str, Any], attempt: int = 1) -> None:
+        """Run the function that cleans up as Lambda does."""
+        try:
+            self.platform.invoke("CleanFunction", event, lambda: clean.handler(event, context()))
+        except TaskFailedError:
+            if attempt < 3:
+                self.at(60 * attempt, lambda: self._clean(event, attempt + 1))
+        self._pick_up_executions()
+
+    def _expire(self, attempt: int = 1) -> None:
+        """Run the function that terminates what has expired as Lambda does."""
+        event: dict[str, Any] = {}
+        try:
+            self.platform.invoke("ExpireFunction", event, lambda: expire.handler(event, context()))
+        except TaskFailedError:
+            if attempt < 3:
+                self.at(60 * attempt, lambda: self._expire(attempt + 1))
+
+    def _wake(self, event: dict[str, Any], attempt: int = 1) -> None:
+        """Run the function that wakes executions as Lambda does."""
+        try:
+            self.platform.invoke("WakeFunction", event, lambda: wake.handler(event, context()))
+        except TaskFailedError:
+            if attempt < 3:
+                self.at(60 * attempt, lambda: self._wake(event, attempt + 1))
+
+    def _pick_up_executions(self) -> None:
         # Calls of the simulation's own, which a function at work may be waiting for meanwhile.
         before, self._within_call = self._within_call, True
         self.platform.pick_up_executions()
@@ -307,12 +374,21 @@ class World:
     def _event(self, event: dict[str, Any]) -> None:
         self.causes.add("an execution did not end well")
         self.undisturbed = False
+        self._tell_of(f"an execution is {event['detail']['status']}", lambda: self._respond(event))
+
+    def _notebook_event(self, event: dict[str, Any]) -> None:
+        detail = event["detail"]
+        told = f"{detail['NotebookInstanceName']} is {detail['NotebookInstanceStatus']}"
+        self._tell_of(told, lambda: self._wake(event))
+
+    def _tell_of(self, what: str, deliver: Callable[[], None]) -> None:
+        """Have EventBridge deliver an event, as best it can."""
         fate = next(self._events)
-        self.tell(f"an execution is {event['detail']['status']}; its event comes {fate}")
+        self.tell(f"{what}; its event comes {fate}")
         if fate != "lost":
-            self.at(900 if fate == "late" else 0, lambda: self._respond(event))
+            self.at(900 if fate == "late" else 0, deliver)
         if fate == "twice":
-            self.at(30, lambda: self._respond(event))
+            self.at(30, deliver)
 
     def _next_sweep(self) -> float:
         """Return when the next sweep comes that finds something; the others do nothing."""
@@ -332,7 +408,7 @@ class World:
         late = [each for each in self.judge.requests if now > each.issued_at + DEADLINE + 5]
         if self.undisturbed:
             self.judge.about_to_sweep(late)
-        self._respond({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+        self._respond(SWEEP)
         for each in late:
             if each.answers or now >= each.issued_at + ADDRESS_LIVES:
                 self._swept.add(each.event["ResponseURL"])
@@ -415,7 +491,11 @@ class World:
                 return result
             if operation in _CHANGING:
                 return self._change(operation, params, call)
-            return call()
+            if operation in ("DescribeProvisionedProduct", "TerminateProvisionedProduct"):
+                return self._of_launch(operation, params)
+            if operation == "GetTopicAttributes":
+                raise client_error(operation, "NotFound", 404)
+            return {} if operation == "Publish" else call()
         finally:
             self._within_call = False
 
@@ -435,6 +515,32 @@ class World:
         self.tell(f"{operation} of {found.name}, which was {status}")
         self.judge.changed(self.platform.at_work[-1].given, operation, found, before)
         return result
+
+    def _of_launch(self, operation: str, params: Any) -> Any:
+        """Answer for Service Catalog, as local/catalog does."""
+        wanted = params.get("Id") or params["ProvisionedProductId"]
+        (life,) = [each for each in self.lives if each.provisioned_product_id == wanted]
+        if life.status == "DELETE_COMPLETE":
+            raise client_error(operation, "ResourceNotFoundException", 400)
+        changing = life.status.endswith("IN_PROGRESS")
+        if operation == "DescribeProvisionedProduct":
+            self.judge.looked_at_a_launch(self.platform.at_work[-1], life)
+            found = {
+                "ProductId": PRODUCT_ID,
+                "Name": life.stack.notebook,
+                "Status": "UNDER_CHANGE" if changing else "AVAILABLE",
+                "LastRecordId": f"rec-{life.operations}",
+            }
+            return {"ProvisionedProductDetail": found}
+        if params["TerminateToken"] in self._tokens:
+            return {}
+        if changing:
+            raise client_error(operation, "ValidationException", 400)
+        self._tokens.add(params["TerminateToken"])
+        self.tell(f"Service Catalog terminates the launch of {life.stack.notebook}")
+        self.judge.terminated(self.platform.at_work[-1], life)
+        life.status, life.terminated = "DELETE_IN_PROGRESS", True
+        return {}
 
     def _lay_hand_on(self, hand: Hand) -> None:  # noqa: C901 - one act after another
         stack = self.lives[hand.stack % len(self.lives)].stack

@@ -109,7 +109,8 @@ class Platform:
         watch: told of every function of an execution that returned: its name, what it was given
             and what it returned.
         events_arrive: whether EventBridge delivers; Step Functions promises no more than to try.
-        on_event: what EventBridge does with an event.
+        on_event: what EventBridge does with an execution's event.
+        on_notebook_event: what it does with one of SageMaker's.
 
     """
 
@@ -132,6 +133,7 @@ class Platform:
         self.notebook_events_arrive = True
         self._notebook_events: list[dict[str, Any]] = []
         self.on_event: Callable[[dict[str, Any]], object] = self.respond_to
+        self.on_notebook_event: Callable[[dict[str, Any]], object] = self.tell_of_notebook
         self._machine = Machine(load(), {name: self._task(name) for name in _FUNCTIONS})
         self.account = Account()
         self.notebooks = NotebookService(
@@ -302,17 +304,18 @@ class Platform:
 
     def _let_notebooks_change(self, execution: Execution) -> None:
         """Let pass what happens before an execution is due, which may make it due earlier."""
-        self._tell_of_notebooks()
+        self.tell_of_notebooks()
         while (change := self.notebooks.notebooks.next_change()) and change <= execution.due:
             self.clock.now = max(self.clock.now, change)
             self.notebooks.advance()
-            self._tell_of_notebooks()
+            self.tell_of_notebooks()
 
-    def _tell_of_notebooks(self) -> None:
+    def tell_of_notebooks(self) -> None:
+        """Let EventBridge have what SageMaker told since."""
         events, self._notebook_events = self._notebook_events, []
         for event in events:
             if self.notebook_events_arrive and event["detail"]["NotebookInstanceStatus"] in WAKING:
-                self.tell_of_notebook(event)
+                self.on_notebook_event(event)
 
     def tell_of_notebook(self, event: Any) -> None:
         """Let SageMaker's event come."""

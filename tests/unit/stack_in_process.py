@@ -66,7 +66,9 @@ class Stack:
 
     def __init__(self, platform: Platform, number: int) -> None:
         self.platform = platform
-        self.id = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/SC-{number}/{uuid4()}"
+        self.id = (
+            f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/SC-{ACCOUNT}-pp-{number}/{uuid4()}"
+        )
         self.role = f"arn:aws:iam::{ACCOUNT}:role/notebook-vending/role-{number}"
         platform.roles[self.role] = platform.clock.now - 3600
         self.physical_id = ""

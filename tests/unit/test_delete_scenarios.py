@@ -86,6 +86,24 @@ def test_the_answer_waits_until_the_network_interface_is_released(platform: Plat
     platform.expect_nothing_left()
 
 
+def test_a_name_that_is_taken_again_at_once_hides_no_network_interface(platform: Platform) -> None:
+    stack = launched(platform)
+    platform.notebooks.configure({"timing": {"network_interface_lingers": 600}})
+    interface = platform.describe(stack.notebook)["NetworkInterfaceId"]
+    deleted = stack.send("Delete")
+    platform.run(until=lambda: platform.status(stack.notebook) is None)
+    another = platform.stack()
+    another.properties = {**another.properties, "NotebookInstanceName": stack.notebook}
+    another.send_create()
+
+    platform.run(until=lambda: bool(deleted.answers))
+
+    deleted.expect_success()
+    assert platform.status(stack.notebook)
+    found = client("ec2").describe_network_interfaces()["NetworkInterfaces"]
+    assert interface not in [each["NetworkInterfaceId"] for each in found]
+
+
 def test_a_notebook_of_another_stack_is_left_alone(platform: Platform) -> None:
     theirs, ours = launched(platform), platform.stack()
     ours.properties["NotebookInstanceName"] = theirs.notebook

@@ -7,6 +7,7 @@ import pytest
 
 from handlers import wake
 from tests.lambda_context import context
+from tests.unit.broken_calls import unreachable
 from tests.unit.platform_in_process import Platform, running_platform
 from tests.unit.stack_in_process import Stack
 from tests.unit.test_events import EVENTS
@@ -115,6 +116,19 @@ def test_an_event_that_comes_before_the_token_is_kept_is_made_up_for_by_a_look(
 
     created.expect_success()
     assert platform.clock.now == began
+
+
+def test_looks_that_go_unanswered_are_not_taken_for_a_change(platform: Platform) -> None:
+    stack = platform.stack()
+    stack.create()
+    stack.send_update(Subnet="another")  # EC2 tells which subnet that is
+    looks, began = 6, platform.clock.now
+
+    with unreachable("ec2", calls=looks, inside=lambda: platform.in_function):
+        platform.run()
+
+    stack.last.expect_failed("Subnet")
+    assert platform.clock.now - began == looks * POLL
 
 
 def test_an_event_that_comes_twice_wakes_once(platform: Platform) -> None:

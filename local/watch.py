@@ -11,7 +11,6 @@ Report = Callable[[str, str], None]  # what of, what happened
 
 # States of the lifecycle in which something is decided for good; the others lead there.
 _MILESTONES = {"Create", "Update", "Start", "Stop", "Delete", "Done", "Refused", "Unanswered"}
-_ROUND = "Wait > Observe > Decide"
 _LAUNCHES = "SC-"  # how Service Catalog names the stacks of launches
 
 
@@ -112,18 +111,26 @@ class Path:
 
 
 def _rounds_counted(path: str) -> str:
-    """Write several rounds of waiting as one, with their number."""
+    """Write several rounds of waiting of one kind as one, with their number."""
     return re.sub(
-        rf"{_ROUND}(?: > {_ROUND})+",
-        lambda rounds: f"{_ROUND} ({rounds[0].count(_ROUND)} times)",
+        r"(Wait(?: \(woken\))? > Observe > Decide)(?: > \1)+",
+        lambda rounds: f"{rounds[1]} ({rounds[0].count(rounds[1])} times)",
         path,
     )
 
 
 def entered_states(history: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the states an execution entered, in order."""
-    details = (event.get("stateEnteredEventDetails") for event in history)
-    return [each["name"] for each in details if each]
+    """Return the names of the states an execution entered, in order.
+
+    A wait that got its token back is told from one whose time was over (TaskTimedOut).
+    """
+    names: list[str] = []
+    for event in history:
+        if details := event.get("stateEnteredEventDetails"):
+            names.append(details["name"])
+        elif event["type"] == "TaskSucceeded" and names[-1] == "Wait":
+            names[-1] = "Wait (woken)"
+    return names
 
 
 def event_lines(events: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -43,7 +43,8 @@ class StackLife:
     Attributes:
         status: as CloudFormation names it.
         asked: what the notebook is to be like after the last request that succeeded.
-        asked_at: when that was issued, or `issued_at` the last request of all.
+        asked_at: when that was issued, or the Create if none succeeded.
+        issued_at: when the last request of all was issued.
         operations: how many operations were begun, as Service Catalog has a record for each.
         terminated: whether Service Catalog was asked to terminate it.
 
@@ -90,20 +91,20 @@ def live(world: "World", life: StackLife, plan: StackPlan) -> Waits:
         lasts = plan.deleted_after if plan.deletion else float("inf")
         yield world.pause(lasts, ends)
         yield from _delete(world, life, plan.deletion or Delivery())
-    if life.status == "DELETE_FAILED":
+    by_people = 0
+    while life.status == "DELETE_FAILED" and by_people < 2:  # the first may come too early
         yield Until(ends, float("inf"))
-        for _ in range(2):  # the first may still wait for what was begun before
-            if life.status != "DELETE_COMPLETE":
-                yield from _delete(world, life, Delivery())
+        by_people += world.calm
+        yield from _delete(world, life, Delivery())
 
 
 def _create(world: "World", life: StackLife, delivery: Delivery) -> Waits:
     stack = life.stack
     life.begin("CREATE_IN_PROGRESS")
+    life.asked_at = world.platform.clock.now
     answer = yield from _ask(world, life, "Create", delivery)
     if answer and answer["Status"] == "SUCCESS":
         stack.physical_id, life.asked = answer["PhysicalResourceId"], stack.properties
-        life.asked_at = life.issued_at
         world.judge.accepted(stack.notebook)
         world.at_rest(life, "CREATE_COMPLETE")
         return

@@ -14,11 +14,23 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import answer, errors, fallbacks, ledger, network, reconciler, sagemaker
+from shared import (
+    answer,
+    errors,
+    fallbacks,
+    ledger,
+    network,
+    orphans,
+    reconciler,
+    sagemaker,
+    waiting,
+)
+from shared.expiry import Due, Launch
 from shared.ledger import Page
 from shared.lifecycle import Decision, Desired, Observed, Progress, Settings, Standing, decide
 from shared.log import logger
 from shared.notebook import Notebook, Ownership
+from shared.orphans import Verdict
 from shared.request import CustomResourceRequest
 from tests.chaos.schedule import (
     Delivery,
@@ -256,3 +268,43 @@ def an_answer_says_too_little(patch: pytest.MonkeyPatch) -> None:
         return json.dumps({**json.loads(body(**said)), "RequestId": ""}).encode()
 
     patch.setattr(answer, "body", shortened)
+
+
+@_caught_by(Schedule((StackPlan(),), events=("lost",)))
+def only_an_event_ends_a_wait(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconciler, "_wait_seconds", lambda *_: 10_000)
+
+
+@_caught_by(
+    Schedule(
+        (StackPlan(updates=(Update(10, "subnet"),)),),
+        outages=(Outage("ec2", "throttled", 240, 300),),
+    )
+)
+def a_wait_after_a_look_in_vain_ends_itself(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(waiting, "UNKNOWN", "none")
+
+
+@_caught_by(Schedule((StackPlan(deletion=None),), sweeps=(600,)))
+def a_notebook_in_a_stack_is_an_orphan(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(orphans, "judge", lambda *_: Verdict(True, "it is somewhere"))
+
+
+@_caught_by(
+    Schedule(
+        (StackPlan(updates=(Update(10, "rename"),), deletion=None),),
+        outages=(Outage("sagemaker", "denied", 500, 7200),),
+    )
+)
+def no_notebook_is_an_orphan(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(orphans, "judge", lambda *_: Verdict(False, "it is somewhere"))
+
+
+@_caught_by(Schedule((StackPlan(expires=True, deletion=None),), expiries=(1000,)))
+def a_launch_expires_too_early(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Launch, "due", lambda *_: Due.TERMINATION)
+
+
+@_caught_by(Schedule((StackPlan(expires=True, deletion=None),), expiries=(90_000,)))
+def nothing_expires(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("handlers.expire.expire", lambda _: None)

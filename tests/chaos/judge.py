@@ -158,7 +158,7 @@ class Judge:
             self._violated(f"{life.stack.notebook} was terminated before it expired")
 
     def _expired(self, life: StackLife) -> bool:
-        asked = life.asked or {}
+        asked = life.asked or life.stack.properties
         if asked.get("ExpiresAfterDays", "0") == "0":
             return False
         asked_on = datetime.fromtimestamp(life.asked_at, UTC).date()

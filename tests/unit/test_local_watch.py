@@ -63,6 +63,20 @@ def test_only_states_that_were_entered_count() -> None:
     assert entered_states(history) == ["Observe", "Decide"]
 
 
+def test_a_wait_that_was_woken_is_told_from_one_whose_time_was_over() -> None:
+    waits = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Wait"}}
+    history: list[dict[str, Any]] = [
+        {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Create"}},
+        {"type": "TaskSucceeded"},
+        waits,
+        {"type": "TaskTimedOut"},
+        waits,
+        {"type": "TaskSucceeded"},
+    ]
+
+    assert entered_states(history) == ["Create", "Wait", "Wait (woken)"]
+
+
 def test_a_path_is_told_up_to_its_latest_milestone() -> None:
     path, states = Path(), ["Observe", "Decide", "Create", "Wait"]
 
@@ -80,6 +94,14 @@ def test_rounds_of_waiting_are_told_once_with_their_number() -> None:
         "Wait > Observe > Decide (3 times) > Respond > Answered > Done",
     ]
     assert path.ended
+
+
+def test_rounds_that_ended_otherwise_are_told_apart() -> None:
+    rounds = [*(["Wait", "Observe", "Decide"] * 2), *(["Wait (woken)", "Observe", "Decide"] * 2)]
+
+    assert Path().walked([*rounds, "Stop"]) == [
+        "Wait > Observe > Decide (2 times) > Wait (woken) > Observe > Decide (2 times) > Stop"
+    ]
 
 
 def test_a_single_round_of_waiting_needs_no_number() -> None:

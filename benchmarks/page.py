@@ -1,0 +1,310 @@
+"""The page of results, docs/benchmarks.md, drawn from results.json alone."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results.json"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+OURS, CDK = "notebook-vending", "cdk-provider"
+_NAMES = {
+    OURS: "Notebook Vending",
+    CDK: "CDK provider framework",
+    "crhelper": "crhelper",
+    "sleeping-function": "a function that sleeps",
+}
+
+Results = Mapping[str, Any]
+Run = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What was to be reached, and what was."""
+
+    text: str
+    measured: str
+    met: bool
+
+
+def runs(results: Results, **wanted: Any) -> Iterator[Run]:
+    """Yield the runs of launches that are like this."""
+    for each in results["launches"]:
+        if all(each[key] == value for key, value in wanted.items()):
+            yield each
+
+
+def _one(results: Results, **wanted: Any) -> Run:
+    return next(runs(results, **wanted))
+
+
+def describes(run: Run) -> float:
+    """Return the Describe calls per launch."""
+    return float(run["sagemaker_calls"].get("DescribeNotebookInstance", 0)) / int(run["launches"])
+
+
+def name(run: Run) -> str:
+    """Return what a run is called in tables and charts."""
+    said = _NAMES[run["contender"]]
+    if run["contender"] == OURS:
+        return f"{said}, {'with' if run['events'] else 'without'} events"
+    return said if run["settings"] == "default" else f"{said} ({run['settings']})"
+
+
+def goals(results: Results) -> list[Goal]:
+    """Return the goals, and whether the results reach them."""
+    alone = {"notebook_seconds": 300, "launches": 1, "allowed_calls_per_second": None}
+    with_events = _one(results, contender=OURS, events=True, **alone)
+    without = _one(results, contender=OURS, events=False, **alone)
+    cdk = _one(results, contender=CDK, settings="default", **alone)
+    limited = _one(results, contender=OURS, events=True, launches=500, allowed_calls_per_second=5)
+    ours = list(runs(results, contender=OURS))
+    unserved = sum(each["answers"]["wrong"] + each["answers"]["never"] for each in ours)
+    slowest = max(each["ratio"] for each in results["cold_starts"])
+
+    def ratio(key: str) -> float:
+        return float(with_events[key]) / float(cdk[key])
+
+    def lag(run: Run) -> float:
+        return float(run["create"]["lag_seconds"]["median"])
+
+    fewer = describes(with_events) / describes(cdk)
+    return [
+        Goal(
+            "lag with events: at most 1/2 of CDK's",
+            f"{lag(with_events):.1f} s beside {lag(cdk):.1f} s",
+            lag(with_events) <= lag(cdk) / 2,
+        ),
+        Goal(
+            "lag with all events lost: no worse than CDK's interval of 5 s (ours is 45 s)",
+            f"{lag(without):.1f} s",
+            lag(without) <= 5,
+        ),
+        Goal("Describe calls per launch: at most 1/10 of CDK's", f"{fewer:.3f}", fewer <= 1 / 10),
+        Goal(
+            "state transitions: at most 1/4 of CDK's",
+            f"{ratio('state_transitions'):.3f}",
+            ratio("state_transitions") <= 1 / 4,
+        ),
+        Goal("cost: at most 1/4 of CDK's", f"{ratio('cost_usd'):.3f}", ratio("cost_usd") <= 1 / 4),
+        Goal("answers wrong or never, in all runs: 0", f"{unserved}", unserved == 0),
+        Goal(
+            "500 launches at once, 5 calls a second allowed: all answered right",
+            f"{limited['answers']['right']} of {_asked(limited)} answers",
+            limited["answers"]["right"] == _asked(limited),
+        ),
+        Goal(
+            "cold start of every function: at most 1.3 of the floor",
+            f"{slowest:.2f}",
+            slowest <= 1.3,
+        ),
+    ]
+
+
+def _asked(run: Run) -> int:
+    return sum(run["answers"].values())
+
+
+def render(results: Results) -> str:
+    """Return the page."""
+    return "\n\n".join(_sections(results)) + "\n"
+
+
+def write(results: Results) -> None:
+    """Write the page."""
+    PAGE.write_text(render(results))
+
+
+def _sections(results: Results) -> Iterator[str]:
+    yield "# Measured beside its peers"
+    yield (
+        "Written by `make bench` from `benchmarks/results.json`; how it is measured is "
+        "[below](#how-it-is-measured)."
+    )
+    yield _table(
+        ("Goal", "Measured", "Met"),
+        ((each.text, each.measured, "yes" if each.met else "**no**") for each in goals(results)),
+    )
+    yield _chart("launch", "Lag, Describe calls, state transitions and cost of one launch")
+    for seconds in (300, 3000):
+        yield f"## One launch of a notebook that takes {seconds:,} seconds"
+        yield _launch_table(results, seconds)
+    yield "## 500 launches at once"
+    yield _chart("at_once", "Answers right, wrong and never, of 500 launches at once")
+    for seconds in (300, 3000):
+        yield f"Notebooks that take {seconds:,} seconds:"
+        yield _many_table(results, notebook_seconds=seconds, allowed_calls_per_second=None)
+    yield "SageMaker allows 5 calls a second (notebooks of 300 seconds):"
+    yield _many_table(results, notebook_seconds=300, allowed_calls_per_second=5)
+    yield "## A request that Lambda delivers twice"
+    doubled = [each for each in results["launches"] if each.get("doubled")]
+    yield _table(("Contender", "What comes of it"), ((name(e), e["doubled"]) for e in doubled))
+    yield "## Functions"
+    yield _chart("cold_starts", "Cold starts beside the floor")
+    yield _cold_start_table(results)
+    yield "What is imported at a cold start, the most expensive first:"
+    yield _import_table(results)
+    yield "What is deployed:"
+    yield _table(
+        ("Artifact", "Kind", "Zipped, kB", "Unzipped, kB"),
+        (
+            (
+                e["name"],
+                e["kind"],
+                f"{e['zipped_bytes'] / 1000:.0f}",
+                f"{e['unzipped_bytes'] / 1000:.0f}",
+            )
+            for e in results["artifacts"]
+        ),
+    )
+    yield "## Growth of the sweeps"
+    yield _sweep_table(results)
+    yield _method(results)
+
+
+def _chart(name: str, text: str) -> str:
+    return f"![{text}](../benchmarks/charts/{name}.svg)"
+
+
+def _launch_table(results: Results, seconds: int) -> str:
+    def row(run: Run) -> Sequence[str]:
+        return (
+            name(run),
+            _lag(run),
+            f"{describes(run):.0f}",
+            f"{sum(run['sagemaker_calls'].values())}",
+            f"{run['state_transitions']}",
+            f"{run['invocations']}",
+            f"{run['billed_gb_seconds']:.2f}",
+            f"{run['cost_usd']:.5f}",
+            _answers(run),
+        )
+
+    found = runs(results, notebook_seconds=seconds, launches=1, allowed_calls_per_second=None)
+    return _table(
+        (
+            "",
+            "Lag, s",
+            "Describe calls",
+            "SageMaker calls",
+            "State transitions",
+            "Invocations",
+            "GB-seconds",
+            "USD",
+            "Answers right / wrong / never",
+        ),
+        map(row, found),
+    )
+
+
+def _many_table(results: Results, **wanted: Any) -> str:
+    def row(run: Run) -> Sequence[str]:
+        return (
+            name(run),
+            _lag(run),
+            f"{run['peak_calls_per_second']}",
+            f"{run['throttled']}",
+            f"{run['cost_usd']:.2f}",
+            _answers(run),
+        )
+
+    return _table(
+        (
+            "",
+            "Lag, s (median / p95 / worst)",
+            "Peak of SageMaker calls a second",
+            "Throttled",
+            "USD",
+            "Answers right / wrong / never",
+        ),
+        map(row, runs(results, launches=500, **wanted)),
+    )
+
+
+def _lag(run: Run) -> str:
+    lag = run["create"]["lag_seconds"]
+    if lag is None:
+        return "never answered"
+    if run["launches"] == 1:
+        return f"{lag['median']:.1f}"
+    return " / ".join(f"{lag[each]:.1f}" for each in ("median", "p95", "worst"))
+
+
+def _answers(run: Run) -> str:
+    return " / ".join(str(run["answers"][each]) for each in ("right", "wrong", "never"))
+
+
+def _cold_start_table(results: Results) -> str:
+    return _table(
+        ("Function", "Init and first invoke beside the floor", "The floor makes", "Memory, MB"),
+        (
+            (each["function"], f"{each['ratio']:.2f}", each["floor"], f"{each['max_memory_mb']}")
+            for each in results["cold_starts"]
+        ),
+    )
+
+
+def _import_table(results: Results) -> str:
+    modules: dict[str, list[float]] = {}
+    for each in results["imports"]:
+        modules.setdefault(each["module"], []).append(each["cumulative_ms"])
+    dearest = sorted(modules.items(), key=lambda item: -max(item[1]))[:12]
+    whole = max(max(took) for took in modules.values())
+    return _table(
+        ("Module", "Functions", "Share of the dearest import"),
+        ((module, f"{len(took)}", f"{max(took) / whole:.0%}") for module, took in dearest),
+    )
+
+
+def _sweep_table(results: Results) -> str:
+    return _table(
+        ("Function", "Notebooks", "Orphans", "AWS calls", "Calls a notebook", "Runs"),
+        (
+            (
+                each["function"],
+                f"{each['notebooks']:,}",
+                f"{each['orphans']}",
+                ", ".join(f"{count:,} {call}" for call, count in each["calls"].items()),
+                f"{sum(each['calls'].values()) / each['notebooks']:.2f}",
+                f"{each['runs']}",
+            )
+            for each in results["sweep"]
+        ),
+    )
+
+
+def _method(results: Results) -> str:
+    said = dict.fromkeys(r for each in results["launches"] for r in each.get("remarks", ()))
+    said |= dict.fromkeys(r for each in results["cold_starts"] for r in each.get("remarks", ()))
+    remarks = "\n".join(f"- {each}" for each in said)
+    prices = "\n".join(f"- {what}: {price}" for what, price in results["prices"].items())
+    how = (
+        "Each contender's own code runs, against the same notebook simulator, the same "
+        "CloudFormation and the same judge, on a virtual clock that jumps from one event to the "
+        "next; a launch is a Create, its answer, and a Delete. Lag is the time from InService to "
+        "CloudFormation's having the answer. An answer is right if the world is as it says, wrong "
+        "if not, and never if CloudFormation had stopped listening. What functions take is "
+        f"measured on this machine ({results['machine']}) and billed with their memory sizes; cold "
+        "starts run under Lambda's own runtime interface emulator and client."
+    )
+    return "\n\n".join(
+        [
+            "## How it is measured",
+            how,
+            remarks,
+            "List prices in us-east-1, without free tiers:",
+            prices,
+        ]
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(each)} |" for each in lines)
+
+
+if __name__ == "__main__":
+    write(json.loads(RESULTS.read_text()))

@@ -45,6 +45,7 @@ Attempt = Callable[[Entry, Progress], Progress]
 # How long after a request its role may be unknown somewhere in AWS.
 _YOUNG = timedelta(minutes=2)
 _SOON = 20  # seconds: what was refused for the moment is tried again
+_AT_ONCE = 5  # seconds: tags are changed at once, and SageMaker has no event for it
 
 
 def key_of(state: Mapping[str, Any]) -> Key:
@@ -76,6 +77,7 @@ def look(state: State) -> State:
             "Action": decision.action,
             "Notebook": desired.notebook_name,
             "Status": observed.status,
+            "Settings": observed.settings,
             "InstanceType": observed.wanted_type,
             "Reason": decision.reason,
             "Data": _data(decision, observed.notebook),
@@ -100,6 +102,8 @@ def act(state: State, attempt: Attempt) -> State:
         if entry.cleans_up:
             orphans.confirm(entry)
         progress = attempt(_as_decided(page.entry, decision), progress)
+        if decision["Action"] == "Update" and decision.get("Settings") == Settings.TAGS_DIFFER:
+            decision = {**decision, "WaitSeconds": min(_AT_ONCE, decision["WaitSeconds"])}
     except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
         young = now - page.entry.issued_at < _YOUNG
         progress = _noting(progress, error, young=young)

@@ -43,6 +43,8 @@ _IAM = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.ht
 _S3 = "https://docs.aws.amazon.com/general/latest/gr/s3.html#limits_s3"
 _VPC = "https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html"
 _SUBNET = "https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"
+_EC2 = "https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html"
+_TAGGING = "https://docs.aws.amazon.com/general/latest/gr/arg.html"
 _LOGS = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"
 
 
@@ -91,6 +93,11 @@ RATES = (
     _rate("Step Functions", "StartExecution", 150, _STEP_FUNCTIONS, adjustable=True),
     _rate("Step Functions", "state transitions", 800, _STEP_FUNCTIONS, adjustable=True),
     _rate("Step Functions", "SendTaskSuccess", 300, _STEP_FUNCTIONS, adjustable=True),
+    # Each with a filter or in pages; a bucket holds 100 of them.
+    _rate("EC2", "DescribeSubnets", 20, _EC2, adjustable=True),
+    _rate("EC2", "DescribeSecurityGroups", 20, _EC2, adjustable=True),
+    _rate("EC2", "DescribeNetworkInterfaces", 20, _EC2, adjustable=True),
+    _rate("Tagging", "GetResources", 15, _TAGGING, adjustable=True),  # by AWS Support
     _rate("EventBridge", "invocations", 750, _EVENTBRIDGE, adjustable=True, code="L-5540C5E3"),
     # What a new on-demand table takes; it doubles by itself, up to the quota of 40,000.
     _rate("DynamoDB", "write units of a new table", 4_000, _DYNAMODB, adjustable=True),
@@ -136,7 +143,14 @@ SWEEP_RATES = (
 BY_TEMPLATE = {
     "CreateStack": 1,
     "DeleteStack": 1,
-    "DescribeStacks": 1,  # the creating function copies the stack's tags (src/shared/reconciler.py)
+    # The creating function copies the stack's tags and finds the notebook's place; the end of a
+    # Delete waits for the network interface; the end of a stack has its notebooks looked for
+    # (src/shared/reconciler.py, src/handlers/clean.py).
+    "DescribeStacks": 1,
+    "DescribeSubnets": 1,
+    "DescribeSecurityGroups": 1,
+    "DescribeNetworkInterfaces": 1,
+    "GetResources": 1,
     "CreateNotebookInstanceLifecycleConfig": 1,
     "DeleteNotebookInstanceLifecycleConfig": 1,
     "CreateKey": 1,

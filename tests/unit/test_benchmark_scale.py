@@ -1,0 +1,253 @@
+"""What many launches and accounts need of AWS's quotas, worked out by hand beside the code."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import scale
+from benchmarks.scale import Quota, Row
+
+ROOT = Path(__file__).parents[2]
+QUOTAS = (*scale.RATES, *scale.COUNTS, *scale.SWEEP_RATES)
+PRODUCT = ROOT / "product" / "versions" / "2.yaml"
+PLATFORM = (ROOT / "template.yaml", *sorted((ROOT / "stacks").glob("*.yaml")))
+
+
+def launches(**changed: Any) -> dict[str, Any]:
+    """Return what 100 launches took: 20 function calls each, which are billed 10 seconds."""
+    return {
+        "contender": "notebook-vending",
+        "settings": "default",
+        "notebook_seconds": 300,
+        "launches": 100,
+        "events": True,
+        "allowed_calls_per_second": None,
+        "create": None,
+        "sagemaker_calls": {
+            "CreateNotebookInstance": 100,
+            "StopNotebookInstance": 100,
+            "DeleteNotebookInstance": 100,
+            "DescribeNotebookInstance": 600,
+        },
+        "state_transitions": 3_000,
+        "invocations": 2_000,
+        "billed_gb_seconds": 250.0,
+        "cost_usd": 1.0,
+        "answers": {"right": 200, "wrong": 0, "never": 0},
+        "peak_calls_per_second": 9,
+        "throttled": 0,
+        "remarks": [],
+    } | changed
+
+
+SWEEP = {
+    "function": "rest",
+    "notebooks": 1_000,
+    "orphans": 0,
+    "calls": {"ListNotebookInstances": 10, "ListTags": 1_000, "GetLogEvents": 900},
+    "runs": 1,
+    "left": 0,
+}
+RESULTS: Mapping[str, Any] = {
+    "launches": [
+        launches(contender="crhelper", state_transitions=0),
+        launches(events=False, state_transitions=9_000),
+        launches(launches=1, state_transitions=99),
+        launches(allowed_calls_per_second=5, throttled=77),
+        launches(notebook_seconds=3_000, state_transitions=5_000),
+        launches(),
+    ],
+    "sweep": [SWEEP],
+}
+
+
+def row(name: str) -> Row:
+    (found,) = [each for each in scale.table(RESULTS) if each.quota.name == name]
+    return found
+
+
+def types(*templates: Path) -> list[str]:
+    text = "".join(path.read_text() for path in templates)
+    return re.findall(r"^    Type: ([\w:]+)$", text, re.M)
+
+
+def test_a_rate_is_that_of_all_launches_over_the_accounts() -> None:
+    created = row("CreateNotebookInstance")
+    assert created.uses == 1
+    assert [each.amount for each in created.needs] == pytest.approx([1000 / 60, 1 / 6, 1 / 600])
+    assert [each.ratio for each in created.needs] == pytest.approx([1000 / 60, 1 / 6, 1 / 600])
+    assert created.allows == 60
+    assert created.accounts == 17
+
+
+def test_measured_counts_are_taken_for_each_launch() -> None:
+    transitions = row("state transitions")
+    assert transitions.uses == 30
+    assert transitions.need(1).amount == pytest.approx(500)
+    assert transitions.need(1).ratio == pytest.approx(500 / 800)
+    assert transitions.allows == pytest.approx(800 / 30 * 60)
+    assert transitions.accounts == 1
+
+
+def test_concurrency_is_the_rate_times_the_seconds_of_all_calls() -> None:
+    # 10 billed seconds in 20 calls, and three calls more of half a second each.
+    assert row("concurrent executions").uses == pytest.approx(11.5)
+    assert row("concurrent executions").need(1).amount == pytest.approx(1000 / 60 * 11.5)
+
+
+def test_a_count_is_the_notebooks_of_an_account_and_what_the_platform_has_itself() -> None:
+    roles = row("roles")
+    assert [each.amount for each in roles.needs] == [10_023, 123, 24]
+    assert roles.need(100).ratio == pytest.approx(0.123)
+    assert roles.allows == 977
+    assert roles.accounts == 11
+
+
+def test_the_measurement_is_the_unthrottled_one_of_most_launches_with_events() -> None:
+    assert scale.measured(RESULTS) == launches()
+    with pytest.raises(LookupError, match="unthrottled"):
+        scale.measured({"launches": [launches(events=False), launches(contender="crhelper")]})
+
+
+@pytest.mark.parametrize("accounts", scale.ACCOUNTS)
+@pytest.mark.parametrize("counts", [False, True])
+def test_what_binds_first_is_what_has_the_largest_share_used(accounts: int, counts: bool) -> None:
+    rows = scale.table(RESULTS)
+    first = scale.binding(rows, accounts, counts=counts)
+    others = [each for each in rows if (each.quota.unit == "in all") is counts]
+    assert all(each.need(accounts).ratio <= first.need(accounts).ratio for each in others)
+
+
+def test_sagemakers_rates_and_notebooks_bind_first() -> None:
+    rows = scale.table(RESULTS)
+    assert scale.binding(rows, 1, counts=False).quota.name == "CreateNotebookInstance"
+    notebooks = scale.binding(rows, 1, counts=True)
+    assert notebooks.quota.name == "ml.t3.medium for notebook instance usage"
+    assert notebooks.allows == 6
+
+
+def test_another_rate_binds_first_when_a_launch_takes_more_of_it() -> None:
+    busy = {"launches": [launches(state_transitions=3_000_000)]}
+    assert scale.binding(scale.table(busy), 1, counts=False).quota.name == "state transitions"
+
+
+def test_with_more_accounts_none_needs_more() -> None:
+    for each in scale.table(RESULTS):
+        amounts = [need.amount for need in each.needs]
+        assert amounts == sorted(amounts, reverse=True), each.quota
+
+
+@pytest.mark.parametrize("quota", QUOTAS, ids=lambda quota: f"{quota.service} {quota.name}")
+def test_every_quota_says_where_aws_publishes_it(quota: Quota) -> None:
+    assert quota.source.startswith("https://docs.aws.amazon.com/")
+    assert quota.value > 0
+    assert re.fullmatch(r"(L-[0-9A-F]{8})?", quota.code)
+
+
+def test_no_quota_is_there_twice() -> None:
+    names = [quota.name for quota in (*scale.RATES, *scale.COUNTS)]
+    assert len(names) == len(set(names))
+
+
+def test_a_launch_makes_one_of_each_that_is_counted() -> None:
+    made = types(PRODUCT)
+    for each in (
+        "AWS::IAM::Role",
+        "AWS::KMS::Alias",
+        "AWS::KMS::Key",
+        "AWS::S3::Bucket",
+        "AWS::SageMaker::NotebookInstanceLifecycleConfig",
+        "Custom::SageMakerNotebook",
+    ):
+        assert made.count(each) == 1, each
+    assert "EnableKeyRotation: true" in PRODUCT.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "further"),
+    [
+        ("roles", "AWS::IAM::Role", 0),
+        ("stacks", "AWS::CloudFormation::Stack", 1),  # the platform's own
+        ("buckets", "AWS::S3::Bucket", 0),
+        ("keys", "AWS::KMS::Key", 0),
+        ("network interfaces", "AWS::EC2::VPCEndpoint", -1),  # S3's has none
+        ("addresses of the subnet", "AWS::EC2::VPCEndpoint", -1),
+    ],
+)
+def test_what_the_platform_takes_itself_is_what_its_templates_make(
+    name: str, kind: str, further: int
+) -> None:
+    assert row(name).quota.own == types(*PLATFORM).count(kind) + further
+
+
+def test_the_functions_have_the_memory_that_is_reckoned_with() -> None:
+    sizes = re.findall(r"MemorySize: (\d+)", (ROOT / "template.yaml").read_text())
+    assert [int(each) / 1024 for each in sizes] == [scale.MEMORY_IN_GB]
+
+
+def test_the_text_has_every_quota_once_and_names_what_binds() -> None:
+    text = scale.markdown(RESULTS)
+    lines = re.findall(r"^\| ([\w ]+): \[(.+)\]\((.+?)\) \| \d", text, re.M)
+    told = [
+        (service, name, source) for service, names, source in lines for name in names.split(", ")
+    ]
+    quotas = [(each.service, each.name, each.source) for each in (*scale.RATES, *scale.COUNTS)]
+    retained = [each for each in quotas if each[1] in scale.RETAINED]
+    assert sorted(told) == sorted(quotas + retained)
+    assert "with 1 account, SageMaker's CreateNotebookInstance, " in text
+    assert "16.7 (**16.7 times**)" in text
+
+
+def test_quotas_that_differ_in_their_names_alone_share_a_line() -> None:
+    (line,) = [each for each in scale.markdown(RESULTS).splitlines() if "[CreateKey" in each]
+    assert line.startswith("| KMS: [CreateKey, CreateAlias](")
+
+
+def test_calls_without_a_published_quota_are_told_apart() -> None:
+    text = scale.markdown(RESULTS)
+    assert "| SageMaker: DescribeNotebookInstance | 6 | 100 | 1 | 0.01 |" in text
+    assert "| SageMaker: CreateNotebookInstance |" not in text
+
+
+def test_retained_buckets_fill_an_account() -> None:
+    assert "| 10 minutes | 17 hours | 69 days |" in scale.markdown(RESULTS)
+
+
+def test_throttled_launches_are_told_with_their_answers() -> None:
+    text = scale.markdown(RESULTS)
+    assert "| 100 | 300 | on | 5 | 200 | 0 | 0 | 77 |" in text
+    assert "Not measured." not in text
+    assert scale.markdown({"launches": [launches()]}).count("Not measured.") == 2
+
+
+def test_a_sweep_takes_as_long_as_its_slowest_calls_by_the_published_rates() -> None:
+    (line,) = [each for each in scale.markdown(RESULTS).splitlines() if each.startswith("| rest |")]
+    assert line.endswith("| 1 | 0 | 90 s (GetLogEvents) |")
+    unknown = {**SWEEP, "calls": {"ListTags": 7}}
+    text = scale.markdown({**RESULTS, "sweep": [unknown]})
+    assert "| 7 ListTags | 1 | 0 | not published |" in text
+
+
+def test_only_what_is_between_the_marks_is_written_anew() -> None:
+    page = f"before\n{scale.BEGIN}\nold\n{scale.END}\nafter\n"
+    written = scale.rewritten(page, RESULTS)
+    assert written.startswith(f"before\n{scale.BEGIN}\n")
+    assert written.endswith(f"\n{scale.END}\nafter\n")
+    assert "old" not in written
+    assert scale.markdown(RESULTS) in written
+    assert scale.rewritten(written, RESULTS) == written
+
+
+@pytest.mark.parametrize("page", ["", scale.BEGIN, f"{scale.END}\n{scale.BEGIN}"])
+def test_a_page_without_the_marks_is_not_written(page: str) -> None:
+    with pytest.raises(ValueError, match="no marks"):
+        scale.rewritten(page, RESULTS)
+
+
+def test_the_page_has_the_marks_once() -> None:
+    page = scale.PAGE.read_text()
+    assert page.count(scale.BEGIN) == page.count(scale.END) == 1
+    assert page.index(scale.BEGIN) < page.index(scale.END)

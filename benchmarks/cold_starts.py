@@ -87,7 +87,7 @@ class _Bench:
 
     def row(self, function: str) -> dict[str, Any]:
         """Measure one function and its floor in turns, so that what else runs here hits both."""
-        event = _EVENTS.get(function) or _event_of(built.handlers()[function])
+        event = event_of(function, built.handlers()[function])
         self.aws.asked.clear()
         answered = self._run(function, event).answered
         clients = self.aws.services()
@@ -162,8 +162,9 @@ class _Bench:
         return [*before, self.requests[position]]
 
 
-def _event_of(handler: str) -> str:
-    return handler.split(".")[1].replace("_", "-")
+def event_of(function: str, handler: str) -> str:
+    """Return the name of the sample event that a function is measured with."""
+    return _EVENTS.get(function) or handler.split(".")[1].replace("_", "-")
 
 
 def _medians(starts: Sequence[ColdStart], floors: Sequence[ColdStart]) -> dict[str, Any]:

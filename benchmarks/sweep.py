@@ -33,6 +33,12 @@ from tests.unit.broken_calls import intercepted
 SIZES = (100, 1_000, 10_000)
 _CALL_MS = 50  # assumed of every call
 _MOST_RUNS = 100
+# No call leaves this process: what clients are made with.
+_AWS = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+}
 _HOME = "us-east-1:123456789012"
 _NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 _EVENTS = {clean: "clean-for-sweep", expire: "expire", rest: "rest"}
@@ -171,9 +177,10 @@ def looks(module: Any, size: int, due: int) -> dict[str, Any]:
     account = Account(names, set(names[size - due :]))
     with (
         intercepted(account.answer),
-        patch.dict(os.environ, built.environment() | {"AWS_DEFAULT_REGION": "us-east-1"}),
+        patch.dict(os.environ, built.environment() | _AWS),
         patch("shared.clock.now", lambda: _NOW),
         patch("handlers.clean.random", random.Random(1)),  # noqa: S311 - chance that repeats itself
+        patch("shared.idle.random", random.Random(1)),  # noqa: S311
     ):
         first = finished = _run(module, account)
         calls, spent = dict(account.calls), account.spent_ms

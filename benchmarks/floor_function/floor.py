@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-_CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "cloudformation": ("describe_stacks", {}),
     "dynamodb": ("list_tables", {}),
     "ec2": ("describe_vpcs", {}),
@@ -27,5 +27,5 @@ def handler(_event: Any, _context: Any) -> None:
     make: Any = boto3.client
     clients = {name: make(name) for name in os.environ["FLOOR_CLIENTS"].split(",")}
     name, client = next(iter(clients.items()))
-    operation, parameters = _CALLS[name]
+    operation, parameters = CALLS[name]
     getattr(client, operation)(**parameters)

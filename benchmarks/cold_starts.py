@@ -8,6 +8,7 @@ processor is shared out by memory: only the ratio says something about Lambda.
 """
 
 import json
+import platform
 import statistics
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ from local.server.response_bucket import ResponseBucket
 from shared.notebook import EXPIRES_TAG, PROVISIONED_PRODUCT_TAG, ownership_tags
 
 _REPETITIONS = 11
+_MACHINE = f"on Python {platform.python_version()} and {platform.machine()}, unlike the deployed"
 _FLOOR = Path(__file__).parent / "floor_function"
 _NOTEBOOK = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/analysis-1"
 # Which of a function's sample events, where it is not the one of the function's own name.
@@ -103,7 +105,7 @@ class _Bench:
             "max_memory_mb": _median(each.max_memory_mb for each in starts),
             "repetitions": _REPETITIONS,
             "event": event,
-            "remarks": _faults(answered),
+            "remarks": [_MACHINE, *_faults(answered)],
         }
 
     def _run(self, function: str, event: str) -> ColdStart:

@@ -83,6 +83,12 @@ $(TMPDIR):
 	@$(PIP:.venv%=.jupyter-venv%) -r requirements/jupyter.txt
 	@touch $@
 
+.bench-venv/.ready: requirements/bench.txt .venv/.ready
+	@echo 'setup: what the benchmarks need beside (.bench-venv)'
+	@$(PYTHON) -m venv --clear .bench-venv
+	@$(PIP:.venv%=.bench-venv%) -r requirements/bench.txt
+	@touch $@
+
 tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 	@echo 'setup: asl-validator (tools/node_modules)'
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools --silent --no-audit --no-fund --ignore-scripts
@@ -91,11 +97,11 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 # Writes the locks anew from their inputs: requirements/*.in, tools/package.json.
 lock: .venv/.ready
 	@$(PIP) -r requirements/uv.txt
-	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 uv:3.11; do \
+	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 bench:3.11 uv:3.11; do \
 		$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --upgrade \
 			--custom-compile-command 'make lock' --python-version $${each#*:} \
 			requirements/$${each%:*}.in -o requirements/$${each%:*}.txt || exit 1; done
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix tools --package-lock-only --omit-lockfile-registry-resolved --silent
 
 clean:
-	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .local .aws-sam tools/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .bench-venv .local .aws-sam tools/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

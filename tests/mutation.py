@@ -34,6 +34,7 @@ TESTS = {
     "lifecycle": ["test_lifecycle"],
     "notebook": ["test_notebook", "test_request"],
     "request": ["test_request"],
+    "ids": ["test_request"],
     "limits": ["test_limits"],
     "answer": ["test_answer"],
     "errors": ["test_errors"],

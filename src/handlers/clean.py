@@ -14,9 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import clock, environment, orphans, sagemaker, stacks, tagged
 from shared.errors import TryAgainError, translate
+from shared.ids import is_stack_id
 from shared.log import logger
 from shared.notebook import PLATFORM_TAG, STACK_TAG
-from shared.request import is_stack_id
 from shared.stacks import Stack
 from shared.tagged import Candidate
 

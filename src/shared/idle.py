@@ -5,6 +5,7 @@ request is being served is left to that; to the lifecycle a stop that comes in b
 hand.
 """
 
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
@@ -38,18 +39,22 @@ class UnfinishedError(Exception):
 
 
 def stop_where(wanted: Callable[[Running], bool], out_of_time: Callable[[], bool]) -> list[str]:
-    """Stop the platform's running notebooks that are wanted; return their names.
+    """Stop the platform's running notebooks that are wanted; return their names, sorted.
 
     Raises UnfinishedError when some could not be stopped, or time ran out; ClientError,
     BotoCoreError when the notebooks cannot be listed.
     """
     stopped: list[str] = []
     failed: dict[str, str] = {}
-    for notebook in sagemaker.running():
+    found = sagemaker.running()
+    # So that of more than there is time for, none has to wait for its turn for ever.
+    random.shuffle(found)
+    for notebook in found:
         if out_of_time():
             raise UnfinishedError(f"There was no time to go on behind {len(stopped)} stops")
         try:
-            if not _is_left_to_us(notebook) or not wanted(notebook):
+            # The first question is one call at most, and most notebooks end with it.
+            if not wanted(notebook) or not _is_left_to_us(notebook):
                 continue
             sagemaker.stop(notebook.name)
         except (ClientError, BotoCoreError) as error:  # the others are no worse for it
@@ -59,7 +64,7 @@ def stop_where(wanted: Callable[[Running], bool], out_of_time: Callable[[], bool
     logger.info("Stopped", extra={"stopped": stopped, "failed": failed})
     if failed:
         raise UnfinishedError(f"Not stopped: {', '.join(failed)}")
-    return stopped
+    return sorted(stopped)
 
 
 def says_idle(notebook: Running) -> bool:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from shared import clock, environment, executions, ledger, stacks
 from shared.errors import RefusedError
+from shared.ids import is_stack_id
 from shared.ledger import Entry
 from shared.log import identify, logger
 from shared.notebook import (
@@ -20,7 +21,6 @@ from shared.notebook import (
     Notebook,
     ownership_tags,
 )
-from shared.request import is_stack_id
 from shared.stacks import Stack
 
 # CloudFormation is done with a stack in these, but for removing more. In every other one it works

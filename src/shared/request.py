@@ -5,7 +5,6 @@ Source of the fields: CloudFormation user guide, "Custom resource request object
 
 import hashlib
 import json
-import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 
+from shared.ids import IDS
 from shared.limits import Limits
 from shared.notebook import NAME, NotebookSpec
 
@@ -21,18 +21,6 @@ RequestType = Literal["Create", "Update", "Delete"]
 
 # Properties of the custom resource that are CloudFormation's, not the notebook's.
 _NOT_SETTINGS = {"ServiceToken", "ServiceTimeout"}
-# What an answer repeats, and the ledger's key and the execution's name are made of. Within these
-# bounds the keys are no longer than DynamoDB takes (2,048 and 1,024 bytes), a name has no character
-# that Step Functions refuses, and the answer has room for a Reason. CloudFormation keeps them: a
-# stack's name has 128 characters, a logical id is alphanumeric, a physical id has 1 KB at most.
-_IDS = {
-    "StackId": re.compile(
-        r"arn:[a-z-]{1,32}:cloudformation:[a-z0-9-]{1,32}:[0-9]{12}:stack/[A-Za-z0-9/-]{1,256}"
-    ),
-    "RequestId": re.compile(r"[A-Za-z0-9_-]{1,128}"),
-    "LogicalResourceId": re.compile(r"[A-Za-z0-9]{1,255}"),
-    "PhysicalResourceId": re.compile(r"[ -~]{,1024}"),
-}
 # DynamoDB takes items of 400 KB (developer guide, "Constraints"), while Lambda hands over requests
 # of 1 MB (API reference, Invoke). A notebook that keeps all limits takes 210 KB: 40 tags of 128 and
 # 256 characters, each of which takes up to 12 bytes as JSON, and little beside.
@@ -148,7 +136,7 @@ def parse_request(event: Any) -> CustomResourceRequest:
         request = converter.structure(event, CustomResourceRequest)
     except ClassValidationError as error:
         raise InvalidRequestError(_violations(error)) from error
-    if odd := [name for name, form in _IDS.items() if not form.fullmatch(getattr(request, name))]:
+    if odd := [name for name, form in IDS.items() if not form.fullmatch(getattr(request, name))]:
         raise InvalidRequestError(f"{name} is none that CloudFormation gives" for name in odd)
     return request
 
@@ -178,11 +166,6 @@ def parse_notebook(
     if len(json.dumps(asdict(spec))) > _LARGEST_SPEC:
         return None, (*violations, "the properties are larger than any notebook's: shorten them")
     return spec, violations
-
-
-def is_stack_id(text: str) -> bool:
-    """Tell whether CloudFormation could give a stack this id."""
-    return _IDS["StackId"].fullmatch(text) is not None
 
 
 def is_notebook_name(name: str) -> bool:

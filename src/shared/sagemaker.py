@@ -62,7 +62,11 @@ def failed_before(moment: datetime) -> Iterator[str]:
     pages = (
         _client()
         .get_paginator("list_notebook_instances")
-        .paginate(StatusEquals="Failed", LastModifiedTimeBefore=moment)
+        .paginate(
+            StatusEquals="Failed",
+            LastModifiedTimeBefore=moment,
+            PaginationConfig={"PageSize": 100},
+        )
     )
     for page in pages:
         for each in page["NotebookInstances"]:

@@ -1,0 +1,64 @@
+"""What is measured: the platform as `sam build` makes it, once for each run of the benchmarks."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from local import deploy
+from tests.unit import stack_template
+
+FUNCTION, LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
+
+
+@cache
+def template() -> Path:
+    """Build everything anew, the project's own way; return the built template."""
+    return deploy.build(deploy.ROOT / ".local" / "benchmarks")
+
+
+def directory(name: str) -> Path:
+    """Return where a function or layer was built."""
+    return template().parent / name
+
+
+@cache
+def _template() -> dict[str, Any]:
+    return stack_template.load(deploy.ROOT / "template.yaml")
+
+
+def resources() -> dict[str, Any]:
+    """Return the template's functions and layers by their names."""
+    found = _template()["Resources"]
+    return {name: each for name, each in found.items() if each["Type"] in (FUNCTION, LAYER)}
+
+
+def settings(function: str) -> dict[str, Any]:
+    """Return a function's properties, those of all functions included."""
+    of_all: dict[str, Any] = _template()["Globals"]["Function"]
+    own: dict[str, Any] = resources()[function]["Properties"]
+    return of_all | own
+
+
+def handlers() -> dict[str, str]:
+    """Return each function's handler by the function's name."""
+    return {
+        name: each["Properties"]["Handler"]
+        for name, each in resources().items()
+        if each["Type"] == FUNCTION
+    }
+
+
+def environment() -> dict[str, str]:
+    """Return what stands for the variables of template.yaml: those of the sample events."""
+    found: dict[str, str] = json.loads(_event("env"))["Parameters"]
+    return found
+
+
+def event(name: str) -> Any:
+    """Return a sample event."""
+    return json.loads(_event(name))
+
+
+def _event(name: str) -> str:
+    return (deploy.ROOT / "events" / f"{name}.json").read_text()

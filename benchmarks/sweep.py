@@ -1,0 +1,255 @@
+"""How the calls of the scheduled looks grow with the notebooks there are.
+
+The real handlers run in this process against an account that holds nothing but what they ask for,
+in pages as large as AWS gives them. Time is virtual: each call takes so many milliseconds, and a
+run has what template.yaml gives the function. What of AWS's throttling slows them is not in it.
+"""
+
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from unittest.mock import patch
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+from rich.progress import Progress
+
+from benchmarks import built
+from handlers import clean, expire, rest
+from shared.notebook import (
+    EXPIRES_TAG,
+    LOGICAL_RESOURCE_TAG,
+    PLATFORM_TAG,
+    PROVISIONED_PRODUCT_TAG,
+    STACK_TAG,
+)
+from tests.unit.broken_calls import intercepted
+
+SIZES = (100, 1_000, 10_000)
+_CALL_MS = 50  # assumed of every call
+_MOST_RUNS = 100
+# No call leaves this process: what clients are made with.
+_AWS = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+}
+_HOME = "us-east-1:123456789012"
+_NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+_EVENTS = {clean: "clean-for-sweep", expire: "expire", rest: "rest"}
+_FUNCTIONS = {clean: "CleanFunction", expire: "ExpireFunction", rest: "RestFunction"}
+
+
+@dataclass
+class Account:
+    """Notebooks, all running, each of a launch of its own; some of them are `due`.
+
+    What due is depends on who asks: its stack is deleted, its day has come, it says it is idle.
+
+    Attributes:
+        notebooks: the names of those that are there.
+        due: the names of those of them that something is to be done with.
+        calls: how often each operation was called.
+        spent_ms: what these calls took.
+
+    """
+
+    notebooks: list[str]
+    due: set[str]
+    calls: Counter[str] = field(default_factory=Counter)
+    spent_ms: int = 0
+
+    def answer(self, _service: str, operation: str, asked: Any, _call: Callable[[], Any]) -> Any:
+        """Answer a call, and count it."""
+        self.calls[operation] += 1
+        self.spent_ms += _CALL_MS
+        return getattr(self, f"_{operation}")(asked)
+
+    def _GetResources(self, asked: Any) -> Any:  # noqa: N802 - named for the operation
+        names, token = _page(
+            self.notebooks, asked["ResourcesPerPage"], asked.get("PaginationToken")
+        )
+        found = [{"ResourceARN": _arn(name), "Tags": _pairs(self._tags(name))} for name in names]
+        return {"ResourceTagMappingList": found, "PaginationToken": token}
+
+    def _ListNotebookInstances(self, asked: Any) -> Any:  # noqa: N802
+        named = self.notebooks if asked["StatusEquals"] == "InService" else []
+        # Ten when nothing is asked for, says the API reference.
+        names, token = _page(named, asked.get("MaxResults", 10), asked.get("NextToken"))
+        found = [
+            {
+                "NotebookInstanceName": name,
+                "NotebookInstanceArn": _arn(name),
+                "LastModifiedTime": _NOW - timedelta(days=1),
+            }
+            for name in names
+        ]
+        return {"NotebookInstances": found, **({"NextToken": token} if token else {})}
+
+    def _DescribeNotebookInstance(self, asked: Any) -> Any:  # noqa: N802
+        name = asked["NotebookInstanceName"]
+        return {
+            "NotebookInstanceName": name,
+            "NotebookInstanceArn": _arn(name),
+            "NotebookInstanceStatus": "InService",
+        }
+
+    def _ListTags(self, asked: Any) -> Any:  # noqa: N802
+        return {"Tags": _pairs(self._tags(_name_in(asked["ResourceArn"])))}
+
+    def _DescribeStacks(self, asked: Any) -> Any:  # noqa: N802
+        gone = _name_in(asked["StackName"]) in self.due
+        return {"Stacks": [{"StackStatus": "DELETE_COMPLETE" if gone else "CREATE_COMPLETE"}]}
+
+    def _ListStackResources(self, asked: Any) -> Any:  # noqa: N802
+        name = _name_in(asked["StackName"])
+        found = {"LogicalResourceId": "Notebook", "PhysicalResourceId": name}
+        return {"StackResourceSummaries": [found]}
+
+    def _GetLogEvents(self, asked: Any) -> Any:  # noqa: N802
+        if asked["logStreamName"].split("/")[0] not in self.due:
+            return {"events": []}
+        ingested = int(_NOW.timestamp() * 1000)
+        return {"events": [{"message": "IDLE", "ingestionTime": ingested}]}
+
+    def _DescribeProvisionedProduct(self, _: Any) -> Any:  # noqa: N802
+        product_id = built.environment()["PRODUCT_ID"]
+        return {
+            "ProvisionedProductDetail": {
+                "Name": "a launch",
+                "ProductId": product_id,
+                "Status": "AVAILABLE",
+            }
+        }
+
+    def _TerminateProvisionedProduct(self, asked: Any) -> Any:  # noqa: N802
+        self._done(f"n{asked['ProvisionedProductId'].removeprefix('pp-')}")
+
+    def _StartExecution(self, asked: Any) -> Any:  # noqa: N802
+        self._done(json.loads(asked["input"])["Resource"].rpartition("|")[2])
+
+    def _StopNotebookInstance(self, asked: Any) -> Any:  # noqa: N802
+        self._done(asked["NotebookInstanceName"])
+
+    def _Query(self, _: Any) -> Any:  # noqa: N802
+        return {"Items": []}
+
+    def _PutItem(self, _: Any) -> Any:  # noqa: N802
+        return {}
+
+    def _done(self, name: str) -> None:
+        """Take away what was served: it is gone, or stopped, long before the next run."""
+        self.due.remove(name)
+        self.notebooks.remove(name)
+
+    def _tags(self, name: str) -> dict[str, str]:
+        day = _NOW if name in self.due else _NOW + timedelta(days=90)
+        stack = f"arn:aws:cloudformation:{_HOME}:stack/SC-123456789012-pp-{name[1:]}/{_uuid(name)}"
+        return {
+            PLATFORM_TAG: built.environment()["PLATFORM"],
+            STACK_TAG: stack,
+            LOGICAL_RESOURCE_TAG: "Notebook",
+            PROVISIONED_PRODUCT_TAG: f"arn:aws:servicecatalog:{_HOME}:stack/a/pp-{name[1:]}",
+            EXPIRES_TAG: day.date().isoformat(),
+        }
+
+
+def measure(progress: Progress) -> list[dict[str, Any]]:
+    """Return a row for each function, number of notebooks and share of them that is due."""
+    cases = [(m, size, due) for m in _EVENTS for size in SIZES for due in (0, size // 100)]
+    task = progress.add_task("Scheduled looks", total=len(cases))
+    rows = []
+    for module, size, due in cases:
+        rows.append(looks(module, size, due))
+        progress.advance(task)
+    return rows
+
+
+def looks(module: Any, size: int, due: int) -> dict[str, Any]:
+    """Let a scheduled function run until nothing is due any more, or it gets nowhere."""
+    names = [f"n{number:05}" for number in range(size)]
+    # The last ones: a function that always begins with the same ones is to be seen to.
+    account = Account(names, set(names[size - due :]))
+    with (
+        intercepted(account.answer),
+        patch.dict(os.environ, built.environment() | _AWS),
+        patch("shared.clock.now", lambda: _NOW),
+        patch("handlers.clean.random", random.Random(1)),  # noqa: S311 - chance that repeats itself
+        patch("shared.idle.random", random.Random(1)),  # noqa: S311
+    ):
+        finished = _run(module, account)
+        calls, spent = dict(account.calls), account.spent_ms
+        runs = 1
+        while account.due and runs < _MOST_RUNS:
+            _run(module, account)
+            runs += 1
+    return {
+        "function": _FUNCTIONS[module],
+        "notebooks": size,
+        "orphans": due,
+        "calls": calls,
+        "seconds": spent / 1000,
+        "finished": finished,
+        "runs": runs,
+        "left": len(account.due),
+        "remarks": [
+            "calls and seconds are those of the first run, finished says whether it ended without "
+            f"an error; runs: until nothing was due any more, {_MOST_RUNS} at most; left: what was "
+            f"still due then; {_CALL_MS} ms a call assumed"
+        ],
+    }
+
+
+def _run(module: Any, account: Account) -> bool:
+    """Run a function once; return whether it could do all that was to be done."""
+    began = account.spent_ms
+    timeout: int = built.settings(_FUNCTIONS[module])["Timeout"] * 1000
+
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return timeout - (account.spent_ms - began)
+
+    try:
+        module.handler(built.event(_EVENTS[module]), cast("LambdaContext", Context()))
+    except ClientError:
+        raise
+    except Exception as error:
+        if type(error).__name__ not in ("UnfinishedError", "NotExpiredError"):
+            raise
+        return False
+    return True
+
+
+def _page(names: list[str], size: int, token: str | None) -> tuple[list[str], str]:
+    start = int(token or 0)
+    more = str(start + size) if start + size < len(names) else ""
+    return names[start : start + size], more
+
+
+def _arn(name: str) -> str:
+    return f"arn:aws:sagemaker:{_HOME}:notebook-instance/{name}"
+
+
+def _uuid(name: str) -> str:
+    return f"00000000-0000-4000-8000-0000000{name[1:]}"
+
+
+def _name_in(arn: str) -> str:
+    """Return the notebook that an ARN of it, or of its stack, is about."""
+    last = arn.rpartition("/")[2]
+    return last if last.startswith("n") else f"n{last[-5:]}"
+
+
+def _pairs(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+if __name__ == "__main__":
+    with Progress() as shown:
+        for row in measure(shown):
+            shown.console.print(row)

@@ -1,0 +1,278 @@
+"""What the benchmarks of the functions count, read and pack; and what the functions import."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from email.message import Message
+from io import BytesIO
+from pathlib import Path
+
+import boto3
+import pytest
+
+from benchmarks import artifacts, built, cold_starts, imports, lambda_emulator, sweep
+from benchmarks.answering_aws import AnsweringAws, answering_aws, read_call
+from benchmarks.floor_function import floor
+from benchmarks.lambda_emulator import ColdStart, EmulatorError
+from handlers import clean, expire, rest
+from shared.log import logger
+
+ROOT = Path(__file__).parents[2]
+
+# --- what the functions import --------------------------------------------------------------------
+
+# What boto3 and Powertools come with. Whoever adds to these adds to every function's cold start.
+OF_ALL = {
+    "aws_lambda_powertools",
+    "boto3",
+    "botocore",
+    "dateutil",
+    "jmespath",
+    "s3transfer",
+    "six",
+    "typing_extensions",
+    "urllib3",
+}
+# What parses a request, in the functions that do.
+PARSES = {"attr", "attrs", "cattrs"}
+# botocore takes it where it is installed, as here; no function has it.
+NOT_DEPLOYED = {"certifi"}
+PARSERS = {"request", "respond", "publish", "share", "empty_bucket"}
+HANDLERS = sorted(handler.split(".")[1] for handler in built.handlers().values())
+
+
+def test_every_handler_is_a_functions() -> None:
+    files = {path.stem for path in (ROOT / "src" / "handlers").glob("*.py")} - {"__init__"}
+
+    assert set(HANDLERS) == files
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_function_imports_no_package_but_those_named_here(handler: str) -> None:
+    script = (
+        "import json, sys; before = set(sys.modules);"
+        f"import handlers.{handler};"
+        "names = {each.partition('.')[0] for each in set(sys.modules) - before};"
+        "print(json.dumps(sorted(names - set(sys.stdlib_module_names))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    parses = PARSES if handler in PARSERS else set()
+    found = {name for name in json.loads(done.stdout) if not name.startswith("__")}
+    assert found - NOT_DEPLOYED == {"handlers", "shared"} | OF_ALL | parses
+
+
+PRINTED = """import time: self [us] | cumulative | imported package
+import time:       700 |        700 |     shared.clients
+import time:      2500 |       3200 |   shared.ledger
+import time:       100 |       3300 | handlers.observe
+"""
+
+
+def test_the_cost_of_imports_is_read_as_python_prints_it() -> None:
+    assert imports.parse(PRINTED) == [
+        imports.Import("shared.clients", 0.7, 0.7),
+        imports.Import("shared.ledger", 2.5, 3.2),
+        imports.Import("handlers.observe", 0.1, 3.3),
+    ]
+
+
+def test_the_imports_of_a_new_process_are_those_of_the_path_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import its")
+    (tmp_path / "its.py").write_text("")
+
+    found = [each.module for each in imports.importing("mine", [tmp_path])]
+
+    assert found[-2:] == ["its", "mine"]
+    with pytest.raises(subprocess.CalledProcessError):
+        imports.importing("boto3", [tmp_path])
+
+
+def test_of_imports_all_dear_ones_are_shown_and_ten_at_least() -> None:
+    dear = [imports.Import(f"dear{number}", 1.0, 1.0) for number in range(12)]
+    cheap = [imports.Import(f"cheap{number}", 0.1, 0.1) for number in range(12)]
+
+    assert imports.dear(cheap + dear) == dear
+    assert imports.dear(cheap + dear[:1]) == dear[:1] + cheap[:9]
+
+
+def test_of_several_runs_the_medians_count() -> None:
+    runs = [[imports.Import("one", n, 2 * n)] for n in (9.0, 1.0, 2.0)]
+
+    assert imports.medians(runs) == [imports.Import("one", 2.0, 4.0)]
+
+
+# --- cold starts ----------------------------------------------------------------------------------
+
+RAPID = (
+    "START RequestId: 3a60 Version: $LATEST\n"
+    "22 Nov 2026 19:30:37,833 [INFO] (rapid) INIT REPORT(durationMs: 400.500000)\n"
+    "END RequestId: 3a60\n"
+    "REPORT RequestId: 3a60\tInit Duration: 0.36 ms\tDuration: 500.75 ms\tBilled Duration: 501 ms"
+    "\tMemory Size: 256 MB\tMax Memory Used: 256 MB\t\n"
+)
+WARM = "REPORT RequestId: ed58\tDuration: 3.25 ms\tBilled Duration: 4 ms\tMemory Size: 256 MB\t\n"
+
+
+def test_the_init_is_that_of_the_function_and_not_of_the_emulator() -> None:
+    assert lambda_emulator.durations(RAPID + WARM) == (400.5, [100.25, 3.25])
+
+
+@pytest.mark.parametrize("printed", ["", WARM, RAPID + RAPID, RAPID.partition("END")[0]])
+def test_without_one_init_and_an_invoke_there_is_nothing_to_report(printed: str) -> None:
+    with pytest.raises(EmulatorError):
+        lambda_emulator.durations(printed)
+
+
+def test_a_ratio_is_of_what_the_first_caller_waits_for_in_each_pair() -> None:
+    starts = [ColdStart(init, 50, 1, 60, b"") for init in (150, 550, 50)]
+    floors = [ColdStart(init, 50, 1, 60, b"") for init in (150, 350, 150)]
+
+    assert cold_starts.ratio(starts, floors) == pytest.approx(1.0)  # of 1.0, 1.5 and 0.5
+    assert cold_starts.ratio(starts[:2], floors[:2]) == pytest.approx(1.25)
+
+
+def test_every_function_has_a_sample_event_to_be_measured_with() -> None:
+    for name, handler in built.handlers().items():
+        assert built.event(cold_starts.event_of(name, handler))
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnsweringAws]:
+    """Let boto3 speak to the AWS that answers at once."""
+    with answering_aws() as aws:
+        aws.notebook = {"NotebookInstanceArn": "arn:nb", "Tags": [{"Key": "k", "Value": "v"}]}
+        monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+        yield aws
+
+
+def test_the_floor_makes_and_calls_the_clients_it_is_told_to(
+    aws: AnsweringAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in floor.CALLS:
+        aws.asked.clear()
+        monkeypatch.setenv("FLOOR_CLIENTS", f"{name},dynamodb")
+
+        floor.handler({}, None)
+
+        assert aws.services() == (name,)
+
+
+def test_every_protocol_of_aws_is_answered_in_its_own(aws: AnsweringAws) -> None:
+    region = "us-east-1"
+    stacks = boto3.client("cloudformation", region).describe_stacks(StackName="s")["Stacks"]
+    subnets = boto3.client("ec2", region).describe_subnets()["Subnets"]
+    tags = boto3.client("sagemaker", region).list_tags(ResourceArn="arn:nb")["Tags"]
+    boto3.client("s3", region).put_object(Bucket="b", Key="k", Body=b"1")
+
+    assert [each["StackStatus"] for each in stacks] == ["CREATE_COMPLETE"]
+    assert [each["SubnetId"] for each in subnets] == ["subnet-1"]
+    assert tags == aws.notebook["Tags"]
+    assert aws.services() == ("cloudformation", "ec2", "sagemaker", "s3")
+
+
+def test_the_ledger_is_remembered(aws: AnsweringAws) -> None:
+    client, key = boto3.client("dynamodb", "us-east-1"), {"Resource": {"S": "r"}}
+
+    client.put_item(TableName="t", Item={**key, "Entry": {"S": "e"}})
+
+    assert client.get_item(TableName="t", Key=key)["Item"]["Entry"] == {"S": "e"}
+    assert "Item" not in client.get_item(TableName="t", Key={"Resource": {"S": "another"}})
+    assert len(aws.ledger) == 1
+
+
+def test_a_call_is_known_by_what_it_is_signed_for() -> None:
+    headers = Message()
+    headers["Authorization"] = (
+        "AWS4-HMAC-SHA256 Credential=testing/20261122/us-east-1/states/aws4_request, Signed=x"
+    )
+    headers["X-Amz-Target"] = "AWSStepFunctions.StartExecution"
+
+    assert read_call(headers, b'{"name": "n"}') == (
+        "stepfunctions",
+        "StartExecution",
+        {"name": "n"},
+    )
+
+
+# --- artifacts ------------------------------------------------------------------------------------
+
+
+def test_the_same_files_make_the_same_zip_whenever_they_were_written(tmp_path: Path) -> None:
+    for name, names in (("one", ("a", "b")), ("two", ("b", "a"))):
+        (tmp_path / name / "in").mkdir(parents=True)
+        for each in names:
+            (tmp_path / name / "in" / each).write_text(each * 1000)
+    (tmp_path / "two" / "in" / "a").touch()
+
+    zips = [artifacts.zipped(tmp_path / name) for name in ("one", "two")]
+
+    assert zips[0] == zips[1]
+    assert zipfile.ZipFile(BytesIO(zips[0])).namelist() == ["in/a", "in/b"]
+    (tmp_path / "two" / "in" / "a").write_text("another")
+    assert artifacts.zipped(tmp_path / "two") != zips[0]
+
+
+# --- scheduled looks ------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logger, "info", lambda *_, **__: None)
+
+
+def test_a_sweep_of_living_stacks_deletes_nothing_and_looks_at_each_once() -> None:
+    found = sweep.looks(clean, 201, 0)
+
+    assert found["calls"] == {
+        "GetResources": 3,
+        "ListNotebookInstances": 1,
+        "DescribeStacks": 201,
+        "ListStackResources": 201,
+    }
+    assert (found["runs"], found["left"]) == (1, 0)
+
+
+def test_more_orphans_than_one_sweep_begins_with_take_several() -> None:
+    found = sweep.looks(clean, 60, 60)
+
+    assert found["calls"]["StartExecution"] == 25
+    assert (found["runs"], found["left"]) == (3, 0)
+
+
+def test_what_expires_is_terminated_first_though_there_is_no_time_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep, "_CALL_MS", 20_000)
+
+    found = sweep.looks(expire, 100, 2)
+
+    assert found["calls"]["TerminateProvisionedProduct"] == 2
+    assert not found["finished"]
+    assert found["left"] == 0
+
+
+def test_idle_notebooks_are_stopped_in_the_end_though_there_is_no_time_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep, "_CALL_MS", 10_000)
+
+    found = sweep.looks(rest, 100, 2)
+
+    assert not found["finished"]
+    assert found["runs"] > 1
+    assert found["left"] == 0
+
+
+def test_one_look_at_a_notebook_that_is_not_idle_is_one_call() -> None:
+    found = sweep.looks(rest, 150, 0)
+
+    assert found["calls"] == {"ListNotebookInstances": 2, "GetLogEvents": 150}

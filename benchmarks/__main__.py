@@ -30,7 +30,7 @@ def main() -> int:
         }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     page.write(results)
-    scale.write(results)
+    scale.PAGE.write_text(scale.rewritten(scale.PAGE.read_text(), results))
     missed = [goal.text for goal in page.goals(results) if not goal.met]
     for each in missed:
         print(f"missed: {each}")

@@ -1,7 +1,7 @@
 """The charts of the page, drawn with matplotlib from results.json alone; run in .bench-venv."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,13 @@ def launch(results: Results) -> Any:
     alone = {"notebook_seconds": 300, "launches": 1, "allowed_calls_per_second": None}
     them = [each for each in runs(results, **alone) if each["create"]["lag_seconds"]]
     figure, panels = plt.subplots(1, 4, figsize=(13, 3), sharey=True)
-    for panel, (title, value) in zip(
-        panels,
-        (
-            ("lag, seconds", lambda run: run["create"]["lag_seconds"]["median"]),
-            ("Describe calls", describes),
-            ("state transitions", lambda run: run["state_transitions"]),
-            ("US cents", lambda run: run["cost_usd"] * 100),
-        ),
-        strict=True,
-    ):
+    measures: dict[str, Callable[[Run], float]] = {
+        "lag, seconds": lambda run: run["create"]["lag_seconds"]["median"],
+        "Describe calls": describes,
+        "state transitions": lambda run: run["state_transitions"],
+        "US cents": lambda run: run["cost_usd"] * 100,
+    }
+    for panel, (title, value) in zip(panels, measures.items(), strict=True):
         values = [value(run) for run in them]
         bars = panel.barh([name(run) for run in them], values, color=_colours(them))
         panel.bar_label(bars, fmt="%.4g", padding=3, fontsize=8)

@@ -1,0 +1,1 @@
+"""The platform beside what people use today, measured: see docs/benchmarks.md."""

@@ -83,6 +83,18 @@ $(TMPDIR):
 	@$(PIP:.venv%=.jupyter-venv%) -r requirements/jupyter.txt
 	@touch $@
 
+# What `make bench` measures the platform beside: crhelper, and CDK's library.
+.local/bench/python/.ready: requirements/peers.txt .venv/.ready
+	@echo 'setup: crhelper (.local/bench/python)'
+	@rm -rf .local/bench/python
+	@$(PIP) --target .local/bench/python -r $<
+	@touch $@
+
+benchmarks/peers/cdk/node_modules/.ready: benchmarks/peers/cdk/package-lock.json .venv/.ready
+	@echo 'setup: aws-cdk-lib (benchmarks/peers/cdk/node_modules)'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix benchmarks/peers/cdk --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 	@echo 'setup: asl-validator (tools/node_modules)'
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools --silent --no-audit --no-fund --ignore-scripts
@@ -91,11 +103,12 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 # Writes the locks anew from their inputs: requirements/*.in, tools/package.json.
 lock: .venv/.ready
 	@$(PIP) -r requirements/uv.txt
-	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 uv:3.11; do \
+	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 peers:3.11 uv:3.11; do \
 		$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --upgrade \
 			--custom-compile-command 'make lock' --python-version $${each#*:} \
 			requirements/$${each%:*}.in -o requirements/$${each%:*}.txt || exit 1; done
-	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix tools --package-lock-only --omit-lockfile-registry-resolved --silent
+	@for each in tools benchmarks/peers/cdk; do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $$each --package-lock-only --omit-lockfile-registry-resolved --silent || exit 1; done
 
 clean:
-	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .local .aws-sam tools/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .local .aws-sam tools/node_modules benchmarks/peers/cdk/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

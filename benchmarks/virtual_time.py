@@ -23,7 +23,8 @@ class _Worker:
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        self.baton = threading.Semaphore(0)
+        self.baton = threading.Lock()
+        self.baton.acquire()
         self.process: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -60,8 +61,10 @@ class Timeline:
         self._idle: list[_Worker] = []
         self._waiting: set[_Worker] = set()
         self._over = False
+        self._until: Callable[[], float] = lambda: float("inf")
         self._running: _Worker | None = None
-        self._main = threading.Semaphore(0)
+        self._main = threading.Lock()
+        self._main.acquire()
 
     def __call__(self) -> float:
         """Return the time in epoch seconds."""
@@ -88,19 +91,12 @@ class Timeline:
 
     def run(self, until: Callable[[], float] = lambda: float("inf")) -> None:
         """Let everything happen up to a time, which may change meanwhile; then end all threads."""
-        while self._coming and self._coming[0][0] <= until():
-            due, _, thing = heapq.heappop(self._coming)
-            self.now = max(self.now, due)
-            if isinstance(thing, _Worker):
-                self._running = thing
-            else:
-                self._running = self._idle.pop() if self._idle else _Worker(self)
-                self._running.process = thing
-            self._running.baton.release()
-            self._main.acquire()
-            self._running = None
-            if self.failed:
-                raise self.failed
+        self._until = until
+        self._go_on()
+        self._main.acquire()
+        self._running = None
+        if self.failed:
+            raise self.failed
         self._over = True
         for each in [*self._idle, *self._waiting]:
             each.baton.release()
@@ -108,7 +104,7 @@ class Timeline:
     def retire(self, worker: _Worker) -> None:
         """Keep a worker whose process has ended for the next one."""
         self._idle.append(worker)
-        self._main.release()
+        self._go_on()
 
     def signal(self) -> Signal:
         """Return something that a process can wait for."""
@@ -137,9 +133,23 @@ class Timeline:
         due = self.now + max(0.0, delay)
         heapq.heappush(self._coming, (due, next(self._numbers), thing))
 
+    def _go_on(self) -> None:
+        """Hand the baton to whom the next thing is for, or back to who called `run`."""
+        if self.failed or not self._coming or self._coming[0][0] > self._until():
+            self._main.release()
+            return
+        due, _, thing = heapq.heappop(self._coming)
+        self.now = max(self.now, due)
+        if isinstance(thing, _Worker):
+            self._running = thing
+        else:
+            self._running = self._idle.pop() if self._idle else _Worker(self)
+            self._running.process = thing
+        self._running.baton.release()
+
     def _hand_over(self, me: _Worker) -> None:
         self._waiting.add(me)
-        self._main.release()
+        self._go_on()
         me.baton.acquire()
         self._waiting.discard(me)
         if self._over:

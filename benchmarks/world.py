@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
+from uuid import UUID
 
 from moto import mock_aws
 
@@ -173,6 +174,11 @@ def account() -> Iterator[None]:
         # An RSA pair for every key takes its time, and nothing here signs.
         ending.enter_context(
             mock.patch("moto.kms.models.generate_private_key", lambda _key_spec: None)
+        )
+        # The same ones each time; and each of the kernel's random numbers lets a thread in.
+        numbers = random.Random(1)  # noqa: S311 # no secret
+        ending.enter_context(
+            mock.patch("uuid.uuid4", lambda: UUID(int=numbers.getrandbits(128), version=4))
         )
         ending.enter_context(mock_aws())
         yield

@@ -12,12 +12,12 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
-from uuid import uuid4
 
 from benchmarks.aws_calls import CALL_SECONDS
 from benchmarks.cloudformation import Deliver
@@ -134,7 +134,7 @@ def cdk_provider(world: World, stack: str = "Default") -> Iterator[Deliver]:
 
     def start(params: Mapping[str, Any]) -> dict[str, Any]:
         world.lambda_.sleep(CALL_SECONDS)
-        machine.start(str(uuid4()), json.loads(params["input"]))  # AWS names it so, too
+        machine.start(str(uuid.uuid4()), json.loads(params["input"]))  # AWS names it so, too
         return {}
 
     def invoke(params: Mapping[str, Any]) -> dict[str, Any]:

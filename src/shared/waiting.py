@@ -33,6 +33,8 @@ def keep(token: str, state: Mapping[str, Any]) -> None:
     and waking it would be a loop without a pause. Raises ClientError, BotoCoreError.
     """
     decision = state["Decision"]
+    if decision["Action"] == "Delete" or decision["Status"] == "Deleting":
+        return  # SageMaker tells of no deletion: the token would be of no use
     name = decision["Notebook"]
     ledger.keep_token(name, token, clock.now() + timedelta(seconds=decision["WaitSeconds"]))
     status = sagemaker.status(name)

@@ -77,7 +77,27 @@ def test_without_events_a_slower_notebook_is_looked_at_again_and_again(
 
     platform.stack().create().expect_success()
 
-    assert 0 < platform.clock.now - began - takes <= POLL
+    assert 0 < platform.clock.now - began - takes <= max(POLL, takes / 8)
+
+
+def test_a_notebook_that_takes_most_of_an_hour_is_looked_at_more_and_more_seldom(
+    platform: Platform,
+) -> None:
+    platform.notebooks.configure({"timing": {"pending": 3000}})
+
+    platform.stack().create().expect_success()
+
+    assert platform.calls("DescribeNotebookInstance") <= 60
+
+
+def test_nothing_is_kept_to_be_woken_by_while_a_notebook_is_deleted(platform: Platform) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
+    before = platform.calls("DescribeNotebookInstance")
+
+    stack.delete().expect_success()
+
+    assert platform.calls("DescribeNotebookInstance") - before <= 8
 
 
 def test_every_step_of_an_update_and_a_termination_is_woken_for(platform: Platform) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.endpoint import Endpoint
 
 from benchmarks.lambda_service import Lambda
@@ -204,6 +205,6 @@ def _refused(code: str, message: str, status: int = 400) -> Any:
 
 
 def _response(status: int) -> AWSResponse:
-    response = AWSResponse("https://amazonaws.com", status, {}, None)
-    response._content = b""  # read already
+    response = AWSResponse("https://amazonaws.com", status, HTTPHeaders(), None)
+    response._content = b""  # type: ignore[attr-defined] # it is read already
     return response

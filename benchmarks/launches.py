@@ -252,7 +252,7 @@ def figures(worlds: list[World]) -> Result:
         "left_behind": sum(len(world.notebooks.notebooks.by_arn) for world in worlds),
         "peak_calls_per_second": max(world.calls.peak_calls_per_second for world in worlds),
         "throttled": mean(sum(world.calls.throttled for world in worlds)),
-        "remarks": [f"{count} × {what}" for what, count in complaints.most_common(4)],
+        "remarks": [f"{count} times {what}" for what, count in complaints.most_common(4)],
     }
 
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -158,6 +159,10 @@ class World:
 Contender = Callable[[World], AbstractContextManager[Deliver]]
 
 
+def _uuid4(numbers: random.Random) -> UUID:
+    return UUID(int=numbers.getrandbits(128), version=4)
+
+
 @contextmanager
 def account() -> Iterator[None]:
     """Be in an account of moto's, whatever the shell knows of a real one."""
@@ -172,14 +177,10 @@ def account() -> Iterator[None]:
     with ExitStack() as ending:
         ending.enter_context(mock.patch.dict(os.environ, {**others, **ours}, clear=True))
         # An RSA pair for every key takes its time, and nothing here signs.
-        ending.enter_context(
-            mock.patch("moto.kms.models.generate_private_key", lambda _key_spec: None)
-        )
+        ending.enter_context(mock.patch("moto.kms.models.generate_private_key", return_value=None))
         # The same ones each time; and each of the kernel's random numbers lets a thread in.
         numbers = random.Random(1)  # noqa: S311 # no secret
-        ending.enter_context(
-            mock.patch("uuid.uuid4", lambda: UUID(int=numbers.getrandbits(128), version=4))
-        )
+        ending.enter_context(mock.patch("uuid.uuid4", partial(_uuid4, numbers)))
         ending.enter_context(mock_aws())
         yield
 
@@ -191,5 +192,3 @@ def run(contender: Contender, scenario: Scenario, durations: Durations) -> World
         with contender(world) as deliver:
             world.run(deliver)
         return world
-
-

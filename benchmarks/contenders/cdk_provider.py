@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from benchmarks.aws_calls import CALL_SECONDS
 from benchmarks.cloudformation import Deliver
-from benchmarks.lambda_service import Function, FunctionError
+from benchmarks.lambda_service import Function, FunctionError, Handler
 from benchmarks.peers.functions import cdk_functions as peer
 from benchmarks.state_machine import StateMachine
 from benchmarks.world import World
@@ -91,8 +91,8 @@ class _Framework:
             said = self._exchange(answer)
         assert said["id"] == number
         if "error" in said:
-            error = said["error"]
-            raise FunctionError(error["errorType"], error["errorMessage"], error["trace"])
+            failed = said["error"]
+            raise FunctionError(failed["errorType"], failed["errorMessage"], failed["trace"])
         return said["result"]
 
     def _exchange(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,9 +124,7 @@ def cdk_provider(world: World, stack: str = "Default") -> Iterator[Deliver]:
         handlers[handler] = logical_id
         run = _USERS.get(handler) or partial(framework.run, handler.partition(".")[2])
         memory = properties.get("MemorySize", _DEFAULT_MEMORY_MB)
-        world.lambda_.add(
-            Function(logical_id, memory, properties["Timeout"], lambda run=run: run)
-        )
+        world.lambda_.add(Function(logical_id, memory, properties["Timeout"], partial(_same, run)))
     (waiter,) = _of_type(template, "AWS::StepFunctions::StateMachine").values()
     definition = json.loads("".join(_reference(each) for each in _parts(waiter)))
     machine = StateMachine(world.timeline, world.lambda_, definition, lambda resource: resource)
@@ -158,6 +156,10 @@ def cdk_provider(world: World, stack: str = "Default") -> Iterator[Deliver]:
         yield deliver
     finally:
         framework.end()
+
+
+def _same(handler: Handler) -> Handler:
+    return handler
 
 
 def _node() -> str:

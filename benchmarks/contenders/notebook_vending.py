@@ -1,4 +1,4 @@
-"""This platform: its handlers and its state machine's definition, deployed with its defaults."""
+"""The platform: its handlers and its state machine's definition, deployed with its defaults."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 from benchmarks.cloudformation import Deliver
-from benchmarks.lambda_service import Function, FunctionError
+from benchmarks.lambda_service import Function, FunctionError, Handler
 from benchmarks.state_machine import Ended, StateMachine
 from benchmarks.world import EVENT_SECONDS, World
 from handlers import clean, create, delete, observe, request, respond, start, stop, update
@@ -21,7 +22,6 @@ from handlers import wait as wait_handler
 from handlers import wake as wake_handler
 from local.service_model import ServiceError
 from shared import answer, clock
-from shared.log import logger
 from shared.waiting import WAKING
 from tests.lifecycle_driver import load
 
@@ -60,9 +60,7 @@ def notebook_vending(world: World) -> Iterator[Deliver]:
     """Serve the launches of a world."""
     for name, handler in _HANDLERS.items():
         timeout = _TIMEOUT.get(name, 60)
-        world.lambda_.add(
-            Function(name, _MEMORY_MB, timeout, lambda handler=handler: handler, arm=True)
-        )
+        world.lambda_.add(Function(name, _MEMORY_MB, timeout, partial(_same, handler), arm=True))
     machine = StateMachine(
         world.timeline,
         world.lambda_,
@@ -75,7 +73,7 @@ def notebook_vending(world: World) -> Iterator[Deliver]:
         "stepfunctions:StartExecution": lambda params: _start(machine, params),
         "stepfunctions:SendTaskSuccess": lambda params: _give_back(machine, params),
         "stepfunctions:DescribeExecution": lambda params: _describe(machine, params),
-        "cloudformation:DescribeStacks": lambda _params: _stack(world),
+        "cloudformation:DescribeStacks": lambda _params: _stack(),
         "resourcegroupstaggingapi:GetResources": lambda _params: _tagged(world),
     }
     world.on_notebook_event = lambda event: _tell(world, event)
@@ -111,12 +109,16 @@ def notebook_vending(world: World) -> Iterator[Deliver]:
     }
     with ExitStack() as ending:
         ending.enter_context(mock.patch.dict(os.environ, environment))
-        ending.enter_context(mock.patch.object(clock, "now", lambda: _now(world)))
+        ending.enter_context(mock.patch.object(clock, "now", partial(_now, world)))
         http = SimpleNamespace(request=lambda _method, url, **more: _put(world, url, more["body"]))
         ending.enter_context(mock.patch.object(answer, "_http", http))
         logging.disable(logging.CRITICAL)
         ending.callback(logging.disable, logging.NOTSET)
         yield deliver
+
+
+def _same(handler: Handler) -> Handler:
+    return handler
 
 
 def _now(world: World) -> datetime:
@@ -146,7 +148,7 @@ def _give_back(machine: StateMachine, params: Mapping[str, Any]) -> dict[str, An
     return {}
 
 
-def _stack(world: World) -> dict[str, Any]:
+def _stack() -> dict[str, Any]:
     tags = [{"Key": "aws:servicecatalog:provisionedProductArn", "Value": "pp"}]
     return {"Stacks": [{"StackStatus": "CREATE_IN_PROGRESS", "Tags": tags}]}
 

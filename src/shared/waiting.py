@@ -37,9 +37,10 @@ def keep(token: str, state: Mapping[str, Any]) -> None:
         return  # SageMaker tells of no deletion: the token would be of no use
     name = decision["Notebook"]
     ledger.keep_token(name, token, clock.now() + timedelta(seconds=decision["WaitSeconds"]))
+    if decision["Action"] == "Wait" and decision["Status"] in (ABSENT, UNKNOWN):
+        return
     status = sagemaker.status(name)
-    saw_none = decision["Action"] == "Wait" and decision["Status"] in (ABSENT, UNKNOWN)
-    if status in WAKING and status != decision["Status"] and not saw_none:
+    if status in WAKING and status != decision["Status"]:
         wake(name)
 
 

@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch test scan permissions chaos mutation coverage setup lint types clean lock
+.PHONY: launch test scan permissions bench chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -24,6 +24,11 @@ scan: setup .scan-venv/.ready
 # The proof of least privilege: all that the roles are granted, and which calls use it.
 permissions: setup
 	@$(BIN)/python -m local.permissions
+
+# The platform beside what people use today: writes benchmarks/results.json and the pages from it.
+bench: setup .bench-venv/.ready benchmarks/peers/cdk/node_modules/.ready
+	@PYTHONPATH=src:. $(BIN)/python -m benchmarks
+	@.bench-venv/bin/python -m benchmarks.charts
 
 # Random schedules of requests, faults and people against the whole platform, on a virtual clock.
 chaos: setup
@@ -89,6 +94,11 @@ $(TMPDIR):
 	@$(PIP:.venv%=.bench-venv%) -r requirements/bench.txt
 	@touch $@
 
+benchmarks/peers/cdk/node_modules/.ready: benchmarks/peers/cdk/package-lock.json .venv/.ready
+	@echo 'setup: aws-cdk-lib (benchmarks/peers/cdk/node_modules)'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix benchmarks/peers/cdk --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 	@echo 'setup: asl-validator (tools/node_modules)'
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools --silent --no-audit --no-fund --ignore-scripts
@@ -101,7 +111,8 @@ lock: .venv/.ready
 		$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --upgrade \
 			--custom-compile-command 'make lock' --python-version $${each#*:} \
 			requirements/$${each%:*}.in -o requirements/$${each%:*}.txt || exit 1; done
-	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix tools --package-lock-only --omit-lockfile-registry-resolved --silent
+	@for each in tools benchmarks/peers/cdk; do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $$each --package-lock-only --omit-lockfile-registry-resolved --silent || exit 1; done
 
 clean:
-	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .bench-venv .local .aws-sam tools/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .bench-venv .local .aws-sam tools/node_modules benchmarks/peers/cdk/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

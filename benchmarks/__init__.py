@@ -1,1 +1,1 @@
-"""What the platform costs in time, calls and size: `make bench`."""
+"""The platform beside what people use today, measured: `make bench`."""

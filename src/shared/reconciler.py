@@ -4,6 +4,7 @@ Both take the execution's state and return it changed. The state holds the reque
 what the execution remembers (`Progress`) and the latest `Decision`; never the reply address.
 """
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -44,6 +45,8 @@ Attempt = Callable[[Entry, Progress], Progress]
 
 # How long after a request its role may be unknown somewhere in AWS.
 _YOUNG = timedelta(minutes=2)
+_PART_OF_WAITED = 8
+_LONGEST_WAIT = 150  # seconds
 _SOON = 20  # seconds: what was refused for the moment is tried again
 _AT_ONCE = 5  # seconds: tags are changed at once, and SageMaker has no event for it
 
@@ -81,7 +84,7 @@ def look(state: State) -> State:
             "InstanceType": observed.wanted_type,
             "Reason": decision.reason,
             "Data": _data(decision, observed.notebook),
-            "WaitSeconds": _wait_seconds(decision, page.entry, now),
+            "WaitSeconds": _wait_seconds(decision, observed.status, page.entry, now),
         },
     }
 
@@ -108,7 +111,7 @@ def act(state: State, attempt: Attempt) -> State:
         young = now - page.entry.issued_at < _YOUNG
         progress = _noting(progress, error, young=young)
         wait = environment.number("WAIT_SECONDS")
-        soon = min(_SOON, wait, decision["WaitSeconds"])  # not past the end
+        soon = min(_apart(min(_SOON, wait)), decision["WaitSeconds"])  # not past the end
         decision = {**decision, "WaitSeconds": soon}
     outcome = progress.refusal or progress.waiting_for or "done"
     logger.info(decision["Action"], extra={"outcome": outcome, **identify(page.entry)})
@@ -366,15 +369,30 @@ def _data(decision: Decision, notebook: Notebook | None) -> dict[str, str]:
     }
 
 
-def _wait_seconds(decision: Decision, entry: Entry, now: datetime) -> int:
+def _wait_seconds(decision: Decision, status: str, entry: Entry, now: datetime) -> int:
     """Return how long to wait before the next look: never past the deadline.
 
-    What takes long is waited for at length, since SageMaker tells when it is done.
+    What takes long is waited for at length, since SageMaker tells when it is done; and what has
+    taken long already is looked at the more seldom, so that a slow notebook costs no more than
+    some looks. Untold, its launcher waits an eighth of the time longer at the most.
     """
     long = decision.action in ("Create", "Start")
     wait = environment.number("FIRST_WAIT_SECONDS" if long else "WAIT_SECONDS")
+    if not long:
+        waited = int((now - entry.issued_at).total_seconds())
+        wait = max(wait, min(waited // _PART_OF_WAITED, _LONGEST_WAIT))
+    if status == UNKNOWN:
+        wait = _apart(wait)
     left = int((entry.deadline - now).total_seconds()) + 1
     return max(1, min(wait, left)) if left > 0 else environment.number("WAIT_SECONDS")
+
+
+def _apart(seconds: int) -> int:
+    """Return a wait up to twice as long.
+
+    Those whom SageMaker refused together, because they came together, are not to come again so.
+    """
+    return seconds + random.randrange(seconds + 1)  # noqa: S311 # no secret
 
 
 def _noting(

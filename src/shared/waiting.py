@@ -33,11 +33,14 @@ def keep(token: str, state: Mapping[str, Any]) -> None:
     and waking it would be a loop without a pause. Raises ClientError, BotoCoreError.
     """
     decision = state["Decision"]
+    if decision["Action"] == "Delete" or decision["Status"] == "Deleting":
+        return  # SageMaker tells of no deletion: the token would be of no use
     name = decision["Notebook"]
     ledger.keep_token(name, token, clock.now() + timedelta(seconds=decision["WaitSeconds"]))
+    if decision["Action"] == "Wait" and decision["Status"] in (ABSENT, UNKNOWN):
+        return
     status = sagemaker.status(name)
-    saw_none = decision["Action"] == "Wait" and decision["Status"] in (ABSENT, UNKNOWN)
-    if status in WAKING and status != decision["Status"] and not saw_none:
+    if status in WAKING and status != decision["Status"]:
         wake(name)
 
 

@@ -42,8 +42,8 @@ class Judge:
 
     Attributes:
         requests: every request that was issued.
-        stopped, stripped, deleted_by_hand: what people did: to which notebooks (ARN), with which
-            tags taken away, to which volumes.
+        stopped, stripped, stripped_at, deleted_by_hand: what people did: to which notebooks (ARN),
+            with which tags taken away and when last, to which volumes.
         found: the violation found last; what is raised within a function counts as its failure.
 
     """
@@ -52,6 +52,7 @@ class Judge:
     requests: list[Sent] = field(default_factory=list)
     stopped: set[str] = field(default_factory=set)
     stripped: dict[str, dict[str, str]] = field(default_factory=dict)
+    stripped_at: dict[str, float] = field(default_factory=dict)
     deleted_by_hand: set[str] = field(default_factory=set)
     found: str = ""
     _foreign: dict[str, str] = field(default_factory=dict)
@@ -83,6 +84,7 @@ class Judge:
         """Take tags away, and remember them for who puts things right."""
         taken = {key: notebook.tags.pop(key) for key in keys if key in notebook.tags}
         self.stripped[notebook.arn] = self.stripped.get(notebook.arn, {}) | taken
+        self.stripped_at[notebook.arn] = self.world.platform.clock.now
 
     def created(self, given: Any, name: str) -> None:
         """Judge a creation that took effect."""
@@ -102,8 +104,14 @@ class Judge:
             self._violated(f"one request made the notebook {name} {times} times")
 
     def changed(self, given: Any, operation: str, notebook: Notebook, tags: dict[str, str]) -> None:
-        """Judge a change that took effect; `tags` are those the notebook had before."""
+        """Judge a change that took effect; `tags` are those the notebook had before.
+
+        Nobody sees a tag go between a look and the call: AWS takes no condition with a call.
+        """
         sent = self._sent(given)
+        looked_at = self.world.platform.at_work[-1].began
+        if self.stripped_at.get(notebook.arn, 0) >= looked_at:
+            tags = {**tags, **self.stripped[notebook.arn]}
         if sent is None:
             self._cleaned_up(operation, notebook)
             return

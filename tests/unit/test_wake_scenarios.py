@@ -77,7 +77,27 @@ def test_without_events_a_slower_notebook_is_looked_at_again_and_again(
 
     platform.stack().create().expect_success()
 
-    assert 0 < platform.clock.now - began - takes <= POLL
+    assert 0 < platform.clock.now - began - takes <= max(POLL, takes / 8)
+
+
+def test_a_notebook_that_takes_most_of_an_hour_is_looked_at_more_and_more_seldom(
+    platform: Platform,
+) -> None:
+    platform.notebooks.configure({"timing": {"pending": 3000}})
+
+    platform.stack().create().expect_success()
+
+    assert platform.calls("DescribeNotebookInstance") <= 60
+
+
+def test_nothing_is_kept_to_be_woken_by_while_a_notebook_is_deleted(platform: Platform) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
+    before = platform.calls("DescribeNotebookInstance")
+
+    stack.delete().expect_success()
+
+    assert platform.calls("DescribeNotebookInstance") - before <= 8
 
 
 def test_every_step_of_an_update_and_a_termination_is_woken_for(platform: Platform) -> None:
@@ -128,7 +148,7 @@ def test_looks_that_go_unanswered_are_not_taken_for_a_change(platform: Platform)
         platform.run()
 
     stack.last.expect_failed("Subnet")
-    assert platform.clock.now - began == looks * POLL
+    assert looks * POLL <= platform.clock.now - began <= 2 * looks * POLL
 
 
 def test_an_event_that_comes_twice_wakes_once(platform: Platform) -> None:
@@ -237,3 +257,15 @@ def test_what_is_no_event_of_a_notebook_is_logged(platform: Platform) -> None:
     wake.handler({"source": "aws.sagemaker", "detail": {}}, context())
 
     assert any('"level":"ERROR"' in line for line in platform.logged)
+
+
+def test_launches_that_are_refused_together_do_not_come_again_together(platform: Platform) -> None:
+    waits = set()
+    for _ in range(12):
+        platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
+        created = platform.stack().send_create()
+        platform.step(created.execution)
+        waits.add(created.execution.data["Decision"]["WaitSeconds"])
+
+    assert len(waits) > 1
+    assert all(POLL <= each <= 2 * POLL for each in waits)

@@ -1,0 +1,210 @@
+"""The calls to AWS of functions in Python: on the timeline, counted, and answered by the simulator.
+
+Calls are taken where botocore would send an HTTP request, so its own trying again happens as it
+does before AWS, save that its pauses are the timeline's. SageMaker is the notebook simulator behind
+a limit of calls a second; what no contender's world answers itself is moto's.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.endpoint import Endpoint
+
+from benchmarks.lambda_service import Lambda
+from benchmarks.virtual_time import Timeline
+from local.notebooks.service import NotebookService
+from local.service_model import ServiceError
+from tests.unit.account_in_process import client
+
+# What every call takes, and every answer to CloudFormation: none is measured, all are alike.
+CALL_SECONDS = 0.05
+
+Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+_get_response: Any = Endpoint._do_get_response  # type: ignore[attr-defined] # no stub knows it
+
+
+class RateLimit:
+    """A limit of calls a second: a bucket that holds one second's calls and fills steadily.
+
+    As AWS describes its own ("Request throttling", token buckets, in the EC2 developer guide).
+    """
+
+    def __init__(self, clock: Callable[[], float], calls_per_second: int | None) -> None:
+        self._clock, self._rate = clock, calls_per_second
+        self._left = float(calls_per_second or 0)
+        self._filled = clock()
+
+    def take(self) -> bool:
+        """Tell whether one more call is allowed now."""
+        if self._rate is None:
+            return True
+        now = self._clock()
+        self._left = min(self._rate, self._left + (now - self._filled) * self._rate)
+        self._filled = now
+        if self._left < 1 - 1e-9:
+            return False
+        self._left -= 1
+        return True
+
+
+class AwsCalls:
+    """What functions call.
+
+    Attributes:
+        sagemaker: the calls of SageMaker's operations, refused ones too.
+        throttled: how many of them were refused.
+        others: the calls of other services, `service:Operation`.
+        answers: what answers calls of other services, by `service:Operation`.
+
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        lambda_: Lambda,
+        notebooks: NotebookService,
+        limit: RateLimit,
+        before_create: Callable[[str], None],
+    ) -> None:
+        self._timeline, self._lambda, self._notebooks = timeline, lambda_, notebooks
+        self._limit, self._before_create = limit, before_create
+        self._inside = False
+        self._due: set[float] = set()
+        self._tables: set[str] = set()
+        self._per_second: Counter[int] = Counter()
+        self.sagemaker: Counter[str] = Counter()
+        self.throttled = 0
+        self.others: Counter[str] = Counter()
+        self.answers: dict[str, Answer] = {}
+
+    @property
+    def peak_calls_per_second(self) -> int:
+        """The most calls of SageMaker within one second of the clock."""
+        return max(self._per_second.values(), default=0)
+
+    @contextmanager
+    def taking_calls(self) -> Iterator[None]:
+        """Take the calls that functions make through botocore."""
+        sleeping = SimpleNamespace(sleep=self._lambda.sleep)
+        with (
+            mock.patch.object(Endpoint, "_do_get_response", self._hook()),
+            mock.patch("botocore.endpoint.time", sleeping),
+        ):
+            yield
+
+    def _hook(self) -> Callable[..., Any]:
+        calls = self
+
+        def do_get_response(this: Endpoint, request: Any, model: Any, context: Any) -> Any:
+            if calls._inside or not calls._lambda.running:
+                return _get_response(this, request, model, context)
+            calls._lambda.sleep(CALL_SECONDS)
+            service, operation = model.service_model.service_name, model.name
+            with calls._lambda.away():
+                calls._inside = True
+                try:
+                    if service == "sagemaker":
+                        return calls._call_sagemaker(operation, json.loads(request.body or b"{}"))
+                    name = f"{service}:{operation}"
+                    calls.others[name] += 1
+                    if name in calls.answers:
+                        return _answered(lambda: calls.answers[name](_params(request)))
+                    if service == "dynamodb":
+                        calls._shard(request)
+                    return _get_response(this, request, model, context)
+                finally:
+                    calls._inside = False
+
+        return do_get_response
+
+    def _call_sagemaker(self, operation: str, params: Mapping[str, Any]) -> Any:
+        self.sagemaker[operation] += 1
+        self._per_second[int(self._timeline.now)] += 1
+        if not self._limit.take():
+            self.throttled += 1
+            return _refused("ThrottlingException", "Rate exceeded")
+        if operation == "CreateNotebookInstance":
+            self._before_create(params["NotebookInstanceName"])
+        try:
+            return _answered(lambda: self._notebooks.call(operation, params))
+        finally:
+            self._see_changes_through()
+
+    def _shard(self, request: Any) -> None:
+        """Send a call of DynamoDB's to a table of its own for each resource in the ledger.
+
+        moto's table sorts all it holds at every query, which DynamoDB does not.
+        """
+        params = json.loads(request.body)
+        given = params.get("Item") or params.get("Key")
+        resource = given["Resource"] if given else params["ExpressionAttributeValues"][":resource"]
+        params["TableName"] = table = f"ledger-{zlib.crc32(resource['S'].encode())}"
+        if table not in self._tables:
+            self._tables.add(table)
+            key = [
+                {"AttributeName": "Resource", "KeyType": "HASH"},
+                {"AttributeName": "Request", "KeyType": "RANGE"},
+            ]
+            client("dynamodb").create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[
+                    {"AttributeName": each["AttributeName"], "AttributeType": "S"} for each in key
+                ],
+                KeySchema=key,
+            )
+        request.body = json.dumps(params).encode()
+
+    def _see_changes_through(self) -> None:
+        """Have the simulator catch up with the clock whenever a notebook changes."""
+        due = self._notebooks.notebooks.next_change()
+        if due is None or due in self._due:
+            return
+        self._due.add(due)
+        self._timeline.at(due - self._timeline.now, lambda: self._advance(due))
+
+    def _advance(self, due: float) -> None:
+        self._due.discard(due)
+        self._inside = True
+        try:
+            self._notebooks.advance()
+        finally:
+            self._inside = False
+        self._see_changes_through()
+
+
+def _params(request: Any) -> Mapping[str, Any]:
+    body = request.body or b""
+    text = body.decode() if isinstance(body, bytes) else body
+    return json.loads(text) if text.startswith("{") else {"url": request.url, "body": text}
+
+
+def _answered(call: Callable[[], Mapping[str, Any]]) -> Any:
+    try:
+        answer = call()
+    except ServiceError as error:
+        return _refused(error.code, error.message, error.status)
+    return (_response(200), {**answer, "ResponseMetadata": {"HTTPStatusCode": 200}}), None
+
+
+def _refused(code: str, message: str, status: int = 400) -> Any:
+    said = {"Code": code, "Message": message}
+    parsed = {"Error": said, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return (_response(status), parsed), None
+
+
+def _response(status: int) -> AWSResponse:
+    response = AWSResponse("https://amazonaws.com", status, HTTPHeaders(), None)
+    response._content = b""  # type: ignore[attr-defined] # it is read already
+    return response

@@ -1,0 +1,1 @@
+"""What serves the launches: this platform, and its peers."""

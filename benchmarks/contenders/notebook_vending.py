@@ -1,0 +1,191 @@
+"""The platform: its handlers and its state machine's definition, deployed with its defaults."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from benchmarks.cloudformation import Deliver
+from benchmarks.lambda_service import Function, FunctionError, Handler
+from benchmarks.state_machine import Ended, StateMachine
+from benchmarks.world import EVENT_SECONDS, World
+from handlers import clean, create, delete, observe, request, respond, start, stop, update
+from handlers import wait as wait_handler
+from handlers import wake as wake_handler
+from local.service_model import ServiceError
+from shared import answer, clock
+from shared.waiting import WAKING
+from tests.lifecycle_driver import load
+
+_HANDLERS = {
+    "RequestFunction": request.handler,
+    "ObserveFunction": observe.handler,
+    "CreateFunction": create.handler,
+    "UpdateFunction": update.handler,
+    "StartFunction": start.handler,
+    "StopFunction": stop.handler,
+    "DeleteFunction": delete.handler,
+    "RespondFunction": respond.handler,
+    "WaitFunction": wait_handler.handler,
+    "WakeFunction": wake_handler.handler,
+    "CleanFunction": clean.handler,
+}
+# template.yaml: Globals, its parameters' defaults, and the rule StackChanged.
+_MEMORY_MB = 256
+_TIMEOUT = {"CleanFunction": 300}
+_CLEANED_AFTER = ("DELETE_COMPLETE", "ROLLBACK_COMPLETE")
+
+INITS = {
+    # What an environment does before its first event and, at it, once: its clients.
+    name: (
+        "python",
+        f"import sys, {handler.__module__}\n"
+        "for name, module in list(sys.modules.items()):\n"
+        "    if name.startswith('shared.') and hasattr(module, '_client'): module._client()",
+    )
+    for name, handler in _HANDLERS.items()
+}
+
+
+@contextmanager
+def notebook_vending(world: World) -> Iterator[Deliver]:
+    """Serve the launches of a world."""
+    for name, handler in _HANDLERS.items():
+        timeout = _TIMEOUT.get(name, 60)
+        world.lambda_.add(Function(name, _MEMORY_MB, timeout, partial(_same, handler), arm=True))
+    machine = StateMachine(
+        world.timeline,
+        world.lambda_,
+        load(),
+        lambda resource: resource.removeprefix("${").removesuffix("}"),
+        lambda ended: _ended(world, ended),
+    )
+    world.machines.append(machine)
+    world.calls.answers |= {
+        "stepfunctions:StartExecution": lambda params: _start(machine, params),
+        "stepfunctions:SendTaskSuccess": lambda params: _give_back(machine, params),
+        "stepfunctions:DescribeExecution": lambda params: _describe(machine, params),
+        "cloudformation:DescribeStacks": lambda _params: _stack(),
+        "resourcegroupstaggingapi:GetResources": lambda _params: _tagged(world),
+    }
+    world.on_notebook_event = lambda event: _tell(world, event)
+
+    def deliver(event: dict[str, Any]) -> None:
+        def failed(error: FunctionError) -> None:
+            record = {
+                "version": "1.0",
+                "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+                "requestPayload": event,
+                "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+                "responsePayload": error.payload,
+            }
+            world.lambda_.invoke_later("RespondFunction", record)
+
+        world.cloudformation.on_rest = lambda stack, status: _at_rest(world, stack, status)
+        world.lambda_.invoke_later("RequestFunction", event, on_failure=failed)
+
+    environment = {
+        "POWERTOOLS_SERVICE_NAME": "notebook-vending",
+        "LEDGER_TABLE": "ledger",
+        "PLATFORM": "notebook-vending",
+        "VPC_ID": world.account.vpc,
+        "STATE_MACHINE_ARN": world.account.machine_arn,
+        "FIRST_WAIT_SECONDS": "330",
+        "WAIT_SECONDS": "45",
+        "DEADLINE_SECONDS": "3240",
+        "CLEAN_UP_DRY_RUN": "NO",
+        "ALLOWED_INSTANCE_TYPES": "ml.t3.medium",
+        "MAX_VOLUME_SIZE_IN_GB": "100",
+        "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1",
+        "ROOT_ACCESS_ALLOWED": "YES",
+    }
+    with ExitStack() as ending:
+        ending.enter_context(mock.patch.dict(os.environ, environment))
+        ending.enter_context(mock.patch.object(clock, "now", partial(_now, world)))
+        http = SimpleNamespace(request=lambda _method, url, **more: _put(world, url, more["body"]))
+        ending.enter_context(mock.patch.object(answer, "_http", http))
+        logging.disable(logging.CRITICAL)
+        ending.callback(logging.disable, logging.NOTSET)
+        yield deliver
+
+
+def _same(handler: Handler) -> Handler:
+    return handler
+
+
+def _now(world: World) -> datetime:
+    return datetime.fromtimestamp(world.timeline.now, UTC)
+
+
+def _put(world: World, url: str, body: bytes) -> Any:
+    world.put(url, body)
+    return SimpleNamespace(status=200)
+
+
+def _start(machine: StateMachine, params: Mapping[str, Any]) -> dict[str, Any]:
+    if not machine.start(params["name"], json.loads(params["input"])):
+        raise ServiceError("ExecutionAlreadyExists", "Execution Already Exists")
+    return {"executionArn": params["name"], "startDate": datetime.now(UTC)}
+
+
+def _describe(machine: StateMachine, params: Mapping[str, Any]) -> dict[str, Any]:
+    if not machine.was_started(params["executionArn"].rpartition(":")[2]):
+        raise ServiceError("ExecutionDoesNotExist", "Execution Does Not Exist")
+    return {"status": "RUNNING"}
+
+
+def _give_back(machine: StateMachine, params: Mapping[str, Any]) -> dict[str, Any]:
+    if not machine.give_back(params["taskToken"]):
+        raise ServiceError("TaskTimedOut", "Task Timed Out")
+    return {}
+
+
+def _stack() -> dict[str, Any]:
+    tags = [{"Key": "aws:servicecatalog:provisionedProductArn", "Value": "pp"}]
+    return {"Stacks": [{"StackStatus": "CREATE_IN_PROGRESS", "Tags": tags}]}
+
+
+def _tagged(world: World) -> dict[str, Any]:
+    # Asked of a stack that is gone. What it left behind would have to be found, not passed over.
+    assert not world.cloudformation.verdicts.wrong, "a notebook may be left behind"
+    return {"ResourceTagMappingList": [], "PaginationToken": ""}
+
+
+def _tell(world: World, event: dict[str, Any]) -> None:
+    if event["detail"]["NotebookInstanceStatus"] in WAKING:
+        plain = json.loads(json.dumps(event, default=str))
+        world.lambda_.invoke_later("WakeFunction", plain, EVENT_SECONDS)
+
+
+def _at_rest(world: World, stack_id: str, status: str) -> None:
+    if status in _CLEANED_AFTER:
+        detail = {"stack-id": stack_id, "status-details": {"status": status}}
+        event = {"source": "aws.cloudformation", "detail": detail}
+        world.lambda_.invoke_later("CleanFunction", event, EVENT_SECONDS)
+
+
+def _ended(world: World, ended: Ended) -> None:
+    if ended.status == "SUCCEEDED":
+        return
+    arn = f"{world.account.machine_arn.replace(':stateMachine:', ':execution:')}:{ended.name}"
+    detail = {
+        "executionArn": arn,
+        "name": ended.name,
+        "status": ended.status,
+        "input": json.dumps(ended.input),
+        "error": "Unanswered" if ended.status == "FAILED" else None,
+    }
+    event = {
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "detail": detail,
+    }
+    world.lambda_.invoke_later("RespondFunction", event, EVENT_SECONDS)

@@ -1,0 +1,1 @@
+"""The peers' functions, written as each peer's documentation shows it."""

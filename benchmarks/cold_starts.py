@@ -25,7 +25,7 @@ from local.server import response_bucket
 from local.server.response_bucket import ResponseBucket
 from shared.notebook import EXPIRES_TAG, PROVISIONED_PRODUCT_TAG, ownership_tags
 
-_REPETITIONS = 11
+_REPETITIONS = 7
 _MACHINE = f"on Python {platform.python_version()} and {platform.machine()}, unlike the deployed"
 _FLOOR = Path(__file__).parent / "floor_function"
 _NOTEBOOK = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/analysis-1"

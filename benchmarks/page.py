@@ -174,10 +174,10 @@ def _launch_table(results: Results, seconds: int) -> str:
         return (
             name(run),
             _lag(run),
-            f"{describes(run):.0f}",
-            f"{sum(run['sagemaker_calls'].values())}",
-            f"{run['state_transitions']}",
-            f"{run['invocations']}",
+            f"{describes(run):g}",
+            f"{sum(run['sagemaker_calls'].values()):g}",
+            f"{run['state_transitions']:g}",
+            f"{run['invocations']:g}",
             f"{run['billed_gb_seconds']:.2f}",
             f"{run['cost_usd']:.5f}",
             _answers(run),
@@ -206,7 +206,7 @@ def _many_table(results: Results, **wanted: Any) -> str:
             name(run),
             _lag(run),
             f"{run['peak_calls_per_second']}",
-            f"{run['throttled']}",
+            f"{run['throttled']:g}",
             f"{run['cost_usd']:.2f}",
             _answers(run),
         )

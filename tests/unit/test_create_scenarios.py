@@ -170,7 +170,8 @@ def test_a_young_role_is_waited_for(platform: Platform) -> None:
 
     stack.create().expect_success()
 
-    assert platform.calls("CreateNotebookInstance") == 4  # at 0, 20, 40 and 60 seconds
+    # At 0 seconds, and then each time 20 to 40 seconds later.
+    assert platform.calls("CreateNotebookInstance") in (3, 4)
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_a_look_that_goes_unanswered_is_no_absence(
     platform: Platform, operation: str, code: str, status: int
 ) -> None:
     stack = launched(platform)
-    platform.fail_calls(operation, code, status=status, calls=20)
+    platform.fail_calls(operation, code, status=status, calls=10)
 
     stack.delete().expect_success()
 

@@ -1,0 +1,48 @@
+"""The pages of the benchmark say what its results say, a missed goal included."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks import page, scale
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(page.RESULTS.read_text())
+    return copy.deepcopy(found)
+
+
+def test_the_pages_say_what_was_measured(results: dict[str, Any]) -> None:
+    assert page.PAGE.read_text() == page.render(results)
+    assert scale.PAGE.read_text() == scale.rewritten(scale.PAGE.read_text(), results)
+
+
+def test_a_wrong_answer_of_ours_misses_a_goal_and_one_of_a_peer_does_not(
+    results: dict[str, Any],
+) -> None:
+    goal = "answers wrong or never, in all runs: 0"
+    for run in results["launches"]:
+        run["answers"] |= {"wrong": 0, "never": 0}
+    peers = next(page.runs(results, contender=page.CDK))
+    peers["answers"]["wrong"] = 1
+    assert _met(results, goal)
+
+    ours = next(page.runs(results, contender=page.OURS))
+    ours["answers"]["never"] = 1
+
+    assert not _met(results, goal)
+
+
+def test_a_cold_start_above_the_bound_misses_a_goal_and_is_shown(results: dict[str, Any]) -> None:
+    results["cold_starts"][0]["ratio"] = 1.31
+
+    assert not _met(results, "cold start of every function: at most 1.3 of the floor")
+    assert "| 1.31 | **no** |" in page.render(results)
+
+
+def _met(results: dict[str, Any], text: str) -> bool:
+    (found,) = [goal for goal in page.goals(results) if goal.text == text]
+    return found.met

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -36,7 +37,7 @@ from local.notebooks.in_process_aws import notebook_service
 from local.notebooks.resources import Ec2Network, KmsKeys
 from local.notebooks.service import NotebookService
 from local.notebooks.surroundings import Surroundings
-from shared import answer, clock, waiting
+from shared import answer, clock, reconciler, waiting
 from shared.log import logger
 from shared.waiting import WAKING
 from tests.lambda_context import context
@@ -436,6 +437,8 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
 
     `environment` holds variables of the functions that are to differ.
     """
+    # Who was refused comes again after a while that chance decides, the same one each time here.
+    patch.setattr(reconciler, "random", Random(1))  # noqa: S311 - no secret
     patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # thousands, and no test needs one
     # An RSA pair for every key, the symmetric ones too; nothing here signs, and it takes its time.
     patch.setattr("moto.kms.models.generate_private_key", lambda _key_spec: None)

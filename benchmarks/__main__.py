@@ -4,6 +4,7 @@
 """
 
 import json
+import logging
 import os
 import platform
 import sys
@@ -12,12 +13,14 @@ from pathlib import Path
 from rich.progress import Progress
 
 from benchmarks import artifacts, cold_starts, imports, launches, page, prices, scale, sweep
+from shared.log import logger
 
 RESULTS = Path(__file__).parent / "results.json"
 
 
 def main() -> int:
     """Measure, and write the results and their pages; return 1 when a goal was missed."""
+    logging.getLogger(logger.service).handlers.clear()  # a line for each notebook of 10,000
     with Progress() as progress:
         results = {
             "machine": f"Python {platform.python_version()}, {os.cpu_count()} cores",

@@ -280,7 +280,10 @@ def _method(results: Results) -> str:
     said = dict.fromkeys(r for each in results["launches"] for r in each.get("remarks", ()))
     said |= dict.fromkeys(r for each in results["cold_starts"] for r in each.get("remarks", ()))
     remarks = "\n".join(f"- {each}" for each in said)
-    prices = "\n".join(f"- {what}: {price}" for what, price in results["prices"].items())
+    prices = "\n".join(
+        f"- {what}: {price if isinstance(price, str) else f'{price:.10g}'}"
+        for what, price in results["prices"].items()
+    )
     how = (
         "Each contender's own code runs, against the same notebook simulator, the same "
         "CloudFormation and the same judge, on a virtual clock that jumps from one event to the "

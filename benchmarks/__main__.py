@@ -8,14 +8,11 @@ import logging
 import os
 import platform
 import sys
-from pathlib import Path
 
 from rich.progress import Progress
 
 from benchmarks import artifacts, cold_starts, imports, launches, page, prices, scale, sweep
 from shared.log import logger
-
-RESULTS = Path(__file__).parent / "results.json"
 
 
 def main() -> int:
@@ -31,7 +28,7 @@ def main() -> int:
             "artifacts": artifacts.measure(progress),
             "sweep": sweep.measure(progress),
         }
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    page.RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     page.write(results)
     scale.PAGE.write_text(scale.rewritten(scale.PAGE.read_text(), results))
     missed = [goal.text for goal in page.goals(results) if not goal.met]

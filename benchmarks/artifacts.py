@@ -46,9 +46,3 @@ def zipped(directory: Path) -> bytes:
 def files(directory: Path) -> list[Path]:
     """Return all files below a directory, always in the same order."""
     return sorted(path for path in directory.rglob("*") if path.is_file())
-
-
-if __name__ == "__main__":
-    with Progress() as shown:
-        for row in measure(shown):
-            shown.console.print(row)

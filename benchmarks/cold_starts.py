@@ -200,9 +200,3 @@ def _faults(answered: bytes) -> list[str]:
         case {"errorType": str(kind), "errorMessage": str(message)}:
             return [f"the invoke ended with {kind}: {message:.200}"]
     return []
-
-
-if __name__ == "__main__":
-    with Progress() as shown:
-        for each in measure(shown):
-            shown.console.print(each)

@@ -95,9 +95,3 @@ def dear(imports: Iterable[Import]) -> list[Import]:
     """Return the imports of a millisecond by themselves, or the ten dearest if those are fewer."""
     dearest = sorted(imports, key=lambda each: each.self_ms, reverse=True)
     return [each for n, each in enumerate(dearest) if each.self_ms >= _DEAR_MS or n < _AT_LEAST]
-
-
-if __name__ == "__main__":
-    with Progress() as shown:
-        for row in measure(shown):
-            shown.console.print(row)

@@ -9,7 +9,6 @@ each function's own code takes, and its init. Step Functions' own time between s
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -21,7 +20,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -283,15 +281,3 @@ def _doubled(world: World) -> str:
     if left := len(world.notebooks.notebooks.by_arn):
         text += f"; {left} notebook left behind"
     return text
-
-
-def main() -> None:
-    """Measure, and print what was found as JSON."""
-    with Progress() as progress:
-        found = {"launches": measure(progress), "prices": prices.table()}
-    out = Path(".local/bench/launches.json")
-    out.write_text(json.dumps(found, indent=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -227,7 +227,7 @@ def _many_table(results: Results, **wanted: Any) -> str:
 def _lag(run: Run) -> str:
     lag = run["create"]["lag_seconds"]
     if lag is None:
-        return "never answered"
+        return "none right"
     if run["launches"] == 1:
         return f"{lag['median']:.1f}"
     return " / ".join(f"{lag[each]:.1f}" for each in ("median", "p95", "worst"))
@@ -276,8 +276,16 @@ def _sweep_table(results: Results) -> str:
     )
 
 
+def _scenario(run: Run) -> str:
+    limit = run["allowed_calls_per_second"]
+    limited = f", {limit} calls a second" if limit else ""
+    return f"{name(run)}, {run['launches']} of {run['notebook_seconds']:,} s{limited}"
+
+
 def _method(results: Results) -> str:
-    said = dict.fromkeys(r for each in results["launches"] for r in each.get("remarks", ()))
+    said = {
+        f"{_scenario(run)}: {each}": None for run in results["launches"] for each in run["remarks"]
+    }
     said |= dict.fromkeys(r for each in results["cold_starts"] for r in each.get("remarks", ()))
     remarks = "\n".join(f"- {each}" for each in said)
     prices = "\n".join(

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.page import RESULTS
+
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results.json"
 PAGE = ROOT / "docs" / "scale.md"
 BEGIN = "<!-- computed by benchmarks/scale.py: begin -->"
 END = "<!-- computed by benchmarks/scale.py: end -->"

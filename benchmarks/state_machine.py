@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.lambda_service import FunctionError, Lambda
 from benchmarks.virtual_time import Signal, Timeline
+from tests.lifecycle_driver import at_path, choose, matches
 
 _KNOWN = {
     "Task": {
@@ -105,9 +106,9 @@ class StateMachine:
                     except FunctionError:
                         status = "FAILED"
                 case "Choice":
-                    at = _choose(state, data)
+                    at = choose(state, data)
                 case "Wait":
-                    self._timeline.sleep(_at_path(data, state["SecondsPath"]))
+                    self._timeline.sleep(at_path(data, state["SecondsPath"]))
                 case "Succeed":
                     status = "SUCCEEDED"
                 case "Fail":
@@ -136,7 +137,7 @@ class StateMachine:
     def _wait_for_token(self, name: str, state: Mapping[str, Any], data: Any) -> None:
         token = f"{name}#{self.transitions}"
         signal = self._tokens[token] = self._timeline.signal()
-        over = self._timeline.now + _at_path(data, state["TimeoutSecondsPath"])
+        over = self._timeline.now + at_path(data, state["TimeoutSecondsPath"])
         given = _parameters(state["Parameters"], {"$$.Task.Token": token, "$": data})
         try:
             self._lambda.invoke(self._function_of(given["FunctionName"]), given["Payload"])
@@ -147,7 +148,7 @@ class StateMachine:
 
     def _delay(self, state: Mapping[str, Any], kind: str, attempts: list[int]) -> float | None:
         for number, rule in enumerate(state.get("Retry", ())):
-            if not _matches(rule, kind):
+            if not matches(rule, kind):
                 continue
             if attempts[number] == rule["MaxAttempts"]:
                 return None
@@ -161,7 +162,7 @@ class StateMachine:
 def _caught(state: Mapping[str, Any], data: Any, error: FunctionError) -> tuple[Any, str]:
     caught = {"Error": error.kind, "Cause": json.dumps(error.payload)}
     for rule in state.get("Catch", ()):
-        if not _matches(rule, error.kind):
+        if not matches(rule, error.kind):
             continue
         path = rule.get("ResultPath", "$")
         if path == "$":
@@ -172,10 +173,6 @@ def _caught(state: Mapping[str, Any], data: Any, error: FunctionError) -> tuple[
     raise error
 
 
-def _matches(rule: Mapping[str, Any], kind: str) -> bool:
-    return kind in rule["ErrorEquals"] or "States.ALL" in rule["ErrorEquals"]
-
-
 def _parameters(template: Any, known: Mapping[str, Any]) -> Any:
     if not isinstance(template, dict):
         return template
@@ -183,17 +180,3 @@ def _parameters(template: Any, known: Mapping[str, Any]) -> Any:
         key.removesuffix(".$"): known[value] if key.endswith(".$") else _parameters(value, known)
         for key, value in template.items()
     }
-
-
-def _at_path(data: Any, path: str) -> Any:
-    for name in path.removeprefix("$.").split("."):
-        data = data[name]
-    return data
-
-
-def _choose(state: Mapping[str, Any], data: Any) -> str:
-    for rule in state["Choices"]:
-        assert rule.keys() == {"Variable", "StringEquals", "Next"}
-        if _at_path(data, rule["Variable"]) == rule["StringEquals"]:
-            return str(rule["Next"])
-    return str(state["Default"])

@@ -16,6 +16,7 @@ from typing import Any, cast
 from unittest.mock import patch
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from rich.progress import Progress
 
@@ -68,16 +69,16 @@ class Account:
         """Answer a call, and count it."""
         self.calls[operation] += 1
         self.spent_ms += _CALL_MS
-        return getattr(self, f"_{operation}")(asked)
+        return getattr(self, f"_{xform_name(operation)}")(asked)
 
-    def _GetResources(self, asked: Any) -> Any:  # noqa: N802 - named for the operation
+    def _get_resources(self, asked: Any) -> Any:
         names, token = _page(
             self.notebooks, asked["ResourcesPerPage"], asked.get("PaginationToken")
         )
         found = [{"ResourceARN": _arn(name), "Tags": _pairs(self._tags(name))} for name in names]
         return {"ResourceTagMappingList": found, "PaginationToken": token}
 
-    def _ListNotebookInstances(self, asked: Any) -> Any:  # noqa: N802
+    def _list_notebook_instances(self, asked: Any) -> Any:
         named = self.notebooks if asked["StatusEquals"] == "InService" else []
         # Ten when nothing is asked for, says the API reference.
         names, token = _page(named, asked.get("MaxResults", 10), asked.get("NextToken"))
@@ -91,7 +92,7 @@ class Account:
         ]
         return {"NotebookInstances": found, **({"NextToken": token} if token else {})}
 
-    def _DescribeNotebookInstance(self, asked: Any) -> Any:  # noqa: N802
+    def _describe_notebook_instance(self, asked: Any) -> Any:
         name = asked["NotebookInstanceName"]
         return {
             "NotebookInstanceName": name,
@@ -99,25 +100,25 @@ class Account:
             "NotebookInstanceStatus": "InService",
         }
 
-    def _ListTags(self, asked: Any) -> Any:  # noqa: N802
+    def _list_tags(self, asked: Any) -> Any:
         return {"Tags": _pairs(self._tags(_name_in(asked["ResourceArn"])))}
 
-    def _DescribeStacks(self, asked: Any) -> Any:  # noqa: N802
+    def _describe_stacks(self, asked: Any) -> Any:
         gone = _name_in(asked["StackName"]) in self.due
         return {"Stacks": [{"StackStatus": "DELETE_COMPLETE" if gone else "CREATE_COMPLETE"}]}
 
-    def _ListStackResources(self, asked: Any) -> Any:  # noqa: N802
+    def _list_stack_resources(self, asked: Any) -> Any:
         name = _name_in(asked["StackName"])
         found = {"LogicalResourceId": "Notebook", "PhysicalResourceId": name}
         return {"StackResourceSummaries": [found]}
 
-    def _GetLogEvents(self, asked: Any) -> Any:  # noqa: N802
+    def _get_log_events(self, asked: Any) -> Any:
         if asked["logStreamName"].split("/")[0] not in self.due:
             return {"events": []}
         ingested = int(_NOW.timestamp() * 1000)
         return {"events": [{"message": "IDLE", "ingestionTime": ingested}]}
 
-    def _DescribeProvisionedProduct(self, _: Any) -> Any:  # noqa: N802
+    def _describe_provisioned_product(self, _: Any) -> Any:
         product_id = built.environment()["PRODUCT_ID"]
         return {
             "ProvisionedProductDetail": {
@@ -127,19 +128,19 @@ class Account:
             }
         }
 
-    def _TerminateProvisionedProduct(self, asked: Any) -> Any:  # noqa: N802
+    def _terminate_provisioned_product(self, asked: Any) -> Any:
         self._done(f"n{asked['ProvisionedProductId'].removeprefix('pp-')}")
 
-    def _StartExecution(self, asked: Any) -> Any:  # noqa: N802
+    def _start_execution(self, asked: Any) -> Any:
         self._done(json.loads(asked["input"])["Resource"].rpartition("|")[2])
 
-    def _StopNotebookInstance(self, asked: Any) -> Any:  # noqa: N802
+    def _stop_notebook_instance(self, asked: Any) -> Any:
         self._done(asked["NotebookInstanceName"])
 
-    def _Query(self, _: Any) -> Any:  # noqa: N802
+    def _query(self, _: Any) -> Any:
         return {"Items": []}
 
-    def _PutItem(self, _: Any) -> Any:  # noqa: N802
+    def _put_item(self, _: Any) -> Any:
         return {}
 
     def _done(self, name: str) -> None:
@@ -180,7 +181,7 @@ def looks(module: Any, size: int, due: int) -> dict[str, Any]:
         patch.dict(os.environ, built.environment() | _AWS),
         patch("shared.clock.now", lambda: _NOW),
         patch("handlers.clean.random", random.Random(1)),  # noqa: S311 - chance that repeats itself
-        patch("shared.idle.random", random.Random(1)),  # noqa: S311
+        patch("shared.idle.random", random.Random(1)),  # noqa: S311 - the same
     ):
         finished = _run(module, account)
         calls, spent = dict(account.calls), account.spent_ms
@@ -247,9 +248,3 @@ def _name_in(arn: str) -> str:
 
 def _pairs(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-if __name__ == "__main__":
-    with Progress() as shown:
-        for row in measure(shown):
-            shown.console.print(row)

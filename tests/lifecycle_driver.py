@@ -109,9 +109,9 @@ class Machine:
             case "Task":
                 self._run_task(execution, state, now)
             case "Choice":
-                execution.at = _choose(state, execution.data)
+                execution.at = choose(state, execution.data)
             case "Wait":
-                execution.due = now + _at_path(execution.data, state["SecondsPath"])
+                execution.due = now + at_path(execution.data, state["SecondsPath"])
                 execution.at = state["Next"]
             case "Succeed":
                 execution.status = "SUCCEEDED"
@@ -140,7 +140,7 @@ class Machine:
             execution.token, over = "", failed
         else:
             if execution.token:
-                execution.due = now + _at_path(execution.data, state["TimeoutSecondsPath"])
+                execution.due = now + at_path(execution.data, state["TimeoutSecondsPath"])
             else:  # it was woken before the function returned
                 execution.at = state["Next"]
                 return
@@ -186,27 +186,30 @@ def _through_json(data: Any) -> Any:
     return json.loads(json.dumps(data))
 
 
-def _at_path(data: Any, path: str) -> Any:
+def at_path(data: Any, path: str) -> Any:
+    """Return what is at a path of the form $.a.b."""
     for name in path.removeprefix("$.").split("."):
         data = data[name]
     return data
 
 
-def _choose(state: Mapping[str, Any], data: Any) -> str:
+def choose(state: Mapping[str, Any], data: Any) -> str:
+    """Return the state that a Choice goes on to."""
     for rule in state["Choices"]:
         assert rule.keys() == {"Variable", "StringEquals", "Next"}
-        if _at_path(data, rule["Variable"]) == rule["StringEquals"]:
+        if at_path(data, rule["Variable"]) == rule["StringEquals"]:
             return str(rule["Next"])
     return str(state["Default"])
 
 
-def _matches(rule: Mapping[str, Any], error: str) -> bool:
+def matches(rule: Mapping[str, Any], error: str) -> bool:
+    """Tell whether a rule of Retry or Catch is for an error."""
     return error in rule["ErrorEquals"] or "States.ALL" in rule["ErrorEquals"]
 
 
 def _retry_delay(execution: Execution, state: Mapping[str, Any], error: str) -> float | None:
     for number, rule in enumerate(state.get("Retry", ())):
-        if not _matches(rule, error):
+        if not matches(rule, error):
             continue
         attempts = execution.retried[number]
         if attempts == rule["MaxAttempts"]:
@@ -220,7 +223,7 @@ def _retry_delay(execution: Execution, state: Mapping[str, Any], error: str) -> 
 
 def _catch(execution: Execution, state: Mapping[str, Any], failed: TaskFailedError) -> str:
     for rule in state.get("Catch", ()):
-        if _matches(rule, failed.error):
+        if matches(rule, failed.error):
             if rule["ResultPath"] is not None:
                 name = rule["ResultPath"].removeprefix("$.")
                 caught = {"Error": failed.error, "Cause": failed.cause}

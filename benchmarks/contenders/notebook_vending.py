@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from benchmarks import built
 from benchmarks.cloudformation import Deliver
 from benchmarks.lambda_service import Function, FunctionError, Handler
 from benchmarks.state_machine import Ended, StateMachine
@@ -38,9 +39,7 @@ _HANDLERS = {
     "WakeFunction": wake_handler.handler,
     "CleanFunction": clean.handler,
 }
-# template.yaml: Globals, its parameters' defaults, and the rule StackChanged.
-_MEMORY_MB = 256
-_TIMEOUT = {"CleanFunction": 300}
+# template.yaml: the rule StackChanged.
 _CLEANED_AFTER = ("DELETE_COMPLETE", "ROLLBACK_COMPLETE")
 
 INITS = {
@@ -59,8 +58,9 @@ INITS = {
 def notebook_vending(world: World) -> Iterator[Deliver]:
     """Serve the launches of a world."""
     for name, handler in _HANDLERS.items():
-        timeout = _TIMEOUT.get(name, 60)
-        world.lambda_.add(Function(name, _MEMORY_MB, timeout, partial(_same, handler), arm=True))
+        deployed = built.settings(name)
+        memory, timeout = deployed["MemorySize"], deployed["Timeout"]
+        world.lambda_.add(Function(name, memory, timeout, partial(_same, handler), arm=True))
     machine = StateMachine(
         world.timeline,
         world.lambda_,

@@ -58,7 +58,7 @@ def _filled(text: str, ctx: Any) -> str:
 
 def _value(key: str, ctx: Any) -> str | None:
     if not re.fullmatch(r"\w+:[^,']+", key):
-        raise NotImplementedError(f"${{{key}}} in a policy")
+        raise ValueError(f"${{{key}}} in a policy: only variables without a default are simulated")
     value = iam_evaluator._resolve_condition_key(key, ctx)
     # Keys of several values are no variables.
     return None if value is None or isinstance(value, list) else str(value)

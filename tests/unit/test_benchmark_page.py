@@ -43,6 +43,19 @@ def test_a_cold_start_above_the_bound_misses_a_goal_and_is_shown(results: dict[s
     assert "| 1.31 | **no** |" in page.render(results)
 
 
+def test_a_peer_that_could_not_run_is_named_with_the_reason(results: dict[str, Any]) -> None:
+    for number, run in enumerate(results["launches"]):
+        if run["contender"] == "crhelper":
+            identity = ("contender", "settings", "events", "notebook_seconds", "launches")
+            left = {key: run[key] for key in (*identity, "allowed_calls_per_second")}
+            results["launches"][number] = left | {"remarks": ["It cannot run here: no module"]}
+
+    shown = page.render(results)
+
+    assert "| crhelper |" not in shown
+    assert "- crhelper, 1 of 300 s: It cannot run here: no module" in shown
+
+
 def _met(results: dict[str, Any], text: str) -> bool:
     (found,) = [goal for goal in page.goals(results) if goal.text == text]
     return found.met

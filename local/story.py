@@ -29,7 +29,7 @@ _TIMING = {
     "network_interface_lingers": 1,
 }
 _ROLE_PROPAGATION = 2  # seconds
-_WAITS = {"FirstWaitSeconds": 20, "WaitSeconds": 1}  # SageMaker tells of the end of a start
+_WAITS = {"FirstWaitSeconds": 12, "WaitSeconds": 1}  # SageMaker tells of the end of a start
 
 
 class SurpriseError(Exception):

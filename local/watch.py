@@ -1,5 +1,6 @@
 """What there is to see of a launch while it runs: its stack, its executions, its notebook."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
@@ -10,7 +11,8 @@ from local.emulator import Emulator
 Report = Callable[[str, str], None]  # what of, what happened
 
 # States of the lifecycle in which something is decided for good; the others lead there.
-_MILESTONES = {"Create", "Update", "Start", "Stop", "Delete", "Done", "Refused", "Unanswered"}
+_MILESTONES = {"Create", "Update", "Start", "Stop", "Delete"}
+_ENDS = {"Respond (SUCCESS)", "Respond (FAILED)", "Unanswered"}
 _LAUNCHES = "SC-"  # how Service Catalog names the stacks of launches
 
 
@@ -102,11 +104,11 @@ class Path:
         lines, since = [], []
         for state in states[self._told :]:
             since.append(state)
-            if state in _MILESTONES:
+            if state in _MILESTONES | _ENDS:
                 lines.append(_rounds_counted(" > ".join(since)))
                 self._told += len(since)
                 since = []
-                self.ended = state in ("Done", "Refused", "Unanswered")
+                self.ended = state in _ENDS
         return lines
 
 
@@ -122,7 +124,8 @@ def _rounds_counted(path: str) -> str:
 def entered_states(history: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the names of the states an execution entered, in order.
 
-    A wait that got its token back is told from one whose time was over (TaskTimedOut).
+    A wait that got its token back is told from one whose time was over (TaskTimedOut), and of an
+    answer what was said.
     """
     names: list[str] = []
     for event in history:
@@ -130,7 +133,17 @@ def entered_states(history: Iterable[Mapping[str, Any]]) -> list[str]:
             names.append(details["name"])
         elif event["type"] == "TaskSucceeded" and names[-1] == "Wait":
             names[-1] = "Wait (woken)"
+        elif said := _said(event):
+            names[-1] = f"Respond ({said})"
     return names
+
+
+def _said(event: Mapping[str, Any]) -> str:
+    """Return the answer's status when an event tells that Respond gave it, and did not fail."""
+    left = event.get("stateExitedEventDetails", {})
+    if left.get("name") != "Respond":
+        return ""
+    return str(json.loads(left["output"]).get("Status", ""))
 
 
 def event_lines(events: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -21,11 +21,10 @@ Task = Callable[[Any], Any]
 _KNOWN = {
     "Task": {
         *("Resource", "Parameters", "TimeoutSeconds", "TimeoutSecondsPath", "ResultPath"),
-        *("Next", "Retry", "Catch"),
+        *("Next", "End", "Retry", "Catch"),
     },
     "Choice": {"Choices", "Default"},
     "Wait": {"SecondsPath", "Next"},
-    "Succeed": set(),
     "Fail": {"Error", "Cause"},
 }
 
@@ -113,8 +112,6 @@ class Machine:
             case "Wait":
                 execution.due = now + at_path(execution.data, state["SecondsPath"])
                 execution.at = state["Next"]
-            case "Succeed":
-                execution.status = "SUCCEEDED"
             case "Fail":
                 execution.status = "FAILED"
         execution.carried.append(json.dumps(execution.data))
@@ -156,7 +153,10 @@ class Machine:
                 return
             execution.at = _catch(execution, state, failed)
         else:
-            execution.at = state["Next"]
+            if state.get("End"):
+                execution.status = "SUCCEEDED"
+            else:
+                execution.at = state["Next"]
         execution.retried.clear()
 
 

@@ -20,7 +20,6 @@ from benchmarks.state_machine import Ended, StateMachine
 from benchmarks.world import EVENT_SECONDS, World
 from handlers import clean, create, delete, observe, request, respond, start, stop, update
 from handlers import wait as wait_handler
-from handlers import wake as wake_handler
 from local.service_model import ServiceError
 from shared import answer, clock
 from shared.waiting import WAKING
@@ -36,11 +35,12 @@ _HANDLERS = {
     "DeleteFunction": delete.handler,
     "RespondFunction": respond.handler,
     "WaitFunction": wait_handler.handler,
-    "WakeFunction": wake_handler.handler,
     "CleanFunction": clean.handler,
 }
 # template.yaml: the rule StackChanged.
 _CLEANED_AFTER = ("DELETE_COMPLETE", "ROLLBACK_COMPLETE")
+# template.yaml: the rule Sweep. It calls the function that answers, which so is warm.
+_SWEEP_SECONDS = 300.0
 
 INITS = {
     # What an environment does before its first event and, at it, once: its clients.
@@ -107,6 +107,7 @@ def notebook_vending(world: World) -> Iterator[Deliver]:
         "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1",
         "ROOT_ACCESS_ALLOWED": "YES",
     }
+    world.timeline.at(_SWEEP_SECONDS / 2, partial(_sweep, world))
     with ExitStack() as ending:
         ending.enter_context(mock.patch.dict(os.environ, environment))
         ending.enter_context(mock.patch.object(clock, "now", partial(_now, world)))
@@ -162,7 +163,14 @@ def _tagged(world: World) -> dict[str, Any]:
 def _tell(world: World, event: dict[str, Any]) -> None:
     if event["detail"]["NotebookInstanceStatus"] in WAKING:
         plain = json.loads(json.dumps(event, default=str))
-        world.lambda_.invoke_later("WakeFunction", plain, EVENT_SECONDS)
+        world.lambda_.invoke_later("WaitFunction", plain, EVENT_SECONDS)
+
+
+def _sweep(world: World) -> None:
+    """Let the schedule have unanswered requests looked for, and again at its next time."""
+    event = {"source": "aws.events", "detail-type": "Scheduled Event"}
+    world.lambda_.invoke_later("RespondFunction", event)
+    world.timeline.at(_SWEEP_SECONDS, partial(_sweep, world))
 
 
 def _at_rest(world: World, stack_id: str, status: str) -> None:

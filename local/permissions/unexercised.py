@@ -15,7 +15,6 @@ _FUNCTIONS = (
     "DeleteRole",
     "RespondRole",
     "WaitRole",
-    "WakeRole",
     "PublishRole",
     "ShareRole",
     "EmptyBucketRole",

@@ -1,13 +1,26 @@
-"""Keeps the token of an execution that waits for its notebook, for who wakes it."""
+"""Keeps the token of an execution that waits for its notebook, and gives it back when told.
 
-from collections.abc import Mapping
+One function for both: it was called when the wait began, so it is most likely still warm when
+SageMaker tells of the change, and the launcher does not wait for a cold start.
+"""
+
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.waiting import keep
+from shared.log import logger
+from shared.waiting import keep, wake
 
 
-def handler(event: Mapping[str, Any], _context: LambdaContext) -> None:
-    """Keep the token; Step Functions waits for it to come back, not for this function."""
-    keep(event["Token"], event["State"])
+def handler(event: Any, _context: LambdaContext) -> None:
+    """Keep a token, or wake whoever waits for a notebook that has changed.
+
+    Step Functions waits for the token to come back, not for this function.
+    """
+    match event:
+        case {"Token": str(token), "State": dict(state)}:
+            keep(token, state)
+        case {"source": "aws.sagemaker", "detail": {"NotebookInstanceName": str(name)}}:
+            wake(name)
+        case _:
+            logger.error("This is no event of a notebook")

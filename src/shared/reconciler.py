@@ -46,6 +46,7 @@ Attempt = Callable[[Entry, Progress], Progress]
 # How long after a request its role may be unknown somewhere in AWS.
 _YOUNG = timedelta(minutes=2)
 _PART_OF_WAITED = 8
+_PART_OF_FIRST_WAIT = 3  # stopping and deleting take that much less than making and starting
 _LONGEST_WAIT = 150  # seconds
 _SOON = 20  # seconds: what was refused for the moment is tried again
 _AT_ONCE = 5  # seconds: tags are changed at once, and SageMaker has no event for it
@@ -372,15 +373,20 @@ def _data(decision: Decision, notebook: Notebook | None) -> dict[str, str]:
 def _wait_seconds(decision: Decision, status: str, entry: Entry, now: datetime) -> int:
     """Return how long to wait before the next look: never past the deadline.
 
-    What takes long is waited for at length, since SageMaker tells when it is done; and what has
-    taken long already is looked at the more seldom, so that a slow notebook costs no more than
-    some looks. Untold, its launcher waits an eighth of the time longer at the most.
+    What an action begins is waited for at length, as it usually takes so long and SageMaker tells
+    when most of it is done; and what has taken long already is looked at the more seldom, so that a
+    slow notebook costs no more than some looks. Untold, its launcher waits an eighth of the time
+    longer at the most.
     """
-    long = decision.action in ("Create", "Start")
-    wait = environment.number("FIRST_WAIT_SECONDS" if long else "WAIT_SECONDS")
-    if not long:
-        waited = int((now - entry.issued_at).total_seconds())
-        wait = max(wait, min(waited // _PART_OF_WAITED, _LONGEST_WAIT))
+    wait, first = environment.number("WAIT_SECONDS"), environment.number("FIRST_WAIT_SECONDS")
+    waited = int((now - entry.issued_at).total_seconds())
+    match decision.action:
+        case "Create" | "Start":
+            wait = first
+        case "Stop" | "Delete":
+            wait = max(wait, first // _PART_OF_FIRST_WAIT)
+        case _:
+            wait = max(wait, min(waited // _PART_OF_WAITED, _LONGEST_WAIT))
     if status == UNKNOWN:
         wait = _apart(wait)
     left = int((entry.deadline - now).total_seconds()) + 1

@@ -15,7 +15,7 @@ from typing import Any
 import urllib3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from handlers import clean, expire, request, respond, wake
+from handlers import clean, expire, request, respond, wait
 from local.notebooks.instance import Notebook, Timing
 from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
@@ -343,7 +343,7 @@ class World:
     def _wake(self, event: dict[str, Any], attempt: int = 1) -> None:
         """Run the function that wakes executions as Lambda does."""
         try:
-            self.platform.invoke("WakeFunction", event, lambda: wake.handler(event, context()))
+            self.platform.invoke("WaitFunction", event, lambda: wait.handler(event, context()))
         except TaskFailedError:
             if attempt < 3:
                 self.at(60 * attempt, lambda: self._wake(event, attempt + 1))

@@ -79,7 +79,7 @@ def test_a_launch_is_told_from_deployment_to_nothing_left(
     for happened in (
         r"stack +CREATE_COMPLETE .*Notebook",
         r"lifecycle +Create request: .*Create",
-        r"lifecycle +Update request: .*Done",
+        r"lifecycle +Update request: .*Respond \(SUCCESS\)",
         r"notebook +analysis-1 \(ml.t3.medium\) is InService",
         r"notebook +analysis-1 \(ml.t3.large\) is InService",
         r"notebook +analysis-1 is gone",

@@ -36,30 +36,30 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             *("Observe", "Decide", "Create", "Wait"),
             *("Observe", "Decide", "Wait"),
-            *("Observe", "Decide", "Respond", "Answered", "Done"),
+            *("Observe", "Decide", "Respond"),
         ],
     ),
     "every action": (
         {"Observe": [*ACTIONS, "Succeed"], "Respond": "SUCCESS"},
         [
             *(state for action in ACTIONS for state in ("Observe", "Decide", action, "Wait")),
-            *("Observe", "Decide", "Respond", "Answered", "Done"),
+            *("Observe", "Decide", "Respond"),
         ],
     ),
     "a wait that fails": (
         {"Observe": ["Wait", "Succeed"], "Wait": "raise", "Respond": "SUCCESS"},
         [
             *("Observe", "Decide", "Wait", "WaitUnwoken"),
-            *("Observe", "Decide", "Respond", "Answered", "Done"),
+            *("Observe", "Decide", "Respond"),
         ],
     ),
     "a refusal": (
         {"Observe": ["Fail"], "Respond": "FAILED"},
-        ["Observe", "Decide", "Respond", "Answered", "Refused"],
+        ["Observe", "Decide", "Respond"],
     ),
     "an action that is not known": (
         {"Observe": ["Dance"], "Respond": "FAILED"},
-        ["Observe", "Decide", "Respond", "Answered", "Refused"],
+        ["Observe", "Decide", "Respond"],
     ),
     "an answer that is not given": (
         {"Observe": ["Succeed"], "Respond": "raise"},
@@ -67,7 +67,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a look that fails": (
         {"Observe": ["raise"]},
-        ["Observe", "Respond", "Answered", "Refused"],
+        ["Observe", "Respond"],
     ),
     "nothing that works": (
         {"Observe": ["raise"], "Respond": "raise"},
@@ -76,7 +76,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     **{
         f"{action} that fails": (
             {"Observe": [action], action: "raise"},
-            ["Observe", "Decide", action, "Respond", "Answered", "Refused"],
+            ["Observe", "Decide", action, "Respond"],
         )
         for action in ACTIONS
     },

@@ -30,7 +30,6 @@ from handlers import (
     stop,
     update,
     wait,
-    wake,
 )
 from local.notebooks.faults import CallFault
 from local.notebooks.in_process_aws import notebook_service
@@ -320,7 +319,7 @@ class Platform:
 
     def tell_of_notebook(self, event: Any) -> None:
         """Let SageMaker's event come."""
-        self._asynchronously("WakeFunction", event, lambda: wake.handler(event, context()))
+        self._asynchronously("WaitFunction", event, lambda: wait.handler(event, context()))
 
     def _take_token(
         self, _service: str, operation: str, params: Any, call: Callable[[], Any]

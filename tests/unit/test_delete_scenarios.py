@@ -176,6 +176,7 @@ def test_being_denied_a_look_at_the_network_interface_is_no_absence_either(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
+    platform.notebooks.configure({"timing": {"network_interface_lingers": 600}})
     deleted = stack.send("Delete")
     platform.run(until=lambda: platform.status(stack.notebook) is None)
     with ec2_denied():

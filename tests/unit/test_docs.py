@@ -136,7 +136,7 @@ def test_the_picture_has_the_state_machines_states_and_transitions(readme: Path)
 
 def _transitions(states: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, state in states.items():
-        if state["Type"] in ("Succeed", "Fail"):
+        if state["Type"] == "Fail" or state.get("End"):
             yield name, "[*]"
         for step in (state, *state.get("Choices", ()), *state.get("Catch", ())):
             if "Next" in step:

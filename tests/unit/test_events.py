@@ -404,7 +404,7 @@ def test_delete_deletes_the_stopped_notebook(story: Story) -> None:
     assert story.notebook() is None
 
 
-def test_wait_keeps_the_token_and_wake_gives_it_back(story: Story) -> None:
+def test_wait_keeps_the_token_and_gives_it_back_when_the_notebook_has_changed(story: Story) -> None:
     story.request("request-create")
     invoke("create")
     woken: list[str] = []
@@ -418,18 +418,18 @@ def test_wait_keeps_the_token_and_wake_gives_it_back(story: Story) -> None:
     with intercepted(give_back):
         invoke("wait")
         assert woken == []  # its notebook is still Pending
-        invoke("wake")
+        invoke("wait-for-notebook-event")
 
     assert woken == [EVENTS["wait"]["Token"]]
 
 
-def test_wake_wakes_nobody_where_nobody_waits(story: Story) -> None:
+def test_wait_for_notebook_event_wakes_nobody_where_nobody_waits(story: Story) -> None:
     def refuse(_service: str, operation: str, _params: Any, call: Callable[[], Any]) -> Any:
         assert operation != "SendTaskSuccess"
         return call()
 
     with intercepted(refuse):
-        invoke("wake")
+        invoke("wait-for-notebook-event")
 
     assert story.answers == []
 
@@ -618,7 +618,7 @@ def _walk(story: Story, state: dict[str, Any]) -> tuple[int, int]:
         action = state["Decision"]["Action"]
         if action in ("Succeed", "Fail"):
             importlib.import_module("handlers.respond").handler(state, context())
-            return entered + 3, called + 1  # Respond, Answered, Done or Refused
+            return entered + 1, called + 1  # Respond
         if action != "Wait":
             state = importlib.import_module(f"handlers.{action.lower()}").handler(state, context())
             entered, called = entered + 1, called + 1

@@ -77,6 +77,19 @@ def test_a_wait_that_was_woken_is_told_from_one_whose_time_was_over() -> None:
     assert entered_states(history) == ["Create", "Wait", "Wait (woken)"]
 
 
+def test_an_answer_is_told_with_what_was_said() -> None:
+    history: list[dict[str, Any]] = [
+        {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Respond"}},
+        {
+            "type": "TaskStateExited",
+            "stateExitedEventDetails": {"name": "Respond", "output": '{"Status": "FAILED"}'},
+        },
+    ]
+
+    assert entered_states(history) == ["Respond (FAILED)"]
+    assert entered_states(history[:1]) == ["Respond"]
+
+
 def test_a_path_is_told_up_to_its_latest_milestone() -> None:
     path, states = Path(), ["Observe", "Decide", "Create", "Wait"]
 
@@ -87,11 +100,11 @@ def test_a_path_is_told_up_to_its_latest_milestone() -> None:
 
 def test_rounds_of_waiting_are_told_once_with_their_number() -> None:
     path = Path()
-    states = ["Create", *(["Wait", "Observe", "Decide"] * 3), "Respond", "Answered", "Done"]
+    states = ["Create", *(["Wait", "Observe", "Decide"] * 3), "Respond (FAILED)"]
 
     assert path.walked(states) == [
         "Create",
-        "Wait > Observe > Decide (3 times) > Respond > Answered > Done",
+        "Wait > Observe > Decide (3 times) > Respond (FAILED)",
     ]
     assert path.ended
 

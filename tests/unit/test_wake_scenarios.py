@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from handlers import wake
+from handlers import wait
 from tests.lambda_context import context
 from tests.unit.broken_calls import unreachable
 from tests.unit.platform_in_process import Platform, running_platform
@@ -34,7 +34,7 @@ def waiting(platform: Platform) -> Stack:
 
 def event(name: str, status: str = "InService") -> dict[str, Any]:
     """Return SageMaker's event about a notebook."""
-    sample = EVENTS["wake"]
+    sample = EVENTS["wait-for-notebook-event"]
     detail = {**sample["detail"], "NotebookInstanceName": name, "NotebookInstanceStatus": status}
     return {**sample, "detail": detail}
 
@@ -254,7 +254,7 @@ def test_no_token_is_told_to_who_may_not_wake(platform: Platform) -> None:
 
 
 def test_what_is_no_event_of_a_notebook_is_logged(platform: Platform) -> None:
-    wake.handler({"source": "aws.sagemaker", "detail": {}}, context())
+    wait.handler({"source": "aws.sagemaker", "detail": {}}, context())
 
     assert any('"level":"ERROR"' in line for line in platform.logged)
 

@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch test scan permissions bench chaos mutation coverage setup lint types clean lock
+.PHONY: launch aws test scan permissions bench chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -13,6 +13,10 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 launch: setup
 	@$(BIN)/python -m local.launch $(FAULT)
+
+# The embedded AWS with the platform deployed, for you to use until Ctrl-C.
+aws: setup
+	@$(BIN)/python -m local.aws
 
 test: lint types .scan-venv/.ready .jupyter-venv/.ready
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

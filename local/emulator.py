@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import boto3
 
@@ -162,6 +162,17 @@ class Emulator:
         except urllib.error.HTTPError as error:
             with error:
                 raise ValueError(error.read().decode()) from None
+
+    def wait(self) -> NoReturn:
+        """Wait until the server ends by itself.
+
+        Raises:
+            EmulatorError: it did.
+
+        """
+        assert self._process is not None, "the emulator is not started"
+        self._process.wait()
+        raise EmulatorError(f"the embedded AWS has ended\n{self._log_tail()}")
 
     def _start(self) -> None:
         port = _free_port()

@@ -1,39 +1,22 @@
 """The story `make launch` tells: a launch from deployment to nothing left, or its refusal."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from local import bystander, deploy, end_user
+from local import bystander, end_user
 from local.bystander import Bystander
+from local.deployment import deployed
 from local.emulator import Emulator
 from local.end_user import EndUser, Record
 from local.faults import INSTANCE_TYPE, NOTEBOOK, OTHER_INSTANCE_TYPE, Fault, missing_from
 from local.leftovers import leftovers
 from local.progress import Progress
+from local.run import SurpriseError
 from local.watch import Watch
 
 PROVISIONED_PRODUCT = "analysis"
-
-# Seconds; minutes in AWS, in the same order.
-_TIMING = {
-    "pending": 4,
-    "starting": 3,
-    "stopping": 2,
-    "updating": 1,
-    "deleting": 2,
-    "network_interface_lingers": 1,
-}
-_ROLE_PROPAGATION = 2  # seconds
-_WAITS = {"FirstWaitSeconds": 12, "WaitSeconds": 1}  # SageMaker tells of the end of a start
-
-
-class SurpriseError(Exception):
-    """Something is not as the story has it; the text says what."""
 
 
 @dataclass(frozen=True)
@@ -71,55 +54,13 @@ def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
         else "From a launch in Service Catalog to a notebook, and back to nothing."
     )
     page.say("On an AWS embedded in this machine; what takes minutes in AWS takes seconds here.")
-    settings: dict[str, Any] = {"role_propagation": _ROLE_PROPAGATION}
-    settings |= fault.notebooks if fault else {}
-    settings["timing"] = {**_TIMING, **settings.get("timing", {})}
-    with Emulator(directory / "aws", notebooks=settings) as aws, _keep_function_log(aws, directory):
-        page.event("aws", f"answers at {aws.endpoint}")
-        platform = _deploy(aws, directory, fault, page)
+    notebooks, parameters = (fault.notebooks, fault.platform) if fault else ({}, {})
+    with deployed(directory, page, notebooks, parameters) as deployment:
+        aws, outputs = deployment.aws, deployment.outputs
+        user = end_user.sign_in(aws, outputs["ProductId"])
+        watch = Watch(aws, outputs["StateMachineArn"], page.event, page.wait_for)
+        platform = Platform(aws, outputs, outputs["VpcId"], user, watch, page)
         return refusal(platform, fault) if fault else success(platform)
-
-
-@contextmanager
-def _keep_function_log(aws: Emulator, directory: Path) -> Iterator[None]:
-    """Save what the platform's functions logged when the story goes wrong."""
-    try:
-        yield
-    except Exception:
-        try:
-            group = f"/aws/lambda/{deploy.STACK}"
-            pages = aws.client("logs").get_paginator("filter_log_events")
-            lines = [e["message"] for p in pages.paginate(logGroupName=group) for e in p["events"]]
-        except (BotoCoreError, ClientError) as error:  # such as: not deployed yet
-            lines = [str(error)]
-        (directory / "functions.log").write_text("\n".join(lines))
-        raise
-
-
-def _deploy(aws: Emulator, directory: Path, fault: Fault | None, page: Progress) -> Platform:
-    page.step("An administrator deploys the platform with SAM.")
-    with (directory / "sam.log").open("w") as log:
-
-        def report(line: str) -> None:
-            log.write(f"{line}\n")
-            if line.startswith(("CREATE_", "UPDATE_")):  # of a resource
-                page.wait_for(f"sam deploy: {' '.join(line.split())}")
-
-        page.wait_for("sam build")
-        template = deploy.build(directory, report)
-        page.event("sam", "build is done")
-        page.wait_for("sam deploy")
-        parameters = {**_WAITS, **(fault.platform if fault else {})}
-        outputs = deploy.deploy(aws, template, parameters, report)
-    resources = aws.client("cloudformation").get_paginator("list_stack_resources")
-    made = [
-        r for p in resources.paginate(StackName=deploy.STACK) for r in p["StackResourceSummaries"]
-    ]
-    page.event("sam", f"deploy is done: the stack {deploy.STACK} has {len(made)} resources")
-    user = end_user.sign_in(aws, outputs["ProductId"])
-    watch = Watch(aws, outputs["StateMachineArn"], page.event, page.wait_for)
-    page.outcome(f"The platform is deployed, and its product {outputs['ProductId']} published.")
-    return Platform(aws, outputs, outputs["VpcId"], user, watch, page)
 
 
 def success(platform: Platform) -> str:
@@ -151,7 +92,7 @@ def success(platform: Platform) -> str:
     _show_that_nothing_is_left(platform)
     took["terminated"] = page.elapsed - begun
     times = ", ".join(f"{what} in {seconds:.0f} s" for what, seconds in took.items())
-    return f"launch: SUCCEEDED in {page.elapsed:.0f} s ({times})"
+    return f"SUCCEEDED in {page.elapsed:.0f} s ({times})"
 
 
 def _launching(instance_type: str) -> str:
@@ -230,7 +171,7 @@ def refusal(platform: Platform, fault: Fault) -> str:
     _show_that_nothing_is_left(platform)
     if fault.remedy:
         return _second_launch(platform, fault.remedy)
-    return f"launch: REFUSED as expected: {' '.join(refused.reason.split())}"
+    return f"REFUSED as expected: {' '.join(refused.reason.split())}"
 
 
 def _second_launch(platform: Platform, remedy: Mapping[str, str]) -> str:
@@ -245,7 +186,7 @@ def _second_launch(platform: Platform, remedy: Mapping[str, str]) -> str:
     page.step("She is done with it, and terminates the product.")
     _terminate(platform, launched.provisioned_product_id)
     _show_that_nothing_is_left(platform)
-    return f"launch: REFUSED as expected, then SUCCEEDED with {given}: {message}"
+    return f"REFUSED as expected, then SUCCEEDED with {given}: {message}"
 
 
 def _take_away(somebody: Bystander, before: Mapping[str, Any], platform: Platform) -> None:

@@ -196,3 +196,11 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 
     with pytest.raises(EmulatorError, match="IsADirectoryError"), Emulator(tmp_path):
         pass
+
+
+def test_who_waits_for_a_server_hears_that_it_has_ended(tmp_path: Path) -> None:
+    with Emulator(tmp_path / "aws") as aws:
+        os.kill(aws.pid, signal.SIGKILL)
+
+        with pytest.raises(EmulatorError, match="the embedded AWS has ended"):
+            aws.wait()

@@ -15,7 +15,8 @@ from local.faults import FAULTS, NOTEBOOK, Fault, listing, missing_from
 from local.notebooks.control import SETTINGS
 from local.notebooks.instance import Timing
 from local.progress import Progress, console
-from local.story import Platform, SurpriseError
+from local.run import SurpriseError
+from local.story import Platform
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -64,7 +65,7 @@ def test_a_story_that_goes_well_ends_with_its_line_and_leaves_no_directory(
 ) -> None:
     def told_story(_fault: Fault | None, directory: Path, _page: Progress) -> str:
         (directory / "sam.log").touch()
-        return "launch: SUCCEEDED in 1 s"
+        return "SUCCEEDED in 1 s"
 
     assert run(monkeypatch, told_story) == 0
 

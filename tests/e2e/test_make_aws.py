@@ -1,0 +1,106 @@
+"""`make aws` as its user has it: a process that serves an AWS, and the files that lead there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+
+from local import deploy
+from tests.e2e.test_make_launch import directory_of, processes_of
+from tests.unit.test_events import ENVIRONMENT, FUNCTIONS
+from tests.waiting import await_that
+
+pytestmark = pytest.mark.xdist_group("deployed-launch")
+
+_SECONDS = 240  # of a busy machine; an idle one needs half a minute
+# The files go to a folder of the test's: somebody may be using those of the clone.
+_MAKE_AWS = """
+import pathlib, sys
+from local import aws
+aws.FOLDER = pathlib.Path(sys.argv[1])
+sys.exit(aws.main())
+"""
+
+
+def started(folder: Path) -> subprocess.Popen[str]:
+    """Start what `make aws` starts."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _MAKE_AWS, str(folder)],
+        cwd=deploy.ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def environment_of(shell_file: Path) -> dict[str, str]:
+    """Return the environment of a shell that has read a file, and had a profile before."""
+    shown = subprocess.run(
+        ["/bin/sh", "-c", '. "$0" && env -0', str(shell_file)],
+        env={**os.environ, "AWS_PROFILE": "somebody"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return dict(each.split("=", 1) for each in shown.split("\0") if each)
+
+
+def test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started(tmp_path) as serving:
+        directory = directory_of(serving.pid).with_name(f"aws-{serving.pid}")
+        files = [tmp_path / "aws.env", tmp_path / "env.json"]
+        await_that(lambda: serving.poll() is not None or files[1].exists(), _SECONDS)
+        assert serving.poll() is None, serving.communicate()
+        assert [oct(path.stat().st_mode)[-3:] for path in files] == ["600", "600"]
+        for name, value in environment_of(files[0]).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        clients: list[Any] = [boto3.client("cloudformation"), boto3.client("dynamodb")]
+        (stack,) = clients[0].describe_stacks(StackName=deploy.STACK)["Stacks"]
+        outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+
+        variables = json.loads(files[1].read_text())
+        assert variables.keys() == FUNCTIONS.keys()
+        assert set().union(*variables.values()) == ENVIRONMENT.keys()
+        table = clients[1].describe_table(TableName=variables["ObserveFunction"]["LEDGER_TABLE"])
+        assert table["Table"]["TableName"] == outputs["LedgerTable"]
+        assert variables["RequestFunction"]["STATE_MACHINE_ARN"] == outputs["StateMachineArn"]
+        for client in clients:
+            client.close()
+        endpoint = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+        assert (endpoint.hostname, listens(endpoint.port)) == ("127.0.0.1", True)
+
+        with started(tmp_path) as second:
+            told, _ = second.communicate(timeout=_SECONDS)
+        assert (second.returncode, told.splitlines()[-1]) == (
+            1,
+            "aws: `make aws` runs in this clone already: end it first, with Ctrl-C",
+        )
+
+        serving.send_signal(signal.SIGINT)
+        told, _ = serving.communicate(timeout=_SECONDS)
+
+    assert serving.returncode == 0
+    assert told.splitlines()[-1].startswith("aws: ENDED after ")
+    assert list(tmp_path.iterdir()) == []
+    await_that(lambda: not processes_of(directory))
+    assert not directory.exists()
+    assert not listens(endpoint.port)
+
+
+def listens(port: int | None) -> bool:
+    """Tell whether anybody listens on a TCP port of this machine, whatever the address."""
+    states = (Path(table).read_text() for table in ("/proc/net/tcp", "/proc/net/tcp6"))
+    lines = [line.split() for state in states for line in state.splitlines()[1:]]
+    return any(line[3] == "0A" and line[1].endswith(f":{port:04X}") for line in lines)

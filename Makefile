@@ -108,15 +108,16 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-# Writes the locks anew from their inputs: requirements/*.in, tools/package.json.
+# Writes the locks anew from their inputs: requirements/*.in, tools/package.json. The head of each
+# lock is its command, with every option spelt out, as Renovate reads it there and runs it.
 lock: .venv/.ready
 	@$(PIP) -r requirements/uv.txt
 	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 bench:3.11 uv:3.11; do \
-		$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --upgrade \
-			--custom-compile-command 'make lock' --python-version $${each#*:} \
-			requirements/$${each%:*}.in -o requirements/$${each%:*}.txt || exit 1; done
+		$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
+			--python-version=$${each#*:} --output-file=requirements/$${each%:*}.txt \
+			requirements/$${each%:*}.in || exit 1; done
 	@for each in tools benchmarks/peers/cdk; do \
-		PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $$each --package-lock-only --omit-lockfile-registry-resolved --silent || exit 1; done
+		PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $$each --package-lock-only --silent || exit 1; done
 
 clean:
 	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .bench-venv .local .aws-sam tools/node_modules benchmarks/peers/cdk/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -354,11 +354,49 @@ def test_a_lock_names_hashes_and_no_host(lock: Path) -> None:
         assert "--hash=sha256:" in requirement
 
 
-def test_the_lock_of_node_names_hashes_and_no_host() -> None:
-    packages = json.loads((ROOT / "tools" / "package-lock.json").read_text())["packages"]
+@pytest.mark.parametrize(
+    "lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda p: p.name
+)
+def test_a_lock_begins_with_the_command_that_renews_it(lock: Path) -> None:
+    """Renovate reads it there; it takes no short option, and none without an equals sign.
+
+    https://docs.renovatebot.com/modules/manager/pip-compile/
+    """
+    version = re.search(rf"\b{lock.stem}:(3\.\d+)\b", (ROOT / "Makefile").read_text())
+    assert version, "not among the locks of `make lock`"
+
+    assert lock.read_text().splitlines()[1] == (
+        "#    uv pip compile --universal --generate-hashes "
+        f"--python-version={version[1]} --output-file=requirements/{lock.name} "
+        f"requirements/{lock.stem}.in"
+    )
+
+
+def test_renovate_renews_every_lock() -> None:
+    renovate = json.loads((ROOT / "renovate.json").read_text())
+    assert set(renovate["enabledManagers"]) == {"pip-compile", "npm"}
+
+    (pattern,) = renovate["pip-compile"]["managerFilePatterns"]
+    locks = [f"requirements/{each.name}" for each in (ROOT / "requirements").glob("*.txt")]
+    assert locks
+    for lock in locks:
+        assert re.search(pattern.strip("/"), lock), lock
+    for rule in renovate["packageRules"]:
+        for each in rule.get("matchFileNames", ()):
+            assert (ROOT / each).exists(), each
+
+
+NODE_PACKAGES = [ROOT / "tools", ROOT / "benchmarks" / "peers" / "cdk"]
+
+
+@pytest.mark.parametrize("folder", NODE_PACKAGES, ids=lambda folder: folder.name)
+def test_the_lock_of_node_names_hashes_and_no_host(folder: Path) -> None:
+    assert "omit-lockfile-registry-resolved=true" in (folder / ".npmrc").read_text().splitlines()
+    packages = json.loads((folder / "package-lock.json").read_text())["packages"]
     installed = {name: package for name, package in packages.items() if name}
 
     assert installed
     for package in installed.values():
         assert "resolved" not in package
-        assert package["integrity"].startswith("sha512-")
+        # What a package brings along in itself is under the digest of that package.
+        assert package.get("inBundle") or package["integrity"].startswith("sha512-")

@@ -1,0 +1,91 @@
+"""What a project says of itself is so: its licence, its versions, its changelog."""
+
+import json
+import re
+import tomllib
+from datetime import date
+from importlib import resources
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.product_launch import _Loader
+from tests.unit.test_docs import ROOT, table
+from tests.unit.test_static_checks import PLATFORM, locked
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TOLD = {part: (version, why) for part, version, why in table(ROOT / "docs/versions.md", "Part")}
+
+
+def versions(part: str) -> list[str]:
+    """Return the versions that the page tells of a part."""
+    return [each.strip("` ") for each in TOLD[part][0].split(",")]
+
+
+def test_the_licence_is_the_one_that_the_metadata_names() -> None:
+    text = (ROOT / "LICENSE").read_text()
+
+    assert text.startswith(f"{PROJECT['license']} License\n")
+    (author,) = PROJECT["authors"]
+    assert re.search(rf"^Copyright \(c\) 20\d\d {author['name']}$", text, re.M)
+
+
+def test_the_newest_entry_of_the_changelog_is_the_projects_version() -> None:
+    newest = re.search(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert newest
+    assert newest[1] == PROJECT["version"]
+    assert PROJECT["version"].startswith(f"{versions('Platform')[0]}.")
+
+    supported = table(ROOT / "SECURITY.md", "Version")
+    assert [version for version, fixed in supported if fixed == "yes"] == versions("Platform")
+
+
+def test_the_table_of_versions_tells_what_is_deployed() -> None:
+    function = PLATFORM["Globals"]["Function"]
+    parameters = PLATFORM["Parameters"]
+
+    assert versions("Functions' runtime") == [function["Runtime"]]
+    assert versions("Functions' processor") == parameters["Architecture"]["AllowedValues"]
+    assert versions("boto3 in the functions") == [locked()["boto3"]]
+    assert versions("Notebooks' platform") == [parameters["AllowedPlatformIdentifiers"]["Default"]]
+    (machine,) = (r for r in PLATFORM["Resources"].values() if r["Type"].endswith("StateMachine"))
+    kind, _, language = TOLD["State machine"][0].partition(", ")
+    assert (kind.upper(), language) == (machine["Properties"]["Type"], "JSONPath")
+
+
+@pytest.mark.parametrize(
+    ("platform", "taken"),
+    [("notebook-al2023-v2", True), ("notebook-al1-v1", False), ("notebook-al2-v3", False)],
+)
+def test_later_platforms_of_amazon_linux_2023_may_be_allowed_and_no_older_ones(
+    platform: str, taken: bool
+) -> None:
+    pattern = PLATFORM["Parameters"]["AllowedPlatformIdentifiers"]["AllowedPattern"]
+
+    assert bool(re.fullmatch(pattern, platform)) is taken
+
+
+def test_the_table_of_versions_tells_which_tools_are_locked() -> None:
+    sam = re.search(r"^aws-sam-cli==([\d.]+)", (ROOT / "requirements/sam.txt").read_text(), re.M)
+    assert sam
+    assert versions("AWS SAM CLI") == [sam[1]]
+    assert TOLD["Python of the tools"][0] == f"{PROJECT['requires-python'].strip('>=')} or newer"
+
+
+def test_the_table_of_versions_tells_every_version_of_the_product() -> None:
+    text = (ROOT / "stacks/catalog.yaml").read_text()
+    catalog: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    product = catalog["Resources"]["Product"]["Properties"]
+    published = [each["Name"] for each in product["ProvisioningArtifactParameters"]]
+
+    assert versions("Product") == published
+    assert sorted(published) == sorted(p.stem for p in (ROOT / "product/versions").glob("*.yaml"))
+
+
+def test_the_end_of_the_runtime_is_the_one_that_cfn_lint_knows_of() -> None:
+    (runtime,) = versions("Functions' runtime")
+    known = resources.files("cfnlint") / "data/AdditionalSpecs/LmbdRuntimeLifecycle.json"
+    ends = date.fromisoformat(json.loads(known.read_text())[runtime]["deprecated"])
+
+    assert f"until {ends.day} {ends:%B} {ends.year}" in TOLD["Functions' runtime"][1]

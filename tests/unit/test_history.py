@@ -1,0 +1,236 @@
+"""An execution's history as steps. Events have the form that AWS gives them (HistoryEvent)."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from tests.lifecycle_driver import load
+from vending.history import Step, steps
+
+BEGUN = datetime(2026, 1, 5, 8, tzinfo=UTC)
+DECISION = {
+    "Action": "Create",
+    "Notebook": "analysis",
+    "Status": "Absent",
+    "Reason": "",
+    "WaitSeconds": 12,
+}
+
+
+class History:
+    """Events, a second after each other unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.now = BEGUN
+
+    def add(self, kind: str, *, after: float = 1, **details: Any) -> "History":
+        """Add an event of a kind, with its details."""
+        self.now += timedelta(seconds=after)
+        event: dict[str, Any] = {"type": kind, "timestamp": self.now, "id": len(self.events) + 1}
+        if details:
+            # TaskStateEntered and its like share stateEnteredEventDetails.
+            name = kind[kind.find("State") :] if "State" in kind else kind
+            event[f"{name[0].lower()}{name[1:]}EventDetails"] = details
+        self.events.append(event)
+        return self
+
+    def enter(self, state: str, data: Any, kind: str = "Task") -> "History":
+        """Enter a state with its data."""
+        return self.add(f"{kind}StateEntered", name=state, input=json.dumps(data))
+
+    def leave(self, state: str, data: Any, kind: str = "Task") -> "History":
+        """Leave a state with its data."""
+        return self.add(f"{kind}StateExited", name=state, output=json.dumps(data))
+
+    def succeed(self) -> "History":
+        """Have a state's function return."""
+        for kind in ("LambdaFunctionScheduled", "LambdaFunctionStarted", "LambdaFunctionSucceeded"):
+            self.add(kind)
+        return self
+
+    def fail(self, message: str = "no such table") -> "History":
+        """Have a state's function raise a LookupError."""
+        cause = json.dumps({"errorMessage": message, "errorType": "LookupError", "stackTrace": []})
+        self.add("LambdaFunctionScheduled").add("LambdaFunctionStarted")
+        return self.add("LambdaFunctionFailed", error="LookupError", cause=cause)
+
+    @property
+    def told(self) -> tuple[Step, ...]:
+        """The steps of this history."""
+        return steps(self.events, load())
+
+    @property
+    def step(self) -> Step:
+        """Its only step."""
+        (only,) = self.told
+        return only
+
+
+def looked(progress: Any = None, **decision: Any) -> dict[str, Any]:
+    return {"Decision": {**DECISION, **decision}, "Progress": progress or {}}
+
+
+def test_a_step_has_its_times_in_utc_and_says_how_long_it_took() -> None:
+    history = History().add("ExecutionStarted").enter("Observe", {}).succeed()
+    history.leave("Observe", looked())
+    east = timezone(timedelta(hours=8))
+    for event in history.events:
+        event["timestamp"] = event["timestamp"].astimezone(east)
+
+    step = history.step
+
+    assert (step.entered, step.exited) == (
+        BEGUN + timedelta(seconds=2),
+        BEGUN + timedelta(seconds=6),
+    )
+    assert step.entered.tzinfo is UTC
+    assert step.seconds == 4
+    assert (step.state, step.kind, step.attempts, step.retries) == ("Observe", "worked", 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("decision", "progress", "says"),
+    [
+        ({}, {}, "There is no notebook analysis."),
+        ({"Status": "Pending", "Action": "Wait"}, {}, "Notebook analysis is Pending."),
+        (
+            {"Status": "Unknown", "Action": "Wait"},
+            {"waiting_for": "Throttling"},
+            "Nothing was learned of the notebook. Not yet: Throttling.",
+        ),
+        (
+            {"Status": "Failed", "Action": "Fail", "Reason": "SageMaker could not start it."},
+            {},
+            "Notebook analysis is Failed. SageMaker could not start it.",
+        ),
+    ],
+)
+def test_a_look_says_what_it_saw(decision: Any, progress: Any, says: str) -> None:
+    step = History().enter("Observe", {}).succeed().leave("Observe", looked(progress, **decision))
+
+    assert step.step.said == says
+    assert step.step.notebook_status == {**DECISION, **decision}["Status"]
+
+
+@pytest.mark.parametrize(
+    ("action", "says"),
+    [("Wait", "Wait."), ("Succeed", "Answer: as asked."), ("Fail", "Answer: refused.")],
+)
+def test_a_decision_says_the_next_step(action: str, says: str) -> None:
+    data = looked(Action=action)
+    step = History().enter("Decide", data, "Choice").leave("Decide", data, "Choice").step
+
+    assert (step.kind, step.said, step.attempts) == ("decided", says, 0)
+
+
+@pytest.mark.parametrize(
+    ("progress", "says"),
+    [
+        ({"acted": True}, "Create was not refused."),
+        ({"refusal": "A quota is reached."}, "Refused: A quota is reached."),
+        ({"waiting_for": "Throttling"}, "Not yet: Throttling."),
+    ],
+)
+def test_an_action_says_what_came_of_it(progress: Any, says: str) -> None:
+    history = History().enter("Create", looked()).succeed()
+
+    assert history.leave("Create", looked(progress)).step.said == says
+
+
+def test_a_wait_that_an_event_ended_is_told_from_one_whose_time_was_over() -> None:
+    data = looked()
+    history = History()
+    history.enter("Wait", data).add("TaskScheduled").add("TaskStarted").add("TaskSubmitted")
+    history.add("TaskSucceeded").leave("Wait", data)
+    history.enter("Wait", data).add("TaskScheduled").add("TaskStarted").add("TaskSubmitted")
+    history.add("TaskTimedOut", after=12, error="States.Timeout").leave("Wait", data)
+
+    woken, timed_out = history.told
+
+    assert (woken.kind, woken.woken) == ("waited", True)
+    assert woken.said == "Woken: SageMaker told of a change (at most 12 s)."
+    assert (timed_out.woken, timed_out.failure) == (False, "")
+    assert timed_out.said == "The time was over (at most 12 s)."
+    assert timed_out.attempts == 1
+
+
+def test_a_function_that_fails_once_is_told_with_its_retry() -> None:
+    history = History().enter("Observe", {}).fail().succeed().leave("Observe", looked())
+
+    assert history.step.failure == "LookupError: no such table"
+    assert history.step.said == "There is no notebook analysis."
+    assert history.step.retries == 1
+
+
+def test_a_function_that_fails_for_good_says_nothing_but_its_failure() -> None:
+    data = looked()
+    caught = {**data, "Error": {"Error": "LookupError", "Cause": "{}"}}
+    history = History().enter("Create", data).fail("one").fail("two").leave("Create", caught)
+
+    assert (history.step.said, history.step.failure) == ("", "LookupError: two")
+
+
+def test_a_wait_whose_function_fails_waits_unwoken() -> None:
+    data = looked()
+    history = History().enter("Wait", data).add("TaskScheduled")
+    history.add("TaskFailed", error="LookupError", cause="gone").leave("Wait", data)
+    history.enter("WaitUnwoken", data, "Wait").leave("WaitUnwoken", data, "Wait")
+
+    failed, unwoken = history.told
+
+    assert (failed.said, failed.failure) == ("", "LookupError: gone")
+    assert (unwoken.kind, unwoken.said) == ("waited", "The time was over (at most 12 s).")
+
+
+def test_an_answer_is_told_with_its_reason() -> None:
+    history = History().enter("Respond", looked(Action="Succeed", Reason="It is there.")).succeed()
+
+    assert history.leave("Respond", {"Status": "SUCCESS"}).step.said == (
+        "Answered SUCCESS. It is there."
+    )
+
+
+def test_an_answer_after_a_fault_is_told_with_the_fault() -> None:
+    cause = json.dumps({"errorMessage": "no such table", "stackTrace": ["line 1"]})
+    given = {**looked(), "Error": {"Error": "LookupError", "Cause": cause}}
+    history = History().enter("Respond", given).succeed().leave("Respond", {"Status": "FAILED"})
+
+    assert history.step.said == "Answered FAILED. LookupError: no such table"
+
+
+def test_a_step_that_runs_has_no_end() -> None:
+    step = History().enter("Wait", looked()).add("TaskScheduled").step
+
+    assert (step.exited, step.seconds, step.said) == (None, None, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "failure"),
+    [
+        (
+            "ExecutionFailed",
+            {"error": "Unanswered", "cause": "it did not"},
+            "Unanswered: it did not",
+        ),
+        ("ExecutionTimedOut", {}, "States.Timeout: the execution was out of time"),
+        ("ExecutionAborted", {}, "Aborted: somebody stopped the execution"),
+    ],
+)
+def test_an_execution_that_ends_badly_ends_in_its_last_step(
+    kind: str, details: Any, failure: str
+) -> None:
+    step = History().enter("Unanswered", {}, "Fail").add(kind, **details).step
+
+    assert step.failure == failure
+    assert step.seconds == 1
+    assert step.said == ""
+
+
+def test_what_the_history_cut_off_says_nothing() -> None:
+    history = History().enter("Observe", {}).succeed()
+    history.add("TaskStateExited", name="Observe", output='{"Decision": {"Act')
+
+    assert history.step.said == ""

@@ -1,0 +1,291 @@
+"""What became of a notebook's requests: of each, what was asked, what was done, what was said.
+
+Read from the ledger, from the executions' histories and from SageMaker, on AWS as on the embedded
+AWS. The reply address is never read: it is in none of the attributes asked for.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from vending.history import Step, steps
+
+Client = Callable[[str], Any]
+"""Returns a boto3 client of a service, as a session's `client` does."""
+
+_LAUNCHED_BY = "aws:servicecatalog:provisioningPrincipalArn"  # a stack's tag, of Service Catalog
+_READ = ("Resource", "Request", "Entry", "Outcome", "Answer", "DeliveredAt")
+
+
+class ExplanationError(Exception):
+    """There is nothing to explain, or it may not be read; the text says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook as SageMaker shows it now."""
+
+    name: str
+    status: str
+    instance_type: str
+    volume_size_in_gb: int
+    failure_reason: str
+    changed: datetime
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A request and what became of it. Times are in UTC."""
+
+    request_type: str
+    """Create, Update or Delete."""
+    request_id: str
+    cleans_up: bool
+    """Whether it is none of CloudFormation's, but the removal of a notebook left behind."""
+    notebook_name: str
+    stack_id: str
+    logical_resource_id: str
+    physical_resource_id: str
+    owner: str
+    """The ARN of who launched it, empty if it was not launched from Service Catalog."""
+    settings: Mapping[str, str]
+    """What was asked for, by the parameters' names; nothing of a Delete."""
+    violations: tuple[str, ...]
+    issued: datetime
+    deadline: datetime
+    execution_arn: str
+    """Empty when no execution was started, as the request was answered at once."""
+    execution_status: str
+    """Step Functions': RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; empty without one."""
+    started: datetime | None
+    ended: datetime | None
+    outcome: str
+    """What was answered: SUCCESS or FAILED; empty as long as nothing was."""
+    reason: str
+    """What the launcher was told, and with it what to do."""
+    answer: Mapping[str, str]
+    """What the answer gave the stack, by the attributes' names."""
+    delivered: datetime | None
+    """When CloudFormation took the answer."""
+    steps: tuple[Step, ...]
+    definition: Mapping[str, Any] = field(repr=False)
+    """What the execution ran, in the Amazon States Language; empty without one."""
+    notebook: Notebook | None
+    """The notebook of this name as it is now, whosever it is; None if there is none."""
+
+    @property
+    def what_to_do(self) -> str:
+        """What an operator can do about it; empty when the reason tells, or nothing is to be done.
+
+        A Reason says what the launcher can do about it, in the words of whoever refused.
+        """
+        if failed := [each for each in self.steps if each.failure and not each.said]:
+            return (
+                f"{failed[-1].state} failed: look for {self.request_id} in the functions' log for "
+                "what came before it."
+            )
+        if not self.outcome and self.execution_status == "RUNNING":
+            return f"Nothing yet: it is answered by {self.deadline:%Y-%m-%d %H:%M:%S} UTC."
+        if not self.outcome:
+            return (
+                "The platform answers by itself within some minutes after "
+                f"{self.deadline:%Y-%m-%d %H:%M:%S} UTC; look for {self.request_id} in the "
+                "functions' log for why nothing was answered before."
+            )
+        if not self.delivered and not self.cleans_up:
+            return (
+                "CloudFormation has not taken the answer; the platform gives it again for two "
+                f"hours. Look for {self.request_id} in the functions' log for why."
+            )
+        return ""
+
+
+def collect(
+    client: Client, ledger_table: str, notebook: str, request_id: str = ""
+) -> tuple[Explanation, ...]:
+    """Return the requests that a notebook's name was in, newest first, or the one asked for.
+
+    The whole ledger is read, which keeps requests for 30 days; names differ not by upper and lower
+    case, as SageMaker's. Of one resource all requests are told, also those under other names.
+
+    Args:
+        client: gives the clients of dynamodb, stepfunctions, sagemaker and cloudformation.
+        ledger_table: the platform's output LedgerTable.
+        notebook: its NotebookInstanceName.
+        request_id: CloudFormation's id of one request; all of them when empty.
+
+    Raises ExplanationError.
+
+    """
+    try:
+        items = _requests(client, ledger_table, notebook)
+        if request_id:
+            items = [each for each in items if each["Entry"]["request_id"] == request_id]
+        if not items:
+            raise ExplanationError(_unknown(notebook, request_id))
+        seen = _notebook(client, notebook)
+        stacks = {each["Entry"]["stack_id"] for each in items}
+        owners = {stack_id: _owner(client, stack_id) for stack_id in stacks}
+        return tuple(_explanation(client, each, seen, owners) for each in items)
+    except ClientError as error:
+        said = error.response["Error"]
+        raise ExplanationError(
+            f"{error.operation_name} was refused ({said['Code']}): {said['Message']}"
+        ) from error
+    except BotoCoreError as error:
+        raise ExplanationError(f"AWS did not answer: {error}") from error
+
+
+def _unknown(notebook: str, request_id: str) -> str:
+    what = f"no request {request_id} for a notebook" if request_id else "no request for a notebook"
+    return (
+        f"The ledger holds {what} named {notebook}: give the name that was launched, in the "
+        "platform's account and Region. Requests are kept for 30 days."
+    )
+
+
+def _requests(client: Client, table: str, notebook: str) -> list[dict[str, Any]]:
+    pages = (
+        client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=table,
+            ConsistentRead=True,
+            FilterExpression="attribute_exists(Entry)",  # else it is the token of a wait
+            ProjectionExpression=", ".join(f"#{name}" for name in _READ),
+            ExpressionAttributeNames={f"#{name}": name for name in _READ},
+        )
+    )
+    found = [_parsed(item) for page in pages for item in page["Items"]]
+    resources = {_resource(each) for each in found if notebook.lower() in _names(each["Entry"])}
+    ours = [each for each in found if _resource(each) in resources]
+    return sorted(ours, key=lambda each: str(each["Request"]), reverse=True)
+
+
+def _parsed(item: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: value["S"] for name, value in item.items()}
+    return {**texts, **{name: json.loads(texts.get(name, "{}")) for name in ("Entry", "Answer")}}
+
+
+def _names(entry: Mapping[str, Any]) -> set[str]:
+    return {str(entry.get(each, "")).lower() for each in ("notebook_name", "replaces")}
+
+
+def _resource(item: Mapping[str, Any]) -> tuple[str, str]:
+    return item["Entry"]["stack_id"], item["Entry"]["logical_resource_id"]
+
+
+def _notebook(client: Client, name: str) -> Notebook | None:
+    sagemaker = client("sagemaker")
+    try:
+        seen = sagemaker.describe_notebook_instance(NotebookInstanceName=name)
+    except ClientError as error:
+        if "RecordNotFound" in error.response["Error"]["Message"]:
+            return None
+        raise
+    pages = sagemaker.get_paginator("list_tags").paginate(ResourceArn=seen["NotebookInstanceArn"])
+    return Notebook(
+        name=seen["NotebookInstanceName"],
+        status=seen["NotebookInstanceStatus"],
+        instance_type=seen["InstanceType"],
+        volume_size_in_gb=seen["VolumeSizeInGB"],
+        failure_reason=seen.get("FailureReason", ""),
+        changed=seen["LastModifiedTime"].astimezone(UTC),
+        tags={tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]},
+    )
+
+
+def _owner(client: Client, stack_id: str) -> str:
+    """Return who launched a stack; a deleted one is found by its id for 90 days."""
+    try:
+        (stack,) = client("cloudformation").describe_stacks(StackName=stack_id)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in error.response["Error"]["Message"]:
+            return ""
+        raise
+    tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+    return str(tags.get(_LAUNCHED_BY, ""))
+
+
+def _explanation(
+    client: Client,
+    item: Mapping[str, Any],
+    notebook: Notebook | None,
+    owners: Mapping[str, str],
+) -> Explanation:
+    entry, answer = item["Entry"], item["Answer"]
+    execution = _execution(client, entry["execution_arn"])
+    delivered = item.get("DeliveredAt")
+    return Explanation(
+        request_type=entry["request_type"],
+        request_id=entry["request_id"],
+        cleans_up=entry.get("cleans_up", False),
+        notebook_name=entry["notebook_name"],
+        stack_id=entry["stack_id"],
+        logical_resource_id=entry["logical_resource_id"],
+        physical_resource_id=entry["physical_resource_id"],
+        owner=owners[entry["stack_id"]],
+        settings=_settings(entry.get("spec") or {}),
+        violations=tuple(entry.get("violations", ())),
+        issued=_time(entry["issued_at"]),
+        deadline=_time(entry["deadline"]),
+        outcome=item.get("Outcome", ""),
+        reason=answer.get("Reason", ""),
+        answer=answer.get("Data", {}),
+        delivered=_time(delivered) if delivered else None,
+        notebook=notebook,
+        **execution,
+    )
+
+
+def _execution(client: Client, arn: str) -> Mapping[str, Any]:
+    """Return what an Explanation holds of an execution; all of it is empty if there is none."""
+    states = client("stepfunctions")
+    try:
+        if not arn:
+            return _NO_EXECUTION
+        described = states.describe_execution(executionArn=arn)
+    except states.exceptions.ExecutionDoesNotExist:
+        return _NO_EXECUTION
+    # What it ran, whatever the platform was upgraded to since.
+    machine = states.describe_state_machine_for_execution(executionArn=arn)
+    definition = json.loads(machine["definition"])
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+    ended = described.get("stopDate")
+    return {
+        "execution_arn": arn,
+        "execution_status": described["status"],
+        "started": described["startDate"].astimezone(UTC),
+        "ended": ended and ended.astimezone(UTC),
+        "steps": steps((event for page in pages for event in page["events"]), definition),
+        "definition": definition,
+    }
+
+
+_NO_EXECUTION: Mapping[str, Any] = {
+    "execution_arn": "",
+    "execution_status": "",
+    "started": None,
+    "ended": None,
+    "steps": (),
+    "definition": {},
+}
+
+
+def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in spec.items() if value not in ("", [], {})}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={each}" for key, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

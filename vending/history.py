@@ -1,0 +1,197 @@
+"""What an execution of the lifecycle did, step by step, read from its history.
+
+Of a function that a state names by its ARN, Step Functions tells in events of Lambda
+(LambdaFunctionScheduled, …), of any other task in events of a task (TaskScheduled, …): API
+reference, HistoryEvent.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from shared.lifecycle import ABSENT, UNKNOWN
+
+Kind = Literal["worked", "waited", "decided"]
+
+_TIMED_OUT = "States.Timeout"
+_ACTIONS = ("Create", "Update", "Start", "Stop", "Delete")
+_BEGINS = ("LambdaFunctionScheduled", "TaskScheduled")
+_SUCCEEDS = ("LambdaFunctionSucceeded", "TaskSucceeded")
+_ABNORMAL = ("Failed", "TimedOut", "Aborted")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A state that an execution entered."""
+
+    state: str
+    kind: Kind
+    entered: datetime
+    exited: datetime | None
+    """None while it is in there."""
+    said: str = ""
+    """What came of it, as a sentence; empty while nothing has."""
+    failure: str = ""
+    """Why its last attempt that failed did, though another one may have succeeded."""
+    attempts: int = 0
+    """How often its function was called."""
+    notebook_status: str = ""
+    """What it saw the notebook in, if it looked."""
+    woken: bool = False
+    """Whether an event ended this wait, and not its time."""
+
+    @property
+    def retries(self) -> int:
+        """How often its function was called again after a failure."""
+        return max(0, self.attempts - 1)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it is in there."""
+        return None if self.exited is None else (self.exited - self.entered).total_seconds()
+
+
+def steps(events: Iterable[Mapping[str, Any]], definition: Mapping[str, Any]) -> tuple[Step, ...]:
+    """Return the steps of an execution, oldest first.
+
+    Args:
+        events: all that GetExecutionHistory gives, oldest first.
+        definition: what the execution ran, in the Amazon States Language.
+
+    """
+    visits: list[list[Mapping[str, Any]]] = []
+    for event in events:
+        if "stateEnteredEventDetails" in event:
+            visits.append([event])
+        elif visits:
+            visits[-1].append(event)
+    return tuple(_step(visit, definition["States"]) for visit in visits)
+
+
+def _step(visit: Sequence[Mapping[str, Any]], states: Mapping[str, Any]) -> Step:
+    entered, *events = visit
+    name = entered["stateEnteredEventDetails"]["name"]
+    given = _data(entered["stateEnteredEventDetails"].get("input"))
+    left, exited = None, None
+    for event in events:
+        if details := event.get("stateExitedEventDetails"):
+            left, exited = _data(details.get("output")), event["timestamp"]
+        elif event["type"].startswith("Execution"):  # it ended in here
+            exited = exited or event["timestamp"]
+    kind = _kind(states.get(name, {}))
+    errors = [found for event in events if (found := _error(event))]
+    over = kind == "waited" and [error for error, _ in errors] == [_TIMED_OUT]
+    succeeded = any(event["type"] in _SUCCEEDS for event in events)
+    failure = "" if over or not errors else _worded(*errors[-1])
+    said = left is not None and (succeeded or not failure)
+    return Step(
+        state=name,
+        kind=kind,
+        entered=entered["timestamp"].astimezone(UTC),
+        exited=exited and exited.astimezone(UTC),
+        said=_said(name, kind, given, left or {}, woken=succeeded) if said else "",
+        failure=failure,
+        attempts=sum(event["type"] in _BEGINS for event in events),
+        notebook_status=_looked(name, left).get("Status", ""),
+        woken=kind == "waited" and succeeded,
+    )
+
+
+def _kind(state: Mapping[str, Any]) -> Kind:
+    if state.get("Type") == "Choice":
+        return "decided"
+    waits = state.get("Type") == "Wait" or state.get("Resource", "").endswith(".waitForTaskToken")
+    return "waited" if waits else "worked"
+
+
+def _data(text: str | None) -> dict[str, Any]:
+    """Return a state's data; what was too large for the history is cut, and is no JSON then."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _error(event: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the error and the cause that an event tells of."""
+    kind = str(event["type"])
+    if not kind.endswith(_ABNORMAL):
+        return None
+    details = event.get(f"{kind[0].lower()}{kind[1:]}EventDetails") or {}
+    error = details.get("error")
+    if kind == "ExecutionTimedOut":
+        return error or _TIMED_OUT, "the execution was out of time"
+    if kind == "ExecutionAborted":
+        return error or "Aborted", details.get("cause") or "somebody stopped the execution"
+    return error or kind, details.get("cause") or ""
+
+
+def _worded(error: str, cause: str) -> str:
+    """Word an error; Lambda's causes are JSON, of which the stack trace is left out."""
+    message = str(_data(cause).get("errorMessage", "")) or cause
+    return f"{error}: {message}" if message else error
+
+
+def _looked(state: str, left: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the decision that a look led to, if this was one."""
+    found = (left or {}).get("Decision") if state == "Observe" else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _said(
+    state: str,
+    kind: Kind,
+    given: Mapping[str, Any],
+    left: Mapping[str, Any],
+    *,
+    woken: bool,
+) -> str:
+    decision = given.get("Decision") or {}
+    match state:
+        case "Observe" if look := _looked(state, left):
+            return _of_look(look, left.get("Progress") or {})
+        case "Decide":
+            action = decision.get("Action", "")
+            return {"Succeed": "Answer: as asked.", "Fail": "Answer: refused."}.get(
+                action, f"{action}."
+            )
+        case "Respond" if "Status" in left:
+            return f"Answered {left['Status']}. {_reason(given)}".strip()
+        case _ if state in _ACTIONS and "Progress" in left:
+            return _of_action(state, left["Progress"])
+        case _ if kind == "waited":
+            most = decision.get("WaitSeconds", "?")
+            how = "Woken: SageMaker told of a change" if woken else "The time was over"
+            return f"{how} (at most {most} s)."
+        case _:
+            return ""
+
+
+def _of_look(decision: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
+    name, status = decision.get("Notebook"), decision.get("Status")
+    seen = {
+        ABSENT: f"There is no notebook {name}.",
+        UNKNOWN: "Nothing was learned of the notebook.",
+    }.get(str(status), f"Notebook {name} is {status}.")
+    because = decision.get("Reason") or _cause(progress)
+    return f"{seen} {because}".strip()
+
+
+def _of_action(action: str, progress: Mapping[str, Any]) -> str:
+    if refusal := progress.get("refusal"):
+        return f"Refused: {refusal}"
+    return _cause(progress) or f"{action} was not refused."
+
+
+def _cause(progress: Mapping[str, Any]) -> str:
+    waiting_for = progress.get("waiting_for")
+    return f"Not yet: {waiting_for}." if waiting_for else ""
+
+
+def _reason(state: Mapping[str, Any]) -> str:
+    if error := state.get("Error"):
+        return _worded(str(error.get("Error")), str(error.get("Cause", "")))
+    return str((state.get("Decision") or {}).get("Reason", ""))

@@ -11,10 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from samtranslator.translator.transform import transform
 
-from tests.unit.product_launch import _Loader
+from tests.unit.stack_template import load
 
 ROOT = Path(__file__).parents[2]
 PLATFORM = ROOT / "template.yaml"
@@ -60,12 +59,6 @@ def templates() -> list[Path]:
 def name(path: Path) -> str:
     """Return a template's path within the project."""
     return path.relative_to(ROOT).as_posix()
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Return a template as it is written."""
-    loaded: dict[str, Any] = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
-    return loaded
 
 
 class _NoManagedPolicies:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.unit import stack_template
 
 TEMPLATE_PATH = Path(__file__).parents[2] / "product" / "versions" / "2.yaml"
@@ -23,29 +21,7 @@ PLACED_IN = {
     "RolePath": "/",
 }
 
-
-class _Loader(yaml.SafeLoader):
-    """YAML with the short forms of CloudFormation's functions."""
-
-
-def _function(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    argument: Any
-    match node:
-        case yaml.ScalarNode():
-            argument = loader.construct_scalar(node)
-        case yaml.SequenceNode():
-            argument = loader.construct_sequence(node, deep=True)
-        case yaml.MappingNode():
-            argument = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt":
-        argument = argument.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": argument}
-
-
-_Loader.add_multi_constructor("!", _function)
-
-# The loader is a safe one: it adds functions, which it makes plain mappings, and nothing else.
-TEMPLATE: dict[str, Any] = yaml.load(TEMPLATE_PATH.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+TEMPLATE = stack_template.load(TEMPLATE_PATH)
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 
 # Functions whose arguments are resolved before they are called.

@@ -8,35 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from samtranslator.yaml_helper import yaml_parse
 
 ACCOUNT = "111122223333"
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with the short forms of CloudFormation's functions."""
-
-
-def _function(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    argument: Any
-    match node:
-        case yaml.ScalarNode():
-            argument = loader.construct_scalar(node)
-        case yaml.SequenceNode():
-            argument = loader.construct_sequence(node, deep=True)
-        case yaml.MappingNode():
-            argument = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt":
-        argument = argument.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": argument}
-
-
-_Loader.add_multi_constructor("!", _function)
-
-
 def load(path: Path) -> dict[str, Any]:
     """Return the template with its functions in their long form."""
-    template: dict[str, Any] = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    template: dict[str, Any] = yaml_parse(path.read_text())
     return template
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from local.faults import FAULTS
-from tests.unit import product_launch
+from tests.unit import stack_template
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -108,7 +108,7 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 
 @each_page
 def test_sam_invocations_name_functions_and_events_that_exist(page: Path) -> None:
-    template = yaml.load((ROOT / "template.yaml").read_text(), product_launch._Loader)  # noqa: S506 - a safe loader
+    template = stack_template.load(ROOT / "template.yaml")
     for words in commands(page):
         if words[:3] != ["sam", "local", "invoke"] or len(words) == 3:
             continue
@@ -154,7 +154,7 @@ def _transitions(states: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     ],
 )
 def test_the_table_of_parameters_is_the_templates(page: str, heading: str, template: str) -> None:
-    loaded = yaml.load((ROOT / template).read_text(), product_launch._Loader)  # noqa: S506 - a safe loader
+    loaded = stack_template.load(ROOT / template)
     told = {row[0].strip("`"): row[1] for row in table(ROOT / page, heading)}
     assert list(told) == list(loaded["Parameters"])
     for name, parameter in loaded["Parameters"].items():

@@ -15,7 +15,6 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from moto import mock_aws
 
 from local.notebooks.in_process_aws import notebook_service
@@ -38,7 +37,7 @@ from shared import (
 from shared.lifecycle import Progress
 from shared.notebook import STACK_TAG
 from tests.lambda_context import context
-from tests.unit import product_launch
+from tests.unit import stack_template
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import guidance, shared_with, speaking_to
 from tests.unit.catalog_world import World, an_offer, portfolio, product
@@ -48,10 +47,7 @@ from tests.unit.test_expiry import tags_of
 ROOT = Path(__file__).parents[2]
 EVENTS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events").glob("*.json")}
 ENVIRONMENT = EVENTS.pop("env")["Parameters"]
-TEMPLATE: dict[str, Any] = yaml.load(
-    (ROOT / "template.yaml").read_text(),
-    product_launch._Loader,  # noqa: S506 - a safe loader
-)
+TEMPLATE = stack_template.load(ROOT / "template.yaml")
 FUNCTIONS = {
     name: resource["Properties"]
     for name, resource in TEMPLATE["Resources"].items()

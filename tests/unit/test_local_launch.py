@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 
 from local import deploy, launch, story
 from local.end_user import Record
@@ -17,20 +16,13 @@ from local.notebooks.instance import Timing
 from local.progress import Progress, console
 from local.run import SurpriseError
 from local.story import Platform
+from tests.unit import stack_template
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-class _Intrinsics(yaml.SafeLoader):
-    """Reads a template, of which only names matter here."""
-
-
-_Intrinsics.add_multi_constructor("!", lambda _loader, _tag, _node: None)
-
-
 def parameters_of(template: str) -> dict[str, Any]:
-    parsed = yaml.load((REPOSITORY / template).read_text(), _Intrinsics)  # noqa: S506 - a SafeLoader
-    found: dict[str, Any] = parsed["Parameters"]
+    found: dict[str, Any] = stack_template.load(REPOSITORY / template)["Parameters"]
     return found
 
 

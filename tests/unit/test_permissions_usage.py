@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rich.console import Console
 
 from local import deploy
@@ -19,7 +18,8 @@ from local.permissions.handlers import Difference
 from local.permissions.unexercised import UNEXERCISED
 from local.permissions.usage import Call, Grant, Place, Unexercised, Usage, calls_of, usage
 from local.progress import Progress
-from tests.unit.product_launch import TEMPLATE, _Loader
+from tests.unit import stack_template
+from tests.unit.product_launch import TEMPLATE
 from tests.unit.test_docs import table
 from tests.unit.test_static_checks import ROOT
 
@@ -276,7 +276,7 @@ def granted_by_the_templates() -> dict[str, set[str]]:
     """Return the actions of every role and managed policy, whichever template has it."""
     found: dict[str, set[str]] = {}
     platform = [
-        yaml.load(path.read_text(), _Loader)  # noqa: S506 - a safe loader
+        stack_template.load(path)
         for path in [ROOT / "template.yaml", *sorted(ROOT.glob("stacks/*.yaml"))]
     ]
     for template in [*platform, TEMPLATE]:

@@ -3,12 +3,11 @@
 docs/failure-modes.md tells those faults, and which test holds which.
 """
 
-import itertools
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from local.permissions.questions import resource_kinds
 from shared.limits import Limits
 from shared.notebook import STACK_TAG
 from shared.request import parse_notebook
+from tests.unit import stack_template
 from tests.unit.product_launch import (
     ACCOUNT,
     BUCKET,
@@ -69,16 +69,6 @@ def tags(properties: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
 
 
-def strings(node: Any) -> Iterator[str]:
-    match node:
-        case str():
-            yield node
-        case dict():
-            yield from itertools.chain(*map(strings, node.values()))
-        case list():
-            yield from itertools.chain(*map(strings, node))
-
-
 # What is launched
 
 
@@ -105,7 +95,7 @@ def test_no_lint_rule_is_switched_off() -> None:
 
 def test_in_china_no_arn_and_no_host_is_of_another_partition() -> None:
     # A service's own principal is called the same in every partition.
-    for text in set(strings(CHINA.everything())) - {"sagemaker.amazonaws.com"}:
+    for text in set(stack_template.strings(CHINA.everything())) - {"sagemaker.amazonaws.com"}:
         assert not re.search(r"arn:aws:|\.amazonaws\.com(?!\.cn)", text), text
 
 

@@ -5,12 +5,10 @@ import re
 import tomllib
 from datetime import date
 from importlib import resources
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.unit.product_launch import _Loader
+from tests.unit import stack_template
 from tests.unit.test_docs import ROOT, table
 from tests.unit.test_static_checks import PLATFORM, locked
 
@@ -74,8 +72,7 @@ def test_the_table_of_versions_tells_which_tools_are_locked() -> None:
 
 
 def test_the_table_of_versions_tells_every_version_of_the_product() -> None:
-    text = (ROOT / "stacks/catalog.yaml").read_text()
-    catalog: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    catalog = stack_template.load(ROOT / "stacks/catalog.yaml")
     product = catalog["Resources"]["Product"]["Properties"]
     published = [each["Name"] for each in product["ProvisioningArtifactParameters"]]
 

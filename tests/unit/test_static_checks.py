@@ -17,22 +17,18 @@ from typing import Any, NamedTuple, get_args
 
 import botocore.session
 import pytest
-import yaml
 from botocore import xform_name
 
 from shared.lifecycle import Action
 from shared.notebook import settings_to_change
 from tests.lifecycle_driver import DEFINITION, load
-from tests.unit.product_launch import _Loader
+from tests.unit import stack_template
 from tests.unit.test_notebook import NOTEBOOK, SPEC
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NODE_MODULES = ROOT / "tools" / "node_modules" / ".bin"
-PLATFORM: dict[str, Any] = yaml.load(
-    (ROOT / "template.yaml").read_text(),
-    _Loader,  # noqa: S506 - a safe loader
-)
+PLATFORM = stack_template.load(ROOT / "template.yaml")
 STATES: dict[str, dict[str, Any]] = load()["States"]
 TASKS = {
     name: state

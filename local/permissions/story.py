@@ -552,13 +552,22 @@ def _hand_over_a_request_that_has_an_execution(run: _Run) -> None:
 
 @contextmanager
 def _broken(run: _Run, function: str) -> Iterator[None]:
-    """Give a function a handler that is not there, as a bad deployment does."""
+    """Give a function, and its aliases, a handler that is not there, as a bad deployment does."""
     client, name = run.aws.client("lambda"), run.physical_id(function)
     handler = client.get_function_configuration(FunctionName=name)["Handler"]
+    aliases = client.list_aliases(FunctionName=name)["Aliases"]
+
+    def alias_for(version: str | None) -> None:
+        for each in aliases:
+            to = version or each["FunctionVersion"]
+            client.update_alias(FunctionName=name, Name=each["Name"], FunctionVersion=to)
+
     client.update_function_configuration(FunctionName=name, Handler="handlers.none.handler")
+    alias_for("$LATEST")
     try:
         yield
     finally:
+        alias_for(None)
         client.update_function_configuration(FunctionName=name, Handler=handler)
 
 

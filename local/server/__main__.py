@@ -29,6 +29,7 @@ from local.server import (
     iam,
     keys,
     lambda_runtime,
+    lambda_versions,
     logs,
     nested_stacks,
     network_interfaces,
@@ -77,6 +78,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     role_boundaries.install()
     network_interfaces.install()
     lambda_runtime.install(bucket)
+    lambda_versions.install()
     eventbridge.install()
     cloudformation.install(bucket)
     stack_notifications.install()

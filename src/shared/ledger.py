@@ -8,7 +8,7 @@ the functions' roles allow the rest no such attribute.
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -371,16 +371,16 @@ def _to_json(entry: Entry) -> str:
 
 
 def _from_item(item: Mapping[str, Any]) -> Entry:
-    fields = json.loads(item["Entry"]["S"])
+    held = _known(Entry, json.loads(item["Entry"]["S"]))
     return Entry(
         **{
-            **fields,
-            "issued_at": datetime.fromisoformat(fields["issued_at"]),
-            "deadline": datetime.fromisoformat(fields["deadline"]),
-            "spec": _to_spec(fields["spec"]) if fields["spec"] else None,
-            "violations": tuple(fields["violations"]),
-            "fixed_changes": tuple(fields["fixed_changes"]),
-            "dropped_tags": tuple(fields["dropped_tags"]),
+            **held,
+            "issued_at": datetime.fromisoformat(held["issued_at"]),
+            "deadline": datetime.fromisoformat(held["deadline"]),
+            "spec": _to_spec(held["spec"]) if held["spec"] else None,
+            "violations": tuple(held["violations"]),
+            "fixed_changes": tuple(held["fixed_changes"]),
+            "dropped_tags": tuple(held["dropped_tags"]),
             "outcome": item.get("Outcome", {}).get("S", ""),
             "resume": "Resume" in item,
             "ran_on": item.get("RanOn", {}).get("S", ""),
@@ -389,9 +389,15 @@ def _from_item(item: Mapping[str, Any]) -> Entry:
     )
 
 
-def _to_spec(fields: Mapping[str, Any]) -> NotebookSpec:
-    types = tuple(fields.get("FallbackInstanceTypes", ()))  # what is entered already has none
-    return NotebookSpec(**{**fields, "FallbackInstanceTypes": types})
+def _to_spec(held: Mapping[str, Any]) -> NotebookSpec:
+    types = tuple(held.get("FallbackInstanceTypes", ()))  # what is entered already has none
+    return NotebookSpec(**{**_known(NotebookSpec, held), "FallbackInstanceTypes": types})
+
+
+def _known(kind: type[Entry | NotebookSpec], held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what this code knows of an entry: the release after it may enter more."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in held.items() if name in names}
 
 
 def _texts(values: Mapping[str, str]) -> "dict[str, AttributeValueTypeDef]":

@@ -234,6 +234,13 @@ class Platform:
         )
         return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
+    def version(self, logical_id: str) -> str:
+        """Return the version of a function that new launches run with: its latest one, if any."""
+        found = self.aws.client("lambda").list_versions_by_function(
+            FunctionName=self.physical_id(logical_id)
+        )["Versions"]
+        return str(found[-1]["Version"])
+
     def as_function(self, logical_id: str, service: str) -> Any:
         """Return a client of `service` with the rights of a function's role.
 
@@ -263,7 +270,9 @@ class Platform:
         Yields the processes held, one of which will be invoked.
         """
         self.aws.client("lambda").invoke(
-            FunctionName=self.physical_id(logical_id), Payload=_NO_REQUEST
+            FunctionName=self.physical_id(logical_id),
+            Qualifier=self.version(logical_id),
+            Payload=_NO_REQUEST,
         )
         held = self.workers(logical_id)
         assert held, f"{logical_id} has no process to hold"

@@ -303,6 +303,9 @@ def test_the_launch_role_asks_no_other_function_for_a_custom_resource(platform: 
     for function in ("RespondFunction", "CreateFunction", "DeleteFunction", "PublishFunction"):
         with pytest.raises(ClientError, match="AccessDenied"):
             lambda_.invoke(FunctionName=platform.physical_id(function), Payload=b"{}")
+    # Nor the function behind the notebook otherwise than by the alias.
+    with pytest.raises(ClientError, match="AccessDenied"):
+        lambda_.invoke(FunctionName=platform.physical_id("RequestFunction"), Payload=b"{}")
 
 
 def test_an_end_user_browses_the_catalog_as_its_console_does(platform: Platform) -> None:

@@ -25,6 +25,7 @@ from shared import (
     answer,
     buckets,
     executions,
+    functions,
     idle,
     ledger,
     network,
@@ -557,6 +558,32 @@ def test_share_shares_the_portfolio_with_accounts_and_parts_of_the_organization(
 
     assert [said["Status"] for said in story.answers] == ["SUCCESS"]
     assert shared_with(world, asked["PortfolioId"]) == set(asked["ShareWith"])
+
+
+def test_version_publishes_the_functions_of_the_lifecycle(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[str] = []
+
+    def publish(function: str) -> str:
+        published.append(function)
+        return f"arn:aws:lambda:us-east-1:123456789012:function:{function}:1"
+
+    monkeypatch.setattr(functions, "publish_version", publish)
+
+    invoke("version")
+
+    asked = EVENTS["version"]["ResourceProperties"]["Functions"]
+    (said,) = story.answers
+    assert published == list(asked.values())
+    assert said["Data"] == {
+        name: f"arn:aws:lambda:us-east-1:123456789012:function:{function}:1"
+        for name, function in asked.items()
+    }
+    substituted = TEMPLATE["Resources"]["NotebookLifecycle"]["Properties"]
+    assert asked.keys() == {
+        name for name in substituted["DefinitionSubstitutions"] if name.endswith("Function")
+    }
 
 
 def test_expire_terminates_what_has_expired(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:

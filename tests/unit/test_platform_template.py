@@ -80,14 +80,96 @@ def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> Non
         for name, function in of_type("Function").items()
         if "EventInvokeConfig" in function
     }
+    of_launches = only("EventInvokeConfig")
     watched = json.dumps([alarm["Dimensions"] for alarm in of_type("Alarm").values()])
 
-    assert "RespondFunction" in destinations["RequestFunction"]
+    assert "RespondFunction" in json.dumps(of_launches["DestinationConfig"]["OnFailure"])
+    assert (of_launches["FunctionName"], of_launches["Qualifier"]) == (
+        {"Ref": "RequestFunction"},
+        only("Alias")["Name"],
+    )
     assert "FailedAnswers" in destinations["RespondFunction"]
     assert "UndeliveredEvents" in destinations["CleanFunction"]
     assert len(of_type("Queue")) == 2
     for queue in of_type("Queue"):
         assert f'["{queue}", "QueueName"]' in watched, queue
+
+
+# Versions of functions
+
+
+VERSIONS = {
+    name: resource["Properties"]
+    for name, resource in RESOURCES.items()
+    if resource["Type"] == "Custom::FunctionVersions"
+}
+
+
+def test_executions_run_versions_of_functions_and_may_invoke_nothing_else() -> None:
+    substitutions = only("StateMachine")["DefinitionSubstitutions"]
+    functions = {name for name in substitutions if name.endswith("Function")}
+    (invokes, *_) = RESOURCES["LifecycleRole"]["Properties"]["Policies"][0]["PolicyDocument"][
+        "Statement"
+    ]
+
+    assert len(functions) == 8
+    for name in functions:
+        assert substitutions[name] == {"Fn::GetAtt": ["LifecycleVersions", name]}
+        assert VERSIONS["LifecycleVersions"]["Functions"][name] == {"Ref": name}
+    assert invokes["Action"] == "lambda:InvokeFunction"
+    allowed = {each["Fn::Sub"] for each in invokes["Resource"]}
+    assert allowed == {f"${{{name}.Arn}}:*" for name in functions}
+
+
+def test_launches_call_an_alias_which_changes_after_the_state_machine() -> None:
+    alias = only("Alias")
+    token = PLATFORM["Outputs"]["ServiceToken"]
+
+    assert token["Value"] == {"Ref": "RequestAlias"}
+    assert RESOURCES["Catalog"]["Properties"]["Parameters"]["RequestFunctionArn"] == token["Value"]
+    published = {"Fn::GetAtt": ["RequestVersion", "RequestFunction"]}
+    number_in_arn = {"Fn::Select": [7, {"Fn::Split": [":", published]}]}
+    assert (alias["FunctionName"], alias["FunctionVersion"]) == (
+        {"Ref": "RequestFunction"},
+        number_in_arn,
+    )
+    variables = of_type("Function")["RequestFunction"]["Environment"]["Variables"]
+    assert variables["STATE_MACHINE_ARN"] == {"Ref": "NotebookLifecycle"}
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_whatever_an_administrator_can_change_of_a_function_makes_another_version_of_it(
+    name: str,
+) -> None:
+    """What a release changes is known by the Release, and all else that can change is a parameter.
+
+    CloudFormation asks for versions only when a property of their resource has changed.
+    """
+    known = json.dumps(VERSIONS[name])
+    functions = [of_type("Function")[each] for each in VERSIONS[name]["Functions"]]
+    everybody = {**PLATFORM["Globals"]["Function"], "ReservedConcurrentExecutions": None}
+    told = json.dumps([everybody, *functions])  # the reservation is the function's, not a version's
+
+    assert VERSIONS[name]["Release"] == {"Ref": "Release"}
+    parameters = {each for each in PLATFORM["Parameters"] if json.dumps({"Ref": each}) in told}
+    assert len(parameters) >= 4
+    # Where a role is, and what is made or taken for the network, are behind other resources.
+    for each in (*parameters, "RolePath"):
+        assert json.dumps({"Ref": each}) in known, each
+    outputs = re.findall(r'"Network", "(Outputs\.\w+)"', told)
+    assert outputs
+    assert all(output in known for output in outputs)
+
+
+def test_a_release_is_all_that_is_deployed() -> None:
+    recipe = (ROOT / "src" / "Makefile").read_text().partition("build-Release:")[2]
+    copied = recipe.partition("\n\n")[0]
+
+    assert RESOURCES["Release"]["Properties"]["RetentionPolicy"] == "Delete"
+    for each in ("product", "requirements/lambda.txt", "stacks", "statemachine", "template.yaml"):
+        assert f"../{each}" in copied
+        assert (ROOT / each).exists()
+    assert copied.startswith(" build-code")
 
 
 # What the platform keeps

@@ -160,7 +160,7 @@ def test_everything_ends_before_what_waits_for_it_gives_up() -> None:
     wait = parameters["WaitSeconds"]["Default"]
     assert deadline["MaxValue"] + wait + 2 * function_seconds < load()["TimeoutSeconds"]
     assert load()["TimeoutSeconds"] < max(service_timeouts) == 3600
-    invoked = resources["RequestFunction"]["Properties"]["EventInvokeConfig"]
+    invoked = resources["RequestInvocations"]["Properties"]
     assert invoked["MaximumEventAgeInSeconds"] <= 600
 
 
@@ -223,7 +223,7 @@ def test_every_parameter_sent_exists_in_the_model_that_is_shipped() -> None:
 
     services = {call.service for call in found}
     assert services == {
-        *("cloudformation", "dynamodb", "ec2", "logs", "resourcegroupstaggingapi", "s3"),
+        *("cloudformation", "dynamodb", "ec2", "lambda", "logs", "resourcegroupstaggingapi", "s3"),
         *("sagemaker", "servicecatalog", "sns", "stepfunctions"),
     }
     assert len({call.operation for call in found}) > 18

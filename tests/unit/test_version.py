@@ -1,0 +1,84 @@
+"""Versions of functions: published of what has changed, named by the names asked for, kept."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from handlers import version
+from shared import answer, functions
+from tests.lambda_context import context
+from tests.unit.test_publish import URL
+
+ARN = "arn:aws:lambda:us-east-1:123456789012:function"
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect what CloudFormation was told."""
+    taken: list[dict[str, Any]] = []
+    monkeypatch.setattr(answer, "put", lambda _url, body: taken.append(json.loads(body)))
+    return taken
+
+
+@pytest.fixture
+def lambda_(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """Let the handler speak to a Lambda that answers what the test says, and nothing else."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    functions._client.cache_clear()
+    with Stubber(functions._client()) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+    functions._client.cache_clear()
+
+
+def event(kind: str) -> dict[str, Any]:
+    return {
+        "RequestType": kind,
+        "RequestId": "r-1",
+        "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/platform/s",
+        "LogicalResourceId": "Versions",
+        "ResponseURL": URL,
+        "ResourceProperties": {"Functions": {"Stop": "f-stop-1a", "Start": "f-start-2b"}},
+        **({} if kind == "Create" else {"PhysicalResourceId": "Versions"}),
+    }
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update"])
+def test_each_function_is_published_and_its_version_answered(
+    lambda_: Stubber, answers: list[dict[str, Any]], kind: str
+) -> None:
+    for name, number in (("f-stop-1a", 3), ("f-start-2b", 12)):
+        published = {"FunctionArn": f"{ARN}:{name}:{number}"}
+        lambda_.add_response("publish_version", published, {"FunctionName": name})
+
+    version.handler(event(kind), context())
+
+    (said,) = answers
+    assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", "Versions")
+    assert said["Data"] == {"Stop": f"{ARN}:f-stop-1a:3", "Start": f"{ARN}:f-start-2b:12"}
+    assert said["Reason"] == "Published: Stop 3, Start 12."
+
+
+def test_a_function_that_cannot_be_published_fails_the_deployment_and_says_why(
+    lambda_: Stubber, answers: list[dict[str, Any]]
+) -> None:
+    lambda_.add_client_error("publish_version", "CodeStorageExceededException", "No room is left")
+
+    version.handler(event("Update"), context())
+
+    (said,) = answers
+    assert said["Status"] == "FAILED"
+    assert "No room is left" in said["Reason"]
+
+
+@pytest.mark.usefixtures("lambda_")
+def test_no_version_is_removed_when_the_resource_is(answers: list[dict[str, Any]]) -> None:
+    version.handler(event("Delete"), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]

@@ -68,6 +68,9 @@ $(TMPDIR):
 	@$(PYTHON) -m venv --clear .venv || \
 		{ echo 'Python has no venv module: install the package python3-venv' >&2; exit 1; }
 	@$(PIP) -r requirements/dev.txt
+	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python' 'import sys' 'sys.path[:0] = ["$(CURDIR)", "$(CURDIR)/src"]' \
+		'from vending.cli import app' 'app()' > $(BIN)/vending
+	@chmod +x $(BIN)/vending
 	@touch $@
 
 .venv/.mutation: requirements/mutation.txt .venv/.ready

@@ -1,1 +1,4 @@
-"""The operator's tool: what became of a launch, as a page; nothing of it runs in Lambda."""
+"""The operator's command line: what there is, what became of it, and what to do about it.
+
+Nothing of it runs in Lambda.
+"""

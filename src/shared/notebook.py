@@ -19,12 +19,13 @@ STACK_TAG = f"{TAG_PREFIX}stack-id"
 LOGICAL_RESOURCE_TAG = f"{TAG_PREFIX}logical-resource-id"
 REQUEST_TAG = f"{TAG_PREFIX}request-id"  # of the request that created the notebook
 PROVISIONED_PRODUCT_TAG = f"{TAG_PREFIX}provisioned-product"
+LAUNCHED_BY_TAG = f"{TAG_PREFIX}launched-by"
 EXPIRES_TAG = f"{TAG_PREFIX}expires-on"  # a date, in UTC
 WARNED_TAG = f"{TAG_PREFIX}warned-of"  # the date that its owner was warned of
 
 # Who launched it, and as what (Service Catalog administrator guide, "AutoTags").
 _AUTO_TAGS = {
-    "aws:servicecatalog:provisioningPrincipalArn": f"{TAG_PREFIX}launched-by",
+    "aws:servicecatalog:provisioningPrincipalArn": LAUNCHED_BY_TAG,
     "aws:servicecatalog:provisionedProductArn": PROVISIONED_PRODUCT_TAG,
 }
 # SageMaker's API, Tag: what a value may not hold, though the name of a session may.

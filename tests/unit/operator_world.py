@@ -1,0 +1,145 @@
+"""An operator at the command line: the real commands, against the platform in this process.
+
+The functions that a command invokes are the real ones too; launches are the catalog simulator's.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from botocore.exceptions import ClientError
+from typer.testing import CliRunner
+
+from tests.unit.account_in_process import ACCOUNT, REGION
+from tests.unit.broken_calls import intercepted
+from tests.unit.catalog_calls import speaking_to
+from tests.unit.catalog_world import Offer, World, an_offer
+from tests.unit.platform_in_process import LAUNCHER, Platform
+from tests.unit.stack_in_process import Stack
+from vending.cli import app
+
+STACK = "notebook-vending"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, as JSON."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Operator:
+    """Someone who types commands.
+
+    Attributes:
+        functions: the platform's functions that a command may invoke, by logical id.
+        refused: the error code that AWS answers an operation with, by its name.
+        called: the operations that were called, as service:Operation.
+
+    """
+
+    platform: Platform
+    world: World
+    offer: Offer
+    functions: dict[str, Callable[[Any], Any]]
+    refused: dict[str, str] = field(default_factory=dict)
+    called: list[str] = field(default_factory=list)
+
+    def run(self, *words: str, answer: str = "") -> Ran:
+        """Type a command, and an answer if it asks."""
+        with intercepted(self._answer), speaking_to(self.world):
+            result = CliRunner().invoke(app, list(words), input=answer)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+    def launched(self, **properties: Any) -> Stack:
+        """Have a data scientist launch a notebook, which runs then; return its stack."""
+        stack = self.launching(**properties)
+        stack.create().expect_success()
+        return stack
+
+    def launching(self, **properties: Any) -> Stack:
+        """Have a launch begin, as Service Catalog has it; the platform is asked for nothing yet."""
+        stack = self.platform.stack()
+        product_id = self.offer.launched(stack.notebook)
+        stack.id = (
+            f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/SC-{ACCOUNT}-{product_id}/{uuid4()}"
+        )
+        stack.properties |= properties
+        named = f"stack/{stack.notebook}/{product_id}"
+        self.platform.stacks[stack.id] = {
+            "status": "CREATE_IN_PROGRESS",
+            "physical_ids": (),
+            "tags": {
+                "aws:servicecatalog:provisioningPrincipalArn": LAUNCHER,
+                "aws:servicecatalog:provisionedProductArn": (
+                    f"arn:aws:servicecatalog:{REGION}:{ACCOUNT}:{named}"
+                ),
+            },
+        }
+        return stack
+
+    def _answer(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        self.called.append(f"{service}:{operation}")
+        if code := self.refused.get(operation):
+            raise refusal(
+                operation, code, f"alice is not authorized to perform: {service}:{operation}"
+            )
+        match service, operation:
+            case "cloudformation", "DescribeStacks" if params["StackName"] == STACK:
+                return {"Stacks": [self._stack()]}
+            case "cloudformation", "DescribeStacks" if not params["StackName"].startswith("arn:"):
+                raise refusal(operation, "ValidationError", "Stack with id x does not exist")
+            case "cloudformation", "DescribeStackResource":
+                assert params["LogicalResourceId"] in self.functions
+                return {"StackResourceDetail": {"PhysicalResourceId": params["LogicalResourceId"]}}
+            case "lambda", "Invoke":
+                return self._invoke(params["FunctionName"], json.loads(params["Payload"]))
+        return call()
+
+    def _invoke(self, name: str, event: Any) -> Mapping[str, Any]:
+        try:
+            returned, fault = self.functions[name](event), {}
+        except Exception as error:  # as Lambda tells of it, whatever it is
+            returned = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            fault = {"FunctionError": "Unhandled"}
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(returned).encode()), **fault}
+
+    def _stack(self) -> dict[str, Any]:
+        outputs = {
+            "LedgerTable": "ledger",
+            "ProductId": self.offer.product_id,
+            "StateMachineArn": self.platform.account.machine_arn,
+            "VpcId": self.platform.account.vpc,
+        }
+        listed = [{"OutputKey": k, "OutputValue": v} for k, v in outputs.items()]
+        return {"StackName": STACK, "StackStatus": "CREATE_COMPLETE", "Outputs": listed}
+
+
+def refusal(operation: str, code: str, message: str = "no") -> ClientError:
+    """Return an error of AWS."""
+    told: Any = {"Error": {"Code": code, "Message": message}}
+    return ClientError(told, operation)
+
+
+@contextmanager
+def an_operator(platform: Platform, patch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    """Have someone operate a platform."""
+    world = World()
+    # Whatever a command waits for goes on meanwhile.
+    patch.setattr("vending.launches.time.sleep", lambda _seconds: world.let_run("DELETE_COMPLETE"))
+    yield Operator(platform, world, an_offer(world), {})

@@ -1,0 +1,192 @@
+"""`vending list`: the notebooks there are, and the requests that are not answered yet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from shared import clock, ledger, tagged
+from shared.ledger import Entry
+from shared.notebook import (
+    EXPIRES_TAG,
+    LAUNCHED_BY_TAG,
+    PLATFORM_TAG,
+    PROVISIONED_PRODUCT_TAG,
+    STACK_TAG,
+)
+from vending import costs, screen
+from vending.costs import Cost
+from vending.platform import Platform, client
+from vending.screen import text_of
+
+# CloudFormation signs its reply addresses for 7,199 seconds: what is older gets no answer any more.
+_ADDRESS_LIVES = timedelta(seconds=7199)
+_LATEST_DEADLINE = timedelta(hours=2)  # from now: later than any request's
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A notebook of the platform."""
+
+    notebook: str
+    status: str
+    instance_type: str
+    owner: str
+    """The session's or user's name that launched it; empty if no tag tells."""
+    launched_by: str
+    """That principal's ARN."""
+    project: str
+    cost_usd: Cost | None
+    created_at: datetime
+    expires_on: date | None
+    """The day in UTC on which its launch is terminated; None for never."""
+    provisioned_product: str
+    stack_id: str
+
+
+@dataclass(frozen=True)
+class Open:
+    """A request of CloudFormation without an answer that it took."""
+
+    notebook: str
+    request_type: str
+    stack_id: str
+    logical_resource_id: str
+    request_id: str
+    issued_at: datetime
+    deadline: datetime
+    recorded: str
+    """SUCCESS or FAILED, if an answer was recorded that CloudFormation has not taken yet."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All of `vending list`."""
+
+    notebooks: list[Listed]
+    requests: list[Open]
+
+
+def collect(platform: Platform) -> Listing:
+    """Return what there is; raises ClientError, BotoCoreError."""
+    notebooks = sorted(_notebooks(platform), key=lambda each: each.notebook.lower())
+    return Listing(notebooks, [open_request(each) for each in unanswered()])
+
+
+def unanswered() -> list[Entry]:
+    """Return the requests that CloudFormation waits for, the oldest first.
+
+    Raises ClientError, BotoCoreError.
+    """
+    now = clock.now()
+    keys = ledger.overdue(now + _LATEST_DEADLINE, now - _ADDRESS_LIVES)
+    entries = [ledger.read(key, now).entry for key in keys]
+    return sorted(entries, key=lambda each: each.issued_at)
+
+
+def open_request(entry: Entry) -> Open:
+    """Return what of a request is shown."""
+    return Open(
+        entry.notebook_name,
+        entry.request_type,
+        entry.stack_id,
+        entry.logical_resource_id,
+        entry.request_id,
+        entry.issued_at,
+        entry.deadline,
+        entry.outcome,
+    )
+
+
+def render(listing: Listing) -> None:
+    """Print it as tables."""
+    now = clock.now()
+    heads = ("Notebook", "Status", "Type", "Owner", "Project", "Cost so far (USD)", "Expires")
+    rows = [
+        (
+            each.notebook,
+            each.status,
+            each.instance_type,
+            text_of(each.owner),
+            text_of(each.project),
+            _cost(each.cost_usd),
+            text_of(each.expires_on),
+        )
+        for each in listing.notebooks
+    ]
+    if rows:
+        screen.table(heads, rows)
+    else:
+        screen.say("There are no notebooks.")
+    if listing.requests:
+        screen.say("Not answered yet:")
+        screen.table(
+            ("Notebook", "Request", "Stack", "Since", "Answer is due"),
+            [
+                (
+                    each.notebook,
+                    each.request_type,
+                    each.stack_id.split("/")[1],
+                    f"{each.issued_at:%Y-%m-%d %H:%M:%S} UTC",
+                    _due(each, now),
+                )
+                for each in listing.requests
+            ],
+        )
+
+
+def _due(request: Open, now: datetime) -> str:
+    if request.recorded:
+        return f"{request.recorded} was not taken"
+    minutes = (request.deadline - now).total_seconds() / 60
+    return f"in {minutes:.0f} min" if minutes > 0 else f"{-minutes:.0f} min ago"
+
+
+def _cost(cost: Cost | None) -> str:
+    if cost is None:
+        return "-"
+    if cost.at_least == cost.at_most:
+        return f"{cost.at_most:.2f}"
+    return f"{cost.at_least:.2f} to {cost.at_most:.2f}"
+
+
+def _notebooks(platform: Platform) -> Iterator[Listed]:
+    """Join the search by tag, which knows whose a notebook is, with SageMaker's own list."""
+    tags = {each.name: each.tags for each in tagged.notebooks({PLATFORM_TAG: platform.name})}
+    pages = (
+        client("sagemaker")
+        .get_paginator("list_notebook_instances")
+        .paginate(PaginationConfig={"PageSize": 100})
+    )
+    now = clock.now()
+    for page in pages:
+        for each in page["NotebookInstances"]:
+            found = tags.get(each["NotebookInstanceName"].lower())
+            if found is not None:
+                yield _listed(each, found, now)
+
+
+def _listed(each: Any, tags: Any, now: datetime) -> Listed:
+    status, type_ = each["NotebookInstanceStatus"], each["InstanceType"]
+    created, changed = each["CreationTime"], each["LastModifiedTime"]
+    launched_by = tags.get(LAUNCHED_BY_TAG, "")
+    return Listed(
+        notebook=each["NotebookInstanceName"],
+        status=status,
+        instance_type=type_,
+        owner=launched_by.rpartition("/")[2],
+        launched_by=launched_by,
+        project=tags.get("ProjectID", ""),
+        cost_usd=costs.so_far(type_, status, created, changed, now),
+        created_at=created,
+        expires_on=_date(tags.get(EXPIRES_TAG, "")),
+        provisioned_product=tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2],
+        stack_id=tags.get(STACK_TAG, ""),
+    )
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

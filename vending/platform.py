@@ -1,0 +1,93 @@
+"""The deployed platform, as its stack tells it, and the AWS session that the commands share."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from shared.clients import CONFIG
+from vending.errors import OperatorError
+
+_DEFAULT_NAME = "notebook-vending"
+# Lambda runs a function for 900 seconds at the most, and answers no sooner than it ends.
+_LONGEST_CALL = 910
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A deployment: its stack's name, by which its notebooks are tagged, and its outputs."""
+
+    name: str
+    outputs: Mapping[str, str]
+
+    def function(self, logical_id: str) -> str:
+        """Return the name of one of its functions; raises ClientError, BotoCoreError."""
+        found = client("cloudformation").describe_stack_resource(
+            StackName=self.name, LogicalResourceId=logical_id
+        )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def use_session(region: str | None, profile: str | None) -> None:
+    """Have all calls go to this Region as this profile; the shell's own ones when None.
+
+    Raises ProfileNotFound.
+    """
+    client.cache_clear()
+    boto3.setup_default_session(region_name=region, profile_name=profile)
+
+
+def find(name: str) -> Platform:
+    """Return the platform whose stack has this name; raises OperatorError when there is none.
+
+    From then on the functions' own modules find its ledger, too.
+    """
+    cloudformation = client("cloudformation")
+    try:
+        stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" not in error.response["Error"]["Message"]:
+            raise
+        raise OperatorError(
+            f"There is no stack {name} in {cloudformation.meta.region_name}: deploy the platform, "
+            "or name its stack with --stack-name and its Region with --region."
+        ) from None
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+    if "LedgerTable" not in outputs:
+        raise OperatorError(
+            f"The stack {name} is no Notebook Vending platform, or its deployment did not finish "
+            f"({stack['StackStatus']}): name another one with --stack-name."
+        )
+    os.environ["LEDGER_TABLE"] = outputs["LedgerTable"]
+    return Platform(name, outputs)
+
+
+def default_name() -> str:
+    """Return the stack's name in the samconfig.toml of this folder, or the one of the project."""
+    try:
+        settings = tomllib.loads(Path("samconfig.toml").read_text())["default"]
+    except (OSError, ValueError, KeyError):
+        return _DEFAULT_NAME
+    for command in ("deploy", "global"):
+        name = settings.get(command, {}).get("parameters", {}).get("stack_name")
+        if isinstance(name, str):
+            return name
+    return _DEFAULT_NAME
+
+
+@cache
+def client(service: str) -> Any:
+    """Return the session's client of a service; Lambda's waits as long as a function may run."""
+    make: Any = boto3.client  # typed by literal names only
+    if service != "lambda":
+        return make(service, config=CONFIG)
+    # One attempt: an invocation that went unanswered may have done its work.
+    patient = Config(read_timeout=_LONGEST_CALL, retries={"total_max_attempts": 1})
+    return make(service, config=CONFIG.merge(patient))

@@ -77,6 +77,20 @@ class EndUser:
             )["RecordDetail"]["RecordId"]
         )
 
+    def act(self, provisioned_product_id: str, name: str) -> str:
+        """Begin an action of the product on a launch, Start or Stop; return the record's id."""
+        offered = self.catalog.list_service_actions_for_provisioning_artifact(
+            ProductId=self.product_id, ProvisioningArtifactId=self.newest_artifact()
+        )["ServiceActionSummaries"]
+        (action,) = (each["Id"] for each in offered if each["Name"] == name)
+        return str(
+            self.catalog.execute_provisioned_product_service_action(
+                ProvisionedProductId=provisioned_product_id,
+                ServiceActionId=action,
+                ExecuteToken=str(uuid.uuid4()),
+            )["RecordDetail"]["RecordId"]
+        )
+
     def wait(
         self,
         record_id: str,

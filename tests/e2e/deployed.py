@@ -315,5 +315,6 @@ def _processes(group: int) -> Iterable[tuple[int, str]]:
 def deploy_platform(aws: Emulator, template: Path, **parameters: str | int) -> Platform:
     """Deploy what is built, as an administrator does, and sign in an end user."""
     outputs = deploy.deploy(aws, template, {**QUICK, **parameters})
-    user = end_user.sign_in(aws, outputs["ProductId"])
+    role = str(parameters.get("EndUserRoleName", "SCEndUserRole"))
+    user = end_user.sign_in(aws, outputs["ProductId"], role)
     return Platform(aws, template, outputs, user)

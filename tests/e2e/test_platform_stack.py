@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import deploy
-from local.emulator import Emulator
+from local.emulator import REGION, Emulator
 from tests.e2e.deployed import (
     NOTEBOOKS,
     QUICK,
@@ -37,9 +37,16 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely(
     aws: Emulator, template: Path
 ) -> None:
-    # Given a platform under an organization's permissions boundary and role path.
+    # Given a platform under an organization's permissions boundary and role path, which is in
+    # another Region of the account, too.
     network = make_network(aws).parameters
-    rules = {"PermissionsBoundaryArn": _boundary(aws), "RolePath": ROLE_PATH, **network}
+    rules = {
+        "PermissionsBoundaryArn": _boundary(aws),
+        "RolePath": ROLE_PATH,
+        "RegionInRoleNames": "YES",
+        "EndUserRoleName": f"SCEndUserRole-{REGION}",
+        **network,
+    }
     empty = _what_is_there(aws)
     platform = deploy_platform(aws, template, **rules)
     roles = _roles_of_the_stack(aws)
@@ -48,15 +55,20 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     }
     # Service Catalog cannot let go of a principal that has a path; the others are known by name.
     assert {role["RoleName"] for role in roles if role["Path"] != ROLE_PATH} == {
-        "NotebookVendingActions",
-        "NotebookVendingLaunchRole",
-        "SCEndUserRole",
+        f"NotebookVendingActions-{REGION}",
+        f"NotebookVendingLaunchRole-{REGION}",
+        f"SCEndUserRole-{REGION}",
     }
 
     # When a product is launched, then it works.
     name = unique("Living")
     record = platform.launch(name)
     assert record.succeeded, record.reason
+
+    # When its actions are used, then they do as their role may.
+    for action in ("Stop", "Start"):
+        acted = platform.user.wait(platform.user.act(record.provisioned_product_id, action))
+        assert acted.succeeded, acted.reason
     notebook = platform.simulated(name)
 
     # When it is deployed a second time, then nothing changes.

@@ -233,27 +233,10 @@ def test_another_projects_bucket_and_key_are_out_of_reach(
 # Actions
 
 
-def act(project: Project, name: str, user: EndUser | None = None) -> dict[str, Any]:
+def act(project: Project, name: str, user: EndUser | None = None) -> Record:
     """Run a service action on a launch, and wait for its end."""
-    catalog = (user or project.user).catalog
-    artifact = (user or project.user).newest_artifact()
-    actions = catalog.list_service_actions_for_provisioning_artifact(
-        ProductId=project.user.product_id, ProvisioningArtifactId=artifact
-    )["ServiceActionSummaries"]
-    (action,) = (each["Id"] for each in actions if each["Name"] == name)
-    record = catalog.execute_provisioned_product_service_action(
-        ProvisionedProductId=project.launched.provisioned_product_id,
-        ServiceActionId=action,
-        ExecuteToken=uuid4().hex,
-    )["RecordDetail"]["RecordId"]
-
-    def ended() -> dict[str, Any] | None:
-        detail: dict[str, Any] = catalog.describe_record(Id=record)["RecordDetail"]
-        return detail if detail["Status"] in ("SUCCEEDED", "FAILED") else None
-
-    found = await_that(ended)
-    assert found
-    return found
+    acting = user or project.user
+    return acting.wait(acting.act(project.launched.provisioned_product_id, name))
 
 
 def test_a_launch_is_stopped_and_started_by_its_actions(
@@ -262,11 +245,11 @@ def test_a_launch_is_stopped_and_started_by_its_actions(
     ours, theirs = projects
 
     stopped = act(ours, "Stop")
-    assert stopped["Status"] == "SUCCEEDED", stopped["RecordErrors"]
+    assert stopped.succeeded, stopped.reason
     assert (ours.status(), theirs.status()) == ("Stopped", "InService")
 
     started = act(ours, "Start")
-    assert started["Status"] == "SUCCEEDED", started["RecordErrors"]
+    assert started.succeeded, started.reason
     assert (ours.status(), theirs.status()) == ("InService", "InService")
 
 

@@ -156,10 +156,11 @@ def test_every_rule_asks_for_a_parameter_of_the_product_and_says_what_to_choose(
 
 def test_a_launch_goes_by_the_launch_roles_name_which_every_account_has() -> None:
     constraint = portfolio().resources()["LaunchConstraint"]["Properties"]
-    role = CATALOG["Resources"]["LaunchRole"]["Properties"]
+    exported = CATALOG["Outputs"]["LaunchRoleName"]
 
-    assert constraint["LocalRoleName"] == role["RoleName"]
-    assert "Path" not in role
+    assert constraint["LocalRoleName"] == f"<{exported['Export']['Name']}>"
+    assert exported["Value"] == {"Ref": "LaunchRole"}
+    assert "Path" not in CATALOG["Resources"]["LaunchRole"]["Properties"]
 
 
 def test_the_launch_role_is_no_administrator() -> None:
@@ -262,19 +263,6 @@ def test_the_target_of_an_action_is_the_one_resource_of_its_kind_in_a_launch() -
         target = CATALOG["Resources"][name]["Properties"]["TargetType"].removeprefix("/")
         kinds = [each["Type"] for each in PRODUCT["Resources"].values()]
         assert kinds.count(target) == 1
-
-
-def test_names_by_which_a_launch_knows_the_platforms_roles_are_theirs() -> None:
-    named = set(re.findall(r"role/(NotebookVending\w+)", str(PRODUCT)))
-    made = {
-        each["Properties"]["RoleName"]
-        for template in (PLATFORM, CATALOG)
-        for each in template["Resources"].values()
-        if each["Type"] == "AWS::IAM::Role" and "RoleName" in each["Properties"]
-    }
-
-    assert named == {"NotebookVendingActions", "NotebookVendingDataAdministrator"}
-    assert named < made
 
 
 # Notifications, tags, shares

@@ -50,11 +50,14 @@ def calls(node: Any, function: str) -> Iterator[Any]:
 
 def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
     assert sorted(exports()) == [
+        "ActionsRoleArn",
         "CreateRoleArn",
+        "DataAdministratorRoleArn",
         "EmptyBucketRoleArn",
         "EmptyBucketServiceToken",
         "JobsPolicyArn",
         "KeyArn",
+        "LaunchRoleName",
         "ProductId",
         "ProjectPolicyArn",
         "S3EndpointId",

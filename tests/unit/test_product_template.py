@@ -206,11 +206,10 @@ def test_names_fit_however_long_the_stack_is_called() -> None:
 
 ROLES = f"arn:aws:iam::{ACCOUNT}:role"
 EXECUTION_ROLE = PLAIN.properties("Notebook")["RoleArn"]
-CREATES, STARTS, EMPTIES = (
-    f"<import NotebookVending-{each}RoleArn>" for each in ("Create", "Start", "EmptyBucket")
+CREATES, STARTS, EMPTIES, ACTIONS, DATA_ADMINISTRATOR = (
+    f"<import NotebookVending-{each}RoleArn>"
+    for each in ("Create", "Start", "EmptyBucket", "Actions", "DataAdministrator")
 )
-ACTIONS = f"{ROLES}/NotebookVendingActions"
-DATA_ADMINISTRATOR = f"{ROLES}/NotebookVendingDataAdministrator"
 SOMEBODY = f"{ROLES}/Somebody"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import bystander, end_user
+from local import bystander, deploy, end_user, launch_page
 from local.bystander import Bystander
 from local.deployment import deployed
 from local.emulator import Emulator
@@ -45,8 +45,8 @@ class Platform:
 def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
     """Tell the story of a launch, or of its refusal, on a page; return its last line.
 
-    Raises SurpriseError, and what the embedded AWS and the SAM CLI raise. What may explain an error
-    is in `directory` then.
+    Beside `directory` it leaves the story as a page for a browser. Raises SurpriseError, and what
+    the embedded AWS and the SAM CLI raise. What may explain an error is in `directory` then.
     """
     page.say(
         f"How a launch is refused when {fault.what}{', and what helps' * bool(fault.remedy)}."
@@ -60,7 +60,12 @@ def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
         user = end_user.sign_in(aws, outputs["ProductId"])
         watch = Watch(aws, outputs["StateMachineArn"], page.event, page.wait_for)
         platform = Platform(aws, outputs, outputs["VpcId"], user, watch, page)
-        return refusal(platform, fault) if fault else success(platform)
+        before = launch_page.calls(aws)
+        ending = refusal(platform, fault) if fault else success(platform)
+        written = directory.parent / ("launch-refused.html" if fault else "launch.html")
+        launch_page.write(written, aws, outputs["LedgerTable"], NOTEBOOK, before)
+        page.say(f"\nAll of it as a page, for a browser: {written.relative_to(deploy.ROOT)}")
+        return ending
 
 
 def success(platform: Platform) -> str:

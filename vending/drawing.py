@@ -114,7 +114,7 @@ def _state(
     group = f'<g class="on"><title>{escape(told)}</title>{_box(state, place)}{text}</g>'
     if not anchor:
         return group
-    return f'<a href="#{anchor}{steps[0]}" aria-label="{escape(told)}">{group}</a>'
+    return f'<a href="#{anchor}{steps[0]}">{group}</a>'
 
 
 def _box(state: Mapping[str, Any], place: Place) -> str:

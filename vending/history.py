@@ -176,6 +176,8 @@ def _of_look(decision: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
         ABSENT: f"There is no notebook {name}.",
         UNKNOWN: "Nothing was learned of the notebook.",
     }.get(str(status), f"Notebook {name} is {status}.")
+    if decision.get("Action") == "Succeed":
+        return str(decision.get("Reason"))  # says it all
     because = decision.get("Reason") or _cause(progress)
     return f"{seen} {because}".strip()
 
@@ -183,7 +185,7 @@ def _of_look(decision: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
 def _of_action(action: str, progress: Mapping[str, Any]) -> str:
     if refusal := progress.get("refusal"):
         return f"Refused: {refusal}"
-    return _cause(progress) or f"{action} was not refused."
+    return _cause(progress) or f"Asked SageMaker to {action.lower()} it."
 
 
 def _cause(progress: Mapping[str, Any]) -> str:

@@ -78,7 +78,7 @@ def lay_out(definition: Mapping[str, Any], widths: Mapping[str, float]) -> Layou
     down = [way for way in kinds if way not in back | aside]
     places = _places(_layers(start, ranks, down), widths)
     courses = {way: _course(way, down, places) for way in down}
-    courses |= _along(sorted(back, key=lambda way: -ranks[way[0]]), places, _LANE, -1)
+    courses |= _along(sorted(back, key=lambda way: (-ranks[way[0]], way)), places, _LANE, -1)
     courses |= _along(sorted(aside), places, WIDTH - _LANE, 1)
     return Layout(
         height=max(place.bottom for place in places.values()) + _LANE,

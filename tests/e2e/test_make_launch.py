@@ -91,6 +91,25 @@ def test_a_launch_is_told_from_deployment_to_nothing_left(
     assert len({volume for _, volume in volumes}) == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "name", "titles"),
+    [
+        ("", "launch.html", ["Create", "Update", "Delete"]),
+        ("name-taken", "launch-refused.html", ["Create", "Delete"]),
+    ],
+)
+def test_a_story_is_left_as_a_page_of_all_its_requests(
+    stories: dict[str, tuple[int, list[str]]], fault: str, name: str, titles: list[str]
+) -> None:
+    _, lines = stories[fault]
+
+    assert lines[-3] == f"All of it as a page, for a browser: .local/{name}"
+    page = (ROOT / ".local" / name).read_text()
+    assert re.findall(r"<h2 id=\"request-\d-title\">(\w+) ", page) == titles
+    assert "sagemaker:DescribeNotebookInstance" in page  # what the functions called
+    assert "X-Amz-Signature" not in page
+
+
 def test_nothing_is_left_of_what_a_launch_makes(
     stories: dict[str, tuple[int, list[str]]],
 ) -> None:

@@ -1,15 +1,13 @@
-"""An execution's history as steps. Events have the form that AWS gives them (HistoryEvent)."""
+"""An execution's history as steps."""
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from tests.lifecycle_driver import load
-from vending.history import Step, steps
+from tests.execution_history import BEGUN, History
 
-BEGUN = datetime(2026, 1, 5, 8, tzinfo=UTC)
 DECISION = {
     "Action": "Create",
     "Notebook": "analysis",
@@ -17,56 +15,6 @@ DECISION = {
     "Reason": "",
     "WaitSeconds": 12,
 }
-
-
-class History:
-    """Events, a second after each other unless told otherwise."""
-
-    def __init__(self) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.now = BEGUN
-
-    def add(self, kind: str, *, after: float = 1, **details: Any) -> "History":
-        """Add an event of a kind, with its details."""
-        self.now += timedelta(seconds=after)
-        event: dict[str, Any] = {"type": kind, "timestamp": self.now, "id": len(self.events) + 1}
-        if details:
-            # TaskStateEntered and its like share stateEnteredEventDetails.
-            name = kind[kind.find("State") :] if "State" in kind else kind
-            event[f"{name[0].lower()}{name[1:]}EventDetails"] = details
-        self.events.append(event)
-        return self
-
-    def enter(self, state: str, data: Any, kind: str = "Task") -> "History":
-        """Enter a state with its data."""
-        return self.add(f"{kind}StateEntered", name=state, input=json.dumps(data))
-
-    def leave(self, state: str, data: Any, kind: str = "Task") -> "History":
-        """Leave a state with its data."""
-        return self.add(f"{kind}StateExited", name=state, output=json.dumps(data))
-
-    def succeed(self) -> "History":
-        """Have a state's function return."""
-        for kind in ("LambdaFunctionScheduled", "LambdaFunctionStarted", "LambdaFunctionSucceeded"):
-            self.add(kind)
-        return self
-
-    def fail(self, message: str = "no such table") -> "History":
-        """Have a state's function raise a LookupError."""
-        cause = json.dumps({"errorMessage": message, "errorType": "LookupError", "stackTrace": []})
-        self.add("LambdaFunctionScheduled").add("LambdaFunctionStarted")
-        return self.add("LambdaFunctionFailed", error="LookupError", cause=cause)
-
-    @property
-    def told(self) -> tuple[Step, ...]:
-        """The steps of this history."""
-        return steps(self.events, load())
-
-    @property
-    def step(self) -> Step:
-        """Its only step."""
-        (only,) = self.told
-        return only
 
 
 def looked(progress: Any = None, **decision: Any) -> dict[str, Any]:
@@ -102,6 +50,11 @@ def test_a_step_has_its_times_in_utc_and_says_how_long_it_took() -> None:
             "Nothing was learned of the notebook. Not yet: Throttling.",
         ),
         (
+            {"Status": "InService", "Action": "Succeed", "Reason": "analysis is InService."},
+            {},
+            "analysis is InService.",
+        ),
+        (
             {"Status": "Failed", "Action": "Fail", "Reason": "SageMaker could not start it."},
             {},
             "Notebook analysis is Failed. SageMaker could not start it.",
@@ -129,7 +82,7 @@ def test_a_decision_says_the_next_step(action: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("progress", "says"),
     [
-        ({"acted": True}, "Create was not refused."),
+        ({"acted": True}, "Asked SageMaker to create it."),
         ({"refusal": "A quota is reached."}, "Refused: A quota is reached."),
         ({"waiting_for": "Throttling"}, "Not yet: Throttling."),
     ],

@@ -1,0 +1,40 @@
+"""What AWS charges for serving a request, as far as its execution's history tells."""
+
+import pytest
+
+from tests import explained
+from tests.execution_history import History
+from vending.charges import PRICES, charge
+
+
+def test_a_request_is_charged_for_its_steps_its_functions_and_their_time() -> None:
+    charged = charge(explained.created())
+
+    # Observe, Decide, Create, Wait; Observe, Decide, Wait; Observe, Decide, Respond.
+    assert charged.transitions == 10
+    # The shim, three looks, Create, two waits, Respond; one event that woke it.
+    assert charged.invocations == 1 + 3 + 1 + 2 + 1 + 1
+    assert charged.seconds == 5 * 4  # each state's function, and not the waits
+    assert charged.parts == pytest.approx(
+        (
+            10 * PRICES.state_transition,
+            9 * PRICES.lambda_request,
+            20 * 0.25 * PRICES.lambda_gb_second_arm,
+        )
+    )
+    assert charged.usd == sum(charged.parts)
+
+
+def test_a_retry_is_a_transition_and_a_call_more() -> None:
+    def ended(history: History) -> History:
+        return history.succeed().leave("Observe", {}).add("ExecutionSucceeded")
+
+    once = charge(explained.explanation(ended(History().enter("Observe", {}))))
+    twice = charge(explained.explanation(ended(History().enter("Observe", {}).fail())))
+
+    assert twice.transitions == once.transitions + 1
+    assert twice.invocations == once.invocations + 1
+
+
+def test_a_request_answered_at_once_costs_the_shims_call_alone() -> None:
+    assert charge(explained.answered_at_once()).parts == (0, PRICES.lambda_request, 0)

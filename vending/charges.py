@@ -1,0 +1,70 @@
+"""What AWS charges for serving a request: list prices of us-east-1, no free tier.
+
+Where AWS publishes them; looked up in copies of these pages of 2025 and 2026, Lambda's and
+DynamoDB's in articles that quote them:
+- Lambda: https://aws.amazon.com/lambda/pricing/ (requests; GB-seconds of x86 and of arm, first
+  tier; the init phase is billed since 1 August 2025:
+  https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/)
+- Step Functions, standard workflows: https://aws.amazon.com/step-functions/pricing/ (a state
+  transition is counted each time a step is executed, retries included)
+- DynamoDB on-demand: https://aws.amazon.com/dynamodb/pricing/on-demand/ (a write unit is 1 KB, a
+  strongly consistent read unit 4 KB)
+- EventBridge: https://aws.amazon.com/eventbridge/pricing/ (events of AWS services and of scheduled
+  rules on the default bus are free)
+"""
+
+from dataclasses import dataclass
+
+from vending.explanation import Explanation
+
+
+@dataclass(frozen=True)
+class Prices:
+    """US dollars for one of each."""
+
+    lambda_request: float = 0.20 / 1_000_000
+    lambda_gb_second_x86: float = 0.0000166667
+    lambda_gb_second_arm: float = 0.0000133334
+    state_transition: float = 0.025 / 1_000
+    dynamodb_write_unit: float = 0.625 / 1_000_000
+    dynamodb_read_unit: float = 0.125 / 1_000_000
+    eventbridge_event: float = 0.0
+
+
+PRICES = Prices()
+MEMORY_IN_GB = 256 / 1024  # of every function: template.yaml, Globals
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What an execution was charged for, as far as its history tells."""
+
+    transitions: int
+    invocations: int
+    """Of functions: that of the shim, those of the states, those of the events that woke it."""
+    seconds: float
+    """How long the states' functions took, as Step Functions saw it: more than is billed."""
+
+    @property
+    def usd(self) -> float:
+        """All of it, in US dollars; on arm64, as by default."""
+        return sum(self.parts)
+
+    @property
+    def parts(self) -> tuple[float, float, float]:
+        """Transitions, invocations and the functions' time, each in US dollars."""
+        return (
+            self.transitions * PRICES.state_transition,
+            self.invocations * PRICES.lambda_request,
+            self.seconds * MEMORY_IN_GB * PRICES.lambda_gb_second_arm,
+        )
+
+
+def charge(explanation: Explanation) -> Charge:
+    """Return what AWS charges for the serving of a request."""
+    steps = explanation.steps
+    return Charge(
+        transitions=sum(1 + step.retries for step in steps),
+        invocations=1 + sum(step.attempts + step.woken for step in steps),
+        seconds=sum(step.seconds or 0 for step in steps if step.kind == "worked" and step.attempts),
+    )

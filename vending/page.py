@@ -1,0 +1,146 @@
+"""What became of a notebook's requests as one page: HTML that needs nothing beside itself.
+
+No script, no font and no picture is loaded, and the page forbids it: it can be mailed, kept and
+opened anywhere. Whatever was said is text in it, escaped.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from vending.charges import MEMORY_IN_GB, Charge, charge
+from vending.drawing import draw
+from vending.explanation import Explanation
+from vending.timeline import Axis, lanes, time_taken
+
+Calls = Mapping[tuple[str, str], int]
+"""How often a function called an operation of AWS, by their names: `service:Operation`."""
+
+
+def render(
+    explanations: Sequence[Explanation], now: datetime, where: str, calls: Calls | None = None
+) -> str:
+    """Return the page of one notebook's requests, in the order given.
+
+    Args:
+        explanations: at least one.
+        now: when they were collected, in UTC.
+        where: a sentence on which AWS this was.
+        calls: what the functions called meanwhile, where that was recorded; an execution's history
+            does not tell it.
+
+    """
+    requests = [_request(n, each, now) for n, each in enumerate(explanations, 1)]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"took": time_taken, "moment": _moment, "dollars": _dollars}
+    text: str = environment.get_template("page.html.j2").render(
+        name=explanations[0].notebook_name,
+        notebook=explanations[0].notebook,
+        now=now,
+        where=where,
+        requests=requests,
+        calls=None if calls is None else _by_operation(calls),
+        totals=_totals(requests),
+        memory=MEMORY_IN_GB * 1024,
+    )
+    return text
+
+
+def _request(number: int, explanation: Explanation, now: datetime) -> dict[str, Any]:
+    of = explanation
+    axis = Axis(of, now)
+    anchor = f"request-{number}-step-"
+    states = [step.state for step in of.steps]
+    charged = charge(of)
+    return {
+        "id": f"request-{number}",
+        "number": number,
+        "anchor": anchor,
+        "of": of,
+        "title": "Cleanup" if of.cleans_up else of.request_type,
+        "status": of.outcome or of.execution_status or "WAITING",
+        "good": of.outcome == "SUCCESS",
+        "bad": of.outcome == "FAILED" or of.execution_status in ("FAILED", "TIMED_OUT", "ABORTED"),
+        "seconds": axis.seconds,
+        "worked": _seconds(of, "worked"),
+        "waited": _seconds(of, "waited"),
+        "drawing": Markup(  # noqa: S704 - it escapes what it is given
+            draw(of.definition, states, name=f"drawing-{number}", anchor=anchor)
+        )
+        if states
+        else "",
+        "lanes": lanes(of, axis),
+        "ticks": axis.ticks(),
+        "steps": [(step, axis.step(step)) for step in of.steps],
+        "charge": charged,
+        "charges": _charges(charged),
+        "functions": [("The shim", 1), *_by_function(of).items()],
+    }
+
+
+def _seconds(explanation: Explanation, kind: str) -> float:
+    return sum(step.seconds or 0 for step in explanation.steps if step.kind == kind)
+
+
+def _by_function(explanation: Explanation) -> dict[str, int]:
+    """Return how often the function of each state was called."""
+    counts: dict[str, int] = {}
+    for step in explanation.steps:
+        if step.attempts:
+            counts[step.state] = counts.get(step.state, 0) + step.attempts
+    return counts
+
+
+def _by_operation(calls: Calls) -> list[tuple[str, str, int]]:
+    """Return the operations, the most called first, with who called them how often."""
+    found: dict[str, dict[str, int]] = {}
+    for (function, operation), count in sorted(calls.items()):
+        found.setdefault(operation, {})[function] = count
+    rows = [
+        (operation, ", ".join(f"{name} {count}" for name, count in by.items()), sum(by.values()))
+        for operation, by in found.items()
+    ]
+    return sorted(rows, key=lambda row: -row[2])
+
+
+def _charges(charged: Charge) -> list[tuple[str, str, str]]:
+    transitions, invocations, seconds = (f"{each:.7f}" for each in charged.parts)
+    return [
+        ("State transitions", str(charged.transitions), transitions),
+        ("Function calls", str(charged.invocations), invocations),
+        ("Time of the functions", time_taken(charged.seconds), seconds),
+    ]
+
+
+def _totals(requests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    charges: list[Charge] = [each["charge"] for each in requests]
+    return {
+        "seconds": sum(each["seconds"] for each in requests),
+        "worked": sum(each["worked"] for each in requests),
+        "waited": sum(each["waited"] for each in requests),
+        "transitions": sum(each.transitions for each in charges),
+        "invocations": sum(each.invocations for each in charges),
+        "usd": sum(each.usd for each in charges),
+        "good": sum(each["good"] for each in requests),
+    }
+
+
+def _moment(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else "not yet"
+
+
+def _dollars(amount: float) -> str:
+    """Word an amount in US dollars, however small, with two digits that say something."""
+    digits = 2 if amount >= 0.1 or amount == 0 else 1 - math.floor(math.log10(amount))
+    return f"{amount:.{digits}f}"

@@ -93,7 +93,6 @@ def notebook_vending(world: World) -> Iterator[Deliver]:
         world.lambda_.invoke_later("RequestFunction", event, on_failure=failed)
 
     environment = {
-        "POWERTOOLS_SERVICE_NAME": "notebook-vending",
         "LEDGER_TABLE": "ledger",
         "PLATFORM": "notebook-vending",
         "VPC_ID": world.account.vpc,

@@ -12,7 +12,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared import clock, environment, orphans, sagemaker, stacks, tagged
+from shared import clock, environment, metrics, orphans, sagemaker, stacks, tagged
 from shared.errors import TryAgainError, translate
 from shared.ids import is_stack_id
 from shared.log import logger
@@ -92,6 +92,7 @@ def _clean_one(candidate: Candidate, known: dict[str, Stack | None]) -> bool:
         return _left_alone(candidate, verdict.reason)
     if environment.text("CLEAN_UP_DRY_RUN") == "YES":
         logger.warning("Would delete an orphan", extra=_about(candidate, verdict.reason))
+        metrics.orphan("Reported")
         return False
     return orphans.clean_up(notebook, verdict.reason)
 

@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import answer, executions, intake, ledger
+from shared.causes import Cause
 from shared.limits import Limits
 from shared.log import identify, logger
 from shared.notebook import NotebookSpec
@@ -37,7 +38,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     # An Update that only breaks limits may be the rollback to what was allowed once: whether it is
     # stands in the ledger, and the first look tells.
     if violations and (spec is None or request.RequestType == "Create"):
-        answer.give(entry, "FAILED", entry.refusal)
+        answer.give(entry, "FAILED", entry.refusal, cause=Cause.INVALID)
     elif request.RequestType == "Delete" and not is_notebook_name(request.notebook_name):
         answer.give(entry, "SUCCESS", "No notebook can have this name, so none was made.")
     else:  # the last call: who finds the shim dead need only ask whether there is an execution

@@ -10,8 +10,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import answer, fallbacks, ledger
-from shared.log import identify, logger
-from shared.reconciler import State, key_of
+from shared.causes import Cause
+from shared.log import logger
+from shared.reconciler import State, course_of, key_of
 
 # Milliseconds: what an answer takes, when CloudFormation is slow to take it.
 _ONE_ANSWER = 15_000
@@ -34,14 +35,28 @@ def handler(event: Any, context: LambdaContext) -> dict[str, str] | None:
 
 
 def _answer_of(state: State) -> dict[str, str]:
-    entry = ledger.read_for_answer(key_of(state))
+    entry, course = ledger.read_for_answer(key_of(state)), course_of(state)
     if "Error" in state:
-        said = answer.give(entry, "FAILED", _failure(state["Error"]))
-    else:
-        decision = state["Decision"]
-        status: answer.Status = "SUCCESS" if decision["Action"] == "Succeed" else "FAILED"
-        said = answer.give(entry, status, decision["Reason"], decision["Data"])
-    logger.info("Answered", extra={"status": said, **identify(entry)})
+        said = answer.give(
+            entry,
+            "FAILED",
+            _failure(state["Error"]),
+            cause=Cause.PLATFORM_FAILED,
+            course=course,
+        )
+        return {"Status": said}
+    decision, progress = state["Decision"], state["Progress"]
+    said = answer.give(
+        entry,
+        "SUCCESS" if decision["Action"] == "Succeed" else "FAILED",
+        decision["Reason"],
+        decision["Data"],
+        cause=Cause(decision["Cause"]) if decision.get("Cause") else None,
+        course=course,
+        passed_over=[
+            each for each in progress["out_of_capacity"] if each != progress["instance_type"]
+        ],
+    )
     return {"Status": said}
 
 

@@ -8,13 +8,17 @@ import json
 import logging
 import re
 from bisect import bisect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import urllib3
 
-from shared import clock, environment, ledger
+from shared import clock, environment, ledger, metrics
+from shared.causes import Cause
+from shared.course import Course
 from shared.ledger import Entry
+from shared.log import identify, logger
 
 Status = Literal["SUCCESS", "FAILED"]
 
@@ -50,11 +54,22 @@ class UndeliverableError(RuntimeError):
     """CloudFormation did not take the answer; the message never holds the reply address."""
 
 
-def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | None = None) -> str:
+def give(
+    entry: Entry,
+    status: Status,
+    reason: str,
+    data: Mapping[str, str] | None = None,
+    *,
+    cause: Cause | None = None,
+    course: Course | None = None,
+    passed_over: Sequence[str] = (),
+) -> str:
     """Answer a request that is in the ledger, and return the status that was said.
 
     The answer is recorded before it is sent, and what is recorded is what is sent: whoever answers
-    a second time repeats the first answer. That it was taken is recorded last.
+    a second time repeats the first answer. That it was taken is recorded last. Who answers first
+    tells the log and the metrics: of a FAILED its `cause`, how the request went, and the instance
+    types that made way for another one.
     Raises UndeliverableError, ClientError, BotoCoreError.
     """
     physical_id, name = entry.physical_resource_id, entry.notebook_name
@@ -69,11 +84,54 @@ def give(entry: Entry, status: Status, reason: str, data: Mapping[str, str] | No
         logical_resource_id=entry.logical_resource_id,
         data=data or {},
     )
-    url, recorded = ledger.record_answer(entry.key, said, status)
-    if url:  # a cleanup has none
-        put(url, recorded)
+    recorded = ledger.record_answer(entry.key, said, status)
+    if recorded.first:
+        _tell(entry, json.loads(said), cause, course or Course(), passed_over)
+    if recorded.url:  # a cleanup has none
+        put(recorded.url, recorded.answer)
         ledger.record_delivery(entry.key, clock.now())
-    return str(json.loads(recorded)["Status"])
+    return str(json.loads(recorded.answer)["Status"])
+
+
+def _tell(
+    entry: Entry,
+    said: Mapping[str, Any],
+    cause: Cause | None,
+    course: Course,
+    passed_over: Sequence[str],
+) -> None:
+    """Write the line that an audit goes by, and count the answer."""
+    seconds = (clock.now() - entry.issued_at).total_seconds()
+    spec = entry.spec
+    outcome, data = said["Status"], said["Data"]
+    counted_as = "" if outcome == "SUCCESS" else cause or Cause.PLATFORM_FAILED
+    kind = "CleanUp" if entry.cleans_up else entry.request_type
+    logger.info(
+        "Answered",
+        extra={
+            **identify(entry),
+            "request_type": kind,
+            "outcome": outcome,
+            "cause": counted_as,
+            "reason": said["Reason"],
+            "seconds": seconds,
+            "waited": course.waited,
+            "launched_by": course.launched_by,
+            "project": spec.ProjectID if spec else "",
+            "instance_type": data.get("NotebookInstanceType", ""),
+            "passed_over": passed_over,
+            "settings": asdict(spec) if spec else {},
+        },
+    )
+    metrics.answered(
+        kind,
+        outcome,
+        cause=counted_as,
+        seconds=seconds,
+        in_service=data.get("NotebookInstanceStatus") == "InService",
+        waited=course.waited,
+        passed_over=passed_over,
+    )
 
 
 def refuse(event: Any, reason: str) -> None:

@@ -4,6 +4,8 @@ import re
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.causes import Cause
+
 _BUSY = {
     "InternalFailure",
     "InternalServerError",
@@ -37,7 +39,11 @@ class TryAgainError(Exception):
 
 
 class RefusedError(Exception):
-    """AWS refuses it for good; the message says why and what to do."""
+    """AWS refuses it for good; the message says why and what to do, `cause` of which kind it is."""
+
+    def __init__(self, message: str, cause: Cause = Cause.REFUSED_BY_AWS) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 def translate(
@@ -57,7 +63,8 @@ def translate(
         # Only a Stopped notebook is changed (developer guide, "Update a Notebook Instance").
         return RefusedError(
             "SageMaker changes no notebook that has Failed: have it started in SageMaker, then try "
-            "again, or launch a new one."
+            "again, or launch a new one.",
+            Cause.CANNOT_CHANGE,
         )
     gone = "RecordNotFound" in message and error.operation_name != "CreateNotebookInstance"
     if gone or "Unable to transition" in message or "duplicate Notebook Instance" in message:
@@ -67,10 +74,13 @@ def translate(
     if code == "ResourceLimitExceeded":
         return RefusedError(
             f"A quota of this account is reached: {message} Ask your administrator to raise it in "
-            "Service Quotas (Amazon SageMaker), or choose another NotebookInstanceType."
+            "Service Quotas (Amazon SageMaker), or choose another NotebookInstanceType.",
+            Cause.QUOTA,
         )
     if "AccessDenied" in code or code == "UnauthorizedOperation":
-        return RefusedError(f"The platform is not allowed to do this: {message}")
+        return RefusedError(
+            f"The platform is not allowed to do this: {message}", Cause.ACCESS_DENIED
+        )
     return RefusedError(f"{error.operation_name} was refused: {message}")
 
 

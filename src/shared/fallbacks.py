@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared import answer, clock, executions, intake, ledger
+from shared.causes import Cause
 from shared.ledger import Entry, Key, UnknownRequestError
 from shared.log import identify, logger
 
@@ -103,6 +104,7 @@ def _answer(entry: Entry, what: str) -> None:
         "FAILED",
         f"The notebook platform {what}. Try again; if that fails too, ask its administrator to "
         f"look for {entry.request_id} in its logs.",
+        cause=Cause.PLATFORM_FAILED,
     )
     logger.warning("Answered from outside", extra={"status": said, **identify(entry)})
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import boto3
 
@@ -113,6 +113,16 @@ class Entry:
         )
 
 
+class Recorded(NamedTuple):
+    """What the ledger holds of an answer."""
+
+    url: str
+    """The reply address; empty if nobody is to be answered."""
+    answer: bytes
+    first: bool
+    """Whether it was recorded just now, and not said before."""
+
+
 @dataclass(frozen=True)
 class Page:
     """A request among the other requests for its resource."""
@@ -207,34 +217,35 @@ def remember_resume(key: Key, instance_type: str) -> None:
     )
 
 
-def keep_token(notebook: str, token: str, until: datetime) -> None:
+def keep_token(notebook: str, token: str, request_id: str, until: datetime) -> None:
     """Keep the token of the execution that waits for a notebook, in place of one before it."""
     _client().put_item(
         TableName=_table(),
         Item={
             **_waiting(notebook),
             "Token": {"S": token},
+            "RequestId": {"S": request_id},
             "ExpiresAt": {"N": str(int((until + _KEPT_WAITING).timestamp()))},
         },
     )
 
 
-def token_of(notebook: str) -> str:
-    """Return the token of the execution that waits for a notebook, or an empty one, as kept last.
+def token_of(notebook: str) -> tuple[str, str]:
+    """Return the token of the execution that waits for a notebook, and its request's id.
 
-    It may be of a wait that is over.
+    As kept last, so it may be of a wait that is over; both are empty if none was.
     """
     found = _client().get_item(TableName=_table(), Key=_waiting(notebook), ConsistentRead=True)
-    return found["Item"]["Token"]["S"] if "Item" in found else ""
+    item = found.get("Item", {})
+    return item.get("Token", {}).get("S", ""), item.get("RequestId", {}).get("S", "")
 
 
-def record_answer(key: Key, answer: bytes, outcome: str) -> tuple[str, bytes]:
-    """Record the answer, once, and return the reply address and the answer that is recorded.
+def record_answer(key: Key, answer: bytes, outcome: str) -> Recorded:
+    """Record the answer, once, and return what is recorded.
 
-    Whoever comes second gets what the first one said, so that two paths cannot say two things. The
-    address is empty if nobody is to be answered.
+    Whoever comes second gets what the first one said, so that two paths cannot say two things.
     """
-    item = _client().update_item(
+    before = _client().update_item(
         TableName=_table(),
         Key=_texts(asdict(key)),
         UpdateExpression=(
@@ -246,9 +257,10 @@ def record_answer(key: Key, answer: bytes, outcome: str) -> tuple[str, bytes]:
             ":answer": {"S": answer.decode()},
             ":outcome": {"S": outcome},
         },
-        ReturnValues="ALL_NEW",
+        ReturnValues="ALL_OLD",
     )["Attributes"]
-    return item.get("ResponseURL", {}).get("S", ""), item["Answer"]["S"].encode()
+    url, earlier = before.get("ResponseURL", {}).get("S", ""), before.get("Answer")
+    return Recorded(url, earlier["S"].encode() if earlier else answer, first=earlier is None)
 
 
 def record_delivery(key: Key, now: datetime) -> None:

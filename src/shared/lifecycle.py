@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum, auto
 from typing import Literal
 
+from shared.causes import Cause
 from shared.notebook import Notebook, Ownership
 
 Action = Literal["Create", "Update", "Start", "Stop", "Delete", "Wait", "Succeed", "Fail"]
@@ -84,6 +85,8 @@ class Progress:
     """The notebook ran before the Update, and is to run after it."""
     refusal: str = ""
     """Why AWS refuses for good what was tried."""
+    refused_for: str = ""
+    """The `Cause` of that."""
     waiting_for: str = ""
     """What an action could not do yet, and is tried again."""
     failure_reason: str = ""
@@ -103,6 +106,8 @@ class Decision:
 
     action: Action
     reason: str = ""
+    cause: Cause | None = None
+    """Of a Fail: what it is counted as."""
 
 
 def decide(  # noqa: C901 - a table: a case a row
@@ -114,7 +119,7 @@ def decide(  # noqa: C901 - a table: a case a row
     next_type = observed.no_capacity and bool(observed.untried)
     match desired.request_type, status, observed.ownership:
         case _ if desired.standing is Standing.SUPERSEDED:
-            return _fail("A newer request for this notebook has taken over.")
+            return _fail(Cause.SUPERSEDED, "A newer request for this notebook has taken over.")
         case _ if desired.standing is Standing.BEHIND and not late:
             return Decision("Wait")
         # Whatever was refused on the way: IAM denies what is asked of a notebook that went
@@ -124,19 +129,22 @@ def decide(  # noqa: C901 - a table: a case a row
         case "Delete", "Absent", _ if not late:
             return Decision("Wait")
         case _ if progress.refusal:
-            return _fail(_found(progress) + progress.refusal)
+            cause = Cause(progress.refused_for or Cause.REFUSED_BY_AWS)
+            return _fail(cause, _found(progress) + progress.refusal)
 
         case "Delete", _, Ownership.NOT_OURS:
             return Decision("Succeed", f"Notebook {name} was not made by this stack; left alone.")
         case _, _, Ownership.NOT_OURS:
             return _fail(
+                Cause.NAME_TAKEN,
                 f"The name {name} is taken by a notebook that this stack did not make: "
-                "launch with another NotebookInstanceName."
+                "launch with another NotebookInstanceName.",
             )
         case _, _, Ownership.CANNOT_TELL:
             return _fail(
+                Cause.OWNER_UNCLEAR,
                 f"Notebook {name} has this stack's role but not its tags, so whose it is cannot "
-                "be told: restore its notebook-vending tags or delete it, then try again."
+                "be told: restore its notebook-vending tags or delete it, then try again.",
             )
 
         case "Create" | "Update", "InService", _ if settings is Settings.AS_ASKED:
@@ -144,13 +152,14 @@ def decide(  # noqa: C901 - a table: a case a row
         case "Update", "Stopped", _ if settings is Settings.AS_ASKED and not progress.resume:
             return Decision("Succeed", f"Notebook {name} is updated, and Stopped as it was before.")
         case "Create" | "Update", _, Ownership.OURS if settings is Settings.CANNOT_CHANGE:
-            return _fail(" ".join(observed.cannot_change))
+            return _fail(Cause.CANNOT_CHANGE, " ".join(observed.cannot_change))
         case "Create" | "Update", "Absent", _ if progress.acted and not next_type:
-            return _fail(_why_gone(name, observed, progress))
+            return _why_gone(name, observed, progress)
         case "Update", "Absent", _ if not desired.may_create:
             return _fail(
+                Cause.REPLACEMENT_NOT_ALLOWED,
                 f"A new name makes a new notebook and deletes the old one with its data: keep "
-                f"the old NotebookInstanceName instead of {name}, or set AllowReplacement to YES."
+                f"the old NotebookInstanceName instead of {name}, or set AllowReplacement to YES.",
             )
         case "Update", "Failed", _ if progress.created and not late:
             return Decision(
@@ -159,11 +168,11 @@ def decide(  # noqa: C901 - a table: a case a row
         case "Create", "Failed", _ if progress.created and next_type and not late:
             return Decision("Delete")  # nobody has worked on it yet: it makes way for the next type
         case "Create", "Failed", _:
-            return _fail(_why_failed(name, observed, progress))
+            return _why_failed(name, observed, progress)
         case "Update", "Failed", _ if progress.acted and not next_type:
-            return _fail(_why_failed(name, observed, progress))
+            return _why_failed(name, observed, progress)
         case _ if late:
-            return _fail(_overdue(desired, observed, progress, now))
+            return _fail(Cause.DEADLINE_PASSED, _overdue(desired, observed, progress, now))
 
         case "Delete", "InService", _:
             return Decision("Stop")
@@ -185,8 +194,8 @@ def decide(  # noqa: C901 - a table: a case a row
             return Decision("Wait")
 
 
-def _fail(reason: str) -> Decision:
-    return Decision("Fail", reason)
+def _fail(cause: Cause, reason: str) -> Decision:
+    return Decision("Fail", reason, cause)
 
 
 def _found(progress: Progress) -> str:
@@ -209,25 +218,31 @@ def _in_service(name: str, progress: Progress) -> str:
     return f"{said}: AWS had no capacity for {lacking}." if lacking else f"{said}."
 
 
-def _no_capacity(observed: Observed, progress: Progress) -> str:
-    return (
+def _no_capacity(observed: Observed, progress: Progress) -> Decision:
+    return _fail(
+        Cause.NO_CAPACITY,
         f"AWS has no capacity for {', '.join(progress.out_of_capacity)}: try again later, or "
-        f"add FallbackInstanceTypes.{_not_tried(observed, progress)}"
+        f"add FallbackInstanceTypes.{_not_tried(observed, progress)}",
     )
 
 
-def _why_failed(name: str, observed: Observed, progress: Progress) -> str:
+def _why_failed(name: str, observed: Observed, progress: Progress) -> Decision:
     if observed.no_capacity:
         return _no_capacity(observed, progress)
     why = progress.failure_reason.removesuffix(".") or "it gave no reason"
-    return f"{_found(progress)}SageMaker could not start {name}: {why}."
+    return _fail(
+        Cause.NOTEBOOK_FAILED, f"{_found(progress)}SageMaker could not start {name}: {why}."
+    )
 
 
-def _why_gone(name: str, observed: Observed, progress: Progress) -> str:
+def _why_gone(name: str, observed: Observed, progress: Progress) -> Decision:
     if observed.no_capacity:
         return _no_capacity(observed, progress)
     why = progress.failure_reason.removesuffix(".") or "somebody deleted it"
-    return f"{_found(progress)}Notebook {name} was there and is gone again: {why}."
+    return _fail(
+        Cause.NOTEBOOK_GONE,
+        f"{_found(progress)}Notebook {name} was there and is gone again: {why}.",
+    )
 
 
 def _overdue(desired: Desired, observed: Observed, progress: Progress, now: datetime) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 
 from shared import environment
+from shared.causes import Cause
 from shared.clients import CONFIG
 from shared.errors import RefusedError
 from shared.notebook import NotebookSpec
@@ -59,7 +60,7 @@ def find_place(spec: NotebookSpec) -> Place:
                 f"({', '.join(sorted(found))}): give one of these ids instead."
             )
     if faults:
-        raise RefusedError(" ".join(faults))
+        raise RefusedError(" ".join(faults), Cause.NETWORK_NOT_FOUND)
     return Place(subnets[0], groups[0])
 
 

@@ -18,6 +18,7 @@ PLATFORM_TAG = f"{TAG_PREFIX}platform"
 STACK_TAG = f"{TAG_PREFIX}stack-id"
 LOGICAL_RESOURCE_TAG = f"{TAG_PREFIX}logical-resource-id"
 REQUEST_TAG = f"{TAG_PREFIX}request-id"  # of the request that created the notebook
+LAUNCHED_BY_TAG = f"{TAG_PREFIX}launched-by"
 PROVISIONED_PRODUCT_TAG = f"{TAG_PREFIX}provisioned-product"
 LAUNCHED_BY_TAG = f"{TAG_PREFIX}launched-by"
 EXPIRES_TAG = f"{TAG_PREFIX}expires-on"  # a date, in UTC

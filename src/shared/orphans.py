@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared import clock, environment, executions, ledger, stacks
+from shared import clock, environment, executions, ledger, metrics, stacks
+from shared.causes import Cause
 from shared.errors import RefusedError
 from shared.ids import is_stack_id
 from shared.ledger import Entry
@@ -102,7 +103,7 @@ def confirm(cleanup: Entry) -> None:
     tags = ownership_tags(platform, cleanup.stack_id, cleanup.logical_resource_id)
     verdict = judge(cleanup.notebook_name, tags, platform, stacks.look(cleanup.stack_id))
     if not verdict.orphan:
-        raise RefusedError(f"The notebook is left alone, {verdict.reason}.")
+        raise RefusedError(f"The notebook is left alone, {verdict.reason}.", Cause.NO_ORPHAN)
 
 
 def clean_up(notebook: Notebook, reason: str) -> bool:
@@ -121,6 +122,7 @@ def clean_up(notebook: Notebook, reason: str) -> bool:
     executions.start(_execution_name(entry), entry.key)
     if not under_way:
         logger.warning("Deleting an orphan", extra={"reason": reason, **identify(entry)})
+        metrics.orphan("Deleted")
     return not under_way
 
 

@@ -1,7 +1,8 @@
 """The reconciler's two halves: look and decide; act and report.
 
 Both take the execution's state and return it changed. The state holds the request's ledger key,
-what the execution remembers (`Progress`) and the latest `Decision`; never the reply address.
+what the execution remembers (`Progress`), the latest `Decision` and what is to be told of the way
+there (`Course`); never the reply address.
 """
 
 import random
@@ -13,6 +14,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import clock, environment, ledger, network, orphans, sagemaker, stacks
+from shared.causes import Cause
+from shared.course import Course, after_look, trying_again
 from shared.errors import RefusedError, TryAgainError, is_lack_of_capacity, translate
 from shared.ledger import Entry, Key, Page
 from shared.lifecycle import (
@@ -29,6 +32,7 @@ from shared.lifecycle import (
 from shared.log import identify, logger
 from shared.notebook import (
     EXPIRES_TAG,
+    LAUNCHED_BY_TAG,
     REQUEST_TAG,
     Notebook,
     NotebookSpec,
@@ -57,6 +61,11 @@ def key_of(state: Mapping[str, Any]) -> Key:
     return Key(state["Resource"], state["Request"])
 
 
+def course_of(state: Mapping[str, Any]) -> Course:
+    """Return what is to be told of the way so far."""
+    return Course(**state.get("Course", {}))
+
+
 def look(state: State) -> State:
     """Look at the notebook and the ledger, and decide the next step."""
     now = clock.now()
@@ -66,6 +75,10 @@ def look(state: State) -> State:
     decision = decide(desired, observed, progress, now)
     if page.entry.outcome:  # by another path, while this execution ran or before it began
         decision = Decision("Fail", "This request is answered already.")
+    course = after_look(course_of(state), decision, observed.status, desired.standing, now)
+    if observed.notebook and observed.ownership is Ownership.OURS:
+        launched_by = observed.notebook.tags.get(LAUNCHED_BY_TAG, "")
+        course = replace(course, launched_by=launched_by or course.launched_by)
     logger.info(decision.action, extra={"notebook_status": observed.status, **identify(page.entry)})
     if decision.action == "Create":
         progress = replace(progress, creating=True)
@@ -77,6 +90,7 @@ def look(state: State) -> State:
     return {
         **state,
         "Progress": asdict(progress),
+        "Course": asdict(course),
         "Decision": {
             "Action": decision.action,
             "Notebook": desired.notebook_name,
@@ -84,6 +98,7 @@ def look(state: State) -> State:
             "Settings": observed.settings,
             "InstanceType": observed.wanted_type,
             "Reason": decision.reason,
+            "Cause": decision.cause or "",
             "Data": _data(decision, observed.notebook),
             "WaitSeconds": _wait_seconds(decision, observed.status, page.entry, now),
         },
@@ -101,7 +116,7 @@ def act(state: State, attempt: Attempt) -> State:
     if page.standing is not Standing.NEWEST or entry.outcome or now >= entry.deadline:
         return state  # the next look says so
     progress = replace(Progress(**state["Progress"]), waiting_for="")
-    decision = state["Decision"]
+    decision, course = state["Decision"], course_of(state)
     try:
         if entry.cleans_up:
             orphans.confirm(entry)
@@ -113,10 +128,11 @@ def act(state: State, attempt: Attempt) -> State:
         progress = _noting(progress, error, young=young)
         wait = environment.number("WAIT_SECONDS")
         soon = min(_apart(min(_SOON, wait)), decision["WaitSeconds"])  # not past the end
-        decision = {**decision, "WaitSeconds": soon}
+        decision, course = {**decision, "WaitSeconds": soon}, trying_again(course)
     outcome = progress.refusal or progress.waiting_for or "done"
     logger.info(decision["Action"], extra={"outcome": outcome, **identify(page.entry)})
-    return {**state, "Progress": asdict(progress), "Decision": decision}
+    changed = {"Progress": asdict(progress), "Decision": decision, "Course": asdict(course)}
+    return {**state, **changed}
 
 
 def create(entry: Entry, progress: Progress) -> Progress:
@@ -172,7 +188,7 @@ def _as_decided(entry: Entry, decision: Mapping[str, Any]) -> Entry:
 def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Observed, Progress]:
     desired = _desired(page)
     if not page.follows_failure:  # the rollback to what was allowed once is not refused
-        progress = replace(progress, refusal=progress.refusal or page.entry.refusal)
+        progress = _refused(progress, page.entry)
     try:
         if now < desired.deadline and (leftover := _leftover(page)):
             notebook, whose = leftover
@@ -184,6 +200,12 @@ def _observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Ob
         return desired, *_seen(page, progress, seen)
     except (ClientError, BotoCoreError, RefusedError) as error:
         return desired, Observed(UNKNOWN), _noting(progress, error, young=False)
+
+
+def _refused(progress: Progress, entry: Entry) -> Progress:
+    if progress.refusal or not entry.refusal:
+        return progress
+    return replace(progress, refusal=entry.refusal, refused_for=Cause.INVALID)
 
 
 def _leftover(page: Page) -> tuple[Notebook, Ownership] | None:
@@ -411,7 +433,7 @@ def _noting(
     if isinstance(error, ClientError | BotoCoreError):
         error = translate(error, young=young)
     if isinstance(error, RefusedError):
-        return replace(progress, refusal=str(error))
+        return replace(progress, refusal=str(error), refused_for=error.cause)
     return replace(progress, waiting_for=str(error))
 
 

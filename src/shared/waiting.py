@@ -36,7 +36,9 @@ def keep(token: str, state: Mapping[str, Any]) -> None:
     if decision["Action"] == "Delete" or decision["Status"] == "Deleting":
         return  # SageMaker tells of no deletion: the token would be of no use
     name = decision["Notebook"]
-    ledger.keep_token(name, token, clock.now() + timedelta(seconds=decision["WaitSeconds"]))
+    request_id = state["Request"].rpartition("#")[2]
+    until = clock.now() + timedelta(seconds=decision["WaitSeconds"])
+    ledger.keep_token(name, token, request_id, until)
     if decision["Action"] == "Wait" and decision["Status"] in (ABSENT, UNKNOWN):
         return
     status = sagemaker.status(name)
@@ -46,9 +48,10 @@ def keep(token: str, state: Mapping[str, Any]) -> None:
 
 def wake(name: str) -> None:
     """Wake the execution that waits for this notebook, if one does; raises ClientError."""
-    token = ledger.token_of(name)
+    token, request_id = ledger.token_of(name)
+    about = {"notebook": name, "correlation_id": request_id}
     if not token:
-        logger.info("Nobody waits", extra={"notebook": name})
+        logger.info("Nobody waits", extra=about)
         return
     client = _client()
     try:
@@ -58,9 +61,9 @@ def wake(name: str) -> None:
         client.exceptions.TaskDoesNotExist,
         client.exceptions.TaskTimedOut,
     ):
-        logger.info("It looks by itself", extra={"notebook": name})
+        logger.info("It looks by itself", extra=about)
         return
-    logger.info("Woken", extra={"notebook": name})
+    logger.info("Woken", extra=about)
 
 
 @cache

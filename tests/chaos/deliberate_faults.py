@@ -99,7 +99,7 @@ def each_answer_is_a_new_one(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         ledger,
         "record_answer",
-        lambda key, said, status: (_record_answer(key, said, status)[0], said),
+        lambda key, said, status: _record_answer(key, said, status)._replace(answer=said),
     )
 
 
@@ -159,10 +159,10 @@ def the_physical_id_is_always_new(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(PLAIN)
 def the_reply_address_is_logged(patch: pytest.MonkeyPatch) -> None:
-    def record_answer(*them: Any) -> tuple[str, bytes]:
-        url, said = _record_answer(*them)
-        logger.info("Answering at %s", url)
-        return url, said
+    def record_answer(*them: Any) -> ledger.Recorded:
+        recorded = _record_answer(*them)
+        logger.info("Answering at %s", recorded.url)
+        return recorded
 
     patch.setattr(ledger, "record_answer", record_answer)
 

@@ -74,15 +74,18 @@ _FUNCTIONS = {
 
 
 class _Lines(logging.Handler):
-    """Everything that is logged, as it is written."""
+    """Everything that is logged, once, as it is written; a logger hands its records on to root."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.lines: list[str] = []
+        self._latest: logging.LogRecord | None = None
         self.setFormatter(logger.registered_formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
+        if record is not self._latest:
+            self.lines.append(self.format(record))
+        self._latest = record
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from botocore.session import Session
 from local.server import response_bucket
 from local.server.response_bucket import ResponseBucket
 from shared import answer, clock, ledger
-from shared.ledger import Entry, Key
+from shared.ledger import Entry, Key, Recorded
 from tests.unit.platform_in_process import running_platform
 
 REGION = "us-east-1"
@@ -528,7 +528,9 @@ def test_only_a_replacement_that_succeeded_has_another_physical_id(
     entry = replace(ENTRY, physical_resource_id=physical_id, notebook_name=name, replaces=replaces)
     delivered: list[tuple[Key, datetime]] = []
     monkeypatch.setattr(clock, "now", lambda: NOW)
-    monkeypatch.setattr(ledger, "record_answer", lambda _key, body, _status: ("address", body))
+    monkeypatch.setattr(
+        ledger, "record_answer", lambda _key, body, _status: Recorded("address", body, first=True)
+    )
     monkeypatch.setattr(ledger, "record_delivery", lambda key, now: delivered.append((key, now)))
 
     assert answer.give(entry, status, "Because.", {"Message": "Because."}) == status

@@ -157,7 +157,7 @@ def test_the_request_asked_for_is_told_alone(aws: Aws) -> None:
 
 def test_a_token_in_the_ledger_is_no_request(aws: Aws) -> None:
     enter(entry())
-    ledger.keep_token("analysis", "a-token", LATER)
+    ledger.keep_token("analysis", "a-token", "r-2", LATER)
 
     assert explained(aws).request_id == "r-1"
 

@@ -277,7 +277,9 @@ def test_the_first_answer_is_everybodys(order: tuple[str, str]) -> None:
 
     said = [ledger.record_answer(entry().key, each.encode(), each) for each in order]
 
-    assert said == [(f"{URL}r-1", order[0].encode())] * 2
+    first, second = said
+    assert first == (f"{URL}r-1", order[0].encode(), True)
+    assert second == (f"{URL}r-1", order[0].encode(), False)
     assert ledger.read_for_answer(entry().key).outcome == order[0]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
+from shared.causes import Cause
 from shared.lifecycle import (
     ABSENT,
     UNKNOWN,
@@ -192,25 +193,34 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
 
 
 @pytest.mark.parametrize(
-    ("desired", "observed", "progress", "said"),
+    ("desired", "observed", "progress", "cause", "said"),
     [
         (
             plain(standing=Standing.SUPERSEDED),
             ours("InService"),
             Progress(),
+            Cause.SUPERSEDED,
             "A newer request for this notebook has taken over.",
         ),
-        (plain(), Observed(ABSENT), Progress(refusal="AWS says no."), "AWS says no."),
+        (
+            plain(),
+            Observed(ABSENT),
+            Progress(refusal="AWS says no.", refused_for=Cause.QUOTA),
+            Cause.QUOTA,
+            "AWS says no.",
+        ),
         (
             plain(),
             Observed(ABSENT),
             Progress(refusal="AWS says no.", out_of_capacity=LACKING),
+            Cause.REFUSED_BY_AWS,
             "AWS had no capacity for ml.t3.medium, ml.t3.large. AWS says no.",
         ),
         (
             plain(),
             Observed("InService", None, Ownership.NOT_OURS),
             Progress(),
+            Cause.NAME_TAKEN,
             "The name analysis is taken by a notebook that this stack did not make: launch with "
             "another NotebookInstanceName.",
         ),
@@ -218,6 +228,7 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
             plain("Delete"),
             Observed("InService", None, Ownership.CANNOT_TELL),
             Progress(),
+            Cause.OWNER_UNCLEAR,
             "Notebook analysis has this stack's role but not its tags, so whose it is cannot be "
             "told: restore its notebook-vending tags or delete it, then try again.",
         ),
@@ -229,21 +240,23 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
                 cannot_change=("Subnet cannot be changed.", "KmsKeyId cannot be changed."),
             ),
             Progress(),
+            Cause.CANNOT_CHANGE,
             "Subnet cannot be changed. KmsKeyId cannot be changed.",
         ),
         (
             plain("Update", may_create=False),
             Observed(ABSENT),
             Progress(),
+            Cause.REPLACEMENT_NOT_ALLOWED,
             "A new name makes a new notebook and deletes the old one with its data: keep the old "
             "NotebookInstanceName instead of analysis, or set AllowReplacement to YES.",
         ),
     ],
 )
 def test_a_refusal_says_what_is_wrong_and_what_to_do(
-    desired: Desired, observed: Observed, progress: Progress, said: str
+    desired: Desired, observed: Observed, progress: Progress, cause: Cause, said: str
 ) -> None:
-    assert decide(desired, observed, progress, ISSUED) == Decision("Fail", said)
+    assert decide(desired, observed, progress, ISSUED) == Decision("Fail", said, cause)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +312,11 @@ def test_a_notebook_that_failed_says_why(
 
     decision = decide(desired, ours("Failed"), progress, ISSUED)
 
-    assert decision == Decision("Fail", f"{before}SageMaker could not start analysis: {why}.")
+    assert decision == Decision(
+        "Fail",
+        f"{before}SageMaker could not start analysis: {why}.",
+        Cause.NOTEBOOK_FAILED,
+    )
 
 
 @pytest.mark.parametrize(
@@ -318,7 +335,9 @@ def test_a_notebook_that_is_gone_again_says_why(
     decision = decide(plain(), Observed(ABSENT), progress, ISSUED)
 
     assert decision == Decision(
-        "Fail", f"{before}Notebook analysis was there and is gone again: {why}."
+        "Fail",
+        f"{before}Notebook analysis was there and is gone again: {why}.",
+        Cause.NOTEBOOK_GONE,
     )
 
 
@@ -331,6 +350,7 @@ def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed:
         "Fail",
         "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
         "FallbackInstanceTypes.",
+        Cause.NO_CAPACITY,
     )
 
 
@@ -342,6 +362,7 @@ def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
         "Fail",
         "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
         "FallbackInstanceTypes. Not tried: ml.m5.large, ml.m5.xlarge.",
+        Cause.NO_CAPACITY,
     )
 
 
@@ -403,7 +424,9 @@ def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
 def test_a_request_given_up_says_where_it_was_and_what_it_waited_for(
     desired: Desired, observed: Observed, progress: Progress, said: str
 ) -> None:
-    assert decide(desired, observed, progress, DEADLINE) == Decision("Fail", said)
+    assert decide(desired, observed, progress, DEADLINE) == Decision(
+        "Fail", said, Cause.DEADLINE_PASSED
+    )
 
 
 @pytest.mark.parametrize(
@@ -444,6 +467,7 @@ def test_an_execution_remembers_nothing_at_first() -> None:
         "creating": False,
         "resume": False,
         "refusal": "",
+        "refused_for": "",
         "waiting_for": "",
         "failure_reason": "",
         "network_interface_id": "",

@@ -144,8 +144,8 @@ def outcome() -> dict[str, Any]:
 
 
 def said(platform: Platform, message: str) -> list[dict[str, Any]]:
-    """Return the log's lines with a message; each line comes to more than one handler."""
-    lines = [json.loads(line) for line in dict.fromkeys(platform.logged) if line.startswith("{")]
+    """Return the log's lines with a message."""
+    lines = [json.loads(line) for line in platform.logged if line.startswith("{")]
     return [line for line in lines if line["message"] == message]
 
 

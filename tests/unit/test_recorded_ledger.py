@@ -77,7 +77,7 @@ def test_requests_of_another_release_are_read_as_they_were_meant(
     under_way = ledger.in_progress(f"{NOTEBOOK}|analysis", LATER)
     assert under_way is not None
     assert (under_way.request_id, under_way.cleans_up) == (cleanup, True)
-    assert ledger.token_of("analysis") == "token-of-a-wait"
+    assert ledger.token_of("analysis") == ("token-of-a-wait", "")
     assert ledger.is_open(NOTEBOOK)
 
 
@@ -91,8 +91,8 @@ def test_what_nobody_answered_before_the_upgrade_is_found_and_answered_after_it(
     overdue = set(ledger.overdue(later, later - timedelta(hours=2)))
 
     assert overdue == {KEYS["r-2"], KEYS["r-3"], KEYS["r-4"]}
-    url, said = ledger.record_answer(KEYS["r-2"], b'{"Status": "SUCCESS"}', "SUCCESS")
-    assert (url[-3:], said) == ("r-2", b'{"Status": "FAILED"}')
+    url, said, first = ledger.record_answer(KEYS["r-2"], b'{"Status": "SUCCESS"}', "SUCCESS")
+    assert (url[-3:], said, first) == ("r-2", b'{"Status": "FAILED"}', False)
     ledger.record_delivery(KEYS["r-2"], later)
     assert KEYS["r-2"] not in set(ledger.overdue(later, later - timedelta(hours=2)))
 
@@ -166,7 +166,7 @@ def test_a_token_that_this_release_keeps_is_found_by_the_one_before() -> None:
     (recorded,) = (item for item in RECORDED if "Token" in item)
     named = {name: recorded[name] for name in ("Resource", "Request")}
 
-    ledger.keep_token("Analysis", "another", LATER)
+    ledger.keep_token("Analysis", "another", "r-9", LATER)
 
     found = client("dynamodb").get_item(TableName="ledger", Key=named)["Item"]
     assert found["Token"] == {"S": "another"}

@@ -1,0 +1,247 @@
+"""What is counted, through the real functions and the real state machine."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+from local import embedded_metrics
+from shared import metrics
+from shared.causes import Cause
+from shared.course import Phase
+from tests.unit.platform_in_process import Platform, running_platform
+
+FIRST, SECOND, THIRD = "ml.t3.medium", "ml.t3.large", "ml.g5.xlarge"
+
+
+def counted(platform: Platform, name: str) -> Counter[tuple[str, ...]]:
+    """Return the sums of a metric by the values of its dimensions."""
+    sums: Counter[tuple[str, ...]] = Counter()
+    for values, each in of(platform.logged, name):
+        sums[values] += each  # type: ignore[assignment] # seconds are no whole numbers
+    return sums
+
+
+def of(lines: Iterable[str], name: str) -> list[tuple[tuple[str, ...], float]]:
+    return [
+        (tuple(datum.dimensions.values()), datum.value)
+        for line in lines
+        for datum in embedded_metrics.read(line)
+        if datum.name == name
+    ]
+
+
+# A request
+
+
+def test_a_launch_its_update_and_its_end_are_counted_with_how_long_they_took(
+    platform: Platform,
+) -> None:
+    platform.notebooks.configure({"timing": {"pending": 300, "stopping": 60, "deleting": 40}})
+    stack = platform.stack()
+
+    stack.create().expect_success()
+    stack.update(NotebookInstanceType=SECOND).expect_success()
+    stack.delete().expect_success()
+
+    assert counted(platform, "Answers") == {
+        ("Create", "SUCCESS"): 1,
+        ("Update", "SUCCESS"): 1,
+        ("Delete", "SUCCESS"): 1,
+    }
+    assert counted(platform, "Refusals") == {}
+    assert counted(platform, "TimeToInService")["Create",] == pytest.approx(300, abs=5)
+    assert counted(platform, "TimeToInService")["Update",] > 60
+    assert counted(platform, "TimeToGone")["Delete",] > 100
+
+
+def test_each_wait_is_told_by_what_it_was_for(platform: Platform) -> None:
+    platform.notebooks.configure({"timing": {"pending": 300, "stopping": 60, "updating": 30}})
+    stack = platform.stack()
+    stack.create().expect_success()
+    platform.logged.clear()
+
+    stack.update(NotebookInstanceType=SECOND).expect_success()
+
+    waited = counted(platform, "Waited")
+    assert waited.keys() == {(Phase.STOPPING,), (Phase.UPDATING,), (Phase.STARTING,)}
+    assert waited[Phase.STOPPING,] == pytest.approx(60, abs=5)
+    assert waited[Phase.UPDATING,] >= 30
+    assert sum(waited.values()) == pytest.approx(
+        counted(platform, "TimeToInService")["Update",], abs=5
+    )
+
+
+def test_what_aws_refuses_for_the_moment_is_a_wait_of_its_own(platform: Platform) -> None:
+    platform.fail_calls("CreateNotebookInstance", "ThrottlingException")
+
+    platform.stack().create().expect_success()
+
+    assert counted(platform, "Waited")[Phase.TRYING_AGAIN,] >= 20
+    assert counted(platform, "Answers") == {("Create", "SUCCESS"): 1}
+
+
+def test_a_rollback_waits_behind_the_request_before_it(platform: Platform) -> None:
+    stack = platform.stack()
+    created = stack.send_create()
+    platform.run(until=lambda: platform.status(stack.notebook) == "Pending")
+    platform.clock.advance(1)
+
+    deleted = stack.send("Delete")
+    platform.run()
+
+    assert (created.answer["Status"], deleted.answer["Status"]) == ("FAILED", "SUCCESS")
+    assert counted(platform, "Refusals") == {(Cause.SUPERSEDED,): 1}
+    assert counted(platform, "Waited")[Phase.BEHIND,] > 0
+
+
+# A refusal
+
+
+def test_what_is_not_allowed_is_counted_at_once(platform: Platform) -> None:
+    stack = platform.stack()
+
+    stack.create(NotebookInstanceType="ml.p5.48xlarge").expect_failed()
+    stack.delete().expect_success()
+
+    assert counted(platform, "Answers") == {("Create", "FAILED"): 1, ("Delete", "SUCCESS"): 1}
+    assert counted(platform, "Refusals") == {(Cause.INVALID,): 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "cause"),
+    [
+        ("ResourceLimitExceeded", "The account-level service limit is 0", Cause.QUOTA),
+        ("AccessDeniedException", "not authorized", Cause.ACCESS_DENIED),
+        ("ValidationException", "No.", Cause.REFUSED_BY_AWS),
+    ],
+)
+def test_what_aws_refuses_is_counted_by_its_kind(
+    platform: Platform, code: str, message: str, cause: Cause
+) -> None:
+    platform.clock.advance(-10)
+    platform.fail_calls("CreateNotebookInstance", code, message)
+
+    platform.stack().create().expect_failed()
+
+    assert counted(platform, "Refusals") == {(cause,): 1}
+
+
+def test_a_subnet_that_is_not_there_is_counted_as_such(platform: Platform) -> None:
+    platform.stack().create(Subnet="nowhere").expect_failed()
+
+    assert counted(platform, "Refusals") == {(Cause.NETWORK_NOT_FOUND,): 1}
+
+
+def test_a_fault_of_the_platform_is_counted_as_such(platform: Platform) -> None:
+    for _ in range(5):
+        platform.kill("ObserveFunction", after=False)
+
+    platform.stack().create().expect_failed()
+
+    assert counted(platform, "Refusals") == {(Cause.PLATFORM_FAILED,): 1}
+
+
+# Capacity
+
+
+def test_each_type_that_made_way_for_another_is_counted(platform: Platform) -> None:
+    platform.notebooks.configure({"no_capacity": [FIRST, SECOND]})
+
+    platform.stack().create(FallbackInstanceTypes=[SECOND, THIRD]).expect_success()
+
+    assert counted(platform, "CapacityFallbacks") == {(FIRST,): 1, (SECOND,): 1}
+    assert counted(platform, "Refusals") == {}
+
+
+def test_a_type_that_made_way_for_none_is_a_refusal_alone(platform: Platform) -> None:
+    platform.notebooks.configure({"no_capacity": [FIRST, SECOND]})
+
+    platform.stack().create(FallbackInstanceTypes=[SECOND]).expect_failed()
+
+    assert counted(platform, "CapacityFallbacks") == {(FIRST,): 1}
+    assert counted(platform, "Refusals") == {(Cause.NO_CAPACITY,): 1}
+
+
+# Once
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_an_answer_is_counted_once_though_its_function_dies(
+    platform: Platform, *, after: bool
+) -> None:
+    platform.kill("RespondFunction", after=after)
+
+    platform.stack().create().expect_success()
+
+    assert counted(platform, "Answers") == {("Create", "SUCCESS"): 1}
+    assert len(of(platform.logged, "TimeToInService")) == 1
+
+
+def test_an_answer_is_counted_once_however_often_it_is_given(platform: Platform) -> None:
+    stack = platform.stack()
+    platform.bucket_answers[:] = [503] * 9  # more than the execution tries
+
+    sent = stack.send_create()
+    platform.run()
+    platform.clock.advance(3300)
+    platform.sweep()
+    platform.deliver(sent)  # once more
+    platform.run()
+
+    assert sent.answer["Status"] == "SUCCESS"
+    assert counted(platform, "Answers") == {("Create", "SUCCESS"): 1}
+
+
+# What runs
+
+
+def test_the_busiest_are_told_by_name_and_the_others_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    projects = {f"p{n:02}": n for n in range(1, 31)}
+
+    with running_platform(monkeypatch) as platform:
+        metrics.running(projects, {FIRST: 465}, {name: n / 10 for name, n in projects.items()})
+
+    by_project = dict(values(platform, "RunningNotebooks", "ProjectID"))
+    assert len(by_project) == 11
+    assert by_project["p30"] == 30
+    assert by_project[metrics.OTHERS] == sum(range(1, 21))
+    assert sum(by_project.values()) == sum(projects.values())
+    assert dict(values(platform, "RunningNotebooks", "InstanceType")) == {
+        FIRST: 465,
+        metrics.OTHERS: 0,
+    }
+    cost = dict(values(platform, "EstimatedHourlyCost", "ProjectID"))
+    assert sum(cost.values()) == pytest.approx(46.5)
+
+
+@pytest.mark.parametrize("odd", ["", "  ", "Größe", "a\nb", "日本"])
+def test_a_project_that_cloudwatch_does_not_take_is_among_the_others(
+    monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    with running_platform(monkeypatch) as platform:
+        metrics.running({"one": 1, odd: 2}, {}, {})
+
+    assert dict(values(platform, "RunningNotebooks", "ProjectID")) == {
+        "one": 1,
+        metrics.OTHERS: 2,
+    }
+
+
+def test_when_nothing_runs_a_zero_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_platform(monkeypatch) as platform:
+        metrics.running({}, {}, {})
+
+    assert values(platform, "RunningNotebooks", "ProjectID") == [(metrics.OTHERS, 0)]
+    assert values(platform, "EstimatedHourlyCost", "ProjectID") == [(metrics.OTHERS, 0)]
+
+
+def values(platform: Platform, name: str, dimension: str) -> list[tuple[str, float]]:
+    return [
+        (datum.dimensions[dimension], datum.value)
+        for line in platform.logged
+        for datum in embedded_metrics.read(line)
+        if datum.name == name and dimension in datum.dimensions
+    ]

@@ -21,20 +21,24 @@ from local.automation import ssm_service
 from local.catalog import servicecatalog
 from local.notebooks import sagemaker_service
 from local.server import (
+    alarms,
     authorizations,
     buckets,
     cloudformation,
     control,
+    dashboards,
     eventbridge,
     iam,
     keys,
     lambda_runtime,
     lambda_versions,
+    log_metrics,
     logs,
     nested_stacks,
     network_interfaces,
     network_resources,
     policy_variables,
+    query_definitions,
     resource_types,
     response_bucket,
     role_boundaries,
@@ -85,7 +89,11 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     stack_parameters.install()
     stack_resources.install()
     stepfunctions.install()
+    alarms.install()
+    log_metrics.install()
+    dashboards.install()
     ssm_service.install()
+    query_definitions.install()
     servicecatalog.install()
     resource_types.install()
     network_resources.install()

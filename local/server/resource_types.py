@@ -6,11 +6,18 @@ from typing import Any
 
 from ministack.services.cloudformation import provisioners, stacks
 
-from local.server import catalog_types, document_types, sagemaker_types, stack_permissions
+from local.server import (
+    catalog_types,
+    document_types,
+    query_definitions,
+    sagemaker_types,
+    stack_permissions,
+)
 
 _TYPES: dict[str, dict[str, Any]] = {
     **catalog_types.TYPES,
     **document_types.TYPES,
+    **query_definitions.TYPES,
     **sagemaker_types.TYPES,
 }
 

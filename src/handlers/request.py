@@ -34,7 +34,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         dropped_tags=request.dropped_tags,
     )
     ledger.enter(entry, request.ResponseURL)
-    logger.info("Entered", extra={"violations": violations, **identify(entry)})
+    about = {"violations": violations, "changed": request.changes, **identify(entry)}
+    logger.info("Entered", extra=about)
     # An Update that only breaks limits may be the rollback to what was allowed once: whether it is
     # stands in the ledger, and the first look tells.
     if violations and (spec is None or request.RequestType == "Create"):

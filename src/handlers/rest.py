@@ -19,8 +19,8 @@ def handler(event: Any, context: LambdaContext) -> list[str]:
 
     match event:
         case {"reason": "off-hours"}:
-            return idle.stop_where(lambda _: True, out_of_time)
+            return idle.stop_where("off-hours", lambda _: True, out_of_time)
         case {"source": "aws.events", "detail-type": "Scheduled Event"}:
-            return idle.stop_where(idle.says_idle, out_of_time)
+            return idle.stop_where("idle", idle.says_idle, out_of_time)
     logger.error("This is no event that stops notebooks")
     return []

@@ -130,7 +130,11 @@ def _serve(arn: str, today: date) -> None:
     if due is Due.NOTHING:
         return
     found = catalog.provisioned_product(launch.provisioned_product_id)
-    about = {"notebook": arn, "provisioned_product": launch.provisioned_product_id}
+    about = {
+        "notebook": launch.notebook_name,
+        "provisioned_product": launch.provisioned_product_id,
+        "reason": f"{due}: it expires on {launch.expires_on}",
+    }
     if found is None or found.get("ProductId") != environment.text("PRODUCT_ID"):
         logger.error("It is no launch of this product, and is left alone", extra=about)
         return
@@ -145,7 +149,7 @@ def _serve(arn: str, today: date) -> None:
         catalog.terminate(
             launch.provisioned_product_id, _token(launch, found.get("LastRecordId", ""))
         )
-    logger.info(due, extra=about)
+    logger.info("Expiring", extra=about)
 
 
 def _token(launch: Launch, last_record_id: str) -> str:

@@ -38,14 +38,18 @@ class UnfinishedError(Exception):
     """Not all that was to be done was done; who calls again begins anew."""
 
 
-def stop_where(wanted: Callable[[Running], bool], out_of_time: Callable[[], bool]) -> list[str]:
+def stop_where(
+    reason: str, wanted: Callable[[Running], bool], out_of_time: Callable[[], bool]
+) -> list[str]:
     """Stop the platform's running notebooks that are wanted; return their names, sorted.
+
+    The log has the `reason` beside each.
 
     Raises UnfinishedError when some could not be stopped, or time ran out; ClientError,
     BotoCoreError when the notebooks cannot be listed.
     """
     stopped: list[str] = []
-    failed: dict[str, str] = {}
+    failed: list[str] = []
     found = sagemaker.running()
     # So that of more than there is time for, none has to wait for its turn for ever.
     random.shuffle(found)
@@ -57,11 +61,12 @@ def stop_where(wanted: Callable[[Running], bool], out_of_time: Callable[[], bool
             if not wanted(notebook) or not _is_left_to_us(notebook):
                 continue
             sagemaker.stop(notebook.name)
-        except (ClientError, BotoCoreError) as error:  # the others are no worse for it
-            failed[notebook.name] = str(error)
+        except (ClientError, BotoCoreError):  # the others are no worse for it
+            failed.append(notebook.name)
+            logger.exception("Not stopped", extra={"notebook": notebook.name})
             continue
         stopped.append(notebook.name)
-    logger.info("Stopped", extra={"stopped": stopped, "failed": failed})
+        logger.info("Stopped", extra={"notebook": notebook.name, "reason": reason})
     if failed:
         raise UnfinishedError(f"Not stopped: {', '.join(failed)}")
     return sorted(stopped)

@@ -19,3 +19,12 @@ IDS = {
 def is_stack_id(text: str) -> bool:
     """Tell whether CloudFormation could give a stack this id."""
     return IDS["StackId"].fullmatch(text) is not None
+
+
+def provisioned_product_of(stack_id: str) -> str:
+    """Return the id of the provisioned product that a stack is a launch's of; empty if it is none.
+
+    Service Catalog names a launch's stack SC-<account>-<that id>.
+    """
+    _, begins, rest = stack_id.partition(":stack/SC-")
+    return rest.partition("/")[0].partition("-")[2] if begins else ""

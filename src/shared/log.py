@@ -6,6 +6,7 @@ from functools import partial
 
 from aws_lambda_powertools import Logger
 
+from shared.ids import provisioned_product_of
 from shared.ledger import Entry
 
 # ASCII: the line with half a surrogate pair, which JSON can hold, could not be written otherwise.
@@ -23,5 +24,6 @@ def identify(entry: Entry) -> dict[str, str]:
         "correlation_id": entry.request_id,
         "request_type": entry.request_type,
         "stack_id": entry.stack_id,
+        "provisioned_product": provisioned_product_of(entry.stack_id),
         "notebook": entry.notebook_name,
     }

@@ -18,11 +18,11 @@ PLATFORM_TAG = f"{TAG_PREFIX}platform"
 STACK_TAG = f"{TAG_PREFIX}stack-id"
 LOGICAL_RESOURCE_TAG = f"{TAG_PREFIX}logical-resource-id"
 REQUEST_TAG = f"{TAG_PREFIX}request-id"  # of the request that created the notebook
-LAUNCHED_BY_TAG = f"{TAG_PREFIX}launched-by"
 PROVISIONED_PRODUCT_TAG = f"{TAG_PREFIX}provisioned-product"
 LAUNCHED_BY_TAG = f"{TAG_PREFIX}launched-by"
 EXPIRES_TAG = f"{TAG_PREFIX}expires-on"  # a date, in UTC
 WARNED_TAG = f"{TAG_PREFIX}warned-of"  # the date that its owner was warned of
+PROJECT_TAG = "ProjectID"  # the product's, on all that a launch makes
 
 # Who launched it, and as what (Service Catalog administrator guide, "AutoTags").
 _AUTO_TAGS = {

@@ -87,6 +87,18 @@ class CustomResourceRequest:
         return self.RequestType == "Update" and new.get(asked) != old.get(asked)
 
     @property
+    def changes(self) -> dict[str, list[str]]:
+        """The settings that an Update changes, each from what to what, cut where they are long."""
+        new, old = self.ResourceProperties, self.OldResourceProperties
+        if self.RequestType != "Update":
+            return {}
+        return {
+            name: [f"{values.get(name, '')!s:.300}" for values in (old, new)]
+            for name in sorted({*old, *new} - _NOT_SETTINGS)
+            if old.get(name) != new.get(name)
+        }
+
+    @property
     def unchanged(self) -> frozenset[str]:
         """The properties that an Update leaves as they are."""
         old = self.OldResourceProperties

@@ -112,6 +112,7 @@ class Running:
 
     name: str
     arn: str
+    instance_type: str
     modified_at: datetime
     """When its status or a setting changed last: it has run since then at the most."""
 
@@ -128,7 +129,12 @@ def running() -> list[Running]:
         .paginate(StatusEquals="InService", PaginationConfig={"PageSize": 100})
     )
     return [
-        Running(each["NotebookInstanceName"], each["NotebookInstanceArn"], each["LastModifiedTime"])
+        Running(
+            each["NotebookInstanceName"],
+            each["NotebookInstanceArn"],
+            each["InstanceType"],
+            each["LastModifiedTime"],
+        )
         for page in pages
         for each in page["NotebookInstances"]
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local import deploy
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 
@@ -92,7 +93,7 @@ def test_what_the_answering_function_fails_at_is_counted_and_read_by_nobody(
     with pytest.raises(ClientError, match="AccessDenied"):
         sqs.receive_message(QueueUrl=queue)
     alarm = platform.aws.client("cloudwatch").describe_alarms(
-        AlarmNames=[platform.physical_id("FailedAnswersAlarm")]
+        AlarmNames=[f"{deploy.STACK}-AnswersUndeliverable"]
     )["MetricAlarms"][0]
     assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": queue.rpartition("/")[2]}]
 

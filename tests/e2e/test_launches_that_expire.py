@@ -1,15 +1,14 @@
 """Launches that expire: warned of once, terminated through Service Catalog, and no one else's."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local.end_user import Record
 from tests.e2e.deployed import Platform
+from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique
 
 pytestmark = pytest.mark.xdist_group("deployed")
@@ -59,35 +58,6 @@ def is_there(platform: Platform, launched: Record) -> bool:
         AccessLevelFilter={"Key": "Account", "Value": "self"}
     )["ProvisionedProducts"]
     return launched.provisioned_product_id in [each["Id"] for each in found]
-
-
-class Mailbox:
-    """What a topic sends."""
-
-    def __init__(self, platform: Platform, topic_arn: str) -> None:
-        self.sqs = platform.aws.client("sqs")
-        name = unique("mailbox")
-        may_send = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": topic_arn.rpartition(":")[0].replace(":sns:", ":sqs:") + f":{name}",
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
-        made = self.sqs.create_queue(QueueName=name, Attributes={"Policy": policy})
-        self.url = made["QueueUrl"]
-        arn = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
-        platform.aws.client("sns").subscribe(
-            TopicArn=topic_arn, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
-        )
-
-    def texts(self) -> list[str]:
-        """Return the texts that came since the last look."""
-        found = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10)
-        messages: list[dict[str, Any]] = found.get("Messages", [])
-        for each in messages:
-            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=each["ReceiptHandle"])
-        return [json.loads(each["Body"])["Message"] for each in messages]
 
 
 def test_a_launch_that_has_expired_is_terminated_and_nothing_is_left(platform: Platform) -> None:

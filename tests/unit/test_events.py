@@ -462,6 +462,22 @@ def test_rest_for_off_hours_stops_every_notebook_that_runs(story: Story) -> None
     assert seen.status == "Stopping"
 
 
+def test_count_tells_what_runs_and_what_it_costs(
+    story: Story, caplog: pytest.LogCaptureFixture
+) -> None:
+    story.created()
+    caplog.clear()
+
+    invoke("count")
+
+    lines = {record.getMessage(): vars(record) for record in caplog.records}
+    assert (lines["Running"]["project"], lines["Running"]["usd_per_hour"]) == (
+        "QuickStart007",
+        0.05,
+    )
+    assert "RunningNotebooks" in lines
+
+
 def test_empty_bucket_erases_the_bucket_of_the_terminated_launch(story: Story) -> None:
     event = EVENTS["empty-bucket"]
     bucket = event["ResourceProperties"]["BucketName"]

@@ -1,0 +1,114 @@
+"""CloudWatch's alarms: on the metric of their dimensions, to topics that let CloudWatch publish.
+
+MiniStack compares all values of a metric's name, whatever their dimensions, when PutMetricData
+brings some, and publishes to any topic.
+"""
+
+import logging
+import operator
+import time
+from inspect import signature
+from typing import Any
+
+from ministack.core import iam_evaluator, responses
+from ministack.services import cloudwatch, kms, sns
+
+log = logging.getLogger(__name__)
+
+_SERVICE = "cloudwatch.amazonaws.com"
+# Of the topic's key, if it has one (re:Post, "How do I configure a CloudWatch alarm with an
+# encrypted SNS topic?").
+_USES_OF_KEY = ("kms:Decrypt", "kms:GenerateDataKey")
+_COMPARES = {
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "GreaterThanThreshold": operator.gt,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
+}
+# What a missing value counts as; None leaves the alarm as it is (user guide, "Configuring how
+# CloudWatch alarms treat missing data").
+_MISSING = {"notBreaching": False, "breaching": True, "missing": None, "ignore": None}
+
+
+def install() -> None:
+    """Evaluate alarms as values come, and ask topics before they are told."""
+    assert list(signature(cloudwatch._evaluate_alarm).parameters) == ["alarm"]
+    record, dispatch = cloudwatch.record_metric, cloudwatch._dispatch_alarm_actions
+    assert list(signature(record).parameters)[:2] == ["namespace", "metric_name"]
+    assert list(signature(dispatch).parameters) == ["alarm", "old_state", "new_state", "reason"]
+
+    def record_and_evaluate(namespace: str, metric_name: str, *args: Any, **kwargs: Any) -> None:
+        record(namespace, metric_name, *args, **kwargs)
+        for alarm in list(cloudwatch._alarms.values()):
+            if (alarm["Namespace"], alarm["MetricName"]) == (namespace, metric_name):
+                _evaluate(alarm)
+
+    def dispatch_where_allowed(alarm: dict[str, Any], *change: str) -> None:
+        actions = ("AlarmActions", "OKActions", "InsufficientDataActions")
+        allowed = {
+            name: [arn for arn in alarm.get(name) or [] if _may_publish(alarm, arn)]
+            for name in actions
+        }
+        dispatch({**alarm, **allowed}, *change)
+
+    cloudwatch._evaluate_alarm = _evaluate
+    cloudwatch.record_metric = record_and_evaluate
+    cloudwatch._dispatch_alarm_actions = dispatch_where_allowed
+
+
+def _evaluate(alarm: dict[str, Any]) -> None:
+    """Compare the values of the latest period; one evaluation period is all that is used here."""
+    assert alarm["EvaluationPeriods"] == 1, "the embedded AWS looks at one period"
+    dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm["Dimensions"]))
+    points = cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], dimensions)) or []
+    since = time.time() - alarm["Period"]
+    recent = [point for point in points if point["Timestamp"] >= since]
+    if recent:
+        statistic = alarm.get("ExtendedStatistic") or alarm["Statistic"]
+        value = cloudwatch._stat_value(cloudwatch._calc_stats(recent), statistic, recent)
+        breaching = _COMPARES[alarm["ComparisonOperator"]](value, alarm["Threshold"])
+        reason = f"Threshold Crossed: {statistic} {value} {alarm['ComparisonOperator']}"
+    else:
+        breaching = _MISSING[alarm["TreatMissingData"]]
+        reason = "no datapoints were received"
+    if breaching is None:
+        return
+    old, new = alarm["StateValue"], "ALARM" if breaching else "OK"
+    if old == new:
+        return
+    alarm |= {"StateValue": new, "StateReason": reason, "StateUpdatedTimestamp": int(time.time())}
+    cloudwatch._record_history(alarm["AlarmName"], old, new, reason)
+    cloudwatch._dispatch_alarm_actions(alarm, old, new, reason)
+
+
+def _may_publish(alarm: dict[str, Any], action: str) -> bool:
+    """Tell whether the topic's policy and its key's let the alarm publish."""
+    if not cloudwatch._is_sns_action_arn(action):
+        return True
+    source, account = alarm["AlarmArn"], responses.get_account_id()
+    if not sns.topic_policy_allows(action, _SERVICE, source, account):
+        log.error("%s is not authorized to perform: SNS:Publish on resource: %s", source, action)
+        return False
+    topic = sns._topic_by_arn_any_scope(action)
+    key_id = topic["attributes"].get("KmsMasterKeyId")
+    if not key_id:
+        return True
+    key = kms._resolve_key(key_id)
+    refused = key is None or any(_refuses(key, use, source, account) for use in _USES_OF_KEY)
+    if refused:  # an AWS managed key's policy knows no alarms either
+        log.error("%s may not use the key of %s", source, action)
+    return not refused
+
+
+def _refuses(key: dict[str, Any], use: str, source: str, account: str) -> bool:
+    context = iam_evaluator.EvalContext(
+        principal_arn="*",
+        principal_type="Service",
+        principal_account="",
+        action=use,
+        resource_arn=key["Arn"],
+        region=responses.get_region(),
+        service_context={"aws:sourcearn": source, "aws:sourceaccount": account},
+    )
+    found = iam_evaluator.evaluate_resource_policy(key["Policy"], context, service=_SERVICE)
+    return bool(found.decision != "Allow")

@@ -1,0 +1,312 @@
+"""The dashboard, the alarms and the saved queries, against what is emitted and what is told."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import embedded_metrics
+from local.server import dashboards
+from shared import log, metrics, prices
+from shared.causes import Cause
+from shared.course import Phase
+from tests.unit.stack_template import Stack, load
+from tests.unit.test_docs import anchors, table
+
+ROOT = Path(__file__).parents[2]
+RUNBOOKS = ROOT / "docs" / "runbooks.md"
+PLATFORM = load(ROOT / "template.yaml")
+LINK = "https://runbooks.example/page"
+OPERATIONS = Stack(
+    load(ROOT / "stacks" / "operations.yaml"),
+    {
+        "Platform": "vending",
+        "RunbookUrl": LINK,
+        "NotificationTopicArn": "arn:aws:sns:eu-west-1:111122223333:portfolio",
+        "AlarmTopicArn": "",
+        "FunctionLogs": "/aws/lambda/vending",
+        "LifecycleLogs": "/aws/vendedlogs/states/vending",
+    },
+)
+ALARMS = OPERATIONS.resources("AWS::CloudWatch::Alarm")
+QUERIES = {
+    each["Properties"]["Name"].removeprefix("vending/"): each["Properties"]
+    for each in OPERATIONS.resources("AWS::Logs::QueryDefinition").values()
+}
+# The metrics of AWS's own that are looked at, and their dimension (Step Functions, SQS and Lambda
+# developer guides, "CloudWatch metrics").
+OF_AWS = {
+    ("AWS/States", "ExecutionsStarted", "StateMachineArn"),
+    ("AWS/States", "ExecutionsFailed", "StateMachineArn"),
+    ("AWS/States", "ExecutionsTimedOut", "StateMachineArn"),
+    ("AWS/States", "ExecutionsAborted", "StateMachineArn"),
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"),
+    ("AWS/Lambda", "Errors", "FunctionName"),
+}
+Name = tuple[str, tuple[tuple[str, str], ...]]
+
+
+@pytest.fixture(scope="module")
+def emitted() -> set[Name]:
+    """Return every metric that the functions can emit, with the values of its dimensions.
+
+    Of the dimensions that launchers choose, as many as there can be in an hour.
+    """
+    lines: list[str] = []
+    types = PLATFORM["Parameters"]["AllowedInstanceTypes"]["Default"].split(",")
+    many = {f"{number:02}": number for number in range(40)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log.logger, "info", lambda _, extra: lines.append(json.dumps(extra)))
+        for kind in ("Create", "Update", "Delete", "CleanUp"):
+            for outcome in ("SUCCESS", "FAILED"):
+                for cause in Cause:
+                    metrics.answered(
+                        kind,
+                        outcome,
+                        cause=cause,
+                        seconds=1,
+                        in_service=kind in ("Create", "Update"),
+                        waited=dict.fromkeys(Phase, 1.0),
+                        passed_over=types,
+                    )
+        metrics.orphan("Deleted")
+        metrics.orphan("Reported")
+        metrics.running(many, many, many)
+    data = [datum for line in lines for datum in embedded_metrics.read(line)]
+    assert {datum.namespace for datum in data} == {metrics.NAMESPACE}
+    return {(datum.name, tuple(sorted(datum.dimensions.items()))) for datum in data}
+
+
+# The dashboard
+
+
+def text() -> str:
+    (dashboard,) = OPERATIONS.resources("AWS::CloudWatch::Dashboard").values()
+    return str(dashboard["Properties"]["DashboardBody"])
+
+
+def body() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(text())
+    return read
+
+
+def lines_of_widgets() -> Iterator[list[Any]]:
+    for widget in body()["widgets"]:
+        if widget["type"] == "metric":
+            yield from widget["properties"]["metrics"]
+
+
+def searched() -> set[tuple[str, tuple[str, ...]]]:
+    """Return the metrics that the dashboard searches for, with the names of their dimensions."""
+    found = set()
+    for line in lines_of_widgets():
+        for schema, name in re.findall(
+            r"SEARCH\('\{([\w,]+)\} MetricName=\"(\w+)\"'",
+            line[-1].get("expression", "") if isinstance(line[-1], dict) else "",
+        ):
+            namespace, *dimensions = schema.split(",")
+            assert namespace == metrics.NAMESPACE
+            found.add((name, tuple(sorted(dimensions))))
+    return found
+
+
+def named() -> set[Name]:
+    """Return the platform's metrics that the dashboard names with their dimensions' values."""
+    lines = [[each for each in line if isinstance(each, str)] for line in lines_of_widgets()]
+    return {
+        (line[1], tuple(zip(line[2::2], line[3::2], strict=True)))
+        for line in lines
+        if line[:1] == [metrics.NAMESPACE]
+    }
+
+
+def test_cloudwatch_takes_the_dashboard() -> None:
+    made = re.sub(r"<(\w+)\.Arn>", r"arn:aws:cloudwatch:eu-west-1:111122223333:alarm:\1", text())
+
+    dashboards.check("vending", made)
+
+
+def test_the_dashboard_answers_its_questions_in_this_order() -> None:
+    headings = [
+        widget["properties"]["markdown"].splitlines()[0]
+        for widget in body()["widgets"]
+        if widget["type"] == "text"
+    ]
+    assert headings == [
+        "## Is it working?",
+        "## How long does it take?",
+        "## What is being refused?",
+        "## What is running, and what does it cost?",
+    ]
+
+
+def test_every_metric_on_the_dashboard_is_emitted_with_these_dimensions(
+    emitted: set[Name],
+) -> None:
+    assert named() - emitted == set()
+    assert searched() - {(name, _names(dimensions)) for name, dimensions in emitted} == set()
+
+
+def test_every_metric_that_is_emitted_is_on_the_dashboard(emitted: set[Name]) -> None:
+    shown = searched()
+    hidden = {
+        (name, dimensions)
+        for name, dimensions in emitted
+        if (name, _names(dimensions)) not in shown and (name, dimensions) not in named()
+    }
+    assert hidden == set()
+
+
+def test_of_aws_the_dashboard_and_the_alarms_have_metrics_that_there_are() -> None:
+    lines = [[each for each in line if isinstance(each, str)] for line in lines_of_widgets()]
+    used = {(line[0], line[1], line[2]) for line in lines if line and line[0] != metrics.NAMESPACE}
+    watched = {
+        (each["Namespace"], each["MetricName"], each["Dimensions"][0]["Name"])
+        for each in _properties(ALARMS)
+        if each["Namespace"] != metrics.NAMESPACE
+    }
+    assert used == OF_AWS
+    assert watched <= OF_AWS
+
+
+def test_no_two_widgets_lie_on_each_other() -> None:
+    taken = [
+        (x, y)
+        for widget in body()["widgets"]
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(taken) == len(set(taken))
+
+
+def test_the_dashboard_shows_every_alarm_and_the_date_of_the_prices() -> None:
+    for name in ALARMS:
+        assert f"<{name}.Arn>" in text()
+    assert prices.AS_OF == "2026-11"
+    assert "of us-east-1 of November 2026" in text()
+
+
+# The alarms
+
+
+def test_every_alarm_says_what_it_means_and_where_its_runbook_is() -> None:
+    for name, alarm in ALARMS.items():
+        anchor = re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+        assert alarm["Properties"]["AlarmName"] == f"vending-{name}"
+        assert alarm["Properties"]["AlarmDescription"].endswith(f". Runbook: {LINK}#{anchor}")
+        assert anchor in anchors(RUNBOOKS), anchor
+
+
+def test_every_runbook_is_an_alarms_and_says_what_is_to_be_said() -> None:
+    page = RUNBOOKS.read_text()
+    alarms = page.partition("## The alarms")[2].partition("\n## ")[0]
+    sections = dict(
+        re.findall(r"^### (\S+)\n\n(.*?)(?=\n### |\Z)", alarms, re.MULTILINE | re.DOTALL)
+    )
+    assert list(sections) == [re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in ALARMS]
+    for name, text in sections.items():
+        parts = re.findall(r"^\*\*(\w+)\*\*", text, re.MULTILINE)
+        assert parts == ["Means", "Look", "Do", "Over"], name
+
+
+def test_every_alarm_tells_the_portfolios_topic_and_the_further_one_if_there_is_one() -> None:
+    topic = OPERATIONS.parameters["NotificationTopicArn"]
+    further = Stack(OPERATIONS.template, {**OPERATIONS.parameters, "AlarmTopicArn": "arn:x"})
+
+    for each in _properties(ALARMS):
+        assert each["AlarmActions"] == [topic]
+        assert each["TreatMissingData"] == "notBreaching"
+    for each in _properties(further.resources("AWS::CloudWatch::Alarm")):
+        assert each["AlarmActions"] == [topic, "arn:x"]
+
+
+def test_every_alarm_on_a_metric_of_the_platforms_is_on_one_that_is_emitted(
+    emitted: set[Name],
+) -> None:
+    watched = {
+        (each["MetricName"], tuple((one["Name"], one["Value"]) for one in each["Dimensions"]))
+        for each in _properties(ALARMS)
+        if each["Namespace"] == metrics.NAMESPACE
+    }
+    assert len(watched) == 3
+    assert watched - emitted == set()
+
+
+def test_the_platform_hands_over_all_that_is_watched() -> None:
+    handed = PLATFORM["Resources"]["Operations"]["Properties"]["Parameters"]
+
+    assert handed.keys() == OPERATIONS.template["Parameters"].keys()
+    assert handed["FailedAnswers"] == {"Fn::GetAtt": ["FailedAnswers", "QueueName"]}
+    for name in ("FunctionLogs", "LifecycleLogs", *(n for n in handed if n.endswith("Function"))):
+        assert handed[name] == {"Ref": name}
+
+
+def test_alarms_may_use_the_topic_and_its_key() -> None:
+    portfolio = load(ROOT / "stacks" / "portfolio.yaml")["Resources"]
+    key = PLATFORM["Resources"]["Key"]["Properties"]["KeyPolicy"]
+    account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    for policy, actions in (
+        (portfolio["NotificationsPolicy"]["Properties"]["PolicyDocument"], "sns:Publish"),
+        (key, ["kms:Decrypt", "kms:GenerateDataKey"]),
+    ):
+        (statement,) = (
+            each
+            for each in policy["Statement"]
+            if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        )
+        assert (statement["Effect"], statement["Action"]) == ("Allow", actions)
+        assert statement["Condition"]["StringEquals"] == account
+
+
+# The saved queries
+
+
+def test_every_saved_query_is_in_the_runbooks_table_and_no_other() -> None:
+    told = [row[0].strip("`") for row in table(RUNBOOKS, "Query")]
+    assert told == list(QUERIES)
+
+
+def test_every_query_reads_the_platforms_logs() -> None:
+    for name, query in QUERIES.items():
+        groups = query["LogGroupNames"]
+        assert groups[0] == "/aws/lambda/vending"
+        assert (len(groups) == 2) == (name == "one-request")
+
+
+# What it costs
+
+
+def test_the_table_of_metrics_is_what_can_be_emitted(emitted: set[Name]) -> None:
+    told = {
+        (name.strip("`"), tuple(sorted(re.findall(r"`(\w+)`", by)))): int(most)
+        for name, by, most, *_ in table(RUNBOOKS, "Metric")
+    }
+    counted: dict[tuple[str, tuple[str, ...]], int] = {}
+    for name, dimensions in emitted:
+        key = (name, _names(dimensions))
+        counted[key] = counted.get(key, 0) + 1
+    assert told == counted
+
+
+def test_the_prices_told_are_those_of_what_there_is(emitted: set[Name]) -> None:
+    costs = {row[0]: float(row[1]) for row in table(RUNBOOKS, "A month, without free tiers")}
+    assert costs == {
+        "Metrics of a platform that nothing runs on: 3": pytest.approx(3 * 0.30),
+        "The same, with notebooks of three projects and three types always running: 12": (
+            pytest.approx(12 * 0.30)
+        ),
+        f"All {len(emitted)} metrics in every hour": pytest.approx(len(emitted) * 0.30),
+        f"{len(ALARMS)} alarms": pytest.approx(len(ALARMS) * 0.10),
+        "The dashboard": 3.00,
+    }
+
+
+def _names(dimensions: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    return tuple(name for name, _ in dimensions)
+
+
+def _properties(resources: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [each["Properties"] for each in resources.values()]

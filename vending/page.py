@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from shared import prices
 from vending.charges import MEMORY_IN_GB, Charge, charge
 from vending.drawing import draw
 from vending.explanation import Explanation
@@ -53,6 +54,8 @@ def render(
         calls=None if calls is None else _by_operation(calls),
         totals=_totals(requests),
         memory=MEMORY_IN_GB * 1024,
+        hourly=_hourly(explanations),
+        hourly_as_of=prices.AS_OF,
     )
     return text
 
@@ -134,6 +137,12 @@ def _totals(requests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "usd": sum(each.usd for each in charges),
         "good": sum(each["good"] for each in requests),
     }
+
+
+def _hourly(explanations: Sequence[Explanation]) -> dict[str, float]:
+    """Return what each instance type that was asked for costs an hour, where that is known."""
+    asked = (each.settings.get("NotebookInstanceType", "") for each in explanations)
+    return {each: usd for each in asked if (usd := prices.hourly(each))}
 
 
 def _moment(time: datetime | None) -> str:

@@ -23,6 +23,7 @@ from tests.integration.functions import function, role
 from tests.integration.scripted_function import perform
 from tests.lifecycle_driver import Machine, TaskFailedError, load
 from tests.waiting import await_that, unique
+from vending.history import Step, steps
 
 pytestmark = pytest.mark.xdist_group("state-machine")
 
@@ -89,12 +90,14 @@ class Run:
 
     Attributes:
         given: what Respond was given, but for the stack trace of an error.
+        told: its history as an operator is told it.
 
     """
 
     status: str
     states: list[str]
     given: dict[str, Any]
+    told: tuple[Step, ...] = ()
 
 
 def started_with(case: str) -> dict[str, Any]:
@@ -138,14 +141,13 @@ def run_to_the_end(states: Any, machine: str, cases: list[str]) -> dict[str, Run
 
 def run_of(status: str, states: Any, arn: str) -> Run:
     pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+    events = [event for page in pages for event in page["events"]]
     entered = [
-        event["stateEnteredEventDetails"]
-        for page in pages
-        for event in page["events"]
-        if "stateEnteredEventDetails" in event
+        event["stateEnteredEventDetails"] for event in events if "stateEnteredEventDetails" in event
     ]
     (given,) = [json.loads(each["input"]) for each in entered if each["name"] == "Respond"]
-    return Run(status, [each["name"] for each in entered], without_trace(given))
+    told = steps(events, load())
+    return Run(status, [each["name"] for each in entered], without_trace(given), told)
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +254,25 @@ def test_an_error_erases_nothing_of_what_the_answer_needs(
         assert run.given["Request"] == "now"
         assert run.given["Error"]["Error"] == "ScriptedError"
         assert "was told to" in run.given["Error"]["Cause"]["errorMessage"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_operator_is_told_the_same_of_every_history(
+    ministack_runs: dict[str, Run], moto_runs: dict[str, Run], case: str
+) -> None:
+    script, states = CASES[case]
+    raising = {name for name, what in script.items() if "raise" in what} | {"Unanswered"}
+
+    for told in (ministack_runs[case].told, moto_runs[case].told):
+        assert [step.state for step in told] == states
+        assert all(step.exited for step in told)
+        assert {step.state for step in told if step.failure} == raising & set(states)
+        for step in told:
+            called = step.state in TASKS
+            assert bool(step.attempts) == called
+            if step.failure and step.state != "Unanswered":
+                assert step.failure.startswith("ScriptedError: ")
+                assert (step.retries > 0) == (step.state != "Wait")  # it has no Retry
 
 
 def test_the_cases_reach_every_state() -> None:

@@ -130,6 +130,15 @@ def test_the_totals_are_those_of_all_requests() -> None:
     assert "44 state transitions" in text
 
 
+def test_what_the_notebook_itself_costs_is_told_where_it_is_known() -> None:
+    def of(instance_type: str) -> str:
+        settings = {"NotebookInstanceType": instance_type}
+        return read(replace(explained.created(), settings=settings)).text
+
+    assert "ml.t3.large costs 0.1 USD an hour" in of("ml.t3.large")
+    assert "USD an hour" not in of("ml.unheard.of")
+
+
 def test_one_request_needs_no_list_of_requests() -> None:
     assert ("nav", "aria-label", "Requests") not in read(explained.created()).attributes
     assert ("nav", "aria-label", "Requests") in read(*EVERY).attributes

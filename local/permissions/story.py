@@ -130,6 +130,7 @@ def tell(directory: Path, page: Progress) -> Told:
         await_that(lambda: _invoked_by(run, "SweepInvokes"), "the sweep")
         await_that(lambda: _invoked_by(run, "Expire"), "the look for what expires")
         await_that(lambda: _invoked_by(run, "RestInvokes"), "the sweep of idle notebooks")
+        await_that(lambda: _invoked_by(run, "CountInvokes"), "the count of what runs")
         page.outcome("EventBridge's schedules had them come.")
         _delete_the_platform(run)
         return Told(run.granted, calls_of(aws.control("authorizations")), run.product_types)

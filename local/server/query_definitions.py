@@ -15,7 +15,6 @@ Params = dict[str, Any]
 
 # The registry's schema of AWS::Logs::QueryDefinition.
 _NAME = re.compile(r"([^:*/]+/?)*[^:*/]+")
-_LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 _MOST_LOG_GROUPS = 50  # StartQuery, logGroupNames
 _MOST_DEFINITIONS = 1000  # "CloudWatch Logs quotas": saved queries in a Region
 
@@ -49,8 +48,6 @@ def _put(params: Params, caller: json_service.Caller) -> Params:
     if not _NAME.fullmatch(params["name"]):
         raise ServiceError("InvalidParameterException", f"Invalid name: {params['name']}")
     groups = params.get("logGroupNames", [])
-    if wrong := [each for each in groups if not _LOG_GROUP.fullmatch(each)]:
-        raise ServiceError("InvalidParameterException", f"Invalid log group names: {wrong}")
     if len(groups) > _MOST_LOG_GROUPS:
         raise ServiceError("InvalidParameterException", "A query reads 50 log groups at most.")
     if id_ is None and len(known) >= _MOST_DEFINITIONS:

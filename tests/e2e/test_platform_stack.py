@@ -193,6 +193,8 @@ def _what_is_there(aws: Emulator) -> dict[str, Any]:
     buckets = [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]]
     return {
         "alarms": client("cloudwatch").describe_alarms()["MetricAlarms"],
+        "dashboards": client("cloudwatch").list_dashboards()["DashboardEntries"],
+        "saved queries": client("logs").describe_query_definitions()["queryDefinitions"],
         "buckets": {_SAM_BUCKET if "samcli" in name else name for name in buckets},
         "functions": client("lambda").list_functions()["Functions"],
         "keys": [state for state in states if state != "PendingDeletion"],

@@ -1,0 +1,61 @@
+"""What an execution waits for, and for how long."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.course import Course, Phase, after_look, trying_again
+from shared.lifecycle import ABSENT, UNKNOWN, Action, Decision, Standing
+
+BEGIN = datetime(2026, 1, 5, 8, tzinfo=UTC)
+NEWEST = Standing.NEWEST
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "standing", "phase"),
+    [
+        ("Create", ABSENT, NEWEST, Phase.STARTING),
+        ("Start", "Stopped", NEWEST, Phase.STARTING),
+        ("Wait", "Pending", NEWEST, Phase.STARTING),
+        ("Stop", "InService", NEWEST, Phase.STOPPING),
+        ("Wait", "Stopping", NEWEST, Phase.STOPPING),
+        ("Update", "Stopped", NEWEST, Phase.UPDATING),
+        ("Wait", "Updating", NEWEST, Phase.UPDATING),
+        ("Delete", "Stopped", NEWEST, Phase.DELETING),
+        ("Wait", "Deleting", NEWEST, Phase.DELETING),
+        ("Wait", ABSENT, NEWEST, Phase.DELETING),
+        ("Wait", UNKNOWN, NEWEST, Phase.TRYING_AGAIN),
+        ("Wait", "PendingMaintenance", NEWEST, Phase.MAINTENANCE),
+        ("Wait", "AStatusOfTheFuture", NEWEST, Phase.MAINTENANCE),
+        ("Wait", "Pending", Standing.BEHIND, Phase.BEHIND),
+        ("Succeed", "InService", NEWEST, ""),
+        ("Fail", "Failed", NEWEST, ""),
+    ],
+)
+def test_a_look_says_what_is_waited_for_next(
+    action: Action, status: str, standing: Standing, phase: str
+) -> None:
+    course = after_look(Course(), Decision(action), status, standing, BEGIN)
+
+    assert course == Course(phase=phase, since=BEGIN.isoformat() if phase else "")
+
+
+def test_the_waits_of_a_phase_are_added_up_and_the_end_begins_none() -> None:
+    course, now = Course(launched_by="somebody"), BEGIN
+    for action, status, seconds in (("Create", ABSENT, 100), ("Wait", "Pending", 20)):
+        course = after_look(course, Decision(action), status, NEWEST, now)  # type: ignore[arg-type]
+        now += timedelta(seconds=seconds)
+
+    ended = after_look(course, Decision("Succeed"), "InService", NEWEST, now)
+
+    assert ended == Course({Phase.STARTING: 120}, launched_by="somebody")
+
+
+def test_an_action_that_was_refused_for_the_moment_is_a_wait_of_its_own() -> None:
+    asked = after_look(Course(), Decision("Create"), ABSENT, NEWEST, BEGIN)
+
+    again = after_look(
+        trying_again(asked), Decision("Create"), ABSENT, NEWEST, BEGIN + timedelta(seconds=20)
+    )
+
+    assert (again.waited, again.phase) == ({Phase.TRYING_AGAIN: 20}, Phase.STARTING)

@@ -10,15 +10,17 @@ import re
 from bisect import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import urllib3
 
 from shared import clock, environment, ledger, metrics
 from shared.causes import Cause
-from shared.course import Course
 from shared.ledger import Entry
 from shared.log import identify, logger
+
+if TYPE_CHECKING:  # who refuses at once has no course, and need not import it
+    from shared.course import Course
 
 Status = Literal["SUCCESS", "FAILED"]
 
@@ -61,7 +63,7 @@ def give(
     data: Mapping[str, str] | None = None,
     *,
     cause: Cause | None = None,
-    course: Course | None = None,
+    course: "Course | None" = None,
     passed_over: Sequence[str] = (),
 ) -> str:
     """Answer a request that is in the ledger, and return the status that was said.
@@ -86,7 +88,7 @@ def give(
     )
     recorded = ledger.record_answer(entry.key, said, status)
     if recorded.first:
-        _tell(entry, json.loads(said), cause, course or Course(), passed_over)
+        _tell(entry, json.loads(said), cause, course, passed_over)
     if recorded.url:  # a cleanup has none
         put(recorded.url, recorded.answer)
         ledger.record_delivery(entry.key, clock.now())
@@ -97,12 +99,12 @@ def _tell(
     entry: Entry,
     said: Mapping[str, Any],
     cause: Cause | None,
-    course: Course,
+    course: "Course | None",
     passed_over: Sequence[str],
 ) -> None:
     """Write the line that an audit goes by, and count the answer."""
     seconds = (clock.now() - entry.issued_at).total_seconds()
-    spec = entry.spec
+    spec, waited = entry.spec, course.waited if course else {}
     outcome, data = said["Status"], said["Data"]
     counted_as = "" if outcome == "SUCCESS" else cause or Cause.PLATFORM_FAILED
     kind = "CleanUp" if entry.cleans_up else entry.request_type
@@ -115,8 +117,8 @@ def _tell(
             "cause": counted_as,
             "reason": said["Reason"],
             "seconds": seconds,
-            "waited": course.waited,
-            "launched_by": course.launched_by,
+            "waited": waited,
+            "launched_by": course.launched_by if course else "",
             "project": spec.ProjectID if spec else "",
             "instance_type": data.get("NotebookInstanceType", ""),
             "passed_over": passed_over,
@@ -129,7 +131,7 @@ def _tell(
         cause=counted_as,
         seconds=seconds,
         in_service=data.get("NotebookInstanceStatus") == "InService",
-        waited=course.waited,
+        waited=waited,
         passed_over=passed_over,
     )
 

@@ -118,11 +118,11 @@ COUNTS = (
         code="L-E17566B7",
     ),
     Quota("SageMaker", "notebook instances", 8, "in all", True, _SAGEMAKER, code="L-04CE2E67"),
-    Quota("IAM", "roles", 1_000, "in all", True, _IAM, scope="account", code="L-FE177D64", own=22),
+    Quota("IAM", "roles", 1_000, "in all", True, _IAM, scope="account", code="L-FE177D64", own=24),
     # 1,024 of the /22 that the platform makes, without the five that AWS reserves. The product's
     # default is one subnet.
     Quota("VPC", "addresses of the subnet", 1_019, "in all", False, _SUBNET, own=8),
-    Quota("CloudFormation", "stacks", 2_000, "in all", True, _STACKS, own=5),
+    Quota("CloudFormation", "stacks", 2_000, "in all", True, _STACKS, own=6),
     # For each Availability Zone, says AWS.
     Quota("VPC", "network interfaces", 5_000, "in all", True, _VPC, code="L-DF5E4CA3", own=8),
     Quota("S3", "buckets", 10_000, "in all", True, _S3, scope="account", code="L-DC2B2D3D", own=1),

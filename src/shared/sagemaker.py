@@ -132,7 +132,7 @@ def running() -> list[Running]:
         Running(
             each["NotebookInstanceName"],
             each["NotebookInstanceArn"],
-            each["InstanceType"],
+            each.get("InstanceType", ""),
             each["LastModifiedTime"],
         )
         for page in pages

@@ -30,6 +30,7 @@ _PSEUDO: dict[str, Any] = {
 }
 # The ARNs that policies name, without their partition: Service Authorization Reference.
 _ARNS = {
+    "AWS::CloudWatch::Alarm": "cloudwatch:us-east-1:111122223333:alarm:{}",
     "AWS::DynamoDB::Table": "dynamodb:us-east-1:111122223333:table/{}",
     "AWS::Events::Rule": "events:us-east-1:111122223333:rule/{}",
     "AWS::IAM::ManagedPolicy": "iam::111122223333:policy/{}",

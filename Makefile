@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch aws test scan permissions bench chaos mutation coverage setup lint types clean lock
+.PHONY: launch aws test pictures scan permissions bench chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -20,6 +20,10 @@ aws: setup
 
 test: lint types .scan-venv/.ready .jupyter-venv/.ready
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# The pictures of the pages, from the definition and from runs of `make launch`.
+pictures: setup
+	@PYTHONPATH=src:. $(BIN)/python -m local.pictures $(ARGS)
 
 # What public scanners say of the templates as they are deployed; `make test` asks them too.
 scan: setup .scan-venv/.ready

@@ -1,6 +1,6 @@
 """`make bench`: measures this project beside its peers, and writes down what came of it.
 
-`benchmarks/results.json` holds every figure; the page and the charts are drawn from it alone.
+`benchmarks/results.json` holds every figure; the pages and the charts are drawn from it alone.
 """
 
 import json
@@ -10,7 +10,17 @@ import platform
 
 from rich.progress import Progress
 
-from benchmarks import artifacts, cold_starts, imports, launches, page, prices, scale, sweep
+from benchmarks import (
+    artifacts,
+    cold_starts,
+    imports,
+    launches,
+    page,
+    prices,
+    readme,
+    scale,
+    sweep,
+)
 
 
 def main() -> None:
@@ -28,6 +38,7 @@ def main() -> None:
         }
     page.RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     page.write(results)
+    readme.write(results)
     scale.PAGE.write_text(scale.rewritten(scale.PAGE.read_text(), results))
     for each in page.goals(results):
         if not each.met:

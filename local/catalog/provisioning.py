@@ -30,8 +30,9 @@ class Provisioning(Launches):
         if str(params.get("Id", "")).startswith("rec-"):
             record = self._records.get(params["Id"])
             return record.user_arn if record else None
+        keys = ("Id", "Name") if {"Id", "Name"} & params.keys() else ()
         try:
-            return self._provisioned_product(params).user_arn
+            return self._provisioned_product(params, *keys).user_arn
         except ServiceError:
             return None
 
@@ -225,8 +226,6 @@ class Provisioning(Launches):
         id_key: str = "ProvisionedProductId",
         name_key: str = "ProvisionedProductName",
     ) -> ProvisionedProduct:
-        if id_key not in params and id_key != "Id" and "Id" in params:
-            id_key, name_key = "Id", "Name"
         if (id_key in params) == (name_key in params):
             raise answers.invalid(f"Specify either {id_key} or {name_key}, and not both")
         for provisioned in self._provisioned.values():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from local import pictures
+from tests.pictures import text_of
 from tests.waiting import await_that
 
 pytestmark = pytest.mark.xdist_group("deployed-launch")
@@ -131,6 +133,24 @@ def test_a_refusal_ends_with_the_reason_and_spares_the_notebook_that_has_the_nam
     assert "The name analysis-1 is taken" in lines[-1]
     assert status == 0
     assert "   => Somebody else's analysis-1 lives on untouched, InService." in lines
+
+
+@pytest.mark.parametrize(("fault", "picture"), [("", "make-launch"), ("name-taken", "refused")])
+def test_the_pictures_in_the_docs_show_what_is_said(
+    stories: dict[str, tuple[int, list[str]]], fault: str, picture: str
+) -> None:
+    shown = _alike(text_of(pictures.IMAGES / f"{picture}.svg"))
+    lines = stories[fault][1]
+    said = lines if pictures.TERMINALS[picture].whole else [*pictures.launches(lines)]
+    told = [line for line in said if re.match(r"\d\. | +=> ", line)]
+
+    assert len(told) > 1
+    assert [line for line in told if _alike(line) not in shown] == [], "run: make pictures"
+
+
+def _alike(text: str) -> str:
+    """Return a text as it is in every run, and however it is folded."""
+    return re.sub(r"(prod-)\w+", r"\1", "".join(text.split()))
 
 
 def test_an_interrupt_in_the_middle_of_a_launch_leaves_no_process_and_no_file() -> None:

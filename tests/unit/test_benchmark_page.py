@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import page, scale
+from benchmarks import page, readme, scale
 
 
 @pytest.fixture
@@ -18,6 +18,23 @@ def results() -> dict[str, Any]:
 def test_the_pages_say_what_was_measured(results: dict[str, Any]) -> None:
     assert page.PAGE.read_text() == page.render(results)
     assert scale.PAGE.read_text() == scale.rewritten(scale.PAGE.read_text(), results)
+
+
+@pytest.mark.parametrize("words", readme.LANGUAGES, ids=lambda words: words.page.name)
+def test_the_readmes_say_what_was_measured(words: readme.Words, results: dict[str, Any]) -> None:
+    text = words.page.read_text()
+    assert text == readme.rewritten(words, text, results), "run: python -m benchmarks.readme"
+
+
+def test_what_a_peer_could_not_run_is_left_open_in_the_readmes(results: dict[str, Any]) -> None:
+    shown = readme.comparison(readme.ENGLISH, results).splitlines()
+    results["launches"] = [e for e in results["launches"] if e["contender"] != "crhelper"]
+    without = readme.comparison(readme.ENGLISH, results).splitlines()
+
+    for row, left in zip(shown[2:8], without[2:8], strict=True):
+        cells, others = row.split(" | "), left.split(" | ")
+        assert cells[3] != others[3] == readme.NOT_RUN
+        assert others[:3] + others[4:] == cells[:3] + cells[4:]
 
 
 def test_a_wrong_answer_of_ours_misses_a_goal_and_one_of_a_peer_does_not(

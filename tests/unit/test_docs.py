@@ -1,9 +1,8 @@
 """The pages say what is so: links, commands, files, parameters, states, refusals."""
 
 import ast
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +64,12 @@ def table(page: Path, first_heading: str) -> list[list[str]]:
     return rows
 
 
+def links(page: Path) -> list[str]:
+    """Return what a page links to or shows, in its order."""
+    found = re.findall(r'\]\(([^)\s]+)\)|<img src="([^"]+)"', page.read_text())
+    return [link or picture for link, picture in found]
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
@@ -73,7 +78,7 @@ def anchors(page: Path) -> set[str]:
 
 @each_page
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+    for target in links(page):
         if target.startswith("https://"):
             continue
         path, _, anchor = target.partition("#")
@@ -123,26 +128,6 @@ def test_no_page_names_a_machines_own_paths(page: Path) -> None:
         r"(?<![\w.:/])/(?:work|tmp|root|Users|home/(?!ec2-user)|var/tmp)\b", page.read_text()
     )
     assert found == []
-
-
-@pytest.mark.parametrize("readme", TRANSLATIONS[0], ids=lambda page: page.name)
-def test_the_picture_has_the_state_machines_states_and_transitions(readme: Path) -> None:
-    definition = json.loads((ROOT / "statemachine" / "notebook_lifecycle.asl.json").read_text())
-    (picture,) = blocks(readme, "mermaid")
-    drawn = re.findall(r"^ +(\S+) --> (\w+|\[\*\])", picture, re.M)
-    assert len(drawn) == len(set(drawn))
-    assert set(drawn) == {("[*]", definition["StartAt"]), *_transitions(definition["States"])}
-
-
-def _transitions(states: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, state in states.items():
-        if state["Type"] == "Fail" or state.get("End"):
-            yield name, "[*]"
-        for step in (state, *state.get("Choices", ()), *state.get("Catch", ())):
-            if "Next" in step:
-                yield name, step["Next"]
-        if "Default" in state:
-            yield name, state["Default"]
 
 
 @pytest.mark.parametrize(
@@ -253,10 +238,48 @@ def _functions(path: Path) -> set[str]:
     return {each.name for each in body if isinstance(each, ast.FunctionDef)}
 
 
-@pytest.mark.parametrize(("page", "translated"), TRANSLATIONS, ids=lambda page: page.name)
-def test_a_translation_has_the_same_commands_and_pictures(page: Path, translated: Path) -> None:
-    for language in ("sh", "mermaid", "text"):
+def each_translation(function: Any) -> Any:
+    given = pytest.mark.parametrize(
+        ("page", "translated"), TRANSLATIONS, ids=[page.name for page, _ in TRANSLATIONS]
+    )
+    return given(function)
+
+
+@each_translation
+def test_a_translation_has_the_same_commands(page: Path, translated: Path) -> None:
+    for language in ("sh", "text"):
         assert blocks(translated, language) == blocks(page, language)
+
+
+@each_translation
+def test_a_translation_has_the_same_sections_and_tables(page: Path, translated: Path) -> None:
+    def outline(text: str) -> list[str]:
+        return re.findall(r"^(#+) |^(\|[-| ]+\|)$", text, re.M)
+
+    assert outline(translated.read_text()) == outline(page.read_text())
+
+
+@each_translation
+def test_a_translation_links_to_the_same_pages_and_shows_the_same_pictures(
+    page: Path, translated: Path
+) -> None:
+    def meant(each: Path) -> set[str]:
+        targets = (link.replace(".zh-CN.md", ".md") for link in links(each))
+        # Within a page a translation has headings of its own.
+        return {t for t in targets if not t.startswith("#") and t != page.name}
+
+    assert meant(translated) == meant(page)
+
+
+@each_translation
+def test_a_translation_says_the_same_figures(page: Path, translated: Path) -> None:
+    def figures(each: Path) -> set[str]:
+        prose = re.sub(r"\]\([^)]*\)|<img [^>]*>", "", each.read_text())
+        return {f.rstrip(".,") for f in re.findall(r"(?<![\w.-])\d[\d,.]*", prose)}
+
+    differ = figures(page) ^ figures(translated)
+    # Small numbers may be words in the one and digits in the other.
+    assert {each for each in differ if len(each) > 2 or "." in each} == set()
 
 
 def test_the_translated_tables_have_the_same_names_and_texts() -> None:

@@ -562,9 +562,10 @@ def test_an_access_level_limits_what_is_listed(
     assert [item["ProvisionedProductName"] for item in records["RecordDetails"]] == found
 
 
-def test_the_condition_keys_tell_whose_a_provisioned_product_is(offer: Offer) -> None:
-    identifier = offer.launched()
-    params = {"ProvisionedProductId": identifier}
+@pytest.mark.parametrize("key", ["ProvisionedProductId", "Id", "ProvisionedProductName", "Name"])
+def test_the_condition_keys_tell_whose_a_provisioned_product_is(offer: Offer, key: str) -> None:
+    identifier = offer.launched("analysis")
+    params = {key: identifier if key.endswith("Id") else "analysis"}
 
     def levels(caller: Person) -> set[str]:
         return set(offer.world.catalog.access_levels(params, caller.arn))

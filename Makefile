@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
 launch: setup
-	@$(BIN)/python -m local.launch $(FAULT)
+	@PYTHONPATH=src:. $(BIN)/python -m local.launch $(FAULT)
 
 # The embedded AWS with the platform deployed, for you to use until Ctrl-C.
 aws: setup

@@ -1,7 +1,7 @@
 """`make launch`: the whole path on the embedded AWS, from `sam build` to nothing left.
 
-python -m local.launch            tells how a launch succeeds, is updated and is terminated
-python -m local.launch capacity   tells how one is refused; an unknown fault lists those there are
+make launch                  tells how a launch succeeds, is updated and is terminated
+make launch FAULT=capacity   tells how one is refused; an unknown fault lists those there are
 
 Either leaves a page for a browser: `.local/launch.html`, or `.local/launch-refused.html`.
 Ends with 0 when all went as it should, 1 when it did not, 2 for an unknown fault, 130 when

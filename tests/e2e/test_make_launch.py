@@ -1,5 +1,6 @@
 """`make launch` as its user has it: a process with a story on its standard output."""
 
+import os
 import re
 import signal
 import subprocess
@@ -22,10 +23,11 @@ _SECONDS = 240  # of a busy machine; an idle one needs a minute
 
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Start `python -m local.launch`; it is interrupted if it still runs at the end."""
+    """Start what `make launch` does; it is interrupted if it still runs at the end."""
     with subprocess.Popen(
         [sys.executable, "-m", "local.launch", *arguments],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "src:."},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -80,6 +80,29 @@ def test_the_table_of_versions_tells_every_version_of_the_product() -> None:
     assert sorted(published) == sorted(p.stem for p in (ROOT / "product/versions").glob("*.yaml"))
 
 
+@pytest.mark.parametrize(("page", "heading"), [("README.md", "What"), ("README.zh-CN.md", "项目")])
+def test_the_readme_adds_up_what_an_idle_platform_costs(page: str, heading: str) -> None:
+    """List prices of a month: a key, alarms, a dashboard and metrics, and calls of the sweeps."""
+    made = [
+        resource["Type"]
+        for path in (ROOT / "template.yaml", *ROOT.glob("stacks/*.yaml"))
+        for resource in stack_template.load(path)["Resources"].values()
+    ]
+    alarms, dashboards = (made.count(f"AWS::CloudWatch::{kind}") for kind in ("Alarm", "Dashboard"))
+    metrics = "Metrics of a platform that nothing runs on: "
+    costs = table(ROOT / "docs/runbooks.md", "A month, without free tiers")
+    (emitted,) = (int(each[0].removeprefix(metrics)) for each in costs if metrics in each[0])
+    # Every 5 minutes, two every 10, every hour and every day, of 730 hours; 256 MB for 0.25 s each.
+    calls = 730 * (12 + 2 * 6 + 1 + 1 / 24)
+    swept = calls * (0.20 / 1e6 + 0.25 * 0.25 * 0.0000133334)
+    cost = made.count("AWS::KMS::Key") + alarms * 0.10 + dashboards * 3 + emitted * 0.30 + swept
+
+    _, what, usd = table(ROOT / page, heading)[1]
+    assert f"{alarms} " in what
+    assert f"{emitted} " in what
+    assert usd == f"{cost:.2f}"
+
+
 def test_the_end_of_the_runtime_is_the_one_that_cfn_lint_knows_of() -> None:
     (runtime,) = versions("Functions' runtime")
     known = resources.files("cfnlint") / "data/AdditionalSpecs/LmbdRuntimeLifecycle.json"

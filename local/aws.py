@@ -2,8 +2,9 @@
 
 While it runs, `.local/aws.env` has what a shell must export to be an administrator there, and
 `.local/env.json` the variables of the deployed functions, as `sam local invoke --env-vars` takes
-them. Ends with 0 when told to, 1 when it could not start or ended by itself, 130 when interrupted
-before it was ready.
+them. Where Docker answers, `.local/sam.toml` has all that `sam local invoke` needs to have a
+function's calls arrive there. Ends with 0 when told to, 1 when it could not start or ended by
+itself, 130 when interrupted before it was ready.
 """
 
 import fcntl
@@ -11,13 +12,14 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from local import deploy, progress
-from local.deployment import deployed
+from local import deploy, invocation, progress
+from local.deployment import Deployment, deployed
 from local.emulator import Emulator
+from local.invocation import NoWayError
 from local.progress import Progress
 from local.run import run
 
@@ -54,52 +56,65 @@ def _locked(folder: Path) -> Iterator[bool]:
 def serve(directory: Path, page: Progress) -> str:
     """Deploy, say how to get there, and wait for the end; return the last line."""
     page.say("An AWS embedded in this machine; what takes minutes in AWS takes seconds here.")
-    with deployed(directory, page) as deployment, _written(deployment.aws) as paths:
-        page.table(("Output", "Value"), sorted(deployment.outputs.items()))
-        page.step("It is yours, as an administrator, until you press Ctrl-C here.")
-        for path, what in paths.items():
-            page.say(f"   {path.relative_to(FOLDER.parent)}  {what}")
-        page.wait_for(f"{deployment.aws.endpoint} waits for calls, and for Ctrl-C")
-        begun = page.elapsed
-        try:
-            deployment.aws.wait()
-        except KeyboardInterrupt:
-            return f"ENDED after {page.elapsed - begun:.0f} s, nothing is left running"
+    with deployed(directory, page) as made, _ready_to_invoke(made, directory) as (files, advice):
+        page.table(("Output", "Value"), sorted(made.outputs.items()))
+        page.step("It is yours until you press Ctrl-C here. In another terminal:")
+        with _written({"aws.env": _shell_file(made.aws), **files}):
+            page.say("   To be an administrator of it:  . .local/aws.env")
+            page.say(f"   To invoke a function by itself:  {advice}")
+            page.wait_for(f"{made.aws.endpoint} waits for calls, and for Ctrl-C")
+            begun = page.elapsed
+            try:
+                made.aws.wait()
+            except KeyboardInterrupt:
+                return f"ENDED after {page.elapsed - begun:.0f} s, nothing is left running"
 
 
 @contextmanager
-def _written(aws: Emulator) -> Iterator[dict[Path, str]]:
-    """Write the files that say how to get there, and take them away at the end."""
+def _ready_to_invoke(made: Deployment, directory: Path) -> Iterator[tuple[dict[str, str], str]]:
+    """Open a way for `sam local invoke`; yield the files it needs, and what to do."""
+    variables = invocation.function_variables(made.aws)
+    files = {"env.json": json.dumps(variables, indent=2)}
+    advice = (
+        "sam local invoke ObserveFunction --event events/observe.json --config-file .local/sam.toml"
+    )
+    with ExitStack() as way:
+        try:
+            invocation.check()
+            (directory / "invoke").mkdir()
+            parameters, variables = way.enter_context(
+                invocation.opened(made.aws, made.template, directory / "invoke", variables)
+            )
+        except NoWayError as error:
+            advice = f"not here, as {error}"
+        else:
+            parameters["env_vars"] = str(FOLDER / "env.json")
+            files = {
+                "env.json": json.dumps(variables, indent=2),
+                "sam.toml": invocation.config_file(parameters),
+            }
+        yield files, advice
+
+
+def _shell_file(aws: Emulator) -> str:
     exports = [f"export {name}={shlex.quote(value)}" for name, value in aws.environment.items()]
-    shell = "\n".join([f"unset {' '.join(_IN_THE_WAY)}", *exports, ""])
-    variables = json.dumps(function_variables(aws), indent=2)
-    files = {
-        FOLDER / "aws.env": ("for a shell: `. .local/aws.env`", shell),
-        FOLDER / "env.json": ("for `sam local invoke --env-vars`", variables),
-    }
+    return "\n".join([f"unset {' '.join(_IN_THE_WAY)}", *exports, ""])
+
+
+@contextmanager
+def _written(files: Mapping[str, str]) -> Iterator[None]:
+    """Write files that nobody else may read, and take them away at the end."""
     try:
-        for path, (_, text) in files.items():
-            path.unlink(missing_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(text)
-        yield {path: what for path, (what, _) in files.items()}
+        for name, text in files.items():
+            new = FOLDER / f"{name}.new"
+            new.unlink(missing_ok=True)
+            new.touch(mode=0o600)
+            new.write_text(text)
+            new.rename(FOLDER / name)
+        yield
     finally:
-        for path in files:
-            path.unlink(missing_ok=True)
-
-
-def function_variables(aws: Emulator) -> dict[str, dict[str, str]]:
-    """Return the variables of each deployed function, by its logical id in the template."""
-    pages = aws.client("cloudformation").get_paginator("list_stack_resources")
-    lambda_ = aws.client("lambda")
-    return {
-        each["LogicalResourceId"]: lambda_.get_function_configuration(
-            FunctionName=each["PhysicalResourceId"]
-        )["Environment"]["Variables"]
-        for page in pages.paginate(StackName=deploy.STACK)
-        for each in page["StackResourceSummaries"]
-        if each["ResourceType"] == "AWS::Lambda::Function"
-    }
+        for name in files:
+            (FOLDER / name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,11 @@ _WAITS = {"FirstWaitSeconds": 12, "WaitSeconds": 1}  # SageMaker tells of the en
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where the platform is deployed, and its stack's outputs."""
+    """Where the platform is deployed, from what, and its stack's outputs."""
 
     aws: Emulator
+    template: Path
+    """As built, with the artifacts beside it."""
     outputs: Mapping[str, str]
 
 
@@ -56,7 +58,7 @@ def deployed(
     settings["timing"] = {**_TIMING, **settings.get("timing", {})}
     with Emulator(directory / "aws", notebooks=settings) as aws, _keep_function_log(aws, directory):
         page.event("aws", f"answers at {aws.endpoint}")
-        yield Deployment(aws, _deploy(aws, directory, {**_WAITS, **(parameters or {})}, page))
+        yield _deploy(aws, directory, {**_WAITS, **(parameters or {})}, page)
 
 
 @contextmanager
@@ -77,7 +79,7 @@ def _keep_function_log(aws: Emulator, directory: Path) -> Iterator[None]:
 
 def _deploy(
     aws: Emulator, directory: Path, parameters: Mapping[str, str | int], page: Progress
-) -> dict[str, str]:
+) -> Deployment:
     page.step("An administrator deploys the platform with SAM.")
     with (directory / "sam.log").open("w") as log:
 
@@ -97,4 +99,4 @@ def _deploy(
     ]
     page.event("sam", f"deploy is done: the stack {deploy.STACK} has {len(made)} resources")
     page.outcome(f"The platform is deployed, and its product {outputs['ProductId']} published.")
-    return outputs
+    return Deployment(aws, template, outputs)

@@ -11,7 +11,7 @@ recorded, for tests that hold the project to AWS's advice of sending none.
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,8 +63,13 @@ class ResponseBucket:
     @property
     def host(self) -> str:
         """The bucket's host name, as CloudFormation writes it."""
-        compact = self.region.replace("-", "")
-        return f"cloudformation-custom-resource-response-{compact}.s3.{self.region}.amazonaws.com"
+        return self.hosts[0]
+
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """The bucket's host names: the one of its Region, and the one it always had."""
+        bucket = f"cloudformation-custom-resource-response-{self.region.replace('-', '')}"
+        return f"{bucket}.s3.{self.region}.amazonaws.com", f"{bucket}.s3.amazonaws.com"
 
     def address(self, key: str, receive: Receive) -> str:
         """Sign an address for `key`; what is PUT there is handed to `receive`, each time."""
@@ -108,14 +113,21 @@ class ResponseBucket:
                 raise ValueError('PUT {"unavailable": <count>, "drop": <count>}, or one of them')
             self.unavailable = int(body.get("unavailable", self.unavailable))
             self.drop = int(body.get("drop", self.drop))
-        return {"unavailable": self.unavailable, "drop": self.drop, "puts": self.puts}
+        return {
+            "unavailable": self.unavailable,
+            "drop": self.drop,
+            "puts": self.puts,
+            "hosts": self.hosts,
+            "port": self.port,
+            "certificate_authority": str(self.certificate_authority),
+        }
 
 
 def start(directory: Path, region: str) -> ResponseBucket:
     """Start the listener on a free loopback port; its certificates are written to `directory`."""
     bucket = ResponseBucket(region, directory / "response-bucket-ca.pem")
     server_certificate = directory / "response-bucket.pem"
-    _write_certificates(bucket.host, bucket.certificate_authority, server_certificate)
+    _write_certificates(bucket.hosts, bucket.certificate_authority, server_certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server_certificate)
 
@@ -167,7 +179,7 @@ def start(directory: Path, region: str) -> ResponseBucket:
     return bucket
 
 
-def _write_certificates(host: str, authority_path: Path, server_path: Path) -> None:
+def _write_certificates(hosts: Sequence[str], authority_path: Path, server_path: Path) -> None:
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "throw-away authority")])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "response bucket")])
@@ -214,7 +226,7 @@ def _write_certificates(host: str, authority_path: Path, server_path: Path) -> N
     leaf = build(
         subject,
         server_key,
-        (x509.SubjectAlternativeName([x509.DNSName(host)]), False),
+        (x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), False),
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (issuer, False),
     )

@@ -118,8 +118,10 @@ def test_sam_invocations_name_functions_and_events_that_exist(page: Path) -> Non
         if words[:3] != ["sam", "local", "invoke"] or len(words) == 3:
             continue
         assert words[3] in template["Resources"]
-        for option in ("--event", "--env-vars"):
-            assert (ROOT / words[words.index(option) + 1]).exists()
+        files = dict(zip(words[4::2], words[5::2], strict=True))
+        assert "--event" in files
+        for file in files.values():
+            assert file.startswith(MADE_BY_THE_COMMANDS) or (ROOT / file).exists()
 
 
 @each_page

@@ -234,6 +234,12 @@ def test_every_event_has_a_function_and_a_test_that_runs_it(event: str) -> None:
     assert f"test_{event.replace('-', '_')}" in "\n".join(globals())
 
 
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_is_invoked_on_lambdas_own_runtime_where_there_is_docker(event: str) -> None:
+    text = (ROOT / "tests" / "docker" / "test_sam_local_invoke.py").read_text()
+    assert f'.invoke("{event}", told("{event}"))' in text
+
+
 def test_the_environment_file_sets_what_the_template_declares_and_nothing_else() -> None:
     # SAM passes no variable that the template does not declare.
     declared = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])

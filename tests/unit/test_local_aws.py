@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local import aws, deploy
+from local import aws, deploy, invocation
 from local.emulator import EmulatorError
 from tests.unit.test_local_launch import signals as signals
 
@@ -20,14 +20,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the command write below another checkout."""
     monkeypatch.setattr(deploy, "ROOT", tmp_path)
     monkeypatch.setattr(aws, "FOLDER", tmp_path / ".local")
-    monkeypatch.setattr(aws, "function_variables", lambda _: {})
+    monkeypatch.setattr(invocation, "function_variables", lambda _: {})
+    monkeypatch.setenv("PATH", "/nonexistent")  # where no Docker is
     return aws.FOLDER
 
 
 def deployed_on(emulator: Any) -> Any:
     @contextmanager
     def deployed(*_: object) -> Iterator[Any]:
-        yield SimpleNamespace(aws=emulator, outputs={})
+        yield SimpleNamespace(aws=emulator, template=Path(), outputs={})
 
     return deployed
 

@@ -1,0 +1,187 @@
+"""The platform on an embedded AWS, its functions under `sam local invoke`, and CloudFormation."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local import deploy
+from tests.e2e.deployed import Platform
+from tests.integration.functions import function, role
+from tests.unit.test_events import FUNCTIONS, handler_of
+from tests.waiting import await_that
+
+# A function that does nothing but write down what it was asked: whoever waits for it, waits on.
+_SILENT = """
+import json, pathlib
+def handler(event, context):
+    path = pathlib.Path({!r}) / context.aws_request_id
+    path.with_suffix(".part").write_text(json.dumps(event))
+    path.with_suffix(".part").rename(path.with_suffix(".json"))
+"""
+
+
+@dataclass
+class Deployed:
+    """The platform, and what stands for CloudFormation's and Step Functions' side of it."""
+
+    platform: Platform
+    sam_parameters: Path
+    directory: Path
+    logged: list[dict[str, Any]] = field(init=False, default_factory=list)
+    """The lines that the last invocation logged."""
+    _silent: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the function that nothing is heard from."""
+        self.directory.mkdir()
+        made = function(self.platform.aws, _SILENT.format(str(self.directory)))
+        self._silent = str(made["FunctionArn"])
+
+    def invoke(self, event: str, content: Any) -> Any:
+        """Run an event under `sam local invoke`, as it is named; return what the function did."""
+        (name,) = (n for n, f in FUNCTIONS.items() if f["Handler"] == handler_of(event))
+        aws = self.platform.aws.child_environment
+        done = subprocess.run(
+            [
+                *(str(deploy.ROOT / ".sam-venv" / "bin" / "sam"), "local", "invoke", name),
+                *("--event", "-", "--config-file", str(self.sam_parameters)),
+            ],
+            env={**aws, "SAM_CLI_TELEMETRY": "0"},
+            cwd=deploy.ROOT,
+            input=json.dumps(content),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        # It ends with 0 whatever came of the function.
+        assert done.returncode == 0, done.stderr
+        assert "REPORT RequestId" in done.stderr, done.stderr
+        self.logged = [json.loads(line) for line in done.stderr.splitlines() if line[:1] == "{"]
+        result = json.loads(done.stdout)
+        assert not (isinstance(result, dict) and "errorType" in result), done.stdout + done.stderr
+        return result
+
+    def beside(self, logical_id: str, content: Any) -> Any:
+        """Run what no sample event asks for, on the deployed function."""
+        answer = self.platform.aws.client("lambda").invoke(
+            FunctionName=self.platform.physical_id(logical_id), Payload=json.dumps(content)
+        )
+        result = json.load(answer["Payload"])
+        assert "FunctionError" not in answer, result
+        return result
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let nothing but what is invoked here act: no rule and no execution, within the block."""
+        aws, machine = self.platform.aws, self.platform.outputs["StateMachineArn"]
+        events, stepfunctions = aws.client("events"), aws.client("stepfunctions")
+        rules = [r["Name"] for r in events.list_rules()["Rules"] if r["State"] == "ENABLED"]
+        before = stepfunctions.describe_state_machine(stateMachineArn=machine)
+        waits = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+            "Parameters": {
+                "FunctionName": self._silent,
+                "Payload": {"Token.$": "$$.Task.Token", "State.$": "$"},
+            },
+            "End": True,
+        }
+        may = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": self._silent}
+        stepfunctions.update_state_machine(
+            stateMachineArn=machine,
+            definition=json.dumps({"StartAt": "Wait", "States": {"Wait": waits}}),
+            roleArn=role(aws, "states", may),
+        )
+        for rule in rules:
+            events.disable_rule(Name=rule)
+        try:
+            yield
+        finally:
+            for rule in rules:
+                events.enable_rule(Name=rule)
+            stepfunctions.update_state_machine(
+                stateMachineArn=machine,
+                definition=before["definition"],
+                roleArn=before["roleArn"],
+            )
+
+    def heard(self, **of: str) -> Any:
+        """Wait for what the silent function was asked with these values; return all of it."""
+
+        def found() -> Any:
+            asked = (json.loads(path.read_text()) for path in self.directory.glob("*.json"))
+            return next((each for each in asked if of.items() <= each.items()), None)
+
+        return await_that(found)
+
+    def execution(self, request_id: str) -> Any:
+        """Return the one execution that was started for a request, as Step Functions shows it."""
+        (found,) = self.platform.executions(request_id)
+        return self.platform.aws.client("stepfunctions").describe_execution(
+            executionArn=found["executionArn"]
+        )
+
+
+@dataclass
+class Stack:
+    """A stack of one custom resource, whose requests are answered by whoever likes to."""
+
+    deployed: Deployed
+    name: str
+    stack_id: str = ""
+
+    def create(self, sample: Mapping[str, Any], properties: Mapping[str, Any]) -> Any:
+        """Make it as a sample event has it; return CloudFormation's request."""
+        made = self._client.create_stack(
+            StackName=self.name, OnFailure="DO_NOTHING", TemplateBody=self._of(sample, properties)
+        )
+        self.stack_id = made["StackId"]
+        return self._request("Create")
+
+    def update(self, sample: Mapping[str, Any], properties: Mapping[str, Any]) -> Any:
+        """Update it to what a sample event has; return CloudFormation's request."""
+        self._client.update_stack(
+            StackName=self.stack_id, TemplateBody=self._of(sample, properties)
+        )
+        return self._request("Update")
+
+    def delete(self) -> Any:
+        """Delete it; return CloudFormation's request."""
+        self._client.delete_stack(StackName=self.stack_id)
+        return self._request("Delete")
+
+    def ended(self) -> str:
+        """Wait for CloudFormation's end of what it is at; return the status."""
+        return await_that(lambda: self._status() if "PROGRESS" not in self._status() else "")
+
+    def reason(self) -> str:
+        """Return why the resource failed."""
+        events = self._client.describe_stack_events(StackName=self.stack_id)["StackEvents"]
+        return next(
+            str(each["ResourceStatusReason"])
+            for each in events
+            if each["ResourceStatus"].endswith("_FAILED") and each.get("ResourceStatusReason")
+        )
+
+    def _request(self, request_type: str) -> Any:
+        return self.deployed.heard(StackId=self.stack_id, RequestType=request_type)
+
+    def _status(self) -> str:
+        described = self._client.describe_stacks(StackName=self.stack_id)["Stacks"]
+        return str(described[0]["StackStatus"])
+
+    def _of(self, sample: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
+        token = {"ServiceToken": self.deployed._silent}
+        resource = {
+            "Type": sample["ResourceType"],
+            "Properties": {**sample["ResourceProperties"], **properties, **token},
+        }
+        return json.dumps({"Resources": {sample["LogicalResourceId"]: resource}})
+
+    @property
+    def _client(self) -> Any:
+        return self.deployed.platform.aws.client("cloudformation")

@@ -1,0 +1,65 @@
+"""What `sam local invoke` is given, and when there can be none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local import invocation
+from tests.unit.test_events import FUNCTIONS, TEMPLATE
+
+
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a program in Docker's place."""
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def test_without_docker_there_is_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(invocation.NoWayError, match="install or start one on this machine"):
+        invocation.check()
+
+
+def test_without_an_engine_there_is_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker(tmp_path, monkeypatch, "exit 1")
+    with pytest.raises(invocation.NoWayError, match="no Docker engine answers"):
+        invocation.check()
+
+
+def test_without_the_image_it_is_said_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker(tmp_path, monkeypatch, 'test "$1" = info')
+    with pytest.raises(invocation.NoWayError, match=f"docker pull {invocation.IMAGE}"):
+        invocation.check()
+
+
+def test_with_both_there_is_a_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker(tmp_path, monkeypatch, f'test "$1" = info || test "$3" = {invocation.IMAGE}')
+    invocation.check()
+
+
+def test_the_template_has_the_functions_as_built_and_declares_what_they_are_given(
+    tmp_path: Path,
+) -> None:
+    built = tmp_path / "template.yaml"
+    built.write_text(json.dumps(TEMPLATE))  # in its long form, as `sam build` writes it
+    variables = {name: {"LEDGER_TABLE": "t", "AWS_ENDPOINT_URL": "http://a"} for name in FUNCTIONS}
+
+    made = invocation.template(built, tmp_path / "functions", variables)
+
+    common = made["Globals"]["Function"]
+    assert (common["Runtime"], common["MemorySize"], common["Timeout"]) == ("python3.13", 256, 60)
+    for name, function in FUNCTIONS.items():
+        shown = made["Resources"][name]["Properties"]
+        assert shown["Handler"] == function["Handler"]
+        assert shown.get("Timeout") == function.get("Timeout")
+        assert shown["CodeUri"] == str(tmp_path / "functions" / name)
+        assert shown["Environment"]["Variables"].keys() == variables[name].keys()
+    assert common["Layers"] == [{"Ref": "Dependencies"}]
+    layer = made["Resources"]["Dependencies"]["Properties"]
+    assert layer["ContentUri"] == str(tmp_path / "Dependencies")
+    assert made["Resources"].keys() == {*FUNCTIONS, "Dependencies"}

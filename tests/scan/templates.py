@@ -36,6 +36,7 @@ _ARNS = {
     "AWS::IAM::ManagedPolicy": "iam::111122223333:policy/{}",
     "AWS::IAM::Role": "iam::111122223333:role/{}",
     "AWS::KMS::Key": "kms:us-east-1:111122223333:key/{}",
+    "AWS::Lambda::Alias": "lambda:us-east-1:111122223333:function:{}:live",
     "AWS::Lambda::Function": "lambda:us-east-1:111122223333:function:{}",
     "AWS::Logs::LogGroup": "logs:us-east-1:111122223333:log-group:{}:*",
     "AWS::S3::Bucket": "s3:::{}",
@@ -46,6 +47,7 @@ _ARNS = {
 _TRUST = ".AssumeRolePolicyDocument"
 _REF_IS_THE_ARN = {
     "AWS::IAM::ManagedPolicy",
+    "AWS::Lambda::Alias",
     "AWS::SNS::Topic",
     "AWS::StepFunctions::StateMachine",
 }

@@ -163,7 +163,7 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
 
 def _let_the_schedules_come_soon(run: _Run) -> None:
     """Let the rules of schedules fire after a minute in place of five, of an hour or a day."""
-    for rule in ("Sweep", "CleanUp", "Expire", "Rest"):
+    for rule in ("Sweep", "CleanUp", "Expire", "Rest", "Count"):
         run.aws.client("events").put_rule(
             Name=run.physical_id(rule), ScheduleExpression="rate(1 minute)"
         )

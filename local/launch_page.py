@@ -11,14 +11,14 @@ from vending import page
 from vending.explanation import collect
 
 _WHERE = "On an AWS embedded in this machine, where seconds stand for minutes."
-# Of a function of the platform: CloudFormation names it so after the stack and the template.
+# Of a function or the state machine: CloudFormation names it after the stack and the template.
 _ROLE = re.compile(rf"{deploy.STACK}-(\w+)Role-\w+")
 
 Calls = Counter[tuple[str, str]]
 
 
 def calls(aws: Emulator) -> Calls:
-    """Return how often each function of the platform has called what so far."""
+    """Return how often each function, and the state machine (Lifecycle), has called what so far."""
     found = Calls()
     for each in aws.control("authorizations"):
         if each["allowed"] and (role := _ROLE.fullmatch(each["role"])):

@@ -20,7 +20,7 @@ from vending.explanation import Explanation
 from vending.timeline import Axis, lanes, time_taken
 
 Calls = Mapping[tuple[str, str], int]
-"""How often a function called an operation of AWS, by their names: `service:Operation`."""
+"""How often a part of the platform called an operation of AWS, `service:Operation`."""
 
 
 def render(

@@ -1,13 +1,18 @@
 """The commands, as they are typed; what they do is in the modules beside this one."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from typer.core import TyperGroup
 
-from vending import launches, listing, platform, screen
+from vending import answering, checking, explaining, launches, listing, platform, screen, sweeping
+from vending.checks import parameters
+from vending.checks.findings import Verdict
 from vending.errors import AWS_SAID_NO, REFUSED, OperatorError, worded
+from vending.explanation import ExplanationError, collect
 
 _EXIT_CODES = (
     "Exit status: 0 done; 1 not done, or `check` found something missing; 2 typed wrong; "
@@ -44,6 +49,10 @@ class _Commands(TyperGroup):
             said, status = str(error), REFUSED
         except (ClientError, BotoCoreError) as error:
             said, status = worded(error), AWS_SAID_NO
+        except ExplanationError as error:
+            said, status = str(error), REFUSED
+            if isinstance(cause := error.__cause__, ClientError | BotoCoreError):
+                said, status = worded(cause), AWS_SAID_NO
         screen.note(said)
         raise typer.Exit(status)
 
@@ -69,7 +78,33 @@ def list_(
 ) -> None:
     """List the notebooks with owner, status, cost so far and expiry, and what is not answered."""
     found = listing.collect(_platform(region, profile, stack_name))
-    screen.show(found, as_json=as_json, render=lambda: listing.render(found))
+    screen.show(asdict(found), as_json=as_json, render=lambda: listing.render(found))
+
+
+@app.command(epilog="Example: vending explain analysis-1")
+def explain(
+    notebook: Notebook,
+    stack_name: StackName,
+    request_id: Annotated[
+        str, typer.Option("--request-id", help="Only this request, by CloudFormation's id.")
+    ] = "",
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write it as a page to this file, too.", dir_okay=False),
+    ] = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Tell of each request about a notebook what was asked, done and said, and what to do."""
+    of = _platform(region, profile, stack_name)
+    with screen.progress("Reading the ledger and the executions"):
+        found = collect(platform.client, of.outputs["LedgerTable"], notebook, request_id)
+    if html:
+        explaining.write_page(found, html)
+    screen.show(
+        explaining.document(found), as_json=as_json, render=lambda: explaining.render(found)
+    )
 
 
 @app.command(epilog="Example: vending extend analysis-1 --days 14")
@@ -85,7 +120,7 @@ def extend(
     of = _platform(region, profile, stack_name)
     done = launches.extend(launches.notebook_named(notebook, of), days)
     screen.show(
-        done,
+        asdict(done),
         as_json=as_json,
         render=lambda: screen.say(
             f"{done.notebook} expires on {done.expires_on} (UTC), no more on {done.expired_on}."
@@ -113,10 +148,100 @@ def end(
     with screen.progress(f"Terminating {launch.name}") as tell:
         done = launches.end(launch, tell)
     screen.show(
-        done,
+        asdict(done),
         as_json=as_json,
-        render=lambda: screen.say(f"{done.notebook} is gone: {done.name} is terminated."),
+        render=lambda: screen.say(
+            f"{done.notebook} is gone: the launch {done.name} is terminated."
+        ),
     )
+
+
+@app.command(epilog="Example: vending answer analysis-1 --status FAILED --reason 'SageMaker hangs'")
+def answer(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="STACK|NOTEBOOK", help="A stack's name or id, a launch's id, or a notebook."
+        ),
+    ],
+    status: Annotated[answering.Status, typer.Option("--status", help="What to tell.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; its launcher reads it.")],
+    stack_name: StackName,
+    yes: Yes = False,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Answer CloudFormation by hand, for a stack that waits and that nobody answers."""
+    of = _platform(region, profile, stack_name)
+    entry = answering.request_about(target)
+    again = f"{entry.outcome} is recorded already, and is said again, whatever you give. "
+    _confirm(
+        f"Answer the {entry.request_type} of {entry.notebook_name} in "
+        f"{entry.stack_id.split('/')[1]}, issued {entry.issued_at:%Y-%m-%d %H:%M:%S} UTC, with "
+        f"{status}? {again if entry.outcome else ''}{answering.consequence(entry, status)}",
+        yes=yes,
+    )
+    done = answering.answer(of, entry, status, reason)
+    told = f"CloudFormation was told {done.status}"
+    earlier = "" if done.status == status else ", which had been recorded before"
+    screen.show(asdict(done), as_json=as_json, render=lambda: screen.say(f"{told}{earlier}."))
+
+
+@app.command(epilog="Example: vending sweep --dry-run")
+def sweep(
+    stack_name: StackName,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, and do nothing.")] = False,
+    yes: Yes = False,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Show which notebooks stacks left behind, and why, and have these deleted if you confirm."""
+    of = _platform(region, profile, stack_name)
+    with screen.progress("Looking at all notebooks and their stacks"):
+        found = sweeping.judge(of)
+    orphans = [each.notebook for each in found.notebooks if each.action == "delete"]
+    if dry_run or not orphans:
+        screen.show(asdict(found), as_json=as_json, render=lambda: sweeping.render(found))
+        return
+    if not as_json:
+        sweeping.render(found)
+    sweeping.refuse_if_only_reported(found)
+    _confirm(f"Delete {', '.join(orphans)} with their volumes and all files on them?", yes=yes)
+    done = sweeping.begin(of, found)
+    screen.show(
+        asdict(done),
+        as_json=as_json,
+        render=lambda: screen.say("Their deletion has begun: `vending list` shows how far it is."),
+    )
+
+
+@app.command(epilog="Example: vending check VpcId=vpc-0a1b2c3d SubnetIds=subnet-0a1b,subnet-0c2d")
+def check(
+    stack_name: StackName,
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PARAMETER=VALUE]...",
+            help="What you are going to deploy with, if it is not the default.",
+            show_default=False,
+        ),
+    ] = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Check before a deployment what the account and Region lack, and say what to do about it."""
+    wanted = parameters.parse(given or [])
+    platform.use_session(region, profile)
+    with screen.progress("Looking at the account") as tell:
+        found = checking.check(wanted, stack_name, tell)
+    screen.show(asdict(found), as_json=as_json, render=lambda: checking.render(found))
+    if found.having(Verdict.MISSING):
+        raise typer.Exit(REFUSED)
+    if found.having(Verdict.UNKNOWN):
+        raise typer.Exit(AWS_SAID_NO)
 
 
 def _platform(region: str | None, profile: str | None, stack_name: str) -> platform.Platform:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared import clock, ledger, tagged
 from shared.ledger import Entry
+from shared.lifecycle import Standing
 from shared.notebook import (
     EXPIRES_TAG,
     LAUNCHED_BY_TAG,
@@ -76,12 +77,14 @@ def collect(platform: Platform) -> Listing:
 def unanswered() -> list[Entry]:
     """Return the requests that CloudFormation waits for, the oldest first.
 
-    Raises ClientError, BotoCoreError.
+    Of those for a resource that is the newest: it gave up the ones before. Raises ClientError,
+    BotoCoreError.
     """
     now = clock.now()
     keys = ledger.overdue(now + _LATEST_DEADLINE, now - _ADDRESS_LIVES)
-    entries = [ledger.read(key, now).entry for key in keys]
-    return sorted(entries, key=lambda each: each.issued_at)
+    pages = [ledger.read(key, now) for key in keys]
+    waiting = [each.entry for each in pages if each.standing is not Standing.SUPERSEDED]
+    return sorted(waiting, key=lambda each: each.issued_at)
 
 
 def open_request(entry: Entry) -> Open:

@@ -1,5 +1,6 @@
 """The deployed platform, as its stack tells it, and the AWS session that the commands share."""
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -34,14 +35,31 @@ class Platform:
         )
         return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
+    def invoke(self, logical_id: str, event: Mapping[str, Any]) -> Any:
+        """Have one of its functions work, and return what it returned.
+
+        Raises OperatorError when it failed, ClientError, BotoCoreError.
+        """
+        answer = client("lambda").invoke(
+            FunctionName=self.function(logical_id), Payload=json.dumps(event)
+        )
+        returned = json.load(answer["Payload"])
+        if "FunctionError" in answer:
+            raise OperatorError(
+                f"The platform's {logical_id} failed: {returned.get('errorMessage')} Its log is "
+                f"/aws/lambda/{self.name}."
+            )
+        return returned
+
 
 def use_session(region: str | None, profile: str | None) -> None:
     """Have all calls go to this Region as this profile; the shell's own ones when None.
 
     Raises ProfileNotFound.
     """
-    client.cache_clear()
-    boto3.setup_default_session(region_name=region, profile_name=profile)
+    if region or profile:
+        boto3.setup_default_session(region_name=region, profile_name=profile)
+        client.cache_clear()
 
 
 def find(name: str) -> Platform:
@@ -80,6 +98,12 @@ def default_name() -> str:
         if isinstance(name, str):
             return name
     return _DEFAULT_NAME
+
+
+def client_in(region: str, service: str) -> Any:
+    """Return the session's client of a service in some Region."""
+    make: Any = boto3.client  # typed by literal names only
+    return make(service, region_name=region, config=CONFIG)
 
 
 @cache

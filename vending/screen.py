@@ -5,20 +5,16 @@ Colours are for terminals, which rich tells from files and pipes.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 _PLAIN_WIDTH = 200  # of what is no terminal: wide enough for a row with an ARN
 _STYLES = {
@@ -31,10 +27,10 @@ _STYLES = {
 }
 
 
-def show(data: "DataclassInstance", *, as_json: bool, render: Callable[[], None]) -> None:
+def show(data: Mapping[str, Any], *, as_json: bool, render: Callable[[], None]) -> None:
     """Print a command's data: as one JSON document, or as `render` does."""
     if as_json:
-        typer.echo(json.dumps(asdict(data), indent=2, default=_as_text))
+        typer.echo(json.dumps(data, indent=2, default=_as_text))
     else:
         render()
 
@@ -51,6 +47,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     _console(stderr=False).print(shown)
+
+
+def facts(named: Mapping[str, str]) -> None:
+    """Print a line for each fact, with its name before it."""
+    width = max(map(len, named), default=0)
+    for name, value in named.items():
+        say(f"  {name:<{width}}  {value}")
 
 
 def note(text: str) -> None:

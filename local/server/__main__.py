@@ -21,6 +21,7 @@ from local.automation import ssm_service
 from local.catalog import servicecatalog
 from local.notebooks import sagemaker_service
 from local.server import (
+    account_room,
     alarms,
     authorizations,
     buckets,
@@ -97,6 +98,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     servicecatalog.install()
     resource_types.install()
     network_resources.install()
+    account_room.install()
     nested_stacks.install()
     tagging.install(sagemaker_service.install(**notebooks))
     logs.install()

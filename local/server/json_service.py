@@ -75,6 +75,7 @@ class _Service:
     name: str
     operations: Mapping[str, Operation]
     authorize: Authorize
+    model: str
     # Whether MiniStack serves the operations that are not ours.
     extends: bool = False
     # One operation of a service at a time, so that a simulator is plain code over plain state.
@@ -121,7 +122,7 @@ def call(service: str, operation: str, params: Params, caller: Caller) -> Params
     Raises ServiceError as the operation does, and for a caller who lacks the permission.
     """
     registered = _services[service]
-    validate(service, operation, params)
+    validate(registered.model, operation, params)
     resource, context = registered.authorize(operation, params, caller)
     action = f"{service}:{operation}"
     tags = _request_tag_context(service, action, json.dumps(params).encode(), {})
@@ -137,9 +138,11 @@ def register(
     target_prefix: str,
     operations: Mapping[str, Operation],
     authorize: Authorize,
+    model: str = "",
 ) -> None:
-    """Serve `operations` under `service` (botocore's name, also the IAM namespace).
+    """Serve `operations` under `service` (the IAM namespace, and botocore's name).
 
+    `model` is botocore's name where that is another one.
     `target_prefix` is the model's, as in `X-Amz-Target: <target_prefix>.<operation>`.
     `authorize(operation, params, caller)` gives the resource ARN, or "*", and the condition keys
     of a call beside the request's tags; it sees only valid parameters, and a ServiceError it
@@ -152,7 +155,7 @@ def register(
     assert service not in iam_actions.SERVICE_TO_IAM_NAMESPACE
     if not _services:
         _wrap_authorization()
-    _services[service] = _Service(service, operations, authorize)
+    _services[service] = _Service(service, operations, authorize, model or service)
     router.SERVICE_PATTERNS[service] = {
         "target_prefixes": [f"{target_prefix}."],
         "host_patterns": [],
@@ -172,7 +175,7 @@ def extend(
         assert operation not in str(original.__code__.co_consts), f"MiniStack has {operation} now"
     if not _services:
         _wrap_authorization()
-    _services[service] = _Service(service, operations, authorize, extends=True)
+    _services[service] = _Service(service, operations, authorize, service, extends=True)
     ours = _handler(_services[service])
 
     async def handle(*request: Any) -> HttpResponse:
@@ -211,7 +214,7 @@ def _handler(service: _Service) -> Handler:
 def _run(service: _Service, operation: str, params: Params, caller: Caller) -> Params:
     with service.lock:
         result = service.operations[operation](params, caller)
-    check_output(service.name, operation, result)
+    check_output(service.model, operation, result)
     return result
 
 
@@ -225,7 +228,7 @@ def _prepare(
         params = json.loads(body or b"{}")
     except ValueError as error:
         raise ServiceError("SerializationException", str(error)) from error
-    validate(service.name, operation, params)
+    validate(service.model, operation, params)
     caller = Caller(
         access_key=router.extract_access_key_id(headers, query),
         arn=iam_evaluator.caller_arn(),

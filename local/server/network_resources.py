@@ -32,12 +32,13 @@ def install() -> None:
     provisioners._REPLACING_PROPERTIES["AWS::EC2::VPCEndpoint"] = (
         *("ServiceName", "ServiceRegion", "VpcEndpointType", "VpcId"),
     )
-    _replace_action("DescribeVpcEndpoints", ec2._describe_vpc_endpoints, _describe_endpoints)
-    _replace_action("DescribeFlowLogs", ec2._describe_flow_logs, _describe_flow_logs)
+    replace_action("DescribeVpcEndpoints", ec2._describe_vpc_endpoints, _describe_endpoints)
+    replace_action("DescribeFlowLogs", ec2._describe_flow_logs, _describe_flow_logs)
     assert not any(stacks._runs_on_worker_thread(name) for name in _TYPES)
 
 
-def _replace_action(name: str, original: Callable[..., Any], ours: Callable[..., Any]) -> None:
+def replace_action(name: str, original: Callable[..., Any], ours: Callable[..., Any]) -> None:
+    """Serve an action of EC2 in place of MiniStack's."""
     assert ec2._ACTION_MAP[name] is original, f"MiniStack serves {name} differently now"
     ec2._ACTION_MAP[name] = ours
 

@@ -5,7 +5,7 @@ is judged by itself, and deleted by an execution of the lifecycle, which judges 
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,8 @@ from shared import clock, environment, metrics, orphans, sagemaker, stacks, tagg
 from shared.errors import TryAgainError, translate
 from shared.ids import is_stack_id
 from shared.log import logger
-from shared.notebook import PLATFORM_TAG, STACK_TAG
+from shared.notebook import PLATFORM_TAG, STACK_TAG, Notebook
+from shared.orphans import Verdict
 from shared.stacks import Stack
 from shared.tagged import Candidate
 
@@ -29,8 +30,11 @@ class UnfinishedError(RuntimeError):
     """Not all could be looked at; raised at the end, for Lambda to run it again."""
 
 
-def handler(event: Any, context: LambdaContext) -> None:
-    """Look at the notebooks of a stack that changed, or at all; raises UnfinishedError."""
+def handler(event: Any, context: LambdaContext) -> dict[str, Any] | None:
+    """Look at the notebooks of a stack that changed, or at all; raises UnfinishedError.
+
+    To an operator's `{"DryRun": true}` return what a look at all would do now, and do nothing.
+    """
     ours = {PLATFORM_TAG: environment.text("PLATFORM")}
 
     def out_of_time() -> bool:
@@ -47,8 +51,12 @@ def handler(event: Any, context: LambdaContext) -> None:
             # So that the same ones, if they cannot be deleted, do not take every run's time.
             random.shuffle(found)
             _clean(found, out_of_time)
+        case {"DryRun": True}:
+            judged = [_told(each) for each in _judge_all(tagged.notebooks(ours), out_of_time)]
+            return {"Judged": judged, "OnlyReported": _only_reports()}
         case _:
             logger.error("This is no event to clean up after")
+    return None
 
 
 def _clean(candidates: Iterable[Candidate], out_of_time: Callable[[], bool]) -> None:
@@ -74,27 +82,52 @@ def _clean(candidates: Iterable[Candidate], out_of_time: Callable[[], bool]) -> 
 
 def _clean_one(candidate: Candidate, known: dict[str, Stack | None]) -> bool:
     """Delete a notebook if it is an orphan; return whether that was begun."""
-    platform, stack_id = environment.text("PLATFORM"), candidate.tags.get(STACK_TAG, "")
-    if not orphans.is_of_the_same_account(candidate.arn, stack_id):
-        return _left_alone(candidate, "its stack is not of this account and Region")
-    if stack_id not in known:
-        known[stack_id] = stacks.look(stack_id)
-    verdict = orphans.judge(candidate.name, candidate.tags, platform, known[stack_id])
-    if not verdict.orphan:
-        return _left_alone(candidate, verdict.reason)
-    notebook = sagemaker.describe(candidate.name)
-    if notebook is None or notebook.status == "Deleting":
-        return _left_alone(candidate, "it is gone, or going")
-    if notebook.tags.get(STACK_TAG) != stack_id:
-        return _left_alone(candidate, "its tags have changed")
-    verdict = orphans.judge(notebook.name, notebook.tags, platform, known[stack_id])
-    if not verdict.orphan:
-        return _left_alone(candidate, verdict.reason)
-    if environment.text("CLEAN_UP_DRY_RUN") == "YES":
+    verdict, notebook = _judge(candidate, known)
+    if not verdict.orphan or notebook is None:
+        logger.info("Left alone", extra=_about(candidate, verdict.reason))
+        return False
+    if _only_reports():
         logger.warning("Would delete an orphan", extra=_about(candidate, verdict.reason))
         metrics.orphan("Reported")
         return False
     return orphans.clean_up(notebook, verdict.reason)
+
+
+def _judge_all(
+    candidates: Iterable[Candidate], out_of_time: Callable[[], bool]
+) -> Iterator[tuple[Candidate, Verdict]]:
+    known: dict[str, Stack | None] = {}
+    for each in candidates:
+        if out_of_time():
+            yield each, Verdict(False, "there was no time to look at it")
+            continue
+        try:
+            verdict, _ = _judge(each, known)
+        except (ClientError, BotoCoreError) as error:
+            verdict = Verdict(False, f"AWS did not say: {translate(error)}")
+        yield each, verdict
+
+
+def _judge(candidate: Candidate, known: dict[str, Stack | None]) -> tuple[Verdict, Notebook | None]:
+    """Return whether a notebook that the search found is an orphan, and it as it is now."""
+    platform, stack_id = environment.text("PLATFORM"), candidate.tags.get(STACK_TAG, "")
+    if not orphans.is_of_the_same_account(candidate.arn, stack_id):
+        return Verdict(False, "its stack is not of this account and Region"), None
+    if stack_id not in known:
+        known[stack_id] = stacks.look(stack_id)
+    verdict = orphans.judge(candidate.name, candidate.tags, platform, known[stack_id])
+    if not verdict.orphan:
+        return verdict, None
+    notebook = sagemaker.describe(candidate.name)
+    if notebook is None or notebook.status == "Deleting":
+        return Verdict(False, "it is gone, or going"), None
+    if notebook.tags.get(STACK_TAG) != stack_id:
+        return Verdict(False, "its tags have changed"), None
+    return orphans.judge(notebook.name, notebook.tags, platform, known[stack_id]), notebook
+
+
+def _only_reports() -> bool:
+    return environment.text("CLEAN_UP_DRY_RUN") == "YES"
 
 
 def _tell_of_failed(candidates: Iterable[Candidate]) -> None:
@@ -105,9 +138,14 @@ def _tell_of_failed(candidates: Iterable[Candidate]) -> None:
             logger.warning("Failed for longer than a day", extra=_about(found, "Failed"))
 
 
-def _left_alone(candidate: Candidate, reason: str) -> bool:
-    logger.info("Left alone", extra=_about(candidate, reason))
-    return False
+def _told(judged: tuple[Candidate, Verdict]) -> dict[str, Any]:
+    candidate, verdict = judged
+    return {
+        "Notebook": candidate.name,
+        "StackId": candidate.tags.get(STACK_TAG, ""),
+        "Delete": verdict.orphan,
+        "Reason": verdict.reason,
+    }
 
 
 def _about(candidate: Candidate, reason: str) -> dict[str, str]:

@@ -199,6 +199,19 @@ class Notebook:
             return Ownership.OURS
         return Ownership.CANNOT_TELL if found or self.role_arn == role_arn else Ownership.NOT_OURS
 
+    def attributes(self, message: str) -> dict[str, str]:
+        """Return the Data of a success: what the stack's template gets with Fn::GetAtt."""
+        return {
+            "NotebookInstanceName": self.name,
+            "NotebookInstanceArn": self.arn,
+            "NotebookInstanceUrl": f"https://{self.url}" if self.url else "",
+            "NotebookInstanceStatus": self.status,
+            "NotebookInstanceType": self.instance_type,
+            "SubnetId": self.subnet_id,
+            "SecurityGroupId": ",".join(self.security_group_ids),
+            "Message": message,
+        }
+
 
 def ownership_tags(platform: str, stack_id: str, logical_resource_id: str) -> dict[str, str]:
     """Return the tags by which a notebook is known as made by this stack and logical resource."""

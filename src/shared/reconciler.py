@@ -380,16 +380,7 @@ def _desired(page: Page) -> Desired:
 def _data(decision: Decision, notebook: Notebook | None) -> dict[str, str]:
     if decision.action != "Succeed" or notebook is None:
         return {}
-    return {
-        "NotebookInstanceName": notebook.name,
-        "NotebookInstanceArn": notebook.arn,
-        "NotebookInstanceUrl": f"https://{notebook.url}" if notebook.url else "",
-        "NotebookInstanceStatus": notebook.status,
-        "NotebookInstanceType": notebook.instance_type,
-        "SubnetId": notebook.subnet_id,
-        "SecurityGroupId": ",".join(notebook.security_group_ids),
-        "Message": decision.reason,
-    }
+    return notebook.attributes(decision.reason)
 
 
 def _wait_seconds(decision: Decision, status: str, entry: Entry, now: datetime) -> int:

@@ -15,6 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
+from handlers import clean, respond
+from tests.lambda_context import context
 from tests.unit.account_in_process import ACCOUNT, REGION
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import speaking_to
@@ -142,4 +144,8 @@ def an_operator(platform: Platform, patch: pytest.MonkeyPatch) -> Iterator[Opera
     world = World()
     # Whatever a command waits for goes on meanwhile.
     patch.setattr("vending.launches.time.sleep", lambda _seconds: world.let_run("DELETE_COMPLETE"))
-    yield Operator(platform, world, an_offer(world), {})
+    functions = {
+        "CleanFunction": lambda event: clean.handler(event, context()),
+        "RespondFunction": lambda event: respond.handler(event, context()),
+    }
+    yield Operator(platform, world, an_offer(world), functions)

@@ -527,6 +527,27 @@ def test_clean_for_sweep_has_what_any_stack_left_behind_deleted(story: Story) ->
     assert story.notebook() is None
 
 
+def test_clean_for_dry_run_says_what_it_would_do_and_does_nothing(story: Story) -> None:
+    story.created()
+    stack_id = EVENTS["request-create"]["StackId"]
+    story.stacks[stack_id] = {"status": "UPDATE_COMPLETE", "physical_ids": ["Analysis-2"]}
+
+    told = invoke("clean-for-dry-run")
+
+    assert told == {
+        "Judged": [
+            {
+                "Notebook": "analysis-1",
+                "StackId": stack_id,
+                "Delete": True,
+                "Reason": "no resource of its stack has its name: UPDATE_COMPLETE",
+            }
+        ],
+        "OnlyReported": False,
+    }
+    assert _cleaned_up(story) == []
+
+
 def _cleaned_up(story: Story) -> list[str]:
     """Run the executions that clean up; return their stacks' ids."""
     begun = [json.loads(e["input"]) for e in _executions() if e["name"].startswith("CleanUp-")]

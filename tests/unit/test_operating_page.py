@@ -10,20 +10,28 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import typer.main
 
 from tests.unit.test_docs import ROOT, commands, table
-from vending import launches, listing
+from vending import answering, checking, explanation, launches, listing, sweeping
 from vending.cli import app
 
 PAGE = ROOT / "docs" / "operating.md"
 COMMANDS: Mapping[str, Any] = typer.main.get_group(app).commands
-JSON = {"list": listing.Listing, "extend": launches.Extended, "end": launches.Ended}
+JSON = {
+    "list": listing.Listing,
+    "explain": list[explanation.Explanation],
+    "answer": answering.Answered,
+    "sweep": sweeping.Sweep,
+    "extend": launches.Extended,
+    "end": launches.Ended,
+    "check": checking.Checked,
+}
 COMMON = {"--region", "--profile", "--stack-name", "--json", "--help"}
-_TYPES = {str: "text", int: "number", float: "number", bool: "true or false"}
+_TYPES = {int: "number", float: "number", bool: "true or false"}
 _TYPES |= {datetime: "time", date: "date"}
 
 
@@ -70,7 +78,12 @@ def test_the_options_of_all_commands_are_those_of_the_table() -> None:
 def test_the_json_of_a_command_has_the_fields_of_its_table(command: str) -> None:
     rows = [line.split(" | ") for line in section(command).splitlines() if line.startswith("| `")]
     told = {row[0].strip("|` "): row[1].strip() for row in rows}
-    assert told == dict(fields(JSON[command]))
+    path = "requests" if command == "explain" else ""
+    made = dict(fields(JSON[command], path))
+    if command == "explain":
+        del made["requests[].definition"]
+        made["requests[].what_to_do"] = "text"
+    assert told == made
 
 
 def fields(of: Any, path: str = "", null: str = "") -> Iterator[tuple[str, str]]:
@@ -81,8 +94,12 @@ def fields(of: Any, path: str = "", null: str = "") -> Iterator[tuple[str, str]]
     if dataclasses.is_dataclass(of):
         for name, each in get_type_hints(of).items():
             yield from fields(each, f"{path}.{name}".lstrip("."), null)
-    elif getattr(of, "__origin__", None) is list:
+    elif get_origin(of) in (list, tuple):
         yield from fields(get_args(of)[0], f"{path}[]", null)
+    elif get_origin(of) is Mapping:
+        yield path, "texts by name" + null
+    elif get_origin(of) is Literal or issubclass(of, str):
+        yield path, "text" + null
     else:
         yield path, _TYPES[of] + null
 
@@ -114,9 +131,9 @@ def test_the_package_has_all_that_the_command_imports(tmp_path: Path) -> None:
 
 
 def test_the_package_depends_on_all_that_the_command_imports() -> None:
-    """Beside Python itself, and what boto3 brings along."""
+    """Beside Python itself, and what boto3 and jinja2 bring along."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    brought = {*known, "botocore", "vending", "shared", *sys.stdlib_module_names}
+    brought = {*known, "botocore", "markupsafe", "vending", "shared", *sys.stdlib_module_names}
     seen: set[Path] = set()
     left = list((ROOT / "vending").glob("*.py"))
     while left:

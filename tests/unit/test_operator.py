@@ -1,14 +1,51 @@
 """The operator's command line: what each command shows, does, refuses and asks before."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from local.catalog.model import StackState
 from shared import prices
+from tests.lifecycle_driver import load
 from tests.unit.operator_world import Operator, an_operator
 from tests.unit.platform_in_process import Platform
+from tests.unit.stack_in_process import Stack
+from vending import cli
+from vending.explanation import Explanation
+from vending.history import Step
+
+BEGUN = datetime(2026, 1, 5, 8, 0, 5, tzinfo=UTC)
+EXPLAINED = Explanation(
+    request_type="Create",
+    request_id="r-1",
+    cleans_up=False,
+    notebook_name="analysis-1",
+    stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/SC-1/2",
+    logical_resource_id="Notebook",
+    physical_resource_id="analysis-1",
+    owner="",
+    settings={"NotebookInstanceType": "ml.t3.medium"},
+    violations=(),
+    issued=BEGUN,
+    deadline=BEGUN + timedelta(minutes=54),
+    execution_arn="arn",
+    execution_status="SUCCEEDED",
+    started=BEGUN,
+    ended=BEGUN,
+    outcome="FAILED",
+    reason="No capacity.",
+    answer={},
+    delivered=None,
+    steps=(
+        Step("Observe", "worked", BEGUN, BEGUN + timedelta(seconds=2), said="Told all."),
+        Step("Create", "worked", BEGUN, BEGUN, said="Done", failure="SageMaker hung", attempts=3),
+        Step("Wait", "waited", BEGUN, None),
+    ),
+    definition=load(),
+    notebook=None,
+)
 
 
 @pytest.fixture
@@ -223,6 +260,333 @@ def test_a_notebook_without_a_launch_is_not_ended(operator: Operator) -> None:
     assert "vending sweep" in ran.err
 
 
+# answer
+
+
+def stuck(operator: Operator) -> Stack:
+    """Return the stack of a launch whose execution was stopped, and nobody told of it."""
+    stack = operator.launching()
+    stack.send_create()
+    operator.platform.run(until=lambda: operator.platform.status(stack.notebook) == "InService")
+    operator.platform.events_arrive = False
+    operator.platform.abort(stack.last.execution)
+    return stack
+
+
+def test_a_stuck_stack_is_told_failed_by_hand_with_the_reason(operator: Operator) -> None:
+    stack = stuck(operator)
+
+    ran = operator.run(
+        "answer", stack.notebook, "--status", "FAILED", "--reason", "SageMaker hangs", answer="y\n"
+    )
+
+    assert ran.status == 0
+    assert ran.out.endswith("CloudFormation was told FAILED.\n")
+    assert f"Answer the Create of {stack.notebook} in SC-" in ran.err
+    assert "CloudFormation rolls the stack back." in ran.err
+    stack.last.expect_failed("Answered by hand: SageMaker hangs")
+    assert operator.run("list", "--json").json["requests"] == []
+
+
+def test_a_stuck_stack_is_told_success_with_what_its_outputs_need(operator: Operator) -> None:
+    stack = stuck(operator)
+
+    ran = operator.run("answer", stack.id, "--status", "SUCCESS", "--reason", "it runs", "--yes")
+
+    assert ran.status == 0
+    data = stack.last.expect_success()
+    assert data["NotebookInstanceStatus"] == "InService"
+    assert data["NotebookInstanceUrl"].startswith("https://")
+    assert data["Message"] == "Answered by hand: it runs"
+    assert stack.last.answer["PhysicalResourceId"] == stack.notebook
+
+
+@pytest.mark.parametrize("by", ["stack", "launch"])
+def test_a_stack_is_named_by_its_own_name_or_its_launchs_id(operator: Operator, by: str) -> None:
+    stack = stuck(operator)
+    name = stack.id.split("/")[1]
+    target = name if by == "stack" else name[name.index("pp-") :]
+
+    done = operator.run(
+        "answer", target, "--status", "FAILED", "--reason", "x", "--yes", "--json"
+    ).json
+
+    assert (done["asked"], done["status"]) == ("FAILED", "FAILED")
+    assert done["stack_id"] == stack.id
+
+
+def test_nothing_is_answered_that_is_not_confirmed(operator: Operator) -> None:
+    stack = stuck(operator)
+
+    ran = operator.run(
+        "answer", stack.notebook, "--status", "FAILED", "--reason", "x", answer="n\n"
+    )
+
+    assert ran.status == 1
+    assert stack.last.answers == []
+
+
+def test_success_is_not_said_of_a_notebook_that_is_not_there(operator: Operator) -> None:
+    stack = stuck(operator)
+    operator.platform.take_away(stack.notebook)
+
+    ran = operator.run("answer", stack.notebook, "--status", "SUCCESS", "--reason", "x", "--yes")
+
+    assert ran.status == 1
+    assert "only FAILED can be answered" in ran.err
+    assert stack.last.answers == []
+
+
+def test_success_is_not_said_of_another_stacks_notebook(operator: Operator) -> None:
+    first = operator.launched()
+    stack = operator.launching(NotebookInstanceName=first.notebook)
+    stack.send_create()
+
+    ran = operator.run("answer", stack.id, "--status", "SUCCESS", "--reason", "x", "--yes")
+
+    assert ran.status == 1
+    assert "not of this stack" in ran.err
+    assert stack.last.answers == []
+
+
+def test_an_answer_that_cloudformation_did_not_take_is_given_again(operator: Operator) -> None:
+    stack = stuck(operator)
+    operator.platform.bucket_answers = [403]
+    words = ("answer", stack.notebook, "--reason", "x", "--yes", "--status")
+    refused = operator.run(*words, "FAILED")
+    assert (refused.status, stack.last.answers) == (1, [])
+    assert "HTTP 403" in refused.err
+    assert "FAILED was not taken" in operator.run("list").out
+
+    ran = operator.run(*words, "SUCCESS")
+
+    assert ran.out == "CloudFormation was told FAILED, which had been recorded before.\n"
+    stack.last.expect_failed("Answered by hand: x")
+
+
+def test_an_execution_that_still_runs_ends_when_its_request_is_answered_by_hand(
+    operator: Operator,
+) -> None:
+    stack = operator.launching()
+    stack.send_create()
+    operator.platform.step_until(stack.last.execution, "Wait")
+
+    operator.run("answer", stack.notebook, "--status", "FAILED", "--reason", "x", "--yes")
+    operator.platform.run()
+
+    stack.last.expect_failed("Answered by hand: x")
+    assert stack.last.execution.status == "SUCCEEDED"
+
+
+def test_without_a_request_there_is_nothing_to_answer(operator: Operator) -> None:
+    answered = operator.launched()
+    waiting = stuck(operator)
+
+    ran = operator.run("answer", answered.notebook, "--status", "FAILED", "--reason", "x", "--yes")
+
+    assert ran.status == 1
+    assert f"No request about {answered.notebook} waits for an answer" in ran.err
+    assert f"these do: Create of {waiting.notebook} in SC-" in ran.err
+
+
+def test_of_two_requests_the_one_that_cloudformation_waits_for_is_answered(
+    operator: Operator,
+) -> None:
+    stack = stuck(operator)
+    create = stack.last
+    wait(operator, minutes=60)
+    delete = stack.send("Delete")
+
+    operator.run("answer", stack.notebook, "--status", "FAILED", "--reason", "x", "--yes")
+
+    assert create.answers == []
+    delete.expect_failed("Answered by hand: x")
+
+
+def test_two_stacks_that_wait_for_one_name_are_told_apart_first(operator: Operator) -> None:
+    first = stuck(operator)
+    second = operator.launching(NotebookInstanceName=first.notebook)
+    second.send_create()
+
+    ran = operator.run("answer", first.notebook, "--status", "FAILED", "--reason", "x", "--yes")
+
+    assert ran.status == 1
+    assert "More than one request" in ran.err
+    assert first.last.answers == second.last.answers == []
+
+
+# sweep
+
+
+def left_behind(operator: Operator) -> Stack:
+    """Return a stack that is deleted and has left its notebook behind."""
+    stack = operator.launched()
+    operator.platform.stacks[stack.id] = {"status": "DELETE_COMPLETE", "physical_ids": []}
+    return stack
+
+
+def at_rest(operator: Operator) -> Stack:
+    stack = operator.launched()
+    operator.platform.stacks[stack.id] = {
+        "status": "CREATE_COMPLETE",
+        "physical_ids": [stack.notebook],
+    }
+    return stack
+
+
+def test_a_dry_sweep_tells_what_it_would_delete_and_why_and_deletes_nothing(
+    operator: Operator,
+) -> None:
+    kept, orphan = at_rest(operator), left_behind(operator)
+
+    ran = operator.run("sweep", "--dry-run", "--json")
+
+    told = {each["notebook"]: (each["action"], each["reason"]) for each in ran.json["notebooks"]}
+    assert told == {
+        kept.notebook.lower(): ("leave", "it is in its stack: CREATE_COMPLETE"),
+        orphan.notebook.lower(): ("delete", "its stack is deleted"),
+    }
+    operator.platform.pick_up_executions()
+    operator.platform.run()
+    assert operator.platform.status(orphan.notebook) == "InService"
+    assert not ran.json["begun"]
+
+
+def test_a_dry_sweep_shows_a_stack_that_nobody_may_see_as_left_alone(operator: Operator) -> None:
+    stack = operator.launched()
+    operator.platform.stacks[stack.id] = {"status": "AccessDenied", "physical_ids": []}
+
+    ran = operator.run("sweep", "--dry-run")
+
+    assert ran.status == 0
+    assert "leave" in ran.out
+    assert "AWS did not say" in ran.out
+
+
+def test_a_sweep_deletes_what_was_shown_once_that_is_confirmed(operator: Operator) -> None:
+    kept, orphan = at_rest(operator), left_behind(operator)
+
+    ran = operator.run("sweep", answer="y\n")
+
+    assert ran.status == 0
+    assert f"Delete {orphan.notebook.lower()} with their volumes" in ran.err
+    operator.platform.pick_up_executions()
+    operator.platform.run()
+    assert operator.platform.status(orphan.notebook) is None
+    assert operator.platform.status(kept.notebook) == "InService"
+
+
+def test_a_sweep_that_is_not_confirmed_deletes_nothing(operator: Operator) -> None:
+    orphan = left_behind(operator)
+
+    assert operator.run("sweep", answer="n\n").status == 1
+
+    operator.platform.pick_up_executions()
+    operator.platform.run()
+    assert operator.platform.status(orphan.notebook) == "InService"
+
+
+def test_a_sweep_with_nothing_to_delete_asks_nothing(operator: Operator) -> None:
+    at_rest(operator)
+
+    ran = operator.run("sweep")
+
+    assert ran.status == 0
+    assert "?" not in ran.err
+
+
+def test_a_platform_that_only_reports_sweeps_nothing(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEAN_UP_DRY_RUN", "YES")
+    left_behind(operator)
+
+    ran = operator.run("sweep", "--yes")
+
+    assert ran.status == 1
+    assert "CleanUpDryRun=NO" in ran.err
+
+
+def test_a_function_that_fails_is_named_with_its_log(operator: Operator) -> None:
+    def fail(_event: object) -> None:
+        raise LookupError("PLATFORM is not set")
+
+    operator.functions["CleanFunction"] = fail
+
+    ran = operator.run("sweep", "--dry-run")
+
+    assert ran.status == 1
+    assert "CleanFunction failed: PLATFORM is not set Its log is /aws/lambda/" in ran.err
+
+
+# explain
+
+
+def test_a_request_is_explained_with_its_steps_and_its_answer(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How an explanation is collected is told by its own tests."""
+    asked: list[tuple[str, ...]] = []
+
+    def collect(_client: object, *rest: str) -> tuple[Explanation, ...]:
+        asked.append(rest)
+        return (EXPLAINED,)
+
+    monkeypatch.setattr(cli, "collect", collect)
+
+    ran = operator.run("explain", "analysis-1", "--request-id", "r-1")
+    document = operator.run("explain", "analysis-1", "--json").json
+
+    assert asked == [("ledger", "analysis-1", "r-1"), ("ledger", "analysis-1", "")]
+    for each in (
+        "Create of analysis-1: FAILED",
+        "NotebookInstanceType=ml.t3.medium",
+        "No capacity.",
+        "08:00:05",
+        "Observe",
+        "2.0 s",
+        "Told all.",
+        "SageMaker hung; tried 3 times",
+        "still there",
+        "CloudFormation has not taken the answer",
+    ):
+        assert each in ran.out, each
+    (request,) = document["requests"]
+    assert "definition" not in request
+    assert request["steps"][0]["entered"] == "2026-01-05T08:00:05+00:00"
+    assert request["what_to_do"].startswith("CloudFormation has not taken the answer")
+
+
+def test_an_explanation_is_written_as_a_page_for_a_browser(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cli, "collect", lambda *_: (EXPLAINED,))
+
+    ran = operator.run("explain", "analysis-1", "--html", str(tmp_path / "page.html"))
+    refused = operator.run("explain", "analysis-1", "--html", str(tmp_path / "no" / "page.html"))
+
+    assert "Create of analysis-1" in ran.out
+    assert "No capacity." in (tmp_path / "page.html").read_text()
+    assert (refused.status, refused.out) == (1, "")
+    assert "cannot be written: No such file or directory. Name another." in refused.err
+
+
+def test_a_name_that_was_never_asked_for_is_no_traceback(operator: Operator) -> None:
+    ran = operator.run("explain", "nobodys")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert "The ledger holds no request for a notebook named nobodys" in ran.err
+
+
+def test_an_explanation_that_may_not_be_read_names_the_permission(operator: Operator) -> None:
+    operator.refused["Scan"] = "AccessDeniedException"
+
+    ran = operator.run("explain", "any")
+
+    assert ran.status == 3
+    assert "You lack the permission dynamodb:Scan" in ran.err
+
+
 # What goes wrong
 
 
@@ -251,7 +615,7 @@ def test_a_missing_permission_is_named_and_is_no_traceback(operator: Operator) -
 
 def test_every_command_has_an_example_and_says_what_it_does(operator: Operator) -> None:
     commands = operator.run("--help").out
-    for name in ("list", "extend", "end"):
+    for name in ("list", "explain", "answer", "sweep", "extend", "end", "check"):
         assert f"│ {name} " in commands
         told = operator.run(name, "--help")
         assert told.status == 0

@@ -1,0 +1,261 @@
+"""The operator's command line on the deployed platform, typed as a person or a script does."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from local.deploy import ROOT
+from tests.e2e.deployed import Platform
+from tests.waiting import await_that, unique
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A shell of somebody, with an access key of theirs."""
+
+    platform: Platform
+    key: Mapping[str, str]
+
+    def run(self, *words: str, status: int = 0, says: str = "") -> str:
+        """Type a command, which must end with this exit status; return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "vending", *words],
+            cwd=ROOT,
+            env={
+                **self.platform.aws.child_environment,
+                **self.key,
+                "PYTHONPATH": f"{ROOT}/src:{ROOT}",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        assert says in done.stderr
+        # Neither is a terminal.
+        assert "\x1b[" not in done.stdout + done.stderr
+        assert "X-Amz-Signature" not in done.stdout + done.stderr
+        return done.stdout
+
+    def ask(self, *words: str, status: int = 0) -> Any:
+        """Type a command with --json; return what it printed."""
+        return json.loads(self.run(*words, "--json", status=status))
+
+
+@pytest.fixture(scope="module")
+def policy(platform: Platform) -> dict[str, Any]:
+    """Return the policy that the page gives operators, for this deployment."""
+    (text,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "operating.md").read_text(), re.S)
+    machine = platform.outputs["StateMachineArn"].split(":")
+    names = {
+        "REGION": machine[3],
+        "ACCOUNT": machine[4],
+        "TABLE": platform.outputs["LedgerTable"],
+        "MACHINE": machine[6],
+        "KEY": platform.physical_id("Key"),
+    }
+    document: dict[str, Any] = json.loads(re.sub("|".join(names), lambda m: names[m[0]], text))
+    return document
+
+
+@pytest.fixture(scope="module")
+def shell(platform: Platform, policy: dict[str, Any]) -> Shell:
+    """Sit down at the shell of an operator who has the page's policy and nothing else."""
+    return Shell(platform, _key_of_somebody(platform, policy))
+
+
+@pytest.fixture(scope="module")
+def administrator(platform: Platform) -> Shell:
+    """Sit down at the shell of who deploys."""
+    return Shell(platform, {})
+
+
+def _key_of_somebody(platform: Platform, document: dict[str, Any]) -> dict[str, str]:
+    """Make a user with a policy; return what their shell exports."""
+    iam, user = platform.aws.client("iam"), unique("operator")
+    iam.create_user(UserName=user)
+    iam.put_user_policy(UserName=user, PolicyName="all", PolicyDocument=json.dumps(document))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    return {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+
+
+def listed(shell: Shell, notebook: str) -> dict[str, Any] | None:
+    found = shell.ask("list")["notebooks"]
+    return next((each for each in found if each["notebook"] == notebook), None)
+
+
+def test_a_launch_is_listed_explained_extended_and_ended(platform: Platform, shell: Shell) -> None:
+    name = unique("operated")
+    launched = platform.launch(name, ExpiresAfterDays="14", NotebookInstanceType="ml.m5.xlarge")
+
+    there = listed(shell, name)
+    assert there
+    assert there["status"] == "InService"
+    assert there["instance_type"] == "ml.m5.xlarge"
+    assert there["owner"].startswith("data-scientist-")
+    assert there["project"] == "QuickStart007"
+    assert there["provisioned_product"] == launched.provisioned_product_id
+    assert 0 <= there["cost_usd"]["at_least"] <= there["cost_usd"]["at_most"] < 0.1
+
+    (create,) = shell.ask("explain", name)["requests"]
+    assert (create["request_type"], create["outcome"]) == ("Create", "SUCCESS")
+    assert create["steps"][-1]["state"] == "Respond"
+    assert f"Create of {name}: SUCCESS" in shell.run("explain", name)
+
+    extended = shell.ask("extend", name, "--days", "7")
+    assert extended["expired_on"] == there["expires_on"] < extended["expires_on"]
+    again = listed(shell, name)
+    assert again
+    assert again["expires_on"] == extended["expires_on"]
+
+    ended = shell.ask("end", name, "--yes")
+    assert ended["status"] == "TERMINATED"
+    assert listed(shell, name) is None
+    assert platform.leftovers(platform.stack(launched.provisioned_product_id)) == []
+
+
+def test_a_stack_that_nobody_answers_is_answered_by_hand(platform: Platform, shell: Shell) -> None:
+    name = unique("stuck")
+    with _nobody_told(platform):
+        record_id = platform.begin(name)
+        (execution,) = await_that(lambda: _executions_of(platform, name))
+        platform.aws.client("stepfunctions").stop_execution(executionArn=execution)
+
+    (waiting,) = [each for each in shell.ask("list")["requests"] if each["notebook"] == name]
+    assert (waiting["request_type"], waiting["recorded"]) == ("Create", "")
+    shell.run("answer", name, "--status", "FAILED", "--reason", "x", status=1)  # not confirmed
+    answered = shell.ask(
+        "answer", name, "--status", "FAILED", "--reason", "nobody answers", "--yes"
+    )
+
+    assert answered["stack_id"] == waiting["stack_id"]
+    record = platform.user.wait(record_id)
+    assert not record.succeeded
+    assert "Answered by hand: nobody answers" in record.reason
+    assert platform.terminate(record).succeeded
+    assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
+
+
+def test_a_sweep_shows_what_it_would_delete_and_then_has_it_deleted(
+    platform: Platform, shell: Shell
+) -> None:
+    name = unique("left")
+    launched = platform.launch(name)
+    cloudformation, stack = platform.aws.client("cloudformation"), launched.provisioned_product_id
+    orphan = unique("orphan")
+    there = platform.notebook(name)
+    assert there
+    _make_without_a_stack(platform, orphan, there)
+
+    told = {each["notebook"]: each for each in shell.ask("sweep", "--dry-run")["notebooks"]}
+
+    assert told[name.lower()]["action"] == "leave"
+    assert told[orphan.lower()]["action"] == "delete"
+    assert told[orphan.lower()]["reason"] == "its stack is gone"
+    assert platform.notebook(orphan)
+    assert shell.ask("sweep", "--yes")["begun"]
+    await_that(lambda: platform.notebook(orphan) is None)
+    assert platform.notebook(name)
+    assert cloudformation.describe_stacks(StackName=platform.stack(stack)["StackId"])
+    assert platform.terminate(launched).succeeded
+
+
+@pytest.mark.parametrize(
+    ("without", "words", "says"),
+    [
+        ("FindThePlatform", ("list",), "cloudformation:DescribeStacks"),
+        ("FindNotebooks", ("list",), "tag:GetResources"),
+        ("FindWhatIsNotAnswered", ("list",), "dynamodb:Query"),
+        ("DecryptIt", ("list",), "kms:Decrypt"),
+        ("ReadTheLedgerButNoReplyAddress", ("explain", "any"), "dynamodb:Scan"),
+        ("LookAtThem", ("extend", "any", "--days", "1"), "sagemaker:DescribeNotebookInstance"),
+        ("AnswerAndSweep", ("sweep", "--dry-run"), "lambda:InvokeFunction"),
+    ],
+)
+def test_without_a_statement_of_the_policy_its_permission_is_named(
+    platform: Platform, policy: dict[str, Any], without: str, words: tuple[str, ...], says: str
+) -> None:
+    left = [each for each in policy["Statement"] if each["Sid"] != without]
+    assert len(left) == len(policy["Statement"]) - 1
+    somebody = Shell(platform, _key_of_somebody(platform, {**policy, "Statement": left}))
+
+    somebody.run(*words, status=3, says=f"You lack the permission {says}:")
+
+
+def test_the_account_that_has_the_platform_is_checked(
+    platform: Platform, administrator: Shell
+) -> None:
+    shell = administrator
+    types = f"AllowedInstanceTypes={','.join(('ml.t3.medium', 'ml.m5.xlarge'))}"
+
+    found = shell.ask("check", types)["findings"]
+    assert {each["verdict"] for each in found} == {"ok"}
+
+    # Another one would find its names taken, and no VPC to make.
+    lacks = shell.ask("check", types, "--stack-name", "another", status=1)["findings"]
+    missing = {each["subject"] for each in lacks if each["verdict"] == "missing"}
+    assert {"NotebookVendingLaunchRole", "SCEndUserRole", "exports NotebookVending-…"} <= missing
+
+    vpc, subnets = platform.outputs["VpcId"], platform.outputs["SubnetIds"]
+    given = (types, f"VpcId={vpc}", f"SubnetIds={subnets}")
+    lacks = shell.ask("check", *given, "--stack-name", "another", status=1)["findings"]
+    by_subject = {each["subject"]: each for each in lacks}
+    endpoint = platform.outputs["S3EndpointId"]
+    assert by_subject["S3Endpoint"]["todo"] == f"Give its id: S3Endpoint={endpoint}."
+    assert by_subject[f"{vpc} enableDnsHostnames"]["verdict"] == "ok"
+
+
+@contextmanager
+def _nobody_told(platform: Platform) -> Iterator[None]:
+    """Have nobody told of executions that end, within the block; hold them before they look."""
+    events, rule = platform.aws.client("events"), platform.physical_id("ExecutionEnded")
+    events.disable_rule(Name=rule)
+    try:
+        with platform.frozen("ObserveFunction"):
+            yield
+    finally:
+        events.enable_rule(Name=rule)
+
+
+def _executions_of(platform: Platform, notebook: str) -> list[str]:
+    """Return the executions that serve the stack of a launch that has just begun."""
+    stack_id = platform.stack_id_of(notebook)
+    requests = platform.requests(stack_id) if stack_id else []
+    return [
+        each["executionArn"]
+        for request in requests
+        for each in platform.executions(request["RequestId"])
+    ]
+
+
+def _make_without_a_stack(platform: Platform, name: str, like: dict[str, Any]) -> None:
+    account = like["NotebookInstanceArn"].split(":")[4]
+    stack = f"stack/SC-{account}-pp-gone/00000000-0000-4000-8000-000000000000"
+    region = like["NotebookInstanceArn"].split(":")[3]
+    tags = {
+        "platform": "notebook-vending",
+        "stack-id": f"arn:aws:cloudformation:{region}:{account}:{stack}",
+        "logical-resource-id": "Notebook",
+    }
+    platform.aws.client("sagemaker").create_notebook_instance(
+        NotebookInstanceName=name,
+        InstanceType="ml.t3.medium",
+        RoleArn=like["RoleArn"],
+        SubnetId=like["SubnetId"],
+        SecurityGroupIds=like["SecurityGroups"],
+        KmsKeyId=like["KmsKeyId"],
+        DirectInternetAccess="Disabled",
+        Tags=[{"Key": f"notebook-vending:{key}", "Value": value} for key, value in tags.items()],
+    )

@@ -1,0 +1,564 @@
+"""`vending check`: what it says an account has and lacks, each thing taken away once.
+
+EC2, IAM and SNS are moto's; services, quotas, endpoint services, exports and stacks are told here.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from tests.unit import stack_template
+from tests.unit.account_in_process import REGION, client, named
+from tests.unit.broken_calls import intercepted
+from tests.unit.operator_world import refusal
+from tests.unit.test_docs import ROOT
+from vending import platform
+from vending.checks import names, network, parameters, quotas, region
+from vending.cli import app
+
+TEMPLATE = stack_template.load(ROOT / "template.yaml")
+ALLOWED = parameters.DEFAULTS["AllowedInstanceTypes"].split(",")
+
+
+@dataclass
+class Account:
+    """An account that has all that a deployment needs, until a test takes something away."""
+
+    quotas: dict[str, float] = field(
+        default_factory=lambda: {f"{each} for notebook instance usage": 2.0 for each in ALLOWED}
+    )
+    notebooks: list[str] = field(default_factory=list)
+    """The types of those that there are."""
+    vpcs: float = 100
+    unreserved: int = 1000
+    roles_left: int = 900
+    stack: str = ""
+    exports: tuple[str, ...] = ()
+    services: dict[str, list[str]] = field(
+        default_factory=lambda: {
+            each.format(region=REGION, **network.PREFIXES["aws"]): [f"{REGION}a", f"{REGION}b"]
+            for each in network.SERVICES.values()
+        }
+    )
+    lacking: tuple[str, ...] = ()
+    """Services that the Region does not have."""
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def check(self, *words: str) -> tuple[int, list[dict[str, str]]]:
+        """Return the exit status and what was found."""
+        with intercepted(self._answer):
+            result = CliRunner().invoke(app, ["check", "--json", *words])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.stdout, result.stderr
+        return result.exit_code, json.loads(result.stdout)["findings"]
+
+    def lacks(self, *words: str) -> dict[str, tuple[str, str]]:
+        """Return what is missing: by its subject, what was found and what to do."""
+        status, found = self.check(*words)
+        assert status == (1 if any(each["verdict"] == "missing" for each in found) else 0)
+        return {
+            each["subject"]: (each["found"], each["todo"])
+            for each in found
+            if each["verdict"] == "missing"
+        }
+
+    def _answer(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        if code := self.refused.get(operation):
+            raise refusal(operation, code, f"not authorized to perform: {service}:{operation}")
+        match service, operation:
+            case "service-quotas", _:
+                applied = operation == "ListServiceQuotas"
+                return {"Quotas": list(self._quotas(params["ServiceCode"], applied))}
+            case "sagemaker", "ListNotebookInstances":
+                return {"NotebookInstances": [{"InstanceType": each} for each in self.notebooks]}
+            case "iam", "GetAccountSummary":
+                return {"SummaryMap": {"Roles": 1000 - self.roles_left, "RolesQuota": 1000}}
+            case "lambda", "GetAccountSettings":
+                limit = {"ConcurrentExecutions": 1000}
+                limit["UnreservedConcurrentExecutions"] = self.unreserved
+                return {"AccountLimit": limit}
+            case "cloudformation", "DescribeStacks":
+                if self.stack:
+                    return {"Stacks": [{"StackStatus": self.stack}]}
+                raise refusal(operation, "ValidationError", "Stack with id x does not exist")
+            case "cloudformation", "ListExports":
+                stack = f"arn:aws:cloudformation:{REGION}:123456789012:stack/another/1"
+                return {
+                    "Exports": [{"Name": each, "ExportingStackId": stack} for each in self.exports]
+                }
+        return self._answer_of_the_region(service, operation, params, call)
+
+    def _answer_of_the_region(
+        self, service: str, operation: str, params: Any, call: Callable[[], Any]
+    ) -> Any:
+        match service, operation:
+            case "ssm", "GetParameters":
+                found = [(each, each.rpartition("/")[2]) for each in params["Names"]]
+                return {
+                    "Parameters": [
+                        {"Name": name, "Value": value}
+                        for name, value in found
+                        if value not in self.lacking
+                    ]
+                }
+            case "ec2", "DescribeVpcEndpointServices":
+                (asked,) = params["Filters"]
+                return {
+                    "ServiceDetails": [
+                        {"ServiceName": name, "AvailabilityZones": zones}
+                        for name, zones in self.services.items()
+                        if name in asked["Values"]
+                    ]
+                }
+        return call()
+
+    def _quotas(self, service: str, applied: bool) -> Iterator[Mapping[str, Any]]:
+        if service == "vpc":
+            values = {("L-F678F1CE", "VPCs per Region"): self.vpcs}
+        else:
+            values = {("L-04CE2E67", "Total notebooks"): 8.0}
+            values |= {(f"L-{name}", name): value for name, value in self.quotas.items()}
+        for (code, name), value in values.items():
+            # Of most there is no applied value, and the default is what counts.
+            if not applied or value:
+                yield {"ServiceCode": service, "QuotaCode": code, "QuotaName": name, "Value": value}
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """Have an account that lacks nothing."""
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    assert os.environ["AWS_DEFAULT_REGION"] == REGION
+    with mock_aws():
+        yield Account()
+
+
+def test_an_account_that_has_all_lacks_nothing(account: Account) -> None:
+    status, found = account.check()
+
+    assert status == 0
+    assert {each["verdict"] for each in found} == {"ok"}
+    assert {each["about"] for each in found} == {
+        *("stack", "service", "capacity", "quota", "role", "name", "endpoint")
+    }
+
+
+# Services and capacity
+
+
+def test_a_service_that_the_region_lacks_is_missing(account: Account) -> None:
+    account.lacking = ("servicecatalog",)
+
+    assert account.lacks() == {
+        "servicecatalog": ("AWS names no servicecatalog in us-east-1", "Deploy in another Region.")
+    }
+
+
+def test_a_region_that_does_not_answer_for_itself_is_asked_about_in_another(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which --region sets
+    _, found = account.check("--region", "eu-south-1")
+    platform.client.cache_clear()
+
+    services = [each for each in found if each["about"] == "service"]
+    assert {each["verdict"] for each in services} == {"ok"}
+    assert "in eu-south-1" in services[0]["found"]
+
+
+def test_an_instance_type_that_no_zone_has_is_missing(account: Account) -> None:
+    account.quotas["ml.x9.huge for notebook instance usage"] = 1
+
+    lacks = account.lacks("AllowedInstanceTypes=ml.t3.medium,ml.x9.huge")
+
+    assert lacks == {
+        "ml.x9.huge": (
+            "EC2 offers it in no zone of the Region, and not in us-east-1a, us-east-1b",
+            "Leave it out of AllowedInstanceTypes, or choose other zones.",
+        )
+    }
+
+
+def test_a_type_that_other_zones_have_is_missing_in_those_that_are_named(account: Account) -> None:
+    offered = client("ec2").describe_instance_type_offerings(
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": ["t3.medium"]}],
+    )["InstanceTypeOfferings"]
+    there = {each["Location"] for each in offered}
+    zones = {f"us-east-1{each}" for each in "abcdef"}
+    (lacking, *_) = sorted(zones - there)  # us-east-1e has no t3
+    account.services = dict.fromkeys(account.services, sorted(zones))
+
+    lacks = account.lacks(
+        f"AvailabilityZones={lacking},{lacking}", "AllowedInstanceTypes=ml.t3.medium"
+    )
+
+    assert f"and not in {lacking}" in lacks["ml.t3.medium"][0]
+
+
+# Quotas
+
+
+def test_a_type_of_which_no_notebook_is_granted_is_missing_with_its_code(account: Account) -> None:
+    account.quotas["ml.g5.xlarge for notebook instance usage"] = 0
+
+    assert account.lacks() == {
+        "ml.g5.xlarge notebooks": (
+            "0, of which 0 are used",
+            "Ask for more in Service Quotas: sagemaker L-ml.g5.xlarge for notebook instance usage.",
+        )
+    }
+
+
+def test_notebooks_that_are_all_used_up_are_missing(account: Account) -> None:
+    account.notebooks = ["ml.t3.medium"] * 2 + ["ml.m5.24xlarge"] * 6
+
+    lacks = account.lacks()
+
+    assert lacks["notebooks of all types"][0] == "8, of which 8 are used"
+    assert lacks["ml.t3.medium notebooks"][0] == "2, of which 2 are used"
+    assert len(lacks) == 2
+
+
+def test_a_type_that_sagemaker_has_no_quota_for_is_not_offered(account: Account) -> None:
+    del account.quotas["ml.c5.xlarge for notebook instance usage"]
+
+    assert "does not offer" in account.lacks()["ml.c5.xlarge notebooks"][0]
+
+
+def test_roles_that_are_nearly_used_up_are_missing(account: Account) -> None:
+    account.roles_left = quotas.ROLES - 1
+
+    assert list(account.lacks()) == ["IAM roles"]
+
+
+def test_concurrency_is_missing_only_where_it_is_to_be_reserved(account: Account) -> None:
+    account.unreserved = 10
+    assert account.lacks() == {}
+
+    found, todo = account.lacks("ReservedConcurrentExecutions=5")["Lambda concurrency"]
+
+    assert "100 are to be reserved" in found
+    assert "L-B99A9384" in todo
+
+
+def test_a_vpc_is_missing_room_only_if_one_is_made(account: Account) -> None:
+    account.vpcs = 1
+
+    assert list(account.lacks()) == ["VPCs"]
+    assert "VPCs" not in account.lacks("VpcId=vpc-0")
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["NotebookVendingLaunchRole", "SCEndUserRole"])
+def test_a_role_that_another_deployment_has_is_in_the_way(account: Account, name: str) -> None:
+    client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+
+    lacks = account.lacks()
+
+    assert list(lacks) == [name]
+    assert "taken" in lacks[name][0]
+    assert "RegionInRoleNames=YES" in lacks[name][1]
+    further = ("RegionInRoleNames=YES", "EndUserRoleName=SCEndUserRole-us-east-1")
+    assert account.lacks(*further) == {}
+
+
+def test_the_data_administrators_name_counts_only_if_there_is_to_be_one(account: Account) -> None:
+    name = "NotebookVendingDataAdministrator"
+    client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+
+    assert account.lacks() == {}
+    arn = "arn:aws:iam::123456789012:role/admin"
+    assert list(account.lacks(f"DataAdministratorArns={arn}")) == [name]
+
+
+def test_the_end_users_role_must_be_there_if_it_is_not_made(account: Account) -> None:
+    words = ("CreateEndUserRole=NO", "EndUserRoleName=Scientists")
+    assert list(account.lacks(*words)) == ["Scientists"]
+
+    client("iam").create_role(RoleName="Scientists", AssumeRolePolicyDocument="{}")
+
+    assert account.lacks(*words) == {}
+
+
+def test_a_boundary_and_a_topic_that_are_named_must_be_there(account: Account) -> None:
+    topic = "arn:aws:sns:us-east-1:123456789012:alarms"
+    policy = "arn:aws:iam::123456789012:policy/boundary"
+    words = (f"AlarmTopicArn={topic}", f"PermissionsBoundaryArn={policy}")
+    assert list(account.lacks(*words)) == [policy, topic]
+
+    client("sns").create_topic(Name="alarms")
+    document = {"Version": "2012-10-17", "Statement": []}
+    statement = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
+    client("iam").create_policy(
+        PolicyName="boundary", PolicyDocument=json.dumps({**document, "Statement": [statement]})
+    )
+
+    assert account.lacks(*words) == {}
+
+
+def test_exports_of_another_stack_are_in_the_way(account: Account) -> None:
+    account.exports = ("NotebookVending-ServiceToken", "Other")
+
+    assert account.lacks()["exports NotebookVending-…"][0] == "taken by another"
+
+
+@pytest.mark.parametrize(
+    ("status", "todo"),
+    [
+        ("ROLLBACK_COMPLETE", "sam delete --stack-name notebook-vending"),
+        ("UPDATE_IN_PROGRESS", "Wait until that has ended."),
+    ],
+)
+def test_a_stack_that_takes_no_update_is_in_the_way(
+    account: Account, status: str, todo: str
+) -> None:
+    account.stack = status
+
+    assert todo in account.lacks()["notebook-vending"][1]
+
+
+def test_of_a_platform_that_is_deployed_its_own_names_are_not_in_the_way(account: Account) -> None:
+    account.stack = "UPDATE_COMPLETE"
+    account.exports = ("NotebookVending-ServiceToken",)
+    client("iam").create_role(RoleName="NotebookVendingLaunchRole", AssumeRolePolicyDocument="{}")
+
+    assert account.lacks() == {}
+
+
+# The network
+
+
+@dataclass
+class Vpc:
+    """A VPC with all that the platform wants of one."""
+
+    id: str
+    subnets: list[str]
+    table: str
+    words: list[str]
+
+
+@pytest.fixture
+def vpc(account: Account) -> Vpc:  # noqa: ARG001 - moto is up
+    ec2 = client("ec2")
+    id_ = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    ec2.modify_vpc_attribute(VpcId=id_, EnableDnsHostnames={"Value": True})
+    subnets = [
+        ec2.create_subnet(
+            VpcId=id_,
+            CidrBlock=f"10.0.{number}.0/24",
+            AvailabilityZone=f"us-east-1{'ab'[number]}",
+            TagSpecifications=named("subnet", "x"),
+        )["Subnet"]["SubnetId"]
+        for number in range(2)
+    ]
+    tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [id_]}])
+    table = tables["RouteTables"][0]["RouteTableId"]
+    words = [f"VpcId={id_}", f"SubnetIds={','.join(subnets)}", f"RouteTableIds={table}"]
+    return Vpc(id_, subnets, table, words)
+
+
+def test_a_vpc_that_has_all_lacks_nothing(account: Account, vpc: Vpc) -> None:
+    assert account.lacks(*vpc.words) == {}
+
+
+def test_a_vpc_that_is_not_there_is_missing(account: Account) -> None:
+    lacks = account.lacks("VpcId=vpc-0a1b2c3d", "AvailabilityZones=us-east-1a,us-east-1b")
+
+    assert lacks["vpc-0a1b2c3d"] == ("there is no such VPC", "Correct VpcId, or leave it out.")
+
+
+def test_a_vpc_without_dns_hostnames_is_told_how_to_switch_them_on(
+    account: Account, vpc: Vpc
+) -> None:
+    client("ec2").modify_vpc_attribute(VpcId=vpc.id, EnableDnsHostnames={"Value": False})
+
+    found, todo = account.lacks(*vpc.words)[f"{vpc.id} enableDnsHostnames"]
+
+    assert found.startswith("off")
+    assert f"--vpc-id {vpc.id} --enable-dns-hostnames" in todo
+
+
+def test_subnets_and_tables_of_another_vpc_are_missing(account: Account, vpc: Vpc) -> None:
+    another = client("ec2").create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+
+    lacks = account.lacks(f"VpcId={another}", *vpc.words[1:])
+
+    assert {*vpc.subnets, vpc.table} <= lacks.keys()
+
+
+def test_a_vpc_needs_its_subnets_and_route_tables_named(account: Account, vpc: Vpc) -> None:
+    lacks = account.lacks(vpc.words[0])
+
+    assert {"SubnetIds", "RouteTableIds"} <= lacks.keys()
+    assert "RouteTableIds" not in account.lacks(vpc.words[0], "S3Endpoint=vpce-1")
+
+
+def endpoint(vpc: Vpc, service: str, **more: Any) -> str:
+    made = client("ec2").create_vpc_endpoint(
+        VpcId=vpc.id, ServiceName=f"com.amazonaws.us-east-1.{service}", **more
+    )
+    return str(made["VpcEndpoint"]["VpcEndpointId"])
+
+
+def test_an_endpoint_that_is_there_already_is_to_be_named(account: Account, vpc: Vpc) -> None:
+    there = endpoint(vpc, "sts", VpcEndpointType="Interface", PrivateDnsEnabled=True)
+
+    lacks = account.lacks(*vpc.words)
+
+    assert list(lacks) == ["StsEndpoint"]
+    assert lacks["StsEndpoint"][1] == f"Give its id: StsEndpoint={there}."
+    assert account.lacks(*vpc.words, f"StsEndpoint={there}") == {}
+
+
+def test_an_endpoint_without_private_dns_is_in_nobodys_way(account: Account, vpc: Vpc) -> None:
+    endpoint(vpc, "sts", VpcEndpointType="Interface", PrivateDnsEnabled=False)
+
+    assert account.lacks(*vpc.words) == {}
+
+
+def test_an_endpoint_for_another_service_is_not_taken(account: Account, vpc: Vpc) -> None:
+    there = endpoint(vpc, "kms", VpcEndpointType="Interface", PrivateDnsEnabled=False)
+
+    lacks = account.lacks(*vpc.words, f"StsEndpoint={there}")
+
+    assert lacks["StsEndpoint"][0] == f"{there} is one for com.amazonaws.us-east-1.kms"
+
+
+def test_an_endpoint_that_is_not_in_the_vpc_is_missing(account: Account, vpc: Vpc) -> None:
+    lacks = account.lacks(*vpc.words, "StsEndpoint=vpce-0a1b")
+
+    assert lacks["StsEndpoint"][0] == "vpce-0a1b is not in the VPC"
+
+
+def test_a_zone_without_a_services_endpoints_is_named(account: Account) -> None:
+    account.services["com.amazonaws.us-east-1.sagemaker.api"] = ["us-east-1a", "us-east-1c"]
+
+    lacks = account.lacks()
+
+    assert "is not in us-east-1b, but in us-east-1a, us-east-1c" in lacks["SageMakerApiEndpoint"][0]
+
+
+def test_an_endpoint_that_aws_does_not_offer_can_be_left_out(account: Account) -> None:
+    del account.services["com.amazonaws.us-east-1.ecr.api"]
+
+    assert account.lacks()["EcrApiEndpoint"][1] == "Leave it out: EcrApiEndpoint=none."
+    assert account.lacks("EcrApiEndpoint=none") == {}
+
+
+# What AWS refuses, and what is typed wrong
+
+
+def test_what_may_not_be_looked_at_is_unknown_and_keeps_nothing_else(account: Account) -> None:
+    account.refused["GetAccountSummary"] = "AccessDenied"
+
+    status, found = account.check()
+
+    assert status == 3
+    (unknown,) = [each for each in found if each["verdict"] != "ok"]
+    assert (unknown["subject"], unknown["verdict"]) == ("IAM roles", "unknown")
+    assert "iam:GetAccountSummary" in unknown["found"]
+
+
+def test_all_parameters_that_are_none_are_named_at_once(account: Account) -> None:
+    with intercepted(account._answer):
+        result = CliRunner().invoke(app, ["check", "VpcID=vpc-1", "Nonsense=1", "StsEndpoint"])
+
+    assert result.exit_code == 1
+    assert "no parameter VpcID: did you mean VpcId?" in result.stderr
+    assert "no parameter Nonsense." in result.stderr
+    assert "StsEndpoint has no value" in result.stderr
+
+
+def test_without_json_only_what_is_missing_is_shown_with_the_counts(account: Account) -> None:
+    account.quotas["ml.g5.xlarge for notebook instance usage"] = 0
+    with intercepted(account._answer):
+        result = CliRunner().invoke(app, ["check"])
+
+    assert "ml.g5.xlarge notebooks" in result.stdout
+    assert "ml.t3.medium notebooks" not in result.stdout
+    assert "Account 123456789012, us-east-1: " in result.stdout
+    assert "1 missing, 0 unknown." in result.stdout
+
+
+# The check knows the templates
+
+
+def test_the_parameters_are_the_templates_with_its_defaults() -> None:
+    declared = TEMPLATE["Parameters"]
+    assert {*parameters.DEFAULTS, *parameters.OTHERS} == set(declared)
+    defaults = {name: str(declared[name]["Default"]).strip() for name in parameters.DEFAULTS}
+    assert defaults == dict(parameters.DEFAULTS)
+
+
+def test_the_endpoints_are_called_as_the_networks_template_calls_them() -> None:
+    template = stack_template.load(ROOT / "stacks" / "network.yaml")
+    assert template["Mappings"]["EndpointServices"] == network.PREFIXES
+    made = {
+        name: resource["Properties"]["ServiceName"]["Fn::Sub"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::EC2::VPCEndpoint"
+    }
+    called = {}
+    for name, sub in made.items():
+        text, variables = (sub, {}) if isinstance(sub, str) else sub
+        if variables:
+            _, _, key = variables["Prefix"]["Fn::FindInMap"]
+            text = text.replace("${Prefix}", f"{{{key}}}")
+        parameter = name.replace("Interface", "").replace("Gateway", "")
+        called[parameter] = text.replace("${AWS::Region}", "{region}")
+    assert called == dict(network.SERVICES)
+
+
+def test_the_roles_with_fixed_names_are_those_of_the_templates() -> None:
+    templates = [
+        stack_template.load(path)
+        for path in (ROOT / "template.yaml", *(ROOT / "stacks").glob("*.yaml"))
+    ]
+    roles = [
+        resource["Properties"]
+        for template in templates
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Role"
+    ]
+    given = {**parameters.DEFAULTS, "DataAdministratorArns": "x", "EndUserRoleName": ""}
+    here = {"RegionInRoleNames": "YES"}
+
+    fixed = [each["RoleName"]["Fn::If"] for each in roles if "Fn::If" in each.get("RoleName", "")]
+
+    named = {(name["Fn::Sub"], plain) for _, name, plain in fixed}
+    assert {name.replace("${AWS::Region}", "r") for name, _ in named} == {
+        *names.role_names({**given, **here}, "r")
+    } - {""}
+    assert {plain for _, plain in named} == {*names.role_names(given, "r")} - {""}
+    others = [each["RoleName"] for each in roles if "Fn::If" not in each.get("RoleName", "Fn::If")]
+    assert others == [{"Ref": "EndUserRoleName"}]
+    assert len(roles) <= quotas.ROLES
+
+
+def test_there_are_no_more_functions_than_are_counted() -> None:
+    resources = TEMPLATE["Resources"].values()
+    functions = [each for each in resources if each["Type"] == "AWS::Serverless::Function"]
+    assert len(functions) <= quotas.FUNCTIONS
+
+
+def test_every_service_that_the_templates_use_is_looked_for() -> None:
+    used = set()
+    for folder in (".", "stacks", "product/versions"):
+        for path in ROOT.glob(f"{folder}/*.yaml"):
+            for resource in stack_template.load(path).get("Resources", {}).values():
+                vendor, service, *_ = resource["Type"].split("::")
+                used |= {service.lower()} if vendor == "AWS" else set()
+    # SAM's transform; an account's; and the Region's itself.
+    assert used - {"serverless", "iam", "ec2"} <= set(region.SERVICES)

@@ -1,0 +1,68 @@
+"""`vending check`: what an account has and lacks for a deployment."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from vending import screen
+from vending.checks import names, network, quotas, region
+from vending.checks.findings import Finding, Verdict, looked
+from vending.checks.parameters import Parameters
+from vending.platform import client
+from vending.screen import text_of
+
+
+@dataclass(frozen=True)
+class Checked:
+    """All of `vending check`."""
+
+    account: str
+    region: str
+    findings: list[Finding]
+
+    def having(self, verdict: Verdict) -> list[Finding]:
+        """Return the findings of one verdict."""
+        return [each for each in self.findings if each.verdict is verdict]
+
+
+def check(parameters: Parameters, stack_name: str, tell: Callable[[str], None]) -> Checked:
+    """Look at all that a deployment needs, and tell how far that is.
+
+    Of one that is there already only what may change is looked at: its names and its network are
+    its own. Raises ClientError, BotoCoreError when even the account is not known.
+    """
+    sts = client("sts")
+    caller = sts.get_caller_identity()
+    here, partition = sts.meta.region_name, caller["Arn"].split(":")[1]
+    found: list[Finding] = []
+    tell("the stack")
+    found += looked("stack", stack_name, partial(names.stack, stack_name))
+    deployed = any("deployed already" in each.found for each in found)
+    looks: dict[str, Iterator[Finding]] = {
+        "services and instance types": region.findings(parameters, here, partition),
+        "quotas": quotas.findings(parameters),
+    }
+    if not deployed:
+        looks |= {
+            "names": names.findings(parameters, here),
+            "the network": network.findings(parameters, here, partition),
+        }
+    for what, findings in looks.items():
+        tell(what)
+        found += findings
+    return Checked(caller["Account"], here, found)
+
+
+def render(checked: Checked) -> None:
+    """Print what is missing or unknown, and how much is as it should be."""
+    wrong = [each for each in checked.findings if each.verdict is not Verdict.OK]
+    if wrong:
+        screen.table(
+            ("", "About", "What", "Found", "What to do"),
+            [
+                (str(each.verdict), each.about, each.subject, each.found, text_of(each.todo))
+                for each in wrong
+            ],
+        )
+    counts = ", ".join(f"{len(checked.having(each))} {each}" for each in Verdict)
+    screen.say(f"Account {checked.account}, {checked.region}: {counts}.")

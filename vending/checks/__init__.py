@@ -1,0 +1,1 @@
+"""`vending check`: what an account lacks for a deployment, before it is made."""

@@ -1,0 +1,142 @@
+"""Whether the names that the platform fixes are free: of roles, of exports, of its stack.
+
+IAM's names are an account's in all Regions, so a deployment in another Region may have them.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from vending.checks.findings import Finding, looked, missing, ok
+from vending.checks.parameters import Parameters
+from vending.platform import client
+
+EXPORTS = "NotebookVending-"  # begins the names of all
+# A stack in these takes no update (user guide, "Update behaviors", "Stack creation failure").
+_DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+
+
+def findings(parameters: Parameters, region: str) -> Iterator[Finding]:
+    """Yield which names are taken, and whether what is named is there."""
+    for name in role_names(parameters, region):
+        yield from looked("role", name, partial(_is_free, name, region))
+    if parameters["CreateEndUserRole"] == "NO":
+        name = parameters["EndUserRoleName"]
+        yield from looked("role", name, partial(_is_there, name))
+    if arn := parameters["PermissionsBoundaryArn"]:
+        yield from looked("name", arn, partial(_policy, arn))
+    if arn := parameters["AlarmTopicArn"]:
+        yield from looked("name", arn, partial(_topic, arn))
+    yield from looked("name", f"exports {EXPORTS}…", _exports)
+
+
+def role_names(parameters: Parameters, region: str) -> Iterator[str]:
+    """Yield the names of the roles that a deployment makes under fixed names."""
+    ending = f"-{region}" if parameters["RegionInRoleNames"] == "YES" else ""
+    yield from (f"NotebookVendingLaunchRole{ending}", f"NotebookVendingActions{ending}")
+    if parameters["DataAdministratorArns"]:
+        yield f"NotebookVendingDataAdministrator{ending}"
+    if parameters["CreateEndUserRole"] == "YES":
+        yield parameters["EndUserRoleName"]
+
+
+def stack(name: str) -> Iterator[Finding]:
+    """Yield whether a stack of this name is in the way."""
+    try:
+        status = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0][
+            "StackStatus"
+        ]
+    except ClientError as error:
+        if "does not exist" not in error.response["Error"]["Message"]:
+            raise
+        yield ok("stack", name, "the name is free")
+        return
+    if status in _DEAD:
+        yield missing(
+            "stack",
+            name,
+            f"{status}: an earlier deployment failed",
+            f"Look at its events for why, then delete it: sam delete --stack-name {name}.",
+        )
+    elif status.endswith("_IN_PROGRESS"):
+        yield missing("stack", name, status, "Wait until that has ended.")
+    else:
+        yield ok("stack", name, f"deployed already: {status}; a deployment updates it")
+
+
+def _is_free(name: str, region: str) -> Iterator[Finding]:
+    role = _role(name)
+    if role is None:
+        yield ok("role", name, "the name is free")
+        return
+    used = role.get("RoleLastUsed", {}).get("Region")
+    where = f", and last used in {used}" if used and used != region else ""
+    yield missing(
+        "role",
+        name,
+        f"taken{where}, in this account or one of its other Regions",
+        "If the platform is in another Region, deploy with RegionInRoleNames=YES and "
+        f"EndUserRoleName=SCEndUserRole-{region}; else delete what has the role.",
+    )
+
+
+def _is_there(name: str) -> Iterator[Finding]:
+    if _role(name):
+        yield ok("role", name, "it is there")
+    else:
+        yield missing(
+            "role", name, "there is none", "Make it, or deploy with CreateEndUserRole=YES."
+        )
+
+
+def _role(name: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = client("iam").get_role(RoleName=name)["Role"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+        return None
+    return found
+
+
+def _policy(arn: str) -> Iterator[Finding]:
+    try:
+        client("iam").get_policy(PolicyArn=arn)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+        yield missing("name", arn, "there is no such policy", "Correct PermissionsBoundaryArn.")
+        return
+    yield ok("name", arn, "the policy is there")
+
+
+def _topic(arn: str) -> Iterator[Finding]:
+    try:
+        client("sns").get_topic_attributes(TopicArn=arn)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("NotFound", "NotFoundException"):
+            raise
+        yield missing("name", arn, "there is no such topic", "Correct AlarmTopicArn.")
+        return
+    yield ok("name", arn, "the topic is there")
+
+
+def _exports() -> Iterator[Finding]:
+    pages = client("cloudformation").get_paginator("list_exports").paginate()
+    taken = {
+        each["ExportingStackId"].split("/")[1]
+        for page in pages
+        for each in page["Exports"]
+        if each["Name"].startswith(EXPORTS)
+    }
+    if not taken:
+        yield ok("name", f"exports {EXPORTS}…", "the names are free")
+        return
+    yield missing(
+        "name",
+        f"exports {EXPORTS}…",
+        f"taken by {', '.join(sorted(taken))}",
+        "An account and Region has one platform: update that stack, with --stack-name.",
+    )

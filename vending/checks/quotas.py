@@ -1,0 +1,101 @@
+"""Whether the account's quotas leave room for the platform and for a first launch."""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from vending.checks.findings import Finding, looked, missing, ok
+from vending.checks.parameters import Parameters, listed
+from vending.platform import client
+
+ROLES = 30  # more than the platform makes; a launch takes one more
+FUNCTIONS = 20  # more than the platform has
+_ALL_NOTEBOOKS = "L-04CE2E67"
+_VPCS = "L-F678F1CE"
+_ASK = "Ask for more in Service Quotas"
+
+
+def findings(parameters: Parameters) -> Iterator[Finding]:
+    """Yield what the quotas leave."""
+    yield from looked("quota", "SageMaker", partial(_notebooks, parameters))
+    yield from looked("quota", "IAM roles", _roles)
+    yield from looked("quota", "Lambda concurrency", partial(_concurrency, parameters))
+    if not parameters["VpcId"]:
+        yield from looked("quota", "VPCs", _vpcs)
+
+
+def _notebooks(parameters: Parameters) -> Iterator[Finding]:
+    quotas = _quotas("sagemaker")
+    by_name = {each["QuotaName"]: each for each in quotas.values()}
+    pages = client("sagemaker").get_paginator("list_notebook_instances").paginate()
+    used = Counter(each["InstanceType"] for page in pages for each in page["NotebookInstances"])
+    if _ALL_NOTEBOOKS in quotas:
+        yield _room("notebooks of all types", quotas[_ALL_NOTEBOOKS], used.total())
+    for each in listed(parameters["AllowedInstanceTypes"]):
+        quota = by_name.get(f"{each} for notebook instance usage")
+        if quota:
+            yield _room(f"{each} notebooks", quota, used[each])
+            continue
+        yield missing(
+            "quota",
+            f"{each} notebooks",
+            "SageMaker has no quota for it here, as of types that it does not offer",
+            "Leave it out of AllowedInstanceTypes.",
+        )
+
+
+def _room(subject: str, quota: Any, used: int) -> Finding:
+    value = int(quota["Value"])
+    found = f"{value}, of which {used} are used"
+    if used < value:
+        return ok("quota", subject, found)
+    return missing("quota", subject, found, f"{_ASK}: {quota['ServiceCode']} {quota['QuotaCode']}.")
+
+
+def _quotas(service: str) -> dict[str, Any]:
+    """Return a service's quotas by their codes: what is applied, else AWS's default.
+
+    Not every quota has an applied value (API reference, ListServiceQuotas).
+    """
+    quotas = client("service-quotas")
+    found: dict[str, Any] = {}
+    for operation in ("list_aws_default_service_quotas", "list_service_quotas"):
+        pages = quotas.get_paginator(operation).paginate(
+            ServiceCode=service, PaginationConfig={"PageSize": 100}
+        )
+        found |= {each["QuotaCode"]: each for page in pages for each in page["Quotas"]}
+    return found
+
+
+def _roles() -> Iterator[Finding]:
+    summary = client("iam").get_account_summary()["SummaryMap"]
+    used, quota = summary["Roles"], summary["RolesQuota"]
+    found = f"{quota}, of which {used} are used"
+    if quota - used >= ROLES:
+        yield ok("quota", "IAM roles", found)
+    else:
+        yield missing("quota", "IAM roles", found, f"{_ASK}: iam L-FE177D64, or delete some.")
+
+
+def _concurrency(parameters: Parameters) -> Iterator[Finding]:
+    limit = client("lambda").get_account_settings()["AccountLimit"]
+    left = limit["UnreservedConcurrentExecutions"]
+    wanted = int(parameters["ReservedConcurrentExecutions"]) * FUNCTIONS
+    found = f"{limit['ConcurrentExecutions']}, of which {left} are not reserved"
+    # Lambda keeps 100 unreserved (developer guide, "Configuring reserved concurrency").
+    if not wanted or left - wanted >= 100:
+        yield ok("quota", "Lambda concurrency", found)
+        return
+    yield missing(
+        "quota",
+        "Lambda concurrency",
+        f"{found}, and {wanted} are to be reserved beside the 100 that Lambda keeps",
+        f"{_ASK}: lambda L-B99A9384, or deploy with ReservedConcurrentExecutions=0.",
+    )
+
+
+def _vpcs() -> Iterator[Finding]:
+    pages = client("ec2").get_paginator("describe_vpcs").paginate()
+    used = sum(len(page["Vpcs"]) for page in pages)
+    yield _room("VPCs", _quotas("vpc")[_VPCS], used)

@@ -1,0 +1,125 @@
+"""Whether the Region has the services, and the zones the instance types, that are needed."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import boto3
+
+from vending.checks.findings import Finding, looked, missing, ok
+from vending.checks.parameters import Parameters, listed
+from vending.platform import client, client_in
+
+# By the names that both AWS's list of its Regions and botocore have for them.
+SERVICES = (
+    "cloudformation",
+    "cloudwatch",
+    "dynamodb",
+    "events",
+    "kms",
+    "lambda",
+    "logs",
+    "resourcegroupstaggingapi",
+    "s3",
+    "sagemaker",
+    "scheduler",
+    "servicecatalog",
+    "sns",
+    "sqs",
+    "ssm",
+    "stepfunctions",
+    "sts",
+    "xray",
+)
+# The Regions that answer for all (Systems Manager user guide, "Calling public parameters for AWS
+# services, Regions, endpoints, ..."); another one asks the first.
+_ANSWERING = (
+    *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ap-east-1", "ap-south-1"),
+    *("ap-northeast-2", "ap-southeast-1", "ap-southeast-2", "ap-northeast-1", "ca-central-1"),
+    *("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "sa-east-1"),
+)
+
+_AT_ONCE = 10  # names (API reference, GetParameters)
+
+
+def findings(parameters: Parameters, region: str, partition: str) -> Iterator[Finding]:
+    """Yield what of services and capacity there is."""
+    yield from looked("service", "all", partial(_services, region, partition))
+    yield from looked("capacity", "all", partial(_capacity, parameters))
+
+
+def _services(region: str, partition: str) -> Iterator[Finding]:
+    # AWS publishes the list in its first partition alone.
+    told = _told_by_aws(region) if partition == "aws" else _told_by_botocore(region, partition)
+    for each in SERVICES:
+        if each in told:
+            yield ok("service", each, f"there is {each} in {region}")
+        else:
+            yield missing(
+                "service", each, f"AWS names no {each} in {region}", "Deploy in another Region."
+            )
+
+
+def _told_by_aws(region: str) -> set[str]:
+    asked = region if region in _ANSWERING else _ANSWERING[0]
+    path = f"/aws/service/global-infrastructure/regions/{region}/services/"
+    ssm, told = client_in(asked, "ssm"), set[str]()
+    for start in range(0, len(SERVICES), _AT_ONCE):
+        names = [f"{path}{each}" for each in SERVICES[start : start + _AT_ONCE]]
+        told |= {each["Value"] for each in ssm.get_parameters(Names=names)["Parameters"]}
+    return told
+
+
+def _told_by_botocore(region: str, partition: str) -> set[str]:
+    session = boto3.session.Session()
+    return {each for each in SERVICES if region in session.get_available_regions(each, partition)}
+
+
+def zones(parameters: Parameters) -> list[str]:
+    """Return the Availability Zones that notebooks are to be placed in.
+
+    Raises ClientError, BotoCoreError.
+    """
+    ec2 = client("ec2")
+    if parameters["SubnetIds"]:
+        subnets = ec2.describe_subnets(SubnetIds=listed(parameters["SubnetIds"]))["Subnets"]
+        return sorted({each["AvailabilityZone"] for each in subnets})
+    if parameters["AvailabilityZones"]:
+        return listed(parameters["AvailabilityZones"])
+    found = ec2.describe_availability_zones(
+        Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}]
+    )["AvailabilityZones"]
+    return sorted(each["ZoneName"] for each in found)[:2]  # as the network's template takes them
+
+
+def _capacity(parameters: Parameters) -> Iterator[Finding]:
+    wanted, types = zones(parameters), listed(parameters["AllowedInstanceTypes"])
+    offered = _offered([each.removeprefix("ml.") for each in types])
+    for each in types:
+        there = [zone for zone in offered.get(each.removeprefix("ml."), []) if zone in wanted]
+        if there:
+            yield ok("capacity", each, f"EC2 offers it in {', '.join(there)}")
+            continue
+        elsewhere = ", ".join(offered.get(each.removeprefix("ml."), [])) or "no zone of the Region"
+        yield missing(
+            "capacity",
+            each,
+            f"EC2 offers it in {elsewhere}, and not in {', '.join(wanted)}",
+            "Leave it out of AllowedInstanceTypes, or choose other zones.",
+        )
+
+
+def _offered(types: Sequence[str]) -> dict[str, list[str]]:
+    """Return the zones that EC2 offers each type in: SageMaker has no such list of its own."""
+    pages = (
+        client("ec2")
+        .get_paginator("describe_instance_type_offerings")
+        .paginate(
+            LocationType="availability-zone",
+            Filters=[{"Name": "instance-type", "Values": list(types)}],
+        )
+    )
+    found: dict[str, list[str]] = {}
+    for page in pages:
+        for each in page["InstanceTypeOfferings"]:
+            found.setdefault(each["InstanceType"], []).append(each["Location"])
+    return {each: sorted(zones) for each, zones in found.items()}

@@ -1,0 +1,83 @@
+"""`vending sweep`: what the cleanup would do now and why, and having it done.
+
+The platform's own function judges, so that nobody else has to be allowed to look at every stack,
+and what is shown is what would be done.
+"""
+
+from dataclasses import dataclass, replace
+
+from vending import screen
+from vending.errors import OperatorError
+from vending.platform import Platform
+
+_FUNCTION = "CleanFunction"
+# What EventBridge's schedule sends.
+_SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A notebook of the platform, and what a sweep would do to it."""
+
+    notebook: str
+    """Its name, in lower case."""
+    action: str
+    """delete or leave."""
+    reason: str
+    stack_id: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All of `vending sweep`."""
+
+    notebooks: list[Judged]
+    only_reported: bool
+    """Whether the platform is deployed to report alone, and deletes nothing."""
+    begun: bool
+    """Whether the deletions were begun."""
+
+
+def judge(platform: Platform) -> Sweep:
+    """Return what a sweep would do; raises OperatorError, ClientError, BotoCoreError."""
+    told = platform.invoke(_FUNCTION, {"DryRun": True})
+    judged = [
+        Judged(
+            each["Notebook"],
+            "delete" if each["Delete"] else "leave",
+            each["Reason"],
+            each["StackId"],
+        )
+        for each in told["Judged"]
+    ]
+    judged.sort(key=lambda each: (each.action, each.notebook))
+    return Sweep(judged, told["OnlyReported"], begun=False)
+
+
+def begin(platform: Platform, sweep: Sweep) -> Sweep:
+    """Have a sweep done, which judges anew; raises OperatorError, ClientError, BotoCoreError."""
+    platform.invoke(_FUNCTION, _SCHEDULED)
+    return replace(sweep, begun=True)
+
+
+def refuse_if_only_reported(sweep: Sweep) -> None:
+    """Raise OperatorError where a sweep would delete nothing anyway."""
+    if sweep.only_reported:
+        raise OperatorError(
+            "The platform is deployed with CleanUpDryRun=YES and deletes nothing: deploy it with "
+            "CleanUpDryRun=NO."
+        )
+
+
+def render(sweep: Sweep) -> None:
+    """Print it as a table."""
+    if not sweep.notebooks:
+        screen.say("There are no notebooks.")
+        return
+    screen.table(
+        ("Notebook", "Would", "Why", "Stack"),
+        [
+            (each.notebook, each.action, each.reason, each.stack_id.rpartition("stack/")[2])
+            for each in sweep.notebooks
+        ],
+    )

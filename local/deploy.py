@@ -20,11 +20,13 @@ class SamError(Exception):
     """A SAM command failed; the text is what it printed."""
 
 
-def build(directory: Path, report: Callable[[str], None] = lambda _: None) -> Path:
-    """Run `sam build`; return the built template. Raises SamError."""
+def build(
+    directory: Path, report: Callable[[str], None] = lambda _: None, source: Path = ROOT
+) -> Path:
+    """Run `sam build` on the platform in `source`; return the built template. Raises SamError."""
     target = directory / "build"
     environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
-    _sam(["build", "--build-dir", str(target)], environment, report)
+    _sam(["build", "--build-dir", str(target)], environment, report, source)
     return target / "template.yaml"
 
 
@@ -55,12 +57,15 @@ def deploy(
 
 
 def _sam(
-    arguments: list[str], environment: Mapping[str, str], report: Callable[[str], None]
+    arguments: list[str],
+    environment: Mapping[str, str],
+    report: Callable[[str], None],
+    directory: Path = ROOT,
 ) -> None:
     printed = []
     with subprocess.Popen(
         [str(_SAM), *arguments],
-        cwd=ROOT,
+        cwd=directory,
         env={**environment, "PATH": _PATH, "SAM_CLI_TELEMETRY": "0"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

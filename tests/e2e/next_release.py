@@ -1,0 +1,70 @@
+"""A release after the present one, made from it: whose functions ran can be told by their logs."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from local import deploy
+from local.emulator import Emulator
+
+# What `sam build` takes.
+_SOURCES = ("src", "product", "stacks", "statemachine", "requirements", "template.yaml")
+
+
+def build(directory: Path, change: Callable[[Path], object]) -> Path:
+    """Build a copy of the platform, changed; return the built template."""
+    source = directory / "source"
+    source.mkdir(parents=True)
+    shutil.copy(deploy.ROOT / "samconfig.toml", source)
+    for name in _SOURCES:
+        path = deploy.ROOT / name
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, source / name)
+    change(source)
+    return deploy.build(directory, source=source)
+
+
+def replace(path: Path, before: str, after: str) -> None:
+    """Replace a text that is in a file once."""
+    text = path.read_text()
+    assert text.count(before) == 1, f"{path.name} has {before!r} {text.count(before)} times"
+    path.write_text(text.replace(before, after))
+
+
+def next_release(source: Path) -> None:
+    """Change what a release may change: all code, with a new setting, entry and state.
+
+    Every line that its functions log has `release`. It comes from a setting that only its functions
+    have, so that its code cannot even be imported with the settings before it.
+    """
+    replace(
+        source / "src" / "shared" / "log.py",
+        "\n\ndef identify",
+        '\nlogger.append_keys(release=os.environ["RELEASE"])\n\n\ndef identify',
+    )
+    replace(source / "src" / "shared" / "log.py", "import json\n", "import json\nimport os\n")
+    replace(
+        source / "src" / "shared" / "ledger.py",
+        "    cleans_up: bool = False\n",
+        '    entered_by: str = "next"\n    cleans_up: bool = False\n',
+    )
+    replace(
+        source / "template.yaml",
+        "        LEDGER_TABLE: !Ref Ledger\n",
+        "        LEDGER_TABLE: !Ref Ledger\n        RELEASE: next\n",
+    )
+    definition = source / "statemachine" / "notebook_lifecycle.asl.json"
+    machine = json.loads(definition.read_text())
+    machine["States"]["Observe"]["Next"] = "Looked"
+    machine["States"]["Looked"] = {"Type": "Pass", "Next": "Decide"}
+    definition.write_text(json.dumps(machine))
+
+
+def logged(aws: Emulator) -> Iterator[dict[str, Any]]:
+    """Yield the lines that the platform's functions logged."""
+    pages = aws.client("logs").get_paginator("filter_log_events")
+    for page in pages.paginate(logGroupName=f"/aws/lambda/{deploy.STACK}"):
+        for event in page["events"]:
+            if event["message"].startswith("{"):
+                yield json.loads(event["message"])

@@ -1,0 +1,170 @@
+"""A release is deployed while launches, updates and terminations are under way: none is lost."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import deploy
+from local.emulator import Emulator
+from local.end_user import Record
+from tests.e2e import next_release
+from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE, Platform, deploy_platform
+from tests.waiting import await_that, unique
+
+# A group of its own: it deploys on an AWS of its own anyway.
+pytestmark = pytest.mark.xdist_group("upgrade")
+
+# Whoever waits for a notebook is woken, or waits for a minute: a deployment takes less.
+PATIENT: dict[str, str | int] = {**QUICK, "FirstWaitSeconds": 240}
+HOUR = 3600
+OF_THE_LIFECYCLE = ("Observe", "Create", "Update", "Start", "Stop", "Delete", "Respond", "Wait")
+
+
+@pytest.fixture
+def platform(template: Path, tmp_path: Path) -> Iterator[Platform]:
+    with Emulator(tmp_path / "aws", notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as aws:
+        yield deploy_platform(aws, template, **PATIENT)
+
+
+@pytest.fixture(scope="module")
+def upgrade(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the next release; return its template."""
+    return next_release.build(tmp_path_factory.mktemp("next"), next_release.next_release)
+
+
+def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_release(
+    platform: Platform, upgrade: Path
+) -> None:
+    # Given two notebooks that are there, one that is being made, one whose launch will be given
+    # up, one that is being changed and one that is being deleted.
+    changed, deleted = platform.launch(unique("Changed")), platform.launch(unique("Deleted"))
+    assert (changed.succeeded, deleted.succeeded) == (True, True), changed.reason
+    with platform.faults(timing={**NOTEBOOKS["timing"], "pending": HOUR, "stopping": HOUR}):
+        made, given_up = unique("Made"), unique("GivenUp")
+        of_made, of_given_up = platform.begin(made), platform.begin(given_up)
+        of_changed = platform.user.update(
+            changed.provisioned_product_id, {"NotebookInstanceType": "ml.t3.large"}
+        )
+        of_deleted = platform.user.terminate(deleted.provisioned_product_id)
+        changed_name, deleted_name = (_notebook(platform, each) for each in (changed, deleted))
+        names = (made, given_up, changed_name, deleted_name)
+        held = ["Pending", "Pending", "Stopping", "Stopping"]
+        await_that(lambda: [_status(platform, name) for name in names] == held)
+        stacks = [platform.stack_id_of(name) for name in names]
+        under_way = [platform.requests(each)[-1]["RequestId"] for each in stacks]
+        await_that(lambda: all(_waits(platform, each) for each in under_way))
+
+    # When the next release is deployed, with shorter waits.
+    before = {each: _versions(platform, each) for each in OF_THE_LIFECYCLE}
+    alias = platform.outputs["ServiceToken"]
+    outputs = deploy.deploy(platform.aws, upgrade, QUICK)
+
+    # Then nothing of what is under way has ended, or been begun again.
+    executions = [each for id_ in under_way for each in platform.executions(id_)]
+    assert [each["status"] for each in executions] == ["RUNNING"] * 4
+
+    # And the launch that is given up now has its Delete taken in by the new code, while the old
+    # code still serves its Create.
+    platform.aws.control(
+        "cloudformation", {"cancel": {"StackId": stacks[1], "LogicalResourceId": "Notebook"}}
+    )
+    await_that(lambda: len(platform.requests(stacks[1])) == 2)
+    rollback = platform.requests(stacks[1])[1]["RequestId"]
+    await_that(lambda: platform.executions(rollback))
+
+    # And all ends as it was asked for, once SageMaker is done.
+    done = dict(zip(names, ("InService", "InService", "Stopped", "Stopped"), strict=True))
+    platform.aws.control("sagemaker", {"statuses": done})
+    ends = [platform.user.wait(each) for each in (of_made, of_given_up, of_changed, of_deleted)]
+    assert [each.succeeded for each in ends] == [True, False, True, True], ends
+    assert platform.simulated(changed_name)["instance_type"] == "ml.t3.large"
+    for request in under_way:
+        (execution,) = platform.executions(request)
+        assert execution["status"] == "SUCCEEDED"
+        assert "Looked" not in _states(platform, request)
+        assert _releases(platform, request) == {None}
+    assert "Looked" in _states(platform, rollback)
+    assert _releases(platform, rollback) == {"next"}
+    # The token of an old execution is given back by the new code.
+    woken = [each for each in next_release.logged(platform.aws) if each["message"] == "Woken"]
+    assert "next" in {each.get("release") for each in woken}
+
+    # And what is launched now runs the new code, though nothing that launches import has changed.
+    assert outputs["ServiceToken"] == alias
+    launched = platform.launch(unique("After"))
+    assert launched.succeeded, launched.reason
+    (create,) = platform.requests(platform.stack(launched.provisioned_product_id)["StackId"])
+    assert "Looked" in _states(platform, create["RequestId"])
+    assert _releases(platform, create["RequestId"]) == {"next"}
+
+    # And the versions from before are still there, one by one.
+    for each in OF_THE_LIFECYCLE:
+        assert before[each] == ["1"]
+        assert _versions(platform, each) == ["1", "2"]
+
+    for record in (ends[0], ends[1], ends[2], launched):
+        assert platform.terminate(record).succeeded
+    for record in (*ends, launched):
+        assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
+
+
+def _notebook(platform: Platform, launched: Record) -> str:
+    given = platform.stack(launched.provisioned_product_id)["Parameters"]
+    return next(
+        str(each["ParameterValue"])
+        for each in given
+        if each["ParameterKey"] == "NotebookInstanceName"
+    )
+
+
+def _status(platform: Platform, name: str) -> str:
+    seen = platform.notebook(name)
+    return str(seen["NotebookInstanceStatus"]) if seen else ""
+
+
+def _states(platform: Platform, request_id: str) -> list[str]:
+    return [
+        event["stateEnteredEventDetails"]["name"]
+        for event in platform.history(request_id)
+        if "stateEnteredEventDetails" in event
+    ]
+
+
+def _waits(platform: Platform, request_id: str) -> bool:
+    return _states(platform, request_id)[-1:] == ["Wait"]
+
+
+def _releases(platform: Platform, request_id: str) -> set[Any]:
+    """Return which releases' functions logged what they did for a request."""
+    found = [
+        each.get("release")
+        for each in next_release.logged(platform.aws)
+        if each.get("correlation_id") == request_id
+    ]
+    assert len(found) > 3
+    return set(found)
+
+
+def _versions(platform: Platform, function: str) -> list[str]:
+    found = platform.aws.client("lambda").list_versions_by_function(
+        FunctionName=platform.physical_id(f"{function}Function")
+    )["Versions"]
+    return [each["Version"] for each in found if each["Version"] != "$LATEST"]
+
+
+def _named_versions(platform: Platform) -> set[str]:
+    """Return the versions that the definition names."""
+    machine = platform.aws.client("stepfunctions").describe_state_machine(
+        stateMachineArn=platform.outputs["StateMachineArn"]
+    )
+    tasks = json.loads(machine["definition"])["States"].values()
+    named = [
+        each.get("Parameters", {}).get("FunctionName") or each["Resource"]
+        for each in tasks
+        if each["Type"] == "Task"
+    ]
+    assert len(named) == len(OF_THE_LIFECYCLE)
+    return {arn.rpartition(":")[2] for arn in named}

@@ -47,6 +47,12 @@ def look(stack_id: str) -> Stack | None:
     return Stack(stack["StackStatus"], physical_ids)
 
 
+def is_being_deleted(stack_id: str) -> bool:
+    """Tell whether a stack is on its way out; raises ClientError, BotoCoreError."""
+    stack = _client().describe_stacks(StackName=stack_id)["Stacks"][0]
+    return stack["StackStatus"] == "DELETE_IN_PROGRESS"
+
+
 def tags(stack_id: str) -> dict[str, str]:
     """Return a stack's tags, AWS's own (`aws:…`) among them; raises ClientError, BotoCoreError.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.e2e.deployed import (
     Platform,
     deploy_platform,
 )
+from tests.e2e.test_notebooks_left_behind import make_notebook
 from tests.network import make_network
 from tests.waiting import await_that, unique
 
@@ -97,12 +99,38 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     assert _status(aws) == "UPDATE_COMPLETE"
     assert platform.simulated(name)["status"] == "InService"
 
-    # When the launch is gone, then the platform goes, its bucket of templates included.
-    ended = platform.terminate(record)
-    assert ended.succeeded, ended.reason
+    # When the launch is gone and a notebook is left that no stack has, then that is refused, too,
+    # the notebook is named, and nothing is gone.
+    terminated = platform.terminate(record)
+    assert terminated.succeeded, terminated.reason
+    with _left_behind(platform) as left:
+        before = _what_is_there(aws)
+        cloudformation.delete_stack(StackName=deploy.STACK)
+        said = await_that(lambda: _ended(aws))
+        assert said.startswith("DELETE_FAILED")
+        assert f"{left.lower()} (InService, of no stack)" in said
+        assert _what_is_there(aws) == before
+
+    # When that is gone, then the platform goes, its bucket of templates included.
     cloudformation.delete_stack(StackName=deploy.STACK)
     assert await_that(lambda: _ended(aws)) == "gone"
     assert _what_is_there(aws) == {**empty, "buckets": {_SAM_BUCKET}, "users": 1}
+
+
+@contextmanager
+def _left_behind(platform: Platform) -> Iterator[str]:
+    """Have a notebook of the platform that no stack knows, within the block; yield its name."""
+    name = unique("Left")
+    make_notebook(platform, name, "")
+    try:
+        yield name
+    finally:
+        sagemaker = platform.aws.client("sagemaker")
+        sagemaker.stop_notebook_instance(NotebookInstanceName=name)
+        await_that(lambda: platform.simulated(name)["status"] == "Stopped")
+        sagemaker.delete_notebook_instance(NotebookInstanceName=name)
+        await_that(lambda: platform.notebook(name) is None)
+        platform.aws.client("iam").delete_role(RoleName=name)
 
 
 def _boundary(aws: Emulator) -> str:

@@ -20,6 +20,15 @@ pytestmark = pytest.mark.xdist_group("upgrade")
 # Whoever waits for a notebook is woken, or waits for a minute: a deployment takes less.
 PATIENT: dict[str, str | int] = {**QUICK, "FirstWaitSeconds": 240}
 HOUR = 3600
+FAILS_LAST = """
+  FailsLast:
+    Type: Custom::FunctionVersions
+    DependsOn: Portfolio
+    Properties:
+      ServiceToken: !GetAtt VersionFunction.Arn
+      ServiceTimeout: 120
+      Functions: {None: of-another}
+"""
 OF_THE_LIFECYCLE = ("Observe", "Create", "Update", "Start", "Stop", "Delete", "Respond", "Wait")
 
 
@@ -102,13 +111,52 @@ def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_re
 
     # And the versions from before are still there, one by one.
     for each in OF_THE_LIFECYCLE:
-        assert before[each] == ["1"]
-        assert _versions(platform, each) == ["1", "2"]
+        assert before[each] == ("1",)
+        assert _versions(platform, each) == ("1", "2")
 
     for record in (ends[0], ends[1], ends[2], launched):
         assert platform.terminate(record).succeeded
     for record in (*ends, launched):
         assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
+
+
+def test_a_release_that_fails_is_taken_back_and_can_be_deployed_again(
+    platform: Platform, template: Path, upgrade: Path, tmp_path: Path
+) -> None:
+    # Given a platform that was deployed again as it was: nothing is published twice.
+    deploy.deploy(platform.aws, deploy.build(tmp_path / "again"), PATIENT)
+    assert {_versions(platform, each) for each in OF_THE_LIFECYCLE} == {("1",)}
+
+    # When a parameter is changed and no code, then it counts for what begins after it.
+    deploy.deploy(platform.aws, template, QUICK)
+    assert _named_versions(platform) == {"2"} == {_of_launches(platform)}
+    assert _setting(platform, "Observe", "FIRST_WAIT_SECONDS") == str(QUICK["FirstWaitSeconds"])
+
+    # When the deployment of a release fails late, then the platform is as it was.
+    def broken(source: Path) -> None:
+        next_release.next_release(source)
+        next_release.replace(source / "template.yaml", "\nOutputs:\n", f"{FAILS_LAST}\nOutputs:\n")
+
+    with pytest.raises(deploy.SamError, match="UPDATE_ROLLBACK_COMPLETE"):
+        deploy.deploy(platform.aws, next_release.build(tmp_path / "broken", broken), QUICK)
+    assert _stack_status(platform) == "UPDATE_ROLLBACK_COMPLETE"
+    assert _launch_and_terminate(platform) == {None}
+
+    # When the same release is deployed again, without the fault, then it is there.
+    deploy.deploy(platform.aws, upgrade, QUICK)
+    assert _launch_and_terminate(platform) == {"next"}
+    assert len(_named_versions(platform)) == 1
+
+
+def _launch_and_terminate(platform: Platform) -> set[Any]:
+    """Return which releases' functions served a launch."""
+    launched = platform.launch(unique("Served"))
+    assert launched.succeeded, launched.reason
+    stack = platform.stack(launched.provisioned_product_id)
+    (create,) = platform.requests(stack["StackId"])
+    assert platform.terminate(launched).succeeded
+    assert platform.leftovers(stack) == []
+    return _releases(platform, create["RequestId"])
 
 
 def _notebook(platform: Platform, launched: Record) -> str:
@@ -148,11 +196,11 @@ def _releases(platform: Platform, request_id: str) -> set[Any]:
     return set(found)
 
 
-def _versions(platform: Platform, function: str) -> list[str]:
+def _versions(platform: Platform, function: str) -> tuple[str, ...]:
     found = platform.aws.client("lambda").list_versions_by_function(
         FunctionName=platform.physical_id(f"{function}Function")
     )["Versions"]
-    return [each["Version"] for each in found if each["Version"] != "$LATEST"]
+    return tuple(each["Version"] for each in found if each["Version"] != "$LATEST")
 
 
 def _named_versions(platform: Platform) -> set[str]:
@@ -160,11 +208,31 @@ def _named_versions(platform: Platform) -> set[str]:
     machine = platform.aws.client("stepfunctions").describe_state_machine(
         stateMachineArn=platform.outputs["StateMachineArn"]
     )
-    tasks = json.loads(machine["definition"])["States"].values()
     named = [
         each.get("Parameters", {}).get("FunctionName") or each["Resource"]
-        for each in tasks
+        for each in json.loads(machine["definition"])["States"].values()
         if each["Type"] == "Task"
     ]
     assert len(named) == len(OF_THE_LIFECYCLE)
     return {arn.rpartition(":")[2] for arn in named}
+
+
+def _of_launches(platform: Platform) -> str:
+    """Return the version of the function that launches call."""
+    name, alias = platform.outputs["ServiceToken"].split(":")[-2:]
+    found = platform.aws.client("lambda").get_alias(FunctionName=name, Name=alias)
+    return str(found["FunctionVersion"])
+
+
+def _setting(platform: Platform, function: str, name: str) -> str:
+    """Return a setting of the version that the definition names."""
+    (version,) = _named_versions(platform)
+    configuration = platform.aws.client("lambda").get_function_configuration(
+        FunctionName=platform.physical_id(f"{function}Function"), Qualifier=version
+    )
+    return str(configuration["Environment"]["Variables"][name])
+
+
+def _stack_status(platform: Platform) -> str:
+    stacks = platform.aws.client("cloudformation").describe_stacks(StackName=deploy.STACK)["Stacks"]
+    return str(stacks[0]["StackStatus"])

@@ -39,7 +39,7 @@ OF_ALL = {
 PARSES = {"attr", "attrs", "cattrs"}
 # botocore takes it where it is installed, as here; no function has it.
 NOT_DEPLOYED = {"certifi"}
-PARSERS = {"request", "respond", "publish", "share", "empty_bucket", "version"}
+PARSERS = {"request", "respond", "publish", "share", "empty_bucket", "guard", "version"}
 HANDLERS = sorted(handler.split(".")[1] for handler in built.handlers().values())
 
 

@@ -603,6 +603,18 @@ def test_share_shares_the_portfolio_with_accounts_and_parts_of_the_organization(
     assert shared_with(world, asked["PortfolioId"]) == set(asked["ShareWith"])
 
 
+def test_guard_refuses_the_deletion_of_a_platform_that_has_a_notebook(story: Story) -> None:
+    story.created()
+    story.stacks[EVENTS["guard"]["StackId"]] = {"status": "DELETE_IN_PROGRESS", "physical_ids": []}
+    story.answers.clear()
+
+    invoke("guard")
+
+    (said,) = story.answers
+    assert (said["Status"], said["PhysicalResourceId"]) == ("FAILED", "Guard")
+    assert "analysis-1 (InService, of SC-123456789012-pp-4vk2dq7xmzr3e)" in said["Reason"]
+
+
 def test_version_publishes_the_functions_of_the_lifecycle(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.scan.templates import transformed
 from tests.unit.test_static_checks import PLATFORM, ROOT
 
 RESOURCES: dict[str, dict[str, Any]] = PLATFORM["Resources"]
@@ -284,3 +285,48 @@ def test_the_interval_of_the_sweep_is_a_parameter() -> None:
 
     assert rate == {"Fn::Sub": "rate(${CleanUpIntervalMinutes} minutes)"}
     assert PLATFORM["Parameters"]["CleanUpIntervalMinutes"]["MinValue"] == 2
+
+
+# The end
+
+
+def test_the_guard_is_deleted_before_all_that_a_notebook_may_need() -> None:
+    """CloudFormation deletes at once whatever nothing else depends on.
+
+    If this fails for a new resource, have the guard depend on it: by DependsOn, or if it has a
+    condition, by a name in After.
+    """
+    resources = transformed(ROOT / "template.yaml")["Resources"]
+    reached: set[str] = set()
+    waiting = ["Guard"]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += named_in(resources[name]) & resources.keys()
+
+    assert resources.keys() - reached == set()
+    conditional = {name for name, each in resources.items() if "Condition" in each}
+    assert not conditional & set(RESOURCES["Guard"]["DependsOn"])
+
+
+def named_in(resource: dict[str, Any]) -> set[str]:
+    """Return what a resource depends on (CloudFormation template reference, "DependsOn")."""
+    before = resource.get("DependsOn", [])
+    text = json.dumps(resource.get("Properties", {}))
+    return {
+        *([before] if isinstance(before, str) else before),
+        *re.findall(r'"Ref": "(\w+)"', text),
+        *re.findall(r'"Fn::GetAtt": \["(\w+)"', text),
+        *re.findall(r"\$\{(\w+)", text),
+    }
+
+
+def test_the_guard_may_ask_for_the_platforms_own_stack_alone() -> None:
+    (policy,) = RESOURCES["GuardRole"]["Properties"]["Policies"]
+    asked = {
+        json.dumps(each["Action"]): each["Resource"]
+        for each in policy["PolicyDocument"]["Statement"]
+    }
+
+    assert asked['"cloudformation:DescribeStacks"'] == {"Ref": "AWS::StackId"}

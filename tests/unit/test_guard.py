@@ -1,0 +1,165 @@
+"""The guard: the platform is not deleted while there are notebooks of it, and they are named."""
+
+import json
+from typing import Any
+
+import pytest
+
+from handlers import guard
+from shared import answer, tagged
+from shared.tagged import Candidate
+from tests.lambda_context import context
+from tests.unit.platform_in_process import Platform
+from tests.unit.test_publish import URL
+
+STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/notebook-vending/p"
+
+
+@pytest.fixture
+def answers(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect what CloudFormation was told of the platform's stack, which is being deleted."""
+    taken: list[dict[str, Any]] = []
+    of_launches = answer.put
+
+    def put(url: str, body: bytes) -> None:
+        if url == URL:
+            taken.append(json.loads(body))
+        else:
+            of_launches(url, body)
+
+    monkeypatch.setattr(answer, "put", put)
+    platform.stacks[STACK] = {"status": "DELETE_IN_PROGRESS", "physical_ids": ()}
+    return taken
+
+
+def event(kind: str = "Delete") -> dict[str, Any]:
+    return {
+        "RequestType": kind,
+        "RequestId": "r-1",
+        "StackId": STACK,
+        "LogicalResourceId": "Guard",
+        "ResponseURL": URL,
+        "ResourceProperties": {},
+        **({} if kind == "Create" else {"PhysicalResourceId": "Guard"}),
+    }
+
+
+def make(platform: Platform, *names: str, **tags: str) -> None:
+    """Make notebooks with the platform's tag, past the platform."""
+    ours = {"notebook-vending:platform": "notebook-vending", **tags}
+    for name in names:
+        role = f"arn:aws:iam::123456789012:role/{name}"
+        platform.roles[role] = 0
+        platform.notebooks.call(
+            "CreateNotebookInstance",
+            {
+                "NotebookInstanceName": name,
+                "InstanceType": "ml.t3.medium",
+                "RoleArn": role,
+                "Tags": [{"Key": key, "Value": value} for key, value in ours.items()],
+            },
+        )
+
+
+def test_a_platform_without_notebooks_may_be_deleted(
+    platform: Platform, answers: list[dict[str, Any]]
+) -> None:
+    make(platform, "Foreign", **{"notebook-vending:platform": "another"})
+
+    guard.handler(event(), context())
+
+    (said,) = answers
+    assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", "Guard")
+
+
+def test_a_launch_keeps_the_platform_until_it_is_gone(
+    platform: Platform, answers: list[dict[str, Any]]
+) -> None:
+    stack = platform.stack()
+    stack.create(NotebookInstanceName="Analysis-1").expect_success()
+
+    guard.handler(event(), context())
+    stack.delete().expect_success()
+    guard.handler(event(), context())
+
+    refused, allowed = answers
+    assert refused["Status"] == "FAILED"
+    assert "analysis-1 (InService, of SC-123456789012-pp-1)" in refused["Reason"]
+    assert "Terminate their launches in Service Catalog" in refused["Reason"]
+    assert allowed["Status"] == "SUCCESS"
+
+
+def test_what_a_stack_left_behind_keeps_the_platform_whatever_its_status(
+    platform: Platform, answers: list[dict[str, Any]]
+) -> None:
+    make(platform, "Orphan", "Stopping")
+    platform.notebooks.force_status("Orphan", "Failed")
+    platform.notebooks.force_status("Stopping", "Stopping")
+
+    guard.handler(event(), context())
+
+    (said,) = answers
+    assert said["Status"] == "FAILED"
+    assert "orphan (Failed, of no stack), stopping (Stopping, of no stack)." in said["Reason"]
+
+
+def test_of_many_notebooks_twenty_are_named(
+    platform: Platform, answers: list[dict[str, Any]]
+) -> None:
+    make(platform, *(f"Notebook-{number:02}" for number in range(22)))
+
+    guard.handler(event(), context())
+
+    (said,) = answers
+    assert said["Reason"].count("(Pending, ") == 20
+    assert "notebook-19 (Pending, of no stack), and more." in said["Reason"]
+
+
+def test_one_that_went_while_it_was_looked_for_is_none(
+    platform: Platform, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search by tags is behind SageMaker (Resource Groups Tagging API)."""
+    gone = Candidate("arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/gone", {})
+    monkeypatch.setattr(tagged, "notebooks", lambda _tags: iter([gone]))
+
+    guard.handler(event(), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+    assert platform.calls("DescribeNotebookInstance") == 1
+
+
+@pytest.mark.parametrize(
+    "status", ["ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_COMPLETE"]
+)
+def test_a_deployment_that_is_taken_back_is_not_held_up(
+    platform: Platform, answers: list[dict[str, Any]], status: str
+) -> None:
+    make(platform, "Living")
+    platform.stacks[STACK] = {"status": status, "physical_ids": ()}
+
+    guard.handler(event(), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update"])
+def test_a_platform_is_deployed_whatever_notebooks_there_are(
+    platform: Platform, answers: list[dict[str, Any]], kind: str
+) -> None:
+    make(platform, "Living")
+
+    guard.handler(event(kind), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+
+
+def test_when_nobody_can_tell_the_platform_stays(
+    platform: Platform, answers: list[dict[str, Any]]
+) -> None:
+    platform.stacks[STACK] = {"status": "AccessDenied", "physical_ids": ()}
+
+    guard.handler(event(), context())
+
+    (said,) = answers
+    assert said["Status"] == "FAILED"
+    assert "not authorized" in said["Reason"]

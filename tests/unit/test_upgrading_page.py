@@ -1,0 +1,62 @@
+"""docs/upgrading.md says what is so: counts, times, names, what remains."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from handlers import guard
+from tests.lifecycle_driver import load
+from tests.scan.templates import transformed
+from tests.unit.test_static_checks import PLATFORM, ROOT
+
+PAGE = ROOT / "docs" / "upgrading.md"
+TEXT = PAGE.read_text()
+RESOURCES: dict[str, dict[str, Any]] = PLATFORM["Resources"]
+
+
+def test_the_counts_of_versions_are_those_of_the_template() -> None:
+    published = [
+        len(each["Properties"]["Functions"])
+        for each in RESOURCES.values()
+        if each["Type"] == "Custom::FunctionVersions"
+    ]
+
+    assert sorted(published) == [1, 8]
+    assert "publishes up to 9 versions: of the 8 functions of the lifecycle" in TEXT
+    assert f"no execution lives longer than {load()['TimeoutSeconds'] / 60:.0f} minutes" in TEXT
+
+
+def test_the_sizes_are_those_that_were_measured() -> None:
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    zipped = {each["name"]: each["zipped_bytes"] / 1e6 for each in results["artifacts"]}
+    published = 9 * zipped["ObserveFunction"]
+
+    assert f"{published:.1f} MB a release, and {zipped['Dependencies']:.0f} MB when" in TEXT
+
+
+def test_the_refusal_is_worded_as_the_guard_words_it() -> None:
+    (shown,) = re.findall(r"^The platform has notebooks .*$", TEXT, re.M)
+    code = Path(guard.__file__).read_text()
+    begin, _, end = shown.partition("left-behind (InService, of SC-123456789012-pp-4vk2dq7xmzr3e)")
+
+    said = re.sub(r'"\s+f?"', "", code)  # as one text
+    assert begin in said
+    assert end.removeprefix(". ") in said
+    assert "--retain-resources Guard" in TEXT
+    assert RESOURCES["Guard"]["Type"] == "Custom::LiveNotebooks"
+
+
+def test_what_remains_of_the_stack_is_what_the_template_retains() -> None:
+    retained = {
+        name
+        for name, each in transformed(ROOT / "template.yaml")["Resources"].items()
+        if each.get("DeletionPolicy", "Delete") != "Delete"
+    }
+    remaining = TEXT.partition("## What remains")[2]
+
+    assert {re.sub(r"[0-9a-f]{10}$", "", name) for name in retained} == {"Dependencies"}
+    assert "Versions of the layer `Dependencies`" in remaining
+    days = RESOURCES["Key"]["Properties"]["PendingWindowInDays"]
+    assert f"| {days} days after the deletion |" in remaining
+    assert RESOURCES["Ledger"]["Properties"]["PointInTimeRecoverySpecification"]

@@ -52,6 +52,8 @@ class AnsweringAws:
             return self._ledger(operation, parameters)
         if service in ("cloudformation", "ec2", "s3", "sns"):
             return _XML.get(operation, "")
+        if service == "lambda":  # its calls name no operation
+            return {"FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:f:1"}
         return self._of_notebook(operation, parameters)
 
     def _of_notebook(self, operation: str, parameters: Any) -> dict[str, Any]:
@@ -104,14 +106,14 @@ _XML = {
 def read_call(headers: Any, body: bytes) -> tuple[str, str, Any]:
     """Return the service, the operation and the parameters of a call as boto3 sends it.
 
-    S3 has neither a target nor an action: its operation is empty.
+    S3 and Lambda have neither a target nor an action: their operations are empty.
     """
     signed = _CREDENTIAL.search(headers.get("Authorization", ""))
     service = signed["service"] if signed else ""
     service = _BOTO3_NAMES.get(service, service)
     if target := headers.get("X-Amz-Target"):
         return service, target.rpartition(".")[2], json.loads(body or b"{}")
-    asked = parse_qs(body.decode()) if service != "s3" else {}
+    asked = parse_qs(body.decode()) if service not in ("lambda", "s3") else {}
     return service, asked.get("Action", [""])[0], {key: values[0] for key, values in asked.items()}
 
 

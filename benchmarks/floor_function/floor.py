@@ -12,6 +12,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "cloudformation": ("describe_stacks", {}),
     "dynamodb": ("list_tables", {}),
     "ec2": ("describe_vpcs", {}),
+    "lambda": ("list_functions", {}),
     "logs": ("describe_log_groups", {}),
     "resourcegroupstaggingapi": ("get_resources", {}),
     "s3": ("list_buckets", {}),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from local import deploy, end_user
+from local import bystander, deploy, end_user
 from local.emulator import Emulator
 from local.end_user import EndUser, Record
 from local.permissions import grants, work
@@ -605,8 +605,26 @@ def _delete_the_platform(run: _Run) -> None:
             )
     cloudformation = run.aws.client("cloudformation")
     stack = cloudformation.describe_stacks(StackName=deploy.STACK)["Stacks"][0]["StackId"]
+    _be_refused_while_there_is_a_notebook(run, stack)
     cloudformation.delete_stack(StackName=stack)
     cloudformation.get_waiter("stack_delete_complete").wait(
         StackName=stack, WaiterConfig={"Delay": 1}
     )
     run.page.outcome("It is gone.")
+
+
+def _be_refused_while_there_is_a_notebook(run: _Run, stack: str) -> None:
+    cloudformation = run.aws.client("cloudformation")
+    left = bystander.make_notebook(run.aws, "left-to-the-end", "ml.t3.medium")
+    seen = left.wait_until("InService", lambda: None)
+    ours = {"Key": "notebook-vending:platform", "Value": deploy.STACK}
+    run.aws.client("sagemaker").add_tags(ResourceArn=seen["NotebookInstanceArn"], Tags=[ours])
+    cloudformation.delete_stack(StackName=stack)
+
+    def refused() -> bool:
+        (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        return bool(described["StackStatus"] == "DELETE_FAILED")
+
+    await_that(refused, "the refusal")
+    left.remove(lambda: None)
+    run.page.outcome("It is refused while there is a notebook without a launch.")

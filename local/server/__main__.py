@@ -43,6 +43,7 @@ from local.server import (
     resource_types,
     response_bucket,
     role_boundaries,
+    stack_deletion,
     stack_notifications,
     stack_parameters,
     stack_resources,
@@ -86,6 +87,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     lambda_versions.install()
     eventbridge.install()
     cloudformation.install(bucket)
+    stack_deletion.install()
     stack_notifications.install()
     stack_parameters.install()
     stack_resources.install()

@@ -27,7 +27,13 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-from local.server import control, json_service, lambda_runtime, stack_notifications
+from local.server import (
+    control,
+    json_service,
+    lambda_runtime,
+    stack_deletion,
+    stack_notifications,
+)
 from local.server.response_bucket import ResponseBucket
 from local.service_model import ServiceError
 
@@ -110,6 +116,10 @@ class _CustomResources:
             RequestError: with the reason CloudFormation gives.
 
         """
+        changed = old_props and old_props.get("ServiceToken") != props.get("ServiceToken")
+        if changed and cloudformation._stacks[stack_name]["StackStatus"] == "UPDATE_IN_PROGRESS":
+            # Template reference, AWS::CloudFormation::CustomResource: updates aren't supported.
+            raise RequestError("Modifying service token is not allowed.")
         try:
             response = self._ask(
                 request_type,
@@ -289,7 +299,10 @@ class _StackLife:
             cloudformation._stacks[stack_name]["StackStatus"] = "DELETE_IN_PROGRESS"
             self.custom_resources.cancel(stack_id)
             await self.deploying[stack_id].wait()
-        await _ministack_delete(stack_name, stack_id, *args, **kwargs)
+        try:
+            await _ministack_delete(stack_name, stack_id, *args, **kwargs)
+        finally:
+            stack_deletion.restore(stack_name)
 
     async def roll_back(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.emulator import Emulator
 from local.server.response_bucket import EXPIRES_SECONDS, ResponseBucket
@@ -304,6 +305,56 @@ def test_a_delete_that_failed_in_the_rollback_is_tried_again(stack: Stack) -> No
 
     assert stack.ended() == "DELETE_FAILED"
     assert stack.kinds() == ["Create", "Delete", "Delete"]
+
+
+def test_what_a_resource_needs_stays_while_it_cannot_be_deleted(stack: Stack) -> None:
+    """And with RetainResources it is left out of the next attempt (API reference, DeleteStack)."""
+    refused = {"answers": [{"Status": "FAILED", "Reason": "r", "PhysicalResourceId": "kept"}]}
+    template = json.loads(stack.template(Delete=refused))
+    of_template = template["Resources"]
+    of_template["Thing"]["Properties"]["Needs"] = {"Ref": "Needed"}
+    of_template["Thing"]["DependsOn"] = "Before"
+    for name in ("Needed", "Before", "Apart"):
+        properties = {"Type": "String", "Value": name, "Name": f"/{stack.name}/{name}"}
+        of_template[name] = {"Type": "AWS::SSM::Parameter", "Properties": properties}
+    of_template["Needed"]["DependsOn"] = "NeededByNeeded"
+    of_template["NeededByNeeded"] = {"Type": "AWS::SNS::Topic"}
+    stack.create(json.dumps(template))
+    assert stack.ended() == "CREATE_COMPLETE"
+
+    stack.delete()
+
+    assert stack.ended() == "DELETE_FAILED"
+    assert parameters(stack) == {"Needed", "Before"}
+    cloudformation = stack.aws.client("cloudformation")
+    left = cloudformation.list_stack_resources(StackName=stack.stack_id)["StackResourceSummaries"]
+    there = {each["LogicalResourceId"] for each in left}
+    assert there == {"Thing", "Needed", "Before", "NeededByNeeded"}
+    with pytest.raises(ClientError, match="cannot be updated"):
+        stack.update(stack.template())
+
+    cloudformation.delete_stack(StackName=stack.stack_id, RetainResources=["Thing"])
+
+    assert stack.ended() == "DELETE_COMPLETE"
+    assert parameters(stack) == set()
+    assert stack.kinds() == ["Create", "Delete"]
+
+
+def parameters(stack: Stack) -> set[str]:
+    """Return the parameters of the stack that are there in SSM."""
+    found = stack.aws.client("ssm").get_parameters_by_path(Path=f"/{stack.name}")["Parameters"]
+    return {each["Name"].rpartition("/")[2] for each in found}
+
+
+def test_a_resource_keeps_its_service_token(stack: Stack) -> None:
+    stack.create(stack.template())
+    assert stack.ended() == "CREATE_COMPLETE"
+    stack.token = f"{stack.token}:$LATEST"
+
+    stack.update(stack.template())
+
+    assert stack.ended() == "UPDATE_ROLLBACK_COMPLETE"
+    assert stack.reason("UPDATE_FAILED") == "Modifying service token is not allowed."
 
 
 def test_the_first_answer_wins(stack: Stack) -> None:

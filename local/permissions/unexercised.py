@@ -20,6 +20,8 @@ _FUNCTIONS = (
     "EmptyBucketRole",
     "CleanRole",
     "ExpireRole",
+    "VersionRole",
+    "GuardRole",
     "RestRole",
 )
 _KMS_HANDLERS = (

@@ -146,6 +146,7 @@ def _boundary(aws: Emulator) -> str:
         "sqs",
         "ssm",
         "states",
+        "tag",
         "xray",
     ]
     allowed = [*(f"{service}:*" for service in services), "cloudformation:*", "servicecatalog:*"]

@@ -18,7 +18,7 @@ launch: setup
 aws: setup
 	@$(BIN)/python -m local.aws
 
-test: lint types .scan-venv/.ready .jupyter-venv/.ready
+test: lint types .scan-venv/.ready .jupyter-venv/.ready .aws-venv/.ready
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 # The pictures of the pages, from the definition and from runs of `make launch`.
@@ -99,6 +99,12 @@ $(TMPDIR):
 	@$(PIP:.venv%=.jupyter-venv%) -r requirements/jupyter.txt
 	@touch $@
 
+.aws-venv/.ready: requirements/aws.txt .venv/.ready
+	@echo 'setup: the AWS CLI (.aws-venv), about a minute'
+	@$(PYTHON) -m venv --clear .aws-venv
+	@$(PIP:.venv%=.aws-venv%) -r requirements/aws.txt
+	@touch $@
+
 .bench-venv/.ready: requirements/bench.txt .venv/.ready
 	@echo 'setup: what the benchmarks need beside (.bench-venv)'
 	@$(PYTHON) -m venv --clear .bench-venv
@@ -119,7 +125,7 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 # lock is its command, with every option spelt out, as Renovate reads it there and runs it.
 lock: .venv/.ready
 	@$(PIP) -r requirements/uv.txt
-	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 bench:3.11 uv:3.11; do \
+	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 aws:3.11 bench:3.11 uv:3.11; do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 			--python-version=$${each#*:} --output-file=requirements/$${each%:*}.txt \
 			requirements/$${each%:*}.in || exit 1; done
@@ -127,4 +133,4 @@ lock: .venv/.ready
 		PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $$each --package-lock-only --silent || exit 1; done
 
 clean:
-	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .bench-venv .local .aws-sam tools/node_modules benchmarks/peers/cdk/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .aws-venv .bench-venv .local .aws-sam tools/node_modules benchmarks/peers/cdk/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -50,8 +50,6 @@ class Emulator:
     directory: Path
     notebooks: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of `local.notebooks.sagemaker_service.install`: the notebooks' timing."""
-    region: str = REGION
-    """The one Region that is there."""
     wait_scale: float = 1.0
     """What a Step Functions wait takes here, as a share of what it takes on AWS."""
 
@@ -110,8 +108,8 @@ class Emulator:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": _ADMINISTRATOR,
             "AWS_SECRET_ACCESS_KEY": self._secret,
-            "AWS_REGION": self.region,
-            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_CONFIG_FILE": str(self.directory / "no-config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.directory / "no-credentials"),
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -138,7 +136,7 @@ class Emulator:
             session: Any = boto3.session.Session()  # its stubs know services by literal names
             self._clients[cached] = session.client(
                 service,
-                region_name=self.region,
+                region_name=REGION,
                 endpoint_url=self.endpoint,
                 aws_access_key_id=keys["AccessKeyId"],
                 aws_secret_access_key=keys["SecretAccessKey"],
@@ -219,7 +217,7 @@ class Emulator:
             "IOT_MTLS_ENABLED": "false",
             "SFTP_ENABLED": "false",
             "DOCKER_HOST": "unix:///nonexistent",  # Lambda runs as processes, whatever is there
-            "MINISTACK_REGION": self.region,
+            "MINISTACK_REGION": REGION,
             "AWS_ACCESS_KEY_ID": _ADMINISTRATOR,
             "AWS_SECRET_ACCESS_KEY": self._secret,
             "SFN_WAIT_SCALE": str(self.wait_scale),

@@ -3,6 +3,11 @@
 Some hundred are run here, the same ones each time; `make chaos` runs as many as are asked for.
 """
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.chaos.deliberate_faults import FAULTS
@@ -18,6 +23,8 @@ from tests.chaos.schedule import (  # noqa: F401 - a story names them
 )
 from tests.chaos.simulation import simulate, simulate_many
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
 def test_no_schedule_ends_with_a_violation(seed: int) -> None:
@@ -25,6 +32,20 @@ def test_no_schedule_ends_with_a_violation(seed: int) -> None:
 
     assert outcome.story == ""
     assert outcome.schedules == 50
+
+
+def test_the_command_runs_as_many_schedules_as_it_is_told() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.chaos"],
+        cwd=ROOT,
+        env={**os.environ, "RUNS": "20", "SEED": "7", "PYTHONPATH": "src:."},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert ran.stdout.splitlines()[-1] == "schedules: 20, violations: 0", ran.stderr
+    assert ran.returncode == 0
 
 
 def test_what_fails_is_told_as_a_story_with_a_schedule_that_can_be_run_again(

@@ -1,0 +1,93 @@
+"""A page of the docs, followed as a stranger does: its commands, one after the other, in bash."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import deploy
+from local.emulator import Emulator
+
+# `python3` with pip, sam and aws: what a page asks its reader to have.
+_PATH = [deploy.ROOT / each / "bin" for each in (".venv", ".sam-venv", ".aws-venv")]
+_NOT_IN_A_CLONE = shutil.ignore_patterns(".*venv", ".local", ".aws-sam", "node_modules", ".*cache")
+_SECONDS = 900  # of a busy machine, for all commands of a section
+
+
+@dataclass
+class Reader:
+    """Somebody with a clone of the project, a shell and credentials."""
+
+    clone: Path
+    environment: dict[str, str]
+
+    def follow(
+        self,
+        page: str,
+        *sections: str,
+        given: Mapping[str, str] | None = None,
+        answers: str = "",
+    ) -> str:
+        """Run all commands of some sections of a page in one shell; return what they print.
+
+        Args:
+            page: its path in the clone.
+            sections: their headings, in the order in which they are read.
+            given: what the reader puts in place of a page's examples; each of them is there.
+            answers: what the reader types when a command asks.
+
+        """
+        script = "\n".join(commands(self.clone / page, *sections))
+        for example, own in (given or {}).items():
+            assert example in script, f"{page} does not say {example}"
+            script = script.replace(example, own)
+        ran = subprocess.run(
+            ["/usr/bin/env", "bash", "-euo", "pipefail", "-c", script],
+            cwd=self.clone,
+            env=self.environment,
+            input=answers,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+        assert ran.returncode == 0, f"{script}\n{ran.stdout[-4000:]}\n{ran.stderr[-4000:]}"
+        return ran.stdout
+
+
+def commands(page: Path, *sections: str) -> list[str]:
+    """Return the commands of a page's sections: all of their blocks of the language sh."""
+    parts = re.split(r"^## (.+)$", page.read_text(), flags=re.M)
+    texts = {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+    return [
+        block
+        for section in sections
+        for block in re.findall(r"^```sh\n(.*?)^```$", texts[section], re.M | re.S)
+    ]
+
+
+def reader(aws: Emulator, directory: Path, credentials: Mapping[str, str] | None = None) -> Reader:
+    """Return a reader with a fresh clone; the administrator, unless credentials are given."""
+    clone = directory / "clone"
+    if not clone.exists():
+        shutil.copytree(deploy.ROOT, clone, ignore=_NOT_IN_A_CLONE)
+    keys = credentials or {}
+    environment = {
+        **aws.child_environment,
+        **{
+            variable: keys[name]
+            for variable, name in (
+                ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+                ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+                ("AWS_SESSION_TOKEN", "SessionToken"),
+            )
+            if name in keys
+        },
+        "PATH": os.pathsep.join([*map(str, _PATH), os.environ["PATH"]]),
+        "HOME": str(directory),
+        "SAM_CLI_TELEMETRY": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return Reader(clone, environment)

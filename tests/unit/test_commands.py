@@ -1,0 +1,177 @@
+"""Every command that a page tells its reader to run is run by a test, or it is said why not.
+
+Either its section is followed by a test, word by word; or it is a `make` target whose program a
+test runs; or it is apart, with the reason, and what was looked at instead.
+"""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import pytest
+
+from tests.unit import stack_template
+from tests.unit.test_docs import PAGES, ROOT, _functions
+
+
+class Program(NamedTuple):
+    """What `make` starts for a target, and the test that runs it."""
+
+    command: str
+    test: str
+
+
+E2E = "tests/e2e"
+NEW_VPC = f"{E2E}/test_pages.py::test_from_an_empty_account_to_a_notebook_and_back"
+EXISTING_VPC = f"{E2E}/test_pages.py::test_into_a_vpc_that_is_there"
+
+# By page and section: all commands of the section, in their order.
+FOLLOWED: Mapping[tuple[str, str], str] = {
+    ("README.md", "Deploy it for real"): NEW_VPC,
+    ("docs/deploy.md", "Before"): NEW_VPC,
+    ("docs/deploy.md", "A new VPC"): NEW_VPC,
+    ("docs/deploy.md", "Let people launch"): NEW_VPC,
+    ("docs/deploy.md", "A project of its own"): NEW_VPC,
+    ("docs/launchers.md", "From a command line"): NEW_VPC,
+    ("docs/launchers.zh-CN.md", "在命令行中"): NEW_VPC,
+    ("examples/README.md", ""): NEW_VPC,
+    ("docs/deploy.md", "An existing VPC"): EXISTING_VPC,
+}
+
+# The embedded AWS has one partition, one account and one Region: of these ways a test looks, below,
+# whether their parameters and values are the template's.
+OF_ANOTHER_ACCOUNT = {
+    ("docs/deploy.md", heading)
+    for heading in ("China", "GovCloud", "Further Regions", "Several accounts")
+}
+
+# Pages whose commands are asked of the program itself, whether it takes them.
+TYPED: Mapping[str, str] = {
+    "docs/operating.md": (
+        "tests/unit/test_operating_page.py"
+        "::test_every_command_and_option_that_is_typed_on_the_page_exists"
+    ),
+}
+
+MAKE: Mapping[str, Program] = {
+    "make launch": Program(
+        "-m local.launch",
+        f"{E2E}/test_make_launch.py::test_a_launch_is_told_from_deployment_to_nothing_left",
+    ),
+    "make aws": Program(
+        "-m local.aws",
+        f"{E2E}/test_make_aws.py"
+        "::test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing",
+    ),
+    "make chaos RUNS=1000 SEED=1000": Program(
+        "RUNS=1000 SEED=1000 PYTHONPATH=src:. .venv/bin/python -m tests.chaos",
+        "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
+    ),
+    "make chaos RUNS=1000 SEED=7": Program(
+        "RUNS=1000 SEED=7 PYTHONPATH=src:. .venv/bin/python -m tests.chaos",
+        "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
+    ),
+    "make test ARGS=tests/unit/test_events.py": Program(
+        "-m pytest -n 2 --dist loadgroup tests/unit/test_events.py",
+        "tests/unit/test_events.py::test_every_event_has_a_function_and_a_test_that_runs_it",
+    ),
+}
+
+# Of these a test looks whether they can be typed: what `make` starts, and SAM's own options.
+APART: Mapping[str, str] = {
+    "make test": "it is what runs the tests",
+    "make bench": "takes half an hour and an idle machine; its parts have tests of their own",
+    "make permissions": "takes two minutes, and says by its end whether all is well",
+    "make mutation": "takes twenty minutes, and says by its end whether all is well",
+    "make coverage": "runs the unit tests",
+    "sam build": "followed on the page of deployment",
+    "sam local invoke ObserveFunction --event events/observe.json --env-vars events/env.json": (
+        "needs Docker"
+    ),
+}
+
+
+def sections(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the sections of a page with their headings; "" heads what comes before them."""
+    parts = re.split(r"^## (.+)$", text, flags=re.M)
+    yield "", parts[0]
+    yield from zip(parts[1::2], parts[2::2], strict=True)
+
+
+def commands() -> Iterator[tuple[str, str, str]]:
+    """Yield every command line that is not followed: its page, its section, itself."""
+    for page in PAGES:
+        name = page.relative_to(ROOT).as_posix()
+        if name in (*TYPED, "README.zh-CN.md"):  # the translation has README.md's commands
+            continue
+        for heading, text in sections(page.read_text()):
+            if (name, heading) in FOLLOWED or (name, heading) in OF_ANOTHER_ACCOUNT:
+                continue
+            for block in re.findall(r"^```(?:sh|bash)\n(.*?)^```$", text, re.M | re.S):
+                for line in block.replace("\\\n", " ").splitlines():
+                    yield name, heading, line.strip()
+
+
+def test_every_command_of_a_page_is_run_by_a_test_or_is_apart_for_a_reason() -> None:
+    open_ones = [each for each in commands() if each[2] not in MAKE and each[2] not in APART]
+    assert open_ones == [], "follow the section in tests/e2e/test_pages.py, or say why not, here"
+
+
+def test_what_is_held_is_said_on_a_page() -> None:
+    said = {line for _, _, line in commands()}
+    assert {*MAKE, *APART} <= said
+    for page, heading in (*FOLLOWED, *OF_ANOTHER_ACCOUNT):
+        (text,) = (t for h, t in sections((ROOT / page).read_text()) if h == heading)
+        assert "```sh\n" in text, (page, heading)
+
+
+@pytest.mark.parametrize(
+    "test", sorted({*FOLLOWED.values(), *TYPED.values(), *(p.test for p in MAKE.values())})
+)
+def test_the_test_of_a_command_exists(test: str) -> None:
+    path, name = test.split("::")
+    assert name in _functions(ROOT / path)
+
+
+@pytest.mark.parametrize("test", sorted(set(FOLLOWED.values())))
+def test_a_section_is_named_in_the_test_that_follows_it(test: str) -> None:
+    text = (ROOT / test.partition("::")[0]).read_text()
+    for (_, heading), follows in FOLLOWED.items():
+        assert follows != test or f'"{heading}"' in text, heading
+
+
+@pytest.mark.parametrize("command", [*MAKE, *(each for each in APART if each.startswith("make "))])
+def test_make_starts_what_the_test_runs(command: str) -> None:
+    asked = ["/usr/bin/env", "make", "--dry-run", *command.split()[1:]]
+    started = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    program = MAKE[command].command if command in MAKE else ".venv/bin/"
+    assert program in started
+
+
+def deployments() -> Iterator[tuple[str, list[str]]]:
+    """Yield the `sam deploy` of every page that names parameters, as words."""
+    for page in PAGES:
+        for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.M | re.S):
+            for line in re.split(r"\n|&&", block):
+                if "--parameter-overrides" in line:
+                    yield page.name, shlex.split(line)
+
+
+@pytest.mark.parametrize(("page", "words"), [*deployments()])
+def test_a_deployment_names_parameters_of_the_template_and_values_that_they_take(
+    page: str, words: list[str]
+) -> None:
+    assert words[:2] == ["sam", "deploy"], page
+    named = words[words.index("--template-file") + 1] if "--template-file" in words else ""
+    parameters = stack_template.load(ROOT / (named or "template.yaml"))["Parameters"]
+    overrides = words[words.index("--parameter-overrides") + 1 :]
+    assert overrides
+    for name, _, value in (each.partition("=") for each in overrides):
+        declared = parameters[name]
+        is_list = declared["Type"] == "CommaDelimitedList"
+        for one in value.split(",") if is_list else [value.replace("$VPC", "vpc-0a")]:
+            assert one in declared.get("AllowedValues", [one]), (name, one)
+            assert re.fullmatch(declared.get("AllowedPattern", ".*"), one), (name, one)

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import botocore.session
 import pytest
 
 from tests.unit import stack_template
@@ -90,6 +91,19 @@ APART: Mapping[str, str] = {
     "sam local invoke ObserveFunction --event events/observe.json --env-vars events/env.json": (
         "needs Docker"
     ),
+    "sam local invoke ObserveFunction --event events/observe.json --config-file .local/sam.toml": (
+        "needs Docker"
+    ),
+    "make test ARGS=tests/docker": "needs Docker",
+    ". .local/aws.env": "is for the shell beside `make aws`, whose test reads the file",
+    "aws cloudformation continue-update-rollback --stack-name notebook-vending": "needs a fault",
+    "aws lambda list-versions-by-function --function-name FUNCTION": "names a function of yours",
+    "aws lambda delete-function --function-name FUNCTION --qualifier VERSION": (
+        "names a version of yours"
+    ),
+    "aws cloudformation delete-stack --stack-name notebook-vending --retain-resources Guard": (
+        "needs a stack whose deletion failed"
+    ),
 }
 
 
@@ -149,6 +163,18 @@ def test_make_starts_what_the_test_runs(command: str) -> None:
 
     program = MAKE[command].command if command in MAKE else ".venv/bin/"
     assert program in started
+
+
+@pytest.mark.parametrize("command", [each for each in APART if each.startswith("aws ")])
+def test_what_is_asked_of_aws_apart_is_an_operation_with_these_parameters(command: str) -> None:
+    _, service, operation, *options = command.split()
+    model = botocore.session.get_session().get_service_model(service)
+    names = {botocore.xform_name(name, "-"): name for name in model.operation_names}
+    shape = model.operation_model(names[operation]).input_shape
+
+    assert shape
+    known = {f"--{botocore.xform_name(member, '-')}" for member in shape.members}
+    assert {each for each in options if each.startswith("--")} <= known
 
 
 def deployments() -> Iterator[tuple[str, list[str]]]:

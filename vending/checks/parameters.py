@@ -60,6 +60,7 @@ OTHERS = (
     "LogRetentionInDays",
     "Architecture",
     "RolePath",
+    "RunbookUrl",
 )
 
 Parameters = Mapping[str, str]

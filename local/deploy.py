@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -63,16 +64,24 @@ def _sam(
     directory: Path = ROOT,
 ) -> None:
     printed = []
-    with subprocess.Popen(
-        [str(_SAM), *arguments],
-        cwd=directory,
-        env={**environment, "PATH": _PATH, "SAM_CLI_TELEMETRY": "0"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with (
+        tempfile.TemporaryDirectory() as temporary,  # SAM leaves folders there
+        subprocess.Popen(
+            [str(_SAM), *arguments],
+            cwd=directory,
+            env={
+                **environment,
+                "PATH": _PATH,
+                "SAM_CLI_TELEMETRY": "0",
+                "TMPDIR": temporary,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         try:
             for line in process.stdout:

@@ -42,15 +42,24 @@ class Deployed:
         self._silent = str(made["FunctionArn"])
 
     def invoke(self, event: str, content: Any) -> Any:
-        """Run an event under `sam local invoke`, as it is named; return what the function did."""
+        """Run an event under `sam local invoke`, as it is named; return what the function did.
+
+        With the rights of the function's own role.
+        """
         (name,) = (n for n, f in FUNCTIONS.items() if f["Handler"] == handler_of(event))
-        aws = self.platform.aws.child_environment
+        session = self.platform.session_of(name)
         done = subprocess.run(
             [
                 *(str(deploy.ROOT / ".sam-venv" / "bin" / "sam"), "local", "invoke", name),
                 *("--event", "-", "--config-file", str(self.sam_parameters)),
             ],
-            env={**aws, "SAM_CLI_TELEMETRY": "0"},
+            env={
+                **self.platform.aws.child_environment,
+                "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
+                "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
+                "AWS_SESSION_TOKEN": session["SessionToken"],
+                "SAM_CLI_TELEMETRY": "0",
+            },
             cwd=deploy.ROOT,
             input=json.dumps(content),
             capture_output=True,

@@ -1,8 +1,8 @@
 """Every function with every sample event, by `sam local invoke`, with the embedded AWS behind it.
 
-On Lambda's own runtime, in a container: the built artifact, its layer, and the answer over TLS to
-CloudFormation's address. The events are told anew with the names of this deployment; CloudFormation
-is the embedded one, so that its stacks' statuses tell what arrived.
+On Lambda's own runtime, in a container: the built artifact, its layer, the function's role, and the
+answer over TLS to CloudFormation's address. The events are told anew with the names of this
+deployment; CloudFormation is the embedded one, so that its stacks' statuses tell what arrived.
 """
 
 import json
@@ -319,19 +319,17 @@ def test_the_bucket_of_a_terminated_launch_is_emptied(alone: Deployed, told: Tol
 
 
 def test_the_products_templates_are_published(alone: Deployed, told: ToldAnew) -> None:
-    bucket = unique("templates")
-    s3 = alone.platform.aws.client("s3")
-    s3.create_bucket(Bucket=bucket)
+    s3, bucket = alone.platform.aws.client("s3"), alone.platform.physical_id("Templates")
+    keys = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    for key in keys:
+        s3.delete_object(Bucket=bucket, Key=key)
     stack = Stack(alone, unique("platform"))
     told.learn(EVENTS["publish"], stack.create(EVENTS["publish"], {"Bucket": bucket}))
 
     alone.invoke("publish", told("publish"))
 
     assert stack.ended() == "CREATE_COMPLETE"
-    published = {
-        s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
-        for each in s3.list_objects_v2(Bucket=bucket)["Contents"]
-    }
+    published = {s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
     versions = (deploy.ROOT / "product" / "versions").glob("*.yaml")
     assert published == {path.read_bytes() for path in versions}
 

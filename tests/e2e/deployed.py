@@ -242,17 +242,21 @@ class Platform:
         return str(found[-1]["Version"])
 
     def as_function(self, logical_id: str, service: str) -> Any:
-        """Return a client of `service` with the rights of a function's role.
+        """Return a client of `service` with the rights of a function's role."""
+        return self.aws.client(service, self.session_of(logical_id))
+
+    def session_of(self, logical_id: str) -> Mapping[str, str]:
+        """Return credentials of a function's role.
 
         On AWS only Lambda may assume the role. The embedded AWS lets its administrator, too.
         """
         configuration = self.aws.client("lambda").get_function_configuration(
             FunctionName=self.physical_id(logical_id)
         )
-        session = self.aws.client("sts").assume_role(
+        session: dict[str, Any] = self.aws.client("sts").assume_role(
             RoleArn=configuration["Role"], RoleSessionName="test"
         )
-        return self.aws.client(service, session["Credentials"])
+        return dict(session["Credentials"])
 
     def workers(self, logical_id: str = "") -> list[int]:
         """Return the ids of the processes that a function runs in, or that all functions do."""

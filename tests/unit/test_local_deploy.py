@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -61,3 +62,17 @@ def test_a_build_that_fails_says_what_was_printed(
 
     with pytest.raises(deploy.SamError, match=r"sam build failed:\nno such runtime"):
         deploy.build(tmp_path)
+
+
+def test_nothing_is_left_of_what_sam_writes_beside_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    sam(tmp_path, monkeypatch, '#!/bin/sh\nmkdir "$TMPDIR/left" && echo "$TMPDIR"\n')
+    told: list[str] = []
+
+    deploy.build(tmp_path, told.append)
+
+    assert [Path(line).parent for line in told] == [tmp_path / "tmp"]
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -1,0 +1,61 @@
+"""What `make aws` says to type for `sam local invoke`, typed."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local import deploy, invocation
+from tests.e2e.test_make_aws import started
+from tests.waiting import await_that
+
+pytestmark = pytest.mark.xdist_group("sam-local-invoke")
+
+try:
+    invocation.check()
+except invocation.NoWayError as error:
+    pytest.skip(f"NOTHING WAS INVOKED BY sam local invoke: {error}", allow_module_level=True)
+
+_SECONDS = 240  # of a busy machine; an idle one needs half a minute
+
+
+def containers() -> set[str]:
+    """Return the names of all relays there are."""
+    shown = subprocess.run(
+        ["docker", "ps", "--all", "--filter", "name=notebook-vending-", "--format", "{{.Names}}"],  # noqa: S607 - wherever it is
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return set(shown.split())
+
+
+def test_a_function_is_invoked_as_it_says_and_no_container_is_left(tmp_path: Path) -> None:
+    before = containers()
+    with started(tmp_path) as serving:
+        await_that(lambda: serving.poll() is not None or (tmp_path / "sam.toml").exists(), _SECONDS)
+        assert serving.poll() is None, serving.communicate()
+        assert len(containers() - before) == 1
+        assert serving.stdout
+        typed = next(line for line in serving.stdout if "sam local invoke" in line)
+        command = typed[typed.index("sam local") :].replace(".local/", f"{tmp_path}/")
+
+        done = subprocess.run(
+            ["/bin/sh", "-c", f". {shlex.quote(str(tmp_path / 'aws.env'))} && {command}"],
+            cwd=deploy.ROOT,
+            env={**os.environ, "PATH": f"{deploy.ROOT}/.sam-venv/bin:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        serving.send_signal(signal.SIGINT)
+        serving.communicate(timeout=_SECONDS)
+
+    assert json.loads(done.stdout)["errorType"] == "UnknownRequestError", done.stderr
+    assert serving.returncode == 0
+    assert containers() <= before
+    assert list(tmp_path.iterdir()) == []

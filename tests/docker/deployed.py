@@ -173,7 +173,9 @@ class Stack:
         return next(
             str(each["ResourceStatusReason"])
             for each in events
-            if each["ResourceStatus"].endswith("_FAILED") and each.get("ResourceStatusReason")
+            if each["ResourceStatus"].endswith("_FAILED")
+            and each["PhysicalResourceId"] != self.stack_id
+            and each.get("ResourceStatusReason")
         )
 
     def _request(self, request_type: str) -> Any:

@@ -252,9 +252,42 @@ def test_the_sweep_cleans_up_what_a_stack_no_more_has(alone: Deployed, told: Tol
     stack_id = make_stack(alone.platform, "one")
     make_notebook(alone.platform, unique("Left"), stack_id)
 
+    verdicts = alone.invoke("clean-for-dry-run", told("clean-for-dry-run"))["Judged"]
+    assert [each["Delete"] for each in verdicts if each["StackId"] == stack_id] == [True]
+    assert stack_id not in cleaned_up(alone)
+
     assert alone.invoke("clean-for-sweep", told("clean-for-sweep")) is None
 
     assert stack_id in cleaned_up(alone)
+
+
+def test_a_platform_that_has_a_notebook_is_not_deleted(alone: Deployed, told: ToldAnew) -> None:
+    aws, stack = alone.platform.aws, Stack(alone, unique("platform"))
+    request = stack.create(EVENTS["guard"], {"After": ["", ""]})
+    aws.client("iam").put_role_policy(  # as it may of the stack that this one stands for
+        RoleName=alone.platform.physical_id("GuardRole"),
+        PolicyName=stack.name,
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": {
+                    "Effect": "Allow",
+                    "Action": "cloudformation:DescribeStacks",
+                    "Resource": stack.stack_id,
+                },
+            }
+        ),
+    )
+    alone.beside("GuardFunction", request)
+    assert stack.ended() == "CREATE_COMPLETE"
+    name = unique("Left")
+    make_notebook(alone.platform, name, make_stack(alone.platform, "one"))
+    told.learn(EVENTS["guard"], stack.delete())
+
+    alone.invoke("guard", told("guard"))
+
+    assert stack.ended() == "DELETE_FAILED"
+    assert name.lower() in stack.reason()
 
 
 def test_what_was_not_taken_in_is_answered(alone: Deployed, told: ToldAnew) -> None:

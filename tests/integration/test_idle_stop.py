@@ -1,6 +1,7 @@
 """The product's script that stops an idle notebook, run for real beside a real Jupyter server.
 
-A minute takes a tenth of a second, where nothing else is said. Time is counted in the script's looks, which the server logs.
+A minute takes a tenth of a second, where nothing else is said. Time is counted in the script's
+looks, which the server logs.
 """
 
 import ast

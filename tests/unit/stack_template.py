@@ -100,6 +100,8 @@ class Stack:
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": self.partition,
             "AWS::Region": self.region,
+            "AWS::StackId": f"arn:{self.partition}:cloudformation:{self.region}:{ACCOUNT}"
+            f":stack/{self.name}/1f2e3d4c",
             "AWS::StackName": self.name,
             "AWS::URLSuffix": self.suffix,
         }

@@ -22,6 +22,7 @@ _FUNCTIONS = (
     "ExpireRole",
     "VersionRole",
     "GuardRole",
+    "CountRole",
     "RestRole",
 )
 _KMS_HANDLERS = (

@@ -52,7 +52,7 @@ class Course:
     waited: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase, of the waits that are over."""
     phase: str = ""
-    """What it waits for now."""
+    """What it is waiting for."""
     since: str = ""
     """When it began to; ISO 8601."""
     launched_by: str = ""

@@ -20,6 +20,7 @@ from shared import (
     fallbacks,
     ledger,
     network,
+    observation,
     orphans,
     reconciler,
     sagemaker,
@@ -149,7 +150,7 @@ def the_network_interface_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(UPDATED)
 def an_update_changes_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reconciler, "_compare", lambda *_: Settings.AS_ASKED)
+    patch.setattr(observation, "_compare", lambda *_: Settings.AS_ASKED)
 
 
 @_caught_by(PLAIN)
@@ -179,7 +180,7 @@ def a_failed_shim_is_not_answered_for(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(Schedule((StackPlan(updates=(Update(10, "rename", Delivery(given_up=100)),)),)))
 def what_a_failed_replacement_made_is_left(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reconciler, "_leftover", lambda _: None)
+    patch.setattr(observation, "_leftover", lambda _: None)
 
 
 @_caught_by(

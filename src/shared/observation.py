@@ -1,0 +1,255 @@
+"""One look at a request's notebook: what is asked for, what is there, what that tells.
+
+Puts together what the ledger, SageMaker and the network show, in the terms that `decide` goes by.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared import environment, network, orphans, sagemaker
+from shared.causes import Cause
+from shared.errors import RefusedError, TryAgainError, is_lack_of_capacity, translate
+from shared.ledger import Entry, Page
+from shared.lifecycle import ABSENT, UNKNOWN, Desired, Observed, Progress, Settings
+from shared.notebook import (
+    EXPIRES_TAG,
+    REQUEST_TAG,
+    Notebook,
+    NotebookSpec,
+    Ownership,
+    expiry_tags,
+    ownership_tags,
+    settings_to_change,
+    tags_to_change,
+)
+
+
+def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Observed, Progress]:
+    """Return what is asked for, what one look shows, and the progress with what that tells.
+
+    What AWS refuses or does not answer is in the progress: the notebook is UNKNOWN then.
+    """
+    desired = _desired(page)
+    if not page.follows_failure:  # the rollback to what was allowed once is not refused
+        progress = _refused(progress, page.entry)
+    try:
+        if now < desired.deadline and (leftover := _leftover(page)):
+            notebook, whose = leftover
+            removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
+            return removal, Observed(notebook.status, notebook, whose), progress
+        seen = sagemaker.describe(page.entry.notebook_name)
+        if seen and page.entry.cleans_up:
+            orphans.confirm(page.entry)
+        return desired, *_seen(page, progress, seen)
+    except (ClientError, BotoCoreError, RefusedError) as error:
+        return desired, Observed(UNKNOWN), noting(progress, error, young=False)
+
+
+def noting(
+    progress: Progress,
+    error: ClientError | BotoCoreError | TryAgainError | RefusedError,
+    *,
+    young: bool,
+) -> Progress:
+    """Return the progress with what an error means: a refusal, or something to wait for."""
+    if isinstance(error, ClientError | BotoCoreError):
+        error = translate(error, young=young)
+    if isinstance(error, RefusedError):
+        return replace(progress, refusal=str(error), refused_for=error.cause)
+    return replace(progress, waiting_for=str(error))
+
+
+def wanted_tags(entry: Entry) -> dict[str, str]:
+    """Return the tags that the notebook is to have, ours included."""
+    ours = ownership_tags(environment.text("PLATFORM"), entry.stack_id, entry.logical_resource_id)
+    return {**wanted_spec(entry).Tags, **ours, **expiry_tags(wanted_spec(entry), entry.issued_at)}
+
+
+def tag_changes(entry: Entry, notebook: Notebook) -> tuple[dict[str, str], list[str]]:
+    """Return the tags that the notebook lacks, and the keys of those that it is to lose."""
+    dropped = (*entry.dropped_tags, EXPIRES_TAG)
+    return tags_to_change(wanted_tags(entry), notebook.tags, dropped)
+
+
+def wanted_spec(entry: Entry) -> NotebookSpec:
+    """Return the notebook asked for; raises LookupError for a request that asks for none."""
+    if entry.spec is None:
+        raise LookupError(f"{entry.request_type} {entry.request_id} asks for no notebook.")
+    return entry.spec
+
+
+def _refused(progress: Progress, entry: Entry) -> Progress:
+    if progress.refusal or not entry.refusal:
+        return progress
+    return replace(progress, refusal=entry.refusal, refused_for=Cause.INVALID)
+
+
+def _leftover(page: Page) -> tuple[Notebook, Ownership] | None:
+    """Return a notebook that a failed replacement made, if one is still there, and whose it is.
+
+    CloudFormation never heard of it, so nobody else would remove it. That the request which made
+    it is one of those is what tells it from the notebook with the launcher's data. One that lost
+    its tags is in the way of the Delete only, the last request there will be.
+    """
+    entry = page.entry
+    unheard = {name.lower() for name in page.unheard.values()}
+    for name in sorted(unheard - {entry.notebook_name.lower()}):
+        notebook = sagemaker.describe(name)
+        if notebook is None:
+            continue
+        whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+        made_by = notebook.tags.get(REQUEST_TAG)
+        stripped = whose is Ownership.CANNOT_TELL and entry.request_type == "Delete"
+        if (whose is Ownership.OURS and made_by in page.unheard) or (
+            stripped and made_by in (None, *page.unheard)
+        ):
+            return notebook, whose
+    return None
+
+
+def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Observed, Progress]:
+    entry = page.entry
+    if notebook is None:
+        return _absent(entry, progress), progress
+    whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+    if whose is Ownership.NOT_OURS and entry.request_type == "Delete":
+        absent = _absent(entry, progress)
+        if not absent.interface_released:
+            return absent, progress  # ours is gone, and its name taken already
+    if whose is not Ownership.OURS:
+        return Observed(notebook.status, notebook, whose), progress
+    progress = _remembering(page, progress, notebook)
+    left = _types_left(entry, progress)
+    type_ = _wanted_type(page, notebook, left)
+    cannot = _cannot_change(page, notebook)
+    return Observed(
+        notebook.status,
+        notebook,
+        whose,
+        settings=Settings.CANNOT_CHANGE if cannot else _compare(entry, notebook, type_),
+        cannot_change=cannot,
+        no_capacity=notebook.status == "Failed"
+        and notebook.instance_type in progress.out_of_capacity,
+        wanted_type=type_,
+        untried=tuple(each for each in left if each != notebook.instance_type),
+    ), progress
+
+
+def _absent(entry: Entry, progress: Progress) -> Observed:
+    interface = progress.network_interface_id
+    left = _types_left(entry, progress)
+    return Observed(
+        ABSENT,
+        interface_released=not interface or not network.network_interface_exists(interface),
+        # One that held data, and that somebody deleted, made way for nothing.
+        no_capacity=progress.created and progress.instance_type in progress.out_of_capacity,
+        wanted_type=left[0] if left else "",
+        untried=left,
+    )
+
+
+def _remembering(page: Page, progress: Progress, notebook: Notebook) -> Progress:
+    """Return the progress with what the notebook, which is ours, tells of it."""
+    entry, type_ = page.entry, notebook.instance_type
+    acted = (
+        progress.acted
+        # An action that was cut short after it took effect is known by its notebook.
+        or progress.creating
+        or progress.starting not in ("", notebook.status)
+        or (entry.request_type == "Create" and notebook.status != "Deleting")
+    )
+    lacks = is_lack_of_capacity(notebook.failure_reason)
+    lacking = list(progress.out_of_capacity)
+    if notebook.status == "Failed" and acted and lacks and type_ not in lacking:
+        lacking.append(type_)
+    if notebook.status == "InService" and type_ in lacking:  # somebody else started it
+        lacking.remove(type_)
+    return replace(
+        progress,
+        network_interface_id=notebook.network_interface_id or progress.network_interface_id,
+        failure_reason=(not lacks and notebook.failure_reason) or progress.failure_reason,
+        waiting_for="",
+        acted=acted,
+        created=progress.created
+        or progress.creating
+        or notebook.tags.get(REQUEST_TAG) == entry.request_id,
+        resume=progress.resume or page.resume or notebook.status in ("InService", "Pending"),
+        instance_type=type_,
+        out_of_capacity=lacking,
+    )
+
+
+def _types_left(entry: Entry, progress: Progress) -> tuple[str, ...]:
+    types = entry.spec.instance_types if entry.spec else ()
+    return tuple(each for each in types if each not in progress.out_of_capacity)
+
+
+def _wanted_type(page: Page, notebook: Notebook, left: tuple[str, ...]) -> str:
+    """Return the instance type that the notebook is to have.
+
+    One that it got as a fallback stays, so that an update of something else does not stop it. An
+    update that asks for another first choice wants that one; but not the rollback of one: it is
+    content with any of its list, and with the one that worked before rather than the first.
+    """
+    entry, type_ = page.entry, notebook.instance_type
+    if entry.spec is None:
+        return type_
+    if type_ in left and (page.follows_failure or not entry.changes_type):
+        return type_
+    if page.ran_on in left:
+        return page.ran_on
+    return left[0] if left else entry.spec.NotebookInstanceType
+
+
+def _compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
+    if entry.spec is None:
+        return Settings.AS_ASKED
+    spec = replace(entry.spec, NotebookInstanceType=instance_type)
+    if settings_to_change(spec, notebook):
+        return Settings.DIFFER
+    add, remove = tag_changes(entry, notebook)
+    return Settings.TAGS_DIFFER if add or remove else Settings.AS_ASKED
+
+
+def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
+    """Return a sentence for each setting that differs and that SageMaker cannot change in place."""
+    entry, cannot = page.entry, []
+    spec = entry.spec
+    if spec is None or entry.request_type != "Update":
+        return ()
+    if moved := [name for name in entry.fixed_changes if name != "VolumeSizeInGB"]:
+        place = network.find_place(spec)
+        found = {
+            "Subnet": notebook.subnet_id == place.subnet_id,
+            "SecurityGroupName": notebook.security_group_ids == (place.security_group_id,),
+            "KmsKeyId": notebook.kms_key_id == spec.KmsKeyId,
+        }
+        cannot += [
+            f"{name} of a notebook cannot be changed: give the old value back, or give a new "
+            "NotebookInstanceName and AllowReplacement YES (the data on the old volume is lost)."
+            for name in moved
+            if not found[name]
+        ]
+    # A volume that a failed update has grown stays so when CloudFormation rolls that back, and is
+    # no matter of a later update that leaves its size alone.
+    shrinks = spec.VolumeSizeInGB < notebook.volume_size_in_gb
+    if shrinks and "VolumeSizeInGB" in entry.fixed_changes and not page.follows_failure:
+        cannot.append(
+            f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
+        )
+    return tuple(cannot)
+
+
+def _desired(page: Page) -> Desired:
+    entry = page.entry
+    allowed = entry.spec is None or entry.spec.AllowReplacement == "YES"
+    return Desired(
+        entry.request_type,
+        entry.notebook_name,
+        entry.issued_at,
+        entry.deadline,
+        page.standing,
+        may_create=allowed or not entry.replaces,
+    )

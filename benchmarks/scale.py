@@ -147,7 +147,7 @@ BY_TEMPLATE = {
     "DeleteStack": 1,
     # The creating function copies the stack's tags and finds the notebook's place; the end of a
     # Delete waits for the network interface; the end of a stack has its notebooks looked for
-    # (src/shared/reconciler.py, src/handlers/clean.py).
+    # (src/shared/reconciler.py, src/shared/cleanup.py).
     "DescribeStacks": 1,
     "DescribeSubnets": 1,
     "DescribeSecurityGroups": 1,

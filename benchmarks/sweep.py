@@ -180,7 +180,7 @@ def looks(module: Any, size: int, due: int) -> dict[str, Any]:
         intercepted(account.answer),
         patch.dict(os.environ, built.environment() | _AWS),
         patch("shared.clock.now", lambda: _NOW),
-        patch("handlers.clean.random", random.Random(1)),  # noqa: S311 - chance that repeats itself
+        patch("shared.cleanup.random", random.Random(1)),  # noqa: S311 - chance that repeats itself
         patch("shared.idle.random", random.Random(1)),  # noqa: S311 - the same
     ):
         finished = _run(module, account)

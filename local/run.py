@@ -1,4 +1,4 @@
-"""How `make launch` and `make aws` run: in a directory of their own, until their last line."""
+"""How the commands on the embedded AWS run: in a directory of their own, until their last line."""
 
 import os
 import shutil

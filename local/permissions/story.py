@@ -16,6 +16,7 @@ from local.end_user import EndUser, Record
 from local.permissions import grants, work
 from local.permissions.usage import Call, Grant, Place, calls_of
 from local.progress import Progress
+from local.run import SurpriseError
 
 # Seconds.
 _NOTEBOOKS = {
@@ -44,10 +45,6 @@ _PARAMETERS: Mapping[str, str | int] = {
     "ShareWith": f"111122223333,{_UNIT}",
 }
 _PATIENCE = 120.0  # seconds
-
-
-class SurpriseError(Exception):
-    """Something is not as the story has it; the text says what."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from handlers import clean
-from shared import answer, reconciler
+from shared import answer, cleanup, reconciler
 from tests.chaos.judge import Violation
 from tests.chaos.schedule import Schedule, brief, schedules
 from tests.chaos.world import PRODUCT_ID, World
@@ -39,7 +38,7 @@ def simulate(schedule: Schedule) -> None:
         ids = Random(repr(schedule))  # noqa: S311 - so that a schedule always goes the same way
         for module in ("stack_in_process", "platform_in_process"):
             patch.setattr(f"tests.unit.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
-        patch.setattr(clean, "random", ids)
+        patch.setattr(cleanup, "random", ids)
         patch.setattr(reconciler, "random", ids)
         world = World(platform, schedule)
         patch.setattr(answer, "_http", SimpleNamespace(request=world.put))

@@ -342,7 +342,7 @@ def test_notebooks_failed_for_longer_than_a_day_are_told_of_and_left_to_their_st
 def test_many_are_found_in_pages_and_begun_a_batch_at_a_time(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.clean._AT_ONCE", 3)
+    monkeypatch.setattr("shared.cleanup._AT_ONCE", 3)
     for _ in range(5):
         left_behind(platform)
 

@@ -31,7 +31,9 @@ from benchmarks.contenders import crhelper, notebook_vending, sleeping_function
 from benchmarks.lambda_service import Durations
 from benchmarks.world import Contender, Scenario, World, run
 
-ROUNDS = 10  # of one launch alone, each with a notebook that takes another time
+# Of one launch alone, each with a notebook that takes another time: who looks every some seconds
+# answers soon or late by chance, which so many even out.
+ROUNDS = 30
 AT_ONCE = 500
 AGAIN_AFTER = 2.0
 LIMIT = 5

@@ -472,9 +472,9 @@ def _accounts(number: int) -> str:
 
 
 def _number(value: float) -> str:
-    if value >= 100 or value == int(value):
+    if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    return f"{value:.1f}".removesuffix(".0") if value >= 1 else f"{value:.2g}"
 
 
 def _share(ratio: float) -> str:

@@ -54,6 +54,8 @@ def test_a_wrong_answer_of_ours_misses_a_goal_and_one_of_a_peer_does_not(
 
 
 def test_a_cold_start_above_the_bound_misses_a_goal_and_is_shown(results: dict[str, Any]) -> None:
+    for each in results["cold_starts"]:
+        each["ratio"] = 1.1
     results["cold_starts"][0]["ratio"] = 1.31
 
     assert not _met(results, "cold start of every function: at most 1.3 of the floor")

@@ -10,8 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +19,24 @@ from rich.progress import Progress
 from benchmarks import built
 
 _REPETITIONS = 3
-_DEAR_MS, _AT_LEAST = 1.0, 10
-_LINE = re.compile(r"import time: +(?P<self>\d+) \| +(?P<cumulative>\d+) \| *(?P<module>[\w.]+)")
-
-
-@dataclass(frozen=True)
-class Import:
-    """A module's import: what it took by itself, and with what it imports, in milliseconds."""
-
-    module: str
-    self_ms: float
-    cumulative_ms: float
+_LINE = re.compile(r"import time: +(?P<microseconds>\d+) \| +\d+ \| *(?P<package>\w+)")
 
 
 def measure(progress: Progress) -> list[dict[str, Any]]:
-    """Return the dear imports of each function, the dearest first."""
+    """Return what each function imports: the milliseconds of each package, the dearest first."""
     handlers = built.handlers()
     task = progress.add_task("Imports", total=len(handlers))
     rows = []
     for function, handler in handlers.items():
         path = [built.directory(function), built.directory("Dependencies") / "python"]
         runs = [importing(handler.rpartition(".")[0], path) for _ in range(_REPETITIONS)]
-        rows += [
-            {
-                "function": function,
-                "module": each.module,
-                "self_ms": each.self_ms,
-                "cumulative_ms": each.cumulative_ms,
-            }
-            for each in dear(medians(runs))
-        ]
+        rows.append({"function": function, "milliseconds": medians(runs)})
         progress.advance(task)
     return rows
 
 
-def importing(module: str, path: Sequence[Path]) -> list[Import]:
-    """Import a module in a new process; return all that it imports, in order."""
+def importing(module: str, path: Sequence[Path]) -> dict[str, float]:
+    """Import a module in a new process; return the milliseconds of each package it imports."""
     done = subprocess.run(
         # Without site-packages, so that only what is deployed is found; no compiled files.
         [sys.executable, "-S", "-B", "-X", "importtime", "-c", f"import {module}"],
@@ -67,31 +48,21 @@ def importing(module: str, path: Sequence[Path]) -> list[Import]:
     return parse(done.stderr)
 
 
-def parse(printed: str) -> list[Import]:
-    """Return the imports that `-X importtime` printed."""
-    return [
-        Import(line["module"], int(line["self"]) / 1000, int(line["cumulative"]) / 1000)
-        for line in _LINE.finditer(printed)
-    ]
+def parse(printed: str) -> dict[str, float]:
+    """Return the milliseconds of each package, its modules together, as Python printed them."""
+    took: dict[str, float] = defaultdict(float)
+    for line in _LINE.finditer(printed):
+        took[_whose(line["package"])] += int(line["microseconds"]) / 1000
+    return dict(took)
 
 
-def medians(runs: Iterable[Iterable[Import]]) -> list[Import]:
-    """Return each module's medians over some runs."""
-    of_module: dict[str, list[Import]] = defaultdict(list)
-    for run in runs:
-        for each in run:
-            of_module[each.module].append(each)
-    return [
-        Import(
-            module,
-            round(statistics.median(each.self_ms for each in found), 2),
-            round(statistics.median(each.cumulative_ms for each in found), 2),
-        )
-        for module, found in of_module.items()
-    ]
+def _whose(package: str) -> str:
+    if package in ("handlers", "shared"):
+        return "the platform's own"
+    return "Python's own" if package in sys.stdlib_module_names else package
 
 
-def dear(imports: Iterable[Import]) -> list[Import]:
-    """Return the imports of a millisecond by themselves, or the ten dearest if those are fewer."""
-    dearest = sorted(imports, key=lambda each: each.self_ms, reverse=True)
-    return [each for n, each in enumerate(dearest) if each.self_ms >= _DEAR_MS or n < _AT_LEAST]
+def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return each package's median over runs of the same import, the dearest first."""
+    took = {package: statistics.median(run[package] for run in runs) for package in runs[0]}
+    return {package: round(took[package], 1) for package in sorted(took, key=lambda of: -took[of])}

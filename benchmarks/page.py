@@ -1,7 +1,6 @@
 """The page of results, docs/benchmarks.md, drawn from results.json alone."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +149,7 @@ def _sections(results: Results) -> Iterator[str]:
     yield "## Functions"
     yield _chart("cold_starts", "Cold starts beside the floor")
     yield _cold_start_table(results)
-    yield "What a cold start imports, of all modules that take a millisecond and more:"
+    yield "What a cold start imports:"
     yield _import_table(results)
     yield "What is deployed:"
     yield _table(
@@ -254,20 +253,19 @@ def _cold_start_table(results: Results) -> str:
 
 def _import_table(results: Results) -> str:
     """Return how much of a function's import each package is, the median of who imports it."""
-    by_function: dict[str, Counter[str]] = {}
-    for each in results["imports"]:
-        package = each["module"].partition(".")[0]
-        ours = package in ("handlers", "shared")
-        name = "the platform's own" if ours else package
-        by_function.setdefault(each["function"], Counter())[name] += each["self_ms"]
     shares: dict[str, list[float]] = {}
-    for took in by_function.values():
+    for function in results["imports"]:
+        took = function["milliseconds"]
         for package, milliseconds in took.items():
-            shares.setdefault(package, []).append(milliseconds / took.total())
-    dearest = sorted(shares.items(), key=lambda item: -median(item[1]))[:12]
+            shares.setdefault(package, []).append(milliseconds / sum(took.values()))
+    dearest = sorted(shares.items(), key=lambda item: -median(item[1]))
     return _table(
         ("Package", "Functions", "Share of a function's import"),
-        ((package, f"{len(each)}", f"{median(each):.0%}") for package, each in dearest),
+        (
+            (package, f"{len(found)}", f"{median(found):.0%}")
+            for package, found in dearest
+            if median(found) >= 0.01
+        ),
     )
 
 

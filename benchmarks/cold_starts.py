@@ -180,11 +180,14 @@ def _medians(starts: Sequence[ColdStart], floors: Sequence[ColdStart]) -> dict[s
 
 
 def ratio(starts: Sequence[ColdStart], floors: Sequence[ColdStart]) -> float:
-    """Return how much longer a function's first caller waits than the floor's, at the least.
+    """Return how much longer a function's first caller waits than the floor's.
 
-    The least of each: what else the machine does comes and goes, and only ever adds.
+    Of each pair that ran one after the other, then the median: what else the machine does comes and
+    goes, for minutes at a time.
     """
-    return min(each.total_ms for each in starts) / min(each.total_ms for each in floors)
+    return statistics.median(
+        start.total_ms / least.total_ms for start, least in zip(starts, floors, strict=True)
+    )
 
 
 def _median(values: Iterable[float]) -> float:

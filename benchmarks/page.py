@@ -178,10 +178,10 @@ def _launch_table(results: Results, seconds: int) -> str:
         return (
             name(run),
             _lag(run),
-            f"{describes(run):g}",
-            f"{sum(run['sagemaker_calls'].values()):g}",
-            f"{run['state_transitions']:g}",
-            f"{run['invocations']:g}",
+            f"{round(describes(run), 1):g}",
+            f"{round(sum(run['sagemaker_calls'].values()), 1):g}",
+            f"{round(run['state_transitions'], 1):g}",
+            f"{round(run['invocations'], 1):g}",
             f"{run['billed_gb_seconds']:.2f}",
             f"{run['cost_usd']:.5f}",
             _answers(run),
@@ -210,7 +210,7 @@ def _many_table(results: Results, **wanted: Any) -> str:
             name(run),
             _lag(run),
             f"{run['peak_calls_per_second']}",
-            f"{run['throttled']:g}",
+            f"{round(run['throttled'], 1):g}",
             f"{run['cost_usd']:.2f}",
             _answers(run),
         )

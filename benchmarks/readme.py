@@ -97,8 +97,8 @@ def write(results: Results) -> None:
 def _rows(words: Words, results: Results) -> Iterator[list[str]]:
     alone = _of_each(results, notebook_seconds=300, **_ALONE)
     yield [words.answered, *(_seconds(run) for run in alone)]
-    yield [words.looks, *(_figure(run, describes, "g") for run in alone)]
-    yield [words.transitions, *(_figure(run, _transitions, "g") for run in alone)]
+    yield [words.looks, *(_figure(run, describes, ".3g") for run in alone)]
+    yield [words.transitions, *(_figure(run, _transitions, ".3g") for run in alone)]
     yield [words.cost, *(_figure(run, _cost, ".5f") for run in alone)]
     for text, wanted in ((words.slow, {"notebook_seconds": 3000, **_ALONE}), (words.rush, _RUSH)):
         yield [text, *(_right(words, run) for run in _of_each(results, **wanted))]

@@ -124,11 +124,12 @@ def test_without_one_init_and_an_invoke_there_is_nothing_to_report(printed: str)
         lambda_emulator.durations(printed)
 
 
-def test_a_ratio_is_of_the_least_that_the_first_caller_waits_for() -> None:
-    starts = [ColdStart(init, 50, 1, 60, b"") for init in (950, 550, 250)]
+def test_a_ratio_is_of_what_the_first_caller_waits_for_in_each_pair() -> None:
+    starts = [ColdStart(init, 50, 1, 60, b"") for init in (150, 550, 50)]
     floors = [ColdStart(init, 50, 1, 60, b"") for init in (150, 350, 150)]
 
-    assert cold_starts.ratio(starts, floors) == pytest.approx(1.5)
+    assert cold_starts.ratio(starts, floors) == pytest.approx(1.0)  # of 1.0, 1.5 and 0.5
+    assert cold_starts.ratio(starts[:2], floors[:2]) == pytest.approx(1.25)
 
 
 def test_every_function_has_a_sample_event_to_be_measured_with() -> None:

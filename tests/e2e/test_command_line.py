@@ -206,7 +206,11 @@ def test_the_account_that_has_the_platform_is_checked(
     # Another one would find its names taken, and no VPC to make.
     lacks = shell.ask("check", types, "--stack-name", "another", status=1)["findings"]
     missing = {each["subject"] for each in lacks if each["verdict"] == "missing"}
-    assert {"NotebookVendingLaunchRole", "SCEndUserRole", "exports NotebookVending-…"} <= missing
+    assert {
+        "NotebookVendingLaunchRole-us-east-1",
+        "SCEndUserRole",
+        "exports NotebookVending-…",
+    } <= missing
 
     vpc, subnets = platform.outputs["VpcId"], platform.outputs["SubnetIds"]
     given = (types, f"VpcId={vpc}", f"SubnetIds={subnets}")

@@ -296,7 +296,7 @@ def test_what_the_roles_are_granted_and_what_they_use_is_recorded(platform: Plat
 def test_the_launch_role_asks_no_other_function_for_a_custom_resource(platform: Platform) -> None:
     """So a template with another ServiceToken fails, whoever launches it."""
     aws = platform.aws
-    role = aws.client("iam").get_role(RoleName="NotebookVendingLaunchRole")["Role"]["Arn"]
+    role = aws.client("iam").get_role(RoleName="NotebookVendingLaunchRole-us-east-1")["Role"]["Arn"]
     session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="servicecatalog")
     lambda_ = aws.client("lambda", session["Credentials"])
 

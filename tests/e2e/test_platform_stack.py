@@ -45,7 +45,6 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     rules = {
         "PermissionsBoundaryArn": _boundary(aws),
         "RolePath": ROLE_PATH,
-        "RegionInRoleNames": "YES",
         "EndUserRoleName": f"SCEndUserRole-{REGION}",
         **network,
     }

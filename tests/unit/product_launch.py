@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.unit import stack_template
 
-TEMPLATE_PATH = Path(__file__).parents[2] / "product" / "versions" / "2.yaml"
+TEMPLATE_PATH = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
 ACCOUNT = "111122223333"
 BUCKET = "stack-projectbucket-1a2b3c"
 POLICIES = stack_template.load(Path(__file__).parents[2] / "stacks" / "launch-policies.yaml")

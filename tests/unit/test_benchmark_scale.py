@@ -12,7 +12,7 @@ from benchmarks.scale import Quota, Row
 
 ROOT = Path(__file__).parents[2]
 QUOTAS = (*scale.RATES, *scale.COUNTS, *scale.SWEEP_RATES)
-PRODUCT = ROOT / "product" / "versions" / "2.yaml"
+PRODUCT = ROOT / "product" / "versions" / "1.yaml"
 PLATFORM = (ROOT / "template.yaml", *sorted((ROOT / "stacks").glob("*.yaml")))
 
 

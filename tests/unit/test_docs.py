@@ -136,8 +136,8 @@ def test_no_page_names_a_machines_own_paths(page: Path) -> None:
     ("page", "heading", "template"),
     [
         ("docs/deploy.md", "Parameter", "template.yaml"),
-        ("docs/launchers.md", "Parameter", "product/versions/2.yaml"),
-        ("docs/launchers.zh-CN.md", "参数", "product/versions/2.yaml"),
+        ("docs/launchers.md", "Parameter", "product/versions/1.yaml"),
+        ("docs/launchers.zh-CN.md", "参数", "product/versions/1.yaml"),
     ],
 )
 def test_the_table_of_parameters_is_the_templates(page: str, heading: str, template: str) -> None:

@@ -206,13 +206,13 @@ def test_a_fault_speaks_the_language_of_what_it_is_given_to(name: str) -> None:
     assert fault.notebooks.keys() <= set(SETTINGS)
     assert fault.notebooks.get("timing", {}).keys() <= Timing.__dataclass_fields__.keys()
     assert fault.platform.keys() <= parameters_of("template.yaml").keys()
-    product = parameters_of("product/versions/2.yaml").keys()
+    product = parameters_of("product/versions/1.yaml").keys()
     assert fault.launch.keys() | fault.remedy.keys() <= product
 
 
 def test_a_type_that_is_not_allowed_is_one_that_the_product_offers() -> None:
     """A launcher may choose it, or the product itself would refuse it already."""
-    product = parameters_of("product/versions/2.yaml")
+    product = parameters_of("product/versions/1.yaml")
     asked = FAULTS["not-allowed"].launch["NotebookInstanceType"]
 
     assert asked in product["NotebookInstanceType"]["AllowedValues"]

@@ -260,21 +260,33 @@ def test_a_vpc_is_missing_room_only_if_one_is_made(account: Account) -> None:
 # Names
 
 
-@pytest.mark.parametrize("name", ["NotebookVendingLaunchRole", "SCEndUserRole"])
-def test_a_role_that_another_deployment_has_is_in_the_way(account: Account, name: str) -> None:
-    client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+def test_the_end_users_role_of_another_region_is_in_the_way_under_its_name(
+    account: Account,
+) -> None:
+    client("iam").create_role(RoleName="SCEndUserRole", AssumeRolePolicyDocument="{}")
+
+    lacks = account.lacks()
+
+    assert list(lacks) == ["SCEndUserRole"]
+    assert "taken" in lacks["SCEndUserRole"][0]
+    assert "EndUserRoleName=SCEndUserRole-us-east-1" in lacks["SCEndUserRole"][1]
+    assert account.lacks("EndUserRoleName=SCEndUserRole-us-east-1") == {}
+
+
+def test_a_role_that_an_earlier_deployment_left_is_in_the_way(account: Account) -> None:
+    name = "NotebookVendingLaunchRole-us-east-1"
+    for each in (name, "NotebookVendingLaunchRole-eu-west-1"):
+        client("iam").create_role(RoleName=each, AssumeRolePolicyDocument="{}")
 
     lacks = account.lacks()
 
     assert list(lacks) == [name]
     assert "taken" in lacks[name][0]
-    assert "RegionInRoleNames=YES" in lacks[name][1]
-    further = ("RegionInRoleNames=YES", "EndUserRoleName=SCEndUserRole-us-east-1")
-    assert account.lacks(*further) == {}
+    assert "Delete" in lacks[name][1]
 
 
 def test_the_data_administrators_name_counts_only_if_there_is_to_be_one(account: Account) -> None:
-    name = "NotebookVendingDataAdministrator"
+    name = "NotebookVendingDataAdministrator-us-east-1"
     client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
 
     assert account.lacks() == {}
@@ -331,7 +343,8 @@ def test_a_stack_that_takes_no_update_is_in_the_way(
 def test_of_a_platform_that_is_deployed_its_own_names_are_not_in_the_way(account: Account) -> None:
     account.stack = "UPDATE_COMPLETE"
     account.exports = ("NotebookVending-ServiceToken",)
-    client("iam").create_role(RoleName="NotebookVendingLaunchRole", AssumeRolePolicyDocument="{}")
+    name = "NotebookVendingLaunchRole-us-east-1"
+    client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
 
     assert account.lacks() == {}
 
@@ -532,18 +545,13 @@ def test_the_roles_with_fixed_names_are_those_of_the_templates() -> None:
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::IAM::Role"
     ]
-    given = {**parameters.DEFAULTS, "DataAdministratorArns": "x", "EndUserRoleName": ""}
-    here = {"RegionInRoleNames": "YES"}
+    given = {**parameters.DEFAULTS, "DataAdministratorArns": "x", "EndUserRoleName": "Scientists"}
 
-    fixed = [each["RoleName"]["Fn::If"] for each in roles if "Fn::If" in each.get("RoleName", "")]
+    fixed = [each["RoleName"] for each in roles if "RoleName" in each]
 
-    named = {(name["Fn::Sub"], plain) for _, name, plain in fixed}
-    assert {name.replace("${AWS::Region}", "r") for name, _ in named} == {
-        *names.role_names({**given, **here}, "r")
-    } - {""}
-    assert {plain for _, plain in named} == {*names.role_names(given, "r")} - {""}
-    others = [each["RoleName"] for each in roles if "Fn::If" not in each.get("RoleName", "Fn::If")]
-    assert others == [{"Ref": "EndUserRoleName"}]
+    named = {name.get("Fn::Sub", "Scientists").replace("${AWS::Region}", "r") for name in fixed}
+    assert named == {*names.role_names(given, "r")}
+    assert [each for each in fixed if "Ref" in each] == [{"Ref": "EndUserRoleName"}]
     assert len(roles) <= quotas.ROLES
 
 

@@ -27,12 +27,11 @@ NAMED = {
 }
 
 
-def deployment(region: str, further: str) -> list[Stack]:
+def deployment(region: str) -> list[Stack]:
     """Return the stacks of a deployment, whose administrators may read the data."""
     whole = {
-        "RegionInRoleNames": further,
         "DataAdministratorArns": f"arn:aws:iam::{ACCOUNT}:role/Data",
-        "EndUserRoleName": f"SCEndUserRole-{region}" if further == "YES" else "SCEndUserRole",
+        "EndUserRoleName": f"SCEndUserRole-{region}",
     }
     return [Stack(each, whole, region=region) for each in (PLATFORM, CATALOG, PORTFOLIO, *OTHERS)]
 
@@ -47,30 +46,26 @@ def names_in_the_account(stacks: list[Stack]) -> set[str]:
     }
 
 
-def test_deployments_in_several_regions_of_an_account_have_no_name_in_common() -> None:
-    first = names_in_the_account(deployment("us-east-1", "NO"))
-    further = [names_in_the_account(deployment(r, "YES")) for r in ("eu-west-1", "eu-north-1")]
-
-    assert first == {
-        "NotebookVendingActions",
-        "NotebookVendingDataAdministrator",
-        "NotebookVendingLaunchRole",
-        "SCEndUserRole",
-    }
-    assert further[0] == {f"{name}-eu-west-1" for name in first}
-    assert further[1] == {f"{name}-eu-north-1" for name in first}
+def test_the_names_of_roles_end_with_their_region() -> None:
+    """So deployments in several Regions of an account have no name in common."""
+    for region in ("us-east-1", "eu-north-1"):
+        assert names_in_the_account(deployment(region)) == {
+            f"NotebookVendingActions-{region}",
+            f"NotebookVendingDataAdministrator-{region}",
+            f"NotebookVendingLaunchRole-{region}",
+            f"SCEndUserRole-{region}",
+        }
 
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_iam_takes_the_names_in_every_region(region: str) -> None:
     """A role's name has 64 characters at most (CreateRole)."""
-    for name in names_in_the_account(deployment(region, "YES")):
+    for name in names_in_the_account(deployment(region)):
         assert re.fullmatch(r"[\w+=,.@-]{1,64}", name), name
 
 
-@pytest.mark.parametrize("further", ["NO", "YES"])
-def test_launches_know_the_roles_that_are_made(further: str) -> None:
-    platform, catalog, *_ = deployment("eu-west-1", further)
+def test_launches_know_the_roles_that_are_made() -> None:
+    platform, catalog, *_ = deployment("eu-west-1")
     name = "DataAdministratorRoleArn"
     exporting = replace(
         platform, template={**PLATFORM, "Outputs": {name: PLATFORM["Outputs"][name]}}
@@ -82,27 +77,6 @@ def test_launches_know_the_roles_that_are_made(further: str) -> None:
     assert catalog.outputs()["LaunchRoleName"] == "<LaunchRole>"
 
 
-def test_version_1_knows_roles_by_name_and_no_later_version_does() -> None:
-    by_name = {
-        path.stem: set(re.findall(r"role/(NotebookVending\w+)", path.read_text()))
-        for path in VERSIONS
-    }
-
-    assert by_name.pop("1") == {"NotebookVendingActions", "NotebookVendingDataAdministrator"}
-    assert by_name
-    assert set().union(*by_name.values()) == set()
-
-
-@pytest.mark.parametrize(
-    ("further", "asked", "deprecated"),
-    [("NO", "", [""]), ("NO", "2", ["2"]), ("YES", "", ["1", ""]), ("YES", "2", ["1", "2"])],
-)
-def test_version_1_is_launched_in_the_first_region_alone(
-    further: str, asked: str, deprecated: list[str]
-) -> None:
-    """The roles that it knows by name are those of the first Region."""
-    passed = PLATFORM["Resources"]["Catalog"]["Properties"]["Parameters"]["DeprecatedVersions"]
-    told = {**PLATFORM, "Outputs": {"DeprecatedVersions": {"Value": passed}}}
-    given = {"RegionInRoleNames": further, "DeprecatedVersions": asked}
-
-    assert Stack(told, given).outputs()["DeprecatedVersions"].split(",") == deprecated
+def test_a_product_knows_roles_by_imports_alone() -> None:
+    for path in VERSIONS:
+        assert "role/NotebookVending" not in path.read_text(), path.name

@@ -21,7 +21,8 @@ _DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED
 def findings(parameters: Parameters, region: str) -> Iterator[Finding]:
     """Yield which names are taken, and whether what is named is there."""
     for name in role_names(parameters, region):
-        yield from looked("role", name, partial(_is_free, name, region))
+        free = partial(_is_free, name, region, parameters["EndUserRoleName"])
+        yield from looked("role", name, free)
     if parameters["CreateEndUserRole"] == "NO":
         name = parameters["EndUserRoleName"]
         yield from looked("role", name, partial(_is_there, name))
@@ -34,10 +35,9 @@ def findings(parameters: Parameters, region: str) -> Iterator[Finding]:
 
 def role_names(parameters: Parameters, region: str) -> Iterator[str]:
     """Yield the names of the roles that a deployment makes under fixed names."""
-    ending = f"-{region}" if parameters["RegionInRoleNames"] == "YES" else ""
-    yield from (f"NotebookVendingLaunchRole{ending}", f"NotebookVendingActions{ending}")
+    yield from (f"NotebookVendingLaunchRole-{region}", f"NotebookVendingActions-{region}")
     if parameters["DataAdministratorArns"]:
-        yield f"NotebookVendingDataAdministrator{ending}"
+        yield f"NotebookVendingDataAdministrator-{region}"
     if parameters["CreateEndUserRole"] == "YES":
         yield parameters["EndUserRoleName"]
 
@@ -66,7 +66,7 @@ def stack(name: str) -> Iterator[Finding]:
         yield ok("stack", name, f"deployed already: {status}; a deployment updates it")
 
 
-def _is_free(name: str, region: str) -> Iterator[Finding]:
+def _is_free(name: str, region: str, end_user_role: str) -> Iterator[Finding]:
     role = _role(name)
     if role is None:
         yield ok("role", name, "the name is free")
@@ -76,9 +76,11 @@ def _is_free(name: str, region: str) -> Iterator[Finding]:
     yield missing(
         "role",
         name,
-        f"taken{where}, in this account or one of its other Regions",
-        "If the platform is in another Region, deploy with RegionInRoleNames=YES and "
-        f"EndUserRoleName=SCEndUserRole-{region}; else delete what has the role.",
+        f"taken{where}",
+        "If a platform in another Region has it, deploy with "
+        f"EndUserRoleName=SCEndUserRole-{region}. Otherwise delete it."
+        if name == end_user_role
+        else "Delete the role, or the stack that has it.",
     )
 
 

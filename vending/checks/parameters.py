@@ -31,7 +31,6 @@ DEFAULTS: Mapping[str, str] = {
     "DataAdministratorArns": "",
     "ReservedConcurrentExecutions": "0",
     "PermissionsBoundaryArn": "",
-    "RegionInRoleNames": "NO",
     "AlarmTopicArn": "",
 }
 # What no check looks at.

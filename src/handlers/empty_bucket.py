@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from shared import buckets
-from shared.errors import RefusedError
+from shared.errors import NotSeenYetError, RefusedError
 from shared.notebook import STACK_TAG
 from shared.request import CustomResourceRequest
 from shared.simple_resource import Served, serve
@@ -64,7 +64,7 @@ def _check_ours(bucket: str, stack_id: str) -> None:
             raise
         tags = []
     if {"Key": STACK_TAG, "Value": stack_id} not in tags:
-        raise RefusedError(
+        raise NotSeenYetError(
             f"The bucket {bucket} is left as it is: it has no tag {STACK_TAG} with the id of this "
             "stack. If it is this stack's bucket, give the tag back and try again."
         )

@@ -46,6 +46,10 @@ class RefusedError(Exception):
         self.cause = cause
 
 
+class NotSeenYetError(RefusedError):
+    """What was made just before may not be seen yet; the message is for when it never is."""
+
+
 def translate(
     error: ClientError | BotoCoreError, *, young: bool = False
 ) -> TryAgainError | RefusedError:

@@ -86,6 +86,24 @@ def interrupted_at_call(
 
 
 @contextmanager
+def denied_at_first(operation: str, *, times: int) -> Iterator[None]:
+    """Have an operation denied so many times, as of a permission that IAM has only just got."""
+    left = times
+
+    def deny(_service: str, called: str, _params: Any, call: Callable[[], Any]) -> Any:
+        nonlocal left
+        if called == operation and left:
+            left -= 1
+            told: Any = {"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}
+            raise ClientError(told, operation)
+        return call()
+
+    with intercepted(deny):
+        yield
+    assert not left, f"{operation} was not called often enough"
+
+
+@contextmanager
 def ec2_denied() -> Iterator[None]:
     """Have EC2 deny every call."""
     denied: Any = {

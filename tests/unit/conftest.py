@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared import clock
 from tests.unit.account_in_process import forget_the_developers_account
 from tests.unit.platform_in_process import Platform, running_platform
 
@@ -11,6 +12,14 @@ from tests.unit.platform_in_process import Platform, running_platform
 @pytest.fixture(autouse=True)
 def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     forget_the_developers_account(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Collect the pauses of functions, in seconds; they take no time."""
+    taken: list[float] = []
+    monkeypatch.setattr(clock, "pause", taken.append)
+    return taken
 
 
 @pytest.fixture

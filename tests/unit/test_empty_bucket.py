@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from handlers import empty_bucket
-from shared import answer, buckets
+from shared import answer, buckets, clock
 from shared.notebook import STACK_TAG
 from shared.request import CustomResourceRequest
 from tests.lambda_context import context
@@ -159,13 +159,14 @@ def test_a_retained_bucket_never_keeps_a_product_from_being_terminated(
 
 @pytest.mark.parametrize("owner", [None, STACK_ID.replace("launch", "other")])
 def test_a_bucket_that_is_not_the_stacks_is_refused_and_left_alone(
-    s3: "S3Client", answers: Answers, owner: str | None
+    s3: "S3Client", answers: Answers, pauses: list[float], owner: str | None
 ) -> None:
     make_bucket(s3, "foreign", owner)
     s3.put_object(Bucket="foreign", Key="treasure", Body=b"1")
 
     # The launch fails, and CloudFormation deletes what it was told was made.
     empty_bucket.handler(event("Create", "foreign"), context())
+    waited = sum(pauses)
     made = answers[0]["PhysicalResourceId"]
     empty_bucket.handler(event("Delete", "foreign", PhysicalResourceId=made), context())
     # Somebody who knows the id sends a Delete of their own making.
@@ -174,6 +175,7 @@ def test_a_bucket_that_is_not_the_stacks_is_refused_and_left_alone(
     assert held(s3, "foreign") == 1
     assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS", "FAILED"]
     assert f"it has no tag {STACK_TAG}" in answers[0]["Reason"]
+    assert 20 < waited == sum(pauses) <= 30  # only at the creation may the tag be too young
 
 
 def test_a_create_takes_the_bucket_on_and_changes_nothing(s3: "S3Client", answers: Answers) -> None:
@@ -183,6 +185,27 @@ def test_a_create_takes_the_bucket_on_and_changes_nothing(s3: "S3Client", answer
 
     assert held(s3) == 1
     assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", BUCKET)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_bucket_whose_tag_is_not_seen_yet_is_taken_on_when_it_is(
+    s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    if there:
+        make_bucket(s3, "young", None)
+    seen: list[float] = []
+
+    def pause(seconds: float) -> None:
+        seen.append(seconds)
+        if len(seen) == 3:
+            make_bucket(s3, "young", STACK_ID)
+
+    monkeypatch.setattr(clock, "pause", pause)
+
+    empty_bucket.handler(event("Create", "young"), context())
+
+    assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", "young")
+    assert len(seen) == 3
 
 
 def test_an_update_changes_what_becomes_of_the_data_but_not_whose_they_are(

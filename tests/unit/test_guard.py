@@ -154,7 +154,7 @@ def test_a_platform_is_deployed_whatever_notebooks_there_are(
 
 
 def test_when_nobody_can_tell_the_platform_stays(
-    platform: Platform, answers: list[dict[str, Any]]
+    platform: Platform, answers: list[dict[str, Any]], pauses: list[float]
 ) -> None:
     platform.stacks[STACK] = {"status": "AccessDenied", "physical_ids": ()}
 
@@ -163,3 +163,4 @@ def test_when_nobody_can_tell_the_platform_stays(
     (said,) = answers
     assert said["Status"] == "FAILED"
     assert "not authorized" in said["Reason"]
+    assert 50 < sum(pauses) <= 60

@@ -12,6 +12,7 @@ from moto import mock_aws
 from handlers import publish
 from shared import answer, buckets
 from tests.lambda_context import context
+from tests.unit.broken_calls import denied_at_first
 from tests.unit.catalog_calls import guidance, speaking_to
 from tests.unit.catalog_world import NEWER_URL, World, product
 
@@ -107,6 +108,17 @@ def test_the_bucket_is_emptied_when_the_platform_is_deleted(
     assert answers[-1]["Status"] == "SUCCESS"
 
 
+def test_a_bucket_that_cannot_be_written_yet_is_written_then(
+    s3: Any, answers: list[dict[str, Any]], pauses: list[float]
+) -> None:
+    with denied_at_first("PutObject", times=3):
+        publish.handler(event("Create"), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+    assert len(keys(s3)) == 1
+    assert len(pauses) == 3
+
+
 @pytest.mark.usefixtures("s3")
 def test_a_bucket_that_cannot_be_written_fails_the_deployment_with_the_reason(
     answers: list[dict[str, Any]],
@@ -177,6 +189,25 @@ def test_the_versions_named_are_deprecated_and_those_named_no_more_are_not(
     assert operations.count("UpdateProvisioningArtifact") == 4  # what is so already is left alone
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 4
     assert {each["PhysicalResourceId"] for each in answers} == {"PublishedTemplates"}
+
+
+def test_versions_that_cannot_be_deprecated_yet_are_deprecated_then(
+    offered: tuple[World, str, dict[str, str]],
+    answers: list[dict[str, Any]],
+    pauses: list[float],
+) -> None:
+    world, product_id, ids = offered
+
+    with (
+        speaking_to(world),
+        denied_at_first("UpdateProvisioningArtifact", times=1),
+        denied_at_first("ListProvisioningArtifacts", times=1),
+    ):
+        publish.handler(deprecation("Create", product_id, "1"), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+    assert guidance(world, product_id) == {ids["1"]: "DEPRECATED", ids["2"]: "DEFAULT"}
+    assert len(pauses) == 2
 
 
 def test_deprecating_a_version_that_is_not_there_fails_and_names_those_that_are(

@@ -8,6 +8,7 @@ import pytest
 from handlers import share
 from shared import answer
 from tests.lambda_context import context
+from tests.unit.broken_calls import denied_at_first
 from tests.unit.catalog_calls import shared_with, speaking_to
 from tests.unit.catalog_world import World, portfolio
 from tests.unit.test_publish import URL
@@ -112,6 +113,20 @@ def test_a_request_that_comes_twice_changes_nothing_the_second_time(
 
     assert operations.count("CreatePortfolioShare") == operations.count("DeletePortfolioShare") == 1
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 4
+
+
+def test_a_portfolio_that_cannot_be_shared_yet_is_shared_then(
+    world: World, answers: list[dict[str, Any]], pauses: list[float]
+) -> None:
+    port = portfolio(world)
+
+    with speaking_to(world) as operations, denied_at_first("CreatePortfolioShare", times=2):
+        share.handler(request("Create", port, [ACCOUNT, "345678901234"]), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+    assert shared_with(world, port) == {ACCOUNT, "345678901234"}
+    assert operations.count("CreatePortfolioShare") == 2  # none of them twice
+    assert len(pauses) == 2
 
 
 def test_sharing_with_an_organization_that_does_not_allow_it_fails_with_the_reason(

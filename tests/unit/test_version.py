@@ -65,6 +65,27 @@ def test_each_function_is_published_and_its_version_answered(
     assert said["Reason"] == "Published: Stop 3, Start 12."
 
 
+@pytest.mark.parametrize("fault", ["AccessDeniedException", "ResourceConflictException"])
+def test_a_function_that_cannot_be_published_yet_is_published_then(
+    lambda_: Stubber, answers: list[dict[str, Any]], pauses: list[float], fault: str
+) -> None:
+    """The permission is seconds old, or the function is still being taken in."""
+    stop = {"FunctionArn": f"{ARN}:f-stop-1a:3"}
+    start = {"FunctionArn": f"{ARN}:f-start-2b:12"}
+    lambda_.add_client_error("publish_version", fault)
+    lambda_.add_response("publish_version", stop, {"FunctionName": "f-stop-1a"})
+    lambda_.add_client_error("publish_version", fault)
+    for name, version_ in (("f-stop-1a", stop), ("f-start-2b", start)):
+        lambda_.add_response("publish_version", version_, {"FunctionName": name})
+
+    version.handler(event("Create"), context())
+
+    (said,) = answers
+    assert said["Status"] == "SUCCESS"
+    assert said["Data"] == {"Stop": f"{ARN}:f-stop-1a:3", "Start": f"{ARN}:f-start-2b:12"}
+    assert len(pauses) == 2
+
+
 def test_a_function_that_cannot_be_published_fails_the_deployment_and_says_why(
     lambda_: Stubber, answers: list[dict[str, Any]]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.notebooks.faults import CallFault, Faults
 from local.notebooks.instance import Notebook
+from local.notebooks.permissions import VOLUME_KEYS
 
 if TYPE_CHECKING:
     from local.notebooks.service import NotebookService
@@ -23,7 +24,14 @@ _FAULT_SETTINGS: dict[str, Callable[[Any], Any]] = {
     "page_size": lambda value: value,
     "call_faults": lambda value: [CallFault(**fault) for fault in value],
 }
-SETTINGS = ("reset", "timing", "role_propagation", "statuses", *_FAULT_SETTINGS)
+SETTINGS = (
+    "reset",
+    "timing",
+    "role_propagation",
+    "volume_key_condition",
+    "statuses",
+    *_FAULT_SETTINGS,
+)
 
 
 def state(service: NotebookService) -> dict[str, Any]:
@@ -33,6 +41,7 @@ def state(service: NotebookService) -> dict[str, Any]:
         "time": service.around.clock(),
         "timing": asdict(service.around.timing),
         "role_propagation": service.around.role_propagation,
+        "volume_key_condition": service.around.volume_key_condition,
         "quotas": faults.quotas,
         "no_capacity": sorted(faults.no_capacity),
         "updates_failed_notebooks": faults.updates_failed_notebooks,
@@ -53,14 +62,18 @@ def configure(service: NotebookService, settings: Mapping[str, Any]) -> None:
 
     `reset` (true) takes every fault off and forgets the counts, before the other settings count.
     `timing` holds seconds by the names of Timing. `statuses` maps a notebook's name to a status or
-    to the arguments of `NotebookService.force_status`. The rest are those of Faults;
-    `call_faults` are objects with the members of CallFault.
+    to the arguments of `NotebookService.force_status`. `volume_key_condition` is one of
+    VOLUME_KEYS. The rest are those of Faults; `call_faults` are objects with the members of
+    CallFault.
 
-    Raises ValueError for a setting that there is not.
+    Raises ValueError for a setting, or a condition key, that there is not.
     """
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown:
         raise ValueError(f"unknown settings {unknown}; there are {sorted(SETTINGS)}")
+    volume_key = settings.get("volume_key_condition", service.around.volume_key_condition)
+    if volume_key not in VOLUME_KEYS:
+        raise ValueError(f"volume_key_condition is one of {VOLUME_KEYS}, not {volume_key!r}")
     faults = service.faults
     if settings.get("reset"):
         _reset(faults)
@@ -75,6 +88,7 @@ def configure(service: NotebookService, settings: Mapping[str, Any]) -> None:
             service.force_status(name, **arguments)
     except TypeError as error:
         raise ValueError(str(error)) from error
+    service.around.volume_key_condition = volume_key
     if "role_propagation" in settings:
         service.around.role_propagation = settings["role_propagation"]
 

@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 
 Context = Mapping[str, list[str]]
 
+# The condition keys under which SageMaker may send a volume's key. The Service Authorization
+# Reference of 2026 lists the first alone. Until then it listed the second, and no page says whether
+# SageMaker still sends it.
+VOLUME_KEYS = ("sagemaker:VolumeKmsKeyArn", "sagemaker:VolumeKmsKey")
+
 # The condition key of each Create or Update parameter (Service Authorization Reference).
 _CONDITION_KEYS = {
     "RootAccess": "sagemaker:RootAccess",
     "DirectInternetAccess": "sagemaker:DirectInternetAccess",
-    "KmsKeyId": "sagemaker:VolumeKmsKey",
     "SubnetId": "sagemaker:VpcSubnets",
     "SecurityGroupIds": "sagemaker:VpcSecurityGroupIds",
     "InstanceType": "sagemaker:InstanceTypes",
@@ -37,8 +41,9 @@ def dependent_permissions(
 ) -> Iterator[Permission]:
     """Yield what the caller needs besides `sagemaker:<operation>`.
 
-    SageMaker reaches EC2 and KMS in the caller's name. Only KMS is told on whose behalf: its calls
-    carry kms:ViaService, and the grant kms:GrantIsForAWSResource.
+    SageMaker reaches EC2 and KMS in the caller's name. Its calls of KMS carry kms:ViaService (AWS's
+    managed policies, Sid SageMakerCreateGrant). They carry no kms:GrantIsForAWSResource, which is
+    true only for services that are integrated that way (aws/sagemaker-python-sdk#683).
 
     Args:
         operation: Create-, Start-, Update- or DeleteNotebookInstance; others need nothing more.
@@ -58,7 +63,7 @@ def dependent_permissions(
             {"iam:PassedToService": ["sagemaker.amazonaws.com"]},
         )
     if operation == "CreateNotebookInstance" and params.get("Tags"):
-        yield Permission("sagemaker:AddTags", notebook_arn, request_tags(params))
+        yield Permission("sagemaker:AddTags", notebook_arn, tagging_context(operation, params))
     if settings.get("SubnetId"):
         if starts:
             yield from _network_permissions(ec2, settings)
@@ -71,8 +76,7 @@ def dependent_permissions(
         if starts or operation == "DeleteNotebookInstance":
             yield Permission("kms:DescribeKey", settings["KmsKeyId"], via_service)
         if starts:
-            for_resource = via_service | {"kms:GrantIsForAWSResource": ["true"]}
-            yield Permission("kms:CreateGrant", settings["KmsKeyId"], for_resource)
+            yield Permission("kms:CreateGrant", settings["KmsKeyId"], via_service)
 
 
 def _network_permissions(ec2: str, settings: Mapping[str, Any]) -> Iterator[Permission]:
@@ -86,16 +90,27 @@ def _network_permissions(ec2: str, settings: Mapping[str, Any]) -> Iterator[Perm
 
 
 def request_context(
-    operation: str, params: Mapping[str, Any], resource_tags: Mapping[str, str]
+    operation: str,
+    params: Mapping[str, Any],
+    resource_tags: Mapping[str, str],
+    volume_key: str = VOLUME_KEYS[0],
 ) -> Context:
-    """Return the condition keys of a call, for the policies that allow or deny it."""
+    """Return the condition keys of a call, for the policies that allow or deny it.
+
+    Args:
+        operation: the operation.
+        params: the request.
+        resource_tags: the tags of the resource that the request names.
+        volume_key: the one of VOLUME_KEYS that SageMaker sends.
+
+    """
     context: dict[str, list[str]] = {}
     for key, value in resource_tags.items():
         context[f"aws:ResourceTag/{key}"] = [value]
         context[f"sagemaker:ResourceTag/{key}"] = [value]
     context |= request_tags(params)
     if operation in ("CreateNotebookInstance", "UpdateNotebookInstance"):
-        for name, key in _CONDITION_KEYS.items():
+        for name, key in {**_CONDITION_KEYS, "KmsKeyId": volume_key}.items():
             given = params.get(name)
             if given:
                 context[key] = given if isinstance(given, list) else [given]
@@ -106,7 +121,16 @@ def request_context(
     return context
 
 
-def request_tags(params: Mapping[str, Any]) -> Context:
+def tagging_context(operation: str, params: Mapping[str, Any]) -> Context:
+    """Return the condition keys of the AddTags that is part of a creation.
+
+    A direct call of AddTags has no sagemaker:TaggingAction (SageMaker developer guide, on policies
+    that permit tagging during a creation only).
+    """
+    return request_tags(params) | {"sagemaker:TaggingAction": [operation]}
+
+
+def request_tags(params: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return aws:RequestTag/… and aws:TagKeys of a request that sets or removes tags."""
     tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags") or []}
     keys = [*tags, *(params.get("TagKeys") or [])]

@@ -18,7 +18,7 @@ from local.notebooks.faults import Faults, error_of
 from local.notebooks.instance import Notebook, Transition
 from local.notebooks.lifecycle_configs import LifecycleConfigs
 from local.notebooks.operations import NotebookOperations
-from local.notebooks.permissions import Context, request_context, request_tags
+from local.notebooks.permissions import Context, request_context, tagging_context
 from local.notebooks.surroundings import Surroundings
 from local.notebooks.tags import TagOperations, Tags, checked_tags
 
@@ -137,7 +137,8 @@ class NotebookService:
         waits for a call under way nor catches up with the clock.
         """
         arn = self._resource_arn(params)
-        return arn, request_context(operation, params, dict(self._tags_of(arn) or {}))
+        tags = dict(self._tags_of(arn) or {})
+        return arn, request_context(operation, params, tags, self.around.volume_key_condition)
 
     def _resource_arn(self, params: Params) -> str:
         for member, kind in (
@@ -156,7 +157,8 @@ class NotebookService:
         tags = checked_tags(params, {})
         if tags:  # as for a notebook's tags at its creation
             arn = self.configs.arn(params["NotebookInstanceLifecycleConfigName"])
-            self.around.require(caller, "sagemaker:AddTags", arn, request_tags(params))
+            context = tagging_context("CreateNotebookInstanceLifecycleConfig", params)
+            self.around.require(caller, "sagemaker:AddTags", arn, context)
         answer = self.configs.create(params)
         self._config_tags[answer["NotebookInstanceLifecycleConfigArn"]] = tags
         return answer

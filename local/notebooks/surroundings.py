@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.notebooks.instance import Timing
-from local.notebooks.permissions import Context
+from local.notebooks.permissions import VOLUME_KEYS, Context
 from local.notebooks.resources import Keys, Network
 
 
@@ -31,6 +31,8 @@ class Surroundings:
         role_created: when a role (ARN) was made, in epoch seconds; None where there is no such
             role or SageMaker may not assume it. Without it every role is an old one.
         role_propagation: for how many seconds a young role cannot be assumed yet.
+        volume_key_condition: the condition key under which a volume's key is sent, one of
+            VOLUME_KEYS.
 
     """
 
@@ -44,6 +46,7 @@ class Surroundings:
     require: Callable[[Any, str, str, Context], None] = allow_all
     role_created: Callable[[str], float | None] | None = None
     role_propagation: float = 10.0
+    volume_key_condition: str = VOLUME_KEYS[0]
 
     def arn(self, kind: str, name: str) -> str:
         """Return a resource's ARN; the service writes names in lower case there."""

@@ -17,16 +17,19 @@ from typing import Any, NamedTuple
 Keys = Mapping[str, str | list[str]]
 
 _JOB = frozenset(
-    {"FileSystemId", "InstanceTypes", "OutputKmsKey", "VolumeKmsKey", "VpcSecurityGroupIds"}
-    | {"VpcSubnets"}
+    {"FileSystemId", "InstanceTypes", "OutputKmsKeyArn", "VolumeKmsKeyArn"}
+    | {"VpcSecurityGroupIds", "VpcSubnets"}
 )
+# The names that the keys of outputs and volumes had until the reference of 2026. No page says
+# whether SageMaker still sends them, so a policy must be right whichever of the two arrives.
+OLD_KEYS = {"OutputKmsKeyArn": "OutputKmsKey", "VolumeKmsKeyArn": "VolumeKmsKey"}
 # Of each action that makes something, the condition keys that policies here use. All of them know
 # aws:RequestTag and aws:TagKeys too, except of a model package, which takes tags only outside a
 # group.
 CONDITION_KEYS: dict[str, frozenset[str]] = {
     "sagemaker:CreateEndpoint": frozenset(),
     "sagemaker:CreateEndpointConfig": frozenset(
-        {"InstanceTypes", "ModelArn", "VolumeKmsKey", "VpcSecurityGroupIds", "VpcSubnets"}
+        {"InstanceTypes", "ModelArn", "VolumeKmsKeyArn", "VpcSecurityGroupIds", "VpcSubnets"}
     ),
     "sagemaker:CreateHyperParameterTuningJob": _JOB,
     "sagemaker:CreateModel": frozenset({"VpcSecurityGroupIds", "VpcSubnets"}),
@@ -34,7 +37,7 @@ CONDITION_KEYS: dict[str, frozenset[str]] = {
     "sagemaker:CreateModelPackageGroup": frozenset(),
     "sagemaker:CreateTrainingJob": _JOB,
     "sagemaker:CreateTransformJob": frozenset(
-        {"InstanceTypes", "ModelArn", "OutputKmsKey", "VolumeKmsKey"}
+        {"InstanceTypes", "ModelArn", "OutputKmsKeyArn", "VolumeKmsKeyArn"}
     ),
 }
 # Keys of other actions that policies here use, beside those of the resource and the global ones.
@@ -42,7 +45,7 @@ _OTHER_KEYS = {
     "sagemaker:AddTags": {"aws:RequestTag", "aws:TagKeys", "sagemaker:TaggingAction"},
     "iam:PassRole": {"iam:PassedToService"},
     "cloudwatch:PutMetricData": {"cloudwatch:namespace"},
-    "kms:CreateGrant": {"kms:GrantIsForAWSResource", "kms:ViaService"},
+    "kms:CreateGrant": {"kms:ViaService"},
     "kms:Decrypt": {"kms:ViaService"},
     "kms:DescribeKey": {"kms:ViaService"},
     "kms:Encrypt": {"kms:ViaService"},
@@ -80,13 +83,17 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Where:
-    """Where a call is made: in which account, and with which key a project's data is encrypted."""
+    """Where a call is made: in which account, and with which key a project's data is encrypted.
+
+    With `old_keys` SageMaker sends the condition keys by their former names, see OLD_KEYS.
+    """
 
     account: str
     region: str
     key: str
     partition: str = "aws"
     suffix: str = "amazonaws.com"
+    old_keys: bool = False
 
 
 def questions(call: Call, where: Where) -> Iterator[Question]:
@@ -243,7 +250,9 @@ def condition_keys(action: str) -> set[str]:
         for kind in _kinds(action)
         for key in known.get(kind, {}).get("ConditionKeys", [])
     }
-    of_request = {f"sagemaker:{key}" for key in CONDITION_KEYS.get(action, ())}
+    known_by = CONDITION_KEYS.get(action, frozenset())
+    former = {old for new, old in OLD_KEYS.items() if new in known_by}
+    of_request = {f"sagemaker:{key}" for key in {*known_by, *former}}
     if action in CONDITION_KEYS:
         of_request |= {"aws:RequestTag", "aws:TagKeys"}
     return of_resources | of_request | _OTHER_KEYS.get(action, set()) | {"aws:ResourceAccount"}
@@ -270,14 +279,15 @@ def _request_keys(call: Call, where: Where) -> Iterator[tuple[str, str | list[st
     }
     single = {
         "FileSystemId": _all(call.params, "FileSystemId"),
-        "OutputKmsKey": _output_keys(call),
-        "VolumeKmsKey": _volume_keys(call),
+        "OutputKmsKeyArn": _output_keys(call),
+        "VolumeKmsKeyArn": _volume_keys(call),
     }
     for key in CONDITION_KEYS.get(call.action, ()):
         if values := lists.get(key):
             yield f"sagemaker:{key}", values
         if values := single.get(key):
-            yield f"sagemaker:{key}", values[0]
+            sent = OLD_KEYS.get(key, key) if where.old_keys else key
+            yield f"sagemaker:{sent}", values[0]
 
 
 def _volume_keys(call: Call) -> list[str]:

@@ -13,6 +13,7 @@ from uuid import uuid4
 from local import bystander, deploy, end_user
 from local.emulator import Emulator
 from local.end_user import EndUser, Record
+from local.notebooks.permissions import VOLUME_KEYS
 from local.permissions import grants, work
 from local.permissions.usage import Call, Grant, Place, calls_of
 from local.progress import Progress
@@ -377,7 +378,11 @@ def _terminate_and_erase(run: _Run, launched: Record) -> None:
 
 def _launch_and_keep_the_data(run: _Run) -> None:
     run.page.step("She launches another one, keeps its data, and terminates it.")
+    # SageMaker may send a volume's key under either name, and a role has a permission for each.
+    new, old = VOLUME_KEYS
+    run.aws.control("sagemaker", {"volume_key_condition": old})
     kept = run.launch("analysis-3", {"DataRetention": "Retain"})
+    run.aws.control("sagemaker", {"volume_key_condition": new})
     notebook = work.start(run.aws, kept, run.outputs["S3EndpointId"])
     work.use_the_bucket(notebook)
     run.terminate(kept)

@@ -302,7 +302,10 @@ def creator(role: str, key: str) -> dict[str, dict[str, Any]]:
         {
             "Action": "sagemaker:AddTags",
             "Resource": "*",
-            "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": ["owner"]}},
+            "Condition": {
+                "ForAllValues:StringEquals": {"aws:TagKeys": ["owner"]},
+                "StringEquals": {"sagemaker:TaggingAction": "CreateNotebookInstance"},
+            },
         },
         {
             "Action": "iam:PassRole",
@@ -319,11 +322,7 @@ def creator(role: str, key: str) -> dict[str, dict[str, Any]]:
             )
         ),
         {"Action": "kms:DescribeKey", "Resource": key, "Condition": via},
-        {
-            "Action": "kms:CreateGrant",
-            "Resource": key,
-            "Condition": {**via, "Bool": {"kms:GrantIsForAWSResource": "true"}},
-        },
+        {"Action": "kms:CreateGrant", "Resource": key, "Condition": via},
     ]
     return {statement["Action"]: statement for statement in statements}
 

@@ -15,10 +15,14 @@ from tests.unit.product_launch import ACCOUNT, Launch
 
 @dataclass
 class Role:
-    """The execution role of a launch, in an account where things are tagged so."""
+    """The execution role of a launch, in an account where things are tagged so.
+
+    With `old_keys` SageMaker sends the condition keys of volumes and outputs by their old names.
+    """
 
     launch: Launch
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    old_keys: bool = False
 
     @property
     def arn(self) -> str:
@@ -32,7 +36,8 @@ class Role:
     @functools.cached_property
     def _where(self) -> Where:
         launch, key = self.launch, self.launch.properties("Notebook")["KmsKeyId"]
-        return Where(ACCOUNT, launch.region, key, launch.partition, launch.suffix)
+        account = (ACCOUNT, launch.region, key, launch.partition, launch.suffix)
+        return Where(*account, old_keys=self.old_keys)
 
     @functools.cached_property
     def principal_tags(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -42,6 +43,8 @@ TAGS = [{"Key": "ProjectID", "Value": PROJECT}]
 OTHERS_TAGS = [{"Key": "ProjectID", "Value": "Moon"}]
 
 
+# SageMaker may send the keys of volumes and outputs under either of two names.
+OLD_KEYS = pytest.mark.parametrize("old_keys", [False, True], ids=["new-keys", "old-keys"])
 SIBLING = Launch(stack_name="SC-111122223333-pp-def", uuid="9a8b7c6d-0000-4000-8000-123456789abc")
 
 
@@ -157,9 +160,9 @@ def sagemaker(operation: str, **params: Any) -> Call:
     return Call("sagemaker", operation, params)
 
 
-def refused(call: Call) -> set[str]:
+def refused(call: Call, role: Role = ROLE) -> set[str]:
     """Return the actions that a call needs and is denied."""
-    return {question.action for question in ROLE.denied(call)}
+    return {question.action for question in role.denied(call)}
 
 
 # The example
@@ -299,9 +302,11 @@ def test_the_example_needs_nothing_to_be_filled_in_and_keeps_no_output() -> None
 # What the role may
 
 
+@OLD_KEYS
 @pytest.mark.parametrize("operation", CREATIONS)
-def test_everything_a_project_needs_can_be_made(operation: str) -> None:
-    assert refused(sagemaker(operation, **CREATIONS[operation])) == set()
+def test_everything_a_project_needs_can_be_made(operation: str, old_keys: bool) -> None:
+    role = replace(ROLE, old_keys=old_keys)
+    assert refused(sagemaker(operation, **CREATIONS[operation]), role) == set()
 
 
 KINDS = {
@@ -431,6 +436,7 @@ def test_an_endpoint_is_not_made_from_another_projects_configuration() -> None:
     assert refused(update) == {"sagemaker:UpdateEndpoint"}
 
 
+@OLD_KEYS
 @pytest.mark.parametrize(
     ("operation", "path"),
     [
@@ -449,10 +455,13 @@ def test_an_endpoint_is_not_made_from_another_projects_configuration() -> None:
         ("CreateEndpointConfig", ("KmsKeyId",)),
     ],
 )
-def test_nothing_is_kept_with_a_foreign_key_or_none(operation: str, path: tuple[str, ...]) -> None:
-    params = CREATIONS[operation]
-    assert refused(sagemaker(operation, **changed(params, *path))) == {f"sagemaker:{operation}"}
-    foreign = refused(sagemaker(operation, **changed(params, *path, to=OTHER_KEY)))
+def test_nothing_is_kept_with_a_foreign_key_or_none(
+    operation: str, path: tuple[str, ...], old_keys: bool
+) -> None:
+    role, params = replace(ROLE, old_keys=old_keys), CREATIONS[operation]
+    none = sagemaker(operation, **changed(params, *path))
+    assert refused(none, role) == {f"sagemaker:{operation}"}
+    foreign = refused(sagemaker(operation, **changed(params, *path, to=OTHER_KEY)), role)
     assert f"sagemaker:{operation}" in foreign
     assert any(action.startswith("kms:") for action in foreign)
 

@@ -115,6 +115,7 @@ def test_what_is_set_is_shown_and_can_be_set_again(world: World) -> None:
     settings = {
         "timing": {"pending": 1},
         "role_propagation": 3,
+        "volume_key_condition": "sagemaker:VolumeKmsKey",
         "quotas": {"ml.t3.medium": 0},
         "no_capacity": ["ml.t3.large"],
         "updates_failed_notebooks": True,
@@ -178,6 +179,7 @@ def test_statuses_are_forced(world: World) -> None:
     [
         {"quota": {}},
         {"timing": {"waiting": 1}},
+        {"volume_key_condition": "sagemaker:KmsKey"},
         {"call_faults": [{"code": "X"}]},
         {"statuses": {"mine": {"reason": "?"}}},
     ],

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from local.notebooks.permissions import VOLUME_KEYS
 from tests.unit.notebook_world import ARN, ROLE, World, refused
 
 
@@ -28,7 +29,7 @@ START: list[Permission] = [
     ("ec2:CreateNetworkInterface", f"{EC2}:subnet/subnet-1", {}),
     ("ec2:CreateNetworkInterface", f"{EC2}:security-group/sg-1", {}),
     ("kms:DescribeKey", KEY, VIA),
-    ("kms:CreateGrant", KEY, {**VIA, "kms:GrantIsForAWSResource": ["true"]}),
+    ("kms:CreateGrant", KEY, VIA),
 ]
 
 
@@ -39,7 +40,11 @@ def in_order(permissions: list[Permission]) -> list[Permission]:
 def test_create_with_vpc_key_and_tags(world: World) -> None:
     world.create(**VPC, KmsKeyId=KEY, Tags=[{"Key": "a", "Value": "b"}])
 
-    tags = {"aws:RequestTag/a": ["b"], "aws:TagKeys": ["a"]}
+    tags = {
+        "aws:RequestTag/a": ["b"],
+        "aws:TagKeys": ["a"],
+        "sagemaker:TaggingAction": ["CreateNotebookInstance"],
+    }
     assert in_order(world.asked) == in_order([*START, ("sagemaker:AddTags", ARN, tags)])
 
 
@@ -69,6 +74,16 @@ def test_update_needs_the_role_when_it_changes_it(world: World) -> None:
     assert world.asked == [("iam:PassRole", ROLE + "-2", PASSED_TO_SAGEMAKER)]
 
 
+def test_a_direct_call_of_add_tags_names_no_creating_action(world: World) -> None:
+    world.create()
+
+    _, context = world.service.condition_context(
+        "AddTags", {"ResourceArn": ARN, "Tags": [{"Key": "a", "Value": "b"}]}
+    )
+
+    assert context == {"aws:RequestTag/a": ["b"], "aws:TagKeys": ["a"]}
+
+
 def test_a_lifecycle_configuration_with_tags_needs_the_right_to_tag(world: World) -> None:
     name = {"NotebookInstanceLifecycleConfigName": "setup"}
     world.lacking = {"sagemaker:AddTags"}
@@ -81,6 +96,8 @@ def test_a_lifecycle_configuration_with_tags_needs_the_right_to_tag(world: World
     )
 
     assert error.code == "AccessDeniedException"
+    ((_, _, context),) = world.asked
+    assert context["sagemaker:TaggingAction"] == ["CreateNotebookInstanceLifecycleConfig"]
     world.call("CreateNotebookInstanceLifecycleConfig", **name)
 
 
@@ -142,11 +159,20 @@ def test_the_condition_keys_of_create(world: World) -> None:
         "sagemaker:InstanceTypes": ["ml.t3.medium"],
         "sagemaker:VpcSubnets": ["subnet-1"],
         "sagemaker:VpcSecurityGroupIds": ["sg-1"],
-        "sagemaker:VolumeKmsKey": [KEY],
+        "sagemaker:VolumeKmsKeyArn": [KEY],
         "sagemaker:RootAccess": ["Disabled"],
         "sagemaker:DirectInternetAccess": ["Disabled"],
         "sagemaker:MinimumInstanceMetadataServiceVersion": ["2"],
     }
+
+
+@pytest.mark.parametrize("condition_key", VOLUME_KEYS)
+def test_a_volumes_key_is_sent_by_the_name_that_is_set(world: World, condition_key: str) -> None:
+    world.service.configure({"volume_key_condition": condition_key})
+
+    _, context = world.service.condition_context("CreateNotebookInstance", {"KmsKeyId": KEY})
+
+    assert context == {condition_key: [KEY]}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""The function that creates notebooks may create those that keep the rules, and no others.
+
+The template's own policy is evaluated with the condition keys that the notebook simulator sends.
+"""
+
+import json
+from typing import Any
+
+import pytest
+from ministack.core import iam_evaluator
+
+from local.notebooks.permissions import VOLUME_KEYS, request_context, tagging_context
+from tests.unit.stack_template import ACCOUNT, Stack, load
+from tests.unit.test_static_checks import ROOT
+
+NOTEBOOK = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:notebook-instance/analysis-1"
+STACK = Stack(load(ROOT / "template.yaml"), name="notebook-vending")
+REQUEST: dict[str, Any] = {
+    "NotebookInstanceName": "Analysis-1",
+    "InstanceType": "ml.t3.medium",
+    "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/notebook-vending/role",
+    "SubnetId": "subnet-1",
+    "SecurityGroupIds": ["sg-1"],
+    "KmsKeyId": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/k1",
+    "DirectInternetAccess": "Disabled",
+    "RootAccess": "Disabled",
+    "InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "2"},
+    "LifecycleConfigName": "notebook-vending-1f2e3d4c-0000-4000-8000-123456789abc",
+    "Tags": [
+        {"Key": "notebook-vending:platform", "Value": "notebook-vending"},
+        {"Key": "notebook-vending:stack-id", "Value": "stack"},
+        {"Key": "ProjectID", "Value": "QuickStart007"},
+    ],
+}
+
+
+def may(action: str, context: dict[str, list[str]]) -> bool:
+    (policy,) = STACK.resources("AWS::IAM::Role")["CreateRole"]["Properties"]["Policies"]
+    statements = iam_evaluator.parse_policy_document(json.dumps(policy["PolicyDocument"]))
+    asked = iam_evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{ACCOUNT}:assumed-role/CreateRole/session",
+        principal_type="AssumedRole",
+        principal_account=ACCOUNT,
+        action=action,
+        resource_arn=NOTEBOOK,
+        region="eu-west-1",
+        # A list is compared as one only under ForAllValues and ForAnyValue.
+        service_context={
+            key.lower(): values[0] if len(values) == 1 else values
+            for key, values in context.items()
+        },
+    )
+    return bool(iam_evaluator.evaluate(asked, [statements]).decision == "Allow")
+
+
+def create(volume_key: str, **changes: Any) -> bool:
+    """Return whether the function may send the request, changed so; None leaves a part out."""
+    params = {key: value for key, value in {**REQUEST, **changes}.items() if value is not None}
+    return may(
+        "sagemaker:CreateNotebookInstance",
+        dict(request_context("CreateNotebookInstance", params, {}, volume_key)),
+    )
+
+
+@pytest.mark.parametrize("volume_key", VOLUME_KEYS)
+def test_a_notebook_is_created_whichever_way_its_key_is_sent(volume_key: str) -> None:
+    assert create(volume_key)
+
+
+@pytest.mark.parametrize("volume_key", VOLUME_KEYS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"KmsKeyId": None},
+        {"SubnetId": None},
+        {"DirectInternetAccess": "Enabled"},
+        {"DirectInternetAccess": None},
+        {"RootAccess": "Enabled"},
+        {"Tags": None},
+    ],
+    ids=lambda change: "-".join(map(str, *change.items())),
+)
+def test_no_other_notebook_is_created(volume_key: str, change: dict[str, Any]) -> None:
+    assert not create(volume_key, **change)
+
+
+def test_tags_are_given_as_part_of_the_creation() -> None:
+    assert may("sagemaker:AddTags", dict(tagging_context("CreateNotebookInstance", REQUEST)))
+
+
+def test_no_notebook_that_is_there_already_is_tagged() -> None:
+    """Else any notebook of the account could be made the platform's."""
+    assert not may("sagemaker:AddTags", dict(request_context("AddTags", REQUEST, {})))
+    of_another = dict(tagging_context("CreateTrainingJob", REQUEST))
+    assert not may("sagemaker:AddTags", of_another)

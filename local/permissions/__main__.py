@@ -37,7 +37,9 @@ def _prove(directory: Path, page: Progress) -> str:
 def judge(told: story.Told) -> Usage:
     """Hold the grants against the calls, and the launch role against CloudFormation's handlers."""
     found = usage(told.granted, told.calls, UNEXERCISED)
-    of_launches = {each.action for each in told.granted.values() if each.role == "LaunchRole"}
+    of_launches = {
+        (each.action, each.resource) for each in told.granted.values() if each.role == "LaunchRole"
+    }
     wrong = handlers.mistakes(told.product_types, of_launches)
     return replace(found, mistakes=(*found.mistakes, *wrong))
 

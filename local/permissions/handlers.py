@@ -1,30 +1,102 @@
 """The launch role against the handlers with which CloudFormation makes what a launch is made of.
 
 The registry's schema of a resource type lists what its handlers may call, for any property there
-is: more than a launch, an update and a termination of this product use. What of it the launch role
-lacks, and what it has beyond, stands here with the reason. A read for a resource's attributes
-(Fn::GetAtt) that is denied fails nothing but the attribute it is for: AWS has its handlers go on
-without what is not read-only (aws-cloudformation/aws-cloudformation-resource-providers-ecr#11;
-softFailAccessDenied in …-kms).
+is. The launch role holds all of that, on the resources that a launch has. What it lacks stands here
+with the reason, and so does what it has that no handler calls.
+
+A denied read fails a launch. CloudFormation serves Fn::GetAtt by the type's read handler: AWS
+Knowledge Center, "cloudformation-attribute-key-error" (repost.aws), and
+aws-cloudformation/aws-cloudformation-resource-providers-sns#49, where AWS says that a permission
+missing in a read handler "would impact Fn::GetAtt". Many create handlers end in a read, too.
 """
 
-import json
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
+from typing import NamedTuple
 
-_SCHEMAS = Path(__file__).with_name("handlers.json")
+from local import resource_schemas
+from local.permissions.questions import is_action, resource_kinds
+
+# A permission as a policy grants it: an action, and the resource that the statement names.
+Granted = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Actions in which the launch role and the schemas differ, and why."""
+    """Actions in which the launch role and the schemas differ, and why.
+
+    With `types`, only the handlers of these resource types are meant.
+    """
 
     reason: str
     actions: tuple[str, ...]
+    types: tuple[str, ...] = ()
 
+    def names(self, resource_type: str, action: str) -> bool:
+        """Return whether this is the reason for an action of a type's handler."""
+        return action in self.actions and (not self.types or resource_type in self.types)
+
+
+# What the handlers of a type name in a launch, with an account and a Region for all others. A
+# subscription stands under "*": the authorization reference has had its actions with the topic as
+# their resource, and with none.
+_ARN = "arn:aws:{service}:eu-west-1:111122223333:{resource}"
+_ROLE = "arn:aws:iam::111122223333:role/notebook-vending/SC-111122223333-pp-abc-ExecutionRole-A1B2"
+_BUCKET = "arn:aws:s3:::sc-111122223333-pp-abc-projectbucket-a1b2"
+_KEY = _ARN.format(service="kms", resource="key/1f2e3d4c-0000-4000-8000-123456789abc")
+_ALIAS = _ARN.format(service="kms", resource="alias/notebook-vending/SC-111122223333-pp-abc")
+_TOPIC = _ARN.format(service="sns", resource="NotebookVending-Owner-1f2e3d4c")
+_CONFIG = _ARN.format(
+    service="sagemaker", resource="notebook-instance-lifecycle-config/notebook-vending-1f2e3d4c"
+)
+_RESOURCES = {
+    "AWS::IAM::Policy": (_ROLE,),
+    "AWS::IAM::Role": (_ROLE,),
+    "AWS::KMS::Alias": (_ALIAS, _KEY),
+    "AWS::KMS::Key": (_KEY,),
+    "AWS::S3::Bucket": (_BUCKET,),
+    "AWS::S3::BucketPolicy": (_BUCKET,),
+    "AWS::SNS::Subscription": (_TOPIC,),
+    "AWS::SNS::Topic": (_TOPIC,),
+    "AWS::SageMaker::NotebookInstanceLifecycleConfig": (_CONFIG,),
+}
+_OF_SUBSCRIPTIONS = (
+    "sns:GetSubscriptionAttributes",
+    "sns:SetSubscriptionAttributes",
+    "sns:Unsubscribe",
+)
+
+LIST = "no operation on a stack runs a list handler: they serve Cloud Control and the IaC generator"
+NO_SUCH_ACTION = "IAM has no action of this name, so no policy can grant it"
 
 LACKED = (
+    Difference(
+        LIST,
+        (
+            "iam:ListRoles",
+            "kms:ListKeys",
+            "s3:ListAllMyBuckets",
+            "sagemaker:ListNotebookInstanceLifecycleConfigs",
+            "sns:ListSubscriptions",
+            "sns:ListTopics",
+        ),
+    ),
+    Difference(
+        NO_SUCH_ACTION,
+        (
+            "s3:DeleteBucketAnalyticsConfiguration",
+            "s3:DeleteBucketCors",
+            "s3:DeleteBucketEncryption",
+            "s3:DeleteBucketLifecycle",
+            "s3:DeleteBucketMetricsConfiguration",
+            "s3:DeleteBucketReplication",
+            "s3:DeleteBucketTagging",
+            "s3:PutBucketReplication",
+            "s3:PutObjectLockConfiguration",
+        ),
+    ),
     Difference(
         "the property is not used: no boundary is set",
         ("iam:DeleteRolePermissionsBoundary", "iam:PutRolePermissionsBoundary"),
@@ -41,28 +113,28 @@ LACKED = (
         ),
     ),
     Difference(
-        "a project's key is enabled and rotates, always",
+        "a project's key is enabled and rotates, in every version of the product",
         ("kms:DisableKey", "kms:DisableKeyRotation", "kms:EnableKey"),
     ),
-    Difference(
-        "the read handler of an alias, of which no attribute is asked",
-        ("kms:ListAliases",),
-    ),
     Difference("an alias keeps its key", ("kms:UpdateAlias",)),
-    Difference("a topic keeps its key, and has no other attribute", ("sns:SetTopicAttributes",)),
+    Difference(
+        "the property is not used: nothing is delivered with a role",
+        ("iam:GetRole", "iam:PassRole"),
+        ("AWS::SNS::Subscription", "AWS::SNS::Topic"),
+    ),
+    Difference(
+        "the property is not used: ReplicationConfiguration",
+        ("iam:PassRole",),
+        ("AWS::S3::Bucket",),
+    ),
+    Difference("the property is not used: DataProtectionPolicy", ("sns:PutDataProtectionPolicy",)),
     Difference(
         "the property is not used",
         (
-            "iam:PassRole",
             "s3:CreateBucketMetadataTableConfiguration",
-            "s3:DeleteBucketAnalyticsConfiguration",
-            "s3:DeleteBucketCors",
             "s3:DeleteBucketMetadataTableConfiguration",
-            "s3:DeleteBucketMetricsConfiguration",
-            "s3:DeleteBucketReplication",
             "s3:DeleteBucketWebsite",
             "s3:DeleteObject",
-            "s3:GetBucketAcl",
             "s3:PutAccelerateConfiguration",
             "s3:PutAnalyticsConfiguration",
             "s3:PutBucketAbac",
@@ -71,18 +143,15 @@ LACKED = (
             "s3:PutBucketLogging",
             "s3:PutBucketNotification",
             "s3:PutBucketObjectLockConfiguration",
-            "s3:PutBucketReplication",
             "s3:PutBucketWebsite",
             "s3:PutIntelligentTieringConfiguration",
             "s3:PutInventoryConfiguration",
             "s3:PutMetricsConfiguration",
             "s3:PutObjectAcl",
-            "s3:PutObjectLockConfiguration",
             "s3:PutReplicationConfiguration",
             "s3:UpdateBucketMetadataAnnotationTableConfiguration",
             "s3:UpdateBucketMetadataInventoryTableConfiguration",
             "s3:UpdateBucketMetadataJournalTableConfiguration",
-            "sns:PutDataProtectionPolicy",
             "s3tables:CreateNamespace",
             "s3tables:CreateTable",
             "s3tables:CreateTableBucket",
@@ -92,35 +161,6 @@ LACKED = (
             "s3tables:PutTableEncryption",
             "s3tables:PutTablePolicy",
             "s3tables:UpdateTableMetadataLocation",
-        ),
-    ),
-    Difference(
-        "a bucket stays encrypted and keeps its lifecycle rules, in every version of the product",
-        ("s3:DeleteBucketEncryption", "s3:DeleteBucketLifecycle"),
-    ),
-    Difference(
-        "the read handler of a bucket; the attribute that is asked, its ARN, needs no read",
-        (
-            "s3:GetAccelerateConfiguration",
-            "s3:GetAnalyticsConfiguration",
-            "s3:GetBucketAbac",
-            "s3:GetBucketCORS",
-            "s3:GetBucketLogging",
-            "s3:GetBucketMetadataTableConfiguration",
-            "s3:GetBucketNotification",
-            "s3:GetBucketObjectLockConfiguration",
-            "s3:GetBucketOwnershipControls",
-            "s3:GetBucketPublicAccessBlock",
-            "s3:GetBucketTagging",
-            "s3:GetBucketVersioning",
-            "s3:GetBucketWebsite",
-            "s3:GetEncryptionConfiguration",
-            "s3:GetIntelligentTieringConfiguration",
-            "s3:GetInventoryConfiguration",
-            "s3:GetLifecycleConfiguration",
-            "s3:GetMetricsConfiguration",
-            "s3:GetReplicationConfiguration",
-            "s3:ListTagsForResource",
         ),
     ),
 )
@@ -143,26 +183,40 @@ BEYOND = (
     ),
     Difference("the custom resources", ("lambda:InvokeFunction",)),
     Difference(
-        "what CloudFormation tells the topic of the stacks, which is encrypted",
+        "what CloudFormation sends to the topic of the stacks, which is encrypted",
         ("kms:Decrypt", "kms:GenerateDataKey", "sns:Publish"),
-    ),
-    Difference(
-        "the type has no handlers in the registry: the operations of SageMaker that make, tag, "
-        "read, change and delete a lifecycle configuration",
-        (
-            "sagemaker:AddTags",
-            "sagemaker:CreateNotebookInstanceLifecycleConfig",
-            "sagemaker:DeleteNotebookInstanceLifecycleConfig",
-            "sagemaker:DescribeNotebookInstanceLifecycleConfig",
-            "sagemaker:UpdateNotebookInstanceLifecycleConfig",
-        ),
     ),
 )
 
 
+def needed(resource_type: str) -> Iterator[tuple[str, str]]:
+    """Yield the handlers of a type with each permission that one of them needs."""
+    for handler in (*resource_schemas.HANDLERS, "tagging"):
+        for action in resource_schemas.permissions(resource_type, handler):
+            yield handler, action
+
+
+def read_permissions(resource_type: str) -> tuple[str, ...]:
+    """Return what CloudFormation needs to read a resource of a launch: see LACKED for the rest."""
+    return _without_lacked(resource_type, "read")
+
+
+def tagging_permissions(resource_type: str) -> tuple[str, ...]:
+    """Return what CloudFormation needs to tag a resource of a launch: see LACKED for the rest."""
+    return _without_lacked(resource_type, "tagging")
+
+
+def _without_lacked(resource_type: str, handler: str) -> tuple[str, ...]:
+    return tuple(
+        action
+        for action in resource_schemas.permissions(resource_type, handler)
+        if not any(each.names(resource_type, action) for each in LACKED)
+    )
+
+
 def mistakes(
     types: Collection[str],
-    granted: Collection[str],
+    granted: Collection[Granted],
     lacked: Collection[Difference] = LACKED,
     beyond: Collection[Difference] = BEYOND,
 ) -> Iterator[str]:
@@ -170,25 +224,83 @@ def mistakes(
 
     And what the reasons above say and is not so.
     """
-    schemas = json.loads(_SCHEMAS.read_text())["types"]
-    ours = {each for each in types if not each.startswith("Custom::")}
-    yield from (f"{each}: its handlers are not in handlers.json" for each in ours - schemas.keys())
+    ours = sorted(each for each in types if not each.startswith("Custom::"))
+    yield from (f"{each}: say in handlers.py what it names" for each in ours if not _known(each))
+    known = [each for each in ours if _known(each)]
     yield from (
-        f"{each} is in handlers.json, and no product has it" for each in schemas.keys() - ours
+        f"{each} is in handlers.py, and no product has it" for each in _RESOURCES.keys() - set(ours)
     )
-    listed = {
-        action
-        for each in ours & schemas.keys()
-        for permissions in schemas[each].values()
-        for action in permissions
-    }
-    may_lack = {action for each in lacked for action in each.actions}
+    called = {action for each in known for _, action in needed(each)}
+    excused: set[tuple[Difference, str]] = set()
+    named: set[tuple[str, str]] = set()
+    for lack in _lacks(known, granted):
+        reasons = {(each, lack.action) for each in lacked if each.names(lack.type, lack.action)}
+        excused |= reasons
+        if not reasons and (lack.action, lack.resource) not in named:
+            named.add((lack.action, lack.resource))
+            yield (
+                f"the launch role lacks {lack.action} on {lack.resource}, which the {lack.handler} "
+                f"handler of {lack.type} calls"
+            )
+    has = {action for action, _ in granted}
     may_have = {action for each in beyond for action in each.actions}
-    for action in sorted(listed - set(granted) - may_lack):
-        yield f"the launch role lacks {action}, which a handler may call"
-    for action in sorted(set(granted) - listed - may_have):
+    for action in sorted(has - called - may_have):
         yield f"the launch role has {action}, which no handler calls"
-    for action in sorted(may_lack - (listed - set(granted))):
-        yield f"there is a reason to lack {action}, which is not lacked"
-    for action in sorted(may_have - (set(granted) - listed)):
+    for each in lacked:
+        for action in each.actions:
+            if (each, action) not in excused:
+                yield f"there is a reason to lack {action}, which is not lacked"
+    for action in sorted(may_have - (has - called)):
         yield f"there is a reason to have {action}, which is no exception"
+
+
+class _Lack(NamedTuple):
+    type: str
+    handler: str
+    action: str
+    resource: str
+
+
+def _lacks(types: Iterable[str], granted: Collection[Granted]) -> Iterator[_Lack]:
+    for resource_type in types:
+        for handler, action in needed(resource_type):
+            for arn in _named(resource_type, action):
+                if not any(_grants(each, action, arn) for each in granted):
+                    yield _Lack(resource_type, handler, action, arn)
+
+
+def _known(resource_type: str) -> bool:
+    return resource_type in _RESOURCES
+
+
+def _named(resource_type: str, action: str) -> tuple[str, ...]:
+    """Return what a handler of a type names in a call: `*` if the action takes no resource."""
+    if action in _OF_SUBSCRIPTIONS or not is_action(action) or not resource_kinds(action):
+        return ("*",)
+    kinds = set(map(_kind, _forms(action)))
+    return tuple(arn for arn in _RESOURCES[resource_type] if _kind(arn) in kinds) or ("*",)
+
+
+def _forms(action: str) -> Iterator[str]:
+    for forms in resource_kinds(action).values():
+        yield from forms
+
+
+def _kind(arn: str) -> str:
+    """Return the kind of what an ARN or its form names, as `key`; empty for a bucket or a topic."""
+    kind, slash, _ = arn.split(":", 5)[5].partition("/")
+    return kind if slash else ""
+
+
+def _grants(granted: Granted, action: str, arn: str) -> bool:
+    """Return whether a permission is for this action on this resource, in whichever account."""
+    may, on = granted
+    if may != action:
+        return False
+    return on == "*" or (arn != "*" and fnmatchcase(_anywhere(arn), _anywhere(on)))
+
+
+def _anywhere(arn: str) -> str:
+    """Leave out of an ARN where it is: the account and, before the name, partition and Region."""
+    _, _, service, _, _, name = re.sub(r"\d{12}", "", arn).split(":", 5)
+    return f"{service}:{name}"

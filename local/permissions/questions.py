@@ -11,8 +11,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, NamedTuple
+
+from local.resource_schemas import package_data
 
 Keys = Mapping[str, str | list[str]]
 
@@ -224,9 +225,15 @@ def _filled(arn: str, name: str, where: Where, account: str) -> str:
 
 @functools.cache
 def _authorization_data() -> dict[str, Any]:
-    text = resources.files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text()
+    text = (package_data() / "AdditionalSpecs" / "Policies.json").read_text()
     data: dict[str, Any] = json.loads(text)
     return data
+
+
+def is_action(action: str) -> bool:
+    """Return whether IAM has an action of that name."""
+    service, name = action.split(":")
+    return name.lower() in _authorization_data().get(service, {}).get("Actions", {})
 
 
 def resource_kinds(action: str) -> dict[str, list[str]]:

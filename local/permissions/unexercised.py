@@ -28,7 +28,7 @@ _FUNCTIONS = (
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"
 )
-_SCHEMAS = "CloudFormation registry, resource schemas: local/permissions/handlers.json"
+_SCHEMAS = "CloudFormation registry, resource schemas in cfn-lint: local/resource_schemas.py"
 
 UNEXERCISED = (
     Unexercised(

@@ -12,9 +12,8 @@ import pytest
 from rich.console import Console
 
 from local import deploy
-from local.permissions import grants, handlers, report, story
+from local.permissions import grants, report, story
 from local.permissions.__main__ import main
-from local.permissions.handlers import Difference
 from local.permissions.unexercised import UNEXERCISED
 from local.permissions.usage import Call, Grant, Place, Unexercised, Usage, calls_of, usage
 from local.progress import Progress
@@ -207,7 +206,7 @@ def test_an_entry_for_one_statement_excuses_no_other() -> None:
 def test_every_entry_has_its_reason_and_its_source() -> None:
     for entry in UNEXERCISED:
         assert len(entry.reason) > 20, entry
-        assert "https://" in entry.source or "#" in entry.source or ".json" in entry.source, entry
+        assert "https://" in entry.source or "#" in entry.source or ".py" in entry.source, entry
         for path in (word for word in entry.source.split() if word.startswith("local/")):
             assert (ROOT / path.rstrip(";,")).exists(), path
 
@@ -244,7 +243,7 @@ def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_run_that_proves_nothing_says_so_and_fails(
     monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = story.Told(GRANTED, [allowed(LOOK)], TYPES)
+    told = story.Told(GRANTED, [allowed(LOOK)], set())
     monkeypatch.setattr(story, "tell", lambda _directory, _page: told)
 
     assert main() == 1
@@ -317,55 +316,3 @@ def test_the_page_tells_every_permission_of_every_role() -> None:
         assert why
 
     assert told == granted_by_the_templates()
-
-
-# --- CloudFormation's handlers and the launch role ------------------------------------------------
-
-
-def launch_role_actions() -> set[str]:
-    return granted_by_the_templates()["LaunchRole"]
-
-
-TYPES = {resource["Type"] for resource in TEMPLATE["Resources"].values()}
-
-
-def test_the_launch_role_may_what_the_handlers_call_and_no_more() -> None:
-    assert list(handlers.mistakes(TYPES, launch_role_actions())) == []
-
-
-@pytest.mark.parametrize("action", ["iam:GetRole", "kms:DescribeKey", "s3:ListBucket"])
-def test_a_call_of_a_handler_that_the_launch_role_lacks_is_named(action: str) -> None:
-    found = list(handlers.mistakes(TYPES, launch_role_actions() - {action}))
-
-    assert found == [f"the launch role lacks {action}, which a handler may call"]
-
-
-def test_what_the_launch_role_has_beyond_is_named() -> None:
-    found = list(handlers.mistakes(TYPES, launch_role_actions() | {"s3:PutObject"}))
-
-    assert found == ["the launch role has s3:PutObject, which no handler calls"]
-
-
-def test_a_resource_type_whose_handlers_are_unknown_is_named() -> None:
-    found = list(handlers.mistakes(TYPES | {"AWS::EC2::VPC"}, launch_role_actions()))
-
-    assert found == ["AWS::EC2::VPC: its handlers are not in handlers.json"]
-
-
-def test_a_reason_for_a_difference_that_is_none_is_named() -> None:
-    lacked = (*handlers.LACKED, Difference("forgotten", ("iam:CreateRole",)))
-    beyond = (*handlers.BEYOND, Difference("forgotten", ("s3:DeleteBucket",)))
-
-    found = list(handlers.mistakes(TYPES, launch_role_actions(), lacked, beyond))
-
-    assert found == [
-        "there is a reason to lack iam:CreateRole, which is not lacked",
-        "there is a reason to have s3:DeleteBucket, which is no exception",
-    ]
-
-
-def test_the_handlers_name_their_source() -> None:
-    data = json.loads(Path(handlers.__file__).with_name("handlers.json").read_text())
-
-    assert data["source"].startswith("https://")
-    assert data["date"] >= "2026"

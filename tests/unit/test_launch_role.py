@@ -1,0 +1,154 @@
+"""The launch role may do what CloudFormation's handlers do for a launch, and no more.
+
+The handlers are those of the registry's schemas, as the locked cfn-lint brings them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local import resource_schemas
+from local.permissions import handlers
+from local.permissions.handlers import Difference, Granted
+from local.permissions.questions import is_action
+from tests.unit import stack_template
+from tests.unit.test_static_checks import ROOT
+
+CATALOG = stack_template.Stack(stack_template.load(ROOT / "stacks" / "catalog.yaml"))
+VERSIONS = [
+    stack_template.load(path) for path in sorted((ROOT / "product" / "versions").glob("*.yaml"))
+]
+TYPES = {resource["Type"] for template in VERSIONS for resource in template["Resources"].values()}
+
+
+def grants() -> Iterator[Granted]:
+    role = CATALOG.resources("AWS::IAM::Role")["LaunchRole"]
+    for policy in role["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            for action in listed(statement["Action"]):
+                for resource in listed(statement["Resource"]):
+                    yield action, resource
+
+
+def listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+GRANTED = set(grants())
+
+
+def without(action: str) -> set[Granted]:
+    left = {each for each in GRANTED if each[0] != action}
+    assert left != GRANTED, f"the role never had {action}"
+    return left
+
+
+def test_the_launch_role_may_what_the_handlers_call_and_no_more() -> None:
+    assert list(handlers.mistakes(TYPES, GRANTED)) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "lack"),
+    [
+        ("iam:GetRole", "the read handler of AWS::IAM::Role"),
+        ("iam:ListRoleTags", "the tagging handler of AWS::IAM::Role"),
+        ("kms:DescribeKey", "the read handler of AWS::KMS::Key"),
+        ("s3:GetBucketCORS", "the read handler of AWS::S3::Bucket"),
+        ("s3:ListBucket", "the create handler of AWS::S3::Bucket"),
+        ("sagemaker:DeleteTags", "the update handler of AWS::SageMaker::Notebook"),
+        ("sns:GetSubscriptionAttributes", "the read handler of AWS::SNS::Subscription"),
+    ],
+)
+def test_a_call_of_a_handler_that_the_launch_role_lacks_is_named(action: str, lack: str) -> None:
+    found = list(handlers.mistakes(TYPES, without(action)))
+
+    assert [
+        each for each in found if not each.startswith(f"the launch role lacks {action} on ")
+    ] == []
+    assert any(lack.split(" of ")[1] in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("action", "instead"),
+    [
+        ("s3:GetBucketCORS", "arn:aws:s3:::another-bucket"),
+        ("iam:GetRole", "arn:aws:iam::111122223333:role/another/*"),
+        # The action takes no resource.
+        ("kms:ListAliases", "arn:aws:kms:eu-west-1:111122223333:key/*"),
+    ],
+)
+def test_a_permission_on_another_resource_is_none(action: str, instead: str) -> None:
+    (found,) = set(handlers.mistakes(TYPES, {*without(action), (action, instead)}))
+
+    assert found.startswith(f"the launch role lacks {action} on ")
+
+
+def test_an_action_on_two_resources_needs_both() -> None:
+    aliases = {
+        each for each in GRANTED if each[0] != "kms:CreateAlias" or not each[1].endswith(":key/*")
+    }
+
+    (found,) = handlers.mistakes(TYPES, aliases)
+
+    assert "lacks kms:CreateAlias on arn:aws:kms:eu-west-1:111122223333:key/" in found
+
+
+def test_what_the_launch_role_has_beyond_is_named() -> None:
+    found = list(handlers.mistakes(TYPES, {*GRANTED, ("s3:PutObject", "*")}))
+
+    assert found == ["the launch role has s3:PutObject, which no handler calls"]
+
+
+def test_a_resource_type_whose_resources_are_unknown_is_named() -> None:
+    found = list(handlers.mistakes({*TYPES, "AWS::EC2::VPC"}, GRANTED))
+
+    assert found == ["AWS::EC2::VPC: say in handlers.py what it names"]
+
+
+def test_a_reason_for_a_difference_that_is_none_is_named() -> None:
+    lacked = (*handlers.LACKED, Difference("forgotten", ("iam:CreateRole",)))
+    beyond = (*handlers.BEYOND, Difference("forgotten", ("s3:DeleteBucket",)))
+
+    found = list(handlers.mistakes(TYPES, GRANTED, lacked, beyond))
+
+    assert found == [
+        "there is a reason to lack iam:CreateRole, which is not lacked",
+        "there is a reason to have s3:DeleteBucket, which is no exception",
+    ]
+
+
+def test_a_reason_for_one_type_excuses_no_other() -> None:
+    for_topics = [each for each in handlers.LACKED if "iam:GetRole" in each.actions]
+
+    assert [each.types for each in for_topics] == [("AWS::SNS::Subscription", "AWS::SNS::Topic")]
+    assert list(handlers.mistakes(TYPES, without("iam:GetRole")))
+
+
+def test_iam_has_every_action_but_those_that_are_listed_as_none() -> None:
+    called = {
+        action
+        for each in TYPES
+        if not each.startswith("Custom::")
+        for _, action in handlers.needed(each)
+    }
+    (listed_as_none,) = [
+        each.actions for each in handlers.LACKED if each.reason == handlers.NO_SUCH_ACTION
+    ]
+
+    assert {action for action in called if not is_action(action)} == set(listed_as_none)
+
+
+def test_only_list_handlers_call_what_is_lacked_as_a_list() -> None:
+    (lists,) = [each.actions for each in handlers.LACKED if each.reason == handlers.LIST]
+
+    for resource_type in TYPES:
+        if not resource_type.startswith("Custom::"):
+            others = {
+                action for handler, action in handlers.needed(resource_type) if handler != "list"
+            }
+            assert not others & set(lists)
+
+
+def test_the_schemas_are_as_new_as_the_service_authorization_reference_of_2026() -> None:
+    assert resource_schemas.date() >= "2026-10"

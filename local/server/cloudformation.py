@@ -34,6 +34,7 @@ from local.server import (
     stack_deletion,
     stack_notifications,
 )
+from local.server.failed_creates import keep_failed_create
 from local.server.response_bucket import ResponseBucket
 from local.service_model import ServiceError
 
@@ -134,7 +135,8 @@ class _CustomResources:
             )
         except _ResponseError as failed:
             if request_type == "Create":
-                _keep_failed_create(stack_name, logical_id, resource_type, props, failed)
+                kept = failed.physical_id or _invented_id(stack_name, logical_id)
+                keep_failed_create(stack_name, logical_id, resource_type, props, str(failed), kept)
             raise RequestError(str(failed)) from None
         return response["PhysicalResourceId"], response.get("Data") or {}
 
@@ -250,24 +252,9 @@ def _service_timeout(props: Mapping[str, Any]) -> int:
     return int(text)
 
 
-def _keep_failed_create(
-    stack_name: str,
-    logical_id: str,
-    resource_type: str,
-    props: dict[str, Any],
-    failed: _ResponseError,
-) -> None:
+def _invented_id(stack_name: str, logical_id: str) -> str:
     suffix = "".join(random.choices(string.ascii_uppercase + string.digits, k=12))  # noqa: S311 - a name
-    cloudformation._stacks[stack_name]["_resources"][logical_id] = {
-        "PhysicalResourceId": failed.physical_id or f"{stack_name}-{logical_id}-{suffix}",
-        "ResourceType": resource_type,
-        "ResourceStatus": "CREATE_FAILED",
-        "ResourceStatusReason": str(failed),
-        "LogicalResourceId": logical_id,
-        "Properties": props,
-        "Attributes": {},
-        "Timestamp": now_iso(),
-    }
+    return f"{stack_name}-{logical_id}-{suffix}"
 
 
 # --- The stack's life -----------------------------------------------------------------------------

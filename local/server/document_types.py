@@ -74,8 +74,7 @@ def _delete_document(physical_id: str, _props: Props) -> None:
     try:
         call("ssm", "DeleteDocument", Name=physical_id)
     except ResourceError as error:
-        refusal = error.__cause__
-        assert isinstance(refusal, ServiceError)
+        refusal = error.refusal
         if refusal.code != "InvalidDocument":
             raise
 

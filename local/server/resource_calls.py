@@ -26,8 +26,7 @@ def delete(service: str, operation: str, **params: Any) -> None:
     try:
         call(service, operation, **params)
     except ResourceError as error:
-        refusal = error.__cause__
-        assert isinstance(refusal, ServiceError)
+        refusal = error.refusal
         gone = refusal.code == "ResourceNotFoundException" or "RecordNotFound" in refusal.message
         if not gone:
             raise

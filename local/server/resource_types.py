@@ -24,7 +24,6 @@ _TYPES: dict[str, dict[str, Any]] = {
 
 def install() -> None:
     """Teach MiniStack's CloudFormation the types, and to ask IAM about those it knows."""
-    stack_permissions.install()
     handlers = provisioners._RESOURCE_HANDLERS
     assert _parameters(provisioners._provision_resource) == (
         "resource_type logical_id props stack_name"
@@ -37,6 +36,11 @@ def install() -> None:
         assert name not in handlers, f"MiniStack has {name} of its own now"
         handlers[name] = {key: value for key, value in entry.items() if key != "create_only"}
         provisioners._REPLACING_PROPERTIES[name] = entry["create_only"]
+    # A stack's tags reach these, too [registry schemas, tagging.taggable].
+    for name in ("AWS::S3::Bucket", "AWS::SageMaker::NotebookInstanceLifecycleConfig"):
+        assert name not in provisioners._STACK_TAG_PROPERTY, f"MiniStack tags {name} now"
+        provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
+    stack_permissions.install()
     # The operations block on their service's lock, so the event loop must not run them.
     blocks = stacks._runs_on_worker_thread
     stacks._runs_on_worker_thread = lambda name: name in _TYPES or blocks(name)

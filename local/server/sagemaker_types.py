@@ -4,7 +4,7 @@ from typing import Any
 
 from ministack.services.cloudformation import provisioners
 
-from local.server.resource_calls import Props, Provisioned, call, delete, only
+from local.server.resource_calls import Props, Provisioned, call, delete, only, tag_changes
 
 
 def _create_lifecycle_config(logical_id: str, props: Props, stack_name: str) -> Provisioned:
@@ -16,7 +16,8 @@ def _create_lifecycle_config(logical_id: str, props: Props, stack_name: str) -> 
         "sagemaker",
         "CreateNotebookInstanceLifecycleConfig",
         NotebookInstanceLifecycleConfigName=name,
-        **only(props, "OnCreate", "OnStart", "Tags"),
+        **only(props, "OnCreate", "OnStart"),
+        Tags=_tags(props) or None,
     )
     return _lifecycle_config(answer["NotebookInstanceLifecycleConfigArn"], name)
 
@@ -35,7 +36,17 @@ def _update_lifecycle_config(
             if hook in old or hook in new
         },
     )
+    changes = tag_changes({"Tags": _tags(old)}, {"Tags": _tags(new)})
+    if "AddTags" in changes:
+        call("sagemaker", "AddTags", ResourceArn=physical_id, Tags=changes["AddTags"])
+    if "RemoveTags" in changes:
+        call("sagemaker", "DeleteTags", ResourceArn=physical_id, TagKeys=changes["RemoveTags"])
     return _lifecycle_config(physical_id, name)
+
+
+def _tags(props: Props) -> list[dict[str, str]]:
+    """Return the tags but those of AWS's own services, which no caller can give."""
+    return [tag for tag in props.get("Tags", []) if not tag["Key"].startswith("aws:")]
 
 
 def _delete_lifecycle_config(physical_id: str, props: Props) -> None:

@@ -2,9 +2,11 @@
 
 MiniStack's CloudFormation makes, changes and deletes resources without asking IAM. Here the types
 a product is made of are asked for, so that a launch role that lacks a permission fails its launch
-with AWS's message. Checked are the calls a resource cannot be made, changed or deleted without; of
-the reads that AWS's own handlers make beside them, and of types not in the table, nothing is.
-Custom resources and our own types (`resource_types`) are checked where they are handled.
+with AWS's message. Checked are the calls a resource cannot be made, changed or deleted without,
+those that its tags need, and those of its read handler: after each create, and at each Fn::GetAtt.
+What reads and tags need comes from the registry's schemas (`local.permissions.handlers`). Of types
+that are not in the table nothing is asked. Custom resources are checked where they are handled,
+and so is what our own types do besides reads and tags (`resource_types`).
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -13,10 +15,13 @@ from inspect import signature
 from typing import Any
 from uuid import uuid4
 
-from ministack.services import iam
-from ministack.services.cloudformation import provisioners
+from ministack.services import iam, sns
+from ministack.services.cloudformation import engine, provisioners, stacks
 
+from local.permissions import handlers
+from local.permissions.questions import resource_kinds
 from local.server import json_service
+from local.server.failed_creates import keep_failed_create
 from local.service_model import ServiceError
 
 Props = Mapping[str, Any]
@@ -40,6 +45,7 @@ class ResourceError(Exception):
     """A service refused what a resource needs; the text is the event's reason, as AWS words it."""
 
     def __init__(self, refusal: ServiceError) -> None:
+        self.refusal = refusal
         handler_code = _HANDLER_CODES.get(refusal.code, "GeneralServiceException")
         super().__init__(
             f'Resource handler returned message: "{refusal.message}" '
@@ -49,11 +55,11 @@ class ResourceError(Exception):
 
 @dataclass(frozen=True)
 class _Permissions:
-    """What a type's handlers call.
+    """What a type's handlers call, besides reads and what tags need.
 
     `arns` gives the resources called upon, from the physical id and the properties. `given` is
     called for a property that is given or changes, `changed` only where it changes, `cleared` at a
-    deletion for a property that is there, `untag` where an update takes tags away.
+    deletion for a property that is there. `refuses` says why a deletion is refused, if it is.
     """
 
     arns: Callable[[str, Props], list[str]]
@@ -63,13 +69,13 @@ class _Permissions:
     given: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, str] = field(default_factory=dict)
     cleared: Mapping[str, str] = field(default_factory=dict)
-    untag: str = ""
+    refuses: Callable[[str], str] = lambda _physical_id: ""
     lower_case: bool = False
     name_length: int = 128
 
 
 def install() -> None:
-    """Ask IAM before each handler of the types in the table."""
+    """Ask IAM for each handler of the types in the table, and at each Fn::GetAtt."""
     for resource_type, permissions in _TYPES.items():
         entry = provisioners._RESOURCE_HANDLERS[resource_type]
         for handler, parameters in (("create", 3), ("update", 5), ("delete", 2)):
@@ -79,12 +85,15 @@ def install() -> None:
                 resource_type,
                 handler,
             )
-        entry["create"] = _before_create(permissions, entry["create"])
-        entry["update"] = _before_update(permissions, entry["update"])
+        entry["create"] = _around_create(resource_type, permissions, entry["create"])
+        entry["update"] = _before_update(resource_type, permissions, entry["update"])
         entry["delete"] = _before_delete(permissions, entry["delete"])
+    _ask_at_each_getatt()
 
 
-def _before_create(permissions: _Permissions, create: Callable[..., Any]) -> Callable[..., Any]:
+def _around_create(
+    resource_type: str, permissions: _Permissions, create: Callable[..., Any]
+) -> Callable[..., Any]:
     def asking(logical_id: str, props: Props, stack_name: str) -> Any:
         asked = _without_system_tags(props)
         physical_id = props.get(permissions.name) or provisioners._physical_name(
@@ -94,17 +103,31 @@ def _before_create(permissions: _Permissions, create: Callable[..., Any]) -> Cal
             max_len=permissions.name_length,
         )
         needed = [*permissions.create, *_actions(permissions.given, asked)]
+        if _tag_keys(asked):
+            needed += _tagging(resource_type)
         _require(needed, permissions.arns(physical_id, asked), asked)
-        return create(logical_id, props, stack_name)
+        made: str
+        made, attributes = create(logical_id, props, stack_name)
+        try:
+            _require_read(resource_type, made, props)
+        except ResourceError as error:
+            # It is there, and CloudFormation knows: the rollback deletes it.
+            keep_failed_create(stack_name, logical_id, resource_type, props, str(error), made)
+            raise
+        return made, attributes
 
     return asking
 
 
-def _before_update(permissions: _Permissions, update: Callable[..., Any]) -> Callable[..., Any]:
+def _before_update(
+    resource_type: str, permissions: _Permissions, update: Callable[..., Any]
+) -> Callable[..., Any]:
     def asking(physical_id: str, old: Props, new: Props, *more: Any) -> Any:
         before, after = _without_system_tags(old), _without_system_tags(new)
         changes = {key for key in {*before, *after} if before.get(key) != after.get(key)}
         needed = _actions({**permissions.given, **permissions.changed}, changes)
+        if "Tags" in changes and _tag_keys(after):
+            needed += _tagging(resource_type)
         added, dropped = _policies(after) - _policies(before), _policies(before) - _policies(after)
         asked = {**after, _POLICIES: sorted(added)}
         _require(needed, permissions.arns(physical_id, after), asked)
@@ -115,9 +138,10 @@ def _before_update(permissions: _Permissions, update: Callable[..., Any]) -> Cal
                 {_POLICIES: sorted(dropped)},
             )
         removed = _tag_keys(before) - _tag_keys(after)
-        if removed and permissions.untag:
+        if removed:
             gone = {"aws:TagKeys": sorted(removed)}
-            _require([permissions.untag], permissions.arns(physical_id, after), {}, gone)
+            untagging = _tagging(resource_type, removes=True)
+            _require(untagging, permissions.arns(physical_id, after), {}, gone)
         return update(physical_id, old, new, *more)
 
     return asking
@@ -129,9 +153,82 @@ def _before_delete(permissions: _Permissions, delete: Callable[..., Any]) -> Cal
         # A resource's own tags are looked up by the evaluator; those of the template may differ.
         asked = {_POLICIES: sorted(_policies(props))}
         _require(needed, permissions.arns(physical_id, props), asked)
+        if refusal := permissions.refuses(physical_id):
+            raise ResourceError(ServiceError("InvalidParametersException", refusal))
         return delete(physical_id, props)
 
     return asking
+
+
+def _tagging(resource_type: str, *, removes: bool = False) -> list[str]:
+    """Return what a type's tags need: to remove some, or else to give and to change them."""
+    listed = handlers.tagging_permissions(resource_type)
+    return [action for action in listed if (":Untag" in action or ":Delete" in action) == removes]
+
+
+def _require_read(resource_type: str, physical_id: str, props: Props) -> None:
+    arns = _TYPES[resource_type].arns(physical_id, props)
+    _require([*handlers.read_permissions(resource_type)], arns, {})
+
+
+# --- Fn::GetAtt ---------------------------------------------------------------------------------
+
+
+def _ask_at_each_getatt() -> None:
+    """Have every attribute that a stack operation resolves be read with its caller's rights.
+
+    CloudFormation serves Fn::GetAtt by the type's read handler (`local.permissions.handlers` has
+    the sources). An update asks for all of them again: one whose resource was deleted behind
+    CloudFormation's back fails.
+    """
+    resolve = engine._resolve_refs
+    assert stacks._resolve_refs is resolve
+    assert list(signature(resolve).parameters)[:2] == ["value", "resources"]
+    code = resolve.__code__
+    assert "Attributes" in code.co_consts, "MiniStack keeps attributes elsewhere now"
+    assert "_resolve_refs" in code.co_names, "MiniStack resolves what is nested elsewhere now"
+
+    def asking(value: Any, resources: Mapping[str, Any], *more: Any) -> Any:
+        return resolve(value, _Resources(resources), *more)
+
+    stacks._resolve_refs = asking
+
+
+class _Resources(dict[str, Any]):
+    """A stack's resources, each of which asks for a read when an attribute is taken."""
+
+    def __init__(self, resources: Mapping[str, Any]) -> None:
+        super().__init__(
+            {
+                name: {**record, "Attributes": _Attributes(record)}
+                if record.get("ResourceType") in _TYPES
+                else record
+                for name, record in resources.items()
+            }
+        )
+
+
+class _Attributes(dict[str, Any]):
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        super().__init__(record["Attributes"])
+        self._record = record
+
+    def __getitem__(self, name: str) -> Any:
+        record = self._record
+        resource_type = record["ResourceType"]
+        try:
+            _require_read(resource_type, record["PhysicalResourceId"], record["Properties"])
+        except ResourceError as error:
+            # As in reports of it, such as "Unable to retrieve Arn attribute for
+            # AWS::Logs::LogGroup, with error message Access denied for operation ...".
+            raise ValueError(
+                f"Unable to retrieve {name} attribute for {resource_type}, with error message "
+                f"{error.refusal.message}"
+            ) from error
+        return super().__getitem__(name)
+
+
+# --- What is asked ------------------------------------------------------------------------------
 
 
 def _without_system_tags(props: Props) -> Props:
@@ -159,7 +256,7 @@ def _require(
     caller = json_service.current_caller()
     context = {**dict(_context(props)), **(more or {})}
     for action in actions:
-        for arn in arns if action not in _WITHOUT_RESOURCE else ["*"]:
+        for arn in arns if resource_kinds(action) else ["*"]:
             for policy in _each_policy(action, props):
                 try:
                     caller.require(action, arn, {**context, **policy})
@@ -228,8 +325,25 @@ def _topic_of_subscription(_physical_id: str, props: Props) -> list[str]:
     return [str(props["TopicArn"])]
 
 
-# Service authorization reference: these take no resource.
-_WITHOUT_RESOURCE = ("kms:CreateKey",)
+def _config(physical_id: str, _props: Props) -> list[str]:
+    if physical_id.startswith("arn:"):
+        return [physical_id]
+    return [_arn("sagemaker", f"notebook-instance-lifecycle-config/{physical_id.lower()}")]
+
+
+def _unless_confirmed(physical_id: str) -> str:
+    """Return why a subscription is not deleted: its address has not been confirmed.
+
+    No one reads a mailbox here, so an e-mail address stays unconfirmed, as when the owner does not
+    follow the link (aws-cloudformation-resource-providers-sns, DeleteHandler of subscriptions).
+    """
+    topic = sns._topics.get(sns._sub_arn_to_topic.get(physical_id, ""), {"subscriptions": []})
+    for each in topic["subscriptions"]:
+        pending = not each["confirmed"] or each["protocol"].startswith("email")
+        if each["arn"] == physical_id and pending:
+            return f"subscription {physical_id} cannot be deleted if pending confirmation"
+    return ""
+
 
 # Which property needs which call: the API operations behind the properties, by the names IAM has
 # for them [registry schemas, handlers.permissions].
@@ -243,7 +357,6 @@ _TYPES = {
         given={
             "Policies": "iam:PutRolePolicy",
             _POLICIES: "iam:AttachRolePolicy",
-            "Tags": "iam:TagRole",
         },
         changed={
             "AssumeRolePolicyDocument": "iam:UpdateAssumeRolePolicy",
@@ -255,7 +368,6 @@ _TYPES = {
             "Policies": "iam:DeleteRolePolicy",
             _POLICIES: "iam:DetachRolePolicy",
         },
-        untag="iam:UntagRole",
     ),
     "AWS::IAM::Policy": _Permissions(
         arns=_roles_of_policy,
@@ -267,9 +379,8 @@ _TYPES = {
         arns=_key,
         create=("kms:CreateKey",),
         delete=("kms:ScheduleKeyDeletion",),
-        given={"EnableKeyRotation": "kms:EnableKeyRotation", "Tags": "kms:TagResource"},
+        given={"EnableKeyRotation": "kms:EnableKeyRotation"},
         changed={"KeyPolicy": "kms:PutKeyPolicy", "Description": "kms:UpdateKeyDescription"},
-        untag="kms:UntagResource",
     ),
     "AWS::KMS::Alias": _Permissions(
         arns=_alias_and_key,
@@ -291,7 +402,6 @@ _TYPES = {
             "LoggingConfiguration": "s3:PutBucketLogging",
             "OwnershipControls": "s3:PutBucketOwnershipControls",
             "PublicAccessBlockConfiguration": "s3:PutBucketPublicAccessBlock",
-            "Tags": "s3:PutBucketTagging",
             "VersioningConfiguration": "s3:PutBucketVersioning",
         },
     ),
@@ -307,17 +417,20 @@ _TYPES = {
         name_length=256,
         create=("sns:CreateTopic",),
         delete=("sns:DeleteTopic",),
-        given={"Tags": "sns:TagResource"},
         changed={
             "DisplayName": "sns:SetTopicAttributes",
             "KmsMasterKeyId": "sns:SetTopicAttributes",
         },
-        untag="sns:UntagResource",
     ),
     "AWS::SNS::Subscription": _Permissions(
         arns=_topic_of_subscription,
         create=("sns:Subscribe",),
-        delete=("sns:Unsubscribe",),
+        delete=("sns:GetSubscriptionAttributes", "sns:Unsubscribe"),
         changed={"Endpoint": "sns:Subscribe"},
+        refuses=_unless_confirmed,
+    ),
+    # Its operations ask for themselves.
+    "AWS::SageMaker::NotebookInstanceLifecycleConfig": _Permissions(
+        arns=_config, name="NotebookInstanceLifecycleConfigName", name_length=63, lower_case=True
     ),
 }

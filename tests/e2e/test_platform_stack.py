@@ -149,7 +149,7 @@ def _boundary(aws: Emulator) -> str:
         "xray",
     ]
     allowed = [*(f"{service}:*" for service in services), "cloudformation:*", "servicecatalog:*"]
-    roles = ["iam:*Role", "iam:*RolePolicy", "iam:UpdateAssumeRolePolicy", "sts:AssumeRole"]
+    roles = ["iam:*Role*", "iam:UpdateAssumeRolePolicy", "sts:AssumeRole"]
     document = {
         "Version": "2012-10-17",
         "Statement": {"Effect": "Allow", "Action": [*allowed, *roles], "Resource": "*"},

@@ -54,7 +54,7 @@ TEMPLATE_COPY = {
 }
 ROLES = {
     "Effect": "Allow",
-    "Action": ["iam:CreateRole", "iam:DeleteRole", "iam:TagRole"],
+    "Action": ["iam:CreateRole", "iam:DeleteRole", "iam:TagRole", "iam:Get*", "iam:List*"],
     "Resource": "arn:aws:iam::*:role/launched/*",
 }
 SNS = {"Effect": "Allow", "Action": "sns:*", "Resource": "*"}

@@ -187,7 +187,7 @@ def test_a_role_may_write_the_streams_that_it_is_granted(emulator: Emulator) -> 
 
 def test_a_stack_takes_no_tag_away_without_the_right_to(emulator: Emulator) -> None:
     cloudformation, name = emulator.client("cloudformation"), unique("stack")
-    makes = ["iam:CreateRole", "iam:DeleteRole", "iam:TagRole"]
+    makes = ["iam:CreateRole", "iam:DeleteRole", "iam:TagRole", "iam:Get*", "iam:List*"]
     arn = role(
         emulator,
         "lambda",

@@ -486,7 +486,7 @@ def test_whoever_makes_a_role_attaches_and_detaches_the_policies_allowed_and_no_
         for name in ("one", "other")
     )
     of_the_team = "arn:aws:iam::*:role/${aws:PrincipalTag/Team}/*"
-    roles = ["iam:CreateRole", "iam:DeleteRole", "iam:UpdateRole"]
+    roles = ["iam:CreateRole", "iam:DeleteRole", "iam:UpdateRole", "iam:Get*", "iam:List*"]
     policies = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
     statements: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"},

@@ -24,7 +24,7 @@ TOPIC_OF_STACK = template({"Topic": {"Type": "AWS::SNS::Topic"}})
 # What the launched template needs beside, but not the right to publish.
 TOPICS = allow(
     *("sns:CreateTopic", "sns:DeleteTopic", "sns:TagResource", "sns:SetTopicAttributes"),
-    *("sns:GetTopicAttributes",),
+    *("sns:GetTopicAttributes", "sns:GetDataProtectionPolicy", "sns:List*"),
 )
 
 

@@ -138,7 +138,11 @@ class NotebookService:
         """
         arn = self._resource_arn(params)
         tags = dict(self._tags_of(arn) or {})
-        return arn, request_context(operation, params, tags, self.around.volume_key_condition)
+        context = request_context(operation, params, tags, self.around.volume_key_condition)
+        if config := params.get("LifecycleConfigName"):
+            key = "sagemaker:NotebookInstanceLifecycleConfigArns"
+            context = {**context, key: [self.configs.arn(config)]}
+        return arn, context
 
     def _resource_arn(self, params: Params) -> str:
         for member, kind in (

@@ -65,7 +65,7 @@ def install() -> None:
         if denied is not None or action not in _USES:
             return denied
         via = {"kms:ViaService": f"{service}.{region}.amazonaws.com"}
-        for key in _keys(service, resource_arn):
+        for key in of(service, resource_arn):
             for use in _USES[action]:
                 if enforce(access_key, use, "kms", region, key, via) is not None:
                     return iam_evaluator.AuthError(
@@ -105,7 +105,7 @@ def _with_its_key(made: Any, properties: dict[str, Any]) -> Any:
     return made
 
 
-def _keys(service: str, resource_arn: str) -> Iterator[str]:
+def of(service: str, resource_arn: str) -> Iterator[str]:
     """Yield the ARN of the customer's key that encrypts a resource, if one does."""
     look: Callable[[str], str | None] = {
         "dynamodb": _of_table,

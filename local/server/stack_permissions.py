@@ -259,7 +259,7 @@ def _require(
         for arn in arns if resource_kinds(action) else ["*"]:
             for policy in _each_policy(action, props):
                 try:
-                    caller.require(action, arn, {**context, **policy})
+                    caller.require(action, arn, {**_boundary(action, arn), **context, **policy})
                 except ServiceError as error:
                     raise ResourceError(error) from error
 
@@ -269,6 +269,19 @@ def _each_policy(action: str, props: Props) -> list[dict[str, list[str]]]:
     if action not in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
         return [{}]
     return [{"iam:PolicyARN": [arn]} for arn in props[_POLICIES]]
+
+
+def _boundary(action: str, arn: str) -> dict[str, list[str]]:
+    """Return the boundary of the role that a call is about, by which policies may tell roles apart.
+
+    It is a condition key of every action that changes a role's policies [authorization reference].
+    """
+    if not (
+        action.startswith("iam:") and action.endswith(("RolePolicy", "RolePermissionsBoundary"))
+    ):
+        return {}
+    bounded = (iam._roles.get(arn.rpartition("/")[2]) or {}).get("PermissionsBoundary")
+    return {"iam:PermissionsBoundary": [bounded]} if bounded else {}
 
 
 def _context(props: Props) -> Iterator[tuple[str, list[str]]]:

@@ -17,6 +17,10 @@ def handler(event, context): pathlib.Path(event["detail"]["file"]).touch()
 """
 
 
+def policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 def as_role(emulator: Emulator, arn: str, service: str) -> Any:
     session = emulator.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     return emulator.client(service, session)
@@ -402,3 +406,51 @@ def test_a_rule_invokes_a_function_whose_policy_admits_it_and_no_other(
     (delivered,) = deliveries(allowed=True)
     assert [place[1] for place in delivered["places"]] == [1]
     assert not (tmp_path / "refused").exists()
+
+
+def test_a_rule_publishes_to_a_topic_whose_policy_and_key_admit_it(
+    emulator: Emulator, rule: tuple[str, str]
+) -> None:
+    name, _ = rule
+    events, kms = emulator.client("events"), emulator.client("kms")
+    sns, sqs = emulator.client("sns"), emulator.client("sqs")
+    key = kms.create_key()["KeyMetadata"]
+    topic = sns.create_topic(Name=name, Attributes={"KmsMasterKeyId": key["KeyId"]})["TopicArn"]
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    arn = queue["Attributes"]["QueueArn"]
+    admit = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}}
+    sqs.set_queue_attributes(
+        QueueUrl=url,
+        Attributes={"Policy": policy({**admit, "Action": "sqs:SendMessage", "Resource": arn})},
+    )
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    events.put_targets(Rule=name, Targets=[{"Id": "function", "Arn": topic}])
+    to_events = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}}
+
+    def decided(action: str, *, allowed: bool) -> bool:
+        return any(
+            (each["role"], each["action"], each["allowed"])
+            == ("events.amazonaws.com", action, allowed)
+            and each["resource"] in (topic, key["Arn"])
+            for each in emulator.control("authorizations")
+        )
+
+    def send() -> None:
+        events.put_events(Entries=[{"Source": name, "DetailType": "t", "Detail": "{}"}])
+
+    send()
+    await_that(lambda: decided("sns:Publish", allowed=False))
+
+    may_publish = policy({**to_events, "Action": "sns:Publish", "Resource": topic})
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=may_publish)
+    send()
+    await_that(lambda: decided("kms:GenerateDataKey", allowed=False))
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+    uses = {**to_events, "Action": ["kms:Decrypt", "kms:GenerateDataKey*"], "Resource": "*"}
+    own = json.loads(kms.get_key_policy(KeyId=key["KeyId"], PolicyName="default")["Policy"])
+    own["Statement"].append(uses)
+    kms.put_key_policy(KeyId=key["KeyId"], PolicyName="default", Policy=json.dumps(own))
+    send()
+    await_that(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))

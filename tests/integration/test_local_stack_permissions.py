@@ -75,10 +75,12 @@ def operator(emulator: Emulator) -> Operator:
     iam, user = emulator.client("iam"), unique("operator")
     iam.create_user(UserName=user)
 
-    def deny(*actions: str) -> None:
-        statements = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
-        if actions:
-            statements.append({"Effect": "Deny", "Action": list(actions), "Resource": "*"})  # type: ignore[dict-item] # a list of actions
+    def deny(*actions: str, unless: Mapping[str, Any] | None = None) -> None:
+        others = {"NotAction": list(actions)} if actions else {"Action": "*"}
+        statements: list[dict[str, Any]] = [{"Effect": "Allow", **others, "Resource": "*"}]
+        if unless:
+            allowed = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+            statements.append({**allowed, "Condition": unless})
         document = json.dumps({"Version": "2012-10-17", "Statement": statements})
         iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=document)
 
@@ -249,6 +251,47 @@ def test_the_tags_of_cloudformation_itself_need_no_right(operator: Operator) -> 
     made = operator.create(resources={"Data": BUCKET, "Config": CONFIG})
 
     assert made == "CREATE_COMPLETE"
+
+
+# --- boundaries -----------------------------------------------------------------------------------
+
+
+def test_a_role_is_known_by_its_boundary_when_its_policies_change(operator: Operator) -> None:
+    iam = operator.aws.client("iam")
+    nothing = {
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+    }
+    boundary = iam.create_policy(PolicyName=unique("boundary"), PolicyDocument=json.dumps(nothing))[
+        "Policy"
+    ]["Arn"]
+    bounded = {**ROLE, "Properties": {**ROLE["Properties"], "PermissionsBoundary": boundary}}
+    inline: dict[str, Any] = {
+        "Type": "AWS::IAM::Policy",
+        "Properties": {
+            "PolicyName": "inline",
+            "Roles": [{"Ref": "Role"}],
+            "PolicyDocument": nothing,
+        },
+    }
+    operator.deny("iam:PutRolePolicy", unless={"ArnEquals": {"iam:PermissionsBoundary": boundary}})
+
+    assert operator.create(resources={"Role": bounded, "Policy": inline}) == "CREATE_COMPLETE", (
+        operator.reasons()
+    )
+    failed = operator.update(
+        resources={
+            "Role": bounded,
+            "Free": ROLE,
+            "Policy": {
+                **inline,
+                "Properties": {**inline["Properties"], "Roles": [{"Ref": "Free"}]},
+            },
+        }
+    )
+
+    assert failed == "UPDATE_ROLLBACK_COMPLETE"
+    assert "is not authorized to perform: iam:PutRolePolicy on" in operator.reasons()["Policy"]
 
 
 # --- subscriptions --------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ import pytest
 from ministack.core import iam_evaluator
 
 from local.notebooks.permissions import VOLUME_KEYS, request_context, tagging_context
+from local.notebooks.service import NotebookService
+from local.notebooks.surroundings import Surroundings
 from tests.unit.stack_template import ACCOUNT, Stack, load
 from tests.unit.test_static_checks import ROOT
 
@@ -56,10 +58,13 @@ def may(action: str, context: dict[str, list[str]]) -> bool:
 def create(volume_key: str, **changes: Any) -> bool:
     """Return whether the function may send the request, changed so; None leaves a part out."""
     params = {key: value for key, value in {**REQUEST, **changes}.items() if value is not None}
-    return may(
-        "sagemaker:CreateNotebookInstance",
-        dict(request_context("CreateNotebookInstance", params, {}, volume_key)),
+    around = Surroundings(
+        lambda: 0.0, region="eu-west-1", account=ACCOUNT, volume_key_condition=volume_key
     )
+    service = NotebookService(around, emit=lambda _event: None)
+    arn, context = service.condition_context("CreateNotebookInstance", params)
+    assert arn == NOTEBOOK
+    return may("sagemaker:CreateNotebookInstance", dict(context))
 
 
 @pytest.mark.parametrize("volume_key", VOLUME_KEYS)
@@ -76,9 +81,12 @@ def test_a_notebook_is_created_whichever_way_its_key_is_sent(volume_key: str) ->
         {"DirectInternetAccess": "Enabled"},
         {"DirectInternetAccess": None},
         {"RootAccess": "Enabled"},
+        {"InstanceMetadataServiceConfiguration": None},
+        {"InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "1"}},
+        {"LifecycleConfigName": "another"},
         {"Tags": None},
     ],
-    ids=lambda change: "-".join(map(str, *change.items())),
+    ids=lambda change: "-".join(f"{key}-{value}" for key, value in change.items()),
 )
 def test_no_other_notebook_is_created(volume_key: str, change: dict[str, Any]) -> None:
     assert not create(volume_key, **change)

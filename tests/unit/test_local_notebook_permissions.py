@@ -166,6 +166,15 @@ def test_the_condition_keys_of_create(world: World) -> None:
     }
 
 
+def test_a_lifecycle_configuration_is_a_condition_key_by_its_arn(world: World) -> None:
+    _, context = world.service.condition_context(
+        "UpdateNotebookInstance", {"NotebookInstanceName": "mine", "LifecycleConfigName": "Setup"}
+    )
+
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance-lifecycle-config/setup"
+    assert context == {"sagemaker:NotebookInstanceLifecycleConfigArns": [arn]}
+
+
 @pytest.mark.parametrize("condition_key", VOLUME_KEYS)
 def test_a_volumes_key_is_sent_by_the_name_that_is_set(world: World, condition_key: str) -> None:
     world.service.configure({"volume_key_condition": condition_key})

@@ -226,41 +226,6 @@ def test_whoever_invokes_a_function_from_outside_is_named_with_its_source() -> N
         assert "SourceArn" in permission
 
 
-# What stacks left behind
-
-
-@pytest.mark.parametrize(
-    ("change", "matches"),
-    [
-        ({}, True),
-        ({"status": "UPDATE_COMPLETE"}, True),
-        ({"status": "UPDATE_ROLLBACK_COMPLETE"}, True),
-        ({"status": "ROLLBACK_COMPLETE"}, True),
-        ({"status": "DELETE_IN_PROGRESS"}, False),
-        ({"status": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"}, False),
-        ({"status": "CREATE_COMPLETE"}, False),
-        ({"status": "CREATE_FAILED"}, False),
-    ],
-)
-def test_an_operation_that_ended_has_the_stacks_notebooks_looked_at(
-    change: dict[str, str], matches: bool
-) -> None:
-    event = json.loads((ROOT / "events" / "clean.json").read_text())
-    event["detail"]["status-details"] |= change
-    pattern = RESOURCES["StackChanged"]["Properties"]["EventPattern"]
-
-    assert fits(pattern, event) is matches
-    of_others = {"source": "aws.states"}, {"detail-type": "CloudFormation Resource Status Change"}
-    assert not any(fits(pattern, event | other) for other in of_others)
-
-
-def fits(pattern: Any, event: Any) -> bool:
-    """Tell whether an event has what a pattern of exact values asks for (EventBridge)."""
-    if isinstance(pattern, list):
-        return event in pattern
-    return all(name in event and fits(each, event[name]) for name, each in pattern.items())
-
-
 def test_every_rule_tries_again_and_keeps_what_it_could_not_deliver() -> None:
     rules = of_type("Rule")
     (allowed,) = (

@@ -29,12 +29,15 @@ def check(parameters: Parameters, stack_name: str, tell: Callable[[str], None]) 
     """Look at all that a deployment needs, and tell how far that is.
 
     Of one that is there already only what may change is looked at: its names and its network are
-    its own. Raises ClientError, BotoCoreError when even the account is not known.
+    its own. Where CloudFormation cannot make the platform, nothing else is looked at. Raises
+    ClientError, BotoCoreError when even the account is not known.
     """
     sts = client("sts")
     caller = sts.get_caller_identity()
     here, partition = sts.meta.region_name, caller["Arn"].split(":")[1]
-    found: list[Finding] = []
+    found = [region.resource_types(here)]
+    if found[0].verdict is Verdict.MISSING:
+        return Checked(caller["Account"], here, found)
     tell("the stack")
     found += looked("stack", stack_name, partial(names.stack, stack_name))
     deployed = any("deployed already" in each.found for each in found)

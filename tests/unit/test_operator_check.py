@@ -50,6 +50,8 @@ class Account:
     lacking: tuple[str, ...] = ()
     """Services that the Region does not have."""
     refused: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    """The operations that were called."""
 
     def check(self, *words: str) -> tuple[int, list[dict[str, str]]]:
         """Return the exit status and what was found."""
@@ -71,6 +73,7 @@ class Account:
         }
 
     def _answer(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        self.asked.append(operation)
         if code := self.refused.get(operation):
             raise refusal(operation, code, f"not authorized to perform: {service}:{operation}")
         match service, operation:
@@ -147,11 +150,45 @@ def test_an_account_that_has_all_lacks_nothing(account: Account) -> None:
     assert status == 0
     assert {each["verdict"] for each in found} == {"ok"}
     assert {each["about"] for each in found} == {
-        *("stack", "service", "capacity", "quota", "role", "name", "endpoint")
+        *("region", "stack", "service", "capacity", "quota", "role", "name", "endpoint")
     }
 
 
 # Services and capacity
+
+
+@pytest.mark.parametrize("name", sorted(region.LACKING))
+def test_a_region_without_the_resource_types_is_refused_and_nothing_else_is_asked(
+    account: Account, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which --region sets
+
+    status, found = account.check("--region", name)
+    platform.client.cache_clear()
+
+    assert status == 1
+    (only,) = found
+    assert (only["about"], only["subject"], only["verdict"]) == ("region", name, "missing")
+    assert only["found"] == f"CloudFormation has no resource types {region.LACKING[name]} there"
+    assert only["todo"] == "Deploy in another Region."
+    assert account.asked == ["GetCallerIdentity"]
+
+
+def test_of_a_region_that_is_newer_than_the_check_it_says_how_to_know(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(region, "COMPLETE", ())
+
+    status, found = account.check()
+
+    assert status == 3
+    (unknown,) = [each for each in found if each["verdict"] != "ok"]
+    assert (unknown["about"], unknown["subject"]) == ("region", REGION)
+    assert "newer than this check" in unknown["found"]
+    assert (
+        f"aws cloudformation describe-type --region {REGION} --type RESOURCE "
+        "--type-name AWS::ServiceCatalog::Portfolio"
+    ) in unknown["todo"]
 
 
 def test_a_service_that_the_region_lacks_is_missing(account: Account) -> None:

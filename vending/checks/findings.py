@@ -15,7 +15,7 @@ class Verdict(StrEnum):
     OK = "ok"
     MISSING = "missing"
     UNKNOWN = "unknown"
-    """AWS did not say."""
+    """AWS did not say, or the check does not know the Region."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Finding:
     """One thing that a deployment needs, and whether the account has it."""
 
     about: str
-    """service, quota, capacity, network, endpoint, role, name or stack."""
+    """region, service, quota, capacity, network, endpoint, role, name or stack."""
     subject: str
     verdict: Verdict
     found: str
@@ -42,9 +42,14 @@ def missing(about: str, subject: str, found: str, todo: str) -> Finding:
     return Finding(about, subject, Verdict.MISSING, found, todo)
 
 
+def unknown(about: str, subject: str, found: str, todo: str) -> Finding:
+    """Return what a check cannot say."""
+    return Finding(about, subject, Verdict.UNKNOWN, found, todo)
+
+
 def looked(about: str, subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     """Yield what a look finds, up to where AWS refuses it: the others are looked at too."""
     try:
         yield from look()
     except (ClientError, BotoCoreError) as error:
-        yield Finding(about, subject, Verdict.UNKNOWN, worded(error), "Mend that, and check again.")
+        yield unknown(about, subject, worded(error), "Mend that, and check again.")

@@ -1,14 +1,35 @@
-"""Whether the Region has the services, and the zones the instance types, that are needed."""
+"""Whether the Region has the resource types and services, the zones the instance types, needed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import boto3
 
-from vending.checks.findings import Finding, looked, missing, ok
+from vending.checks.findings import Finding, looked, missing, ok, unknown
 from vending.checks.parameters import Parameters, listed
 from vending.platform import client, client_in
 
+# Which resource types of the templates CloudFormation lacks in a Region, by its own schemas of them
+# (cfn-lint 1.58.0 carries those of each Region; a test computes this from them).
+LACKING: Mapping[str, str] = {
+    "ap-east-2": "AWS::ServiceCatalog::*",
+    "ap-southeast-5": "AWS::ServiceCatalog::*",
+    "ap-southeast-7": "AWS::ServiceCatalog::*",
+    "me-central-1": "AWS::SageMaker::NotebookInstanceLifecycleConfig",
+    "mx-central-1": "AWS::ServiceCatalog::*",
+    "us-gov-east-1": "AWS::SageMaker::NotebookInstanceLifecycleConfig",
+}
+# The other Regions that there are schemas of: they have all types.
+COMPLETE = (
+    *("af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3"),
+    *("ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3"),
+    *("ap-southeast-4", "ap-southeast-6", "ca-central-1", "ca-west-1", "cn-north-1"),
+    *("cn-northwest-1", "eu-central-1", "eu-central-2", "eu-isoe-west-1", "eu-north-1"),
+    *("eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "eusc-de-east-1"),
+    *("il-central-1", "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-gov-west-1"),
+    *("us-iso-east-1", "us-iso-west-1", "us-isob-east-1", "us-isob-west-1", "us-isof-east-1"),
+    *("us-isof-south-1", "us-west-1", "us-west-2"),
+)
 # By the names that both AWS's list of its Regions and botocore have for them.
 SERVICES = (
     "cloudformation",
@@ -38,7 +59,34 @@ _ANSWERING = (
     *("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "sa-east-1"),
 )
 
+# What the Regions above lack; a wildcard stands for all types of a service.
+_ABSENT_FIRST = (
+    "AWS::ServiceCatalog::Portfolio",
+    "AWS::SageMaker::NotebookInstanceLifecycleConfig",
+)
 _AT_ONCE = 10  # names (API reference, GetParameters)
+
+
+def resource_types(region: str) -> Finding:
+    """Return whether CloudFormation can make there what the templates have; no call asks it."""
+    if region in LACKING:
+        return missing(
+            "region",
+            region,
+            f"CloudFormation has no resource types {LACKING[region]} there",
+            "Deploy in another Region.",
+        )
+    if region in COMPLETE:
+        return ok("region", region, "CloudFormation has all resource types there")
+    describe = f"aws cloudformation describe-type --region {region} --type RESOURCE --type-name"
+    return unknown(
+        "region",
+        region,
+        "the Region is newer than this check, which does not know its resource types",
+        "Deploy there only if both of these succeed: "
+        + " and ".join(f"{describe} {each}" for each in _ABSENT_FIRST)
+        + ".",
+    )
 
 
 def findings(parameters: Parameters, region: str, partition: str) -> Iterator[Finding]:

@@ -1,0 +1,54 @@
+"""Where CloudFormation can make the platform: by its own schemas of each Region, in cfn-lint."""
+
+from functools import cache
+
+import pytest
+from cfnlint.helpers import REGIONS  # type: ignore[import-untyped] # it ships none
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped] # nor here
+
+from tests.scan.templates import templates, transformed
+from tests.unit.test_docs import ROOT, table
+from vending.checks import region
+
+
+@cache
+def used() -> frozenset[str]:
+    """Return the resource types of all templates, as CloudFormation takes them."""
+    types = {
+        resource["Type"]
+        for path in templates()
+        for resource in transformed(path)["Resources"].values()
+    }
+    assert not any(each.startswith("AWS::Serverless::") for each in types)
+    return frozenset(each for each in types if not each.startswith("Custom::"))
+
+
+def lacking(name: str) -> str:
+    """Return what the schemas of a Region lack, `AWS::Service::*` being all of a service's."""
+    absent = used() - set(PROVIDER_SCHEMA_MANAGER.get_resource_types(name))
+    for service in {each.rpartition("::")[0] for each in absent}:
+        all_of_it = {each for each in used() if each.startswith(f"{service}::")}
+        if len(all_of_it) > 1 and all_of_it <= absent:
+            absent = absent - all_of_it | {f"{service}::*"}
+    return ", ".join(sorted(absent))
+
+
+def test_the_templates_use_what_the_regions_are_asked_for() -> None:
+    assert len(used()) > 40
+    assert {"AWS::Lambda::Function", "AWS::StepFunctions::StateMachine"} <= used()  # SAM's
+    assert {"AWS::ServiceCatalog::Portfolio", "AWS::EC2::VPCEndpoint"} <= used()  # nested stacks'
+    assert "AWS::SageMaker::NotebookInstanceLifecycleConfig" in used()  # the product's
+
+
+@pytest.mark.parametrize("name", sorted({*REGIONS, *region.LACKING, *region.COMPLETE}))
+def test_the_check_knows_of_each_region_what_its_schemas_lack(name: str) -> None:
+    assert name in REGIONS
+    assert region.LACKING.get(name, "") == lacking(name)
+    assert (name in region.COMPLETE) != (name in region.LACKING)
+
+
+def test_the_page_names_the_regions_that_cannot_have_the_platform() -> None:
+    rows = table(ROOT / "docs" / "deploy.md", "Region that cannot have it")
+
+    assert {row[0].strip("`"): row[1].strip("`") for row in rows} == region.LACKING
+    assert len(rows) == len(region.LACKING)

@@ -42,7 +42,9 @@ def check(parameters: Parameters, stack_name: str, tell: Callable[[str], None]) 
     found += looked("stack", stack_name, partial(names.stack, stack_name))
     deployed = any("deployed already" in each.found for each in found)
     looks: dict[str, Iterator[Finding]] = {
-        "services and instance types": region.findings(parameters, here, partition),
+        "services and instance types": region.findings(
+            parameters, here, partition, deployed=deployed
+        ),
         "quotas": quotas.findings(parameters),
     }
     if not deployed:

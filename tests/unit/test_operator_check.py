@@ -20,7 +20,7 @@ from tests.unit.broken_calls import intercepted
 from tests.unit.operator_world import refusal
 from tests.unit.test_docs import ROOT
 from vending import platform
-from vending.checks import names, network, parameters, quotas, region
+from vending.checks import names, parameters, quotas, region, zones
 from vending.cli import app
 
 TEMPLATE = stack_template.load(ROOT / "template.yaml")
@@ -43,15 +43,21 @@ class Account:
     exports: tuple[str, ...] = ()
     services: dict[str, list[str]] = field(
         default_factory=lambda: {
-            each.format(region=REGION, **network.PREFIXES["aws"]): [f"{REGION}a", f"{REGION}b"]
-            for each in network.SERVICES.values()
+            each.format(region=REGION, **zones.PREFIXES["aws"]): [f"{REGION}a", f"{REGION}b"]
+            for each in zones.SERVICES.values()
         }
     )
+    zones: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The kind and the state of zones, where they are not moto's."""
     lacking: tuple[str, ...] = ()
     """Services that the Region does not have."""
     refused: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     """The operations that were called."""
+
+    def offer_in(self, letters: str) -> None:
+        """Have all services in these zones."""
+        self.services = {name: [f"{REGION}{each}" for each in letters] for name in self.services}
 
     def check(self, *words: str) -> tuple[int, list[dict[str, str]]]:
         """Return the exit status and what was found."""
@@ -112,6 +118,18 @@ class Account:
                         if value not in self.lacking
                     ]
                 }
+            case "ec2", "DescribeAvailabilityZones":
+                assert params == {"AllAvailabilityZones": True}
+                told = {
+                    each["ZoneName"]: (each["ZoneType"], each["State"])
+                    for each in call()["AvailabilityZones"]
+                }
+                return {
+                    "AvailabilityZones": [
+                        {"ZoneName": name, "ZoneType": kind, "State": state}
+                        for name, (kind, state) in (told | self.zones).items()
+                    ]
+                }
             case "ec2", "DescribeVpcEndpointServices":
                 (asked,) = params["Filters"]
                 return {
@@ -150,7 +168,7 @@ def test_an_account_that_has_all_lacks_nothing(account: Account) -> None:
     assert status == 0
     assert {each["verdict"] for each in found} == {"ok"}
     assert {each["about"] for each in found} == {
-        *("region", "stack", "service", "capacity", "quota", "role", "name", "endpoint")
+        *("region", "stack", "service", "capacity", "quota", "role", "name", "network", "endpoint")
     }
 
 
@@ -219,26 +237,52 @@ def test_an_instance_type_that_no_zone_has_is_missing(account: Account) -> None:
     assert lacks == {
         "ml.x9.huge": (
             "EC2 offers it in no zone of the Region, and not in us-east-1a, us-east-1b",
-            "Leave it out of AllowedInstanceTypes, or choose other zones.",
+            "Leave it out of AllowedInstanceTypes.",
         )
     }
 
 
-def test_a_type_that_other_zones_have_is_missing_in_those_that_are_named(account: Account) -> None:
-    offered = client("ec2").describe_instance_type_offerings(
-        LocationType="availability-zone",
-        Filters=[{"Name": "instance-type", "Values": ["t3.medium"]}],
-    )["InstanceTypeOfferings"]
-    there = {each["Location"] for each in offered}
-    zones = {f"us-east-1{each}" for each in "abcdef"}
-    (lacking, *_) = sorted(zones - there)  # us-east-1e has no t3
-    account.services = dict.fromkeys(account.services, sorted(zones))
+@pytest.fixture
+def types(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Say in which zones EC2 offers a type; of the others moto says it."""
+    where: dict[str, list[str]] = {}
+    told = zones.of_types
+    monkeypatch.setattr(zones, "of_types", lambda types: {**told(types), **where})
+    return where
 
-    lacks = account.lacks(
-        f"AvailabilityZones={lacking},{lacking}", "AllowedInstanceTypes=ml.t3.medium"
-    )
 
-    assert f"and not in {lacking}" in lacks["ml.t3.medium"][0]
+def test_for_a_type_that_other_zones_have_these_are_named_to_deploy_in(
+    account: Account, types: dict[str, list[str]]
+) -> None:
+    types |= {"ml.g5.xlarge": ["us-east-1c"], "ml.c5.xlarge": ["us-east-1b"]}
+    account.offer_in("abc")
+
+    assert account.lacks() == {
+        "ml.g5.xlarge": (
+            "EC2 offers it in us-east-1c, and not in us-east-1a, us-east-1b",
+            "Deploy with AvailabilityZones=us-east-1b,us-east-1c, or leave it out of "
+            "AllowedInstanceTypes.",
+        )
+    }
+    assert account.lacks("AvailabilityZones=us-east-1b,us-east-1c") == {}
+
+
+def test_a_type_is_no_reason_to_do_without_a_service(
+    account: Account, types: dict[str, list[str]]
+) -> None:
+    types["ml.g5.xlarge"] = ["us-east-1c"]  # where no service is
+
+    assert account.lacks()["ml.g5.xlarge"][1] == "Leave it out of AllowedInstanceTypes."
+
+
+def test_what_is_deployed_does_not_move_for_a_type(
+    account: Account, types: dict[str, list[str]]
+) -> None:
+    account.stack = "UPDATE_COMPLETE"
+    types["ml.g5.xlarge"] = ["us-east-1c"]
+    account.offer_in("abc")
+
+    assert account.lacks()["ml.g5.xlarge"][1] == "Leave it out of AllowedInstanceTypes."
 
 
 # Quotas
@@ -492,12 +536,160 @@ def test_an_endpoint_that_is_not_in_the_vpc_is_missing(account: Account, vpc: Vp
     assert lacks["StsEndpoint"][0] == "vpce-0a1b is not in the VPC"
 
 
-def test_a_zone_without_a_services_endpoints_is_named(account: Account) -> None:
-    account.services["com.amazonaws.us-east-1.sagemaker.api"] = ["us-east-1a", "us-east-1c"]
+def test_for_a_service_that_other_zones_have_these_are_named_to_deploy_in(
+    account: Account,
+) -> None:
+    account.offer_in("abc")
+    account.services["com.amazonaws.us-east-1.sagemaker.api"] = ["us-east-1c", "us-east-1b"]
+    account.services["com.amazonaws.us-east-1.sts"] = ["us-east-1b", "us-east-1c", "us-east-1f"]
+
+    assert account.lacks() == {
+        "SageMakerApiEndpoint": (
+            "com.amazonaws.us-east-1.sagemaker.api is not in us-east-1a, but in us-east-1b, "
+            "us-east-1c",
+            "Deploy with AvailabilityZones=us-east-1b,us-east-1c.",
+        ),
+        "StsEndpoint": (
+            "com.amazonaws.us-east-1.sts is not in us-east-1a, but in us-east-1b, us-east-1c, "
+            "us-east-1f",
+            "Deploy with AvailabilityZones=us-east-1b,us-east-1c.",
+        ),
+    }
+    assert account.lacks("AvailabilityZones=us-east-1b,us-east-1c") == {}
+    without = ("SageMakerApiEndpoint=none", "StsEndpoint=none")
+    assert account.lacks(*without) == {}  # what is not made needs no zone
+
+
+def test_of_the_zones_that_have_all_services_those_with_the_most_types_are_named(
+    account: Account, types: dict[str, list[str]]
+) -> None:
+    account.offer_in("bcd")
+    types |= {"ml.g5.xlarge": ["us-east-1d"], "ml.g5.2xlarge": ["us-east-1d", "us-east-1e"]}
+
+    _, todo = account.lacks()["StsEndpoint"]
+
+    assert todo == "Deploy with AvailabilityZones=us-east-1b,us-east-1d."
+
+
+def test_where_no_two_zones_have_all_services_it_says_which_to_do_without(
+    account: Account,
+) -> None:
+    account.services["com.amazonaws.us-east-1.kms"] = ["us-east-1a"]
+    account.services["com.amazonaws.us-east-1.logs"] = ["us-east-1b"]
+    wanted = "AvailabilityZones=us-east-1a,us-east-1b KmsEndpoint=none LogsEndpoint=none"
 
     lacks = account.lacks()
 
-    assert "is not in us-east-1b, but in us-east-1a, us-east-1c" in lacks["SageMakerApiEndpoint"][0]
+    assert {name: todo for name, (_, todo) in lacks.items()} == dict.fromkeys(
+        ("KmsEndpoint", "LogsEndpoint"),
+        f"No two zones have all services. Do without some: deploy with {wanted}.",
+    )
+    assert account.lacks(*wanted.split()) == {}
+
+
+def test_what_is_not_made_has_no_say_in_the_zones(account: Account) -> None:
+    account.offer_in("abc")
+    account.services["com.amazonaws.us-east-1.kms"] = ["us-east-1b", "us-east-1c"]
+    account.services["com.amazonaws.us-east-1.logs"] = ["us-east-1a"]
+
+    lacks = account.lacks("LogsEndpoint=none")
+
+    assert lacks["KmsEndpoint"][1] == "Deploy with AvailabilityZones=us-east-1b,us-east-1c."
+
+
+def test_the_gateway_of_s3_is_in_no_zone(account: Account) -> None:
+    account.offer_in("abc")
+    account.services["com.amazonaws.us-east-1.s3"] = ["us-east-1f"]
+    assert account.lacks() == {}
+
+    account.services["com.amazonaws.us-east-1.sts"] = ["us-east-1b", "us-east-1c"]
+
+    (todo,) = [todo for _, todo in account.lacks().values()]
+    assert todo == "Deploy with AvailabilityZones=us-east-1b,us-east-1c."
+
+
+def test_a_service_that_the_subnets_of_a_vpc_lack_needs_other_subnets(
+    account: Account, vpc: Vpc
+) -> None:
+    account.services["com.amazonaws.us-east-1.sts"] = ["us-east-1a", "us-east-1c"]
+
+    assert account.lacks(*vpc.words)["StsEndpoint"][1] == (
+        "Name subnets in those zones with SubnetIds, or leave it out: StsEndpoint=none."
+    )
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ("us-east-1a,us-east-1a", "us-east-1a is named twice"),
+        ("us-east-1a", "1 zones are named, and two are needed"),
+        (
+            "us-east-1a,us-east-1z",
+            "there is no zone us-east-1z, but there are us-east-1a, us-east-1b, us-east-1c, "
+            "us-east-1d, us-east-1e",
+        ),
+        (
+            "us-east-1-bos-1a,us-east-1-wl1-bos-wlz-1",
+            "us-east-1-bos-1a is a Local Zone, which has neither the endpoints nor notebooks; "
+            "us-east-1-wl1-bos-wlz-1 is a Wavelength Zone, which has neither the endpoints nor "
+            "notebooks",
+        ),
+        ("us-east-1f,us-east-1b", "us-east-1f is impaired"),
+    ],
+)
+def test_zones_that_no_vpc_can_be_made_in_are_refused(
+    account: Account, named: str, found: str
+) -> None:
+    account.zones |= {
+        "us-east-1-bos-1a": ("local-zone", "available"),
+        "us-east-1-wl1-bos-wlz-1": ("wavelength-zone", "available"),
+        "us-east-1f": ("availability-zone", "impaired"),
+    }
+
+    lacks = account.lacks(f"AvailabilityZones={named}")
+
+    assert lacks["AvailabilityZones"] == (
+        found,
+        "Deploy with AvailabilityZones=us-east-1a,us-east-1b.",
+    )
+    about = [each for each in lacks if each.endswith("Endpoint")]
+    assert about == []  # no zone, no word of what it lacks
+
+
+def test_the_template_takes_the_zones_of_default_subnets(account: Account) -> None:
+    subnets = client("ec2").describe_subnets()["Subnets"]
+    for each in subnets:
+        if each["AvailabilityZone"] in ("us-east-1a", "us-east-1c"):
+            client("ec2").delete_subnet(SubnetId=each["SubnetId"])
+
+    found, todo = account.lacks()["StsEndpoint"]
+    assert "is not in us-east-1d" in found
+    assert todo == "Deploy with AvailabilityZones=us-east-1a,us-east-1b."
+
+    for each in subnets:
+        if each["AvailabilityZone"] in ("us-east-1d", "us-east-1e", "us-east-1f"):
+            client("ec2").delete_subnet(SubnetId=each["SubnetId"])
+    assert account.lacks()["AvailabilityZones"] == (
+        "1 zones have a default subnet, which the template takes zones by, and two are needed",
+        "Deploy with AvailabilityZones=us-east-1a,us-east-1b.",
+    )
+
+    client("ec2").delete_subnet(SubnetId=_of_zone(subnets, "us-east-1b"))
+    assert account.lacks() == {}  # without any all zones count
+
+
+def _of_zone(subnets: list[Any], zone: str) -> str:
+    (found,) = [each["SubnetId"] for each in subnets if each["AvailabilityZone"] == zone]
+    return str(found)
+
+
+def test_a_region_with_one_zone_cannot_have_a_vpc_of_two(account: Account) -> None:
+    account.zones = {
+        name: ("availability-zone", "available" if name == "us-east-1a" else "unavailable")
+        for name in ("us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1e")
+    } | {"us-east-1f": ("availability-zone", "unavailable")}
+
+    assert account.lacks()["AvailabilityZones"][1] == "Deploy in another Region."
 
 
 def test_an_endpoint_that_aws_does_not_offer_can_be_left_out(account: Account) -> None:
@@ -554,7 +746,7 @@ def test_the_parameters_are_the_templates_with_its_defaults() -> None:
 
 def test_the_endpoints_are_called_as_the_networks_template_calls_them() -> None:
     template = stack_template.load(ROOT / "stacks" / "network.yaml")
-    assert template["Mappings"]["EndpointServices"] == network.PREFIXES
+    assert template["Mappings"]["EndpointServices"] == zones.PREFIXES
     made = {
         name: resource["Properties"]["ServiceName"]["Fn::Sub"]
         for name, resource in template["Resources"].items()
@@ -568,7 +760,7 @@ def test_the_endpoints_are_called_as_the_networks_template_calls_them() -> None:
             text = text.replace("${Prefix}", f"{{{key}}}")
         parameter = name.replace("Interface", "").replace("Gateway", "")
         called[parameter] = text.replace("${AWS::Region}", "{region}")
-    assert called == dict(network.SERVICES)
+    assert called == dict(zones.SERVICES)
 
 
 def test_the_roles_with_fixed_names_are_those_of_the_templates() -> None:

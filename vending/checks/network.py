@@ -6,43 +6,20 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from vending.checks import region as regions
+from vending.checks import zones
 from vending.checks.findings import Finding, looked, missing, ok
 from vending.checks.parameters import Parameters, listed
 from vending.platform import client
 
-# How an endpoint's service is called, by its parameter: as stacks/network.yaml calls it.
-SERVICES: Mapping[str, str] = {
-    "S3Endpoint": "com.amazonaws.{region}.s3",
-    "SageMakerApiEndpoint": "{SageMaker}.{region}.sagemaker.api",
-    "SageMakerRuntimeEndpoint": "{SageMaker}.{region}.sagemaker.runtime",
-    "SageMakerNotebookEndpoint": "aws.sagemaker.{region}.notebook",
-    "StsEndpoint": "{Sts}.{region}.sts",
-    "KmsEndpoint": "com.amazonaws.{region}.kms",
-    "LogsEndpoint": "com.amazonaws.{region}.logs",
-    "EcrApiEndpoint": "{Ecr}.{region}.ecr.api",
-    "EcrDkrEndpoint": "{Ecr}.{region}.ecr.dkr",
-}
-PREFIXES: Mapping[str, Mapping[str, str]] = {
-    "aws": {"Ecr": "com.amazonaws", "SageMaker": "com.amazonaws", "Sts": "com.amazonaws"},
-    "aws-cn": {
-        "Ecr": "cn.com.amazonaws",
-        "SageMaker": "cn.com.amazonaws",
-        "Sts": "cn.com.amazonaws",
-    },
-    "aws-eusc": {"Ecr": "eu.amazonaws", "SageMaker": "com.amazonaws", "Sts": "com.amazonaws"},
-    "aws-us-gov": {"Ecr": "com.amazonaws", "SageMaker": "com.amazonaws", "Sts": "com.amazonaws"},
-}
-
 
 def findings(parameters: Parameters, region: str, partition: str) -> Iterator[Finding]:
     """Yield what of the network there is."""
+    services = zones.names(region, partition)
     if parameters["VpcId"]:
         yield from looked("network", parameters["VpcId"], partial(_vpc, parameters))
-    services = {
-        name: called.format(region=region, **PREFIXES[partition])
-        for name, called in SERVICES.items()
-    }
+    else:
+        look = partial(zones.findings, parameters, services)
+        yield from looked("network", "AvailabilityZones", look)
     yield from looked("endpoint", "all", partial(_endpoints, parameters, services))
 
 
@@ -119,16 +96,12 @@ def _addresses(found: Mapping[str, Any]) -> str:
 
 
 def _endpoints(parameters: Parameters, services: Mapping[str, str]) -> Iterator[Finding]:
-    ec2, zones = client("ec2"), regions.zones(parameters)
-    # By a filter, which finds what there is: a name that is not there would be an error for all.
-    pages = ec2.get_paginator("describe_vpc_endpoint_services").paginate(
-        Filters=[{"Name": "service-name", "Values": list(services.values())}]
-    )
-    offered = {
-        each["ServiceName"]: each["AvailabilityZones"]
-        for page in pages
-        for each in page["ServiceDetails"]
+    wanted, offered = zones.wanted(parameters), zones.of_services(services)
+    lacking = {
+        name: [each for each in wanted if each not in offered.get(name, ())]
+        for name in services.keys() - {*zones.GATEWAYS}
     }
+    better = zones.advice(parameters, services) if any(lacking.values()) else None
     there = _there(parameters["VpcId"]) if parameters["VpcId"] else {}
     for name, service in services.items():
         asked = parameters[name]
@@ -143,22 +116,36 @@ def _endpoints(parameters: Parameters, services: Mapping[str, str]) -> Iterator[
                 f"the VPC has {taken} for {service} already, and has room for one",
                 f"Give its id: {name}={taken}.",
             )
-        elif service not in offered:
+        elif name not in offered:
             yield missing(
                 "endpoint",
                 name,
                 f"AWS offers no {service} here",
                 f"Leave it out: {name}=none." if name != "S3Endpoint" else "Take another Region.",
             )
-        elif lacking := [each for each in zones if each not in offered[service]]:
+        elif name in zones.GATEWAYS:
+            yield ok("endpoint", name, f"AWS offers {service}")
+        elif lacking[name]:
             yield missing(
                 "endpoint",
                 name,
-                f"{service} is not in {', '.join(lacking)}, but in {', '.join(offered[service])}",
-                "Choose other zones with AvailabilityZones, or other SubnetIds.",
+                f"{service} is not in {', '.join(lacking[name])}, "
+                f"but in {', '.join(offered[name])}",
+                _elsewhere(parameters, name, better),
             )
         else:
-            yield ok("endpoint", name, f"{service} is in {', '.join(zones)}")
+            yield ok("endpoint", name, f"{service} is in {', '.join(wanted)}")
+
+
+def _elsewhere(parameters: Parameters, name: str, better: zones.Advice | None) -> str:
+    """Return what to do about a service that the zones lack."""
+    if parameters["VpcId"]:
+        return f"Name subnets in those zones with SubnetIds, or leave it out: {name}=none."
+    if better is None:
+        return f"Leave it out: {name}=none."
+    if better.without:
+        return f"No two zones have all services. Do without some: deploy with {better}."
+    return f"Deploy with {better}."
 
 
 def _there(vpc_id: str) -> dict[str, Any]:

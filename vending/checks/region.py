@@ -1,13 +1,14 @@
 """Whether the Region has the resource types and services, the zones the instance types, needed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import boto3
 
+from vending.checks import zones
 from vending.checks.findings import Finding, looked, missing, ok, unknown
 from vending.checks.parameters import Parameters, listed
-from vending.platform import client, client_in
+from vending.platform import client_in
 
 # Which resource types of the templates CloudFormation lacks in a Region, by its own schemas of them
 # (cfn-lint 1.58.0 carries those of each Region; a test computes this from them).
@@ -89,10 +90,13 @@ def resource_types(region: str) -> Finding:
     )
 
 
-def findings(parameters: Parameters, region: str, partition: str) -> Iterator[Finding]:
-    """Yield what of services and capacity there is."""
+def findings(
+    parameters: Parameters, region: str, partition: str, *, deployed: bool
+) -> Iterator[Finding]:
+    """Yield what of services and capacity there is, for a platform that may be deployed already."""
+    services = zones.names(region, partition)
     yield from looked("service", "all", partial(_services, region, partition))
-    yield from looked("capacity", "all", partial(_capacity, parameters))
+    yield from looked("capacity", "all", partial(_capacity, parameters, services, deployed))
 
 
 def _services(region: str, partition: str) -> Iterator[Finding]:
@@ -122,52 +126,29 @@ def _told_by_botocore(region: str, partition: str) -> set[str]:
     return {each for each in SERVICES if region in session.get_available_regions(each, partition)}
 
 
-def zones(parameters: Parameters) -> list[str]:
-    """Return the Availability Zones that notebooks are to be placed in.
-
-    Raises ClientError, BotoCoreError.
-    """
-    ec2 = client("ec2")
-    if parameters["SubnetIds"]:
-        subnets = ec2.describe_subnets(SubnetIds=listed(parameters["SubnetIds"]))["Subnets"]
-        return sorted({each["AvailabilityZone"] for each in subnets})
-    if parameters["AvailabilityZones"]:
-        return listed(parameters["AvailabilityZones"])
-    found = ec2.describe_availability_zones(
-        Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}]
-    )["AvailabilityZones"]
-    return sorted(each["ZoneName"] for each in found)[:2]  # as the network's template takes them
-
-
-def _capacity(parameters: Parameters) -> Iterator[Finding]:
-    wanted, types = zones(parameters), listed(parameters["AllowedInstanceTypes"])
-    offered = _offered([each.removeprefix("ml.") for each in types])
+def _capacity(
+    parameters: Parameters, services: Mapping[str, str], deployed: bool
+) -> Iterator[Finding]:
+    wanted, types = zones.wanted(parameters), listed(parameters["AllowedInstanceTypes"])
+    found = zones.of_types(types)
+    offered = {each: found.get(each, []) for each in types}
+    there = {each: [zone for zone in offered[each] if zone in wanted] for each in types}
+    elsewhere = any(offered[each] and not there[each] for each in types)
+    may_move = elsewhere and not deployed and not parameters["VpcId"]
+    better = zones.advice(parameters, services) if may_move else None
     for each in types:
-        there = [zone for zone in offered.get(each.removeprefix("ml."), []) if zone in wanted]
-        if there:
-            yield ok("capacity", each, f"EC2 offers it in {', '.join(there)}")
+        if there[each]:
+            yield ok("capacity", each, f"EC2 offers it in {', '.join(there[each])}")
             continue
-        elsewhere = ", ".join(offered.get(each.removeprefix("ml."), [])) or "no zone of the Region"
+        todo = "Leave it out of AllowedInstanceTypes"
+        if better and {*better.zones} & {*offered[each]}:
+            todo = f"Deploy with {better}, or leave it out of AllowedInstanceTypes"
+        elif offered[each] and parameters["VpcId"]:
+            todo = f"{todo}, or name subnets in those zones with SubnetIds"
         yield missing(
             "capacity",
             each,
-            f"EC2 offers it in {elsewhere}, and not in {', '.join(wanted)}",
-            "Leave it out of AllowedInstanceTypes, or choose other zones.",
+            f"EC2 offers it in {', '.join(offered[each]) or 'no zone of the Region'}, "
+            f"and not in {', '.join(wanted)}",
+            f"{todo}.",
         )
-
-
-def _offered(types: Sequence[str]) -> dict[str, list[str]]:
-    """Return the zones that EC2 offers each type in: SageMaker has no such list of its own."""
-    pages = (
-        client("ec2")
-        .get_paginator("describe_instance_type_offerings")
-        .paginate(
-            LocationType="availability-zone",
-            Filters=[{"Name": "instance-type", "Values": list(types)}],
-        )
-    )
-    found: dict[str, list[str]] = {}
-    for page in pages:
-        for each in page["InstanceTypeOfferings"]:
-            found.setdefault(each["InstanceType"], []).append(each["Location"])
-    return {each: sorted(zones) for each, zones in found.items()}

@@ -71,6 +71,15 @@ _OF_SUBSCRIPTIONS = (
 LIST = "no operation on a stack runs a list handler: they serve Cloud Control and the IaC generator"
 NO_SUCH_ACTION = "IAM has no action of this name, so no policy can grant it"
 
+# What the policy of a launch's key lets the launch role do (product/versions/, ProjectKey).
+GIVEN_BY_THE_KEY = (
+    "kms:DeleteAlias",
+    "kms:PutKeyPolicy",
+    "kms:ScheduleKeyDeletion",
+    "kms:UntagResource",
+    "kms:UpdateKeyDescription",
+)
+
 LACKED = (
     Difference(
         LIST,
@@ -98,8 +107,13 @@ LACKED = (
         ),
     ),
     Difference(
-        "the property is not used: no boundary is set",
-        ("iam:DeleteRolePermissionsBoundary", "iam:PutRolePermissionsBoundary"),
+        "a role of a launch never loses its boundary, with which alone the launch role may make it",
+        ("iam:DeleteRolePermissionsBoundary",),
+    ),
+    Difference(
+        "the key's own policy gives it to the launch role, of the keys of launches alone",
+        GIVEN_BY_THE_KEY,
+        ("AWS::KMS::Alias", "AWS::KMS::Key"),
     ),
     Difference(
         "AWS::IAM::Policy is put into a role here, not into a user or a group",
@@ -168,24 +182,28 @@ LACKED = (
 BEYOND = (
     Difference(
         "what Service Catalog does with a launch role (administrator guide, "
-        '"Add a launch constraint to assign an IAM role")',
+        '"Add a launch constraint to assign an IAM role": create, read, update, delete, list and '
+        "tag stacks)",
         (
             "cloudformation:CreateStack",
             "cloudformation:DeleteStack",
             "cloudformation:DescribeStackEvents",
+            "cloudformation:DescribeStackResources",
             "cloudformation:DescribeStacks",
+            "cloudformation:GetTemplate",
             "cloudformation:GetTemplateSummary",
+            "cloudformation:ListExports",
+            "cloudformation:ListImports",
+            "cloudformation:ListStackResources",
             "cloudformation:SetStackPolicy",
+            "cloudformation:TagResource",
+            "cloudformation:UntagResource",
             "cloudformation:UpdateStack",
             "cloudformation:ValidateTemplate",
             "s3:GetObject",
         ),
     ),
     Difference("the custom resources", ("lambda:InvokeFunction",)),
-    Difference(
-        "what CloudFormation sends to the topic of the stacks, which is encrypted",
-        ("kms:Decrypt", "kms:GenerateDataKey", "sns:Publish"),
-    ),
 )
 
 

@@ -303,7 +303,11 @@ def _change_everything_that_a_launcher_may(run: _Run, launched: Record) -> None:
     run.page.step("She updates it: another type and environment, then another name.")
     run.update(launched, NotebookInstanceType="ml.t3.large", ENVName="prod")
     # The same subnet by its id: the look has to find out that nothing moves.
-    run.update(launched, SubnetName=run.outputs["SubnetIds"].split(",")[0])
+    run.update(
+        launched,
+        SubnetName=run.outputs["SubnetIds"].split(",")[0],
+        OwnerEmail="another@example.com",  # another subscription, and the end of the one before
+    )
     run.update(launched, NotebookInstanceName="analysis-2", AllowReplacement="YES")
     run.page.outcome("It was changed in place, then replaced.")
 

@@ -78,21 +78,20 @@ UNEXERCISED = (
     ),
     Unexercised(
         ("LaunchRole",),
-        ("cloudformation:SetStackPolicy", "cloudformation:ValidateTemplate"),
-        "Service Catalog's own list of what a launch role needs; the simulator calls neither",
-        "https://docs.aws.amazon.com/servicecatalog/latest/adminguide/getstarted-launchconstraint.html",
-    ),
-    Unexercised(
-        ("LaunchRole",),
         (
-            "iam:GetRole",
-            "iam:GetRolePolicy",
-            "iam:ListAttachedRolePolicies",
-            "iam:ListRolePolicies",
+            "cloudformation:DescribeStackResources",
+            "cloudformation:GetTemplate",
+            "cloudformation:ListExports",
+            "cloudformation:ListImports",
+            "cloudformation:ListStackResources",
+            "cloudformation:SetStackPolicy",
+            "cloudformation:TagResource",
+            "cloudformation:UntagResource",
+            "cloudformation:ValidateTemplate",
         ),
-        "what the handlers of a role and of its policy read; without iam:GetRole no role is made "
-        "(aws/aws-cdk#27067)",
-        _SCHEMAS,
+        "Service Catalog's guide asks for the right to create, read, update, delete, list and tag "
+        "stacks, without a list of calls; the simulator makes none of these",
+        "https://docs.aws.amazon.com/servicecatalog/latest/adminguide/getstarted-launchconstraint.html",
     ),
     Unexercised(
         ("LaunchRole",),
@@ -103,46 +102,52 @@ UNEXERCISED = (
     ),
     Unexercised(
         ("LaunchRole",),
-        ("kms:DescribeKey",),
-        "read before a key is updated, after its deletion is scheduled, and for its attributes",
-        f"{_SCHEMAS}; {_KMS_HANDLERS}",
-    ),
-    Unexercised(
-        ("LaunchRole",),
-        ("kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"),
-        "read for a key's attributes; denied, the handler goes on without",
-        f"{_SCHEMAS}; {_KMS_HANDLERS}",
-    ),
-    Unexercised(
-        ("LaunchRole",),
-        ("s3:GetBucketPolicy", "s3:ListBucket"),
-        "read before a bucket, or its policy, is made, changed or deleted",
-        _SCHEMAS,
-    ),
-    Unexercised(
-        ("LaunchRole",),
-        ("s3:TagResource", "s3:UntagResource"),
-        "a bucket may be created with its tags since 2025, which asks for "
-        "s3:TagResource; here it gets them by s3:PutBucketTagging",
-        f"{_SCHEMAS}; https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html",
-    ),
-    Unexercised(
-        ("LaunchRole",),
         (
-            "sns:GetDataProtectionPolicy",
-            "sns:GetTopicAttributes",
-            "sns:ListSubscriptionsByTopic",
-            "sns:ListTagsForResource",
+            "iam:PutRolePermissionsBoundary",
+            "s3:GetBucketAcl",
+            "sagemaker:DeleteTags",
+            "sns:SetSubscriptionAttributes",
+            "sns:SetTopicAttributes",
         ),
-        "what the handlers of a topic read",
+        "listed for handlers, in updates that no version of the product makes yet",
         _SCHEMAS,
     ),
     Unexercised(
         ("LaunchRole",),
-        ("sagemaker:DescribeNotebookInstanceLifecycleConfig",),
-        "CloudFormation reads the configuration that it made",
-        "https://docs.aws.amazon.com/sagemaker/latest/APIReference/"
-        "API_DescribeNotebookInstanceLifecycleConfig.html",
+        ("kms:DescribeKey",),
+        "an alias is described before it is made, and a denial is taken for one that exists",
+        _KMS_HANDLERS,
+        statement="Aliases",
+    ),
+    Unexercised(
+        ("LaunchRole",),
+        ("s3:UntagResource",),
+        "one of two calls by which the handler may take a bucket's tags away; the other is "
+        "s3:PutBucketTagging",
+        _SCHEMAS,
+    ),
+    Unexercised(
+        ("EndUserRole",),
+        (
+            "cloudformation:GetTemplateSummary",
+            "servicecatalog:ScanProvisionedProducts",
+            "ssm:GetAutomationExecution",
+        ),
+        "what the console's pages call besides: AWS's own policy for end users has it",
+        "https://docs.aws.amazon.com/aws-managed-policy/latest/reference/"
+        "AWSServiceCatalogEndUserFullAccess.html",
+    ),
+    Unexercised(
+        ("CreateRole", "DeleteRole"),
+        ("ec2:DescribeNetworkInterfaces",),
+        "SageMaker's guide of 2018 asked for it, today's does not",
+        "https://github.com/awsdocs/amazon-sagemaker-developer-guide: api-permissions-reference.md",
+    ),
+    Unexercised(
+        ("DeleteRole",),
+        ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"),
+        "SageMaker's guide of 2018 asked for it, today's does not",
+        "https://github.com/awsdocs/amazon-sagemaker-developer-guide: api-permissions-reference.md",
     ),
     Unexercised(
         ("ActionsRole",),

@@ -38,7 +38,7 @@ def _update_document(
     changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
     if changed - {"Tags", "UpdateMethod"}:
         if new.get("UpdateMethod", "Replace") == "Replace":
-            if new.get("Name"):
+            if new.get("Name") and new["Name"] == old.get("Name"):
                 raise ValueError(
                     "CloudFormation cannot update a stack when a custom-named resource requires "
                     f"replacing. Rename {physical_id} and update the stack again."

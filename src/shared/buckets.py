@@ -5,6 +5,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import ClientError
 
 from shared.clients import CONFIG
 from shared.errors import RefusedError
@@ -12,6 +13,17 @@ from shared.errors import RefusedError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+
+
+def tags(bucket: str, account: str) -> dict[str, str]:
+    """Return the tags of a bucket, which must be this account's; raises ClientError."""
+    try:
+        found = client().get_bucket_tagging(Bucket=bucket, ExpectedBucketOwner=account)["TagSet"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchTagSet":
+            raise
+        return {}
+    return {each["Key"]: each["Value"] for each in found}
 
 
 def empty(bucket: str, out_of_time: Callable[[], bool]) -> None:
@@ -37,6 +49,11 @@ def empty(bucket: str, out_of_time: Callable[[], bool]) -> None:
             client().abort_multipart_upload(
                 Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
             )
+
+
+def delete(bucket: str) -> None:
+    """Delete an empty bucket; raises ClientError."""
+    client().delete_bucket(Bucket=bucket)
 
 
 def _next_objects(bucket: str) -> "list[ObjectIdentifierTypeDef]":

@@ -18,6 +18,7 @@ PLACED_IN = {
     "SubnetIds": "subnet-1,subnet-2",
     "SecurityGroupIds": "sg-1",
     "ImageAccounts": "444455556666,777788889999",
+    "PermissionsBoundaryArn": "",
     "RolePath": "/",
 }
 

@@ -1,4 +1,4 @@
-"""Emptying a launch's bucket: all of it, only when asked to, only the stack's own."""
+"""Erasing a launch's data: bucket and key, only when asked to, only the stack's own."""
 
 import json
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from handlers import empty_bucket
-from shared import answer, buckets, clock
+from shared import answer, buckets, clock, keys
 from shared.notebook import STACK_TAG
 from shared.request import CustomResourceRequest
 from tests.lambda_context import context
 
 if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
 
 ACCOUNT = "123456789012"  # moto's
@@ -47,12 +48,34 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> "Iterator[S3Client]":
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "us-east-1")
     buckets.client.cache_clear()
+    keys.client.cache_clear()
     with mock_aws():
         client = boto3.client("s3")
         make_bucket(client, BUCKET, STACK_ID)
         yield client
         client.close()
     buckets.client.cache_clear()
+    keys.client.cache_clear()
+
+
+@pytest.fixture
+def kms(s3: "S3Client") -> "Iterator[KMSClient]":  # noqa: ARG001 # within the same AWS
+    client = boto3.client("kms")
+    yield client
+    client.close()
+
+
+def make_key(client: "KMSClient", stack_id: str | None = STACK_ID) -> str:
+    tags = {"Tags": [{"TagKey": STACK_TAG, "TagValue": stack_id}]} if stack_id else {}
+    return client.create_key(**tags)["KeyMetadata"]["KeyId"]  # type: ignore[arg-type] # as it takes them
+
+
+def state(client: "KMSClient", key: str) -> str:
+    return client.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+
+
+# The ID of a key that is gone.
+GONE = "00000000-0000-4000-8000-000000000000"
 
 
 def make_bucket(client: "S3Client", name: str, stack_id: str | None) -> None:
@@ -65,7 +88,7 @@ def make_bucket(client: "S3Client", name: str, stack_id: str | None) -> None:
 
 
 def event(
-    kind: str, bucket: str = BUCKET, retention: str = "Delete", **more: Any
+    kind: str, bucket: str = BUCKET, retention: str = "Delete", key: str = GONE, **more: Any
 ) -> dict[str, Any]:
     known = {} if kind == "Create" else {"PhysicalResourceId": bucket}
     return {
@@ -75,14 +98,20 @@ def event(
         "LogicalResourceId": "BucketContents",
         "ResponseURL": URL,
         "ResourceType": "Custom::BucketContents",
-        "ResourceProperties": {"BucketName": bucket, "DataRetention": retention},
+        "ResourceProperties": {
+            "BucketName": bucket,
+            "DataRetention": retention,
+            "KmsKeyId": key,
+        },
         **known,
         **more,
     }
 
 
-def held(client: "S3Client", bucket: str = BUCKET) -> int:
-    """Return how many versions, delete markers and unfinished uploads a bucket holds."""
+def held(client: "S3Client", bucket: str = BUCKET) -> int | None:
+    """Return how many versions, delete markers and unfinished uploads a bucket holds, if it is."""
+    if bucket not in {each["Name"] for each in client.list_buckets()["Buckets"]}:
+        return None
     page = client.list_object_versions(Bucket=bucket)
     uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
     return len(page.get("Versions", [])) + len(page.get("DeleteMarkers", [])) + len(uploads)
@@ -99,10 +128,61 @@ def test_termination_erases_versions_delete_markers_and_unfinished_uploads(
 
     empty_bucket.handler(event("Delete"), context())
 
-    assert held(s3) == 0
-    s3.delete_bucket(Bucket=BUCKET)  # which CloudFormation does next
+    assert held(s3) is None
     (said,) = answers
     assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", BUCKET)
+
+
+def test_termination_has_the_key_deleted_after_the_bucket(
+    s3: "S3Client", kms: "KMSClient", answers: Answers
+) -> None:
+    key = make_key(kms)
+
+    empty_bucket.handler(event("Delete", key=key), context())
+    # CloudFormation sends it once more, as the answer did not reach it.
+    empty_bucket.handler(event("Delete", key=key), context())
+
+    assert held(s3) is None
+    assert state(kms, key) == "PendingDeletion"
+    assert [said["Status"] for said in answers] == ["SUCCESS", "SUCCESS"]
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("retention", ["Retain", "", "delete"])
+def test_a_key_stays_with_the_data_that_stay(
+    kms: "KMSClient", answers: Answers, retention: str
+) -> None:
+    key = make_key(kms)
+    empty_bucket.handler(event("Delete", retention=retention, key=key), context())
+    assert state(kms, key) == "Enabled"
+    assert answers[0]["Status"] == "SUCCESS"
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("owner", [None, STACK_ID.replace("launch", "other")])
+def test_a_key_that_is_not_the_stacks_is_refused_and_left_alone(
+    kms: "KMSClient", answers: Answers, owner: str | None
+) -> None:
+    key = make_key(kms, owner)
+
+    empty_bucket.handler(event("Delete", key=key), context())
+
+    assert state(kms, key) == "Enabled"
+    assert answers[0]["Status"] == "FAILED"
+    assert f"The key {key} is left as it is" in answers[0]["Reason"]
+
+
+def test_a_bucket_that_still_has_data_keeps_its_key(
+    s3: "S3Client", kms: "KMSClient", answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make_key(kms)
+    s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
+    monkeypatch.setattr(buckets, "empty", lambda *_: None)
+
+    empty_bucket.handler(event("Delete", key=key), context())
+
+    assert (held(s3), state(kms, key)) == (1, "Enabled")
+    assert answers[0]["Status"] == "FAILED"
 
 
 def test_a_bucket_that_cannot_be_looked_into_is_no_bucket_that_is_gone(
@@ -133,7 +213,7 @@ def test_more_than_one_batch_is_erased(
 
     empty_bucket.handler(event("Delete"), context())
 
-    assert held(s3) == 0
+    assert held(s3) is None
     assert answers[0]["Status"] == "SUCCESS"
 
 
@@ -234,7 +314,7 @@ def test_what_time_does_not_suffice_for_fails_and_the_next_attempt_goes_on(
     left = held(s3)
     empty_bucket.handler(event("Delete"), context())
 
-    assert (left, held(s3)) == (3, 0)
+    assert (left, held(s3)) == (3, None)
     assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS"]
     assert "try again" in answers[0]["Reason"]
 

@@ -14,7 +14,7 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import botocore.session
@@ -627,6 +627,8 @@ def test_the_key_is_read_with_through_s3_and_granted_through_sagemaker_only() ->
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
 def test_another_role_may_nothing_with_the_key(key: str) -> None:
     class Stranger(Role):
+        principal_tags: ClassVar[dict[str, str]] = {"ProjectID": "Moon"}
+
         @property
         def arn(self) -> str:
             return f"arn:aws:iam::{ACCOUNT}:role/n/stack-role-2"

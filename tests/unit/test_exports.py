@@ -55,8 +55,10 @@ def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
         "DataAdministratorRoleArn",
         "EmptyBucketRoleArn",
         "EmptyBucketServiceToken",
+        "ExecutionRoleBoundaryArn",
         "JobsPolicyArn",
         "KeyArn",
+        "LaunchRoleArn",
         "LaunchRoleName",
         "ProductId",
         "ProjectPolicyArn",
@@ -91,6 +93,23 @@ def test_launches_attach_the_policies_that_the_launch_role_may_attach_and_no_oth
     passed = TEMPLATES["template.yaml"]["Resources"]["Catalog"]["Properties"]["Parameters"]
     for name in POLICIES:
         assert passed[name] == {"Fn::GetAtt": ["LaunchPolicies", f"Outputs.{name}"]}
+
+
+def test_what_launches_write_into_their_roles_is_held_to_the_platforms_boundary() -> None:
+    role = PRODUCT["Resources"]["ExecutionRole"]["Properties"]
+    assert role["PermissionsBoundary"] == {"Fn::ImportValue": f"{PREFIX}ExecutionRoleBoundaryArn"}
+    launch_role = TEMPLATES["stacks/catalog.yaml"]["Resources"]["LaunchRole"]["Properties"]
+    writing = {
+        action: each.get("Condition")
+        for each in launch_role["Policies"][0]["PolicyDocument"]["Statement"]
+        for action in each["Action"]
+        if action in ("iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary")
+    }
+    bounded = {"ArnEquals": {"iam:PermissionsBoundary": {"Ref": "ExecutionRoleBoundaryArn"}}}
+    assert list(writing.values()) == [bounded] * 3
+    assert not any(
+        "iam:DeleteRolePermissionsBoundary" in each for each in calls(launch_role, "Action")
+    )
 
 
 def test_nobody_else_attaches_policies() -> None:

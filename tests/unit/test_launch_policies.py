@@ -17,6 +17,7 @@ LARGE = {
     "SubnetIds": ",".join(f"subnet-0123456789abcdef{number}" for number in range(6)),
     "SecurityGroupIds": ",".join(f"sg-0123456789abcdef{number}" for number in range(5)),
     "ImageAccounts": ",".join(f"4444555566{number}" for number in range(20, 40)),
+    "PermissionsBoundaryArn": "",
     "RolePath": "/",
 }
 POLICIES = ["JobsPolicy", "ProjectPolicy"]
@@ -76,3 +77,47 @@ def test_a_policy_fits_its_quota_in_a_large_network(
     stack = Stack(TEMPLATE, LARGE, region=region, partition=partition)
     text = json.dumps(document(stack, policy), separators=(",", ":"))
     assert len(text) <= 6_144
+
+
+# The permissions boundary
+
+
+def allowed(statements: list[Any]) -> set[str]:
+    """Return the actions that statements allow, conditional ones among them."""
+    found = set()
+    for each in statements:
+        for statement in each.get("Fn::If", [each]):
+            if isinstance(statement, dict) and statement.get("Effect") == "Allow":
+                actions = statement["Action"]
+                found |= {actions} if isinstance(actions, str) else set(actions)
+    return found
+
+
+def test_the_boundary_of_launches_allows_what_their_policies_do_and_no_more() -> None:
+    policies = (TEMPLATE["Resources"][each]["Properties"] for each in POLICIES)
+    own = load(ROOT / "product" / "versions" / "1.yaml")["Resources"]["ExecutionRolePolicy"]
+    of_launches = [
+        statement
+        for each in (*policies, own["Properties"])
+        for statement in each["PolicyDocument"]["Statement"]
+    ]
+    boundary = TEMPLATE["Resources"]["ExecutionRoleBoundary"]["Properties"]["PolicyDocument"]
+
+    assert allowed(boundary["Statement"]) == allowed(of_launches)
+    assert not any("*" in each for each in allowed(boundary["Statement"]))
+
+
+def test_an_organizations_boundary_takes_the_place_of_the_platforms() -> None:
+    own, given = (
+        Stack(TEMPLATE, {**LARGE, "PermissionsBoundaryArn": arn}) for arn in ("", "arn:a:b")
+    )
+    assert own.outputs()["ExecutionRoleBoundaryArn"] == "<ExecutionRoleBoundary>"
+    assert "ExecutionRoleBoundary" not in given.resources()
+    assert given.outputs()["ExecutionRoleBoundaryArn"] == "arn:a:b"
+
+
+def test_the_boundary_is_short_enough_and_never_replaced() -> None:
+    """A managed policy has 6,144 characters, without white space (IAM and STS quotas)."""
+    properties = Stack(TEMPLATE, LARGE).resources()["ExecutionRoleBoundary"]["Properties"]
+    assert len(json.dumps(properties["PolicyDocument"], separators=(",", ":"))) <= 6144
+    assert properties.keys() == {"Path", "PolicyDocument"}

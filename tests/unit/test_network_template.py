@@ -385,12 +385,6 @@ def test_the_accounts_of_a_region_include_those_of_its_common_images(
     assert {deep_learning, xgboost} <= set(accounts)
 
 
-def test_where_the_accounts_of_images_are_not_known_they_are_asked_for() -> None:
-    (sentence,) = Stack(TEMPLATE, region="eusc-de-east-1", partition="aws-eusc").broken_rules()
-    assert sentence.startswith("ImageAccounts - ")
-    assert REGIONS["aws-eusc"].broken_rules() == []
-
-
 # What is refused
 
 

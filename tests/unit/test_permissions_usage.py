@@ -286,7 +286,7 @@ def granted_by_the_templates() -> dict[str, set[str]]:
                 case "AWS::IAM::Role":
                     # The trust policy is no grant.
                     found.setdefault(name, set()).update(_actions(properties.get("Policies", [])))
-                case "AWS::IAM::ManagedPolicy":
+                case "AWS::IAM::ManagedPolicy" if name != "ExecutionRoleBoundary":  # no grant
                     found.setdefault(name, set()).update(_actions(properties))
                 case "AWS::IAM::Policy":
                     for role in properties["Roles"]:

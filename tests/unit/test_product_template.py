@@ -3,6 +3,7 @@
 docs/failure-modes.md tells those faults, and which test holds which.
 """
 
+import gzip
 import json
 import re
 import subprocess
@@ -31,6 +32,7 @@ from tests.unit.product_launch import (
     Launch,
 )
 
+ROOT = Path(__file__).parents[2]
 SAGEMAKER = botocore.session.get_session().get_service_model("sagemaker")
 
 ERASING = Launch({"DataRetention": "Delete"})
@@ -236,7 +238,6 @@ def may_use_the_key(principal: str, action: str, **keys: str) -> bool:
     """Tell whether the key's policy lets a principal, through a service or with a tag."""
     named = {
         "via": "kms:ViaService",
-        "for_aws": "kms:GrantIsForAWSResource",
         "project": "aws:PrincipalTag/ProjectID",
     }
     given = {named[name]: value for name, value in keys.items()}
@@ -257,8 +258,30 @@ def test_only_the_account_administers_the_key_and_the_execution_role_uses_it() -
         for other in (SOMEBODY, CREATES, STARTS, EMPTIES, ACTIONS):
             assert not may_use_the_key(other, action, via="s3", project="QuickStart007")
     assert not use_actions & set(statements["TheAccountAdministersThroughIam"]["Action"])
-    for statement in statements.values():
-        assert statement["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    principals = {sid: each["Principal"]["AWS"] for sid, each in statements.items()}
+    assert principals.pop("LaunchesAdministerTheirKey") == "<import NotebookVending-LaunchRoleArn>"
+    assert principals.pop("TheKeyGoesWithItsData") == EMPTIES
+    assert set(principals.values()) == {f"arn:aws:iam::{ACCOUNT}:root"}
+
+
+def test_the_key_itself_lets_its_launch_change_and_delete_it() -> None:
+    """IAM cannot: a new key's tags may take five minutes to count, and a launch fails sooner."""
+    statements = key_statements(PLAIN)
+    harmful = {
+        "kms:DeleteAlias",
+        "kms:PutKeyPolicy",
+        "kms:ScheduleKeyDeletion",
+        "kms:TagResource",
+        "kms:UntagResource",
+        "kms:UpdateKeyDescription",
+    }
+    assert set(statements["LaunchesAdministerTheirKey"]["Action"]) == harmful
+    assert set(statements["TheKeyGoesWithItsData"]["Action"]) == {
+        "kms:ListResourceTags",
+        "kms:ScheduleKeyDeletion",
+    }
+    for sid in ("LaunchesAdministerTheirKey", "TheKeyGoesWithItsData"):
+        assert "Condition" not in statements[sid]
 
 
 def test_data_administrators_decrypt_through_s3_and_nothing_else() -> None:
@@ -267,7 +290,7 @@ def test_data_administrators_decrypt_through_s3_and_nothing_else() -> None:
     assert not may_use_the_key(DATA_ADMINISTRATOR, "kms:Decrypt", via="sagemaker")
     for action in ("kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"):
         for via in ("s3", "sagemaker"):
-            assert not may_use_the_key(DATA_ADMINISTRATOR, action, via=via, for_aws="true")
+            assert not may_use_the_key(DATA_ADMINISTRATOR, action, via=via)
 
 
 @pytest.mark.parametrize(
@@ -275,25 +298,19 @@ def test_data_administrators_decrypt_through_s3_and_nothing_else() -> None:
     [(CREATES, ""), (STARTS, ""), (ACTIONS, ""), (SOMEBODY, "QuickStart007")],
     ids=["create function", "start function", "service actions", "member of the project"],
 )
-def test_grants_on_the_key_are_made_through_sagemaker_for_aws_resources_only(
-    principal: str, project: str
-) -> None:
+def test_grants_on_the_key_are_made_through_sagemaker_only(principal: str, project: str) -> None:
     def may_grant(**keys: str) -> bool:
         return may_use_the_key(principal, "kms:CreateGrant", project=project, **keys)
 
-    assert may_grant(via="sagemaker", for_aws="true")
-    assert not may_grant(via="sagemaker", for_aws="false")
-    assert not may_grant(via="sagemaker")
-    assert not may_grant(via="s3", for_aws="true")
-    assert not may_grant(for_aws="true")
+    assert may_grant(via="sagemaker")
+    assert not may_grant(via="s3")
+    assert not may_grant()
 
 
 @pytest.mark.parametrize("principal", [SOMEBODY, EMPTIES, DATA_ADMINISTRATOR])
 def test_nobody_else_makes_a_grant_on_the_key(principal: str) -> None:
     for project in ("", "Moon"):
-        assert not may_use_the_key(
-            principal, "kms:CreateGrant", via="sagemaker", for_aws="true", project=project
-        )
+        assert not may_use_the_key(principal, "kms:CreateGrant", via="sagemaker", project=project)
 
 
 def test_the_execution_role_makes_grants_through_sagemaker_only() -> None:
@@ -472,15 +489,24 @@ def test_the_bucket_is_private_versioned_and_encrypted_with_the_launchs_own_key(
 
 
 def test_data_stay_with_the_key_that_opens_them_unless_the_launcher_says_otherwise() -> None:
+    """The function behind BucketContents erases them, CloudFormation never: its policy is literal.
+
+    AWS's pages disagree on Fn::If in a policy, and say nothing of RetainExceptOnCreate within it.
+    """
     assert PARAMETERS["DataRetention"]["Default"] == "Retain"
-    for logical_id in ("ProjectBucket", "ProjectKey"):
-        assert PLAIN.resource(logical_id)["DeletionPolicy"] == "RetainExceptOnCreate"
-        assert ERASING.resource(logical_id)["DeletionPolicy"] == "Delete"
+    for logical_id in ("ProjectBucket", "ProjectKey", "BucketPolicy"):
+        assert TEMPLATE["Resources"][logical_id]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert TEMPLATE["Resources"][logical_id]["UpdateReplacePolicy"] == "Retain"
-    assert PLAIN.resource("BucketPolicy")["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert "Transform" not in TEMPLATE
 
 
-def test_the_bucket_is_emptied_when_nothing_writes_to_it_any_more() -> None:
+def test_no_subscription_is_ended_by_cloudformation_at_a_termination() -> None:
+    """Its handler refuses to end one that was never confirmed (resource-providers-sns)."""
+    assert TEMPLATE["Resources"]["Owner"]["DeletionPolicy"] == "Retain"
+    assert TEMPLATE["Resources"]["OwnerTopic"].get("DeletionPolicy", "Delete") == "Delete"
+
+
+def test_the_bucket_is_erased_when_nothing_writes_to_it_any_more() -> None:
     """Deletion runs against the dependencies: what comes after the contents goes before them."""
     assert {"Notebook", "ExecutionRolePolicy"} <= {
         name for name in TEMPLATE["Resources"] if "BucketContents" in dependencies(name)
@@ -488,6 +514,10 @@ def test_the_bucket_is_emptied_when_nothing_writes_to_it_any_more() -> None:
     assert {"ProjectBucket", "ProjectKey"} <= dependencies("BucketContents")
     assert ERASING.properties("BucketContents")["DataRetention"] == "Delete"
     assert ERASING.properties("BucketContents")["BucketName"] == BUCKET
+    assert TEMPLATE["Resources"]["BucketContents"]["Properties"]["KmsKeyId"] == {
+        "Ref": "ProjectKey"
+    }
+    assert tags(ERASING.properties("ProjectKey"))[STACK_TAG] == ERASING.stack_id
     assert tags(ERASING.properties("ProjectBucket"))[STACK_TAG] == ERASING.stack_id
 
 
@@ -566,10 +596,22 @@ def test_the_notebooks_name_is_held_to_the_apis_own_rule() -> None:
 def test_instance_types_and_platforms_are_some_that_sagemaker_has() -> None:
     known = set(SAGEMAKER.shape_for("InstanceType").metadata["enum"])
     assert set(PARAMETERS["NotebookInstanceType"]["AllowedValues"]) < known
-    pattern = SAGEMAKER.shape_for("PlatformIdentifier").metadata["pattern"]
-    for platform in PARAMETERS["PlatformIdentifier"]["AllowedValues"]:
-        assert re.fullmatch(pattern, platform)
-        assert "al2023" in platform
+
+
+def test_every_platform_of_amazon_linux_2023_is_offered() -> None:
+    """By the newest of the locked models: the SAM CLI's botocore is ahead of the functions' own.
+
+    Amazon Linux 1 and 2 are out of support.
+    """
+    (path,) = ROOT.glob(".sam-venv/lib/*/site-packages/botocore/data/sagemaker/*/service-2.json.gz")
+    model = json.loads(gzip.decompress(path.read_bytes()))
+    known = set(re.findall(r"[\w-]+", model["shapes"]["PlatformIdentifier"]["pattern"]))
+    supported = sorted(each for each in known if "al2023" in each)
+
+    assert supported[:2] == ["notebook-al2023-v1", "notebook-al2023-v2"]
+    assert PARAMETERS["PlatformIdentifier"]["AllowedValues"] == supported
+    limit = stack_template.load(ROOT / "template.yaml")["Parameters"]["AllowedPlatformIdentifiers"]
+    assert limit["Default"].split(",") == supported
 
 
 def test_every_instance_type_fits_the_pattern_of_the_fallbacks_and_so_does_none() -> None:
@@ -643,15 +685,14 @@ def test_everything_that_can_be_tagged_tells_its_project_and_environment() -> No
         *("AWS::IAM::Policy", "AWS::KMS::Alias", "AWS::S3::BucketPolicy"),
         "AWS::SNS::Subscription",
     ]
+    # A lifecycle configuration takes tags only since its type was renewed in September 2026.
+    untaggable.append("AWS::SageMaker::NotebookInstanceLifecycleConfig")
     tagged = [
         name
         for name, resource in TEMPLATE["Resources"].items()
         if resource["Type"].startswith("AWS::") and resource["Type"] not in untaggable
     ]
-    assert tagged == [
-        *("ExecutionRole", "ProjectKey", "ProjectBucket", "LifecycleConfig"),
-        "OwnerTopic",
-    ]
+    assert tagged == ["ExecutionRole", "ProjectKey", "ProjectBucket", "OwnerTopic"]
     assert tags(launch.properties("ExecutionRole"))["NamePrefix"] == "1f2e3d4c"
     for name in [*tagged, "Notebook"]:
         expected = {"ProjectID": "P1", "ProjectName": "Moon", "ENVName": "prod"}

@@ -46,7 +46,8 @@ def test_the_table_of_versions_tells_what_is_deployed() -> None:
     assert versions("Functions' runtime") == [function["Runtime"]]
     assert versions("Functions' processor") == parameters["Architecture"]["AllowedValues"]
     assert versions("boto3 in the functions") == [locked()["boto3"]]
-    assert versions("Notebooks' platform") == [parameters["AllowedPlatformIdentifiers"]["Default"]]
+    platforms = parameters["AllowedPlatformIdentifiers"]["Default"].split(",")
+    assert versions("Notebooks' platform") == platforms
     (machine,) = (r for r in PLATFORM["Resources"].values() if r["Type"].endswith("StateMachine"))
     kind, _, language = TOLD["State machine"][0].partition(", ")
     assert (kind.upper(), language) == (machine["Properties"]["Type"], "JSONPath")
@@ -54,7 +55,7 @@ def test_the_table_of_versions_tells_what_is_deployed() -> None:
 
 @pytest.mark.parametrize(
     ("platform", "taken"),
-    [("notebook-al2023-v2", True), ("notebook-al1-v1", False), ("notebook-al2-v3", False)],
+    [("notebook-al2023-v3", True), ("notebook-al1-v1", False), ("notebook-al2-v3", False)],
 )
 def test_later_platforms_of_amazon_linux_2023_may_be_allowed_and_no_older_ones(
     platform: str, taken: bool

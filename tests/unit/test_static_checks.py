@@ -21,6 +21,7 @@ from botocore import xform_name
 
 from shared.lifecycle import Action
 from shared.notebook import settings_to_change
+from shared.simple_resource import _FOR_A_PERMISSION, _KEPT_FOR_THE_ANSWER
 from tests.lifecycle_driver import DEFINITION, load
 from tests.unit import stack_template
 from tests.unit.test_notebook import NOTEBOOK, SPEC
@@ -126,6 +127,30 @@ def test_every_action_of_the_lifecycle_has_its_state_and_its_choice() -> None:
     assert STATES["Decide"]["Default"] == "Respond"
 
 
+def test_what_is_served_at_once_has_a_minute_to_pause_and_its_stack_waits_for_the_answer() -> None:
+    for name, function in PLATFORM["Resources"].items():
+        properties = function.get("Properties", {})
+        _, _, module = properties.get("Handler", "").partition("handlers.")
+        source = ROOT / "src" / "handlers" / f"{module.partition('.')[0]}.py"
+        if not source.is_file() or "shared.simple_resource" not in source.read_text():
+            continue
+        tokens = {f"{name}.Arn", f"{name}Arn", f"NotebookVending-{name[:-8]}ServiceToken"}
+        waits = [
+            resource["Properties"]["ServiceTimeout"]
+            for path in TEMPLATES
+            for resource in stack_template.load(ROOT / path)["Resources"].values()
+            if resource["Type"].startswith("Custom::")
+            and tokens
+            & {
+                ".".join(each) if isinstance(each, list) else each
+                for each in resource["Properties"]["ServiceToken"].values()
+            }
+        ]
+        assert waits, name
+        assert properties["Timeout"] >= _FOR_A_PERMISSION + _KEPT_FOR_THE_ANSWER / 1000, name
+        assert min(waits) > properties["Timeout"], name
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_retries_every_fault_and_lambdas_throttling_for_longer(name: str) -> None:
     task = TASKS[name]
@@ -224,7 +249,7 @@ def test_every_parameter_sent_exists_in_the_model_that_is_shipped() -> None:
     services = {call.service for call in found}
     assert services == {
         *("cloudformation", "dynamodb", "ec2", "lambda", "logs", "resourcegroupstaggingapi", "s3"),
-        *("sagemaker", "servicecatalog", "sns", "stepfunctions"),
+        *("kms", "sagemaker", "servicecatalog", "sns", "stepfunctions"),
     }
     assert len({call.operation for call in found}) > 18
 

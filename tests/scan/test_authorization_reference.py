@@ -1,0 +1,218 @@
+"""Every policy of the templates agrees with AWS's service authorization reference."""
+
+import copy
+import fnmatch
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.scan.authorization_reference import Comparison, Document, Finding, compare, overlap
+from tests.scan.templates import name, policies, templates
+
+pytestmark = pytest.mark.xdist_group("scanners")  # the policies are resolved once for all of it
+
+
+class Exemption(NamedTuple):
+    """A finding that is no fault: what is found, about what, and why it stands."""
+
+    fault: str
+    about: str  # with asterisks
+    reason: str
+
+
+EXEMPTIONS = [
+    Exemption(
+        "the condition key is deprecated",
+        "sagemaker:*KmsKey",
+        "No page says whether SageMaker still sends these keys. The policies are right whichever "
+        "of the old key and the new one arrives.",
+    ),
+    Exemption(
+        "the action does not carry the condition key",
+        "sagemaker:Create* sagemaker:*KmsKey",
+        "The same: the reference of 2026 lists only the new keys with the actions.",
+    ),
+    Exemption(
+        "the action does not carry the condition key",
+        "sagemaker:CreateModel sagemaker:FileSystemId",
+        "The statement demands that the key is absent, which is always true of a model.",
+    ),
+    Exemption(
+        "a set operator on one value, or none on several",
+        "ForAllValues:ArnLike sagemaker:ModelArn",
+        "An endpoint configuration names several models. The operator is right for one value too, "
+        "as the statement also demands that the key is present.",
+    ),
+    Exemption(
+        "no action of the statement takes the resource",
+        "arn:*:model-package-group/*",
+        "Earlier editions of the reference list the group for CreateModelPackage. It is a group of "
+        "the launch's own.",
+    ),
+    Exemption(
+        "the action needs a resource of another type too",
+        "states:DescribeExecution express",
+        "An execution is of one type or the other, and the state machine is no express one.",
+    ),
+]
+
+
+def all_policies() -> dict[tuple[str, str], Document]:
+    return {
+        (name(path), where): document
+        for path in templates()
+        for where, document in policies(path).items()
+    }
+
+
+@pytest.fixture(scope="module")
+def compared() -> Iterator[Comparison]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # the SAM transform asks for it
+        yield compare(all_policies())
+
+
+def is_exempt(found: Finding, exemption: Exemption) -> bool:
+    return found.fault == exemption.fault and fnmatch.fnmatchcase(found.about, exemption.about)
+
+
+def test_every_policy_agrees_with_awss_reference(
+    compared: Comparison, record_property: Callable[[str, object], None]
+) -> None:
+    for kind, count in compared.compared.items():
+        record_property(kind, count)
+        assert count, f"no {kind} compared"
+    found = [
+        each
+        for each in compared.findings
+        if not any(is_exempt(each, exemption) for exemption in EXEMPTIONS)
+    ]
+    lines = ["; ".join(each) for each in found]
+    assert not found, "\n".join([*lines, "Correct the policy, or name the reason in EXEMPTIONS."])
+
+
+@pytest.mark.parametrize("exemption", EXEMPTIONS, ids=lambda each: each.about)
+def test_every_exemption_is_needed(compared: Comparison, exemption: Exemption) -> None:
+    assert any(is_exempt(each, exemption) for each in compared.findings), "remove it"
+
+
+# The comparison finds faults.
+
+NOTEBOOK = "arn:aws:sagemaker:us-east-1:111122223333:notebook-instance/n"
+STOP = {"Action": "sagemaker:StopNotebookInstance", "Resource": NOTEBOOK}
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault", "about"),
+    [
+        (
+            {"Action": "sagemaker:StopNotebooks", "Resource": "*"},
+            "AWS has no such action",
+            "sagemaker:StopNotebooks",
+        ),
+        (
+            {"Action": "sagemakers:*", "Resource": "*"},
+            "AWS has no such action",
+            "sagemakers:*",
+        ),
+        (
+            {"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::bucket/*"},
+            "the action takes none of the resources",
+            "s3:ListBucket",
+        ),
+        (
+            {"Action": "servicecatalog:SearchProducts", "Resource": "arn:aws:catalog:::product/p"},
+            "the action takes none of the resources",
+            "servicecatalog:SearchProducts",
+        ),
+        (
+            {**STOP, "Resource": [NOTEBOOK, "arn:aws:s3:::bucket"]},
+            "no action of the statement takes the resource",
+            "arn:aws:s3:::bucket",
+        ),
+        (
+            {
+                "Action": "kms:CreateAlias",
+                "Resource": "arn:aws:kms:us-east-1:111122223333:alias/a",
+            },
+            "the action needs a resource of another type too",
+            "kms:CreateAlias key",
+        ),
+        (
+            {**STOP, "Condition": {"Null": {"sagemaker:RootAccess": "false"}}},
+            "the action does not carry the condition key",
+            "sagemaker:StopNotebookInstance sagemaker:RootAccess",
+        ),
+        (
+            {**STOP, "Condition": {"StringEquals": {"aws:RequestTag/ProjectID": "p"}}},
+            "the action does not carry the condition key",
+            "sagemaker:StopNotebookInstance aws:RequestTag/ProjectID",
+        ),
+        (
+            {**STOP, "Condition": {"StringEqualsIfExists": {"aws:PrincipalName": "p"}}},
+            "AWS has no such condition key",
+            "aws:PrincipalName",
+        ),
+        (
+            {**STOP, "Condition": {"Null": {"kms:CustomerMasterKeySpec": "false"}}},
+            "the condition key is deprecated",
+            "kms:CustomerMasterKeySpec",
+        ),
+        (
+            {
+                "Action": "sagemaker:CreateTrainingJob",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"sagemaker:VpcSubnets": "subnet-1"}},
+            },
+            "a set operator on one value, or none on several",
+            "StringEquals sagemaker:VpcSubnets",
+        ),
+    ],
+)
+def test_a_fault_is_found(statement: dict[str, Any], fault: str, about: str) -> None:
+    document = {"Statement": [{"Effect": "Allow", **statement}]}
+    found = {each[3:] for each in compare({("template", "policy"): document}).findings}
+    assert (fault, about) in found
+
+
+def test_a_sound_policy_has_no_fault() -> None:
+    condition = {
+        "StringEquals": {"aws:ResourceTag/ProjectID": "${aws:PrincipalTag/ProjectID}"},
+        "Null": {"aws:ResourceTag/notebook-vending:platform": "false"},
+    }
+    document = {"Statement": [{"Effect": "Allow", **STOP, "Condition": condition}]}
+    assert compare({("template", "policy"): document}).findings == []
+
+
+def test_a_broken_line_of_the_product_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    where = ("template.yaml", "CreateRole.Policies[0].PolicyDocument")
+    document = copy.deepcopy(all_policies()[where])
+    statement = next(
+        each for each in document["Statement"] if each.get("Sid") == "TagThemAtCreation"
+    )
+    statement["Action"] = "sagemaker:StartNotebookInstance"
+
+    found = [each for each in compare({where: document}).findings if "aws:RequestTag" in each.about]
+    assert [each.statement for each in found] == ["TagThemAtCreation"]
+
+
+@pytest.mark.parametrize(
+    ("arn", "form", "expected"),
+    [
+        ("arn:aws:s3:::b", "arn:${Partition}:s3:::${BucketName}", True),
+        ("arn:aws:s3:::b/*", "arn:${Partition}:s3:::${BucketName}", False),
+        ("arn:aws:s3:::b/*", "arn:${Partition}:s3:::${BucketName}/${ObjectName}", True),
+        ("arn:aws:s3:::b", "arn:${Partition}:s3:::${BucketName}/${ObjectName}", False),
+        ("arn:*:ec2:*:*:subnet/s", "arn:${Partition}:ec2:${Region}:${Account}:subnet/${Id}", True),
+        ("arn:*:ec2:*:*:subnet/s", "arn:${Partition}:ec2:${Region}:${Account}:vpc/${Id}", False),
+        ("arn:aws:x:::a/${aws:username}-*", "arn:${Partition}:x:::a/${Name}/${Id}", True),
+        ("arn:aws:x:::a?c", "arn:${Partition}:x:::abc", True),
+        ("arn:aws:x:::a", "arn:${Partition}:x:::${Name}:${Id}", False),
+    ],
+)
+def test_an_arn_of_a_policy_is_matched_with_a_form_of_the_reference(
+    arn: str, form: str, expected: bool
+) -> None:
+    assert overlap(arn, form) is expected

@@ -132,6 +132,44 @@ def _left_behind(platform: Platform) -> Iterator[str]:
         platform.aws.client("iam").delete_role(RoleName=name)
 
 
+def test_the_deployers_policies_let_the_platform_be_deployed_and_deleted(
+    aws: Emulator, template: Path
+) -> None:
+    deployer = _Deployer(aws)
+
+    deploy.deploy(deployer, template, {**QUICK})
+
+    assert _status(aws) == "CREATE_COMPLETE"
+    deployer.client("cloudformation").delete_stack(StackName=deploy.STACK)
+    assert await_that(lambda: _ended(aws)) == "gone"
+
+
+class _Deployer(Emulator):
+    """The embedded AWS with the rights of the deployer's policies alone."""
+
+    def __init__(self, aws: Emulator) -> None:
+        iam, name = aws.client("iam"), unique("deployer")
+        iam.create_user(UserName=name)
+        for path in sorted((deploy.ROOT / "docs").glob("deployer-policy-*.json")):
+            made = iam.create_policy(PolicyName=unique(path.stem), PolicyDocument=path.read_text())
+            iam.attach_user_policy(UserName=name, PolicyArn=made["Policy"]["Arn"])
+        self._aws = aws
+        self._keys = iam.create_access_key(UserName=name)["AccessKey"]
+
+    @property
+    def child_environment(self) -> dict[str, str]:
+        """The environment of a child that has these rights."""
+        return {
+            **self._aws.child_environment,
+            "AWS_ACCESS_KEY_ID": self._keys["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": self._keys["SecretAccessKey"],
+        }
+
+    def client(self, service: str, credentials: Mapping[str, Any] | None = None) -> Any:
+        """Return a client that has these rights."""
+        return self._aws.client(service, credentials or self._keys)
+
+
 def _boundary(aws: Emulator) -> str:
     services = [
         "dynamodb",

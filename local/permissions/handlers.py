@@ -27,12 +27,14 @@ Granted = tuple[str, str]
 class Difference:
     """Actions in which the launch role and the schemas differ, and why.
 
-    With `types`, only the handlers of these resource types are meant.
+    With `types`, only the handlers of these resource types are meant. With `elsewhere`, handlers
+    call them all the same, and another policy than the role's own lets them.
     """
 
     reason: str
     actions: tuple[str, ...]
     types: tuple[str, ...] = ()
+    elsewhere: bool = False
 
     def names(self, resource_type: str, action: str) -> bool:
         """Return whether this is the reason for an action of a type's handler."""
@@ -228,7 +230,7 @@ def _without_lacked(resource_type: str, handler: str) -> tuple[str, ...]:
     return tuple(
         action
         for action in resource_schemas.permissions(resource_type, handler)
-        if not any(each.names(resource_type, action) for each in LACKED)
+        if not any(each.names(resource_type, action) and not each.elsewhere for each in LACKED)
     )
 
 

@@ -19,7 +19,7 @@ def _create_lifecycle_config(logical_id: str, props: Props, stack_name: str) -> 
         **only(props, "OnCreate", "OnStart"),
         Tags=_tags(props) or None,
     )
-    return _lifecycle_config(answer["NotebookInstanceLifecycleConfigArn"], name)
+    return _lifecycle_config(answer["NotebookInstanceLifecycleConfigArn"])
 
 
 def _update_lifecycle_config(
@@ -41,7 +41,7 @@ def _update_lifecycle_config(
         call("sagemaker", "AddTags", ResourceArn=physical_id, Tags=changes["AddTags"])
     if "RemoveTags" in changes:
         call("sagemaker", "DeleteTags", ResourceArn=physical_id, TagKeys=changes["RemoveTags"])
-    return _lifecycle_config(physical_id, name)
+    return _lifecycle_config(physical_id)
 
 
 def _tags(props: Props) -> list[dict[str, str]]:
@@ -61,11 +61,9 @@ def _lifecycle_config_name(arn: str, props: Props) -> str:
     return str(props.get("NotebookInstanceLifecycleConfigName") or arn.rpartition("/")[2])
 
 
-def _lifecycle_config(arn: str, name: str) -> Provisioned:
-    return arn, {
-        "NotebookInstanceLifecycleConfigName": name,
-        "NotebookInstanceLifecycleConfigArn": arn,
-    }
+def _lifecycle_config(arn: str) -> Provisioned:
+    """Return what Ref and Fn::GetAtt give: the registry's type has no other attribute."""
+    return arn, {"NotebookInstanceLifecycleConfigArn": arn}
 
 
 TYPES: dict[str, dict[str, Any]] = {

@@ -510,7 +510,7 @@ def test_a_lifecycle_configuration_is_made_changed_and_deleted(account: Account)
 
     outputs = {
         "Arn": {"Ref": "Config"},
-        "Name": {"Fn::GetAtt": ["Config", "NotebookInstanceLifecycleConfigName"]},
+        "Same": {"Fn::GetAtt": ["Config", "NotebookInstanceLifecycleConfigArn"]},
     }
     sagemaker = account.aws.client("sagemaker")
     stack = account.stack(config("Zmlyc3Q="), **outputs)
@@ -522,18 +522,20 @@ def test_a_lifecycle_configuration_is_made_changed_and_deleted(account: Account)
         )
         return str(told["OnStart"][0]["Content"])
 
-    assert made["Arn"].endswith(f":notebook-instance-lifecycle-config/{made['Name']}")
-    assert content(made["Name"]) == "Zmlyc3Q="
+    name = made["Arn"].partition(":notebook-instance-lifecycle-config/")[2]
+    assert made["Same"] == made["Arn"]
+    assert content(name) == "Zmlyc3Q="
 
     assert account.change(stack, config("c2Vjb25k"), **outputs) == made
-    assert content(made["Name"]) == "c2Vjb25k"
+    assert content(name) == "c2Vjb25k"
 
-    named = account.change(stack, config("c2Vjb25k", unique("Config")), **outputs)
+    another = unique("Config")
+    named = account.change(stack, config("c2Vjb25k", another), **outputs)
     assert named["Arn"] != made["Arn"]
-    assert content(named["Name"]) == "c2Vjb25k"
-    await_that(lambda: made["Name"] not in names(sagemaker))
+    assert content(another) == "c2Vjb25k"
+    await_that(lambda: name not in names(sagemaker))
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
-    assert named["Name"] not in names(sagemaker)
+    assert another not in names(sagemaker)
 
 
 def names(sagemaker: Any) -> set[str]:

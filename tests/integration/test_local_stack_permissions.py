@@ -180,6 +180,22 @@ def test_a_lifecycle_configuration_is_read_with_its_tags(operator: Operator) -> 
     assert "is not authorized to perform: sagemaker:ListTags on" in operator.reasons()["Config"]
 
 
+def test_a_lifecycle_configuration_has_no_attribute_but_its_arn(operator: Operator) -> None:
+    config = {"Type": "AWS::SageMaker::NotebookInstanceLifecycleConfig"}
+
+    for name, ends in (
+        ("NotebookInstanceLifecycleConfigArn", "CREATE_COMPLETE"),
+        ("NotebookInstanceLifecycleConfigName", "UPDATE_ROLLBACK_COMPLETE"),
+    ):
+        outputs = {"Read": {"Value": {"Fn::GetAtt": ["Config", name]}}}
+        operation = operator.create if ends.startswith("CREATE") else operator.update
+        assert operation(resources={"Config": config}, outputs=outputs) == ends
+
+    assert operator.reasons()[operator.name].startswith(
+        "Requested attribute NotebookInstanceLifecycleConfigName does not exist in schema for "
+    )
+
+
 # --- tags -----------------------------------------------------------------------------------------
 
 ROLE: dict[str, Any] = {

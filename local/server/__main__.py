@@ -44,7 +44,6 @@ from local.server import (
     response_bucket,
     role_boundaries,
     stack_deletion,
-    stack_notifications,
     stack_parameters,
     stack_resources,
     stepfunctions,
@@ -88,7 +87,6 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     eventbridge.install()
     cloudformation.install(bucket)
     stack_deletion.install()
-    stack_notifications.install()
     stack_parameters.install()
     stack_resources.install()
     stepfunctions.install()

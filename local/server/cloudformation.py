@@ -32,7 +32,6 @@ from local.server import (
     json_service,
     lambda_runtime,
     stack_deletion,
-    stack_notifications,
 )
 from local.server.failed_creates import keep_failed_create
 from local.server.response_bucket import ResponseBucket
@@ -332,7 +331,6 @@ def _add_event(
     _ministack_add_event(
         stack_id, stack_name, logical_id, resource_type, status, reason, *args, **kwargs
     )
-    stack_notifications.publish(cloudformation._stack_events[stack_id][-1])
     if resource_type != _STACK or logical_id != stack_name:
         return
     detail = {

@@ -3,8 +3,10 @@
 import pytest
 from botocore.exceptions import ClientError
 
+from local.permissions import grants
 from tests.e2e.deployed import Platform, together
-from tests.waiting import unique
+from tests.e2e.mailbox import Mailbox
+from tests.waiting import await_that, unique
 
 pytestmark = pytest.mark.xdist_group("deployed")
 
@@ -184,3 +186,22 @@ def test_three_launches_live_side_by_side_and_a_taken_name_is_refused_without_ha
     assert [platform.simulated(name) for name in names[1:]] == before[1:]
     ended = together(*(lambda r=r: platform.terminate(r) for r in (two, three, taken)))
     assert all(each.succeeded for each in ended), ended
+
+
+def test_what_became_of_a_launch_is_sent_to_the_encrypted_topic(platform: Platform) -> None:
+    """EventBridge sends it, whom the topic's policy and its key's policy admit."""
+    account = platform.aws.client("sts").get_caller_identity()["Account"]
+    mailbox = Mailbox(platform, grants.physical_id(platform.aws, "Notifications"))
+    refused = platform.launch(unique("Reported"), SubnetName="subnet-of-nobody")
+    name = f"SC-{account}-{refused.provisioned_product_id}"
+    sent: list[str] = []
+
+    def has(status: str) -> bool:
+        sent.extend(mailbox.texts())
+        return any(status in each and f"/{name}/" in each for each in sent)
+
+    await_that(lambda: has("ROLLBACK_COMPLETE"))
+    platform.user.wait(platform.user.terminate(refused.provisioned_product_id))
+    await_that(lambda: has("DELETE_COMPLETE"))
+    # One for the stack, none for its resources.
+    assert len([each for each in sent if f"/{name}/" in each]) == 2

@@ -184,6 +184,7 @@ def _texts_of_the_code() -> str:
 
 
 FAILURE_MODES = ROOT / "docs" / "failure-modes.md"
+BEHAVIOUR = ROOT / "docs" / "behaviour.md"
 CONTROLS = ROOT / "docs" / "controls.md"
 _TEST = re.compile(r"`(tests/\S+\.py)::(\w+)`")
 
@@ -195,6 +196,8 @@ _TEST = re.compile(r"`(tests/\S+\.py)::(\w+)`")
         (FAILURE_MODES, "What the template did"),
         (FAILURE_MODES, "What the catalog was"),
         (FAILURE_MODES, "Pain"),
+        (BEHAVIOUR, "Construct of a template"),
+        (BEHAVIOUR, "Permission"),
         (CONTROLS, "Of the notebook"),
         (CONTROLS, "Of its data"),
         (CONTROLS, "Of the platform"),

@@ -129,6 +129,18 @@ def test_cloudwatch_takes_the_dashboard() -> None:
     dashboards.check("vending", made)
 
 
+# CloudWatch user guide, "Using metric math", those that take the time or no argument.
+FUNCTIONS = {"DATE", "DAY", "DIFF", "EPOCH", "HOUR", "MINUTE", "MONTH", "PERIOD", "RATE", "YEAR"}
+
+
+def test_no_id_of_an_expression_is_a_function_of_metric_math() -> None:
+    options = [line[-1] for line in lines_of_widgets() if isinstance(line[-1], dict)]
+    ids = {each["id"].upper() for each in options if "id" in each}
+
+    assert ids
+    assert not ids & FUNCTIONS
+
+
 def test_the_dashboard_answers_its_questions_in_this_order() -> None:
     headings = [
         widget["properties"]["markdown"].splitlines()[0]

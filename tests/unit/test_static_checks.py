@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
@@ -110,6 +111,15 @@ def test_the_checkers_of_the_state_machine_find_a_dangling_transition(
 
     with pytest.raises(AssertionError, match="Nowhere"):
         check(*checker, substituted)
+
+
+def test_a_deployment_gives_every_capability() -> None:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    assert config["default"]["deploy"]["parameters"]["capabilities"] == [
+        "CAPABILITY_AUTO_EXPAND",
+        "CAPABILITY_IAM",
+        "CAPABILITY_NAMED_IAM",
+    ]
 
 
 def test_every_substitution_is_one_that_the_template_fills() -> None:

@@ -236,7 +236,7 @@ def _faults_of_actions(
         taken = {arn for arn in arns if _is_one([arn], forms)}
         untaken -= taken
         if "*" not in arns and not taken:
-            yield "the action takes none of the resources", written
+            yield "the action takes none of the resources", f"{written} {' '.join(arns)}"
         for key, _ in _conditions(statement):
             compared["condition keys"] += 1
             carried = (known for each in actions for known in each.keys(arns))

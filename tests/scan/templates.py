@@ -100,15 +100,21 @@ def policies(path: Path) -> dict[str, dict[str, Any]]:
     """Return a template's policy documents by where they are, with all conditions and with none."""
     found: dict[str, dict[str, Any]] = {}
     for conditions_hold in (True, False):
-        stack = _Stack(transformed(path), passed_to(path, conditions_hold), conditions_hold)
-        for logical_id, resource in stack.template["Resources"].items():
-            if "Condition" in resource and not conditions_hold:
-                continue
-            properties = stack.resolve(resource.get("Properties", {}))
-            for where, document in _documents(properties, logical_id):
+        for logical_id, resource in resources(path, conditions_hold).items():
+            for where, document in _documents(resource.get("Properties", {}), logical_id):
                 if document not in found.values():
                     found[where if where not in found else f"{where} without conditions"] = document
     return found
+
+
+def resources(path: Path, conditions_hold: bool) -> dict[str, dict[str, Any]]:
+    """Return a template's resources without functions, with all conditions or with none."""
+    stack = _Stack(transformed(path), passed_to(path, conditions_hold), conditions_hold)
+    return {
+        logical_id: stack.resolve(resource)
+        for logical_id, resource in stack.template["Resources"].items()
+        if conditions_hold or "Condition" not in resource
+    }
 
 
 def _documents(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

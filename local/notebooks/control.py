@@ -60,7 +60,8 @@ def state(service: NotebookService) -> dict[str, Any]:
 def configure(service: NotebookService, settings: Mapping[str, Any]) -> None:
     """Change the settings given and leave the others.
 
-    `reset` (true) takes every fault off and forgets the counts, before the other settings count.
+    `reset` (true) takes every fault off, sends volumes' keys by the new name again and forgets the
+    counts, before the other settings count.
     `timing` holds seconds by the names of Timing. `statuses` maps a notebook's name to a status or
     to the arguments of `NotebookService.force_status`. `volume_key_condition` is one of
     VOLUME_KEYS. The rest are those of Faults; `call_faults` are objects with the members of
@@ -71,7 +72,8 @@ def configure(service: NotebookService, settings: Mapping[str, Any]) -> None:
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown:
         raise ValueError(f"unknown settings {unknown}; there are {sorted(SETTINGS)}")
-    volume_key = settings.get("volume_key_condition", service.around.volume_key_condition)
+    unchanged = VOLUME_KEYS[0] if settings.get("reset") else service.around.volume_key_condition
+    volume_key = settings.get("volume_key_condition", unchanged)
     if volume_key not in VOLUME_KEYS:
         raise ValueError(f"volume_key_condition is one of {VOLUME_KEYS}, not {volume_key!r}")
     faults = service.faults

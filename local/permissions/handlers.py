@@ -116,6 +116,7 @@ LACKED = (
         "the key's own policy gives it to the launch role, of the keys of launches alone",
         GIVEN_BY_THE_KEY,
         ("AWS::KMS::Alias", "AWS::KMS::Key"),
+        elsewhere=True,
     ),
     Difference(
         "AWS::IAM::Policy is put into a role here, not into a user or a group",

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from local import deploy, end_user
 from local.end_user import Record
+from local.notebooks.permissions import VOLUME_KEYS
 from local.permissions import grants
 from local.permissions.usage import calls_of, usage
 from tests.e2e.deployed import Platform
@@ -188,6 +189,7 @@ def _asked(platform: Platform, launched: Record, **changes: Any) -> dict[str, An
         "SecurityGroupIds": [platform.outputs["SecurityGroupIds"]],
         "DirectInternetAccess": "Disabled",
         "RootAccess": "Disabled",
+        "InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "2"},
         "Tags": PLATFORM_TAG,
         **changes,
     }
@@ -203,6 +205,9 @@ def _asked(platform: Platform, launched: Record, **changes: Any) -> dict[str, An
         {"RootAccess": None},
         {"KmsKeyId": None},
         {"SubnetId": None, "SecurityGroupIds": None},
+        {"InstanceMetadataServiceConfiguration": None},
+        {"InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "1"}},
+        {"LifecycleConfigName": "another"},
         {"Tags": None},
         {"Tags": [{"Key": "notebook-vending:platform", "Value": "another-platform"}]},
     ],
@@ -219,14 +224,15 @@ def test_the_create_function_creates_no_notebook_that_breaks_a_rule(
     assert platform.notebook(asked["NotebookInstanceName"]) is None
 
 
+@pytest.mark.parametrize("volume_key", VOLUME_KEYS)
 def test_the_create_function_may_create_what_keeps_the_rules(
-    platform: Platform, launched: Record
+    platform: Platform, launched: Record, volume_key: str
 ) -> None:
     client = platform.as_function("CreateFunction", "sagemaker")
     quota = {"Total number of notebook instances": 0}
 
     with (
-        platform.faults(quotas=quota),
+        platform.faults(quotas=quota, volume_key_condition=volume_key),
         pytest.raises(ClientError, match="ResourceLimitExceeded"),
     ):
         client.create_notebook_instance(**_asked(platform, launched))

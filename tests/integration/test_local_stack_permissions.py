@@ -361,3 +361,8 @@ def test_what_is_lacked_by_every_launch_role_is_not_asked() -> None:
     assert "s3:GetBucketCORS" in handlers.read_permissions("AWS::S3::Bucket")
     assert handlers.read_permissions("AWS::IAM::Policy") == ()
     assert "s3:DeleteBucketTagging" not in handlers.tagging_permissions("AWS::S3::Bucket")
+
+
+def test_what_another_policy_gives_the_launch_role_is_asked() -> None:
+    """The policy of a launch's key lets the role take tags away."""
+    assert "kms:UntagResource" in handlers.tagging_permissions("AWS::KMS::Key")

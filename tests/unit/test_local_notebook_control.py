@@ -140,12 +140,19 @@ def test_what_is_set_is_shown_and_can_be_set_again(world: World) -> None:
 
 def test_reset_takes_the_faults_off_and_leaves_the_notebooks(world: World) -> None:
     world.create()
-    world.service.configure({"quotas": {"ml.t3.medium": 1}, "page_size": 1})
+    world.service.configure(
+        {
+            "quotas": {"ml.t3.medium": 1},
+            "page_size": 1,
+            "volume_key_condition": "sagemaker:VolumeKmsKey",
+        }
+    )
 
     world.service.configure({"reset": True, "page_size": 5})
 
     state = world.service.state()
     assert (state["quotas"], state["page_size"], state["calls"]) == ({}, 5, {})
+    assert state["volume_key_condition"] == "sagemaker:VolumeKmsKeyArn"
     assert len(state["notebooks"]) == 1
     world.create("another")
 

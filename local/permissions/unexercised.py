@@ -25,6 +25,10 @@ _FUNCTIONS = (
     "CountRole",
     "RestRole",
 )
+_READS_THE_LEDGER = (
+    *("RequestRole", "ObserveRole", "CreateRole", "UpdateRole", "StartRole", "StopRole"),
+    *("DeleteRole", "RespondRole", "WaitRole", "CleanRole", "RestRole"),
+)
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"
 )
@@ -42,6 +46,15 @@ UNEXERCISED = (
         ("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
         "Lambda sends a function's traces with the function's role; nobody traces here",
         "https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html",
+    ),
+    Unexercised(
+        _READS_THE_LEDGER,
+        ("kms:DescribeKey",),
+        "DynamoDB's guide lists it for principals that use a table with a customer's key. Reports "
+        "say that kms:Decrypt is enough (aws/aws-cdk#10010)",
+        "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/"
+        "encryption.usagenotes.html",
+        statement="TheLedgerIsEncrypted",
     ),
     Unexercised(
         ("LifecycleRole",),

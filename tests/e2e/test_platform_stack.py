@@ -65,6 +65,9 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     name = unique("Living")
     record = platform.launch(name)
     assert record.succeeded, record.reason
+    (role,) = aws.client("iam").list_roles(PathPrefix="/notebook-vending/")["Roles"]
+    bounded = aws.client("iam").get_role(RoleName=role["RoleName"])["Role"]["PermissionsBoundary"]
+    assert bounded["PermissionsBoundaryArn"] == rules["PermissionsBoundaryArn"]
 
     # When its actions are used, then they do as their role may.
     for action in ("Stop", "Start"):

@@ -295,6 +295,7 @@ def test_a_subnet_and_images_are_added_while_a_launch_lives(
         "SubnetIds": first,
         "SecurityGroupIds": "sg-0a",
         "ImageAccounts": "444455556666",
+        "PermissionsBoundaryArn": "",
         "RolePath": "/",
     }
     with deployed(emulator, POLICIES, small) as stack:

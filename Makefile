@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch aws test pictures scan permissions bench chaos mutation coverage setup lint types clean lock
+.PHONY: launch rehearse aws test pictures scan permissions bench chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -13,6 +13,11 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 launch: setup
 	@PYTHONPATH=src:. $(BIN)/python -m local.launch $(FAULT)
+
+# The same story on the AWS account that the shell is signed in to; it asks first.
+rehearse: setup
+	@PYTHONPATH=src:. $(BIN)/python -m rehearsal $(if $(YES),--yes) --account '$(ACCOUNT)' \
+		--parameters '$(PARAMETERS)' --clean '$(CLEAN)'
 
 # The embedded AWS with the platform deployed, for you to use until Ctrl-C.
 aws: setup

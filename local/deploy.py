@@ -1,11 +1,13 @@
 """Builds and deploys the platform with the SAM CLI on the embedded AWS, as an administrator."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Timer
 
 from local.emulator import Emulator
 
@@ -39,6 +41,26 @@ def deploy(
     stack: str = STACK,
 ) -> dict[str, str]:
     """Run `sam deploy`; return the stack's outputs. Raises SamError."""
+    options = ("--config-file", str(ROOT / "samconfig.toml"))
+    run_deploy(template, stack, parameters, aws.child_environment, options, report)
+    made = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    return {each["OutputKey"]: each["OutputValue"] for each in made["Outputs"]}
+
+
+def run_deploy(
+    template: Path,
+    stack: str,
+    parameters: Mapping[str, str | int],
+    environment: Mapping[str, str],
+    options: Sequence[str],
+    report: Callable[[str], None] = lambda _: None,
+    seconds: float | None = None,
+) -> None:
+    """Run `sam deploy` in an environment that is signed in to an account.
+
+    After so many seconds it is killed; CloudFormation goes on with what it was asked for then.
+    Raises SamError.
+    """
     # The SAM CLI splits at spaces that are not between double quotes.
     overrides = [
         f'{name}="{value}"' if " " in str(value) else f"{name}={value}"
@@ -47,14 +69,13 @@ def deploy(
     _sam(
         [
             *("deploy", "--template-file", str(template), "--no-progressbar"),
-            *("--config-file", str(ROOT / "samconfig.toml"), "--stack-name", stack),
+            *("--stack-name", stack, *options),
             *("--parameter-overrides", *overrides),
         ],
-        aws.child_environment,
+        environment,
         report,
+        seconds=seconds,
     )
-    made = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    return {each["OutputKey"]: each["OutputValue"] for each in made["Outputs"]}
 
 
 def _sam(
@@ -62,6 +83,7 @@ def _sam(
     environment: Mapping[str, str],
     report: Callable[[str], None],
     directory: Path = ROOT,
+    seconds: float | None = None,
 ) -> None:
     printed = []
     with (
@@ -83,12 +105,25 @@ def _sam(
         ) as process,
     ):
         assert process.stdout is not None
+        # Without a bound the timer is never started.
+        over = Timer(seconds or 0, _kill, (process.pid,))
         try:
+            if seconds is not None:
+                over.start()
             for line in process.stdout:
                 printed.append(line)
                 report(line.rstrip())
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)  # it and the builds it started
             raise
+        finally:
+            over.cancel()
+    if process.returncode == -signal.SIGKILL and seconds is not None:
+        raise SamError(f"sam {arguments[0]} did not end within {seconds:.0f} s")
     if process.returncode:
         raise SamError(f"sam {arguments[0]} failed:\n{''.join(printed)}")
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.killpg(group, signal.SIGKILL)

@@ -35,8 +35,10 @@ class EndUser:
     product_id: str
     credentials: Mapping[str, str] = field(default_factory=dict)
 
-    def launch(self, name: str, parameters: Mapping[str, str]) -> str:
-        """Launch the product; return the record's id."""
+    def launch(
+        self, name: str, parameters: Mapping[str, str], tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Launch the product, with tags for all it makes; return the record's id."""
         artifact = self.newest_artifact()
         return str(
             self.catalog.provision_product(
@@ -45,6 +47,7 @@ class EndUser:
                 ProvisionedProductName=name,
                 ProvisioningParameters=_parameters(parameters),
                 ProvisionToken=str(uuid.uuid4()),
+                Tags=_parameters(tags or {}),
             )["RecordDetail"]["RecordId"]
         )
 
@@ -101,18 +104,24 @@ class EndUser:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             look()
-            seen = self.catalog.describe_record(Id=record_id)
-            detail = seen["RecordDetail"]
-            if detail["Status"] in ("SUCCEEDED", "FAILED"):
-                errors = detail.get("RecordErrors", [])
-                return Record(
-                    detail["Status"],
-                    detail["ProvisionedProductId"],
-                    {o["OutputKey"]: o["OutputValue"] for o in seen.get("RecordOutputs", [])},
-                    " ".join(each["Description"] for each in errors),
-                )
+            if closed := self.closed(record_id):
+                return closed
             time.sleep(_POLL)
         raise TimeoutError(f"record {record_id} is not closed after {timeout:.0f} s")
+
+    def closed(self, record_id: str) -> Record | None:
+        """Return how a record ended; None while it is open."""
+        seen = self.catalog.describe_record(Id=record_id)
+        detail = seen["RecordDetail"]
+        if detail["Status"] not in ("SUCCEEDED", "FAILED"):
+            return None
+        errors = detail.get("RecordErrors", [])
+        return Record(
+            detail["Status"],
+            detail["ProvisionedProductId"],
+            {o["OutputKey"]: o["OutputValue"] for o in seen.get("RecordOutputs", [])},
+            " ".join(each["Description"] for each in errors),
+        )
 
     def newest_artifact(self) -> str:
         """Return the id of the product's newest version."""

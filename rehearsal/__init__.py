@@ -1,0 +1,1 @@
+"""`make rehearse`: the story of `make launch` on a real account, for the person who has one."""

@@ -1,0 +1,56 @@
+"""`make rehearse`: the story of `make launch` on the AWS account that the shell is signed in to.
+
+make rehearse                       says what it makes and what that costs at most, and asks
+make rehearse YES=1                 does not ask
+make rehearse ACCOUNT=111122223333  refuses every other account
+make rehearse PARAMETERS='…'        deploys with further parameters of template.yaml
+make rehearse CLEAN=1a2b3c4d        removes what a run left behind
+
+Ends with 0 when all went as it should and nothing is left, 1 when not, 2 when nothing was begun,
+130 when interrupted.
+"""
+
+import argparse
+import os
+import sys
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import progress
+from local.progress import Progress
+from rehearsal import command
+from vending.errors import OperatorError, worded
+
+
+def main() -> int:
+    """Do what the command line asks for; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rehearsal",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--account", default="", help="the account that is expected")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--parameters", default="", help="Name=Value Name=Value")
+    parser.add_argument("--clean", default="", metavar="RUN", help="the ID of an earlier run")
+    asked = parser.parse_args()
+    # The AWS CLI and SAM read AWS_REGION; boto3 reads AWS_DEFAULT_REGION alone.
+    if region := os.environ.get("AWS_REGION"):
+        os.environ["AWS_DEFAULT_REGION"] = region
+    page = Progress(progress.console())
+    try:
+        if asked.clean:
+            return command.clean(asked.clean, asked.account, page, yes=asked.yes)
+        return command.rehearse(asked.parameters, asked.account, page, yes=asked.yes)
+    except OperatorError as error:
+        page.say(f"rehearse: nothing was made. {error}")
+    except (ClientError, BotoCoreError) as error:
+        page.say(f"rehearse: nothing was made. {worded(error)}")
+    except KeyboardInterrupt:
+        page.say("\nrehearse: nothing was made.")
+        return 130
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

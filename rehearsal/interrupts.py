@@ -1,0 +1,45 @@
+"""Ctrl-C and its kin: the first ends the story, and the cleanup begins."""
+
+import signal
+from collections.abc import Callable
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupts:
+    """What a signal does, by how far the run is.
+
+    During the story it raises KeyboardInterrupt. During the cleanup the first one is only answered:
+    an impatient second Ctrl-C must not leave things in the account. The next one ends the cleanup.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._cleaning = False
+        self._answered = False
+
+    def install(self) -> None:
+        """Handle the process's signals from now on."""
+        for each in _ENDING:
+            signal.signal(each, self._handle)
+
+    def begin_cleanup(self) -> None:
+        """Only answer the next signal."""
+        self._cleaning = True
+
+    def end(self) -> None:
+        """Ignore signals: only the report is left to write."""
+        for each in _ENDING:
+            if signal.getsignal(each) == self._handle:
+                signal.signal(each, signal.SIG_IGN)
+
+    def _handle(self, _signal: int, _frame: object) -> None:
+        if not self._cleaning:
+            # Before the exception is handled, another signal may come.
+            self._cleaning = True
+            raise KeyboardInterrupt
+        if not self._answered:
+            self._answered = True
+            self._say("The cleanup goes on. Ctrl-C once more ends it, and leaves what is left.")
+            return
+        raise KeyboardInterrupt

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rehearsal.plan import (
     CLEANUP_MINUTES,
+    DEADLINE,
     INSTANCE_TYPE,
     LAUNCHES,
     OTHER_INSTANCE_TYPE,
@@ -35,7 +36,6 @@ ALARMS = 11
 METRICS = 87
 ZONES = 2
 REQUESTS = LAUNCHES * 2 + 1  # create and delete, and one update
-LONGEST_REQUEST = 57 * 60  # seconds, of the state machine
 _SECONDS_A_ROUND = 5  # the shortest wait that docs/deploy.md recommends
 _STATES_A_ROUND = 4
 _SWEEPS = HOURS * 60  # calls of scheduled functions: fewer than one a minute
@@ -75,7 +75,7 @@ def bound(parameters: Parameters) -> list[Line]:
         Line(f"{METRICS} metrics for {HOURS} hours", METRICS * METRIC_MONTH * share),
         Line(f"{ALARMS} alarms, a whole month", ALARMS * ALARM_MONTH),
         Line("the dashboard, a whole month", DASHBOARD_MONTH),
-        Line(f"{REQUESTS} requests as slow as the state machine allows, and the sweeps", _served()),
+        Line(f"{REQUESTS} requests as slow as the deadline allows, and the sweeps", _served()),
         Line("an allowance for what is billed by use: volumes, logs, ledger, traces", BY_USE),
     ]
 
@@ -86,7 +86,7 @@ def total(lines: list[Line]) -> float:
 
 
 def _served() -> float:
-    transitions = REQUESTS * LONGEST_REQUEST / _SECONDS_A_ROUND * _STATES_A_ROUND
+    transitions = REQUESTS * DEADLINE / _SECONDS_A_ROUND * _STATES_A_ROUND
     calls = transitions + _SWEEPS
     # Ten times the quarter of a second that README.md assumes for a call.
     seconds = calls * 2.5

@@ -18,6 +18,8 @@ INSTANCE_TYPE = "ml.t3.medium"
 OTHER_INSTANCE_TYPE = "ml.t3.large"
 VOLUME_IN_GB = 5
 LARGEST_VOLUME_IN_GB = 10
+DEADLINE = 900
+"""Seconds until the platform answers every request, so that no step waits for an hour."""
 LAUNCHES = 4
 """One that succeeds, and three that are refused."""
 
@@ -31,6 +33,7 @@ _OWN = (
     "ProjectIDs",
     "AllowedInstanceTypes",
     "MaxVolumeSizeInGB",
+    "DeadlineSeconds",
     "AllowRootAccess",
     "DataAdministratorArns",
     "ShareWith",
@@ -87,6 +90,7 @@ class Plan:
             "ProjectIDs": self.project,
             "AllowedInstanceTypes": f"{INSTANCE_TYPE},{OTHER_INSTANCE_TYPE}",
             "MaxVolumeSizeInGB": str(LARGEST_VOLUME_IN_GB),
+            "DeadlineSeconds": str(DEADLINE),
         }
 
     @property

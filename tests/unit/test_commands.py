@@ -61,6 +61,14 @@ MAKE: Mapping[str, Program] = {
         "-m local.launch",
         f"{E2E}/test_make_launch.py::test_a_launch_is_told_from_deployment_to_nothing_left",
     ),
+    "make rehearse": Program(
+        "-m rehearsal",
+        f"{E2E}/test_rehearsal.py::test_the_story_succeeds_and_leaves_nothing",
+    ),
+    "make rehearse CLEAN=1a2b3c4d": Program(
+        "--clean '1a2b3c4d'",
+        f"{E2E}/test_rehearsal.py::test_a_run_that_was_killed_is_cleaned_up_later",
+    ),
     "make aws": Program(
         "-m local.aws",
         f"{E2E}/test_make_aws.py"

@@ -24,12 +24,18 @@ class SamError(Exception):
 
 
 def build(
-    directory: Path, report: Callable[[str], None] = lambda _: None, source: Path = ROOT
+    directory: Path,
+    report: Callable[[str], None] = lambda _: None,
+    source: Path = ROOT,
+    seconds: float | None = None,
 ) -> Path:
-    """Run `sam build` on the platform in `source`; return the built template. Raises SamError."""
+    """Run `sam build` on the platform in `source`; return the built template.
+
+    After so many seconds it is killed. Raises SamError.
+    """
     target = directory / "build"
     environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
-    _sam(["build", "--build-dir", str(target)], environment, report, source)
+    _sam(["build", "--build-dir", str(target)], environment, report, source, seconds)
     return target / "template.yaml"
 
 

@@ -146,7 +146,7 @@ class Cleanup:
 def delete_bucket(name: str, tell: Tell) -> None:
     """Delete a bucket with every version of every object. Raises ClientError, BotoCoreError."""
     s3 = client("s3")
-    s3.delete_bucket_policy(Bucket=name)  # that of a launch lets nobody in from outside its VPC
+    s3.delete_bucket_policy(Bucket=name)  # that of a launch denies everything from outside its VPC
     tell(f"deleting the bucket {name}")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
         objects = [

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from local import deploy
 from local.end_user import EndUser
 from rehearsal import listener, owned
+from rehearsal.errors import OutOfTimeError
 from rehearsal.plan import INSTANCE_TYPE, OTHER_INSTANCE_TYPE, TAG
 from rehearsal.run import Run, expect
 from shared.clients import CONFIG
@@ -19,7 +20,7 @@ from vending.platform import client
 def build(run: Run) -> None:
     """Run `sam build`."""
     with (run.directory / "sam.log").open("a") as log:
-        deploy.build(run.directory, lambda line: print(line, file=log))
+        deploy.build(run.directory, lambda line: print(line, file=log), seconds=run.time.left)
     run.page.outcome("The platform is built.")
 
 
@@ -117,7 +118,13 @@ def sign_in(run: Run) -> None:
                 raise
             return None
 
-    key = run.time.until(assumed)
+    try:
+        key = run.time.until(assumed)
+    except OutOfTimeError as error:
+        raise OutOfTimeError(
+            f"{error}: STS denies AssumeRole on {run.plan.role}. Give your role or user the "
+            "permission sts:AssumeRole on it."
+        ) from None
     make: Any = boto3.client
     catalog = make(
         "servicecatalog",

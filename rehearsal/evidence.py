@@ -22,7 +22,7 @@ _RUNTIME = re.compile(r"INIT_START Runtime Version: (\S+)")
 _THROTTLED = re.compile(r"Throttl|Rate exceeded|TooManyRequests|RequestLimitExceeded")
 _MOST_LINES = 20_000
 _MOST_CALLS = 500
-# The calls that other services make in somebody's name, and whose name that is, is recorded.
+# Calls that a service makes in the name of a caller: no source says of which one.
 _CALLS = ("CreateGrant", "CreateNetworkInterface", "DescribeDocument", "ListStackResources")
 
 

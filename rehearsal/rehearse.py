@@ -49,7 +49,7 @@ class Outcome:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is left that somebody would have to remove."""
+        """Whether nothing is left that a person would have to remove."""
         return self.left is not None and all(each.expected for each in self.left)
 
 
@@ -64,7 +64,7 @@ def rehearse(run: Run, steps: Sequence[Step], interrupts: Interrupts) -> Outcome
         interrupts.begin_cleanup()
     except KeyboardInterrupt:
         interrupts.begin_cleanup()
-        outcome.ending, outcome.why = INTERRUPTED, "Somebody ended the run."
+        outcome.ending, outcome.why = INTERRUPTED, "Ctrl-C or a signal ended the run."
     except Exception as error:
         interrupts.begin_cleanup()
         outcome.ending, outcome.why = FAILED, reason_of(error)
@@ -110,7 +110,7 @@ def _look_at_the_failed(run: Run, outcome: Outcome) -> None:
     try:
         outcome.troubles += evidence.collect(run.plan, run.seen, run.outputs)
     except KeyboardInterrupt:
-        outcome.troubles.append("Somebody ended the look at what had failed.")
+        outcome.troubles.append("Ctrl-C ended the look at what had failed.")
 
 
 def clean(plan: Plan, outcome: Outcome, tell: Tell, interrupts: Interrupts) -> None:
@@ -125,7 +125,7 @@ def clean(plan: Plan, outcome: Outcome, tell: Tell, interrupts: Interrupts) -> N
             if outcome.is_clean:
                 break
     except KeyboardInterrupt:
-        outcome.troubles.append("Somebody ended the cleanup.")
+        outcome.troubles.append("Ctrl-C or a signal ended the cleanup.")
         outcome.left = None
     except (RehearsalError, ClientError, BotoCoreError) as error:
         outcome.troubles.append(reason_of(error))

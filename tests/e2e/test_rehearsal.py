@@ -58,23 +58,23 @@ def shell(aws: Emulator) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def somebody_else(aws: Emulator) -> Others:
+def other_people(aws: Emulator) -> Others:
     """Have others in the account."""
     return others(aws)
 
 
 @pytest.fixture(autouse=True)
-def everything_of_the_others_stays(somebody_else: Others) -> Iterator[None]:
+def everything_of_the_others_stays(other_people: Others) -> Iterator[None]:
     """Hold after each test that nothing of the others was touched."""
-    before = somebody_else.look()
+    before = other_people.look()
     yield
-    assert somebody_else.look() == before
+    assert other_people.look() == before
 
 
 @pytest.fixture
-def nothing_is_left(aws: Emulator, somebody_else: Others) -> Iterator[None]:
+def nothing_is_left(aws: Emulator, other_people: Others) -> Iterator[None]:
     """Hold after a test that there is what there was before it."""
-    del somebody_else
+    del other_people
     there = what_is_there(aws)
     yield
     assert what_is_there(aws) == there

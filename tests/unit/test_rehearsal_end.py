@@ -1,0 +1,250 @@
+"""How a run ends: signals, time limits, a sign-in that expires, and what is the run's own."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.progress import Progress, console
+from rehearsal import cleanup, owned, remains
+from rehearsal.account import Account
+from rehearsal.errors import OutOfTimeError
+from rehearsal.interrupts import Interrupts
+from rehearsal.plan import TAG, Plan
+from rehearsal.rehearse import FAILED, Outcome, clean, rehearse
+from rehearsal.run import Run, Step
+from rehearsal.time_limit import TimeLimit
+from tests.unit.broken_calls import intercepted
+from tests.unit.operator_world import refusal
+from vending import platform
+
+PLAN = Plan("1a2b3c4d")
+ACCOUNT = Account("123456789012", "", "us-east-1", "aws", "arn:aws:iam::123456789012:user/x")
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Give the process its own handlers of signals back."""
+    before = {
+        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_ends_the_story_and_the_third_ends_the_cleanup(
+    kind: signal.Signals,
+) -> None:
+    said: list[str] = []
+    interrupts = Interrupts(said.append)
+    interrupts.install()
+
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), kind)
+    os.kill(os.getpid(), kind)
+    assert said == ["The cleanup goes on. Ctrl-C once more ends it, and leaves what is left."]
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), kind)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_while_the_report_is_written_does_nothing() -> None:
+    interrupts = Interrupts(lambda _: None)
+    interrupts.install()
+    interrupts.end()
+
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_step_ends_at_its_limit_and_at_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    limit = TimeLimit(60)
+
+    with (
+        pytest.raises(OutOfTimeError, match="the step launch did not end within 20 minutes"),
+        limit.within("the step launch", 20),
+    ):
+        limit.until(lambda: None)
+    assert now[0] == pytest.approx(20 * 60)
+    with (
+        pytest.raises(OutOfTimeError, match="the run did not end within 60 minutes"),
+        limit.within("the step update", 50),
+    ):
+        limit.until(lambda: None)
+    assert now[0] == pytest.approx(60 * 60)
+
+
+def a_run(directory: Path) -> Run:
+    return Run(PLAN, ACCOUNT, Progress(console()), TimeLimit(1), directory)
+
+
+def expired(_service: str, operation: str, _params: Any, _call: Callable[[], Any]) -> Any:
+    raise refusal(
+        operation, "ExpiredToken", "The security token included in the request is expired"
+    )
+
+
+def test_a_sign_in_that_expires_leaves_what_is_left_unknown_and_says_why(tmp_path: Path) -> None:
+    def do(_run: Run) -> None:
+        boto3.client("sts").get_caller_identity()
+
+    with intercepted(expired):
+        outcome = rehearse(a_run(tmp_path), [Step("launch", "", 1, do)], Interrupts(lambda _: None))
+
+    assert outcome.ending == FAILED
+    assert "AWS does not take these credentials (ExpiredToken): sign in again." in outcome.why
+    assert outcome.left is None
+    assert not outcome.is_clean
+    assert any("the launches: AWS does not take" in each for each in outcome.troubles)
+
+
+def test_a_fault_of_the_program_is_cleaned_up_too(tmp_path: Path, cleaned: list[str]) -> None:
+    def do(_run: Run) -> None:
+        raise ZeroDivisionError("a fault")
+
+    outcome = rehearse(a_run(tmp_path), [Step("launch", "", 1, do)], Interrupts(lambda _: None))
+
+    assert (outcome.ending, outcome.why) == (FAILED, "ZeroDivisionError: a fault")
+    assert "Traceback" in (tmp_path / "traceback.log").read_text()
+    assert cleaned == ["all"]
+    assert outcome.is_clean
+
+
+@pytest.fixture
+def cleaned(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Have a cleanup that finds nothing; yields how often it ran. No call reaches AWS."""
+    ran: list[str] = []
+    monkeypatch.setattr(cleanup.Cleanup, "remove", lambda _self: ran.append("all"))
+    monkeypatch.setattr(remains, "left", lambda *_: [])
+    with intercepted(expired):
+        yield ran
+
+
+def test_ctrl_c_in_the_cleanup_leaves_what_is_left_unknown(
+    monkeypatch: pytest.MonkeyPatch, cleaned: list[str]
+) -> None:
+    def interrupted(_self: cleanup.Cleanup) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cleanup.Cleanup, "remove", interrupted)
+    outcome = Outcome()
+    clean(PLAN, outcome, lambda _: None, Interrupts(lambda _: None))
+
+    assert cleaned == []
+    assert outcome.left is None
+    assert outcome.troubles == ["Ctrl-C or a signal ended the cleanup."]
+
+
+def test_what_is_made_late_is_found_by_a_second_round(
+    monkeypatch: pytest.MonkeyPatch, cleaned: list[str]
+) -> None:
+    found = [[remains.Remain("stack", PLAN.stack, "")], []]
+    monkeypatch.setattr(remains, "left", lambda *_: found.pop(0))
+    outcome = Outcome()
+    clean(PLAN, outcome, lambda _: None, Interrupts(lambda _: None))
+
+    assert cleaned == ["all", "all"]
+    assert outcome.is_clean
+
+
+# Whose a thing is
+
+
+@pytest.fixture
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have an account without anything."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with mock_aws():
+        platform.client.cache_clear()
+        yield
+    platform.client.cache_clear()
+
+
+@pytest.mark.usefixtures("moto")
+@pytest.mark.parametrize(
+    ("tags", "objects", "is_ours"),
+    [
+        ({TAG: PLAN.run_id}, 1, True),
+        ({}, 0, True),  # killed before the tag was there
+        ({}, 1, False),
+        ({TAG: "another1"}, 0, False),
+        ({"Owner": "alice"}, 0, False),
+    ],
+)
+def test_a_bucket_of_the_runs_name_is_the_runs_by_its_tag(
+    tags: dict[str, str], objects: int, *, is_ours: bool
+) -> None:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=PLAN.bucket)
+    if tags:
+        pairs: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
+        s3.put_bucket_tagging(Bucket=PLAN.bucket, Tagging={"TagSet": pairs})
+    for number in range(objects):
+        s3.put_object(Bucket=PLAN.bucket, Key=str(number), Body=b"x")
+
+    assert owned.bucket(PLAN) is is_ours
+
+
+@pytest.mark.usefixtures("moto")
+def test_there_is_no_bucket_before_one_is_made() -> None:
+    assert not owned.bucket(PLAN)
+
+
+@pytest.mark.usefixtures("moto")
+@pytest.mark.parametrize(("run_id", "is_ours"), [(PLAN.run_id, True), ("another1", False)])
+def test_a_queue_and_a_rule_of_the_runs_name_are_the_runs_by_their_tag(
+    run_id: str, *, is_ours: bool
+) -> None:
+    assert not owned.queue(PLAN)
+    assert not owned.rule(PLAN)
+    boto3.client("sqs").create_queue(QueueName=PLAN.listener, tags={TAG: run_id})
+    boto3.client("events").put_rule(
+        Name=PLAN.listener,
+        ScheduleExpression="rate(1 day)",
+        Tags=[{"Key": TAG, "Value": run_id}],
+    )
+
+    assert bool(owned.queue(PLAN)) is is_ours
+    assert owned.rule(PLAN) is is_ours
+
+
+@pytest.mark.parametrize(
+    ("run_id", "status", "is_ours"),
+    [
+        (PLAN.run_id, "CREATE_IN_PROGRESS", True),
+        (PLAN.run_id, "DELETE_COMPLETE", False),
+        ("another1", "CREATE_COMPLETE", False),
+    ],
+)
+def test_a_stack_of_the_runs_name_is_the_runs_by_its_tag(
+    run_id: str, status: str, *, is_ours: bool
+) -> None:
+    there = {
+        "StackId": "arn",
+        "StackName": PLAN.stack,
+        "StackStatus": status,
+        "Tags": [{"Key": TAG, "Value": run_id}],
+    }
+
+    with intercepted(lambda *_: {"Stacks": [there]}):
+        assert bool(owned.platform(PLAN)) is is_ours
+        assert bool(owned.stacks(PLAN)) is is_ours
+
+
+def test_there_is_no_stack_before_one_is_made() -> None:
+    def none(_service: str, operation: str, _params: Any, _call: Callable[[], Any]) -> Any:
+        raise refusal(operation, "ValidationError", "Stack with id x does not exist")
+
+    with intercepted(none):
+        assert owned.platform(PLAN) is None

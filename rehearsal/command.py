@@ -8,7 +8,7 @@ from pathlib import Path
 from local.deploy import ROOT
 from local.progress import Progress
 from rehearsal import account as accounts
-from rehearsal import cost, plan, remains, report
+from rehearsal import cost, owned, plan, remains, report
 from rehearsal.account import Account
 from rehearsal.interrupts import Interrupts
 from rehearsal.plan import CLEANUP_MINUTES, STORY_MINUTES, Plan
@@ -68,7 +68,7 @@ def clean(run_id: str, expected: str, page: Progress, *, yes: bool) -> int:
     this = Plan(run_id)
     account = accounts.look(expected)
     page.say(f"Account {_named(account)}, Region {account.region}. What is left of {run_id}:")
-    left = remains.left(this, [])
+    left = remains.left(this, owned.layers(this))
     _tell_left(page, left)
     if all(each.expected for each in left):
         page.say(f"rehearse: nothing of {run_id} is left to remove in {account.region}")

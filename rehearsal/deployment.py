@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from local import deploy
 from local.end_user import EndUser
 from rehearsal import listener, owned
-from rehearsal.errors import OutOfTimeError
+from rehearsal.errors import OutOfTimeError, RehearsalError
 from rehearsal.plan import INSTANCE_TYPE, OTHER_INSTANCE_TYPE, TAG
 from rehearsal.run import Run, expect
 from shared.clients import CONFIG
@@ -65,13 +65,30 @@ def deploy_platform(run: Run) -> None:
                 report,
                 run.time.left,
             )
-        finally:
+        except deploy.SamError as error:
             record_stacks(run)
+            raise RehearsalError(f"{_shortened(error)} {_failed(run)}".strip()) from error
+    record_stacks(run)
     made = owned.platform(run.plan)
     expect(made is not None, f"sam deploy ended, and there is no stack {run.plan.stack}")
     assert made
     run.outputs = {each["OutputKey"]: each["OutputValue"] for each in made["Outputs"]}
     run.page.outcome(f"The stack {run.plan.stack} is {made['StackStatus']}.")
+
+
+def _shortened(error: deploy.SamError) -> str:
+    """Return what SAM says last: what it prints before is in its log."""
+    lines = [each.strip() for each in str(error).splitlines() if each.strip()]
+    return " ".join(dict.fromkeys([lines[0], lines[-1]]))
+
+
+def _failed(run: Run) -> str:
+    """Return why resources of the platform's stacks failed, the first reason first."""
+    return " ".join(
+        f"{each.resource}: {each.reason}"
+        for each in run.seen.stack_events
+        if each.status.endswith("_FAILED") and "cancelled" not in each.reason
+    )
 
 
 def record_stacks(run: Run) -> None:

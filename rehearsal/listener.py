@@ -15,20 +15,22 @@ _EXECUTION = "Step Functions Execution Status Change"
 
 def listen(plan: Plan, account: Account, topic_arn: str, state_machine_arn: str) -> None:
     """Make the queue, and have a topic and EventBridge send to it."""
-    arn = f"arn:{account.partition}:sqs:{account.region}:{account.id}:{plan.listener}"
+    here = f"{account.region}:{account.id}"
+    arn = f"arn:{account.partition}:sqs:{here}:{plan.listener}"
+    rule = f"arn:{account.partition}:events:{here}:rule/{plan.listener}"
     may_send = {
         "Effect": "Allow",
         "Principal": {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]},
         "Action": "sqs:SendMessage",
         "Resource": arn,
-        "Condition": {"StringEquals": {"aws:SourceAccount": account.id}},
+        "Condition": {"ArnEquals": {"aws:SourceArn": [topic_arn, rule]}},
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
     client("sqs").create_queue(
         QueueName=plan.listener, Attributes={"Policy": policy}, tags={TAG: plan.run_id}
     )
     events = client("events")
-    notebooks = f"arn:{account.partition}:sagemaker:{account.region}:{account.id}:notebook-instance"
+    notebooks = f"arn:{account.partition}:sagemaker:{here}:notebook-instance"
     executions = state_machine_arn.replace(":stateMachine:", ":execution:")
     pattern = {
         "detail-type": [_NOTEBOOK, _EXECUTION],

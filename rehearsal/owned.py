@@ -142,7 +142,7 @@ def queue(plan: Plan) -> str:
         url = str(sqs.get_queue_url(QueueName=plan.listener)["QueueUrl"])
         tags = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
     except ClientError as error:
-        if "NonExistentQueue" in error.response["Error"]["Code"]:
+        if "NonExistentQueue" in str(error) or "QueueDoesNotExist" in str(error):
             return ""
         raise
     return url if tags.get(TAG) == plan.run_id else ""

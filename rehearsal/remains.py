@@ -66,7 +66,7 @@ def _tagged(plan: Plan, known: set[str], again: str) -> Iterator[Remain]:
         service = arn.split(":")[2]
         if service == "kms":
             yield from _key(arn, again)
-        elif any(each in known for each in (name, name.rpartition("/")[2])):
+        elif name in known or known & set(name.split("/")):
             continue
         elif look := _LOOKS.get(service):
             if _is_there(look, arn):
@@ -135,6 +135,24 @@ def _stack(arn: str) -> bool:
     return found is not None and found["StackStatus"] != owned.GONE
 
 
+def _of_sagemaker(arn: str) -> Any:
+    sagemaker, name = client("sagemaker"), arn.rpartition("/")[2]
+    if "lifecycle-config" in arn:
+        return sagemaker.describe_notebook_instance_lifecycle_config(
+            NotebookInstanceLifecycleConfigName=name
+        )
+    return sagemaker.describe_notebook_instance(NotebookInstanceName=name)
+
+
+def _product(arn: str) -> Any:
+    return client("servicecatalog").describe_provisioned_product(Id=arn.rpartition("/")[2])
+
+
+def _state_machine(arn: str) -> bool:
+    found = client("stepfunctions").describe_state_machine(stateMachineArn=arn)
+    return bool(found["status"] != "DELETING")
+
+
 def _queue(arn: str) -> Any:
     return client("sqs").get_queue_url(QueueName=arn.rpartition(":")[2])
 
@@ -153,10 +171,9 @@ _LOOKS: dict[str, Callable[[str], Any]] = {
     "lambda": lambda arn: client("lambda").get_function_configuration(FunctionName=arn),
     "logs": _log_group,
     "s3": lambda arn: client("s3").head_bucket(Bucket=arn.rpartition(":")[2]),
-    "sagemaker": lambda arn: client("sagemaker").describe_notebook_instance(
-        NotebookInstanceName=arn.rpartition("/")[2]
-    ),
+    "sagemaker": _of_sagemaker,
+    "servicecatalog": _product,
     "sns": lambda arn: client("sns").get_topic_attributes(TopicArn=arn),
     "sqs": _queue,
-    "states": lambda arn: client("stepfunctions").describe_state_machine(stateMachineArn=arn),
+    "states": _state_machine,
 }

@@ -111,6 +111,26 @@ def test_the_story_succeeds_and_leaves_nothing(aws: Emulator, shell: dict[str, s
 
 
 @pytest.mark.usefixtures("nothing_is_left")
+@pytest.mark.parametrize(
+    ("changed", "words", "says"),
+    [
+        ({}, ("--account", "111122223333"), "not to 111122223333"),
+        ({"AWS_SECRET_ACCESS_KEY": "expired"}, (), "AWS does not take these credentials"),
+        ({"AWS_REGION": "mx-central-1"}, (), "lacks what a deployment needs"),
+        ({}, ("--parameters", "AvailabilityZones=a,b"), "lacks what a deployment needs"),
+    ],
+)
+def test_what_is_refused_makes_nothing(
+    shell: dict[str, str], changed: dict[str, str], words: tuple[str, ...], says: str
+) -> None:
+    status, said = rehearsed({**shell, **changed}, "--yes", *words)
+
+    assert status == 2, said
+    assert says in said.splitlines()[-1]
+    assert said.splitlines()[-1].startswith("rehearse: nothing was made. ")
+
+
+@pytest.mark.usefixtures("nothing_is_left")
 def test_ctrl_c_while_the_platform_is_deployed_leaves_nothing(
     aws: Emulator, shell: dict[str, str]
 ) -> None:

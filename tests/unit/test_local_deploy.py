@@ -4,11 +4,13 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from local import deploy
+from tests.waiting import await_that
 
 # A sam that has a child of its own, as a build has.
 SAM = f"""#!{sys.executable}
@@ -25,6 +27,10 @@ def sam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     program.write_text(text)
     program.chmod(0o755)
     monkeypatch.setattr(deploy, "_SAM", program)
+
+
+def _is_gone(pid: int) -> bool:
+    return not runs(pid)
 
 
 def runs(pid: int) -> bool:
@@ -76,3 +82,16 @@ def test_nothing_is_left_of_what_sam_writes_beside_the_build(
 
     assert [Path(line).parent for line in told] == [tmp_path / "tmp"]
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_deployment_ends_at_its_limit_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sam(tmp_path, monkeypatch, SAM)
+    said: list[str] = []
+
+    with pytest.raises(deploy.SamError, match="sam deploy did not end within 3 s"):
+        deploy.run_deploy(tmp_path, "stack", {}, os.environ, (), said.append, seconds=3)
+
+    for pid in map(int, said[0].split()):
+        await_that(partial(_is_gone, pid))

@@ -11,14 +11,17 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from local import deploy
+from local.deploy import SamError
 from local.progress import Progress, console
-from rehearsal import cleanup, owned, remains
+from rehearsal import cleanup, deployment, owned, remains
 from rehearsal.account import Account
-from rehearsal.errors import OutOfTimeError
+from rehearsal.errors import OutOfTimeError, RehearsalError
 from rehearsal.interrupts import Interrupts
 from rehearsal.plan import TAG, Plan
 from rehearsal.rehearse import FAILED, Outcome, clean, rehearse
 from rehearsal.run import Run, Step
+from rehearsal.seen import StackEvent
 from rehearsal.time_limit import TimeLimit
 from tests.unit.broken_calls import intercepted
 from tests.unit.operator_world import refusal
@@ -248,3 +251,26 @@ def test_there_is_no_stack_before_one_is_made() -> None:
 
     with intercepted(none):
         assert owned.platform(PLAN) is None
+
+
+def test_a_deployment_that_fails_is_told_by_the_resources_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise SamError("sam deploy failed:\nUploading\n\nError: ROLLBACK_COMPLETE\n")
+
+    monkeypatch.setattr(deploy, "run_deploy", fails)
+    run = a_run(tmp_path)
+    run.seen.stack_events = [
+        StackEvent(PLAN.stack, "Key", "AWS::KMS::Key", "CREATE_FAILED", "Quota reached."),
+        StackEvent(PLAN.stack, "Ledger", "T", "CREATE_FAILED", "Resource creation cancelled"),
+        StackEvent(PLAN.stack, "Logs", "T", "CREATE_COMPLETE", ""),
+    ]
+
+    with (
+        intercepted(lambda *_: {"Stacks": []}),
+        pytest.raises(RehearsalError) as raised,
+    ):
+        deployment.deploy_platform(run)
+
+    assert str(raised.value) == ("sam deploy failed: Error: ROLLBACK_COMPLETE Key: Quota reached.")

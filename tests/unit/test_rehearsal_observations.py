@@ -204,6 +204,27 @@ def test_a_call_that_cloudtrail_does_not_have_yet_is_not_seen(row: str) -> None:
     assert ROWS[row](seen).verdict is Verdict.UNSEEN
 
 
+@pytest.mark.parametrize(
+    ("events", "verdict"),
+    [
+        (["Pending", "InService", "Pending", "InService"], Verdict.AS),
+        (["Pending"], Verdict.OTHERWISE),  # one was lost
+        (["Pending", "Pending", "InService"], Verdict.OTHERWISE),  # one came twice
+        ([], Verdict.OTHERWISE),
+    ],
+)
+def test_an_event_that_is_lost_or_doubled_is_told(events: list[str], verdict: Verdict) -> None:
+    seen = Seen(
+        launched=True,
+        listened=True,
+        execution_events=1,
+        statuses=statuses(("Pending", 0), ("InService", 1), ("gone", 2)),
+        notebook_events=events,
+    )
+
+    assert ROWS["events"](seen).verdict is verdict
+
+
 def test_a_denied_call_of_the_story_settles_a_row_without_a_launch() -> None:
     look: Callable[[Seen], Any] = ROWS["handlers"]
 

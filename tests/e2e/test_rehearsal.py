@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
+from local import bystander
 from local.emulator import Emulator
 from local.progress import Progress, console
 from rehearsal import account, remains, report, story
@@ -289,6 +290,8 @@ def test_what_the_platform_can_no_longer_terminate_is_removed_part_by_part(
     run = deployed()
     for step in named("sign-in", "launch"):
         step.do(run)
+    alice = bystander.make_notebook(aws, f"{run.plan.notebook}-alices", "ml.t3.medium")
+    before = alice.wait_until("InService", lambda: None)
     found = aws.client("cloudformation").describe_stack_resource(
         StackName=run.plan.stack, LogicalResourceId="RequestFunction"
     )
@@ -305,6 +308,8 @@ def test_what_the_platform_can_no_longer_terminate_is_removed_part_by_part(
     assert "Removing its parts one by one" in capsys.readouterr().out
     assert outcome.troubles == []
     assert outcome.is_clean, outcome.left
+    assert alice.look() == before
+    alice.remove(lambda: None)
     there = what_is_there(aws)
     assert [each for kind in there.values() for each in kind if run.plan.run_id in each] == []
     assert there["stacks"] == ["others"]

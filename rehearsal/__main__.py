@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import progress
 from local.progress import Progress
 from rehearsal import command
+from rehearsal.terminal import Terminal
 from vending.errors import OperatorError, worded
 
 
@@ -53,4 +54,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout, sys.stderr = Terminal(sys.stdout), Terminal(sys.stderr)
     sys.exit(main())

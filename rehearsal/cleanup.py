@@ -53,6 +53,8 @@ class Cleanup:
                 self.troubles.append(f"{what}: {error}")
             except (ClientError, BotoCoreError) as error:
                 self.troubles.append(f"{what}: {worded(error)}")
+            except Exception as error:  # a fault of the program must not leave the other parts
+                self.troubles.append(f"{what}: {type(error).__name__}: {error}")
 
     def _launches(self) -> None:
         for each in owned.products(self.plan):

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from rehearsal import listener, owned
 from rehearsal.plan import Plan
 from rehearsal.seen import Call, Functions, Seen
@@ -47,8 +45,8 @@ def collect_calls(plan: Plan, seen: Seen, begun: datetime) -> list[str]:
 def _tried(what: str, look: Callable[[], None]) -> str:
     try:
         look()
-    except (ClientError, BotoCoreError) as error:
-        return f"{what}: {error}"
+    except Exception as error:  # AWS may answer what nothing here expects: that is for the report
+        return f"{what}: {type(error).__name__}: {error}"
     return ""
 
 

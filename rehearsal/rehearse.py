@@ -127,7 +127,7 @@ def clean(plan: Plan, outcome: Outcome, tell: Tell, interrupts: Interrupts) -> N
     except KeyboardInterrupt:
         outcome.troubles.append("Ctrl-C or a signal ended the cleanup.")
         outcome.left = None
-    except (RehearsalError, ClientError, BotoCoreError) as error:
+    except Exception as error:  # a fault of the program must not keep the report from being written
         outcome.troubles.append(reason_of(error))
         outcome.left = None
     finally:

@@ -172,6 +172,24 @@ def test_a_run_that_was_killed_is_cleaned_up_later(aws: Emulator, shell: dict[st
     assert said.splitlines()[-1].endswith("Nothing is left that you would have to remove.")
 
 
+@pytest.mark.usefixtures("nothing_is_left")
+def test_a_terminal_that_is_closed_ends_the_run_and_leaves_nothing(
+    aws: Emulator, shell: dict[str, str]
+) -> None:
+    with rehearsing(shell, "--yes", "--parameters", QUICK) as process:
+        run_id = until_it_says(process, "They deploy the platform.")
+        being_created(aws, Plan(run_id).stack)
+        assert process.stdout
+        process.stdout.close()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=120) == 130
+
+    data, _ = report_of(run_id)
+    assert (data["ending"], data["step"]) == ("INTERRUPTED", "deploy")
+    assert {each["kind"] for each in data["left"]} <= {"KMS key"}
+    shutil.rmtree(directory_of(run_id))
+
+
 # Ctrl-C at every step, in this process. One platform serves for all steps after its deployment.
 
 

@@ -14,7 +14,7 @@ from moto import mock_aws
 from local import deploy
 from local.deploy import SamError
 from local.progress import Progress, console
-from rehearsal import cleanup, deployment, owned, remains
+from rehearsal import cleanup, deployment, evidence, owned, remains
 from rehearsal.account import Account
 from rehearsal.errors import OutOfTimeError, RehearsalError
 from rehearsal.interrupts import Interrupts
@@ -22,6 +22,7 @@ from rehearsal.plan import TAG, Plan
 from rehearsal.rehearse import FAILED, Outcome, clean, rehearse
 from rehearsal.run import Run, Step
 from rehearsal.seen import StackEvent
+from rehearsal.terminal import Terminal
 from rehearsal.time_limit import TimeLimit
 from tests.unit.broken_calls import intercepted
 from tests.unit.operator_world import refusal
@@ -122,6 +123,53 @@ def test_a_fault_of_the_program_is_cleaned_up_too(tmp_path: Path, cleaned: list[
     assert "Traceback" in (tmp_path / "traceback.log").read_text()
     assert cleaned == ["all"]
     assert outcome.is_clean
+
+
+def test_what_cannot_be_looked_at_after_a_failure_keeps_no_cleanup_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cleaned: list[str]
+) -> None:
+    def unexpected(*_: Any) -> None:
+        raise KeyError("States")
+
+    monkeypatch.setattr(evidence, "_functions", unexpected)
+
+    outcome = rehearse(
+        a_run(tmp_path), [Step("launch", "", 1, unexpected)], Interrupts(lambda _: None)
+    )
+
+    assert cleaned == ["all"]
+    assert "the functions' log: KeyError: 'States'" in outcome.troubles
+
+
+def test_a_part_of_the_cleanup_that_fails_keeps_no_other_from_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[str] = []
+    for part in ("_launches", "_listener", "_platform", "_notebooks", "_layers"):
+        monkeypatch.setattr(cleanup.Cleanup, part, lambda _self: ran.append("part"))
+    for part in ("_retained", "_bucket", "_logs"):
+        monkeypatch.setattr(cleanup.Cleanup, part, lambda _self: 1 / 0)
+    found = cleanup.Cleanup(PLAN, TimeLimit(1), lambda _: None)
+
+    found.remove()
+
+    assert len(ran) == 5
+    assert found.troubles == [
+        f"{what}: ZeroDivisionError: division by zero"
+        for what in ("keys and buckets that were retained", "the bucket for uploads", "the logs")
+    ]
+
+
+def test_a_terminal_that_is_closed_breaks_nothing() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering=1) as stream:
+        terminal = Terminal(stream)
+        terminal.write("unread\n")
+        terminal.flush()
+        with pytest.raises(BrokenPipeError):
+            stream.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # for the end of the block
 
 
 @pytest.fixture

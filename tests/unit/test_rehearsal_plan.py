@@ -93,7 +93,7 @@ def test_the_bound_is_that_of_the_page_and_the_sum_of_its_lines() -> None:
     page = (ROOT / "docs" / "rehearsal.md").read_text()
 
     assert sum(each.usd for each in lines) <= cost.total(lines)
-    (about,) = re.findall(r"about (\d+) USD", page)
+    (about,) = re.findall(r"less than (\d+) USD", page)
     assert cost.total(lines) <= int(about)
     (endpoints,) = (each for each in lines if "endpoints" in each.what)
     assert f"{endpoints.usd:.2f} USD" in page

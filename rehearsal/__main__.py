@@ -14,7 +14,13 @@ import argparse
 import os
 import sys
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+)
 
 from local import progress
 from local.progress import Progress
@@ -46,11 +52,24 @@ def main() -> int:
     except OperatorError as error:
         page.say(f"rehearse: nothing was made. {error}")
     except (ClientError, BotoCoreError) as error:
-        page.say(f"rehearse: nothing was made. {worded(error)}")
+        page.say(f"rehearse: nothing was made. {_worded(error)}")
     except KeyboardInterrupt:
         page.say("\nrehearse: nothing was made.")
         return 130
     return 2
+
+
+def _worded(error: ClientError | BotoCoreError) -> str:
+    """Return what an error means for the person: the program has no options of `vending`."""
+    match error:
+        case NoCredentialsError():
+            return "There are no AWS credentials. Sign in, or set AWS_PROFILE."
+        case NoRegionError():
+            return "No Region is set. Set AWS_REGION."
+        case ProfileNotFound():
+            return f"{error}. Set AWS_PROFILE to a profile of your AWS configuration."
+        case _:
+            return worded(error)
 
 
 if __name__ == "__main__":

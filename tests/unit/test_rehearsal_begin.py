@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, UnauthorizedSSOTokenError
+from botocore.exceptions import (
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+    UnauthorizedSSOTokenError,
+)
 from moto import mock_aws
 
 from rehearsal import __main__ as program
@@ -150,10 +155,14 @@ def test_the_root_user_is_refused(shell: Shell) -> None:
             "AWS does not take these credentials (ExpiredToken): sign in again.",
         ),
         (UnauthorizedSSOTokenError(), "SSO session associated with this profile has expired"),
+        (NoCredentialsError(), "Sign in, or set AWS_PROFILE."),
+        (NoRegionError(), "Set AWS_REGION."),
+        (ProfileNotFound(profile="mine"), "(mine) could not be found. Set AWS_PROFILE"),
     ],
 )
-def test_an_expired_sign_in_is_told(shell: Shell, error: Exception, says: str) -> None:
-    assert isinstance(error, ClientError | UnauthorizedSSOTokenError)
+def test_a_sign_in_that_is_missing_or_expired_is_told(
+    shell: Shell, error: Exception, says: str
+) -> None:
     shell.broken = error
 
     status, said = shell.rehearse("--yes")

@@ -118,6 +118,10 @@ class Cleanup:
                 client("lambda").delete_layer_version(LayerName=name, VersionNumber=int(version))
 
     def _retained(self) -> None:
+        # What stays needs its key and its buckets to be deleted properly later.
+        states = {each["StackStatus"] for each in owned.stacks(self.plan).values()}
+        if owned.products(self.plan) or states - {"DELETE_FAILED"}:
+            return
         for arn in owned.tagged(self.plan):
             service = arn.split(":")[2]
             if service == "kms":

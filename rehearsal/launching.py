@@ -63,15 +63,16 @@ def act(action: str, status: str) -> Callable[[Run], None]:
     return do
 
 
-def refused(what: str, parameters: Mapping[str, str], says: str) -> Callable[[Run], None]:
+def refused(
+    what: str, parameters: Mapping[str, str], says: str, *, same_notebook: bool = False
+) -> Callable[[Run], None]:
     """Return a step that launches what must be refused, and expects a part of the reason."""
 
     def do(run: Run) -> None:
         name = f"{run.plan.notebook}-{what}"
-        given = {
-            key: run.plan.notebook if value == "taken" else value
-            for key, value in parameters.items()
-        }
+        given = dict(parameters)
+        if same_notebook:
+            given["NotebookInstanceName"] = run.plan.notebook
         try:
             record = _launched(run, name, given)
         except ClientError as error:  # ProvisionProduct may refuse it at once

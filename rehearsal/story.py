@@ -32,7 +32,7 @@ def steps() -> Sequence[Step]:
             "name",
             "They launch once more, under the same name.",
             10,
-            launching.refused("name", {"NotebookInstanceName": "taken"}, "is taken by a notebook"),
+            launching.refused("name", {}, "is taken by a notebook", same_notebook=True),
         ),
         Step(
             "volume",

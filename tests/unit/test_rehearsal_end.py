@@ -160,6 +160,39 @@ def test_a_part_of_the_cleanup_that_fails_keeps_no_other_from_running(
     ]
 
 
+@pytest.mark.parametrize(
+    ("products", "states", "deleted"),
+    [
+        ([], [], True),
+        ([], ["DELETE_FAILED"], True),  # because of the bucket, for example
+        ([], ["CREATE_COMPLETE"], False),
+        ([owned.Product("pp-1", "x", "ERROR", "")], ["DELETE_FAILED"], False),
+    ],
+)
+def test_the_key_of_a_platform_that_stays_is_spared(
+    monkeypatch: pytest.MonkeyPatch,
+    products: list[owned.Product],
+    states: list[str],
+    *,
+    deleted: bool,
+) -> None:
+    called: list[str] = []
+
+    def answer(_service: str, operation: str, _params: Any, _call: Callable[[], Any]) -> Any:
+        called.append(operation)
+        return {"KeyMetadata": {"KeyState": "Enabled"}}
+
+    monkeypatch.setattr(owned, "products", lambda _: products)
+    monkeypatch.setattr(
+        owned, "stacks", lambda _: {str(n): {"StackStatus": s} for n, s in enumerate(states)}
+    )
+    monkeypatch.setattr(owned, "tagged", lambda _: ["arn:aws:kms:us-east-1:123456789012:key/x"])
+    with intercepted(answer):
+        cleanup.Cleanup(PLAN, TimeLimit(1), lambda _: None)._retained()
+
+    assert ("ScheduleKeyDeletion" in called) is deleted
+
+
 def test_a_terminal_that_is_closed_breaks_nothing() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -8,6 +8,7 @@ import pytest
 from local import deploy
 from local.emulator import Emulator
 from tests.e2e.deployed import NOTEBOOKS, WAIT_SCALE, Platform, deploy_platform
+from tests.e2e.rehearsing import Others, environment, others, what_is_there
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,3 +33,43 @@ def platform(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     directory = tmp_path_factory.mktemp("aws")
     with Emulator(directory, notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as aws:
         yield deploy_platform(aws, template)
+
+
+# For `make rehearse`, which deploys by itself.
+
+
+@pytest.fixture(scope="module")
+def empty_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Run an AWS of its own, which has no platform."""
+    directory = tmp_path_factory.mktemp("aws")
+    with Emulator(directory, notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shell(empty_account: Emulator) -> dict[str, str]:
+    """Sit down at the shell of an administrator."""
+    return environment(empty_account)
+
+
+@pytest.fixture(scope="module")
+def other_people(empty_account: Emulator) -> Others:
+    """Have others in the account."""
+    return others(empty_account)
+
+
+@pytest.fixture
+def everything_of_the_others_stays(other_people: Others) -> Iterator[None]:
+    """Hold after each test that nothing of the others was touched."""
+    before = other_people.look()
+    yield
+    assert other_people.look() == before
+
+
+@pytest.fixture
+def nothing_is_left(empty_account: Emulator, other_people: Others) -> Iterator[None]:
+    """Hold after a test that there is what there was before it."""
+    del other_people
+    there = what_is_there(empty_account)
+    yield
+    assert what_is_there(empty_account) == there

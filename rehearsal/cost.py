@@ -18,8 +18,8 @@ from rehearsal.plan import (
 )
 from shared import prices
 from vending.charges import MEMORY_IN_GB, PRICES
-from vending.checks.network import SERVICES
 from vending.checks.parameters import Parameters
+from vending.checks.zones import SERVICES
 
 HOURS = math.ceil((STORY_MINUTES + CLEANUP_MINUTES) / 60)
 

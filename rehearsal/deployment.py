@@ -115,7 +115,7 @@ def listen(run: Run) -> None:
         outputs["NotificationTopicArn"],
         run.outputs["StateMachineArn"],
     )
-    run.page.outcome("A queue records SageMaker's events and the stacks' notifications.")
+    run.page.outcome("A queue records SageMaker's events and the reports of launches.")
 
 
 def sign_in(run: Run) -> None:

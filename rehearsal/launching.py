@@ -17,9 +17,6 @@ def launch_one(run: Run) -> None:
     expect(record.succeeded, f"The launch was refused. {record.reason}")
     run.launched = record
     run.seen.launched = True
-    stack = owned.stack(record.outputs.get("CloudformationStackARN", ""))
-    if stack:
-        run.seen.topics_of_a_launch = stack.get("NotificationARNs", [])
     run.page.outcome(record.outputs.get("Message", f"{run.plan.notebook} is there."))
 
 

@@ -1,4 +1,4 @@
-"""A queue that records what AWS reports: stack notifications, and events of SageMaker and more."""
+"""A queue that records what AWS reports: reports of launches, and events of SageMaker and more."""
 
 import json
 from collections import Counter

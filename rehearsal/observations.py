@@ -138,20 +138,12 @@ def _rule(seen: Seen) -> Observation:
     return _otherwise(text)
 
 
-def _topics(seen: Seen) -> Observation:
-    if seen.topics_of_a_launch is None:
-        return _unseen("The stack of the launch was not described.")
-    if seen.topics_of_a_launch:
-        return _otherwise("DescribeStacks shows the topic of the notification constraint.")
-    return _as("DescribeStacks shows no topic.")
-
-
 def _notifications(seen: Seen) -> Observation:
     if not seen.listened or not seen.launched:
         return _unseen("The queue was not read.")
     if seen.notifications:
-        return _as(f"{seen.notifications} notifications reached the topic's subscriber.")
-    return _otherwise("The launch succeeded, and no notification reached the topic's subscriber.")
+        return _as(f"{seen.notifications} reports reached the topic's subscriber.")
+    return _otherwise("The launch succeeded, and no report reached the topic's subscriber.")
 
 
 def _events(seen: Seen) -> Observation:
@@ -253,7 +245,6 @@ ROWS: Mapping[str, Callable[[Seen], Observation]] = {
     "form": _form,
     "rule-text": _rule,
     "notifications": _notifications,
-    "topics": _topics,
     "events": _events,
     "flow-logs": _flow_logs,
     "endpoints": _endpoints,

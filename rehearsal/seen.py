@@ -61,7 +61,6 @@ class Seen:
     listened: bool = False
     """Whether the queue was read to its end."""
     notifications: int = 0
-    topics_of_a_launch: list[str] | None = None
     """As DescribeStacks shows them."""
     form: list[str] | None = None
     """The instance types that DescribeProvisioningParameters offers."""

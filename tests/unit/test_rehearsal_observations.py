@@ -94,15 +94,10 @@ SEEN: dict[str, tuple[Seen, Seen, str]] = {
         Seen(refusals={"rule": "Parameter validation\n failed"}),
         "Parameter validation failed",
     ),
-    "topics": (
-        Seen(topics_of_a_launch=[]),
-        Seen(topics_of_a_launch=["arn"]),
-        "shows the topic",
-    ),
     "notifications": (
         Seen(launched=True, listened=True, notifications=3),
         Seen(launched=True, listened=True),
-        "no notification reached",
+        "no report reached",
     ),
     "events": (
         Seen(

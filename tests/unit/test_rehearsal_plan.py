@@ -8,7 +8,7 @@ from rehearsal.plan import INSTANCE_TYPE, LARGEST_VOLUME_IN_GB, Plan, make
 from rehearsal.story import steps
 from shared import prices
 from tests.unit import stack_template
-from vending.checks import network, parameters
+from vending.checks import parameters, zones
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = stack_template.load(ROOT / "template.yaml")
@@ -100,7 +100,7 @@ def test_the_bound_is_that_of_the_page_and_the_sum_of_its_lines() -> None:
 
 
 def test_endpoints_that_are_left_out_cost_nothing() -> None:
-    none = " ".join(f"{each}=none" for each in network.SERVICES if each != "S3Endpoint")
+    none = " ".join(f"{each}=none" for each in zones.SERVICES if each != "S3Endpoint")
 
     (line,) = (each for each in cost.bound(make(none).checked) if "endpoints" in each.what)
 

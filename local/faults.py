@@ -28,6 +28,8 @@ class Fault:
     """Parameters of the launch."""
     name_taken: bool = False
     """Whether somebody else has a notebook of the launch's name."""
+    reaches_the_platform: bool = True
+    """Whether the platform is asked; else CloudFormation refuses the launch by itself."""
     remedy: Mapping[str, str] = field(default_factory=dict)
     """Parameters with which a second launch succeeds all the same; empty when nothing helps."""
 
@@ -62,6 +64,7 @@ FAULTS: Mapping[str, Fault] = {
         ("NotebookInstanceType: choose one of ml.t3.medium, ml.t3.large.",),
         platform={"AllowedInstanceTypes": f"{INSTANCE_TYPE},{OTHER_INSTANCE_TYPE}"},
         launch={"NotebookInstanceType": "ml.m5.4xlarge"},
+        reaches_the_platform=False,
     ),
     "slow": Fault(
         f"the notebook is still Pending after the {_DEADLINE} seconds that a launch may take",

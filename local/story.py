@@ -62,6 +62,9 @@ def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
         platform = Platform(aws, outputs, outputs["VpcId"], user, watch, page)
         before = launch_page.calls(aws)
         ending = refusal(platform, fault) if fault else success(platform)
+        if fault and not fault.reaches_the_platform:
+            page.say("\nThe platform was not asked, so there is no page of its requests.")
+            return ending
         written = directory.parent / ("launch-refused.html" if fault else "launch.html")
         launch_page.write(written, aws, outputs["LedgerTable"], NOTEBOOK, before)
         page.say(f"\nAll of it as a page, for a browser: {written.relative_to(deploy.ROOT)}")

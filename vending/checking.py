@@ -35,7 +35,7 @@ def check(parameters: Parameters, stack_name: str, tell: Callable[[str], None]) 
     sts = client("sts")
     caller = sts.get_caller_identity()
     here, partition = sts.meta.region_name, caller["Arn"].split(":")[1]
-    found = [region.resource_types(here)]
+    found = [region.resource_types(here, partition)]
     if found[0].verdict is Verdict.MISSING:
         return Checked(caller["Account"], here, found)
     tell("the stack")

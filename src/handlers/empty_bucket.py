@@ -5,8 +5,8 @@ KmsKeyId (the key's ID), and DataRetention, which must be "Delete" for anything 
 a bucket and a key whose tags name the asking stack are ever touched.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
@@ -16,6 +16,8 @@ from shared.errors import NotSeenYetError, RefusedError
 from shared.notebook import STACK_TAG
 from shared.request import CustomResourceRequest
 from shared.simple_resource import Served, serve
+
+T = TypeVar("T")
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
@@ -40,36 +42,47 @@ def _serve(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> S
         case "Delete" if bucket != request.PhysicalResourceId:
             return Served("No bucket was taken on, and none is touched.", bucket)
         case "Delete" if request.ResourceProperties.get("DataRetention") == "Delete":
-            _erase_bucket(bucket, request.StackId, out_of_time)
-            _erase_key(key, request.StackId)
+            _erase(bucket, key, request.StackId, out_of_time)
             return Served(f"The bucket {bucket} and its key are deleted.", bucket)
     return Served(f"The bucket {bucket} keeps what it holds.", bucket)
 
 
-def _erase_bucket(bucket: str, stack_id: str, out_of_time: Callable[[], bool]) -> None:
-    try:
-        _check_ours(bucket, stack_id)
-        buckets.empty(bucket, out_of_time)
-        buckets.delete(bucket)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchBucket":
-            raise
-
-
 def _check_ours(bucket: str, stack_id: str) -> None:
-    tags = buckets.tags(bucket, account=stack_id.split(":")[4])
-    if tags.get(STACK_TAG) != stack_id:
+    if not _is_ours(buckets.tags(bucket, account=stack_id.split(":")[4]), stack_id):
         raise NotSeenYetError(_left("bucket", bucket))
 
 
-def _erase_key(key: str, stack_id: str) -> None:
+def _erase(bucket: str, key: str, stack_id: str, out_of_time: Callable[[], bool]) -> None:
+    """Erase both, or none of them if the tags of one name another stack."""
+    gone = ("NoSuchBucket", *keys.GONE)
+    of_bucket = _unless(gone, lambda: buckets.tags(bucket, account=stack_id.split(":")[4]))
+    of_key = _unless(gone, lambda: keys.tags(key))
+    faults = [
+        _left(kind, name)
+        for kind, name, tags in (("bucket", bucket, of_bucket), ("key", key, of_key))
+        if tags is not None and not _is_ours(tags, stack_id)
+    ]
+    if faults:
+        raise RefusedError(" ".join(faults))
+    if of_bucket is not None:
+        _unless(gone, lambda: buckets.empty(bucket, out_of_time))
+        _unless(gone, lambda: buckets.delete(bucket))
+    if of_key is not None:
+        _unless(gone, lambda: keys.schedule_deletion(key))
+
+
+def _unless(codes: Collection[str], call: Callable[[], T]) -> T | None:
+    """Return what a call returns, None if AWS answers with one of these errors."""
     try:
-        if keys.tags(key).get(STACK_TAG) != stack_id:
-            raise RefusedError(_left("key", key))
-        keys.schedule_deletion(key)
+        return call()
     except ClientError as error:
-        if error.response["Error"]["Code"] not in keys.GONE:
+        if error.response["Error"]["Code"] not in codes:
             raise
+        return None
+
+
+def _is_ours(tags: Mapping[str, str], stack_id: str) -> bool:
+    return tags.get(STACK_TAG) == stack_id
 
 
 def _left(kind: str, name: str) -> str:

@@ -57,7 +57,10 @@ def serve(
         status, served = "FAILED", Served(str(refused))
     except Exception as error:  # no answer would leave the stack waiting until its time is up
         logger.exception("Not served")
-        status, served = "FAILED", Served(f"The platform failed: {error}. Try again.")
+        denied = isinstance(error, ClientError) and "AccessDenied" in _code(error)
+        said = "AWS denied it" if denied else "The platform failed"
+        todo = "Allow it, then try again." if denied else "Try again."
+        status, served = "FAILED", Served(f"{said}: {error}. {todo}")
     body = answer.body(
         status=status,
         reason=served.reason,
@@ -107,8 +110,12 @@ def _patience(error: ClientError | NotSeenYetError, request: CustomResourceReque
     a policy is as old as its stack, or as young as a creation that is taken back. Lambda publishes
     no version while it still takes in a function (ResourceConflictException).
     """
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+    code = _code(error) if isinstance(error, ClientError) else ""
     if "AccessDenied" in code or code == "ResourceConflictException":
         return _FOR_A_PERMISSION
     unseen = isinstance(error, NotSeenYetError) or code == "NoSuchBucket"
     return _FOR_A_BUCKET if unseen and request.RequestType == "Create" else 0
+
+
+def _code(error: ClientError) -> str:
+    return error.response["Error"]["Code"]

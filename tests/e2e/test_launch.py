@@ -205,3 +205,18 @@ def test_what_became_of_a_launch_is_sent_to_the_encrypted_topic(platform: Platfo
     await_that(lambda: has("DELETE_COMPLETE"))
     # One for the stack, none for its resources.
     assert len([each for each in sent if f"/{name}/" in each]) == 2
+
+
+@pytest.mark.parametrize("retention", ["Delete", "Retain"])
+def test_a_launch_that_fails_leaves_neither_key_nor_bucket(
+    platform: Platform, retention: str
+) -> None:
+    """The rollback may meet a key and a bucket that the function has deleted before."""
+    record = platform.launch(unique("Vain"), SubnetName="Nowhere", DataRetention=retention)
+
+    assert not record.succeeded
+    stack = platform.stack(record.provisioned_product_id)
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert platform.leftovers(stack) == ["stack"]
+    platform.terminate(record)
+    assert platform.leftovers(stack) == []

@@ -142,6 +142,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
     ],
     "StartRole": [
+        may_not("kms:CreateGrant", FOREIGN_KEY, "grants no key but through SageMaker"),
         may(
             "dynamodb:Query",
             LEDGER,
@@ -260,6 +261,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
     ],
     "CreateRole": [
+        may_not("kms:CreateGrant", FOREIGN_KEY, "grants no key but through SageMaker"),
         may(CREATE, NOTEBOOK, "private and encrypted", CREATED),
         may_not(CREATE, NOTEBOOK, "without a key", without(CREATED, "sagemaker:VolumeKmsKeyArn")),
         may_not(
@@ -618,6 +620,7 @@ _BY_ROLE: dict[str, list[Request]] = {
             },
         ),
         may_not("kms:CreateKey", "*", "makes no key without it"),
+        may_not("kms:TagResource", FOREIGN_KEY, "tags no key without it"),
         may("kms:PutKeyPolicy", KEY, "changes a launch's key, as its policy says"),
         may("kms:ScheduleKeyDeletion", KEY, "undoes a launch before the key's tags count"),
         may("kms:DeleteAlias", KEY, "and its alias"),
@@ -643,6 +646,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         may_not(CREATE, NOTEBOOK, "makes no notebook itself", CREATED),
     ],
     "ActionsRole": [
+        may_not("kms:CreateGrant", FOREIGN_KEY, "grants no key but through SageMaker"),
         may(
             "ssm:StartAutomationExecution",
             arn("ssm", "automation-definition/stopdocument:1"),
@@ -659,6 +663,12 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
     ],
     "EndUserRole": [
+        may_not(
+            "kms:CreateGrant",
+            FOREIGN_KEY,
+            "grants a project's key through SageMaker only",
+            {"aws:ResourceTag/ProjectID": "QuickStart007"},
+        ),
         may("servicecatalog:ProvisionProduct", PRODUCT, "launches the product"),
         may_not(
             "servicecatalog:ProvisionProduct",
@@ -1060,6 +1070,14 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
         may_not(
             "iam:PassRole", FOREIGN_ROLE, "whatever role it grants", PASSED, further=EVERYTHING
+        ),
+        may_not("kms:Decrypt", FOREIGN_KEY, "whatever key it grants", further=EVERYTHING),
+        may_not(
+            "kms:Decrypt",
+            "arn:aws:kms:eu-west-1:444455556666:key/k1",
+            "of whatever account",
+            via("s3"),
+            further=EVERYTHING,
         ),
         may_not("sagemaker:Search", "*", "searches nothing"),
     ],

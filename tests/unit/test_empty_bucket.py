@@ -158,18 +158,30 @@ def test_a_key_stays_with_the_data_that_stay(
     assert answers[0]["Status"] == "SUCCESS"
 
 
-@pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize("owner", [None, STACK_ID.replace("launch", "other")])
-def test_a_key_that_is_not_the_stacks_is_refused_and_left_alone(
-    kms: "KMSClient", answers: Answers, owner: str | None
+def test_a_key_that_is_not_the_stacks_is_refused_and_left_alone_with_the_bucket(
+    s3: "S3Client", kms: "KMSClient", answers: Answers, owner: str | None
 ) -> None:
     key = make_key(kms, owner)
+    s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
     empty_bucket.handler(event("Delete", key=key), context())
 
-    assert state(kms, key) == "Enabled"
+    assert (held(s3), state(kms, key)) == (1, "Enabled")
     assert answers[0]["Status"] == "FAILED"
     assert f"The key {key} is left as it is" in answers[0]["Reason"]
+
+
+def test_a_bucket_and_a_key_that_are_not_the_stacks_are_both_named(
+    s3: "S3Client", kms: "KMSClient", answers: Answers
+) -> None:
+    make_bucket(s3, "foreign", None)
+    key = make_key(kms, None)
+
+    empty_bucket.handler(event("Delete", "foreign", key=key), context())
+
+    assert "The bucket foreign is left" in answers[0]["Reason"]
+    assert f"The key {key} is left" in answers[0]["Reason"]
 
 
 def test_a_bucket_that_still_has_data_keeps_its_key(

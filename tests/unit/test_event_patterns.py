@@ -8,6 +8,7 @@ those in botocore's models.
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -193,3 +194,23 @@ def test_a_broken_pattern_is_found(broken: dict[str, Any], found: set[str]) -> N
     left = {key: value for key, value in pattern.items() if value is not None}
 
     assert set(mistakes(left, RULES["ExecutionEnded"])) == found
+
+
+def test_what_a_launchs_report_is_made_of_is_in_the_event_and_gives_json() -> None:
+    """PutTargets refuses a template that is no JSON (API reference, InputTransformer)."""
+    portfolio = Stack(load(ROOT / "stacks" / "portfolio.yaml"))
+    (target,) = portfolio.resources()["LaunchChanged"]["Properties"]["Targets"]
+    paths, text = (target["InputTransformer"][each] for each in ("InputPathsMap", "InputTemplate"))
+    event = json.loads((ROOT / "events" / "clean.json").read_text())
+    values = {}
+    for name, path in paths.items():
+        value = event
+        for step in path.removeprefix("$.").split("."):
+            value = value[step]
+        values[name] = value
+
+    assert set(re.findall(r"<(\w+)>", text)) == paths.keys()
+    filled = re.sub(r"<(\w+)>", lambda name: str(values[name[1]]), text)
+    said = json.loads(filled)
+    assert event["detail"]["stack-id"] in said
+    assert event["detail"]["status-details"]["status"] in said

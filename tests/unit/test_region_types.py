@@ -9,6 +9,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untype
 from tests.scan.templates import templates, transformed
 from tests.unit.test_docs import ROOT, table
 from vending.checks import region
+from vending.checks.findings import Verdict
 
 
 @cache
@@ -52,3 +53,10 @@ def test_the_page_names_the_regions_that_cannot_have_the_platform() -> None:
 
     assert {row[0].strip("`"): row[1].strip("`") for row in rows} == region.LACKING
     assert len(rows) == len(region.LACKING)
+
+
+def test_a_partition_whose_endpoints_have_no_known_names_is_refused() -> None:
+    found = region.resource_types("us-iso-east-1", "aws-iso")
+
+    assert found.verdict is Verdict.MISSING
+    assert "aws-iso" in found.found

@@ -68,8 +68,15 @@ _ABSENT_FIRST = (
 _AT_ONCE = 10  # names (API reference, GetParameters)
 
 
-def resource_types(region: str) -> Finding:
+def resource_types(region: str, partition: str) -> Finding:
     """Return whether CloudFormation can make there what the templates have; no call asks it."""
+    if partition not in zones.PREFIXES:
+        return missing(
+            "region",
+            region,
+            f"the templates do not support the partition {partition}",
+            f"Deploy in one of {', '.join(zones.PREFIXES)}.",
+        )
     if region in LACKING:
         return missing(
             "region",

@@ -15,6 +15,7 @@ from shared.notebook import (
     PROVISIONED_PRODUCT_TAG,
     STACK_TAG,
     Notebook,
+    expiry_date,
 )
 from vending.errors import OperatorError
 from vending.platform import Platform, client
@@ -65,12 +66,9 @@ def extend(notebook: Notebook, days: int) -> Extended:
 
     The date is a tag that the platform goes by. Raises OperatorError, ClientError, BotoCoreError.
     """
-    try:
-        before = date.fromisoformat(notebook.tags.get(EXPIRES_TAG, ""))
-    except ValueError:
-        raise OperatorError(
-            f"{notebook.name} does not expire: there is nothing to extend."
-        ) from None
+    before = expiry_date(notebook.tags)
+    if before is None:
+        raise OperatorError(f"{notebook.name} does not expire: there is nothing to extend.")
     _settled(notebook)
     after = max(before, clock.now().date()) + timedelta(days=days)
     sagemaker.change_tags(notebook.arn, {EXPIRES_TAG: after.isoformat()}, [])

@@ -9,11 +9,11 @@ from shared import clock, ledger, tagged
 from shared.ledger import Entry
 from shared.lifecycle import Standing
 from shared.notebook import (
-    EXPIRES_TAG,
     LAUNCHED_BY_TAG,
     PLATFORM_TAG,
     PROVISIONED_PRODUCT_TAG,
     STACK_TAG,
+    expiry_date,
 )
 from vending import costs, screen
 from vending.costs import Cost
@@ -182,14 +182,7 @@ def _listed(each: Any, tags: Any, now: datetime) -> Listed:
         project=tags.get("ProjectID", ""),
         cost_usd=costs.so_far(type_, status, created, changed, now),
         created_at=created,
-        expires_on=_date(tags.get(EXPIRES_TAG, "")),
+        expires_on=expiry_date(tags),
         provisioned_product=tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2],
         stack_id=tags.get(STACK_TAG, ""),
     )
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None

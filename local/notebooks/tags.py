@@ -17,7 +17,8 @@ Tags = dict[str, str]
 def checked_tags(params: Mapping[str, Any], present: Tags) -> Tags:
     """Return the present tags with those of a request added.
 
-    Raises ServiceError(ValidationException) for a reserved key, a key given twice, or too many.
+    Raises ServiceError(ValidationException) for a reserved key, a key given twice, be
+    it in another case, or too many.
     """
     given = params.get("Tags") or []
     keys = [tag["Key"] for tag in given]
@@ -25,7 +26,7 @@ def checked_tags(params: Mapping[str, Any], present: Tags) -> Tags:
         raise ServiceError(
             "ValidationException", "aws: prefixed tag key names are not allowed for external use."
         )
-    if len(set(keys)) < len(keys):
+    if len({key.lower() for key in keys}) < len(keys):
         raise ServiceError("ValidationException", "Duplicate tag keys found in the request.")
     tags = present | {tag["Key"]: tag["Value"] for tag in given}
     if len(tags) > MAX_TAGS:

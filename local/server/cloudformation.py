@@ -246,7 +246,7 @@ def _function(token: str) -> dict[str, Any]:
 
 def _service_timeout(props: Mapping[str, Any]) -> int:
     text = str(props.get("ServiceTimeout", 3600))
-    if not text.isdecimal() or not 1 <= int(text) <= 3600:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 3600:
         raise _ResponseError(f"ServiceTimeout must be between 1 and 3600, not {text}")
     return int(text)
 

@@ -2,6 +2,8 @@
 
 import os
 
+from shared import digits
+
 
 def text(name: str) -> str:
     """Return a variable's value; raises LookupError, with what to do, when it is not set."""
@@ -12,5 +14,8 @@ def text(name: str) -> str:
 
 
 def number(name: str) -> int:
-    """Return a variable's value as a whole number; raises LookupError or ValueError."""
-    return int(text(name))
+    """Return a variable's value as a whole number; raises LookupError or ValueError, naming it."""
+    try:
+        return digits.number(text(name))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

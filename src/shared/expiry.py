@@ -22,6 +22,7 @@ from shared.notebook import (
     PROVISIONED_PRODUCT_TAG,
     STACK_TAG,
     WARNED_TAG,
+    expiry_date,
 )
 from shared.tagged import Candidate
 
@@ -29,7 +30,7 @@ from shared.tagged import Candidate
 _STABLE = ("AVAILABLE", "TAINTED", "ERROR")
 # Service Catalog names a launch's stack SC-<account>-<its own id>.
 _STACK = re.compile(
-    r"arn:(?P<partition>[a-z-]+):cloudformation:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
+    r"arn:(?P<partition>[a-z-]+):cloudformation:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):"
     r"stack/SC-(?P=account)-(?P<id>pp-[a-z0-9]+)/(?P<uuid>[0-9a-f-]+)"
 )
 
@@ -75,9 +76,7 @@ def read_launch(notebook_arn: str, tags: Mapping[str, str]) -> Launch | None:
     product_id = tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2]
     if stack is None or product_id != stack["id"]:
         return None
-    try:
-        expires_on = date.fromisoformat(tags[EXPIRES_TAG])
-    except (KeyError, ValueError):
+    if (expires_on := expiry_date(tags)) is None:
         return None
     home = f"{stack['partition']}:sns:{stack['region']}:{stack['account']}"
     return Launch(

@@ -5,9 +5,11 @@ carries its checks, so that `shared.request` can report every fault of a request
 """
 
 import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum, auto
 from typing import Annotated, cast
 
@@ -29,13 +31,12 @@ _AUTO_TAGS = {
     "aws:servicecatalog:provisioningPrincipalArn": LAUNCHED_BY_TAG,
     "aws:servicecatalog:provisionedProductArn": PROVISIONED_PRODUCT_TAG,
 }
-# SageMaker's API, Tag: what a value may not hold, though the name of a session may.
-_NO_TAG_VALUE = re.compile(r"[^\w\s.:/=+@-]")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOST_TAGS = 50  # of a notebook (CreateNotebookInstance)
 
 # CreateNotebookInstance, botocore's service model: NotebookInstanceName (63 at most).
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+")
 # Asterisk and question mark are wildcards in an EC2 filter, the backslash escapes them.
 _NAME_TAG = re.compile(r"[^*?\\]+")
 
@@ -76,13 +77,13 @@ def _platform(value: object, limits: Limits) -> str | None:
 def _volume_size(value: object, limits: Limits) -> str | None:
     if isinstance(value, int) and 5 <= value <= limits.max_volume_size_in_gb:
         return None
-    return f"{value} is out of range: ask for 5 to {limits.max_volume_size_in_gb} GB"
+    return f"{value!s:.80} is out of range: ask for 5 to {limits.max_volume_size_in_gb} GB"
 
 
 def _days(value: object, _: Limits) -> str | None:
     if isinstance(value, int) and 0 <= value <= 365:
         return None
-    return f"{value} is out of range: give 1 to 365 days, or 0 for never"
+    return f"{value!s:.80} is out of range: give 1 to 365 days, or 0 for never"
 
 
 def _root_access(value: object, limits: Limits) -> str | None:
@@ -104,15 +105,50 @@ def _one_of(*allowed: str) -> Check:
 
 
 def _tags(value: object, _: Limits) -> str | None:
-    value = cast("dict[str, str]", value)
+    value, faults = cast("dict[str, str]", value), []
     reserved = [key for key in value if key.lower().startswith(("aws:", TAG_PREFIX))]
     if reserved:
-        return f"tag keys that start with 'aws:' or '{TAG_PREFIX}' are reserved: {reserved!s:.300}"
+        faults.append(
+            f"tag keys that start with 'aws:' or '{TAG_PREFIX}' are reserved: {reserved!s:.300}"
+        )
     # AddTags: 50 tags a resource, of which the platform keeps some for itself.
     if len(value) > 40:
-        return f"{len(value)} tags are too many: give 40 at most"
+        faults.append(f"{len(value)} tags are too many: give 40 at most")
     wrong = [k for k, v in value.items() if not 1 <= len(k) <= 128 or len(v) > 256]
-    return f"tags are too long (key 128, value 256 characters): {wrong!s:.300}" if wrong else None
+    if wrong:
+        faults.append(f"tags are too long (key 128, value 256 characters): {wrong!s:.300}")
+    if fault := _odd_tags(value):
+        faults.append(fault)
+    return "; ".join(faults) or None
+
+
+def _in_tags(character: str) -> bool:
+    r"""Tell whether a tag may hold a character: SageMaker's API, TagKey and TagValue.
+
+    Their pattern is `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`. So no tab, and no vowel sign of a letter.
+    """
+    return character in "_.:/=+-@" or unicodedata.category(character)[0] in "LZN"
+
+
+def _odd_tags(tags: Mapping[str, str]) -> str:
+    """Return what is wrong with the characters of some tags; empty if nothing is."""
+    odd = [f"{k:.80}={v:.80}" for k, v in tags.items() if not all(map(_in_tags, k + v))]
+    if not odd:
+        return ""
+    named = ", ".join(map(repr, odd))
+    return f"may hold letters, digits, spaces and _.:/=+-@ only: change {named:.300}"
+
+
+def keys_alike(keys: Iterable[str]) -> list[list[str]]:
+    """Return the tag keys that are one to AWS, as they differ only by case; the same ones too.
+
+    "Duplicate tag keys found. Please note that Tag keys are case insensitive" (IAM, which has the
+    tags of a launch as SageMaker has them; aws/aws-cdk#26253).
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        alike[key.lower()].append(key)
+    return [each for each in alike.values() if len(each) > 1]
 
 
 _Label = Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most")]
@@ -234,20 +270,58 @@ def expiry_tags(spec: NotebookSpec, asked_at: datetime) -> dict[str, str]:
     return {EXPIRES_TAG: over.isoformat()}
 
 
+def expiry_date(tags: Mapping[str, str]) -> date | None:
+    """Return when a launch expires, None if its tags do not say: a date as we write it.
+
+    `fromisoformat` alone takes "20260105" and "2026-W02-1" too, which do not sort among the others.
+    """
+    said = tags.get(EXPIRES_TAG, "")
+    try:
+        return date.fromisoformat(said) if _DATE.fullmatch(said) else None
+    except ValueError:
+        return None
+
+
 def tags_at_creation(own: Mapping[str, str], stack: Mapping[str, str]) -> dict[str, str]:
     """Return the tags to create a notebook with: its own, who launched it, and its stack's.
 
     `own` come first, should they be more than a notebook may have. A stack's tags are also its
-    launcher's to choose, and so none of them stands for one of ours.
+    launcher's to choose, and so none of them stands for one of ours. The name of a session may hold
+    what a tag may not.
     """
-    launch = {ours: stack[key] for key, ours in _AUTO_TAGS.items() if key in stack}
-    others = {
+    launch = {
+        ours: "".join(each if _in_tags(each) else "_" for each in stack[key])[:256]
+        for key, ours in _AUTO_TAGS.items()
+        if key in stack
+    }
+    tags = {**own, **launch, **_tags_of_launch(own, stack)}
+    return {key: tags[key] for key in list(tags)[:_MOST_TAGS]}
+
+
+def faults_of_stack_tags(own: Mapping[str, str], stack: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each fault for which SageMaker would refuse these at a creation."""
+    given = _tags_of_launch(own, stack)
+    faults = []
+    if odd := _odd_tags(given):
+        faults.append(f"Launch tags and TagOptions {odd}.")
+    for alike in keys_alike((*own, *given)):
+        named = [
+            f"'{key}' ({'Tags of the template' if key in own else 'launch tag or TagOption'})"
+            for key in alike
+        ]
+        faults.append(
+            f"AWS takes tag keys that differ only by case for one: {', '.join(named)}. Launch "
+            "without that tag, or have the TagOption or the template changed."
+        )
+    return faults
+
+
+def _tags_of_launch(own: Mapping[str, str], stack: Mapping[str, str]) -> dict[str, str]:
+    return {
         key: value
         for key, value in stack.items()
         if not key.lower().startswith(("aws:", TAG_PREFIX)) and key not in own
     }
-    tags = {**own, **launch, **others}
-    return {key: _NO_TAG_VALUE.sub("_", tags[key])[:256] for key in list(tags)[:_MOST_TAGS]}
 
 
 def settings_to_change(spec: NotebookSpec, notebook: Notebook) -> dict[str, str | int]:

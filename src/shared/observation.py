@@ -20,6 +20,7 @@ from shared.notebook import (
     NotebookSpec,
     Ownership,
     expiry_tags,
+    keys_alike,
     ownership_tags,
     settings_to_change,
     tags_to_change,
@@ -239,6 +240,15 @@ def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
         cannot.append(
             f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
         )
+    add, remove = tag_changes(entry, notebook)
+    cannot += [
+        f"AWS takes tag keys that differ only by case for one: the template's Tags ask for "
+        f"{' and '.join(repr(key) for key in alike if key in add)}, and the notebook has "
+        f"{' and '.join(repr(key) for key in alike if key not in add)} (launch tag or TagOption): "
+        "give one of them."
+        for alike in keys_alike({*add, *notebook.tags} - set(remove))
+        if any(key in add and key not in notebook.tags for key in alike)
+    ]
     return tuple(cannot)
 
 

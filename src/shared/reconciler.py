@@ -14,6 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import clock, environment, ledger, network, orphans, sagemaker, stacks
+from shared.causes import Cause
 from shared.course import Course, after_look, trying_again
 from shared.errors import RefusedError, TryAgainError
 from shared.ledger import Entry, Key
@@ -24,6 +25,7 @@ from shared.notebook import (
     REQUEST_TAG,
     Notebook,
     Ownership,
+    faults_of_stack_tags,
     settings_to_change,
     tags_at_creation,
 )
@@ -124,8 +126,10 @@ def create(entry: Entry, progress: Progress) -> Progress:
     """Create the notebook where it belongs, with the tags that make it ours."""
     spec = wanted_spec(entry)
     own = {**wanted_tags(entry), REQUEST_TAG: entry.request_id}
-    tags = tags_at_creation(own, stacks.tags(entry.stack_id))
-    sagemaker.create(spec, network.find_place(spec), tags)
+    stack = stacks.tags(entry.stack_id)
+    if faults := faults_of_stack_tags(own, stack):
+        raise RefusedError(" ".join(faults), Cause.INVALID)
+    sagemaker.create(spec, network.find_place(spec), tags_at_creation(own, stack))
     return replace(
         progress, acted=True, created=True, resume=True, instance_type=spec.NotebookInstanceType
     )

@@ -5,6 +5,7 @@ Source of the fields: CloudFormation user guide, "Custom resource request object
 
 import hashlib
 import json
+import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 
+from shared import digits
 from shared.ids import IDS
 from shared.limits import Limits
-from shared.notebook import NAME, NotebookSpec
+from shared.notebook import NAME, NotebookSpec, keys_alike
 
 RequestType = Literal["Create", "Update", "Delete"]
 
@@ -27,6 +29,7 @@ _NOT_SETTINGS = {"ServiceToken", "ServiceTimeout"}
 _LARGEST_SPEC = 220_000
 # More than AWS's clocks are ever apart. A time in years to come would end in no deadline at all.
 _AHEAD = timedelta(hours=1)
+_STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 # What UpdateNotebookInstance has no parameter for, and the volume, which it only grows.
 _FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId", "VolumeSizeInGB")
 
@@ -119,9 +122,12 @@ class CustomResourceRequest:
         query = parse_qs(urlsplit(self.ResponseURL).query)
         try:
             if "Expires" in query:
-                issued = datetime.fromtimestamp(int(query["Expires"][0]) - 7200, UTC)
+                expires = digits.number(query["Expires"][0])
+                issued = datetime.fromtimestamp(expires - 7200, UTC)
             else:
                 stamp = query["X-Amz-Date"][0]
+                if not _STAMP.fullmatch(stamp):  # strptime takes less, and digits of any script
+                    raise ValueError("is no time")
                 issued = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         except (KeyError, ValueError, OverflowError, OSError):
             return now.replace(microsecond=0)
@@ -162,15 +168,16 @@ def parse_notebook(
     since must not get in the way of an update of something else.
     """
     settings = {name: value for name, value in properties.items() if name not in _NOT_SETTINGS}
+    tags = settings.get("Tags")
     if "Tags" in settings:
-        settings["Tags"] = _as_map(settings["Tags"])
+        settings["Tags"] = _as_map(tags)
     if "FallbackInstanceTypes" in settings:
         settings["FallbackInstanceTypes"] = _without_blanks(settings["FallbackInstanceTypes"])
-    violations: tuple[str, ...] = ()
+    violations = () if "Tags" in unchanged else _keys_given_twice(tags)
     try:
         spec = _checking_converter(limits).structure(settings, NotebookSpec)
     except ClassValidationError as error:
-        violations = tuple(_violations(error, unchanged))
+        violations = (*_violations(error, unchanged), *violations)
         try:
             spec = Converter(forbid_extra_keys=True).structure(settings, NotebookSpec)
         except ClassValidationError:
@@ -198,9 +205,29 @@ def _text(value: object, _: type) -> str:
 
 def _as_map(tags: object) -> object:
     """Return CloudFormation's list of Key and Value as a map, and anything else as it is."""
-    if isinstance(tags, list) and all(isinstance(tag, dict) and "Key" in tag for tag in tags):
-        return {str(tag["Key"]): str(tag.get("Value", "")) for tag in tags}
+    if isinstance(tags, list) and all(map(_is_tag, tags)):
+        return {tag["Key"]: tag.get("Value", "") for tag in tags}
     return tags
+
+
+def _is_tag(tag: object) -> bool:
+    """Tell whether this is a tag: a misspelt Value is no empty one."""
+    return (
+        isinstance(tag, dict)
+        and "Key" in tag
+        and tag.keys() <= {"Key", "Value"}
+        and all(isinstance(text, str) for text in tag.values())
+    )
+
+
+def _keys_given_twice(tags: object) -> tuple[str, ...]:
+    """Return a violation if a template gives tag keys twice, as AWS compares them."""
+    if not isinstance(tags, list) or not all(map(_is_tag, tags)):
+        return ()
+    alike = keys_alike(tag["Key"] for tag in tags)
+    named = "; ".join(" and ".join(map(repr, each)) for each in alike)
+    said = "Tags of the template: AWS takes keys that differ only by case for one: give one of"
+    return (f"{said} {named:.300}",) if alike else ()
 
 
 def _without_blanks(types: object) -> object:
@@ -229,6 +256,8 @@ def _keys(properties: Mapping[str, Any]) -> set[str]:
 def _checking_converter(limits: Limits) -> Converter:
     """Return a converter that runs the checks of annotated fields after parsing them."""
     converter = Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(int, lambda value, _: digits.number(value))
+    converter.register_structure_hook(str, _text)
 
     def checked(type_: Any) -> Any:
         base, *checks = get_args(type_)
@@ -238,9 +267,11 @@ def _checking_converter(limits: Limits) -> Converter:
             try:
                 parsed = parse(value, base)
             except (AttributeError, TypeError, ValueError):
-                wanted = {int: "a whole number", tuple[str, ...]: "a list of instance types"}.get(
-                    base, "a list of Key and Value"
-                )
+                wanted = {
+                    str: "text",
+                    int: "a whole number: give digits only",
+                    tuple[str, ...]: "a list of instance types",
+                }.get(base, "a list of Key and Value")
                 raise ValueError(f"{value!r:.80} is not {wanted}") from None
             for check in checks:
                 if fault := check(parsed, limits):

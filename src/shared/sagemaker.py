@@ -182,13 +182,17 @@ def update(name: str, settings: Mapping[str, str | int]) -> None:
 
 
 def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None:
-    """Add and remove tags; raises ClientError, BotoCoreError."""
+    """Remove tags and add some; raises ClientError, BotoCoreError.
+
+    In this order: a key may come in the place of one that differs from it only by case, and a
+    notebook that has all the tags it may have takes no more.
+    """
+    if remove:
+        _client().delete_tags(ResourceArn=arn, TagKeys=list(remove))
     if add:
         _client().add_tags(
             ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in add.items()]
         )
-    if remove:
-        _client().delete_tags(ResourceArn=arn, TagKeys=list(remove))
 
 
 def start(name: str) -> None:

@@ -208,6 +208,35 @@ def test_a_platform_without_permission_says_so(platform: Platform) -> None:
     platform.stack().create().expect_failed("The platform is not allowed to do this", "AddTags")
 
 
+@pytest.mark.parametrize("value", ["R&D", "a, b", "(x)", "x\ty"])
+def test_a_tag_that_sagemaker_does_not_take_is_refused_with_all_else_before_anything_is_made(
+    platform: Platform, value: str
+) -> None:
+    stack = platform.stack()
+
+    stack.create(Tags=[{"Key": "Team", "Value": value}], VolumeSizeInGB="20 ").expect_failed(
+        "Tags may hold letters",
+        f"'Team={value}'".replace("\t", "\\t"),
+        "'20 ' is not a whole number",
+    )
+
+    assert platform.executions == []
+    assert not platform.calls("CreateNotebookInstance")
+
+
+def test_a_launch_tag_that_is_one_of_the_templates_in_another_case_is_refused_by_both_names(
+    platform: Platform,
+) -> None:
+    stack = platform.stack()
+
+    stack.create(Tags=[{"Key": "costcenter", "Value": "1"}]).expect_failed(
+        "'costcenter' (Tags of the template), 'CostCenter' (launch tag or TagOption)"
+    )
+
+    assert not platform.calls("CreateNotebookInstance")
+    stack.roll_back().expect_success()
+
+
 def test_a_taken_name_is_refused_and_the_rollback_leaves_its_notebook_alone(
     platform: Platform,
 ) -> None:

@@ -179,6 +179,13 @@ def test_what_a_launch_is_due_for(days_left: int, warned_of: int | None, due: Du
     assert launch.due(TODAY) is due
 
 
+@pytest.mark.parametrize(
+    "said", ["", "soon", "20260310", "2026-W11-2", "2026-02-30", "2026-03-10 "]
+)
+def test_a_date_is_one_that_sorts_with_the_others(said: str) -> None:
+    assert read_launch("arn:notebook/mine", tags_of("pp-a", said)) is None
+
+
 # Warning
 
 

@@ -35,6 +35,14 @@ def test_only_yes_allows_root_access(
     assert Limits.from_environment().root_access_allowed is allowed
 
 
+@pytest.mark.parametrize("value", ["ten", "100 ", "1_00", "\uff11\uff10\uff10", "-1", "1e2"])
+def test_what_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("MAX_VOLUME_SIZE_IN_GB", value)
+
+    with pytest.raises(ValueError, match=r"^MAX_VOLUME_SIZE_IN_GB: '.*' is not a whole number"):
+        Limits.from_environment()
+
+
 @pytest.mark.parametrize("name", SET)
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, name: str, empty: bool) -> None:

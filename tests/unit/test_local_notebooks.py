@@ -217,6 +217,7 @@ def test_a_name_is_taken_until_its_notebook_is_gone(world: World) -> None:
         {"LifecycleConfigName": "nowhere"},
         {"Tags": [{"Key": "aws:mine", "Value": ""}]},
         {"Tags": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]},
+        {"Tags": [{"Key": "a", "Value": "1"}, {"Key": "A", "Value": "2"}]},
         {"InstanceType": "ml.z9.huge"},
     ],
 )

@@ -13,6 +13,7 @@ from shared.notebook import (
     Notebook,
     NotebookSpec,
     Ownership,
+    faults_of_stack_tags,
     ownership_tags,
     settings_to_change,
     tags_at_creation,
@@ -174,3 +175,28 @@ def test_a_notebook_gets_its_own_tags_first_and_no_more_than_it_may_have() -> No
 
 def test_a_stack_without_tags_adds_none() -> None:
     assert tags_at_creation({"own": "1"}, {}) == {"own": "1"}
+    assert faults_of_stack_tags({"own": "1"}, {}) == []
+
+
+def test_only_the_name_of_a_session_is_made_to_fit() -> None:
+    stack = {"aws:servicecatalog:provisioningPrincipalArn": "arn:x/data,scientist", "Team": "R&D"}
+
+    assert tags_at_creation({}, stack) == {
+        "notebook-vending:launched-by": "arn:x/data_scientist",
+        "Team": "R&D",
+    }
+    assert faults_of_stack_tags({}, stack) == [
+        "Launch tags and TagOptions may hold letters, digits, spaces and _.:/=+-@ only: "
+        "change 'Team=R&D'."
+    ]
+
+
+def test_of_tag_keys_that_are_one_to_aws_it_is_said_whose_they_are() -> None:
+    own, stack = {"ProjectID": "1", "same": "1"}, {"team": "1", "projectid": "2", "TEAM": "3"}
+    says = "AWS takes tag keys that differ only by case for one:"
+    do = "Launch without that tag, or have the TagOption or the template changed."
+
+    assert faults_of_stack_tags(own, {**stack, "same": "2", "AWS:x": "", "aws:X": ""}) == [
+        f"{says} 'ProjectID' (Tags of the template), 'projectid' (launch tag or TagOption). {do}",
+        f"{says} 'team' (launch tag or TagOption), 'TEAM' (launch tag or TagOption). {do}",
+    ]

@@ -713,6 +713,18 @@ def test_what_may_not_be_looked_at_is_unknown_and_keeps_nothing_else(account: Ac
     assert "iam:GetAccountSummary" in unknown["found"]
 
 
+def test_a_number_is_digits_as_the_functions_read_it(account: Account) -> None:
+    given = ["WaitSeconds=45.0", "ReservedConcurrentExecutions=1_0", "DeadlineSeconds=3240"]
+    with intercepted(account._answer):
+        result = CliRunner().invoke(app, ["check", *given, "Nonsense=1"])
+
+    assert result.exit_code == 1
+    assert "WaitSeconds: '45.0' is not a whole number: give digits only." in result.stderr
+    assert "ReservedConcurrentExecutions: '1_0' is not" in result.stderr
+    assert "no parameter Nonsense." in result.stderr
+    assert "DeadlineSeconds" not in result.stderr
+
+
 def test_all_parameters_that_are_none_are_named_at_once(account: Account) -> None:
     with intercepted(account._answer):
         result = CliRunner().invoke(app, ["check", "VpcID=vpc-1", "Nonsense=1", "StsEndpoint"])
@@ -742,6 +754,8 @@ def test_the_parameters_are_the_templates_with_its_defaults() -> None:
     assert {*parameters.DEFAULTS, *parameters.OTHERS} == set(declared)
     defaults = {name: str(declared[name]["Default"]).strip() for name in parameters.DEFAULTS}
     assert defaults == dict(parameters.DEFAULTS)
+    numbers = {name for name, each in declared.items() if each["Type"] == "Number"}
+    assert numbers == set(parameters.NUMBERS)
 
 
 def test_the_endpoints_are_called_as_the_networks_template_calls_them() -> None:

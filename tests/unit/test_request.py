@@ -79,6 +79,22 @@ def violations(**changes: Any) -> tuple[str, ...]:
     return wrong
 
 
+NO_DIGITS = (
+    "",
+    "ten",
+    "20.5",
+    "1e2",
+    "20 ",
+    " 20",
+    "20\n",
+    "2_0",
+    "+20",
+    "-1",
+    "0x14",
+    "\uff12\uff10",
+)
+
+
 def listed(tags: dict[str, str]) -> list[dict[str, str]]:
     """Return tags as CloudFormation lists them."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -233,7 +249,19 @@ def test_only_tags_that_can_be_on_a_notebook_are_dropped() -> None:
     assert dropped("k" * 128, "k" * 129) == ("k" * 128,)
 
 
-@pytest.mark.parametrize("tags", ["text", [1], [{"Value": "no key"}], {"a": "b"}, None, 7])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "text",
+        [1],
+        [{"Value": "no key"}],
+        [{"Key": "a", "Vaule": "b"}],
+        [{"Key": 7}],
+        {"a": "b"},
+        None,
+        7,
+    ],
+)
 def test_tags_that_are_none_do_not_break_the_request(tags: Any) -> None:
     update({"Tags": tags}, Tags=tags).dropped_tags  # noqa: B018 - it is computed
     if tags != {"a": "b"}:
@@ -265,6 +293,11 @@ def test_the_issue_time_is_that_of_the_signed_address() -> None:
         "?X-Amz-Date=soon",
         "?X-Amz-Date=99991231T235959Z",
         "?X-Amz-Date=20260105T090001Z",
+        "?X-Amz-Date=202615T75930Z",
+        "?X-Amz-Date=\uff12\uff10260105T075930Z",
+        "?Expires=1_767_607_170",
+        "?Expires=%201767607170",
+        "?Expires=176760717\uff10",
     ],
 )
 def test_without_one_it_is_now_to_the_second(query: str) -> None:
@@ -386,6 +419,8 @@ def test_numbers_and_tags_are_parsed_from_what_cloudformation_makes_of_them() ->
                 "role",
                 "arn:aws:iam::1:role/x",
                 "arn:aws:iam::123456789012:user/x",
+                "arn:aws:iam::12345678901\uff12:role/x",
+                "arn:aws:iam::123456789012:role/ü",
                 f"{'arn:aws:iam::123456789012:role/':x<2049}",
             ],
         ),
@@ -404,12 +439,17 @@ def test_numbers_and_tags_are_parsed_from_what_cloudformation_makes_of_them() ->
             "'{}' is not valid: give a security group's Name or id",
             ["", "*", "g" * 256],
         ),
-        ("VolumeSizeInGB", "{} is out of range: ask for 5 to 100 GB", ["4", "101", "-1"]),
-        (
-            "VolumeSizeInGB",
-            "{!r} is not a whole number",
-            ["", "ten", "20.5", "1e2", ["20"], {}, None],
+        ("VolumeSizeInGB", "{} is out of range: ask for 5 to 100 GB", ["4", "101", "0"]),
+        ("ExpiresAfterDays", "{} is out of range: give 1 to 365 days, or 0 for never", ["366"]),
+        *(
+            (
+                name,
+                "{!r} is not a whole number: give digits only",
+                [*NO_DIGITS, ["20"], {}, None, 20.0, True],
+            )
+            for name in ("VolumeSizeInGB", "ExpiresAfterDays")
         ),
+        ("LifecycleConfigName", "{!r} is not text", [None, 7, ["a"], {"a": "b"}]),
         ("RootAccess", "'{}' is not allowed here: choose Disabled", ["Enabled"]),
         ("RootAccess", "'{}' is not valid: choose Disabled", ["", "disabled"]),
         ("DirectInternetAccess", "'{}' is not valid: give Disabled", ["Enabled", "", "No"]),
@@ -500,6 +540,8 @@ def test_fallbacks_that_are_no_list_are_refused() -> None:
 
 RESERVED = "tag keys that start with 'aws:' or 'notebook-vending:' are reserved:"
 TOO_LONG = "tags are too long (key 128, value 256 characters):"
+CHARACTERS = "may hold letters, digits, spaces and _.:/=+-@ only: change"
+ALIKE = "Tags of the template: AWS takes keys that differ only by case for one: give one of"
 
 
 @pytest.mark.parametrize(
@@ -512,6 +554,17 @@ TOO_LONG = "tags are too long (key 128, value 256 characters):"
         ({"fine": "", "k" * 129: ""}, f"{TOO_LONG} ['{'k' * 129}']"),
         ({"": "v"}, f"{TOO_LONG} ['']"),
         ({"k": "v" * 257}, f"{TOO_LONG} ['k']"),
+        ({"Team": "R&D", "ok": "1"}, f"{CHARACTERS} 'Team=R&D'"),
+        ({"a": "b, c", "(x)": "1"}, f"{CHARACTERS} 'a=b, c', '(x)=1'"),
+        ({"a\tb": "1"}, f"{CHARACTERS} 'a\\tb=1'"),
+        ({"k": "two\nlines"}, f"{CHARACTERS} 'k=two\\nlines'"),
+        ({"k": "100%"}, f"{CHARACTERS} 'k=100%'"),
+        ({"k": "😀"}, f"{CHARACTERS} 'k=😀'"),
+        ({"k": "कि"}, f"{CHARACTERS} 'k=कि'"),  # a letter and its vowel sign
+        (
+            {"aws:x": "1", "": "v", "k": "?"},
+            f"{RESERVED} ['aws:x']; {TOO_LONG} ['']; {CHARACTERS} 'k=?'",
+        ),
     ],
 )
 def test_tags_that_sagemaker_or_the_platform_cannot_take_are_refused(
@@ -521,7 +574,30 @@ def test_tags_that_sagemaker_or_the_platform_cannot_take_are_refused(
 
 
 @pytest.mark.parametrize(
-    "tags", [{f"k{n}": "" for n in range(40)}, {"k" * 128: "v" * 256}, {"k": ""}]
+    ("keys", "named"),
+    [
+        (["Team", "team"], "'Team' and 'team'"),
+        (["Team", "Team"], "'Team' and 'Team'"),
+        (["ÄB", "x", "äb", "Äb", "X"], "'ÄB' and 'äb' and 'Äb'; 'x' and 'X'"),
+    ],
+)
+def test_keys_that_differ_only_by_case_are_one_to_aws(keys: list[str], named: str) -> None:
+    tags = [{"Key": key, "Value": "1"} for key in keys]
+
+    assert violations(Tags=tags) == (f"{ALIKE} {named}",)
+    assert violations(Tags=tags, VolumeSizeInGB="1")[-1] == f"{ALIKE} {named}"
+    assert len(violations(Tags=tags * 25_000)[-1]) < 500
+    assert spec(("Tags",), Tags=tags)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {f"k{n}": "" for n in range(40)},
+        {"k" * 128: "v" * 256},
+        {"k": ""},
+        {"Équipe 7": "été_.:/=+-@ ½ 漢字\u00a0٢"},
+    ],
 )
 def test_as_many_and_as_long_tags_as_sagemaker_takes_are_taken(tags: dict[str, str]) -> None:
     assert spec(Tags=listed(tags)).Tags == tags
@@ -600,7 +676,8 @@ def test_the_rollback_of_a_huge_request_is_not_huge() -> None:
 
 
 def test_a_request_at_every_limit_fits_in_the_ledger() -> None:
-    tags = [{"Key": f"{n:02}" + "😀" * 126, "Value": "😀" * 256} for n in range(40)]
+    letter = "𠀀"  # as large as letters are: four bytes
+    tags = [{"Key": f"{n:02}" + letter * 126, "Value": letter * 256} for n in range(40)]
     long = dict.fromkeys(("ENVName", "ProjectName", "ProjectID"), "😀" * 256)
     places = dict.fromkeys(("Subnet", "SecurityGroupName"), "😀" * 255)
 

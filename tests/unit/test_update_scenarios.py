@@ -105,6 +105,34 @@ def test_tags_are_changed_without_a_stop_and_others_tags_stay(platform: Platform
     assert platform.calls("StopNotebookInstance") == 0
 
 
+@pytest.mark.parametrize(
+    ("tag", "words"),
+    [
+        ({"Key": "Team", "Value": "R&D"}, "Tags may hold letters"),
+        ({"Key": "COSTCENTER", "Value": "1"}, "'COSTCENTER', and the notebook has 'CostCenter'"),
+    ],
+)
+def test_a_tag_that_aws_does_not_take_is_refused_before_the_notebook_is_stopped(
+    platform: Platform, tag: dict[str, str], words: str
+) -> None:
+    stack = launched(platform)
+
+    stack.update(Tags=[tag], NotebookInstanceType="ml.t3.large").expect_failed(words)
+
+    assert platform.calls("StopNotebookInstance") == platform.calls("AddTags") == 0
+    stack.roll_back().expect_success()
+
+
+def test_a_tag_key_may_change_its_case_alone(platform: Platform) -> None:
+    stack = launched(platform, Tags=[{"Key": "Team", "Value": "1"}])
+
+    stack.update(Tags=[{"Key": "team", "Value": "1"}]).expect_success()
+
+    tags = platform.notebook(stack.notebook)["tags"]
+    assert tags["team"] == "1"
+    assert "Team" not in tags
+
+
 def test_an_update_of_nothing_the_notebook_has_succeeds_at_once(platform: Platform) -> None:
     stack = launched(platform)
 

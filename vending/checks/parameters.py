@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 
+from shared import digits
 from vending.errors import OperatorError
 
 # What a check goes by; the tests hold the defaults to the template's.
@@ -62,6 +63,17 @@ OTHERS = (
     "RunbookUrl",
 )
 
+# Those that are numbers. CloudFormation takes "1e2" and "2.5" for one, the functions digits only.
+NUMBERS = (
+    "MaxVolumeSizeInGB",
+    "ReservedConcurrentExecutions",
+    "FirstWaitSeconds",
+    "WaitSeconds",
+    "DeadlineSeconds",
+    "CleanUpIntervalMinutes",
+    "LogRetentionInDays",
+)
+
 Parameters = Mapping[str, str]
 
 
@@ -73,9 +85,16 @@ def parse(given: Sequence[str]) -> Parameters:
     known = (*DEFAULTS, *OTHERS)
     pairs = [each.partition("=") for each in given]
     wrong = [name for name, sign, _ in pairs if not sign or name not in known]
-    if wrong:
-        raise OperatorError(" ".join(_worded(name, known) for name in wrong))
-    return {**DEFAULTS, **{name: value.strip('"') for name, _, value in pairs}}
+    values = {name: value.strip('"') for name, _, value in pairs}
+    faults = [_worded(name, known) for name in wrong]
+    for name in NUMBERS:
+        try:
+            digits.number(values.get(name, "0"))
+        except ValueError as error:
+            faults.append(f"{name}: {error}.")
+    if faults:
+        raise OperatorError(" ".join(faults))
+    return {**DEFAULTS, **values}
 
 
 def listed(value: str) -> list[str]:

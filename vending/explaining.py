@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import clock
+from shared.causes import CONCERNS, Cause
 from vending import page, screen
 from vending.errors import OperatorError
 from vending.explanation import Explanation
@@ -23,7 +24,7 @@ def document(explanations: Sequence[Explanation]) -> dict[str, Any]:
 def _document(explanation: Explanation) -> dict[str, Any]:
     told = asdict(explanation)
     del told["definition"]
-    return {**told, "what_to_do": explanation.what_to_do}
+    return {**told, "cause": explanation.cause or "", "what_to_do": explanation.what_to_do}
 
 
 def write_page(explanations: Sequence[Explanation], path: Path) -> None:
@@ -57,6 +58,7 @@ def _render(explanation: Explanation) -> None:
         "Notebook now": explanation.notebook and explanation.notebook.status,
         "Why it failed": explanation.notebook and explanation.notebook.failure_reason,
         "Answer": explanation.reason,
+        "Cause": explanation.cause and _whose(explanation.cause),
         "Taken": explanation.delivered and _moment(explanation.delivered),
         "What to do": explanation.what_to_do,
     }
@@ -66,6 +68,10 @@ def _render(explanation: Explanation) -> None:
             ("Time (UTC)", "State", "Took", "What came of it"),
             [_row(each) for each in explanation.steps],
         )
+
+
+def _whose(cause: Cause) -> str:
+    return f"{cause}, the {'platform' if CONCERNS[cause].is_the_platforms else 'launcher'}'s"
 
 
 def _row(step: Step) -> tuple[str, str, str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.causes import CONCERNS, Cause
 from vending.history import Step, steps
 
 Client = Callable[[str], Any]
@@ -79,10 +80,21 @@ class Explanation:
     """The notebook of this name as it is now, whosever it is; None if there is none."""
 
     @property
+    def cause(self) -> Cause | None:
+        """What the refusal is counted as; None if nothing was refused, or it is not known here."""
+        if self.outcome != "FAILED":
+            return None
+        if told := [step.cause for step in self.steps if step.cause]:
+            return next((each for each in Cause if each == told[-1]), None)
+        # Answered at once for what it asks, or from outside.
+        return Cause.INVALID if self.violations else Cause.PLATFORM_FAILED
+
+    @property
     def what_to_do(self) -> str:
         """What an operator can do about it; empty when the reason tells, or nothing is to be done.
 
-        A Reason says what the launcher can do about it, in the words of whoever refused.
+        The Reason of a refusal has the launcher's advice. What is the platform's matter has an
+        alarm, and the operator's advice.
         """
         if failed := [each for each in self.steps if each.failure and not each.said]:
             return (
@@ -102,6 +114,9 @@ class Explanation:
                 "CloudFormation has not taken the answer; the platform gives it again for two "
                 f"hours. Look for {self.request_id} in the functions' log for why."
             )
+        if self.cause and CONCERNS[self.cause].is_the_platforms:
+            alarm, advice = CONCERNS[self.cause]
+            return f"{advice} {self.cause} is the platform's: see the runbook of {alarm}."
         return ""
 
 

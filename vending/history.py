@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from shared.causes import Cause
 from shared.lifecycle import ABSENT, UNKNOWN
 
 Kind = Literal["worked", "waited", "decided"]
@@ -41,6 +42,8 @@ class Step:
     """What it saw the notebook in, if it looked."""
     woken: bool = False
     """Whether an event ended this wait, and not its time."""
+    cause: str = ""
+    """Of a look that decided to refuse, and of an answer to a fault: the `Cause`."""
 
     @property
     def retries(self) -> int:
@@ -96,6 +99,7 @@ def _step(visit: Sequence[Mapping[str, Any]], states: Mapping[str, Any]) -> Step
         attempts=sum(event["type"] in _BEGINS for event in events),
         notebook_status=_looked(name, left).get("Status", ""),
         woken=kind == "waited" and succeeded,
+        cause=Cause.PLATFORM_FAILED if "Error" in given else _looked(name, left).get("Cause", ""),
     )
 
 

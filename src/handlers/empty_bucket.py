@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from shared import buckets, keys
+from shared.causes import Cause
 from shared.errors import NotSeenYetError, RefusedError
 from shared.notebook import STACK_TAG
 from shared.request import CustomResourceRequest
@@ -37,7 +38,8 @@ def _serve(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> S
             # terminated anything.
             raise RefusedError(
                 f"The bucket cannot be changed from {request.PhysicalResourceId} to {bucket}: "
-                "launch a new product and copy the data there."
+                "launch a new product and copy the data there.",
+                Cause.CANNOT_CHANGE,
             )
         case "Delete" if bucket != request.PhysicalResourceId:
             return Served("No bucket was taken on, and none is touched.", bucket)
@@ -49,7 +51,7 @@ def _serve(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> S
 
 def _check_ours(bucket: str, stack_id: str) -> None:
     if not _is_ours(buckets.tags(bucket, account=stack_id.split(":")[4]), stack_id):
-        raise NotSeenYetError(_left("bucket", bucket))
+        raise NotSeenYetError(_left("bucket", bucket), Cause.OWNER_UNCLEAR)
 
 
 def _erase(bucket: str, key: str, stack_id: str, out_of_time: Callable[[], bool]) -> None:
@@ -63,7 +65,7 @@ def _erase(bucket: str, key: str, stack_id: str, out_of_time: Callable[[], bool]
         if tags is not None and not _is_ours(tags, stack_id)
     ]
     if faults:
-        raise RefusedError(" ".join(faults))
+        raise RefusedError(" ".join(faults), Cause.OWNER_UNCLEAR)
     if of_bucket is not None:
         _unless(gone, lambda: buckets.empty(bucket, out_of_time))
         _unless(gone, lambda: buckets.delete(bucket))

@@ -11,6 +11,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import environment, sagemaker, stacks, tagged
+from shared.causes import Cause
 from shared.errors import RefusedError
 from shared.notebook import PLATFORM_TAG, STACK_TAG
 from shared.request import CustomResourceRequest
@@ -40,7 +41,8 @@ def _guard(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> S
         raise RefusedError(
             f"The platform has notebooks that nothing would end after it: {', '.join(live)}. "
             "Terminate their launches in Service Catalog, delete in SageMaker what has no launch "
-            "any more, then delete the platform again."
+            "any more, then delete the platform again.",
+            Cause.INVALID,
         )
     return Served("The platform has no notebooks.")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import ClientError
 
+from shared.causes import Cause
 from shared.clients import CONFIG
 from shared.errors import RefusedError
 
@@ -41,7 +42,11 @@ def empty(bucket: str, out_of_time: Callable[[], bool]) -> None:
             raise RefusedError(
                 f"S3 did not delete {len(errors)} objects of {bucket}, among them "
                 f"{first.get('Key')}: {first.get('Code')}, {first.get('Message')}. "
-                "Remove the cause, then try again."
+                "Remove the cause, then try again.",
+                # S3 reports a denial in its answer, for which botocore raises no error.
+                Cause.ACCESS_DENIED
+                if first.get("Code") == "AccessDenied"
+                else Cause.REFUSED_BY_AWS,
             )
     while uploads := client().list_multipart_uploads(Bucket=bucket).get("Uploads"):
         for upload in uploads:
@@ -66,7 +71,8 @@ def _check_time(bucket: str, out_of_time: Callable[[], bool]) -> None:
     if out_of_time():
         raise RefusedError(
             f"The bucket {bucket} holds more than could be deleted in one attempt: "
-            "try again, and it goes on from here."
+            "try again, and it goes on from here.",
+            Cause.DEADLINE_PASSED,
         )
 
 

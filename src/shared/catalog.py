@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
+from shared.causes import Cause
 from shared.clients import CONFIG
 from shared.errors import RefusedError
 
@@ -30,7 +31,8 @@ def deprecate(product_id: str, names: Collection[str]) -> None:
     if unknown := sorted(set(names) - versions.keys()):
         raise RefusedError(
             f"The product has no version {', '.join(unknown)}: name versions that it has, which "
-            f"are {', '.join(sorted(versions))}."
+            f"are {', '.join(sorted(versions))}.",
+            Cause.INVALID,
         )
     for name, version in versions.items():
         wanted: ProvisioningArtifactGuidanceType = "DEPRECATED" if name in names else "DEFAULT"

@@ -20,6 +20,9 @@ _BUSY = {
 # A role is known everywhere only some 10 to 30 seconds after it was made, and until then cannot be
 # assumed, passed or found in a key's policy (terraform-provider-aws#6566, aws/aws-cdk#37878).
 _OF_YOUNG_ROLES = ("assume role", "passrole", "kms")
+# How IAM words a denial (IAM user guide, "Troubleshoot access denied error messages"). That of a
+# service that SageMaker calls in the caller's name may come under a code of SageMaker's own.
+_DENIED = "is not authorized to perform"
 # "Insufficient notebook instance capacity. Retry later or with a different instance type." is how a
 # notebook says it (aws/amazon-sagemaker-examples#207). Not every case need be worded so, hence what
 # SageMaker says elsewhere: "InsufficientInstanceCapacity error" of endpoints (re:Post, "Why does my
@@ -81,11 +84,18 @@ def translate(
             "Service Quotas (Amazon SageMaker), or choose another NotebookInstanceType.",
             Cause.QUOTA,
         )
-    if "AccessDenied" in code or code == "UnauthorizedOperation":
+    if is_denial(error):
         return RefusedError(
-            f"The platform is not allowed to do this: {message}", Cause.ACCESS_DENIED
+            f"The platform is not allowed to do this, ask your administrator: {message}",
+            Cause.ACCESS_DENIED,
         )
     return RefusedError(f"{error.operation_name} was refused: {message}")
+
+
+def is_denial(error: ClientError) -> bool:
+    """Tell whether AWS refused a call because a permission is missing, or denied."""
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    return "AccessDenied" in code or code == "UnauthorizedOperation" or _DENIED in message
 
 
 def is_lack_of_capacity(failure_reason: str) -> bool:

@@ -34,7 +34,7 @@ def answered(
     """
     _put("Answers", MetricUnit.Count, 1, RequestType=request_type, Outcome=outcome)
     if outcome != "SUCCESS":
-        _put("Refusals", MetricUnit.Count, 1, Cause=cause)
+        refused(cause)
     elif in_service:
         _put("TimeToInService", MetricUnit.Seconds, seconds, RequestType=request_type)
     elif request_type in ("Delete", "CleanUp"):
@@ -43,6 +43,11 @@ def answered(
         _put("Waited", MetricUnit.Seconds, spent, Phase=phase)
     for type_ in passed_over:
         _put("CapacityFallbacks", MetricUnit.Count, 1, InstanceType=type_)
+
+
+def refused(cause: str) -> None:
+    """Count a refusal, which is what the alarms on the platform's causes go by."""
+    _put("Refusals", MetricUnit.Count, 1, Cause=cause)
 
 
 def orphan(action: str) -> None:

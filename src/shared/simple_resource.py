@@ -14,8 +14,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from shared import answer, clock, intake
-from shared.errors import NotSeenYetError, RefusedError
+from shared import answer, clock, intake, metrics
+from shared.causes import Cause
+from shared.errors import NotSeenYetError, RefusedError, is_denial
 from shared.log import logger
 from shared.request import CustomResourceRequest
 
@@ -51,13 +52,15 @@ def serve(
     if request is None:
         return
     status: answer.Status = "SUCCESS"
+    cause = ""
     try:
         served = _work_until_seen(request, context, work)
     except RefusedError as refused:
-        status, served = "FAILED", Served(str(refused))
+        status, served, cause = "FAILED", Served(str(refused)), refused.cause
     except Exception as error:  # no answer would leave the stack waiting until its time is up
         logger.exception("Not served")
-        denied = isinstance(error, ClientError) and "AccessDenied" in _code(error)
+        cause = _cause_of(error)
+        denied = cause is Cause.ACCESS_DENIED
         said = "AWS denied it" if denied else "The platform failed"
         todo = "Allow it, then try again." if denied else "Try again."
         status, served = "FAILED", Served(f"{said}: {error}. {todo}")
@@ -73,7 +76,24 @@ def serve(
         data=served.data,
     )
     answer.put(request.ResponseURL, body)
-    logger.info(status, extra={"reason": served.reason, "correlation_id": request.RequestId})
+    logger.info(
+        "Served",
+        extra={
+            "request_type": request.RequestType,
+            "outcome": status,
+            "cause": cause,
+            "reason": served.reason,
+            "correlation_id": request.RequestId,
+            "stack_id": request.StackId,
+        },
+    )
+    if cause:
+        metrics.refused(cause)
+
+
+def _cause_of(error: Exception) -> Cause:
+    denied = isinstance(error, ClientError) and is_denial(error)
+    return Cause.ACCESS_DENIED if denied else Cause.PLATFORM_FAILED
 
 
 def _work_until_seen(
@@ -110,12 +130,8 @@ def _patience(error: ClientError | NotSeenYetError, request: CustomResourceReque
     a policy is as old as its stack, or as young as a creation that is taken back. Lambda publishes
     no version while it still takes in a function (ResourceConflictException).
     """
-    code = _code(error) if isinstance(error, ClientError) else ""
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if "AccessDenied" in code or code == "ResourceConflictException":
         return _FOR_A_PERMISSION
     unseen = isinstance(error, NotSeenYetError) or code == "NoSuchBucket"
     return _FOR_A_BUCKET if unseen and request.RequestType == "Create" else 0
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"]["Code"]

@@ -1,5 +1,6 @@
 """The platform deployed on the embedded AWS, and what the tests ask of it."""
 
+import json
 import os
 import signal
 import time
@@ -288,6 +289,25 @@ class Platform:
             for pid in held:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def denied(self, function: str, action: str) -> Iterator[None]:
+        """Deny a function's role an action within the block."""
+        configuration = self.aws.client("lambda").get_function_configuration(
+            FunctionName=self.physical_id(function)
+        )
+        role = configuration["Role"].rpartition("/")[2]
+        statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
+        iam = self.aws.client("iam")
+        iam.put_role_policy(
+            RoleName=role,
+            PolicyName="Denied",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement}),
+        )
+        try:
+            yield
+        finally:
+            iam.delete_role_policy(RoleName=role, PolicyName="Denied")
 
     @contextmanager
     def faults(self, **settings: Any) -> Iterator[None]:

@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -19,7 +17,7 @@ SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail":
 
 
 def test_a_shim_that_fails_is_answered_for_by_its_destination(platform: Platform) -> None:
-    with _denied(platform, "RequestFunction", "states:StartExecution"):
+    with platform.denied("RequestFunction", "states:StartExecution"):
         record_id = platform.begin(unique("Shimless"))
         stack_id = _stack_id(platform, record_id)
         create = await_that(lambda: _answered(platform, stack_id))[0]
@@ -194,23 +192,3 @@ def _visible(platform: Platform) -> int:
         AttributeNames=["ApproximateNumberOfMessages"],
     )["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"])
-
-
-@contextmanager
-def _denied(platform: Platform, function: str, action: str) -> Iterator[None]:
-    """Deny a function's role an action within the block."""
-    configuration = platform.aws.client("lambda").get_function_configuration(
-        FunctionName=platform.physical_id(function)
-    )
-    role = configuration["Role"].rpartition("/")[2]
-    statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
-    iam = platform.aws.client("iam")
-    iam.put_role_policy(
-        RoleName=role,
-        PolicyName="Denied",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement}),
-    )
-    try:
-        yield
-    finally:
-        iam.delete_role_policy(RoleName=role, PolicyName="Denied")

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from handlers import empty_bucket
-from shared import answer, buckets, clock, keys
+from shared import answer, buckets, clock, keys, metrics
+from shared.causes import Cause
 from shared.notebook import STACK_TAG
 from shared.request import CustomResourceRequest
 from tests.lambda_context import context
@@ -338,11 +339,14 @@ def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(
     client = buckets.client()
     refusal = {"Errors": [{"Key": "held", "Code": "AccessDenied", "Message": "Access Denied"}]}
     monkeypatch.setattr(client, "delete_objects", lambda **_: refusal)
+    counted: list[str] = []
+    monkeypatch.setattr(metrics, "refused", counted.append)
 
     empty_bucket.handler(event("Delete"), context())
 
     assert answers[0]["Status"] == "FAILED"
     assert "held: AccessDenied" in answers[0]["Reason"]
+    assert counted == [Cause.ACCESS_DENIED]
 
 
 def test_a_bucket_that_is_gone_already_is_nothing_to_fail_for(

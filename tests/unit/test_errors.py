@@ -143,15 +143,15 @@ def test_what_a_young_role_explains_is_tried_again_only_while_it_is_young(
         ),
         (
             error("AccessDeniedException", "no sagemaker:AddTags"),
-            "The platform is not allowed to do this: no sagemaker:AddTags",
+            "The platform is not allowed to do this, ask your administrator: no sagemaker:AddTags",
         ),
         (
             error("AccessDenied", "no ec2:x", status=403),
-            "The platform is not allowed to do this: no ec2:x",
+            "The platform is not allowed to do this, ask your administrator: no ec2:x",
         ),
         (
             error("UnauthorizedOperation", "no", status=403),
-            "The platform is not allowed to do this: no",
+            "The platform is not allowed to do this, ask your administrator: no",
         ),
         (error("ValidationException", "Bad."), "CreateNotebookInstance was refused: Bad."),
         (

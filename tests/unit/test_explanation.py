@@ -10,7 +10,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shared import ledger
+from shared.causes import CONCERNS, Cause
 from shared.ledger import Entry
+from tests.execution_history import History
+from tests.explained import created, refused
+from tests.explained import explanation as explained_history
 from tests.lifecycle_driver import load
 from tests.unit.account_in_process import client
 from tests.unit.platform_in_process import SECRET
@@ -269,3 +273,43 @@ def test_a_request_without_an_answer_and_an_execution_is_something_to_look_into(
 
     assert found.outcome == ""
     assert "within some minutes after 2026-01-05 08:54:00 UTC" in found.what_to_do
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_what_is_the_platforms_has_advice_and_names_the_runbook_and_nothing_else_has(
+    cause: Cause,
+) -> None:
+    history = History()
+    state = {"Progress": {}, "Decision": {"Action": "Fail", "Reason": "No.", "Cause": cause}}
+    history.enter("Observe", {}).succeed().leave("Observe", state)
+
+    each = explained_history(history, outcome="FAILED", reason="No.")
+
+    assert each.cause == cause
+    if alarm := CONCERNS[cause].alarm:
+        assert each.what_to_do.endswith(f"{cause} is the platform's: see the runbook of {alarm}.")
+        assert each.what_to_do.startswith(CONCERNS[cause].advice)
+    else:
+        assert each.what_to_do == ""
+
+
+def test_a_fault_that_the_state_machine_caught_is_the_platforms() -> None:
+    assert refused().cause is Cause.PLATFORM_FAILED
+
+
+@pytest.mark.parametrize(
+    ("violations", "cause"),
+    [(("RootAccess is not allowed",), Cause.INVALID), ((), Cause.PLATFORM_FAILED)],
+)
+def test_a_refusal_without_an_execution_is_for_what_was_asked_or_from_outside(
+    aws: Aws, violations: tuple[str, ...], cause: Cause
+) -> None:
+    each = enter(entry(violations=violations))
+    answer(each, "FAILED", "No.")
+    ledger.record_delivery(each.key, LATER)
+
+    assert explained(aws).cause is cause
+
+
+def test_what_succeeded_has_no_cause() -> None:
+    assert created().cause is None

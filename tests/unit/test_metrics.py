@@ -113,6 +113,12 @@ def test_what_is_not_allowed_is_counted_at_once(platform: Platform) -> None:
     [
         ("ResourceLimitExceeded", "The account-level service limit is 0", Cause.QUOTA),
         ("AccessDeniedException", "not authorized", Cause.ACCESS_DENIED),
+        ("UnauthorizedOperation", "No.", Cause.ACCESS_DENIED),
+        (
+            "ValidationException",
+            "User x is not authorized to perform: ec2:CreateNetworkInterface on resource: y",
+            Cause.ACCESS_DENIED,
+        ),
         ("ValidationException", "No.", Cause.REFUSED_BY_AWS),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from local import embedded_metrics
 from local.server import dashboards
 from shared import log, metrics, prices
-from shared.causes import Cause
+from shared.causes import CONCERNS, Cause
 from shared.course import Phase
 from tests.unit.stack_template import Stack, load
 from tests.unit.test_docs import anchors, table
@@ -206,7 +206,7 @@ def test_the_dashboard_shows_every_alarm_and_the_date_of_the_prices() -> None:
 
 def test_every_alarm_says_what_it_means_and_where_its_runbook_is() -> None:
     for name, alarm in ALARMS.items():
-        anchor = re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+        anchor = _anchor(name)
         assert alarm["Properties"]["AlarmName"] == f"vending-{name}"
         assert alarm["Properties"]["AlarmDescription"].endswith(f". Runbook: {LINK}#{anchor}")
         assert anchor in anchors(RUNBOOKS), anchor
@@ -218,7 +218,7 @@ def test_every_runbook_is_an_alarms_and_says_what_is_to_be_said() -> None:
     sections = dict(
         re.findall(r"^### (\S+)\n\n(.*?)(?=\n### |\Z)", alarms, re.MULTILINE | re.DOTALL)
     )
-    assert list(sections) == [re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in ALARMS]
+    assert list(sections) == [_anchor(name) for name in ALARMS]
     for name, text in sections.items():
         parts = re.findall(r"^\*\*(\w+)\*\*", text, re.MULTILINE)
         assert parts == ["Means", "Look", "Do", "Over"], name
@@ -243,8 +243,75 @@ def test_every_alarm_on_a_metric_of_the_platforms_is_on_one_that_is_emitted(
         for each in _properties(ALARMS)
         if each["Namespace"] == metrics.NAMESPACE
     }
-    assert len(watched) == 3
+    assert len(watched) > 6
     assert watched - emitted == set()
+
+
+def test_every_cause_is_the_launchers_or_has_an_alarm_that_one_refusal_sets_off() -> None:
+    assert CONCERNS.keys() == set(Cause)
+    watching = {
+        each["Dimensions"][0]["Value"]: (name, each["Statistic"], each["Threshold"])
+        for name, each in zip(ALARMS, _properties(ALARMS), strict=True)
+        if each["MetricName"] == "Refusals"
+    }
+    assert watching == {
+        cause: (concern.alarm, "Sum", 0)
+        for cause, concern in CONCERNS.items()
+        if concern.is_the_platforms
+    }
+
+
+NO_ALARM = "–"  # noqa: RUF001 - an empty cell of the pages
+
+
+def test_the_table_of_causes_is_that_of_the_code() -> None:
+    told = {}
+    for cause, whose, _, alarm in table(RUNBOOKS, "Cause"):
+        named = re.match(r"\[([a-z-]+)\]\(#\1\)", alarm)
+        told[cause.strip("`")] = (whose, named[1] if named else alarm)
+    assert told == {
+        cause: ("platform", _anchor(concern.alarm)) if concern.alarm else ("launcher", NO_ALARM)
+        for cause, concern in CONCERNS.items()
+    }
+
+
+def test_a_denial_and_a_fault_are_the_platforms_and_a_wrong_parameter_is_the_launchers() -> None:
+    platforms = {cause for cause, concern in CONCERNS.items() if concern.is_the_platforms}
+
+    assert {Cause.ACCESS_DENIED, Cause.PLATFORM_FAILED, Cause.REFUSED_BY_AWS} <= platforms
+    assert not platforms & {Cause.INVALID, Cause.NAME_TAKEN, Cause.NO_CAPACITY, Cause.SUPERSEDED}
+    assert all(CONCERNS[each].advice for each in platforms)
+
+
+# What a launcher reads of each cause; of NO_ORPHAN nothing, as a cleanup is answered to no stack.
+SENTENCES = {
+    Cause.ACCESS_DENIED: "The platform is not allowed to do this, ask your administrator:",
+    Cause.CANNOT_CHANGE: "of a notebook cannot be changed:",
+    Cause.DEADLINE_PASSED: "was given up after",
+    Cause.INVALID: "is not allowed here:",
+    Cause.NAME_TAKEN: "is taken by a notebook that this stack did not make:",
+    Cause.NETWORK_NOT_FOUND: "is not in the platform's VPC",
+    Cause.NO_CAPACITY: "AWS has no capacity for",
+    Cause.NOTEBOOK_FAILED: "SageMaker could not start",
+    Cause.NOTEBOOK_GONE: "was there and is gone again:",
+    Cause.OWNER_UNCLEAR: "so whose it is cannot be told:",
+    Cause.PLATFORM_FAILED: "The notebook platform failed, ask its administrator.",
+    Cause.QUOTA: "A quota of this account is reached:",
+    Cause.REFUSED_BY_AWS: "was refused:",
+    Cause.REPLACEMENT_NOT_ALLOWED: "A new name makes a new notebook and deletes the old one",
+    Cause.SUPERSEDED: "A newer request for this notebook has taken over.",
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"), [("launchers.md", "You read"), ("launchers.zh-CN.md", "您看到的")]
+)
+def test_the_launchers_page_has_a_sentence_of_each_cause(page: str, heading: str) -> None:
+    rows = [row[0] for row in table(ROOT / "docs" / page, heading)]
+
+    assert set(Cause) - SENTENCES.keys() == {Cause.NO_ORPHAN}
+    for cause, sentence in SENTENCES.items():
+        assert any(sentence in row for row in rows), cause
 
 
 def test_the_platform_hands_over_all_that_is_watched() -> None:
@@ -314,6 +381,11 @@ def test_the_prices_told_are_those_of_what_there_is(emitted: set[Name]) -> None:
         f"{len(ALARMS)} alarms": pytest.approx(len(ALARMS) * 0.10),
         "The dashboard": 3.00,
     }
+
+
+def _anchor(alarm: str) -> str:
+    """Return the heading of an alarm's runbook."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", alarm).lower()
 
 
 def _names(dimensions: tuple[tuple[str, str], ...]) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from shared import answer, clock
+from shared import answer, clock, metrics
+from shared.causes import Cause
 from shared.errors import NotSeenYetError, RefusedError
 from shared.request import CustomResourceRequest
 from shared.simple_resource import Served, serve
@@ -140,6 +141,28 @@ def test_nothing_else_is_tried_again(invocation: Invocation, fault: Exception) -
 
     assert said["Status"] == "FAILED"
     assert invocation.pauses == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (DENIED[0], Cause.ACCESS_DENIED),
+        (error("ValidationException"), Cause.PLATFORM_FAILED),
+        (RuntimeError("broken"), Cause.PLATFORM_FAILED),
+        (RefusedError("It has no tag.", Cause.OWNER_UNCLEAR), Cause.OWNER_UNCLEAR),
+    ],
+)
+def test_a_refusal_is_counted_by_its_cause_and_a_success_is_not(
+    invocation: Invocation, monkeypatch: pytest.MonkeyPatch, fault: Exception, cause: Cause
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(metrics, "refused", counted.append)
+
+    invocation.serve(failing(fault, lambda: False), "Delete")
+    invocation.answers.clear()
+    invocation.serve(lambda: Served("Done."), "Delete")
+
+    assert counted == [cause]
 
 
 @pytest.mark.parametrize("left", [20, 89, 91, 110, 120])

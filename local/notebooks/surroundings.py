@@ -48,6 +48,11 @@ class Surroundings:
     role_propagation: float = 10.0
     volume_key_condition: str = VOLUME_KEYS[0]
 
+    @property
+    def zone(self) -> str:
+        """The zone of every subnet."""
+        return f"{self.region}a"
+
     def arn(self, kind: str, name: str) -> str:
         """Return a resource's ARN; the service writes names in lower case there."""
         return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"

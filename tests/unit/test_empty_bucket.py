@@ -345,7 +345,7 @@ def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(
     empty_bucket.handler(event("Delete"), context())
 
     assert answers[0]["Status"] == "FAILED"
-    assert "held: AccessDenied" in answers[0]["Reason"]
+    assert "'held': AccessDenied" in answers[0]["Reason"]
     assert counted == [Cause.ACCESS_DENIED]
 
 

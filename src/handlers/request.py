@@ -22,7 +22,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     if request is None:
         return
 
-    spec, violations = _parse(request)
+    spec, violations, not_allowed = _parse(request)
     entry = intake.entry_of(
         request,
         spec=spec,
@@ -32,6 +32,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         fixed_changes=request.fixed_changes,
         changes_type=request.changes_type,
         dropped_tags=request.dropped_tags,
+        asked=request.asked,
+        asked_before=request.asked_before,
+        **not_allowed,
     )
     ledger.enter(entry, request.ResponseURL)
     about = {"violations": violations, "changed": request.changes, **identify(entry)}
@@ -46,7 +49,25 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         executions.start(request.execution_name, entry.key)
 
 
-def _parse(request: CustomResourceRequest) -> tuple[NotebookSpec | None, tuple[str, ...]]:
+def _parse(
+    request: CustomResourceRequest,
+) -> tuple[NotebookSpec | None, tuple[str, ...], dict[str, Any]]:
+    """Return the notebook asked for, what is wrong in the changes, and what is not allowed of all.
+
+    What an Update calls unchanged was never the notebook's, if the Update before it failed: so the
+    first look goes by all of it. Each violation begins with the name of its setting.
+    """
     if request.RequestType == "Delete":  # whatever was asked for then, it is to go
-        return None, ()
-    return parse_notebook(request.ResourceProperties, Limits.from_environment(), request.unchanged)
+        return None, (), {}
+    limits, asked = Limits.from_environment(), request.ResourceProperties
+    spec, violations = parse_notebook(asked, limits, request.unchanged)
+    _, of_all = parse_notebook(asked, limits)
+    types = spec.instance_types if spec else ()
+    return (
+        spec,
+        violations,
+        {
+            "not_allowed": {each.partition(" ")[0]: each for each in of_all},
+            "types_allowed": tuple(each for each in types if each in limits.instance_types),
+        },
+    )

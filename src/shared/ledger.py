@@ -8,7 +8,7 @@ the functions' roles allow the rest no such attribute.
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -81,6 +81,14 @@ class Entry:
     changes_type: bool = False
     """Whether an Update asks for another first choice of instance type."""
     dropped_tags: tuple[str, ...] = ()
+    asked: Mapping[str, str] | None = None
+    """A digest of each property that it asks for, by name; None if an older release entered it."""
+    asked_before: Mapping[str, str] | None = None
+    """The same of an Update's OldResourceProperties; empty for a Create."""
+    not_allowed: Mapping[str, str] = field(default_factory=dict)
+    """The violations by setting, those that an Update leaves as they are included."""
+    types_allowed: tuple[str, ...] = ()
+    """Those of the instance types asked for that are allowed now."""
     execution_arn: str = ""
     """The execution that serves it, once that is started; empty when none was to be."""
     outcome: str = ""
@@ -135,9 +143,29 @@ class Page:
     """The instance type that it ran on then."""
     follows_failure: bool
     """Whether the request before this one failed, as it did when this one is the rollback."""
+    settled: Mapping[str, str] | None
+    """A digest of each property as the last request that succeeded asked for it; None if only an
+    older release could tell."""
+    renamed_from: str
+    """The notebook that the first of these failures was to leave; empty if it kept the name."""
     unheard: Mapping[str, str]
     """The notebooks that earlier Updates were to make instead of the one CloudFormation knows, and
     that it never heard of: names by RequestId."""
+
+    def keeps(self, setting: str) -> bool:
+        """Return whether an Update leaves a setting as it was before, or puts it back to that.
+
+        An Update after a failed one that was not rolled back may name the failed one's properties
+        as its old ones, though the notebook never had them. So what counts is what the last request
+        that succeeded asked for: a rollback keeps all of that.
+        """
+        asked = self.entry.asked
+        if asked is None or self.settled is None:  # as the release went by that entered it
+            changed = {*self.entry.fixed_changes}
+            if self.entry.changes_type:
+                changed.add("NotebookInstanceType")
+            return self.follows_failure or setting not in changed
+        return asked.get(setting) == self.settled.get(setting)
 
 
 def enter(entry: Entry, response_url: str) -> None:
@@ -172,13 +200,19 @@ def read(key: Key, now: datetime) -> Page:
     ordered = sorted(entries.values(), key=_order)
     position = ordered.index(entry)
     earlier, later = ordered[:position], ordered[position + 1 :]
-    stopped_by = _stopped_by(earlier)
+    stopped_by, failures = _stopped_by(earlier), _failures(earlier)
+    if entry.asked is not None:
+        # A failed one may not have come to drop what this one does not know of any more.
+        dropped = dict.fromkeys(key for each in (*failures, entry) for key in each.dropped_tags)
+        entry = replace(entry, dropped_tags=tuple(dropped))
     return Page(
         entry,
         _standing(earlier, later, now),
         resume=stopped_by is not None,
         ran_on=stopped_by.ran_on if stopped_by else "",
         follows_failure=bool(earlier) and earlier[-1].outcome != "SUCCESS",
+        settled=_settled(earlier, failures, entry),
+        renamed_from=failures[0].replaces if failures else "",
         unheard=_unheard([*earlier, entry]),
     )
 
@@ -353,6 +387,32 @@ def _stopped_by(earlier: Iterable[Entry]) -> Entry | None:
     return None
 
 
+def _failures(earlier: Sequence[Entry]) -> list[Entry]:
+    """Return the Creates and Updates since the last one that succeeded, the first one first."""
+    found: list[Entry] = []
+    for each in reversed(earlier):
+        if each.request_type == "Delete":  # it leaves what was asked for as it is
+            continue
+        if each.outcome == "SUCCESS":
+            break
+        found.insert(0, each)
+    return found
+
+
+def _settled(
+    earlier: Sequence[Entry], failures: Sequence[Entry], entry: Entry
+) -> Mapping[str, str] | None:
+    """Return what the last request that succeeded asked for, as far as the ledger tells.
+
+    The ledger keeps requests for a month. Past that, what the first of the failures in a row, or
+    else the request itself, names as its old properties.
+    """
+    done = [e for e in earlier if e.outcome == "SUCCESS" and e.request_type != "Delete"]
+    known = [each.asked for each in done[-1:]]
+    known += [each.asked_before for each in (*failures[:1], entry)]
+    return next((each for each in known if each is not None), None)
+
+
 def _unheard(requests: Sequence[Entry]) -> dict[str, str]:
     renames = [
         (
@@ -393,6 +453,7 @@ def _from_item(item: Mapping[str, Any]) -> Entry:
             "violations": tuple(held["violations"]),
             "fixed_changes": tuple(held["fixed_changes"]),
             "dropped_tags": tuple(held["dropped_tags"]),
+            "types_allowed": tuple(held.get("types_allowed", ())),
             "outcome": item.get("Outcome", {}).get("S", ""),
             "resume": "Resume" in item,
             "ran_on": item.get("RanOn", {}).get("S", ""),

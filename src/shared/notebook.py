@@ -7,7 +7,7 @@ carries its checks, so that `shared.request` can report every fault of a request
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum, auto
@@ -324,11 +324,14 @@ def _tags_of_launch(own: Mapping[str, str], stack: Mapping[str, str]) -> dict[st
     }
 
 
-def settings_to_change(spec: NotebookSpec, notebook: Notebook) -> dict[str, str | int]:
+def settings_to_change(
+    spec: NotebookSpec, notebook: Notebook, not_allowed: Container[str] = ()
+) -> dict[str, str | int]:
     """Return what UpdateNotebookInstance must set, by its own parameter names.
 
     A smaller volume than the present one is not in it: SageMaker only grows a volume
-    (UpdateNotebookInstance, VolumeSizeInGB).
+    (UpdateNotebookInstance, VolumeSizeInGB). Nor is a setting that is `not_allowed`: a notebook
+    that has it keeps it, and none gets it. The instance type is chosen before, from those allowed.
     """
     asked: dict[str, tuple[str | int, str | int]] = {
         "InstanceType": (spec.NotebookInstanceType, notebook.instance_type),
@@ -342,7 +345,11 @@ def settings_to_change(spec: NotebookSpec, notebook: Notebook) -> dict[str, str 
         "LifecycleConfigName": (spec.LifecycleConfigName, notebook.lifecycle_config_name),
         "MinimumInstanceMetadataServiceVersion": ("2", notebook.minimum_metadata_version),
     }
-    return {name: wanted for name, (wanted, found) in asked.items() if wanted != found}
+    return {
+        name: wanted
+        for name, (wanted, found) in asked.items()
+        if wanted != found and name not in not_allowed
+    }
 
 
 def tags_to_change(

@@ -3,6 +3,7 @@
 Puts together what the ledger, SageMaker and the network show, in the terms that `decide` goes by.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,7 +20,7 @@ from shared.errors import (
     translate,
 )
 from shared.ledger import Entry, Page
-from shared.lifecycle import ABSENT, UNKNOWN, Desired, Observed, Progress, Settings
+from shared.lifecycle import ABSENT, UNKNOWN, Desired, Observed, Progress, Settings, Standing
 from shared.notebook import (
     EXPIRES_TAG,
     REQUEST_TAG,
@@ -33,6 +34,9 @@ from shared.notebook import (
     tags_to_change,
 )
 
+# What UpdateNotebookInstance has no parameter for.
+_FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId")
+
 
 def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Observed, Progress]:
     """Return what is asked for, what one look shows, and the progress with what that tells.
@@ -40,8 +44,7 @@ def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Obs
     What AWS refuses or does not answer is in the progress: the notebook is UNKNOWN then.
     """
     desired = _desired(page)
-    if not page.follows_failure:  # the rollback to what was allowed once is not refused
-        progress = _refused(progress, page.entry)
+    progress = _refused(progress, _faults(page))
     try:
         if now < desired.deadline and (leftover := _leftover(page)):
             notebook, whose = leftover
@@ -50,6 +53,9 @@ def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Obs
         seen = sagemaker.describe(page.entry.notebook_name)
         if seen and page.entry.cleans_up:
             orphans.confirm(page.entry)
+        if seen is None and page.standing is Standing.NEWEST and not progress.acted:
+            # The notebook that an Update makes is a new one, and held to all of the limits.
+            progress = _refused(progress, page.entry.not_allowed.values())
         return desired, *_seen(page, progress, seen)
     except (ClientError, BotoCoreError, RefusedError) as error:
         return desired, Observed(UNKNOWN), noting(progress, error, young=False)
@@ -88,6 +94,23 @@ def tag_changes(entry: Entry, notebook: Notebook) -> tuple[dict[str, str], list[
     return tags_to_change(wanted_tags(entry), notebook.tags, dropped)
 
 
+def left_alone(entry: Entry, notebook: Notebook) -> list[str]:
+    """Return a sentence for each setting that stays other than asked for, as it is not allowed."""
+    spec = entry.spec
+    if spec is None:
+        return []
+    found = {
+        "NotebookInstanceType": (notebook.instance_type, spec.instance_types),
+        "RootAccess": (notebook.root_access, (spec.RootAccess,)),
+        "PlatformIdentifier": (notebook.platform_identifier, (spec.PlatformIdentifier,)),
+    }
+    return [
+        f"{name} stays {value}: {entry.not_allowed[name].removeprefix(name).strip()}."
+        for name, (value, asked) in found.items()
+        if name in entry.not_allowed and value not in asked
+    ]
+
+
 def wanted_spec(entry: Entry) -> NotebookSpec:
     """Return the notebook asked for; raises LookupError for a request that asks for none."""
     if entry.spec is None:
@@ -95,10 +118,29 @@ def wanted_spec(entry: Entry) -> NotebookSpec:
     return entry.spec
 
 
-def _refused(progress: Progress, entry: Entry) -> Progress:
-    if progress.refusal or not entry.refusal:
+def _refused(progress: Progress, faults: Iterable[str]) -> Progress:
+    refusal = " ".join(f"{each}." for each in faults)
+    if progress.refusal or not refusal:
         return progress
-    return replace(progress, refusal=entry.refusal, refused_for=Cause.INVALID)
+    return replace(progress, refusal=refusal, refused_for=Cause.INVALID)
+
+
+def _faults(page: Page) -> list[str]:
+    """Return a sentence for each thing that the platform does not allow this request to ask for.
+
+    A setting that limits leave out by now may stay as it is, and a rollback may name it again.
+    """
+    entry, back = page.entry, page.renamed_from
+    if entry.asked is None:
+        return [] if page.follows_failure else list(entry.violations)
+    faults = [fault for name, fault in entry.not_allowed.items() if not page.keeps(name)]
+    if back and back.lower() not in (entry.notebook_name.lower(), entry.replaces.lower()):
+        # Which notebook CloudFormation would delete after it, no request says.
+        faults.append(
+            f"NotebookInstanceName '{entry.notebook_name}' follows an Update to a new name that "
+            f"failed: give the old name {back} back first"
+        )
+    return faults
 
 
 def _leftover(page: Page) -> tuple[Notebook, Ownership] | None:
@@ -136,7 +178,7 @@ def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Ob
     if whose is not Ownership.OURS:
         return Observed(notebook.status, notebook, whose), progress
     progress = _remembering(page, progress, notebook)
-    left = _types_left(entry, progress)
+    left = _types_left(entry, progress, notebook.instance_type)
     type_ = _wanted_type(page, notebook, left)
     cannot = _cannot_change(page, notebook)
     return Observed(
@@ -206,9 +248,14 @@ def _lacking(progress: Progress, type_: str, *, never: bool) -> Progress:
     )
 
 
-def _types_left(entry: Entry, progress: Progress) -> tuple[str, ...]:
+def _types_left(entry: Entry, progress: Progress, present: str = "") -> tuple[str, ...]:
+    """Return the types that the notebook may have: what is not allowed now, it may only keep."""
     types = entry.spec.instance_types if entry.spec else ()
-    return tuple(each for each in types if each not in progress.out_of_capacity)
+    return tuple(
+        each
+        for each in types
+        if each not in progress.out_of_capacity and (each == present or _is_allowed(entry, each))
+    )
 
 
 def _wanted_type(page: Page, notebook: Notebook, left: tuple[str, ...]) -> str:
@@ -221,18 +268,26 @@ def _wanted_type(page: Page, notebook: Notebook, left: tuple[str, ...]) -> str:
     entry, type_ = page.entry, notebook.instance_type
     if entry.spec is None:
         return type_
-    if type_ in left and (page.follows_failure or not entry.changes_type):
+    if type_ in left and page.keeps("NotebookInstanceType"):
         return type_
     if page.ran_on in left:
         return page.ran_on
-    return left[0] if left else entry.spec.NotebookInstanceType
+    if left:
+        return left[0]
+    first = entry.spec.NotebookInstanceType
+    return first if _is_allowed(entry, first) else type_
+
+
+def _is_allowed(entry: Entry, instance_type: str) -> bool:
+    """Return whether a notebook may be given a type; an older release let no others in."""
+    return entry.asked is None or instance_type in entry.types_allowed
 
 
 def _compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
     if entry.spec is None:
         return Settings.AS_ASKED
     spec = replace(entry.spec, NotebookInstanceType=instance_type)
-    if settings_to_change(spec, notebook):
+    if settings_to_change(spec, notebook, entry.not_allowed):
         return Settings.DIFFER
     add, remove = tag_changes(entry, notebook)
     return Settings.TAGS_DIFFER if add or remove else Settings.AS_ASKED
@@ -244,7 +299,10 @@ def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
     spec = entry.spec
     if spec is None or entry.request_type != "Update":
         return ()
-    if moved := [name for name in entry.fixed_changes if name != "VolumeSizeInGB"]:
+    back = page.renamed_from.lower() == entry.notebook_name.lower()
+    if entry.replaces and not back:
+        return ()  # a new notebook, made as asked for
+    if moved := [name for name in _FIXED if not page.keeps(name)]:
         place = network.find_place(spec)
         found = {
             "Subnet": notebook.subnet_id == place.subnet_id,
@@ -260,7 +318,7 @@ def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
     # A volume that a failed update has grown stays so when CloudFormation rolls that back, and is
     # no matter of a later update that leaves its size alone.
     shrinks = spec.VolumeSizeInGB < notebook.volume_size_in_gb
-    if shrinks and "VolumeSizeInGB" in entry.fixed_changes and not page.follows_failure:
+    if shrinks and not page.keeps("VolumeSizeInGB"):
         cannot.append(
             f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
         )

@@ -29,7 +29,14 @@ from shared.notebook import (
     settings_to_change,
     tags_at_creation,
 )
-from shared.observation import noting, observe, tag_changes, wanted_spec, wanted_tags
+from shared.observation import (
+    left_alone,
+    noting,
+    observe,
+    tag_changes,
+    wanted_spec,
+    wanted_tags,
+)
 
 State = dict[str, Any]
 Attempt = Callable[[Entry, Progress], Progress]
@@ -64,6 +71,9 @@ def look(state: State) -> State:
     decision = decide(desired, observed, progress, now)
     if page.entry.outcome:  # by another path, while this execution ran or before it began
         decision = Decision("Fail", "This request is answered already.")
+    if decision.action == "Succeed" and observed.notebook:
+        said = (decision.reason, *left_alone(page.entry, observed.notebook))
+        decision = replace(decision, reason=" ".join(said))
     course = after_look(course_of(state), decision, observed.status, desired.standing, now)
     if observed.notebook and observed.ownership is Ownership.OURS:
         launched_by = observed.notebook.tags.get(LAUNCHED_BY_TAG, "")
@@ -146,7 +156,7 @@ def update(entry: Entry, progress: Progress) -> Progress:
     notebook = sagemaker.describe(entry.notebook_name)
     if notebook is None:
         return progress  # the next look says so
-    if settings := settings_to_change(wanted_spec(entry), notebook):
+    if settings := settings_to_change(wanted_spec(entry), notebook, entry.not_allowed):
         sagemaker.update(entry.notebook_name, settings)
         progress = replace(progress, acted=True)
     sagemaker.change_tags(notebook.arn, *tag_changes(entry, notebook))

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qs, urlsplit
@@ -106,6 +106,16 @@ class CustomResourceRequest:
         """The properties that an Update leaves as they are."""
         old = self.OldResourceProperties
         return frozenset(k for k, v in self.ResourceProperties.items() if k in old and old[k] == v)
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """A digest of each setting that it asks for, to tell whether two requests ask the same."""
+        return _digests(self.ResourceProperties)
+
+    @property
+    def asked_before(self) -> dict[str, str]:
+        """The same of the settings that an Update is to change; empty for other requests."""
+        return _digests(self.OldResourceProperties)
 
     @property
     def dropped_tags(self) -> tuple[str, ...]:
@@ -240,6 +250,16 @@ def _without_blanks(types: object) -> object:
     if not isinstance(types, list):
         return types
     return [each for each in (str(each).strip() for each in types) if each]
+
+
+def _digests(properties: Mapping[str, Any]) -> dict[str, str]:
+    # The values may be larger than the ledger takes, and what is no setting is refused anyway.
+    texts = {
+        each.name: json.dumps(properties[each.name], sort_keys=True)
+        for each in fields(NotebookSpec)
+        if each.name in properties
+    }
+    return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
 
 def _keys(properties: Mapping[str, Any]) -> set[str]:

@@ -385,6 +385,38 @@ _BY_ROLE: dict[str, list[Request]] = {
             "to scripts that are no launch's",
             {**OURS, "sagemaker:NotebookInstanceLifecycleConfigArns": [FOREIGN_SCRIPTS]},
         ),
+        may(
+            "sagemaker:UpdateNotebookInstance",
+            NOTEBOOK,
+            "to an instance type that is allowed",
+            {**OURS, "sagemaker:InstanceTypes": ["ml.t3.medium"]},
+        ),
+        may_not(
+            "sagemaker:UpdateNotebookInstance",
+            NOTEBOOK,
+            "to an instance type that is not allowed",
+            {**OURS, "sagemaker:InstanceTypes": ["ml.p5.48xlarge"]},
+        ),
+        may(
+            "sagemaker:UpdateNotebookInstance",
+            NOTEBOOK,
+            "to root access that is allowed",
+            {**OURS, "sagemaker:RootAccess": "Enabled"},
+        ),
+        may_not(
+            "sagemaker:UpdateNotebookInstance",
+            NOTEBOOK,
+            "to root access that is not allowed",
+            {**OURS, "sagemaker:RootAccess": "Enabled"},
+            narrow=True,
+        ),
+        may(
+            "sagemaker:UpdateNotebookInstance",
+            NOTEBOOK,
+            "to none where root access is not allowed",
+            {**OURS, "sagemaker:RootAccess": "Disabled"},
+            narrow=True,
+        ),
         may_not(
             "sagemaker:UpdateNotebookInstance", NOTEBOOK, "with another platform's tag", ANOTHERS
         ),

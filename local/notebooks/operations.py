@@ -239,7 +239,9 @@ class NotebookOperations:
         key_arn: str | None,
     ) -> None:
         known = {**settings, "KmsKeyId": key_arn}
-        for needed in dependent_permissions(operation, params, arn, known):
+        for needed in dependent_permissions(
+            operation, params, arn, known, self._around.network_arn
+        ):
             self._around.require(caller, needed.action, needed.resource, needed.context)
 
     def _check_references(self, settings: Params) -> None:

@@ -7,7 +7,7 @@ with a VPC or a key), and the Service Authorization Reference (condition keys).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 Context = Mapping[str, list[str]]
@@ -37,7 +37,11 @@ class Permission(NamedTuple):
 
 
 def dependent_permissions(
-    operation: str, params: Mapping[str, Any], notebook_arn: str, settings: Mapping[str, Any]
+    operation: str,
+    params: Mapping[str, Any],
+    notebook_arn: str,
+    settings: Mapping[str, Any],
+    network_arn: Callable[[str, str], str],
 ) -> Iterator[Permission]:
     """Yield what the caller needs besides `sagemaker:<operation>`.
 
@@ -51,6 +55,7 @@ def dependent_permissions(
         notebook_arn: the notebook's ARN.
         settings: the notebook's settings in the service's names: those of the request on Create,
             the kept ones (with KmsKeyId as an ARN) otherwise.
+        network_arn: returns the ARN of a subnet or a security group, by its kind and its id.
 
     """
     _, partition, _, region, account, _ = notebook_arn.split(":", 5)
@@ -66,7 +71,7 @@ def dependent_permissions(
         yield Permission("sagemaker:AddTags", notebook_arn, tagging_context(operation, params))
     if settings.get("SubnetId"):
         if starts:
-            yield from _network_permissions(ec2, settings)
+            yield from _network_permissions(ec2, settings, network_arn)
         if operation == "StartNotebookInstance":
             yield Permission("ec2:DescribeNetworkInterfaces", "*", {})
         if operation == "DeleteNotebookInstance":
@@ -79,13 +84,15 @@ def dependent_permissions(
             yield Permission("kms:CreateGrant", settings["KmsKeyId"], via_service)
 
 
-def _network_permissions(ec2: str, settings: Mapping[str, Any]) -> Iterator[Permission]:
+def _network_permissions(
+    ec2: str, settings: Mapping[str, Any], network_arn: Callable[[str, str], str]
+) -> Iterator[Permission]:
     for action in ("DescribeSubnets", "DescribeSecurityGroups", "DescribeVpcs"):
         yield Permission(f"ec2:{action}", "*", {})
     # EC2 asks CreateNetworkInterface of everything the interface touches.
-    touched = [f"{ec2}:network-interface/*", f"{ec2}:subnet/{settings['SubnetId']}"]
-    touched += [f"{ec2}:security-group/{group}" for group in settings.get("SecurityGroupIds", [])]
-    for resource in touched:
+    subnet, groups = settings["SubnetId"], settings.get("SecurityGroupIds", [])
+    touched = [f"{ec2}:network-interface/*", network_arn("subnet", subnet)]
+    for resource in (*touched, *(network_arn("security-group", group) for group in groups)):
         yield Permission("ec2:CreateNetworkInterface", resource, {})
 
 

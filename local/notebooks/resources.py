@@ -32,6 +32,12 @@ class Network(Protocol):
     def release(self, network_interface_id: str) -> None:
         """Delete the network interface, if it is still there."""
 
+    def owner(self, resource_id: str) -> str:
+        """Return the account of a subnet or a security group; empty if there is none of this id.
+
+        It is another one's if that shares it by AWS RAM.
+        """
+
 
 class Keys(Protocol):
     """The keys that encrypt notebooks' volumes."""
@@ -85,6 +91,16 @@ class Ec2Network:
             )
         found: list[dict[str, Any]] = answer["SecurityGroups"]
         return found
+
+    def owner(self, resource_id: str) -> str:
+        """See Network."""
+        if resource_id.startswith("subnet-"):
+            by_id = {"Name": "subnet-id", "Values": [resource_id]}
+            found = self._ec2.describe_subnets(Filters=[by_id])["Subnets"]
+        else:
+            by_id = {"Name": "group-id", "Values": [resource_id]}
+            found = self._ec2.describe_security_groups(Filters=[by_id])["SecurityGroups"]
+        return str(found[0]["OwnerId"]) if found else ""
 
     def release(self, network_interface_id: str) -> None:
         """See Network."""

@@ -183,6 +183,10 @@ class _Network:
         assert found, body
         return found[0].decode(), group_ids
 
+    def owner(self, resource_id: str) -> str:
+        found = ec2._subnets.get(resource_id) or ec2._security_groups.get(resource_id)
+        return str(found["OwnerId"]) if found else ""
+
     def release(self, network_interface_id: str) -> None:
         # Somebody may have deleted it by hand: then there is nothing left to release.
         ec2._delete_network_interface({"NetworkInterfaceId": [network_interface_id]})

@@ -53,6 +53,11 @@ class Surroundings:
         """The zone of every subnet."""
         return f"{self.region}a"
 
+    def network_arn(self, kind: str, resource_id: str) -> str:
+        """Return the ARN of a subnet or a security group: it has the account of its owner."""
+        owner = (self.network and self.network.owner(resource_id)) or self.account
+        return f"arn:{self.partition}:ec2:{self.region}:{owner}:{kind}/{resource_id}"
+
     def arn(self, kind: str, name: str) -> str:
         """Return a resource's ARN; the service writes names in lower case there."""
         return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"

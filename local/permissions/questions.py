@@ -10,7 +10,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from local.resource_schemas import package_data
@@ -57,6 +57,8 @@ _OF_ENCRYPTED_OBJECTS = {
     "HeadObject": "kms:Decrypt",
     "PutObject": "kms:GenerateDataKey",
 }
+# Another account, whose subnets and security groups may be shared with this one by AWS RAM.
+_SHARING = "999988887777"
 _OPERATIONS_OF_OTHER_ACTIONS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
 
 
@@ -127,8 +129,14 @@ def _of_keys(call: Call, where: Where) -> Iterator[Question]:
 
 def _of_the_network(call: Call, where: Where) -> Iterator[Question]:
     interface = _ec2(where, "network-interface", "eni-1")
-    subnets = [_ec2(where, "subnet", each) for each in _all(call.params, "Subnets")]
-    groups = [_ec2(where, "security-group", each) for each in _all(call.params, "SecurityGroupIds")]
+    # Of this account, or shared with it: then their ARNs have the owner's account.
+    owners = (where, replace(where, account=_SHARING))
+    subnets = [_ec2(o, "subnet", each) for o in owners for each in _all(call.params, "Subnets")]
+    groups = [
+        _ec2(owner, "security-group", each)
+        for owner in owners
+        for each in _all(call.params, "SecurityGroupIds")
+    ]
     if not subnets:
         return
     for touched in (interface, *subnets, *groups):

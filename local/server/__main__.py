@@ -43,6 +43,7 @@ from local.server import (
     resource_types,
     response_bucket,
     role_boundaries,
+    shared_subnets,
     stack_deletion,
     stack_parameters,
     stack_resources,
@@ -98,6 +99,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     servicecatalog.install()
     resource_types.install()
     network_resources.install()
+    shared_subnets.install()
     account_room.install()
     nested_stacks.install()
     tagging.install(sagemaker_service.install(**notebooks))

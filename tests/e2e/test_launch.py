@@ -1,5 +1,7 @@
 """A launch in Service Catalog becomes a notebook; its termination leaves nothing."""
 
+from collections.abc import Iterator
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -186,6 +188,54 @@ def test_three_launches_live_side_by_side_and_a_taken_name_is_refused_without_ha
     assert [platform.simulated(name) for name in names[1:]] == before[1:]
     ended = together(*(lambda r=r: platform.terminate(r) for r in (two, three, taken)))
     assert all(each.succeeded for each in ended), ended
+
+
+OWNER = "999988887777"
+
+
+@pytest.fixture
+def shared_subnet(platform: Platform) -> Iterator[str]:
+    """Have another account own the second subnet, and share it with this one."""
+    subnet = platform.outputs["SubnetIds"].split(",")[1]
+    platform.aws.control("shared-subnets", {subnet: OWNER})
+    yield subnet
+    own = platform.aws.client("sts").get_caller_identity()["Account"]
+    platform.aws.control("shared-subnets", {subnet: own})
+
+
+def test_a_notebook_lives_in_a_subnet_that_another_account_shares(
+    platform: Platform, shared_subnet: str
+) -> None:
+    name = unique("Shared")
+    launched = platform.launch(name, SubnetName=shared_subnet)
+    assert launched.succeeded, launched.reason
+    sagemaker = platform.aws.client("sagemaker", platform.user.credentials)
+
+    def status_is(wanted: str) -> bool:
+        seen = platform.notebook(name)
+        return seen is not None and bool(seen["NotebookInstanceStatus"] == wanted)
+
+    # Each path that makes an interface: the platform's start, and an end user's.
+    updated = platform.update(launched, NotebookInstanceType="ml.t3.large")
+    assert updated.succeeded, updated.reason
+    sagemaker.stop_notebook_instance(NotebookInstanceName=name)
+    await_that(lambda: status_is("Stopped"))
+    sagemaker.start_notebook_instance(NotebookInstanceName=name)
+    await_that(lambda: status_is("InService"))
+
+    assert platform.terminate(updated).succeeded
+
+
+def test_a_shared_subnet_has_no_name_here_since_its_owners_tags_are_not_shared(
+    platform: Platform, shared_subnet: str
+) -> None:
+    refused = platform.launch(unique("Named"), SubnetName="ProSM-ResourceSubnet2")
+
+    assert not refused.succeeded
+    assert "Subnet 'ProSM-ResourceSubnet2' is not in the platform's VPC" in refused.reason
+    assert platform.terminate(refused).succeeded
+    found = platform.aws.client("ec2").describe_subnets(SubnetIds=[shared_subnet])["Subnets"]
+    assert [each["OwnerId"] for each in found] == [OWNER]
 
 
 def test_what_became_of_a_launch_is_sent_to_the_encrypted_topic(platform: Platform) -> None:

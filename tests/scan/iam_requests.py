@@ -12,6 +12,11 @@ def arn(service: str, name: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{name}"
 
 
+def shared(name: str) -> str:
+    """Return the ARN of a subnet or a group that another account shares with this one."""
+    return arn("ec2", name).replace(ACCOUNT, "999988887777")
+
+
 def without(context: Context, *keys: str) -> Context:
     """Return the context without some keys."""
     return {key: value for key, value in context.items() if key not in keys}
@@ -143,6 +148,16 @@ _BY_ROLE: dict[str, list[Request]] = {
     ],
     "StartRole": [
         may_not("kms:CreateGrant", FOREIGN_KEY, "grants no key but through SageMaker"),
+        may("ec2:CreateNetworkInterface", arn("ec2", "subnet/s"), "in a subnet of its own account"),
+        may("ec2:CreateNetworkInterface", shared("subnet/s"), "in a subnet that is shared with it"),
+        may(
+            "ec2:CreateNetworkInterface", shared("security-group/g"), "with a group that is shared"
+        ),
+        may_not(
+            "ec2:CreateNetworkInterface",
+            shared("network-interface/i"),
+            "makes no interface of another account",
+        ),
         may(
             "dynamodb:Query",
             LEDGER,
@@ -358,6 +373,16 @@ _BY_ROLE: dict[str, list[Request]] = {
             "kms:CreateGrant", KEY, "grants it to nothing else", {"kms:CallerAccount": ACCOUNT}
         ),
         may_not("kms:Decrypt", KEY, "reads no project's data", via("s3")),
+        may("ec2:CreateNetworkInterface", arn("ec2", "subnet/s"), "in a subnet of its own account"),
+        may("ec2:CreateNetworkInterface", shared("subnet/s"), "in a subnet that is shared with it"),
+        may(
+            "ec2:CreateNetworkInterface", shared("security-group/g"), "with a group that is shared"
+        ),
+        may_not(
+            "ec2:CreateNetworkInterface",
+            shared("network-interface/i"),
+            "makes no interface of another account",
+        ),
         may("cloudformation:DescribeStacks", STACK, "finds who launched"),
         may_not("sagemaker:DeleteNotebookInstance", NOTEBOOK, "deletes none", OURS),
     ],
@@ -700,6 +725,15 @@ _BY_ROLE: dict[str, list[Request]] = {
             FOREIGN_KEY,
             "grants a project's key through SageMaker only",
             {"aws:ResourceTag/ProjectID": "QuickStart007"},
+        may("ec2:CreateNetworkInterface", arn("ec2", "subnet/s"), "in a subnet of its own account"),
+        may("ec2:CreateNetworkInterface", shared("subnet/s"), "in a subnet that is shared with it"),
+        may(
+            "ec2:CreateNetworkInterface", shared("security-group/g"), "with a group that is shared"
+        ),
+        may_not(
+            "ec2:CreateNetworkInterface",
+            shared("network-interface/i"),
+            "makes no interface of another account",
         ),
         may("servicecatalog:ProvisionProduct", PRODUCT, "launches the product"),
         may_not(
@@ -1081,6 +1115,11 @@ _BY_ROLE: dict[str, list[Request]] = {
             "ec2:CreateNetworkInterface",
             arn("ec2", "subnet/subnet"),
             "makes interfaces in the platform's subnets",
+        ),
+        may(
+            "ec2:CreateNetworkInterface",
+            shared("subnet/subnet"),
+            "in one of them that is shared with the account",
         ),
         may_not(
             "ec2:CreateNetworkInterface",

@@ -63,6 +63,41 @@ def test_start(world: World) -> None:
     assert in_order(world.asked) == in_order([*START, ("ec2:DescribeNetworkInterfaces", "*", {})])
 
 
+class SharedNetwork:
+    """A network whose subnets and groups another account shares, or whose subnets alone it does."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds
+
+    def attach(self, subnet_id: str, groups: list[str], _name: str) -> tuple[str, list[str]]:
+        """Make an interface."""
+        return f"eni-{subnet_id}", groups
+
+    def release(self, network_interface_id: str) -> None:
+        """Delete none."""
+
+    def owner(self, resource_id: str) -> str:
+        """Return the account that shares it; none is known of the rest."""
+        return "999988887777" if resource_id.startswith(self.kinds) else ""
+
+
+@pytest.mark.parametrize("kinds", [("subnet-",), ("subnet-", "sg-")])
+def test_a_shared_subnet_and_a_shared_group_are_asked_for_by_their_owners_arn(
+    world: World, kinds: tuple[str, ...]
+) -> None:
+    world.service.around.network = SharedNetwork(*kinds)
+
+    world.create(**VPC)
+
+    touched = [resource for action, resource, _ in world.asked if action.endswith("Interface")]
+    owners = EC2.replace("123456789012", "999988887777")
+    assert touched == [
+        f"{EC2}:network-interface/*",
+        f"{owners}:subnet/subnet-1",
+        f"{owners if 'sg-' in kinds else EC2}:security-group/sg-1",
+    ]
+
+
 def test_update_needs_the_role_when_it_changes_it(world: World) -> None:
     world.stopped()
     world.asked.clear()

@@ -37,6 +37,7 @@ class Account:
     notebooks: list[str] = field(default_factory=list)
     """The types of those that there are."""
     vpcs: float = 100
+    vpc_owner: str = "123456789012"
     unreserved: int = 1000
     roles_left: int = 900
     stack: str = ""
@@ -130,6 +131,9 @@ class Account:
                         for name, (kind, state) in (told | self.zones).items()
                     ]
                 }
+            case "ec2", "DescribeVpcs":
+                vpcs = call()["Vpcs"]
+                return {"Vpcs": [each | {"OwnerId": self.vpc_owner} for each in vpcs]}
             case "ec2", "DescribeVpcEndpointServices":
                 (asked,) = params["Filters"]
                 return {
@@ -534,6 +538,48 @@ def test_an_endpoint_that_is_not_in_the_vpc_is_missing(account: Account, vpc: Vp
     lacks = account.lacks(*vpc.words, "StsEndpoint=vpce-0a1b")
 
     assert lacks["StsEndpoint"][0] == "vpce-0a1b is not in the VPC"
+
+
+SHARING = "999988887777"
+
+
+@pytest.fixture
+def shared_vpc(account: Account, vpc: Vpc) -> Vpc:
+    """Return the VPC as a participant sees it: without the owner's endpoints."""
+    account.vpc_owner = SHARING
+    return vpc
+
+
+def test_in_a_shared_vpc_its_owner_makes_the_endpoints(account: Account, shared_vpc: Vpc) -> None:
+    lacks = account.lacks(*shared_vpc.words)
+
+    assert len(lacks) == 9
+    assert lacks["S3Endpoint"] == (
+        f"the VPC is {SHARING}'s, and only its owner makes endpoints in it",
+        f"Have {SHARING} make it, then give its id: S3Endpoint=vpce-….",
+    )
+    assert lacks["StsEndpoint"][1].endswith(", or leave it out: StsEndpoint=none.")
+
+
+def test_an_endpoint_of_a_shared_vpcs_owner_is_taken_unseen(
+    account: Account, shared_vpc: Vpc
+) -> None:
+    none = [f"{name}=none" for name in account.lacks(*shared_vpc.words) if name != "S3Endpoint"]
+
+    status, found = account.check(*shared_vpc.words, *none, "S3Endpoint=vpce-0a1b")
+
+    assert status == 3  # what the check cannot say
+    (endpoint,) = (each for each in found if each["about"] == "endpoint")
+    assert (endpoint["subject"], endpoint["verdict"]) == ("S3Endpoint", "unknown")
+    assert SHARING in endpoint["found"]
+
+
+def test_in_a_shared_vpc_its_owner_switches_dns_on(account: Account, shared_vpc: Vpc) -> None:
+    client("ec2").modify_vpc_attribute(VpcId=shared_vpc.id, EnableDnsHostnames={"Value": False})
+
+    _, todo = account.lacks(*shared_vpc.words)[f"{shared_vpc.id} enableDnsHostnames"]
+
+    assert todo.startswith(f"Have {SHARING} switch it on: ")
 
 
 def test_for_a_service_that_other_zones_have_these_are_named_to_deploy_in(

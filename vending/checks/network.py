@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from vending.checks import zones
-from vending.checks.findings import Finding, looked, missing, ok
+from vending.checks.findings import Finding, looked, missing, ok, unknown
 from vending.checks.parameters import Parameters, listed
 from vending.platform import client
 
@@ -32,6 +32,7 @@ def _vpc(parameters: Parameters) -> Iterator[Finding]:
             raise
         yield missing("network", vpc_id, "there is no such VPC", "Correct VpcId, or leave it out.")
         return
+    owner = _sharing(vpc_id)
     for attribute in ("enableDnsSupport", "enableDnsHostnames"):
         told = ec2.describe_vpc_attribute(VpcId=vpc_id, Attribute=attribute)
         if told[attribute[0].upper() + attribute[1:]]["Value"]:
@@ -41,8 +42,8 @@ def _vpc(parameters: Parameters) -> Iterator[Finding]:
                 "network",
                 f"{vpc_id} {attribute}",
                 "off, and endpoints with private DNS need it",
-                f"Switch it on: aws ec2 modify-vpc-attribute --vpc-id {vpc_id} "
-                f"--{_dashed(attribute)}.",
+                f"{f'Have {owner} switch' if owner else 'Switch'} it on: aws ec2 "
+                f"modify-vpc-attribute --vpc-id {vpc_id} --{_dashed(attribute)}.",
             )
     yield from _members(parameters, "SubnetIds", "describe_subnets", "Subnets", "SubnetId")
     yield from _members(
@@ -51,6 +52,17 @@ def _vpc(parameters: Parameters) -> Iterator[Finding]:
     yield from _members(
         parameters, "SecurityGroupId", "describe_security_groups", "SecurityGroups", "GroupId"
     )
+
+
+def _sharing(vpc_id: str) -> str:
+    """Return the account that shares a VPC's subnets with this one; empty if it is this account's.
+
+    Its endpoints, routes and attributes are then its owner's alone (VPC user guide,
+    "Responsibilities and permissions for owners and participants").
+    """
+    found = client("ec2").describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [vpc_id]}])["Vpcs"]
+    owner = str(found[0]["OwnerId"]) if found else ""
+    return "" if owner == client("sts").get_caller_identity()["Account"] else owner
 
 
 def _members(
@@ -103,11 +115,14 @@ def _endpoints(parameters: Parameters, services: Mapping[str, str]) -> Iterator[
     }
     better = zones.advice(parameters, services) if any(lacking.values()) else None
     there = _there(parameters["VpcId"]) if parameters["VpcId"] else {}
+    owner = _sharing(parameters["VpcId"]) if parameters["VpcId"] else ""
     for name, service in services.items():
         asked = parameters[name]
         if asked == "none":
             continue
-        if asked != "create":
+        if owner:
+            yield _of_owner(name, asked, owner)
+        elif asked != "create":
             yield _given(name, service, asked, there)
         elif taken := _in_the_way(there, service):
             yield missing(
@@ -187,6 +202,24 @@ def _given(name: str, service: str, asked: str, there: Mapping[str, Any]) -> Fin
     if found["State"].lower() != "available":
         return missing("endpoint", name, f"{asked} is {found['State']}", "Have it made available.")
     return ok("endpoint", name, f"{asked} is available")
+
+
+def _of_owner(name: str, asked: str, owner: str) -> Finding:
+    """Return what there is to say of an endpoint in a VPC that another account shares."""
+    if asked == "create":
+        without = "" if name in zones.GATEWAYS else f", or leave it out: {name}=none"
+        return missing(
+            "endpoint",
+            name,
+            f"the VPC is {owner}'s, and only its owner makes endpoints in it",
+            f"Have {owner} make it, then give its id: {name}=vpce-…{without}.",
+        )
+    return unknown(
+        "endpoint",
+        name,
+        f"{asked} is {owner}'s, and its owner alone sees it",
+        "Ask the owner whether it is available, and whether its policy admits this account.",
+    )
 
 
 def _dashed(attribute: str) -> str:

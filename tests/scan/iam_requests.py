@@ -725,6 +725,7 @@ _BY_ROLE: dict[str, list[Request]] = {
             FOREIGN_KEY,
             "grants a project's key through SageMaker only",
             {"aws:ResourceTag/ProjectID": "QuickStart007"},
+        ),
         may("ec2:CreateNetworkInterface", arn("ec2", "subnet/s"), "in a subnet of its own account"),
         may("ec2:CreateNetworkInterface", shared("subnet/s"), "in a subnet that is shared with it"),
         may(

@@ -5,13 +5,14 @@ AWS. The reply address is never read: it is in none of the attributes asked for.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import ledger
 from shared.causes import CONCERNS, Cause
 from vending.history import Step, steps
 
@@ -176,10 +177,23 @@ def _requests(client: Client, table: str, notebook: str) -> list[dict[str, Any]]
             ExpressionAttributeNames={f"#{name}": name for name in _READ},
         )
     )
-    found = [_parsed(item) for page in pages for item in page["Items"]]
+    found = [_parsed(item) | {"Item": item} for page in pages for item in page["Items"]]
     resources = {_resource(each) for each in found if notebook.lower() in _names(each["Entry"])}
     ours = [each for each in found if _resource(each) in resources]
-    return sorted(ours, key=lambda each: str(each["Request"]), reverse=True)
+    return _in_order(ours)[::-1]
+
+
+def _in_order(requests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return requests in the order in which CloudFormation issued them, of one second too."""
+    of_resources: dict[str, list[dict[str, Any]]] = {}
+    for each in requests:
+        of_resources.setdefault(each["Resource"], []).append(each)
+    ordered = []
+    for those in of_resources.values():
+        by_key = {each["Request"]: each for each in those}
+        entries = ledger.in_order(ledger.entry_of(each["Item"]) for each in those)
+        ordered += [by_key[entry.key.Request] for entry in entries]
+    return sorted(ordered, key=lambda each: str(each["Entry"]["issued_at"]))
 
 
 def _parsed(item: Mapping[str, Any]) -> dict[str, Any]:

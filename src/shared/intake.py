@@ -35,7 +35,8 @@ def read(event: Any) -> CustomResourceRequest | None:
 
 def entry_of(request: CustomResourceRequest, **more: Any) -> Entry:
     """Return a request's entry: what an answer needs, and `more` for what serves the request."""
-    issued_at = request.issued_at(clock.now())
+    now = clock.now()
+    issued_at = request.issued_at(now)
     return Entry(
         request_type=request.RequestType,
         request_id=request.RequestId,
@@ -46,5 +47,6 @@ def entry_of(request: CustomResourceRequest, **more: Any) -> Entry:
         role_arn=str(request.ResourceProperties.get("RoleArn", ""))[:2048],  # the longest there is
         issued_at=issued_at,
         deadline=issued_at + timedelta(seconds=environment.number("DEADLINE_SECONDS")),
+        taken_in_at=now,
         **more,
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import boto3
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 # Requests of one second are in this order: CloudFormation's clock in the reply address ticks in
-# seconds, and a Create that is refused at once is followed by its Delete within one.
+# seconds, and a Create that is refused at once is followed by its Delete within one. Of Updates
+# see `in_order`.
 _RANKS = {"Create": 0, "Update": 1, "Delete": 2}
 # Longer than any request lives, and long enough to ask afterwards what happened.
 _KEPT = timedelta(days=30)
@@ -89,6 +91,8 @@ class Entry:
     """The violations by setting, those that an Update leaves as they are included."""
     types_allowed: tuple[str, ...] = ()
     """Those of the instance types asked for that are allowed now."""
+    taken_in_at: datetime | None = None
+    """When the platform took it in; None if an older release entered it."""
     execution_arn: str = ""
     """The execution that serves it, once that is started; empty when none was to be."""
     outcome: str = ""
@@ -197,7 +201,7 @@ def read(key: Key, now: datetime) -> Page:
     entry = entries.get(key.Request)
     if entry is None:
         raise UnknownRequestError(key)
-    ordered = sorted(entries.values(), key=_order)
+    ordered = in_order(entries.values())
     position = ordered.index(entry)
     earlier, later = ordered[:position], ordered[position + 1 :]
     stopped_by, failures = _stopped_by(earlier), _failures(earlier)
@@ -219,8 +223,31 @@ def read(key: Key, now: datetime) -> Page:
 
 def in_progress(resource: str, now: datetime) -> Entry | None:
     """Return the newest request for a resource that is still served, if there is one."""
-    served = [each for each in _requests(resource).values() if _is_served(each, now)]
-    return max(served, key=_order, default=None)
+    served = [each for each in in_order(_requests(resource).values()) if _is_served(each, now)]
+    return served[-1] if served else None
+
+
+def in_order(requests: Iterable[Entry]) -> list[Entry]:
+    """Return the requests for one resource in the order in which CloudFormation issued them.
+
+    CloudFormation's clock ticks in seconds, and an Update and the Update that rolls it back may be
+    issued in one. What they say tells which was first: the old properties of the next one are what
+    the resource was asked to be before it. Two that undo each other fit both ways, so it takes the
+    request before them to tell. Where the ledger does not hold that one, as after a month, the one
+    that was answered was first, or the one that was taken in first.
+    """
+    found: list[Entry] = []
+    for _, of_one_second in groupby(sorted(requests, key=_order), key=_second):
+        left = list(of_one_second)
+        while left:
+            found.append(_next(left, found))
+            left.remove(found[-1])
+    return found
+
+
+def entry_of(item: Mapping[str, Any]) -> Entry:
+    """Return the request in an item of the ledger's table."""
+    return _from_item(item)
 
 
 def _requests(resource: str) -> dict[str, Entry]:
@@ -358,11 +385,30 @@ def read_for_answer(key: Key) -> Entry:
     return _from_item(item["Item"])
 
 
-def _order(entry: Entry) -> tuple[datetime, int, bool, str]:
+def _second(entry: Entry) -> tuple[datetime, int]:
+    # Of two types the rank tells: a Delete answered at once may overtake its Create's delivery.
+    return entry.issued_at, _RANKS[entry.request_type]
+
+
+def _order(entry: Entry) -> tuple[datetime, int, bool, datetime, str]:
     # Of one second and one type, an answered request was there before: CloudFormation sends the
-    # next one only after an answer or after a time-out, which takes longer than a second. Of two
-    # types the rank tells: a Delete answered at once may overtake its Create's delivery.
-    return entry.issued_at, _RANKS[entry.request_type], not entry.outcome, entry.request_id
+    # next one only after an answer or after a time-out, which takes longer than a second.
+    taken_in = entry.taken_in_at or entry.issued_at
+    return *_second(entry), not entry.outcome, taken_in, entry.request_id
+
+
+def _next(of_one_second: Sequence[Entry], before: Sequence[Entry]) -> Entry:
+    """Return the request that follows those before, of some that were issued in one second."""
+    asking = [each for each in before if each.request_type != "Delete"]
+    # What the resource was to be, or still is, as that request may have failed.
+    states = [state for each in asking[-1:] for state in (each.asked, each.asked_before)]
+    for state in states:
+        for each in of_one_second:
+            if state is not None and each.asked_before == state:
+                return each
+    asked = [each.asked for each in of_one_second]
+    first = (e for e in of_one_second if e.asked_before is None or e.asked_before not in asked)
+    return next(first, of_one_second[0])
 
 
 def _standing(earlier: Iterable[Entry], later: Sequence[Entry], now: datetime) -> Standing:
@@ -454,12 +500,17 @@ def _from_item(item: Mapping[str, Any]) -> Entry:
             "fixed_changes": tuple(held["fixed_changes"]),
             "dropped_tags": tuple(held["dropped_tags"]),
             "types_allowed": tuple(held.get("types_allowed", ())),
+            "taken_in_at": _to_time(held.get("taken_in_at")),
             "outcome": item.get("Outcome", {}).get("S", ""),
             "resume": "Resume" in item,
             "ran_on": item.get("RanOn", {}).get("S", ""),
             "delivered": "DeliveredAt" in item,
         }
     )
+
+
+def _to_time(held: str | None) -> datetime | None:
+    return datetime.fromisoformat(held) if held else None
 
 
 def _to_spec(held: Mapping[str, Any]) -> NotebookSpec:

@@ -313,3 +313,14 @@ def test_a_refusal_without_an_execution_is_for_what_was_asked_or_from_outside(
 
 def test_what_succeeded_has_no_cause() -> None:
     assert created().cause is None
+
+
+@pytest.mark.parametrize("ids", [("r-1", "r-2"), ("r-2", "r-1")])
+def test_requests_of_one_second_are_told_in_their_order(aws: Aws, ids: tuple[str, str]) -> None:
+    made = enter(entry("Create", "r-0", asked={"Type": "a"}, asked_before={}))
+    enter(entry("Update", ids[1], 5, asked={"Type": "a"}, asked_before={"Type": "b"}))
+    enter(entry("Update", ids[0], 5, asked={"Type": "b"}, asked_before={"Type": "a"}))
+
+    found = collect(aws.client, "ledger", "analysis")
+
+    assert [each.request_id for each in found] == [ids[1], ids[0], made.request_id]

@@ -71,6 +71,11 @@ def test_a_request_is_read_as_it_was_entered() -> None:
         fixed_changes=("Subnet",),
         changes_type=True,
         dropped_tags=("a", "b"),
+        asked={"Subnet": "0f"},
+        asked_before={"Subnet": "1e"},
+        not_allowed={"VolumeSizeInGB": "VolumeSizeInGB 500 is out of range"},
+        types_allowed=("ml.t3.large",),
+        taken_in_at=ISSUED + timedelta(milliseconds=300),
         spec=replace(SPEC, Tags={"a": "1"}, FallbackInstanceTypes=("ml.t3.large",)),
     )
     enter(entered)
@@ -185,6 +190,86 @@ def test_of_two_updates_of_one_second_the_answered_one_was_the_first(ids: tuple[
 
     assert page.standing is Standing.NEWEST
     assert page.follows_failure
+
+
+def changing(old: str, new: str, id_: str, **more: Any) -> Entry:
+    """Return an Update from one state to another, of the same second as all others."""
+    return entry("Update", id_, 5, asked_before={"Type": old}, asked={"Type": new}, **more)
+
+
+def ids_in_order() -> list[str]:
+    found = [ledger.entry_of(item) for item in items()]
+    return [each.request_id for each in ledger.in_order(found)]
+
+
+@pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2", "r-3", "r-4"])))
+@pytest.mark.parametrize("answered", [(), (0,), (3,), (0, 1, 2, 3)])
+def test_updates_of_one_second_are_in_the_order_that_their_old_properties_tell(
+    ids: tuple[str, ...], answered: tuple[int, ...]
+) -> None:
+    """Out and back, and out and back again: each begins where the one before it ended."""
+    create = entry("Create", "r-0", asked={"Type": "a"}, asked_before={})
+    ways = [("a", "b"), ("b", "a"), ("a", "c"), ("c", "a")]
+    updates = [changing(old, new, id_) for (old, new), id_ in zip(ways, ids, strict=True)]
+    enter(create, *reversed(updates))
+    for number in answered:
+        answer(updates[number], "FAILED")
+
+    found = ids_in_order()
+
+    assert found[0] == "r-0"
+    assert {tuple(found[1:3]), tuple(found[3:5])} == {ids[:2], ids[2:]}
+    assert standing(updates[0]) is standing(updates[2]) is Standing.SUPERSEDED
+
+
+@pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
+def test_a_failed_update_that_was_not_rolled_back_is_left_from_either_end(
+    ids: tuple[str, str],
+) -> None:
+    """CloudFormation says of neither which properties are the old ones after it."""
+    a_to_b = {"asked_before": {"Type": "a"}, "asked": {"Type": "b"}}
+    for second, old in ((0, "b"), (10, "a")):
+        failed = entry("Update", f"r-{second}", second, **a_to_b)
+        issued = ISSUED + timedelta(seconds=second + 5)
+        out = replace(changing(old, "c", f"{ids[0]}-{second}"), issued_at=issued)
+        back = replace(changing("c", old, f"{ids[1]}-{second}"), issued_at=issued)
+        enter(back, out, failed)
+        answer(failed, "FAILED")
+
+        assert ids_in_order()[-2:] == [out.request_id, back.request_id]
+
+
+@pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2", "r-3"])))
+def test_a_chain_of_one_second_is_told_without_the_request_before_it(
+    ids: tuple[str, ...],
+) -> None:
+    ways = [("a", "b"), ("b", "c"), ("c", "d")]
+    enter(*(changing(old, new, id_) for (old, new), id_ in zip(ways, ids, strict=True)))
+
+    assert ids_in_order() == list(ids)
+
+
+@pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
+def test_of_two_that_undo_each_other_and_nothing_before_the_one_taken_in_first_was_first(
+    ids: tuple[str, str],
+) -> None:
+    """The ledger keeps requests for a month, and a notebook may be older."""
+    moments = [ISSUED + timedelta(seconds=5, milliseconds=each) for each in (200, 700)]
+    out = changing("a", "b", ids[0], taken_in_at=moments[0])
+    back = changing("b", "a", ids[1], taken_in_at=moments[1])
+    enter(back, out)
+
+    assert ids_in_order() == list(ids)
+
+
+def test_the_newest_of_those_served_is_told_in_the_order_of_one_second() -> None:
+    create = entry("Create", "r-0", asked={"Type": "a"}, asked_before={})
+    enter(create, changing("b", "a", "r-1"), changing("a", "b", "r-2"))
+
+    under_way = ledger.in_progress(create.key.Resource, LATER)
+
+    assert under_way is not None
+    assert under_way.request_id == "r-1"
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))

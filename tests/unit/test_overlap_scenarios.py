@@ -143,6 +143,68 @@ def test_a_rollback_at_any_moment_of_an_update_ends_with_the_old_settings(
     assert moments > 13
 
 
+IN_BOTH_ORDERS = [("00000000-update", "ffffffff-back"), ("ffffffff-update", "00000000-back")]
+
+
+@pytest.mark.parametrize(("update_id", "rollback_id"), IN_BOTH_ORDERS)
+@pytest.mark.parametrize("rollback_arrives_first", [False, True])
+@pytest.mark.parametrize("before", ["a creation", "an update", "a rollback"])
+def test_an_update_and_its_rollback_of_one_second_end_with_the_old_settings(
+    platform: Platform,
+    update_id: str,
+    rollback_id: str,
+    rollback_arrives_first: bool,
+    before: str,
+) -> None:
+    """CloudFormation's clock in the reply address ticks in seconds, and RequestIds are random."""
+    stack = launched(platform)
+    if before != "a creation":
+        stack.update(ENVName="dev").expect_success()
+    if before == "a rollback":
+        stack.update(Subnet="nowhere").expect_failed("Subnet")
+        stack.roll_back().expect_success()
+    platform.clock.advance(1)
+    old = stack.properties
+    new = old | {"NotebookInstanceType": "ml.t3.large"}
+    asked = {"ResourceProperties": new, "OldResourceProperties": old}
+    undone = {"ResourceProperties": old, "OldResourceProperties": new}
+    updated = stack.issue("Update", RequestId=update_id, **asked)
+    rolled_back = stack.issue("Update", RequestId=rollback_id, **undone)
+
+    sent = [rolled_back, updated] if rollback_arrives_first else [updated, rolled_back]
+    for each in sent:
+        platform.deliver(each)
+    platform.run()
+
+    updated.expect_failed("A newer request")
+    rolled_back.expect_success()
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+@pytest.mark.parametrize(("update_id", "rollback_id"), IN_BOTH_ORDERS)
+def test_what_follows_an_update_and_its_rollback_of_one_second_takes_them_in_their_order(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, update_id: str, rollback_id: str
+) -> None:
+    """Both are answered then, and the one that failed is not the last one."""
+    monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
+    stack = launched(platform)
+    old = stack.properties
+    new = old | {"RootAccess": "Enabled"}
+    stack.send(
+        "Update", RequestId=update_id, ResourceProperties=new, OldResourceProperties=old
+    ).platform.run()
+    stack.last.expect_failed("RootAccess")
+    stack.send(
+        "Update", RequestId=rollback_id, ResourceProperties=old, OldResourceProperties=new
+    ).platform.run()
+    stack.last.expect_success()
+
+    platform.clock.advance(1)
+    stack.update(VolumeSizeInGB="40").expect_success()
+    stack.update(RootAccess="Enabled").expect_failed("RootAccess")
+
+
 def test_a_rollback_that_overtakes_a_growing_volume_succeeds(platform: Platform) -> None:
     stack = launched(platform)
     updated = stack.send_update(VolumeSizeInGB="40")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FAULT_SETTINGS: dict[str, Callable[[Any], Any]] = {
     "quotas": dict,
     "no_capacity": set,
+    "not_in_zone": dict,
     "updates_failed_notebooks": bool,
     "failing_lifecycle_configs": set,
     "failing_notebooks": dict,
@@ -44,6 +45,7 @@ def state(service: NotebookService) -> dict[str, Any]:
         "volume_key_condition": service.around.volume_key_condition,
         "quotas": faults.quotas,
         "no_capacity": sorted(faults.no_capacity),
+        "not_in_zone": faults.not_in_zone,
         "updates_failed_notebooks": faults.updates_failed_notebooks,
         "failing_lifecycle_configs": sorted(faults.failing_lifecycle_configs),
         "failing_notebooks": faults.failing_notebooks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from local.notebooks.instance import AT_REST, Notebook
 from local.service_model import ServiceError
@@ -12,6 +13,11 @@ from local.service_model import ServiceError
 TOTAL_QUOTA = "Total number of notebook instances"
 NO_CAPACITY = (
     "Insufficient notebook instance capacity. Retry later or with a different instance type."
+)
+NOT_IN_ZONE = (
+    "The Notebook Instance type '{type}' is not available in the availability zone '{zone}'. We "
+    "apologize for the inconvenience. Please try again using subnet in a different availability "
+    "zone, or try a different instance type."
 )
 
 
@@ -38,6 +44,8 @@ class Faults:
     Attributes:
         quotas: how many instances may run, by instance type; TOTAL_QUOTA counts all notebooks.
         no_capacity: instance types that end in Failed for want of capacity.
+        not_in_zone: instance types that no subnet's zone has: as "reason" they end in Failed, and
+            as "call" what asks for them is refused. Only the first is reported of AWS.
         updates_failed_notebooks: whether UpdateNotebookInstance takes a Failed notebook. By its
             documentation it does not; nobody reports either.
         failing_lifecycle_configs: names of configurations whose script runs for too long.
@@ -51,6 +59,7 @@ class Faults:
 
     quotas: dict[str, int] = field(default_factory=dict)
     no_capacity: set[str] = field(default_factory=set)
+    not_in_zone: dict[str, Literal["reason", "call"]] = field(default_factory=dict)
     updates_failed_notebooks: bool = False
     failing_lifecycle_configs: set[str] = field(default_factory=set)
     failing_notebooks: dict[str, str | None] = field(default_factory=dict)
@@ -113,8 +122,15 @@ class Faults:
             quota = f"{instance_type} for notebook instance usage"
             raise _limit_exceeded(quota, "Instances", limit, used)
 
+    def check_zone(self, instance_type: str, zone: str) -> None:
+        """Refuse a type that the zone does not have; raises ServiceError(ValidationException)."""
+        if self.not_in_zone.get(instance_type) == "call":
+            raise ServiceError(
+                "ValidationException", NOT_IN_ZONE.format(type=instance_type, zone=zone)
+            )
+
     def start_outcome(
-        self, notebook: Notebook, lifecycle_config_arn: str | None
+        self, notebook: Notebook, lifecycle_config_arn: str | None, zone: str
     ) -> tuple[str, str | None]:
         """Say how a start will end: the status, and the FailureReason if it has one."""
         settings = notebook.settings
@@ -122,6 +138,8 @@ class Faults:
             return "Failed", self.failing_notebooks[notebook.name]
         if settings["InstanceType"] in self.no_capacity:
             return "Failed", NO_CAPACITY
+        if settings["InstanceType"] in self.not_in_zone:
+            return "Failed", NOT_IN_ZONE.format(type=settings["InstanceType"], zone=zone)
         if settings.get("LifecycleConfigName") in self.failing_lifecycle_configs:
             return "Failed", (
                 f"Notebook Instance Lifecycle Config '{lifecycle_config_arn}' for Notebook "

@@ -113,6 +113,7 @@ class NotebookOperations:
         self._check_internet_access(settings)
         self._faults.check_total_quota(self.by_arn.values())
         self._faults.check_instance_quota(settings["InstanceType"], self.by_arn.values())
+        self._faults.check_zone(settings["InstanceType"], self._around.zone)
         notebook = Notebook(name, arn, settings, tags, self._around.clock(), self._new_volume(name))
         self._attach(notebook)
         if self._around.keys and key_arn:
@@ -132,6 +133,7 @@ class NotebookOperations:
         self._check_references(
             {key: settings[key] for key in ("RoleArn", "LifecycleConfigName") if params.get(key)}
         )
+        self._faults.check_zone(params.get("InstanceType", ""), self._around.zone)
         notebook.settings = settings
         now = self._around.clock()
         self._become(
@@ -146,6 +148,7 @@ class NotebookOperations:
         notebook.check_transition("Pending")
         self._check_references(notebook.settings)
         self._faults.check_instance_quota(notebook.settings["InstanceType"], self.by_arn.values())
+        self._faults.check_zone(notebook.settings["InstanceType"], self._around.zone)
         self._begin_start(notebook, self._around.timing.starting)
         return {}
 
@@ -190,7 +193,7 @@ class NotebookOperations:
     def _begin_start(self, notebook: Notebook, takes: float) -> None:
         config = notebook.settings.get("LifecycleConfigName")
         status, reason = self._faults.start_outcome(
-            notebook, self._configs.arn(config) if config else None
+            notebook, self._configs.arn(config) if config else None, self._around.zone
         )
         now = self._around.clock()
         self._become(notebook, "Pending", Transition(status, now + takes, reason))

@@ -48,6 +48,11 @@ class Surroundings:
     role_propagation: float = 10.0
     volume_key_condition: str = VOLUME_KEYS[0]
 
+    @property
+    def zone(self) -> str:
+        """The zone of every subnet."""
+        return f"{self.region}a"
+
     def network_arn(self, kind: str, resource_id: str) -> str:
         """Return the ARN of a subnet or a security group: it has the account of its owner."""
         owner = (self.network and self.network.owner(resource_id)) or self.account

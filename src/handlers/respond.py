@@ -53,11 +53,17 @@ def _answer_of(state: State) -> dict[str, str]:
         decision["Data"],
         cause=Cause(decision["Cause"]) if decision.get("Cause") else None,
         course=course,
-        passed_over=[
-            each for each in progress["out_of_capacity"] if each != progress["instance_type"]
-        ],
+        passed_over=_passed_over(progress, decision),
     )
     return {"Status": said}
+
+
+def _passed_over(progress: dict[str, Any], decision: dict[str, Any]) -> list[str]:
+    """Return the instance types that made way for another one: the last that was tried did not."""
+    lacking: list[str] = progress["out_of_capacity"]
+    if decision.get("Cause") == Cause.NO_CAPACITY:
+        return lacking[:-1]
+    return [each for each in lacking if each != progress["instance_type"]]
 
 
 def _failure(error: dict[str, Any]) -> str:

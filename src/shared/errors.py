@@ -31,9 +31,19 @@ _DENIED = "is not authorized to perform"
 # capacity" of jobs (AWS Batch user guide, "Jobs stuck in RUNNABLE due to capacity"); and what EC2
 # says: "We currently do not have sufficient ... capacity in the Availability Zone". In lower case.
 _NO_CAPACITY = re.compile(
-    r"insufficient ?(notebook )?(instance )?capacity|capacityerror"
+    r"insufficient ?(notebook ?)?(instance ?)?capacity|capacityerror"
     r"|unable to provision requested ml compute capacity"
     r"|do(es)? not have sufficient ([\w.-]+ )?capacity"
+)
+# A type that the subnet's zone does not have is the same want, and another type the same help. "The
+# Notebook Instance type 'ml.t3.large' is not available in the availability zone 'ap-northeast-2b'.
+# We apologize for the inconvenience. Please try again using subnet in a different availability
+# zone, or try a different instance type." is how a notebook says it, as the reason of its failure
+# (Young-ook/terraform-aws-sagemaker, README). EC2 says "Your requested instance type (t2.micro) is
+# not supported in your requested Availability Zone (us-west-2d)"
+# (terraform-aws-modules/terraform-aws-ec2-instance#68).
+_NOT_IN_ZONE = re.compile(
+    r"\btype\b.{,200}\bnot (available|supported|offered) in .{,80}\bavailability zone", re.DOTALL
 )
 
 
@@ -47,6 +57,14 @@ class RefusedError(Exception):
     def __init__(self, message: str, cause: Cause = Cause.REFUSED_BY_AWS) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+class NoCapacityError(RefusedError):
+    """AWS has no instance of this type to give; another type may do."""
+
+    def __init__(self, message: str, *, not_in_zone: bool) -> None:
+        super().__init__(message, Cause.NO_CAPACITY)
+        self.not_in_zone = not_in_zone
 
 
 class NotSeenYetError(RefusedError):
@@ -64,6 +82,10 @@ def translate(
         return TryAgainError(f"AWS did not answer: {type(error).__name__}")
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    if is_lack_of_capacity(f"{code}: {message}"):  # EC2's is an error 500
+        return NoCapacityError(
+            f"{error.operation_name} was refused: {message}", not_in_zone=is_not_in_zone(message)
+        )
     if code in _BUSY or status >= 500:
         return TryAgainError(f"{error.operation_name} was answered with {code}")
     if error.operation_name == "UpdateNotebookInstance" and "Status (Failed)" in message:
@@ -98,6 +120,11 @@ def is_denial(error: ClientError) -> bool:
     return "AccessDenied" in code or code == "UnauthorizedOperation" or _DENIED in message
 
 
-def is_lack_of_capacity(failure_reason: str) -> bool:
-    """Tell whether a notebook failed because AWS had no instance of its type to give."""
-    return _NO_CAPACITY.search(failure_reason.lower()) is not None
+def is_lack_of_capacity(said: str) -> bool:
+    """Tell whether AWS has no instance of a type to give: of a failure's reason, or an error's."""
+    return _NO_CAPACITY.search(said.lower()) is not None or is_not_in_zone(said)
+
+
+def is_not_in_zone(said: str) -> bool:
+    """Tell whether that is because the subnet's zone does not have the type at all."""
+    return _NOT_IN_ZONE.search(said.lower()) is not None

@@ -65,7 +65,7 @@ class Observed:
     """For each setting that cannot be changed: which it is and what to do."""
     interface_released: bool = True
     no_capacity: bool = False
-    """The notebook failed for want of capacity; or has, and made way for another type."""
+    """AWS had none of its type to give: it failed, or was refused; or made way for another type."""
     wanted_type: str = ""
     """The instance type it is to have: its own if that will do, else the next one to try."""
     untried: tuple[str, ...] = ()
@@ -98,6 +98,8 @@ class Progress:
     """The type of the notebook it made or saw last."""
     out_of_capacity: Sequence[str] = ()
     """The types that it found AWS to have no capacity for."""
+    not_in_zone: Sequence[str] = ()
+    """Those of them that the subnet's zone does not have at all."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def decide(  # noqa: C901 - a table: a case a row
     name, status = desired.notebook_name, observed.status
     settings, late = observed.settings, now >= desired.deadline
     next_type = observed.no_capacity and bool(observed.untried)
+    none_left = observed.no_capacity and not observed.untried
     match desired.request_type, status, observed.ownership:
         case _ if desired.standing is Standing.SUPERSEDED:
             return _fail(Cause.SUPERSEDED, "A newer request for this notebook has taken over.")
@@ -153,8 +156,10 @@ def decide(  # noqa: C901 - a table: a case a row
             return Decision("Succeed", f"Notebook {name} is updated, and Stopped as it was before.")
         case "Create" | "Update", _, Ownership.OURS if settings is Settings.CANNOT_CHANGE:
             return _fail(Cause.CANNOT_CHANGE, " ".join(observed.cannot_change))
+        case "Create" | "Update", "Absent" | "Stopped", _ if none_left:
+            return _no_capacity(observed, progress)
         case "Create" | "Update", "Absent", _ if progress.acted and not next_type:
-            return _why_gone(name, observed, progress)
+            return _why_gone(name, progress)
         case "Update", "Absent", _ if not desired.may_create:
             return _fail(
                 Cause.REPLACEMENT_NOT_ALLOWED,
@@ -169,7 +174,7 @@ def decide(  # noqa: C901 - a table: a case a row
             return Decision("Delete")  # nobody has worked on it yet: it makes way for the next type
         case "Create", "Failed", _:
             return _why_failed(name, observed, progress)
-        case "Update", "Failed", _ if progress.acted and not next_type:
+        case "Update", "Failed", _ if none_left or (progress.acted and not next_type):
             return _why_failed(name, observed, progress)
         case _ if late:
             return _fail(Cause.DEADLINE_PASSED, _overdue(desired, observed, progress, now))
@@ -219,10 +224,12 @@ def _in_service(name: str, progress: Progress) -> str:
 
 
 def _no_capacity(observed: Observed, progress: Progress) -> Decision:
+    never = [each for each in progress.not_in_zone if each in progress.out_of_capacity]
+    zone = f" The subnet's Availability Zone never has {', '.join(never)}." if never else ""
     return _fail(
         Cause.NO_CAPACITY,
         f"AWS has no capacity for {', '.join(progress.out_of_capacity)}: try again later, or "
-        f"add FallbackInstanceTypes.{_not_tried(observed, progress)}",
+        f"add FallbackInstanceTypes.{zone}{_not_tried(observed, progress)}",
     )
 
 
@@ -235,9 +242,7 @@ def _why_failed(name: str, observed: Observed, progress: Progress) -> Decision:
     )
 
 
-def _why_gone(name: str, observed: Observed, progress: Progress) -> Decision:
-    if observed.no_capacity:
-        return _no_capacity(observed, progress)
+def _why_gone(name: str, progress: Progress) -> Decision:
     why = progress.failure_reason.removesuffix(".") or "somebody deleted it"
     return _fail(
         Cause.NOTEBOOK_GONE,

@@ -11,7 +11,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import environment, network, orphans, sagemaker
 from shared.causes import Cause
-from shared.errors import RefusedError, TryAgainError, is_lack_of_capacity, translate
+from shared.errors import (
+    NoCapacityError,
+    RefusedError,
+    TryAgainError,
+    is_lack_of_capacity,
+    is_not_in_zone,
+    translate,
+)
 from shared.ledger import Entry, Page
 from shared.lifecycle import ABSENT, UNKNOWN, Desired, Observed, Progress, Settings, Standing
 from shared.notebook import (
@@ -59,10 +66,17 @@ def noting(
     error: ClientError | BotoCoreError | TryAgainError | RefusedError,
     *,
     young: bool,
+    tried: str = "",
 ) -> Progress:
-    """Return the progress with what an error means: a refusal, or something to wait for."""
+    """Return the progress with what an error means: a refusal, or something to wait for.
+
+    Or that AWS has none of the instance type that was `tried`, so that the next one is.
+    """
     if isinstance(error, ClientError | BotoCoreError):
         error = translate(error, young=young)
+    if isinstance(error, NoCapacityError) and tried and tried not in progress.out_of_capacity:
+        said = str(error).removesuffix(".")
+        return replace(_lacking(progress, tried, never=error.not_in_zone), waiting_for=said)
     if isinstance(error, RefusedError):
         return replace(progress, refusal=str(error), refused_for=error.cause)
     return replace(progress, waiting_for=str(error))
@@ -173,8 +187,9 @@ def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Ob
         whose,
         settings=Settings.CANNOT_CHANGE if cannot else _compare(entry, notebook, type_),
         cannot_change=cannot,
-        no_capacity=notebook.status == "Failed"
-        and notebook.instance_type in progress.out_of_capacity,
+        # A type that is not left and yet wanted was refused, and the notebook has another one.
+        no_capacity=notebook.status in ("Stopped", "Failed")
+        and any(each in progress.out_of_capacity for each in (notebook.instance_type, type_)),
         wanted_type=type_,
         untried=tuple(each for each in left if each != notebook.instance_type),
     ), progress
@@ -187,7 +202,8 @@ def _absent(entry: Entry, progress: Progress) -> Observed:
         ABSENT,
         interface_released=not interface or not network.network_interface_exists(interface),
         # One that held data, and that somebody deleted, made way for nothing.
-        no_capacity=progress.created and progress.instance_type in progress.out_of_capacity,
+        no_capacity=(progress.created and progress.instance_type in progress.out_of_capacity)
+        or (not progress.acted and bool(progress.out_of_capacity)),
         wanted_type=left[0] if left else "",
         untried=left,
     )
@@ -204,11 +220,11 @@ def _remembering(page: Page, progress: Progress, notebook: Notebook) -> Progress
         or (entry.request_type == "Create" and notebook.status != "Deleting")
     )
     lacks = is_lack_of_capacity(notebook.failure_reason)
-    lacking = list(progress.out_of_capacity)
-    if notebook.status == "Failed" and acted and lacks and type_ not in lacking:
-        lacking.append(type_)
-    if notebook.status == "InService" and type_ in lacking:  # somebody else started it
-        lacking.remove(type_)
+    if notebook.status == "Failed" and acted and lacks:
+        progress = _lacking(progress, type_, never=is_not_in_zone(notebook.failure_reason))
+    if notebook.status == "InService":  # somebody else started it
+        has = [each for each in progress.out_of_capacity if each != type_]
+        progress = replace(progress, out_of_capacity=has)
     return replace(
         progress,
         network_interface_id=notebook.network_interface_id or progress.network_interface_id,
@@ -220,7 +236,15 @@ def _remembering(page: Page, progress: Progress, notebook: Notebook) -> Progress
         or notebook.tags.get(REQUEST_TAG) == entry.request_id,
         resume=progress.resume or page.resume or notebook.status in ("InService", "Pending"),
         instance_type=type_,
-        out_of_capacity=lacking,
+    )
+
+
+def _lacking(progress: Progress, type_: str, *, never: bool) -> Progress:
+    """Return the progress with a type that AWS has none of, at present or in this zone `never`."""
+    return replace(
+        progress,
+        out_of_capacity=list(dict.fromkeys((*progress.out_of_capacity, type_))),
+        not_in_zone=[*progress.not_in_zone, type_] if never else progress.not_in_zone,
     )
 
 

@@ -47,7 +47,9 @@ _PART_OF_WAITED = 8
 _PART_OF_FIRST_WAIT = 3  # stopping and deleting take that much less than making and starting
 _LONGEST_WAIT = 150  # seconds
 _SOON = 20  # seconds: what was refused for the moment is tried again
-_AT_ONCE = 5  # seconds: tags are changed at once, and SageMaker has no event for it
+# Seconds: tags are changed at once, and SageMaker has no event for it; and the next instance type
+# is tried at once.
+_AT_ONCE = 5
 
 
 def key_of(state: Mapping[str, Any]) -> Key:
@@ -122,9 +124,13 @@ def act(state: State, attempt: Attempt) -> State:
             decision = {**decision, "WaitSeconds": min(_AT_ONCE, decision["WaitSeconds"])}
     except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
         young = now - page.entry.issued_at < _YOUNG
-        progress = noting(progress, error, young=young)
+        changes = decision["Action"] in ("Create", "Update", "Start")
+        tried = decision["InstanceType"] if changes else ""
+        lacking = progress.out_of_capacity
+        progress = noting(progress, error, young=young, tried=tried)
         wait = environment.number("WAIT_SECONDS")
-        soon = min(_apart(min(_SOON, wait)), decision["WaitSeconds"])  # not past the end
+        pause = _AT_ONCE if progress.out_of_capacity != lacking else _apart(min(_SOON, wait))
+        soon = min(pause, decision["WaitSeconds"])  # not past the end
         decision, course = {**decision, "WaitSeconds": soon}, trying_again(course)
     outcome = progress.refusal or progress.waiting_for or "done"
     logger.info(decision["Action"], extra={"outcome": outcome, **identify(page.entry)})

@@ -154,6 +154,8 @@ class Schedule:
             first hour, if they expire at all, have at 90,000 seconds: at midnight.
         slow_start, slow_stop, slow_delete: how long notebooks take.
         no_capacity: instance types that are not to be had until it is calm.
+        wanting: how SageMaker says so: there is none now, or the zone has none, as the reason of a
+            failure or to the call.
         failing: whether the first stack's notebook ends in Failed, with a reason or without.
         last_first: of what happens at one time, whether the last comes first.
 
@@ -167,6 +169,7 @@ class Schedule:
     slow_start: int = 240
     slow_stop: int = 60
     no_capacity: tuple[str, ...] = ()
+    wanting: Literal["now", "reason", "call"] = "now"
     failing: Literal["no", "with a reason", "without one"] = "no"
     look_every: int = 60
     last_first: bool = False
@@ -277,6 +280,7 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
         (),
         one_in=6,
     ),
+    wanting=st.sampled_from(("now", "reason", "call")),
     failing=_rarely(st.sampled_from(("with a reason", "without one")), "no", one_in=10),
     look_every=st.sampled_from((60, 120, 300)),
     last_first=st.booleans(),

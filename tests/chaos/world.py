@@ -194,7 +194,6 @@ class World:
             deleting=schedule.slow_delete,
         )
         faults = platform.notebooks.faults
-        faults.no_capacity = set(schedule.no_capacity)
         for index, plan in enumerate(schedule.stacks):
             stack = platform.stack()
             platform.roles[stack.role] = BEGIN + plan.begins - plan.role_age
@@ -230,6 +229,9 @@ class World:
         self._make_foreign("Somebodys", {PLATFORM_TAG: "notebook-vending", STACK_TAG: "another"})
         # Like a notebook of the first stack, save that it lost nothing: it never was one.
         self._make_foreign("Bystander", {PLATFORM_TAG: "notebook-vending", STACK_TAG: first.id})
+        now = schedule.wanting == "now"
+        wanting: dict[str, Any] = dict.fromkeys(schedule.no_capacity, schedule.wanting)
+        faults.no_capacity, faults.not_in_zone = (set(wanting), {}) if now else (set(), wanting)
 
     def _make_foreign(self, name: str, tags: dict[str, str]) -> None:
         role = "arn:aws:iam::123456789012:role/somebody"
@@ -294,6 +296,7 @@ class World:
         self.calm = True
         self.platform.notebooks.around.timing = Timing()
         self.platform.notebooks.faults.no_capacity = set()
+        self.platform.notebooks.faults.not_in_zone = {}
         self.platform.notebooks.faults.failing_notebooks = {}
         at_rest = [each.next.due for each in self.notebooks() if each.next]
         self.platform.clock.now = max([self.platform.clock.now, *at_rest])

@@ -193,6 +193,138 @@ def test_a_quota_on_the_fallback_is_named_with_what_to_do_and_what_had_no_capaci
     platform.expect_nothing_left()
 
 
+# A type that the subnet's zone does not have
+
+
+NEVER = f"The subnet's Availability Zone never has {FIRST}"
+
+
+def zone_lacks(platform: Platform, told_by: str, *types: str) -> None:
+    platform.notebooks.configure({"not_in_zone": dict.fromkeys(types, told_by)})
+
+
+@pytest.mark.parametrize("told_by", ["reason", "call"])
+def test_a_type_that_the_zone_does_not_have_makes_way_for_the_next(
+    platform: Platform, told_by: str
+) -> None:
+    zone_lacks(platform, told_by, FIRST, SECOND)
+    stack = platform.stack()
+
+    data = stack.create(FallbackInstanceTypes=[SECOND, THIRD]).expect_success()
+
+    assert f"on {THIRD}: AWS had no capacity for {FIRST}, {SECOND}." in data["Message"]
+    assert platform.calls("CreateNotebookInstance") == 3
+    stack.delete().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_both_wants_may_come_in_a_row(platform: Platform) -> None:
+    no_capacity_for(platform, FIRST)
+    zone_lacks(platform, "call", SECOND)
+
+    stack = platform.stack()
+    stack.create(FallbackInstanceTypes=[SECOND, THIRD]).expect_success()
+
+    assert platform.tried == [FIRST, THIRD]
+    assert shown_type(platform, stack) == THIRD
+
+
+@pytest.mark.parametrize("told_by", ["reason", "call"])
+def test_a_launch_whose_zone_has_none_of_its_types_is_told_that_it_never_will(
+    platform: Platform, told_by: str
+) -> None:
+    zone_lacks(platform, told_by, FIRST)
+    stack = platform.stack()
+
+    reason = stack.create().expect_failed()
+
+    assert reason == (
+        f"AWS has no capacity for {FIRST}: try again later, or add FallbackInstanceTypes. {NEVER}."
+    )
+    assert platform.calls("CreateNotebookInstance") == 1
+    stack.roll_back().expect_success()
+    platform.expect_nothing_left()
+
+
+def test_capacity_that_is_wanting_may_be_said_by_the_call_as_an_error_of_awss_own(
+    platform: Platform,
+) -> None:
+    said = f"We currently do not have sufficient {FIRST} capacity in the Availability Zone"
+    calls = {"calls": 1, "status": 500}  # as EC2 has it
+    platform.fail_calls("CreateNotebookInstance", "InsufficientInstanceCapacity", said, **calls)
+    stack = platform.stack()
+
+    stack.create(FallbackInstanceTypes=[SECOND]).expect_success()
+
+    assert platform.tried == [SECOND]
+
+
+@pytest.mark.parametrize("told_by", ["reason", "call"])
+def test_an_update_to_a_type_that_the_zone_does_not_have_gets_the_next_and_keeps_its_data(
+    platform: Platform, told_by: str
+) -> None:
+    failed_notebooks_take_updates(platform)
+    stack = launched(platform)
+    volume = platform.notebook(stack.notebook)["volume_id"]
+    zone_lacks(platform, told_by, THIRD)
+
+    data = stack.update(NotebookInstanceType=THIRD, FallbackInstanceTypes=[SECOND]).expect_success()
+
+    assert f"on {SECOND}: AWS had no capacity for {THIRD}." in data["Message"]
+    assert platform.notebook(stack.notebook)["volume_id"] == volume
+
+
+def test_an_update_whose_call_is_refused_for_it_is_rolled_back_to_a_notebook_that_runs(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    volume = platform.notebook(stack.notebook)["volume_id"]
+    zone_lacks(platform, "call", THIRD, SECOND)
+
+    stack.update(NotebookInstanceType=THIRD, FallbackInstanceTypes=[SECOND]).expect_failed(
+        f"AWS has no capacity for {THIRD}, {SECOND}", f"never has {THIRD}, {SECOND}."
+    )
+    assert platform.calls("UpdateNotebookInstance") == 2
+    assert platform.status(stack.notebook) == "Stopped"
+
+    stack.roll_back().expect_success()
+    assert platform.status(stack.notebook) == "InService"
+    assert shown_type(platform, stack) == FIRST
+    assert platform.notebook(stack.notebook)["volume_id"] == volume
+
+
+@pytest.mark.parametrize("fallbacks", [[], [SECOND]])
+def test_a_start_whose_call_is_refused_for_it_goes_on_to_the_next_type_or_says_so(
+    platform: Platform, fallbacks: list[str]
+) -> None:
+    stack = launched(platform, FallbackInstanceTypes=fallbacks)
+    updated = stack.send_update(VolumeSizeInGB="40")
+    platform.step_until(updated.execution, "Start")
+    zone_lacks(platform, "call", FIRST)
+
+    platform.run()
+
+    if fallbacks:
+        assert updated.expect_success()["NotebookInstanceType"] == SECOND
+        assert platform.tried == [SECOND]
+    else:
+        updated.expect_failed(f"AWS has no capacity for {FIRST}", NEVER)
+        assert platform.calls("StartNotebookInstance") == 1
+
+
+def test_a_replacement_whose_call_is_refused_for_it_gets_the_next_type(platform: Platform) -> None:
+    stack = launched(platform, AllowReplacement="YES")
+    old = stack.notebook
+    zone_lacks(platform, "call", THIRD)
+
+    stack.update(
+        NotebookInstanceName="Another", NotebookInstanceType=THIRD, FallbackInstanceTypes=[SECOND]
+    ).expect_success()
+
+    assert shown_type(platform, stack) == SECOND
+    assert platform.status(old) is None
+
+
 # What comes between
 
 

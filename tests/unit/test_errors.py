@@ -10,8 +10,16 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from local.notebooks.faults import NO_CAPACITY
-from shared.errors import RefusedError, TryAgainError, is_lack_of_capacity, translate
+from local.notebooks.faults import NO_CAPACITY, NOT_IN_ZONE
+from shared.causes import Cause
+from shared.errors import (
+    NoCapacityError,
+    RefusedError,
+    TryAgainError,
+    is_lack_of_capacity,
+    is_not_in_zone,
+    translate,
+)
 
 TRANSITION = "Status (Updating) not in ([InService]). Unable to transition to (Stopping) for …"
 
@@ -170,6 +178,43 @@ def test_the_rest_is_refused_for_good_in_awss_words(
     assert str(meaning) == said
 
 
+ZONES = [
+    NOT_IN_ZONE.format(type="ml.t3.large", zone="ap-northeast-2b"),
+    "Your requested instance type (t2.micro) is not supported in your requested Availability Zone "
+    "(us-west-2d). Please retry your request by not specifying an Availability Zone or choosing "
+    "us-west-2a.",
+    "The Notebook Instance type 'ml.p3.2xlarge' is not available in the\navailability zone 'x'.",
+]
+
+
+@pytest.mark.parametrize("said", ZONES)
+def test_a_type_that_the_zone_does_not_have_is_told_from_one_that_is_taken(said: str) -> None:
+    assert is_not_in_zone(said)
+    assert not is_not_in_zone(NO_CAPACITY)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status", "never"),
+    [
+        ("ValidationException", ZONES[0], 400, True),
+        ("ValidationException", NO_CAPACITY, 400, False),
+        ("InsufficientInstanceCapacity", "We do not have sufficient capacity.", 500, False),
+        ("InsufficientInstanceCapacity", "", 503, False),
+    ],
+)
+@pytest.mark.parametrize("operation", ["Create", "Update", "Start"])
+def test_a_call_that_is_refused_for_want_of_capacity_is_refused_for_that(
+    operation: str, code: str, message: str, status: int, never: bool
+) -> None:
+    operation = f"{operation}NotebookInstance"
+
+    meaning = translate(error(code, message, status, operation), young=True)
+
+    assert isinstance(meaning, NoCapacityError)
+    assert (meaning.not_in_zone, meaning.cause) == (never, Cause.NO_CAPACITY)
+    assert str(meaning) == f"{operation} was refused: {message}"
+
+
 @pytest.mark.parametrize(
     "reason",
     [
@@ -181,6 +226,8 @@ def test_the_rest_is_refused_for_good_in_awss_words(
         "EC2InsufficientCapacityError: Instance type 'ml.g5.48xlarge' is temporarily unavailable",
         "We currently do not have sufficient g5.xlarge capacity in the Availability Zone you "
         "requested (us-east-1c).",
+        "InsufficientInstanceCapacity",
+        *ZONES,
     ],
 )
 def test_a_lack_of_capacity_is_known_by_any_of_awss_wordings(reason: str) -> None:
@@ -195,6 +242,8 @@ def test_a_lack_of_capacity_is_known_by_any_of_awss_wordings(reason: str) -> Non
         "Unable to attach the volume: its capacity of 20 GB is exhausted.",
         "The subnet has insufficient free addresses.",
         "You do not have sufficient permissions to use the key.",
+        "The service is not available in the availability zone of the subnet.",
+        "The platform identifier notebook-al1-v1 is not supported.",
     ],
 )
 def test_no_other_failure_is_taken_for_it(reason: str) -> None:

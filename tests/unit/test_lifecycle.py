@@ -88,7 +88,7 @@ def cells() -> Iterator[Cell]:
     settings = ("as asked", "tags differ", "differ", "fixed")
     seen = [
         *product(PRESENT, ("ours",), settings, ("enough",)),
-        *product(("Failed",), ("ours",), settings, ("next type", "none left")),
+        *product(("Stopped", "Failed"), ("ours",), settings, ("next type", "none left")),
         *product(PRESENT, ("not ours", "cannot tell"), ("as asked",), ("enough",)),
     ]
     for request, notebook, standing, acted, ran, deadline in product(
@@ -354,6 +354,16 @@ def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed:
     )
 
 
+def test_a_type_that_the_zone_never_has_is_told_from_one_to_try_again() -> None:
+    progress = Progress(out_of_capacity=LACKING, not_in_zone=("ml.t3.large", "started-since"))
+
+    for observed in (Observed(ABSENT, no_capacity=True), ours("Stopped", no_capacity=True)):
+        assert decide(plain(), observed, progress, ISSUED).reason == (
+            "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
+            "FallbackInstanceTypes. The subnet's Availability Zone never has ml.t3.large."
+        )
+
+
 def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
     failed = ours("Failed", no_capacity=True, untried=("ml.m5.large", "ml.m5.xlarge"))
     progress = Progress(acted=True, out_of_capacity=LACKING)
@@ -474,6 +484,7 @@ def test_an_execution_remembers_nothing_at_first() -> None:
         "starting": "",
         "instance_type": "",
         "out_of_capacity": (),
+        "not_in_zone": (),
     }
 
 

@@ -118,6 +118,7 @@ def test_what_is_set_is_shown_and_can_be_set_again(world: World) -> None:
         "volume_key_condition": "sagemaker:VolumeKmsKey",
         "quotas": {"ml.t3.medium": 0},
         "no_capacity": ["ml.t3.large"],
+        "not_in_zone": {"ml.t3.medium": "call"},
         "updates_failed_notebooks": True,
         "failing_lifecycle_configs": ["c"],
         "failing_notebooks": {"x": None},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.notebooks.faults import NO_CAPACITY, TOTAL_QUOTA
+from local.notebooks.faults import NO_CAPACITY, NOT_IN_ZONE, TOTAL_QUOTA
 from tests.unit.notebook_world import ARN, ROLE, World, refused
 
 
@@ -57,6 +57,35 @@ def test_without_capacity_a_notebook_fails_in_the_end(world: World) -> None:
     assert "FailureReason" not in world.describe()
     world.clock.advance(120)
     assert world.status() == "InService"
+
+
+ELSEWHERE = NOT_IN_ZONE.format(type="ml.t3.large", zone="us-east-1a")
+
+
+def test_a_type_that_the_zone_does_not_have_is_told_as_the_reason(world: World) -> None:
+    world.service.configure({"not_in_zone": {"ml.t3.large": "reason"}})
+    world.create(InstanceType="ml.t3.large")
+
+    world.clock.advance(240)
+
+    assert world.describe()["FailureReason"] == ELSEWHERE
+
+
+def test_or_by_each_call_that_asks_for_it(world: World) -> None:
+    world.create("there", InstanceType="ml.t3.large")
+    world.service.force_status("there", "Stopped")
+    world.create("other")
+    world.service.force_status("other", "Stopped")
+    world.service.configure({"not_in_zone": {"ml.t3.large": "call"}})
+
+    for error in (
+        refused(world.create, "new", InstanceType="ml.t3.large"),
+        refused(world.on, "Start", "there"),
+        refused(world.on, "Update", "other", InstanceType="ml.t3.large"),
+    ):
+        assert (error.code, error.message) == ("ValidationException", ELSEWHERE)
+    world.on("Update", "there", InstanceType="ml.t3.medium")
+    world.on("Start", "other")
 
 
 def test_a_failed_notebook_takes_no_update(world: World) -> None:

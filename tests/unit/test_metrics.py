@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -160,8 +161,18 @@ def test_each_type_that_made_way_for_another_is_counted(platform: Platform) -> N
     assert counted(platform, "Refusals") == {}
 
 
-def test_a_type_that_made_way_for_none_is_a_refusal_alone(platform: Platform) -> None:
-    platform.notebooks.configure({"no_capacity": [FIRST, SECOND]})
+@pytest.mark.parametrize(
+    "wanting",
+    [
+        {"no_capacity": [FIRST, SECOND]},
+        {"not_in_zone": {FIRST: "call", SECOND: "call"}},
+        {"no_capacity": [FIRST], "not_in_zone": {SECOND: "call"}},
+    ],
+)
+def test_a_type_that_made_way_for_none_is_a_refusal_alone(
+    platform: Platform, wanting: dict[str, Any]
+) -> None:
+    platform.notebooks.configure(wanting)
 
     platform.stack().create(FallbackInstanceTypes=[SECOND]).expect_failed()
 

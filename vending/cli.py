@@ -140,19 +140,26 @@ def end(
     """Terminate a notebook's launch through Service Catalog, and wait until all of it is gone."""
     of = _platform(region, profile, stack_name)
     launch = launches.launch_of(launches.notebook_named(notebook, of))
-    _confirm(
-        f"End the launch {launch.name} ({launch.provisioned_product})? The notebook "
-        f"{launch.notebook} goes with its volume and all files on it.",
-        yes=yes,
+    goes = f"The notebook {launch.notebook} goes with its volume and all files on it."
+    question, doing, ended = (
+        f"End the launch {launch.name} ({launch.provisioned_product})? {goes}",
+        f"Terminating {launch.name}",
+        f"the launch {launch.name} is terminated",
     )
-    with screen.progress(f"Terminating {launch.name}") as tell:
+    if launch.stack_id:
+        question, doing, ended = (
+            f"The launch {launch.provisioned_product} is gone from Service Catalog, and its stack "
+            f"is not. Delete the stack {launch.stack_name}? {goes}",
+            f"Deleting {launch.stack_name}",
+            f"the stack {launch.stack_name} is deleted",
+        )
+    _confirm(question, yes=yes)
+    with screen.progress(doing) as tell:
         done = launches.end(launch, tell)
     screen.show(
         asdict(done),
         as_json=as_json,
-        render=lambda: screen.say(
-            f"{done.notebook} is gone: the launch {done.name} is terminated."
-        ),
+        render=lambda: screen.say(f"{done.notebook} is gone: {ended}."),
     )
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
@@ -37,13 +38,20 @@ class Extended:
 
 @dataclass(frozen=True)
 class Ended:
-    """What `vending end` did: the launch is terminated."""
+    """What `vending end` did: the launch is terminated, or its stack is deleted."""
 
     notebook: str
     provisioned_product: str
     name: str
-    """The launch's name in Service Catalog."""
+    """The launch's name in Service Catalog; empty if it is gone from there."""
     status: str
+    stack_id: str = ""
+    """The stack that is deleted, since its launch is gone; else empty."""
+
+    @property
+    def stack_name(self) -> str:
+        """The name of that stack."""
+        return self.stack_id.split("/")[1]
 
 
 def notebook_named(name: str, platform: Platform) -> Notebook:
@@ -69,25 +77,47 @@ def extend(notebook: Notebook, days: int) -> Extended:
     before = expiry_date(notebook.tags)
     if before is None:
         raise OperatorError(f"{notebook.name} does not expire: there is nothing to extend.")
-    _settled(notebook)
+    if _settled(notebook) is None:
+        raise OperatorError(
+            f"The launch of {notebook.name} is gone, so nothing ends it on its day: "
+            f"`vending end {notebook.name}` ends it now."
+        )
     after = max(before, clock.now().date()) + timedelta(days=days)
     sagemaker.change_tags(notebook.arn, {EXPIRES_TAG: after.isoformat()}, [])
     return Extended(notebook.name, before, after)
 
 
 def launch_of(notebook: Notebook) -> Ended:
-    """Return the launch that `end` would terminate; raises OperatorError, ClientError.
+    """Return the launch, or the stack without one, that `end` would end.
 
-    None that is being changed: Service Catalog does one thing at a time to it.
+    None that is being changed: Service Catalog does one thing at a time to it. Raises
+    OperatorError, ClientError.
     """
-    return _settled(notebook)
+    if launch := _settled(notebook):
+        return launch
+    stack_id = notebook.tags[STACK_TAG]
+    status = _stack(stack_id)["StackStatus"]
+    if status == "DELETE_COMPLETE":
+        raise OperatorError(
+            f"The launch of {notebook.name} is gone, and so is its stack: `vending sweep` deletes "
+            "what they left behind."
+        )
+    if status.endswith("_IN_PROGRESS"):
+        raise OperatorError(
+            f"The launch of {notebook.name} is gone, and its stack {stack_id.split('/')[1]} is "
+            f"being changed ({status}): wait until that has ended."
+        )
+    return Ended(notebook.name, _product_id(notebook), "", status, stack_id)
 
 
 def end(launch: Ended, tell: Callable[[str], None]) -> Ended:
     """Terminate a launch through Service Catalog, so that all of it goes, and wait until it has.
 
-    Raises OperatorError when it fails or takes too long, ClientError, BotoCoreError.
+    Of one that is gone from there its stack is deleted, with the rights of the session. Raises
+    OperatorError when it fails or takes too long, ClientError, BotoCoreError.
     """
+    if launch.stack_id:
+        return _delete_stack(launch, tell)
     catalog = client("servicecatalog")
     record_id = catalog.terminate_provisioned_product(
         ProvisionedProductId=launch.provisioned_product, TerminateToken=str(uuid4())
@@ -112,8 +142,48 @@ def end(launch: Ended, tell: Callable[[str], None]) -> Ended:
     )
 
 
-def _settled(notebook: Notebook) -> Ended:
-    product_id = notebook.tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2]
+def _delete_stack(launch: Ended, tell: Callable[[str], None]) -> Ended:
+    client("cloudformation").delete_stack(StackName=launch.stack_id)
+    deadline = clock.now() + _PATIENCE
+    while clock.now() < deadline:
+        stack = _stack(launch.stack_id)
+        if stack["StackStatus"] == "DELETE_COMPLETE":
+            return replace(launch, status="DELETED")
+        if stack["StackStatus"] == "DELETE_FAILED":
+            raise OperatorError(
+                f"The deletion of the stack {launch.stack_name} failed: "
+                f"{stack.get('StackStatusReason') or 'no reason is given'} Look at its events in "
+                "CloudFormation, which deletes with your rights. Mend that, and end it again."
+            )
+        status = sagemaker.status(launch.notebook)
+        tell(f"notebook {status}" if status else "the notebook is gone, the rest of it goes")
+        time.sleep(_POLL)
+    raise OperatorError(
+        f"The stack {launch.stack_name} is still being deleted after {_PATIENCE.seconds // 60} "
+        "minutes: look at it in CloudFormation."
+    )
+
+
+def _stack(stack_id: str) -> dict[str, Any]:
+    """Return a stack, DELETE_COMPLETE if CloudFormation has none of this ID; raises ClientError."""
+    try:
+        return dict(client("cloudformation").describe_stacks(StackName=stack_id)["Stacks"][0])
+    except ClientError as error:
+        if "does not exist" not in error.response["Error"]["Message"]:
+            raise
+        return {"StackStatus": "DELETE_COMPLETE"}
+
+
+def _product_id(notebook: Notebook) -> str:
+    return notebook.tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2]
+
+
+def _settled(notebook: Notebook) -> Ended | None:
+    """Return the launch of a notebook, None if it is gone from Service Catalog.
+
+    Raises OperatorError when it is of none, or of one that is being changed, ClientError.
+    """
+    product_id = _product_id(notebook)
     # Service Catalog names a launch's stack SC-<account>-<its own id>.
     if not product_id or f"-{product_id}/" not in notebook.tags.get(STACK_TAG, ""):
         raise OperatorError(
@@ -125,10 +195,7 @@ def _settled(notebook: Notebook) -> Ended:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
             raise
-        raise OperatorError(
-            f"The launch of {notebook.name}, {product_id}, is gone: `vending sweep` deletes what "
-            "it left behind."
-        ) from None
+        return None
     detail = found["ProvisionedProductDetail"]
     if detail["Status"] in ("UNDER_CHANGE", "PLAN_IN_PROGRESS"):
         raise OperatorError(

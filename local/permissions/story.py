@@ -484,6 +484,10 @@ def _leave_a_notebook_behind(run: _Run) -> None:
         for each in sagemaker.list_notebook_instances()["NotebookInstances"]
         if each["NotebookInstanceName"] == "left-behind"
     )
+    # An operator asks what a sweep would do, while the notebook is in its stack yet.
+    run.aws.client("lambda").invoke(
+        FunctionName=run.physical_id("CleanFunction"), Payload=json.dumps({"DryRun": True})
+    )
     tag = {"Key": "notebook-vending:stack-id", "Value": stack_id}
     sagemaker.add_tags(ResourceArn=arn, Tags=[tag])
     await_that(

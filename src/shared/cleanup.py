@@ -11,8 +11,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared import clock, environment, metrics, orphans, sagemaker, stacks, tagged
+from shared import catalog, clock, environment, metrics, orphans, sagemaker, stacks, tagged
 from shared.errors import TryAgainError, translate
+from shared.ids import provisioned_product_of
 from shared.log import logger
 from shared.notebook import PLATFORM_TAG, STACK_TAG, Notebook
 from shared.orphans import Verdict
@@ -21,6 +22,11 @@ from shared.tagged import Candidate
 
 _AT_ONCE = 25  # deletions begun in one run; SageMaker and CloudFormation throttle an account
 _FAILED_FOR = timedelta(days=1)
+# A termination with RetainPhysicalResources, or with IgnoreErrors, takes the launch away and leaves
+# its stack (Service Catalog API reference, TerminateProvisionedProduct).
+_DELETE_THE_STACK = (
+    "its launch is gone and its stack is not: delete the stack {} (`vending end` does)"
+)
 
 
 class UnfinishedError(RuntimeError):
@@ -42,7 +48,10 @@ def of_all(out_of_time: Callable[[], bool]) -> None:
 
 
 def rehearse(out_of_time: Callable[[], bool]) -> dict[str, Any]:
-    """Return what a cleanup after all stacks would do now. Raises ClientError, BotoCoreError."""
+    """Return what a cleanup after all stacks would do now. Raises ClientError, BotoCoreError.
+
+    Of a notebook that stays for its stack alone, its launch being gone, the reason says so.
+    """
     judged = [_told(each) for each in _judge_all(tagged.notebooks(_ours()), out_of_time)]
     return {"Judged": judged, "OnlyReported": _only_reports()}
 
@@ -95,9 +104,20 @@ def _judge_all(
             continue
         try:
             verdict, _ = _judge(each, known)
+            stack_id = each.tags.get(STACK_TAG, "")
+            if _has_no_launch(stack_id, known.get(stack_id)) and not verdict.orphan:
+                verdict = Verdict(False, _DELETE_THE_STACK.format(stack_id.split("/")[1]))
         except (ClientError, BotoCoreError) as error:
             verdict = Verdict(False, f"AWS did not say: {translate(error)}")
         yield each, verdict
+
+
+def _has_no_launch(stack_id: str, stack: Stack | None) -> bool:
+    """Tell whether a stack is there, at rest, though Service Catalog has its launch no more."""
+    launch = provisioned_product_of(stack_id)
+    if not launch or stack is None or stack.status.endswith(("_IN_PROGRESS", "DELETE_COMPLETE")):
+        return False
+    return catalog.provisioned_product(launch) is None
 
 
 def _judge(candidate: Candidate, known: dict[str, Stack | None]) -> tuple[Verdict, Notebook | None]:

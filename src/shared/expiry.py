@@ -134,7 +134,11 @@ def _serve(arn: str, today: date) -> None:
         "provisioned_product": launch.provisioned_product_id,
         "reason": f"{due}: it expires on {launch.expires_on}",
     }
-    if found is None or found.get("ProductId") != environment.text("PRODUCT_ID"):
+    if found is None:
+        logger.error("Its launch is gone", extra=about)
+        _report_without_launch(launch, tags[STACK_TAG].split("/")[1])
+        return
+    if found.get("ProductId") != environment.text("PRODUCT_ID"):
         logger.error("It is no launch of this product, and is left alone", extra=about)
         return
     if due is Due.WARNING:  # does not wait for the end of a change: it might come too late
@@ -177,6 +181,19 @@ def _warn(launch: Launch, name: str) -> None:
         "product yourself before that day.\n",
     )
     sagemaker.change_tags(launch.notebook_arn, {WARNED_TAG: launch.expires_on.isoformat()}, [])
+
+
+def _report_without_launch(launch: Launch, stack: str) -> None:
+    topics.publish(
+        environment.text("TOPIC_ARN"),
+        f"Its launch is gone: notebook {launch.notebook_name}",
+        f"The notebook {launch.notebook_name} expires on {launch.expires_on} (UTC), and Service "
+        f"Catalog has its launch {launch.provisioned_product_id} no more. So nothing terminates "
+        "it, and it costs money. A termination with RetainPhysicalResources or IgnoreErrors "
+        f"leaves the stack.\n\nDelete the stack {stack} in CloudFormation, or type "
+        f"`vending end {launch.notebook_name}`, which does. If the stack is gone too, the cleanup "
+        "deletes the notebook.\n",
+    )
 
 
 def _report(launch: Launch, name: str, status: str, message: str) -> None:

@@ -172,6 +172,32 @@ def test_a_sweep_shows_what_it_would_delete_and_then_has_it_deleted(
     assert platform.terminate(launched).succeeded
 
 
+def test_a_stack_whose_launch_is_gone_is_named_and_deleted(
+    platform: Platform, shell: Shell, administrator: Shell
+) -> None:
+    name = unique("retained")
+    launched = platform.launch(name)
+    stack = platform.stack(launched.provisioned_product_id)
+    catalog = platform.user.catalog
+    record = catalog.terminate_provisioned_product(
+        ProvisionedProductId=launched.provisioned_product_id,
+        RetainPhysicalResources=True,
+        TerminateToken=name,
+    )["RecordDetail"]["RecordId"]
+    assert platform.user.wait(record).succeeded
+    assert platform.notebook(name)
+
+    told = {each["notebook"]: each for each in shell.ask("sweep", "--dry-run")["notebooks"]}
+    assert told[name.lower()]["action"] == "leave"
+    assert f"delete the stack {stack['StackName']}" in told[name.lower()]["reason"]
+    # The operator's own policy has no right to delete what a launch consists of.
+    shell.run("end", name, "--yes", status=3, says="cloudformation:DeleteStack")
+    ended = administrator.ask("end", name, "--yes")
+
+    assert (ended["status"], ended["stack_id"]) == ("DELETED", stack["StackId"])
+    assert platform.leftovers(stack) == []
+
+
 @pytest.mark.parametrize(
     ("without", "words", "says"),
     [

@@ -475,6 +475,18 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
     ],
     "CleanRole": [
+        may(
+            "servicecatalog:DescribeProvisionedProduct",
+            "*",
+            "asks whether a launch is there",
+            self_at("account"),
+        ),
+        may_not(
+            "servicecatalog:TerminateProvisionedProduct",
+            "*",
+            "terminates none",
+            self_at("account"),
+        ),
         may("sagemaker:ListNotebookInstances", "*", "finds notebooks"),
         may_not("sagemaker:DeleteNotebookInstance", NOTEBOOK, "deletes none itself", OURS),
         may("sqs:SendMessage", UNDELIVERED, "counts what it failed at"),

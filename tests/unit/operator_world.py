@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from handlers import clean, respond
+from shared.ids import provisioned_product_of
 from tests.lambda_context import context
 from tests.unit.account_in_process import ACCOUNT, REGION
 from tests.unit.broken_calls import intercepted
@@ -50,6 +51,8 @@ class Operator:
         functions: the platform's functions that a command may invoke, by logical id.
         refused: the error code that AWS answers an operation with, by its name.
         called: the operations that were called, as service:Operation.
+        deleted: the ids of the stacks that CloudFormation was asked to delete.
+        deletion_ends: the status that such a stack has then.
 
     """
 
@@ -59,6 +62,8 @@ class Operator:
     functions: dict[str, Callable[[Any], Any]]
     refused: dict[str, str] = field(default_factory=dict)
     called: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    deletion_ends: str = "DELETE_COMPLETE"
 
     def run(self, *words: str, answer: str = "") -> Ran:
         """Type a command, and an answer if it asks."""
@@ -95,6 +100,14 @@ class Operator:
         }
         return stack
 
+    def without_launch(self, status: str = "CREATE_COMPLETE") -> Stack:
+        """Return a stack that is there, and in such a state, though its launch is gone."""
+        stack = self.launched(ExpiresAfterDays="2")
+        self.platform.stacks[stack.id] = {"status": status, "physical_ids": [stack.notebook]}
+        self.offer.terminate(provisioned_product_of(stack.id), RetainPhysicalResources=True)
+        self.world.let_run()
+        return stack
+
     def _answer(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
         self.called.append(f"{service}:{operation}")
         if code := self.refused.get(operation):
@@ -106,6 +119,10 @@ class Operator:
                 return {"Stacks": [self._stack()]}
             case "cloudformation", "DescribeStacks" if not params["StackName"].startswith("arn:"):
                 raise refusal(operation, "ValidationError", "Stack with id x does not exist")
+            case "cloudformation", "DeleteStack":
+                self.deleted.append(params["StackName"])
+                self.platform.stacks[params["StackName"]]["status"] = self.deletion_ends
+                return {}
             case "cloudformation", "DescribeStackResource":
                 assert params["LogicalResourceId"] in self.functions
                 return {"StackResourceDetail": {"PhysicalResourceId": params["LogicalResourceId"]}}

@@ -362,12 +362,24 @@ def test_what_the_search_finds_is_looked_at_again(account: Account) -> None:
     assert account.status(id_) == "AVAILABLE"
 
 
-def test_a_launch_that_is_gone_already_is_no_fault(account: Account) -> None:
+def test_a_launch_that_is_gone_already_is_told_with_the_stack_to_delete(account: Account) -> None:
     account.notebooks[account.arn()] = tags_of("pp-gone", YESTERDAY)
 
     account.expire()
 
     assert account.terminated() == []
+    ((topic, subject, text),) = account.sent
+    assert (topic, subject) == (PLATFORMS, "Its launch is gone: notebook mine")
+    assert f"Delete the stack SC-{ACCOUNT}-pp-gone in CloudFormation" in text
+    assert "`vending end mine`" in text
+
+
+def test_of_a_launch_that_is_gone_nothing_is_said_before_its_day(account: Account) -> None:
+    account.notebooks[account.arn()] = tags_of("pp-gone", TOMORROW + timedelta(days=1))
+
+    account.expire()
+
+    assert account.sent == []
 
 
 # Many

@@ -415,7 +415,88 @@ def test_two_stacks_that_wait_for_one_name_are_told_apart_first(operator: Operat
     assert first.last.answers == second.last.answers == []
 
 
+STATES = ("CREATE_COMPLETE", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED")
+
+
+@pytest.mark.parametrize("status", STATES)
+def test_a_stack_whose_launch_is_gone_is_deleted_once_that_is_confirmed(
+    operator: Operator, status: str
+) -> None:
+    stack = operator.without_launch(status)
+    name = stack.id.split("/")[1]
+
+    asked = operator.run("end", stack.notebook, answer="n\n")
+    assert asked.status == 1
+    assert operator.deleted == []
+    ran = operator.run("end", stack.notebook, answer="y\n")
+
+    assert f"Delete the stack {name}?" in ran.err
+    assert "is gone from Service Catalog" in ran.err
+    assert (ran.status, operator.deleted) == (0, [stack.id])
+    assert f"the stack {name} is deleted" in ran.out
+
+
+def test_a_deletion_of_a_stack_that_fails_names_the_stack(operator: Operator) -> None:
+    stack = operator.without_launch()
+    operator.deletion_ends = "DELETE_FAILED"
+
+    ran = operator.run("end", stack.notebook, "--yes")
+
+    assert ran.status == 1
+    assert f"The deletion of the stack {stack.id.split('/')[1]} failed" in ran.err
+
+
+def test_a_stack_whose_launch_is_gone_is_left_alone_while_it_changes(operator: Operator) -> None:
+    stack = operator.without_launch("DELETE_IN_PROGRESS")
+
+    ran = operator.run("end", stack.notebook, "--yes")
+
+    assert (ran.status, operator.deleted) == (1, [])
+    assert "DELETE_IN_PROGRESS" in ran.err
+
+
+def test_where_the_stack_is_gone_too_the_sweep_is_named(operator: Operator) -> None:
+    stack = operator.without_launch("DELETE_COMPLETE")
+
+    ran = operator.run("end", stack.notebook, "--yes")
+
+    assert (ran.status, operator.deleted) == (1, [])
+    assert "`vending sweep` deletes what they left behind" in ran.err
+
+
+def test_without_the_permission_to_delete_the_stack_it_is_named(operator: Operator) -> None:
+    stack = operator.without_launch()
+    operator.refused["DeleteStack"] = "AccessDenied"
+
+    ran = operator.run("end", stack.notebook, "--yes")
+
+    assert ran.status == 3
+    assert "cloudformation:DeleteStack" in ran.err
+
+
+def test_what_nothing_ends_is_not_extended(operator: Operator) -> None:
+    stack = operator.without_launch()
+
+    ran = operator.run("extend", stack.notebook, "--days", "3")
+
+    assert ran.status == 1
+    assert f"`vending end {stack.notebook}` ends it now" in ran.err
+
+
 # sweep
+
+
+@pytest.mark.parametrize("status", STATES)
+def test_a_dry_sweep_names_the_stack_whose_launch_is_gone(operator: Operator, status: str) -> None:
+    stack = operator.without_launch(status)
+
+    (told,) = operator.run("sweep", "--dry-run", "--json").json["notebooks"]
+
+    assert told["action"] == "leave"
+    assert told["reason"] == (
+        f"its launch is gone and its stack is not: delete the stack {stack.id.split('/')[1]} "
+        "(`vending end` does)"
+    )
 
 
 def left_behind(operator: Operator) -> Stack:

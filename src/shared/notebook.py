@@ -32,6 +32,10 @@ _AUTO_TAGS = {
     "aws:servicecatalog:provisionedProductArn": PROVISIONED_PRODUCT_TAG,
 }
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# SageMaker shows tags with a delay at times, and AWS says of none how long
+# (terraform-provider-aws#15572). This is how long a role that was just made may be unknown, too.
+TAGS_SHOWN_WITHIN = timedelta(minutes=2)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_TAGS = 50  # of a notebook (CreateNotebookInstance)
 
 # CreateNotebookInstance, botocore's service model: NotebookInstanceName (63 at most).
@@ -219,6 +223,11 @@ class Notebook:
     url: str
     failure_reason: str
     tags: Mapping[str, str]
+    created_at: datetime = LONG_AGO
+
+    def may_lack_tags(self, now: datetime) -> bool:
+        """Return whether it is so young that ListTags may not show what it was made with."""
+        return now - self.created_at < TAGS_SHOWN_WITHIN
 
     def ownership(self, stack_id: str, logical_resource_id: str, role_arn: str) -> Ownership:
         """Tell whose this notebook is.

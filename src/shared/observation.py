@@ -46,7 +46,7 @@ def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Obs
     desired = _desired(page)
     progress = _refused(progress, _faults(page))
     try:
-        if now < desired.deadline and (leftover := _leftover(page)):
+        if now < desired.deadline and (leftover := _leftover(page, now)):
             notebook, whose = leftover
             removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
             return removal, Observed(notebook.status, notebook, whose), progress
@@ -56,8 +56,8 @@ def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Obs
         if seen is None and page.standing is Standing.NEWEST and not progress.acted:
             # The notebook that an Update makes is a new one, and held to all of the limits.
             progress = _refused(progress, page.entry.not_allowed.values())
-        return desired, *_seen(page, progress, seen)
-    except (ClientError, BotoCoreError, RefusedError) as error:
+        return desired, *_seen(page, progress, seen, now)
+    except (ClientError, BotoCoreError, RefusedError, TryAgainError) as error:
         return desired, Observed(UNKNOWN), noting(progress, error, young=False)
 
 
@@ -143,7 +143,19 @@ def _faults(page: Page) -> list[str]:
     return faults
 
 
-def _leftover(page: Page) -> tuple[Notebook, Ownership] | None:
+def _whose(entry: Entry, notebook: Notebook, now: datetime) -> Ownership:
+    """Return whose a notebook is; raises TryAgainError while its tags may not be shown yet.
+
+    A notebook that was just made is described before ListTags shows what it was made with, and then
+    looks as if somebody had taken its tags away.
+    """
+    whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+    if whose is Ownership.CANNOT_TELL and notebook.may_lack_tags(now):
+        raise TryAgainError(f"the tags of notebook {notebook.name}, just made, are not shown yet")
+    return whose
+
+
+def _leftover(page: Page, now: datetime) -> tuple[Notebook, Ownership] | None:
     """Return a notebook that a failed replacement made, if one is still there, and whose it is.
 
     CloudFormation never heard of it, so nobody else would remove it. That the request which made
@@ -156,7 +168,7 @@ def _leftover(page: Page) -> tuple[Notebook, Ownership] | None:
         notebook = sagemaker.describe(name)
         if notebook is None:
             continue
-        whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+        whose = _whose(entry, notebook, now)
         made_by = notebook.tags.get(REQUEST_TAG)
         stripped = whose is Ownership.CANNOT_TELL and entry.request_type == "Delete"
         if (whose is Ownership.OURS and made_by in page.unheard) or (
@@ -166,11 +178,13 @@ def _leftover(page: Page) -> tuple[Notebook, Ownership] | None:
     return None
 
 
-def _seen(page: Page, progress: Progress, notebook: Notebook | None) -> tuple[Observed, Progress]:
+def _seen(
+    page: Page, progress: Progress, notebook: Notebook | None, now: datetime
+) -> tuple[Observed, Progress]:
     entry = page.entry
     if notebook is None:
         return _absent(entry, progress), progress
-    whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+    whose = _whose(entry, notebook, now)
     if whose is Ownership.NOT_OURS and entry.request_type == "Delete":
         absent = _absent(entry, progress)
         if not absent.interface_released:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from shared.clients import CONFIG
 from shared.network import Place
-from shared.notebook import Notebook, NotebookSpec
+from shared.notebook import LONG_AGO, Notebook, NotebookSpec
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def describe(name: str) -> Notebook | None:
     """Return a notebook, or None when SageMaker says that there is none of this name.
 
-    Raises ClientError, BotoCoreError: an error is not an absence.
+    Raises ClientError, BotoCoreError: an error is not an absence. Nor is what ListTags says of a
+    notebook that was described: it has just come, or is just going.
     """
     client = _client()
     try:
         seen = client.describe_notebook_instance(NotebookInstanceName=name)
-        tags = tags_of(seen["NotebookInstanceArn"])
     except ClientError as error:
         if _is_absence(error):
             return None
@@ -50,7 +50,8 @@ def describe(name: str) -> Notebook | None:
         network_interface_id=seen.get("NetworkInterfaceId", ""),
         url=seen.get("Url", ""),
         failure_reason=seen.get("FailureReason", ""),
-        tags=tags,
+        tags=tags_of(seen["NotebookInstanceArn"]),
+        created_at=seen.get("CreationTime", LONG_AGO),
     )
 
 

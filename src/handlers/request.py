@@ -61,13 +61,15 @@ def _parse(
         return None, (), {}
     limits, asked = Limits.from_environment(), request.ResourceProperties
     spec, violations = parse_notebook(asked, limits, request.unchanged)
-    _, of_all = parse_notebook(asked, limits)
+    not_allowed: dict[str, list[str]] = {}
+    for each in parse_notebook(asked, limits)[1]:
+        not_allowed.setdefault(each.partition(" ")[0], []).append(each)
     types = spec.instance_types if spec else ()
     return (
         spec,
         violations,
         {
-            "not_allowed": {each.partition(" ")[0]: each for each in of_all},
+            "not_allowed": {name: ". ".join(those) for name, those in not_allowed.items()},
             "types_allowed": tuple(each for each in types if each in limits.instance_types),
         },
     )

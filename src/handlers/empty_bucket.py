@@ -42,7 +42,7 @@ def _serve(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> S
                 Cause.CANNOT_CHANGE,
             )
         case "Delete" if bucket != request.PhysicalResourceId:
-            return Served("No bucket was taken on, and none is touched.", bucket)
+            return Served("No bucket was taken on, and none is touched.")
         case "Delete" if request.ResourceProperties.get("DataRetention") == "Delete":
             _erase(bucket, key, request.StackId, out_of_time)
             return Served(f"The bucket {bucket} and its key are deleted.", bucket)

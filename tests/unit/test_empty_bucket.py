@@ -349,6 +349,18 @@ def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(
     assert counted == [Cause.ACCESS_DENIED]
 
 
+@pytest.mark.usefixtures("s3")
+def test_a_delete_that_names_no_resource_is_answered_within_what_an_answer_holds(
+    answers: Answers,
+) -> None:
+    asked = event("Delete", "\U0001f600" * 1024)
+    del asked["PhysicalResourceId"]
+
+    empty_bucket.handler(asked, context())
+
+    assert answers[0]["PhysicalResourceId"] == "BucketContents"
+
+
 def test_a_bucket_that_is_gone_already_is_nothing_to_fail_for(
     s3: "S3Client", answers: Answers
 ) -> None:

@@ -54,8 +54,11 @@ class EndUser:
     def update(self, provisioned_product_id: str, parameters: Mapping[str, str]) -> str:
         """Change some parameters and keep the others; return the record's id."""
         artifact = self.newest_artifact()
+        # CloudFormation refuses to keep what the launch's own version lacks.
+        launched = self.catalog.describe_provisioned_product(Id=provisioned_product_id)
         known = self.catalog.describe_provisioning_parameters(
-            ProductId=self.product_id, ProvisioningArtifactId=artifact
+            ProductId=self.product_id,
+            ProvisioningArtifactId=launched["ProvisionedProductDetail"]["ProvisioningArtifactId"],
         )["ProvisioningArtifactParameters"]
         kept = [
             {"Key": each["ParameterKey"], "UsePreviousValue": True}

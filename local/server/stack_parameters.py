@@ -31,6 +31,14 @@ def _resolve(
     unknown = [key for key in keys if key not in declared]
     if unknown:
         raise ValueError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
+    # What a stack has not, it cannot keep; the words are those that rackerlabs/ebs_snapper#56 and
+    # widdix/cfn-create-or-update#15 report.
+    for parameter in provided:
+        if parameter.get("UsePreviousValue"):
+            if parameter["Key"] not in (previous or {}):
+                raise _invalid(parameter, "for a parameter key not in the previous template")
+            if parameter.get("Value"):
+                raise _invalid(parameter, "and non empty value for a parameter")
     missing = [key for key, told in declared.items() if "Default" not in told and key not in keys]
     if missing:
         raise ValueError(f"Parameters: [{', '.join(missing)}] must have values")
@@ -45,6 +53,13 @@ def _resolve(
         if allowed and not set(_members(told, resolved[key]["Value"])) <= set(allowed):
             raise _unsatisfied(key, told, "must be one of AllowedValues")
     return resolved
+
+
+def _invalid(parameter: Mapping[str, Any], why: str) -> ValueError:
+    return ValueError(
+        f"Invalid input for parameter key {parameter['Key']}. "
+        f"Cannot specify usePreviousValue as true {why}"
+    )
 
 
 def _members(declared: Declared, value: str) -> Iterator[str]:

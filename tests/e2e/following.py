@@ -44,6 +44,10 @@ class Reader:
         for example, own in (given or {}).items():
             assert example in script, f"{page} does not say {example}"
             script = script.replace(example, own)
+        return self.run(script, answers)
+
+    def run(self, script: str, answers: str = "") -> str:
+        """Run commands in one shell; return what they print."""
         ran = subprocess.run(
             ["/usr/bin/env", "bash", "-euo", "pipefail", "-c", script],
             cwd=self.clone,

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local import deploy, end_user
 from local.emulator import REGION, Emulator
 from local.end_user import EndUser
-from tests.e2e.deployed import NOTEBOOKS, WAIT_SCALE
-from tests.e2e.following import Reader, reader
+from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE
+from tests.e2e.following import Reader, commands, reader
 from tests.waiting import await_that
 
 pytestmark = pytest.mark.xdist_group("pages")
@@ -67,6 +68,100 @@ def test_from_an_empty_account_to_a_notebook_and_back(tmp_path: Path) -> None:
         assert aws.client("s3").list_objects_v2(Bucket="code", Prefix="examples/")["KeyCount"]
         administrator.follow(DEPLOY, "A project of its own")
         assert outputs(aws, "notebook-vending-genomics")["PortfolioId"]
+
+
+@pytest.mark.parametrize("page", ["docs/launchers.md", "docs/launchers.zh-CN.md"])
+def test_a_launch_of_an_older_version_keeps_what_it_has(
+    deployed: tuple[Emulator, Path], page: str
+) -> None:
+    # Given a launch of version 1 among several products, and a version 2 with a parameter more.
+    aws, directory = deployed
+    user = end_user.sign_in(aws, outputs(aws)["ProductId"])
+    asked = {"NotebookInstanceName": "analysis-1", "DataRetention": "Delete", "IdleMinutes": "90"}
+    launched = user.wait(user.launch("analysis", {**asked, "ProjectID": "QuickStart007"}))
+    assert launched.succeeded, launched.reason
+    launcher = reader(aws, directory, user.credentials)
+    keep, wait_for_it = (
+        next(block for block in commands(deploy.ROOT / page, *LAUNCHERS[page]) if said in block)
+        for said in ("KEEP=", "wait_for_it()")
+    )
+    with _newer_version(aws, user.product_id):
+        # When its owner follows the page, with a shell that knows nothing yet.
+        (function,) = (each for each in wait_for_it.splitlines() if "wait_for_it()" in each)
+        status = 'aws servicecatalog describe-record --id "$RECORD" --query RecordDetail.Status'
+        said = launcher.run("\n".join((function, keep, status)))
+
+        # Then only the type has changed.
+        assert "SUCCEEDED" in said
+        (stack,) = (
+            each
+            for each in aws.client("cloudformation").describe_stacks()["Stacks"]
+            if each["StackName"].endswith(launched.provisioned_product_id)
+        )
+        given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+        assert (given["NotebookInstanceType"], given["IdleMinutes"]) == ("ml.t3.large", "90")
+    ended = user.wait(user.terminate(launched.provisioned_product_id))
+    assert ended.succeeded, ended.reason
+
+
+LAUNCHERS = {
+    "docs/launchers.md": ("From a command line",),
+    "docs/launchers.zh-CN.md": ("在命令行中",),
+}
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Path]]:
+    """Deploy the platform on an AWS of its own, with another product in the portfolio."""
+    directory = tmp_path_factory.mktemp("older")
+    with account(directory) as aws:
+        made = deploy.deploy(aws, deploy.build(directory / "sam"), QUICK)
+        _another_product(aws, made["PortfolioId"])
+        yield aws, directory
+
+
+VERSIONS = "versions"  # a bucket
+
+
+def _another_product(aws: Emulator, portfolio_id: str) -> None:
+    """Add a product to the portfolio that a search lists before the platform's."""
+    s3, catalog = aws.client("s3"), aws.client("servicecatalog")
+    s3.create_bucket(Bucket=VERSIONS)
+    topic = "Resources: {Topic: {Type: 'AWS::SNS::Topic'}}"
+    s3.put_object(Bucket=VERSIONS, Key="another.yaml", Body=topic.encode())
+    made = catalog.create_product(
+        Name="Another",
+        Owner="others",
+        ProductType="CLOUD_FORMATION_TEMPLATE",
+        ProvisioningArtifactParameters=_version("another.yaml"),
+        IdempotencyToken="another",
+    )["ProductViewDetail"]["ProductViewSummary"]
+    catalog.associate_product_with_portfolio(ProductId=made["ProductId"], PortfolioId=portfolio_id)
+
+
+def _version(key: str) -> dict[str, Any]:
+    return {
+        "Name": key,
+        "Type": "CLOUD_FORMATION_TEMPLATE",
+        "Info": {"LoadTemplateFromURL": f"https://{VERSIONS}.s3.amazonaws.com/{key}"},
+    }
+
+
+@contextmanager
+def _newer_version(aws: Emulator, product_id: str) -> Iterator[None]:
+    """Add a version to the product, within the block, which has a parameter more."""
+    text = (deploy.ROOT / "product" / "versions" / "1.yaml").read_text()
+    added = "\nParameters:\n  Colour: {Type: String, Default: blue}\n"
+    newer = text.replace("\nParameters:\n", added, 1)
+    aws.client("s3").put_object(Bucket=VERSIONS, Key="2.yaml", Body=newer.encode())
+    catalog = aws.client("servicecatalog")
+    made = catalog.create_provisioning_artifact(
+        ProductId=product_id, Parameters=_version("2.yaml"), IdempotencyToken="2"
+    )["ProvisioningArtifactDetail"]["Id"]
+    try:
+        yield
+    finally:
+        catalog.delete_provisioning_artifact(ProductId=product_id, ProvisioningArtifactId=made)
 
 
 def _follow_the_launchers_page(aws: Emulator, launcher: Reader, page: str, section: str) -> None:

@@ -131,6 +131,43 @@ def test_a_launch_within_the_rules_goes_and_an_update_out_of_them_does_not(offer
     assert detail["Status"] == "TAINTED"
 
 
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ({"Key": "Extra"}, "for a parameter key not in the previous template"),
+        ({"Key": "Size", "Value": "large"}, "and non empty value for a parameter"),
+    ],
+)
+def test_an_update_keeps_only_what_the_launch_has(
+    account: Account, offer: Offer, kept: dict[str, Any], told: str
+) -> None:
+    alice = offer.person("alice")
+    given = parameters(Name="big", Size="large", Zones="a,b")
+    stack_name = offer.stack_of(offer.launched(alice, ProvisioningParameters=given))
+    cloudformation = account.cloudformation
+    newer = TEMPLATE.replace(
+        "Parameters:\n", "Parameters:\n  Extra: {Type: String, Default: x}\n", 1
+    )
+
+    code, message = refused(
+        cloudformation.update_stack,
+        StackName=stack_name,
+        TemplateBody=newer,
+        Parameters=[
+            {"ParameterKey": "Name", "UsePreviousValue": True},
+            {
+                "ParameterKey": kept["Key"],
+                "UsePreviousValue": True,
+                **({"ParameterValue": kept["Value"]} if "Value" in kept else {}),
+            },
+        ],
+    )
+
+    assert code == "ValidationError"
+    assert f"Invalid input for parameter key {kept['Key']}." in message
+    assert message.endswith(f"Cannot specify usePreviousValue as true {told}")
+
+
 def test_the_form_shows_which_constraints_there_are(offer: Offer) -> None:
     told = offer.person("alice").describe_provisioning_parameters(
         ProductId=offer.product_id, ProvisioningArtifactId=offer.artifact_id

@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.waiting import await_that
 
-_BIN = Path(__file__).parents[2] / ".jupyter-venv" / "bin"
+BIN = Path(__file__).parents[2] / ".jupyter-venv" / "bin"
 # Runs code on a kernel beside the server, which sees the kernel's status all the same.
 _RUN = """
 import sys
@@ -30,6 +31,16 @@ client.start_channels()
 client.wait_for_ready(timeout=60)
 client.execute(sys.argv[2])
 """
+# Asks a kernel on its control channel and waits for the answer, whatever it is.
+_CONTROL = """
+import sys
+from jupyter_client import BlockingKernelClient
+client = BlockingKernelClient(connection_file=sys.argv[1])
+client.load_connection_file()
+client.start_channels()
+client.control_channel.send(client.session.msg(sys.argv[2], {}))
+client.get_control_msg(timeout=60)
+"""
 # Holds a websocket open, having sent what is said, until its input ends.
 _CONNECT = """
 import ssl, sys, websocket
@@ -39,6 +50,17 @@ for text in sys.argv[2:]:
     socket.send(text)
 print("connected", flush=True)
 sys.stdin.read()
+"""
+# Prints what a websocket receives, until a text is among it or nothing came for some seconds.
+_RECEIVE = """
+import ssl, sys, websocket
+socket = websocket.create_connection(sys.argv[1], 5, sslopt={"cert_reqs": ssl.CERT_NONE})
+try:
+    while sys.argv[2] not in (text := str(socket.recv())):
+        print(text)
+    print(text)
+except websocket.WebSocketTimeoutException:
+    pass
 """
 
 
@@ -76,7 +98,7 @@ class Jupyter:
         """Start it and wait until it answers."""
         pem = self.folder / "server.pem"
         command: list[str | Path] = [
-            _BIN / "jupyter-server",
+            BIN / "jupyter-server",
             "--debug",
             "--no-browser",
             "--allow-root",
@@ -95,7 +117,12 @@ class Jupyter:
         environment = {**os.environ, **folders, "HOME": str(self.folder), "SHELL": "/bin/sh"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         await_that(self._answers)
 
@@ -122,9 +149,7 @@ class Jupyter:
             method=method,
             data=json.dumps(body or {}).encode() if method == "POST" else None,
         )
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30, context=_insecure()) as answer:  # noqa: S310
             text = answer.read()
         return json.loads(text) if text else None
 
@@ -142,14 +167,62 @@ class Jupyter:
     def run(self, kernel: str, code: str) -> None:
         """Have a kernel run code; return once it was sent."""
         connection = self.folder / "RUNTIME" / f"kernel-{kernel}.json"
-        subprocess.run([_BIN / "python", "-c", _RUN, connection, code], check=True, timeout=90)
+        subprocess.run([BIN / "python", "-c", _RUN, connection, code], check=True, timeout=90)
+
+    def control(self, kernel: str, message: str) -> None:
+        """Ask a kernel on its control channel, as JupyterLab does while a cell runs."""
+        connection = self.folder / "RUNTIME" / f"kernel-{kernel}.json"
+        subprocess.run(
+            [BIN / "python", "-c", _CONTROL, connection, message], check=True, timeout=90
+        )
+
+    def process(self, kernel: str) -> int:
+        """Return the process id of a kernel."""
+        name = f"kernel-{kernel}.json".encode()
+        (found,) = (int(pid) for pid, words in _command_lines() if words.endswith(name + b"\0"))
+        return found
+
+    def runs_in_a_terminal(self, *words: str) -> bool:
+        """Tell whether a program of these words runs, begun in one of its terminals."""
+        sought = b"\0".join(word.encode() for word in words) + b"\0"
+        url = f"JUPYTER_SERVER_URL={self.url}/".encode()
+        begun = (pid for pid, line in _command_lines() if line == sought)
+        return any(url in _read(f"/proc/{pid}/environ") for pid in begun)
+
+    def end_terminals(self) -> None:
+        """End every program that was begun in its terminals, and those that left them."""
+        url = f"JUPYTER_SERVER_URL={self.url}/".encode()
+        for pid, _ in _command_lines():
+            if url in _read(f"/proc/{pid}/environ"):
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+
+    def restarted(self, kernel: str, ended: int) -> bool:
+        """Tell whether a kernel runs in another process than the one that ended."""
+        name = f"kernel-{kernel}.json\0".encode()
+        return any(int(pid) != ended and words.endswith(name) for pid, words in _command_lines())
+
+    def received(self, path: str, until: str) -> str:
+        """Connect, and return what is sent until a text is among it."""
+        url = f"wss://localhost:{self.port}/{path}"
+        command: list[str | Path] = [BIN / "python", "-c", _RECEIVE, url, until]
+        return subprocess.run(
+            command, check=True, timeout=60, stdout=subprocess.PIPE
+        ).stdout.decode()
+
+    def pages_poll(self) -> None:
+        """Ask what an open page of JupyterLab asks every ten seconds."""
+        for what in ("kernels", "sessions", "contents"):
+            urllib.request.urlopen(  # noqa: S310 - its own address
+                f"{self.url}/api/{what}?1795855000000", timeout=30, context=_insecure()
+            ).close()
 
     @contextmanager
     def connected(self, path: str, *said: str) -> Iterator[None]:
         """Be connected to a kernel or a terminal, within the block."""
         url = f"wss://localhost:{self.port}/{path}"
         with subprocess.Popen(
-            [_BIN / "python", "-c", _CONNECT, url, *said],
+            [BIN / "python", "-c", _CONNECT, url, *said],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         ) as process:
@@ -158,11 +231,31 @@ class Jupyter:
             yield
             process.communicate()
 
-    def type_into_terminal(self, line: str) -> None:
-        """Open a terminal, type a line, and leave it."""
-        name = self.ask("POST", "terminals")["name"]
-        with self.connected(f"terminals/websocket/{name}", json.dumps(["stdin", f"{line}\r"])):
+    def type_into_terminal(self, *lines: str) -> str:
+        """Open a terminal, type lines, and leave it; return its name."""
+        name = str(self.ask("POST", "terminals")["name"])
+        said = [json.dumps(["stdin", f"{line}\r"]) for line in lines]
+        with self.connected(f"terminals/websocket/{name}", *said):
             pass
+        return name
+
+
+def _insecure() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:  # it ended, or is not ours
+        return b""
+
+
+def _command_lines() -> list[tuple[str, bytes]]:
+    processes = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return [(pid, _read(f"/proc/{pid}/cmdline")) for pid in processes]
 
 
 def _write_certificate(path: Path) -> None:

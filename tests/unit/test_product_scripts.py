@@ -1,5 +1,6 @@
 """The scripts that the product runs on a notebook, run for real beside stand-ins for AWS."""
 
+import base64
 import contextlib
 import json
 import os
@@ -32,6 +33,23 @@ def test_scripts_are_sound_and_small_enough(launch: Launch, hook: str, tmp_path:
     path.write_text(launch.script(hook))
     checked = subprocess.run([_bash(), "-n", path], check=False, capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_with_the_longest_names_there_are_the_script_of_a_start_is_small_enough() -> None:
+    longest = {"IdleMinutes": "10080", "ProjectID": "p" * 64}
+    script = Launch(longest, partition="aws-us-gov", region="ap-southeast-1").script("OnStart")
+    names = {
+        BUCKET: "b" * 63,
+        "key/k1": f"key/{'k' * 36}",
+        "role/n/stack-role-1": f"role/notebook-vending/{'r' * 64}",
+    }
+    for name, long in names.items():
+        assert name in script
+        script = script.replace(name, long)
+    sagemaker = botocore.session.get_session().get_service_model("sagemaker")
+    limit = sagemaker.shape_for("NotebookInstanceLifecycleConfigContent").metadata["max"]
+
+    assert len(base64.b64encode(script.encode())) <= limit
 
 
 @dataclass

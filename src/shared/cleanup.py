@@ -105,7 +105,7 @@ def _judge_all(
         try:
             verdict, _ = _judge(each, known)
             stack_id = each.tags.get(STACK_TAG, "")
-            if _has_no_launch(stack_id, known.get(stack_id)) and not verdict.orphan:
+            if not verdict.orphan and _has_no_launch(stack_id, known.get(stack_id)):
                 verdict = Verdict(False, _DELETE_THE_STACK.format(stack_id.split("/")[1]))
         except (ClientError, BotoCoreError) as error:
             verdict = Verdict(False, f"AWS did not say: {translate(error)}")

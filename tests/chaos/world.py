@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from handlers import clean, expire, request, respond, wait
 from local.notebooks.instance import Notebook, Timing
+from local.service_model import ServiceError
 from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
@@ -240,7 +241,7 @@ class World:
             "CreateNotebookInstance",
             {
                 "NotebookInstanceName": name,
-                "InstanceType": "ml.t3.medium",
+                "InstanceType": "ml.t2.medium",  # no schedule takes this one away
                 "RoleArn": role,
                 "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
             },
@@ -570,8 +571,12 @@ class World:
                 self._by_hand("StopNotebookInstance", notebook)
                 self.judge.stopped.add(notebook.arn)
             case "start", "Stopped" | "Failed":
-                self._by_hand("StartNotebookInstance", notebook)
-                self.judge.stopped.discard(notebook.arn)
+                try:
+                    self._by_hand("StartNotebookInstance", notebook)
+                except ServiceError as error:  # its type is not to be had
+                    self.tell(f"the start is refused: {error}")
+                else:
+                    self.judge.stopped.discard(notebook.arn)
             case "delete", "Stopped" | "Failed":
                 self._by_hand("DeleteNotebookInstance", notebook)
                 self.judge.deleted_by_hand.add(notebook.volume_id)

@@ -98,10 +98,11 @@ $(TMPDIR):
 	@$(PIP:.venv%=.scan-venv%) -r requirements/scan.txt
 	@touch $@
 
-.jupyter-venv/.ready: requirements/jupyter.txt .venv/.ready
+.jupyter-venv/.ready: requirements/jupyter.txt requirements/ipykernel.txt .venv/.ready
 	@echo 'setup: a Jupyter server (.jupyter-venv), about a minute'
 	@$(PYTHON) -m venv --clear .jupyter-venv
 	@$(PIP:.venv%=.jupyter-venv%) -r requirements/jupyter.txt
+	@$(PIP:.venv%=.jupyter-venv%) --target .jupyter-venv/ipykernel -r requirements/ipykernel.txt
 	@touch $@
 
 .aws-venv/.ready: requirements/aws.txt .venv/.ready
@@ -130,7 +131,7 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 # lock is its command, with every option spelt out, as Renovate reads it there and runs it.
 lock: .venv/.ready
 	@$(PIP) -r requirements/uv.txt
-	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 aws:3.11 bench:3.11 uv:3.11; do \
+	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 ipykernel:3.11 aws:3.11 bench:3.11 uv:3.11; do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 			--python-version=$${each#*:} --output-file=requirements/$${each%:*}.txt \
 			requirements/$${each%:*}.in || exit 1; done

@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.waiting import await_that
 
-BIN = Path(__file__).parents[2] / ".jupyter-venv" / "bin"
+_VENV = Path(__file__).parents[2] / ".jupyter-venv"
+BIN = _VENV / "bin"
+OLDER_KERNEL = "ipykernel-6"
 # Runs code on a kernel beside the server, which sees the kernel's status all the same.
 _RUN = """
 import sys
@@ -78,6 +80,11 @@ class Jupyter:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         _write_certificate(self.folder / "server.pem")
+        kernel = self.folder / "DATA" / "kernels" / OLDER_KERNEL / "kernel.json"
+        kernel.parent.mkdir(parents=True)
+        command = [str(BIN / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = {"display_name": OLDER_KERNEL, "language": "python", "argv": command}
+        kernel.write_text(json.dumps({**spec, "env": {"PYTHONPATH": str(_VENV / "ipykernel")}}))
 
     @property
     def url(self) -> str:
@@ -153,9 +160,9 @@ class Jupyter:
             text = answer.read()
         return json.loads(text) if text else None
 
-    def kernel(self) -> str:
+    def kernel(self, name: str = "python3") -> str:
         """Start a kernel and let it become idle; return its id."""
-        made = str(self.ask("POST", "kernels")["id"])
+        made = str(self.ask("POST", "kernels", {"name": name})["id"])
         self.run(made, "1")
         await_that(lambda: self.state(made) == "idle")
         return made

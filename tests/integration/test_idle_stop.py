@@ -20,11 +20,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.jupyter import BIN, Jupyter
+from tests.integration.jupyter import BIN, OLDER_KERNEL, Jupyter
 from tests.unit.product_launch import PLAIN, Launch
 from tests.waiting import await_that
 
 MINUTES = 4
+KERNELS = ("python3", OLDER_KERNEL)
+EACH_KERNEL = pytest.mark.parametrize("name", KERNELS)
 LAUNCH = Launch({"IdleMinutes": str(MINUTES)})
 STOPS = "sagemaker stop-notebook-instance --notebook-instance-name its-name --region eu-west-1"
 
@@ -167,8 +169,9 @@ def test_a_notebook_that_nobody_opens_is_stopped_after_its_minutes(
     assert notebook.is_stopped() > MINUTES  # the first look has nothing to compare with
 
 
-def test_an_idle_kernel_is_no_work(notebook: Notebook, jupyter: Jupyter) -> None:
-    jupyter.kernel()
+@EACH_KERNEL
+def test_an_idle_kernel_is_no_work(notebook: Notebook, jupyter: Jupyter, name: str) -> None:
+    jupyter.kernel(name)
 
     notebook.start(jupyter.url)
 
@@ -202,14 +205,18 @@ def test_a_page_left_open_is_no_work(notebook: Notebook, jupyter: Jupyter) -> No
         assert await_that(asking)[0] > MINUTES
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("python3", "create_subshell_request"), *((each, "usage_request") for each in KERNELS)],
+)
 def test_a_cell_that_runs_is_work_though_jupyter_calls_its_kernel_idle(
-    notebook: Notebook, jupyter: Jupyter
+    notebook: Notebook, jupyter: Jupyter, name: str, message: str
 ) -> None:
     """jupyter-server takes any answer beside the cell for the kernel's state (see look())."""
-    kernel, done = jupyter.kernel(), notebook.folder / "done"
+    kernel, done = jupyter.kernel(name), notebook.folder / "done"
     jupyter.run(kernel, _until(done))
     await_that(lambda: jupyter.state(kernel) == "busy")
-    jupyter.control(kernel, "create_subshell_request")
+    jupyter.control(kernel, message)
     await_that(lambda: jupyter.state(kernel) == "idle")
 
     notebook.start(jupyter.url)
@@ -250,10 +257,11 @@ def test_a_kernel_that_was_never_used_is_no_work(notebook: Notebook, jupyter: Ju
     notebook.is_stopped()
 
 
+@EACH_KERNEL
 def test_a_kernel_that_ended_and_was_started_again_is_no_work(
-    notebook: Notebook, jupyter: Jupyter
+    notebook: Notebook, jupyter: Jupyter, name: str
 ) -> None:
-    kernel = jupyter.kernel()
+    kernel = jupyter.kernel(name)
     ended = jupyter.process(kernel)
     os.kill(ended, signal.SIGKILL)
     await_that(lambda: jupyter.restarted(kernel, ended))
@@ -263,8 +271,11 @@ def test_a_kernel_that_ended_and_was_started_again_is_no_work(
     notebook.is_stopped()
 
 
-def test_a_cell_that_waits_for_input_is_work(notebook: Notebook, jupyter: Jupyter) -> None:
-    kernel = jupyter.kernel()
+@EACH_KERNEL
+def test_a_cell_that_waits_for_input_is_work(
+    notebook: Notebook, jupyter: Jupyter, name: str
+) -> None:
+    kernel = jupyter.kernel(name)
     jupyter.run(kernel, "input('Continue? ')")
     await_that(lambda: jupyter.state(kernel) == "busy")
 

@@ -1,6 +1,7 @@
 """How `make launch` tells its story: a sentence a step, and below it what happens, as it happens.
 
-In a terminal a last line shows what is waited for; anywhere else there are plain lines alone.
+In a terminal lines are broken at words, and a last line shows what is waited for; anywhere else
+there are plain lines alone.
 """
 
 import time
@@ -8,15 +9,15 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.status import Status
-from rich.table import Column, Table
 from rich.text import Text
+
+from vending.screen import tabular, wrapped
 
 # Of a page that is no terminal: wide enough for an ARN in a table.
 _PLAIN_WIDTH = 200
+_INDENT = 5  # of a table, below the outcome of a step
 
 _SOURCE_STYLES = {"stack": "blue", "lifecycle": "magenta", "notebook": "green"}
 
@@ -60,35 +61,35 @@ class Progress:
         return time.monotonic() - self._begun
 
     def say(self, text: str) -> None:
-        """Print a paragraph, or a run's last line; it is never broken into several."""
-        self._page.print(Text(text), soft_wrap=True)
+        """Print a paragraph, or a run's last line."""
+        for line in text.split("\n"):
+            self._print(line)
 
     def step(self, text: str) -> None:
         """Begin a step: who does what."""
         self._steps += 1
         self._waiting_for = ""
         self._page.print()
-        self._page.print(Text(f"{self._steps}. {text}", style="bold"), soft_wrap=True)
+        self._print(f"{self._steps}. {text}", "bold", indent=len(f"{self._steps}. "))
 
     def event(self, source: str, text: str) -> None:
         """Print that something happened, and when."""
-        line = Text(f"{self.elapsed:7.1f} s  ", style="dim")
+        begun = f"{self.elapsed:7.1f} s  "
+        line = Text(begun, style="dim")
         line.append(f"{source:<10}", style=_SOURCE_STYLES.get(source, "cyan"))
-        line.append(text, style="red" if "FAILED" in text or "Failed" in text else "default")
-        self._page.print(line, soft_wrap=True)
+        style = "red" if "FAILED" in text or "Failed" in text else "default"
+        indent = len(line.plain)
+        for number, part in enumerate(self._lines(text, self._page.width - indent)):
+            line = line if number == 0 else Text(" " * indent)
+            self._page.print(line.append(part, style=style), soft_wrap=True)
 
     def outcome(self, text: str) -> None:
         """Print what came of a step."""
-        self._page.print(Text(f"   => {text}", style="bold green"), soft_wrap=True)
+        self._print(f"   => {text}", "bold green", indent=6)
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table, indented as the outcome of a step."""
-        # An ARN cut short would be of no use.
-        columns = [Column(head, overflow="fold") for head in heads]
-        shown = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False)
-        for row in rows:
-            shown.add_row(*(Text(cell) for cell in row))
-        self._page.print(Padding(shown, (0, 0, 0, 5), expand=False))
+        self._page.print(tabular(heads, [*rows], self._page.width, _INDENT), crop=False)
 
     def wait_for(self, text: str) -> None:
         """Say what is waited for, in the last line of a terminal."""
@@ -98,6 +99,13 @@ class Progress:
     def last_line(self) -> str:
         """What is waited for, and the time."""
         return f"{self.elapsed:5.1f} s  {self._waiting_for}"
+
+    def _print(self, text: str, style: str = "", indent: int = 0) -> None:
+        for line in self._lines(text, self._page.width, indent):
+            self._page.print(Text(line, style=style), soft_wrap=True)
+
+    def _lines(self, text: str, width: int, indent: int = 0) -> list[str]:
+        return wrapped(text, width, indent) if self._page.is_terminal else [text]
 
 
 class _Ticking:

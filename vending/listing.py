@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared import clock, ledger, tagged
+from shared.ids import provisioned_product_of
 from shared.ledger import Entry
 from shared.lifecycle import Standing
 from shared.notebook import (
@@ -70,8 +71,17 @@ class Listing:
 
 def collect(platform: Platform) -> Listing:
     """Return what there is; raises ClientError, BotoCoreError."""
-    notebooks = sorted(_notebooks(platform), key=lambda each: each.notebook.lower())
-    return Listing(notebooks, [open_request(each) for each in unanswered()])
+    now = clock.now()
+    notebooks = sorted(_notebooks(platform), key=lambda each: _by_trouble(each, now))
+    requests = [open_request(each) for each in unanswered()]
+    # Those first that somebody should have answered, or taken the answer of.
+    requests.sort(key=lambda each: (not each.recorded and now < each.deadline, each.issued_at))
+    return Listing(notebooks, requests)
+
+
+def _by_trouble(each: Listed, now: datetime) -> tuple[bool, str]:
+    expired = each.expires_on is not None and each.expires_on < now.date()
+    return not (each.status == "Failed" or expired), each.notebook.lower()
 
 
 def unanswered() -> list[Entry]:
@@ -124,13 +134,13 @@ def render(listing: Listing) -> None:
     if listing.requests:
         screen.say("Not answered yet:")
         screen.table(
-            ("Notebook", "Request", "Stack", "Since", "Answer is due"),
+            ("Notebook", "Request", "Launch", "Since (UTC)", "Answer is due"),
             [
                 (
                     each.notebook,
                     each.request_type,
-                    each.stack_id.split("/")[1],
-                    f"{each.issued_at:%Y-%m-%d %H:%M:%S} UTC",
+                    provisioned_product_of(each.stack_id) or each.stack_id.split("/")[1],
+                    f"{each.issued_at:%Y-%m-%d %H:%M}",
                     _due(each, now),
                 )
                 for each in listing.requests

@@ -1,9 +1,11 @@
 """What a command shows: data on standard output, all else on standard error.
 
-Colours are for terminals, which rich tells from files and pipes.
+Colours, tables and lines broken at words are for terminals, which rich tells from files and pipes.
+Those get a row a line, its cells parted by tabs.
 """
 
 import json
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +14,13 @@ from typing import Any
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-_PLAIN_WIDTH = 200  # of what is no terminal: wide enough for a row with an ARN
+_WHOLE = 24  # characters: a cell up to this long is not broken, and a longer one gets no less
+_NOTHING = "-"
 _STYLES = {
     "InService": "green",
     "Failed": "red",
@@ -37,28 +41,110 @@ def show(data: Mapping[str, Any], *, as_json: bool, render: Callable[[], None]) 
 
 def say(text: str) -> None:
     """Print a line of data."""
-    _console(stderr=False).print(Text(text), soft_wrap=True)
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; a cell that is a status has its colour in a terminal."""
-    # An id that is cut short would be of no use.
-    shown = Table(*(Column(head, overflow="fold") for head in heads), box=box.SIMPLE_HEAD)
-    for row in rows:
-        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    _console(stderr=False).print(shown)
-
-
-def facts(named: Mapping[str, str]) -> None:
-    """Print a line for each fact, with its name before it."""
-    width = max(map(len, named), default=0)
-    for name, value in named.items():
-        say(f"  {name:<{width}}  {value}")
+    _print(_console(stderr=False), text)
 
 
 def note(text: str) -> None:
     """Tell something that is no data."""
-    _console(stderr=True).print(Text(text), soft_wrap=True)
+    _print(_console(stderr=True), text)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; a cell that is a status has its colour in a terminal."""
+    console = _console(stderr=False)
+    if console.is_terminal:
+        console.print(tabular(heads, rows, console.width), crop=False)
+        return
+    for row in (heads, *rows):
+        say("\t".join(" ".join(cell.split()) for cell in row))
+
+
+def facts(named: Mapping[str, str]) -> None:
+    """Print a line for each fact, with its name before it."""
+    console = _console(stderr=False)
+    width = max(map(len, named), default=0)
+    for name, value in named.items():
+        if console.is_terminal:
+            _print(console, f"  {name:<{width}}  {value}", indent=width + 4)
+        else:
+            say(f"{name}: {value}")
+
+
+def tabular(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, indent: int = 0
+) -> RenderableType:
+    """Return a table for a terminal of a width; where it is too narrow, each row as a paragraph.
+
+    Lines are broken at spaces alone: half of a name is of no use. Print it with `crop=False`.
+    """
+    room = width - indent - 3 * len(heads) - 1  # of which the frame takes some
+    widths = _widths(heads, [[row[n] for row in rows] for n in range(len(heads))], room)
+    if not widths:
+        return Group(*(_paragraph(heads, row, width, indent) for row in rows))
+    shown = Table(
+        *(Column(head, width=each) for head, each in zip(heads, widths, strict=True)),
+        box=box.SIMPLE_HEAD,
+        show_edge=not indent,
+    )
+    for row in rows:
+        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    return Padding(shown, (0, 0, 0, indent), expand=False)
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    """Return a text as lines, broken at spaces alone; those after the first are indented."""
+    return textwrap.wrap(
+        text,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
+
+
+def _widths(heads: Sequence[str], columns: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """Return how wide each column of a table is, None if there is no room for them."""
+    words = [max(map(len, head.split()), default=0) for head in heads]
+    wide = [max(map(_least, cells), default=0) for cells in columns]
+    widths = [max(each) for each in zip(words, wide, strict=True)]
+    lacking = [
+        max(map(len, (head, *cells))) - each
+        for head, cells, each in zip(heads, columns, widths, strict=True)
+    ]
+    spare = room - sum(widths)
+    if spare < 0:
+        return None
+    # The least first: most columns then have all that they need.
+    left = len(widths)
+    for number in sorted(range(left), key=lambda each: lacking[each]):
+        more = min(lacking[number], spare // left)
+        widths[number] += more
+        spare, left = spare - more, left - 1
+    return widths
+
+
+def _least(cell: str) -> int:
+    return max((min(len(cell), _WHOLE), *map(len, cell.split())))
+
+
+def _paragraph(heads: Sequence[str], row: Sequence[str], width: int, indent: int) -> Text:
+    (first, *cells), (_, *names) = row, heads
+    room, lines = width - indent - 4, [""]
+    for name, cell in zip(names, cells, strict=True):
+        if cell == _NOTHING:
+            continue
+        told = f"{name}: {cell}" if name else cell
+        if lines[-1] and len(lines[-1]) + 2 + len(told) > room:
+            lines.append("")
+        lines[-1] += f"  {told}" if lines[-1] else told
+    begin = " " * (indent + 2)
+    parts = [f"{begin}  {part}" for line in lines for part in wrapped(line, room, 2)]
+    shown = Text("\n".join([begin + first, *parts]), no_wrap=True, overflow="ignore")
+    shown.stylize("bold", 0, len(begin + first))
+    for cell in row:
+        if cell in _STYLES:
+            shown.highlight_words([cell], _STYLES[cell])
+    return shown
 
 
 @contextmanager
@@ -74,28 +160,33 @@ def progress(doing: str) -> Iterator[Callable[[str], None]]:
         nonlocal told
         if what != told:
             told = what
-            line = f"{time.monotonic() - begun:6.0f} s  {what}"
-            console.print(Text(line), soft_wrap=True)
+            _print(console, f"{time.monotonic() - begun:6.0f} s  {what}", indent=10)
 
     if console.is_terminal and not console.is_dumb_terminal:
         with console.status(Text(doing)):
             yield tell
     else:
-        console.print(Text(doing), soft_wrap=True)
+        _print(console, doing)
         yield tell
 
 
 def text_of(value: object) -> str:
     """Return a value for a cell: a dash for none."""
-    return "-" if value in (None, "") else str(value)
+    return _NOTHING if value in (None, "") else str(value)
+
+
+def _print(console: Console, text: str, indent: int = 0) -> None:
+    if not console.is_terminal:
+        typer.echo(text, file=console.file)  # a console would make spaces of tabs
+        return
+    for line in text.splitlines() or [""]:
+        for part in wrapped(line, console.width, indent):
+            console.print(Text(part), soft_wrap=True)
 
 
 def _console(*, stderr: bool) -> Console:
     # Made for each use: what standard output is may change, as it does in tests.
-    console = Console(stderr=stderr, highlight=False)
-    if console.is_terminal:
-        return console
-    return Console(stderr=stderr, highlight=False, width=_PLAIN_WIDTH)
+    return Console(stderr=stderr, highlight=False)
 
 
 def _as_text(value: Any) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from local import progress
 from local.progress import Progress
 
+WORDS = "a data-scientist launches the-product named 'analysis 1' " * 6
 LONG = "arn:aws:kms:us-east-1:000000000000:key/" + "x" * 300
 
 
@@ -53,3 +54,28 @@ def test_a_page_that_is_no_terminal_is_wide_enough_for_an_arn(
     monkeypatch.setenv("COLUMNS", "40")
 
     assert progress.console().width >= 160
+
+
+def test_a_terminal_gets_its_lines_broken_at_words_and_none_of_a_word() -> None:
+    file = io.StringIO()
+    page = Console(
+        file=file,
+        force_terminal=True,
+        color_system=None,
+        width=60,
+        height=50,
+        _environ={"TERM": "dumb"},
+    )
+    story = Progress(page)
+
+    story.say(WORDS)
+    story.step(WORDS)
+    story.event("lifecycle", WORDS)
+    story.outcome(WORDS)
+    story.table(("Output", "Value"), [("Key", WORDS), ("Name", "n" * 63)])
+
+    lines = file.getvalue().splitlines()
+    assert max(len(line.rstrip()) for line in lines if "n" * 63 not in line) <= 60
+    words = set(WORDS.split()) | {"n" * 63}
+    broken = {part for line in lines for part in line.split()} - words
+    assert broken <= {"1.", "0.0", "s", "lifecycle", "=>", "Key", "Name", "Value:", "Output"}

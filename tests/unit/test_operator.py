@@ -153,6 +153,32 @@ def test_a_request_past_its_deadline_says_so(operator: Operator) -> None:
     assert "6 min ago" in operator.run("list").out
 
 
+def test_trouble_comes_first(operator: Operator) -> None:
+    def launched(name: str, **more: str) -> None:
+        operator.launched(NotebookInstanceName=name, **more)
+
+    launched("b-expired", ExpiresAfterDays="1")
+    launched("z-failed")
+    launched("a-runs")
+    launched("Y-runs", ExpiresAfterDays="9")
+    operator.platform.notebooks.call("StopNotebookInstance", {"NotebookInstanceName": "z-failed"})
+    wait(operator, minutes=10)
+    operator.platform.notebooks.configure({"failing_notebooks": {"z-failed": "broken"}})
+    operator.platform.notebooks.call("StartNotebookInstance", {"NotebookInstanceName": "z-failed"})
+    wait(operator, days=4)
+    late = operator.launching(NotebookInstanceName="c-late")
+    late.send_create()
+    wait(operator, minutes=55)
+    operator.launching(NotebookInstanceName="a-soon").send_create()
+
+    listed = operator.run("list", "--json").json
+
+    assert [each["notebook"] for each in listed["notebooks"]] == [
+        *("b-expired", "z-failed", "a-runs", "Y-runs")
+    ]
+    assert [each["notebook"] for each in listed["requests"]] == ["c-late", "a-soon"]
+
+
 # extend
 
 

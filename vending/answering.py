@@ -103,6 +103,11 @@ def consequence(entry: Entry, status: Status) -> str:
             return "CloudFormation takes the notebook for ready, without a look."
         case _, "Delete":
             return "CloudFormation stops the deletion: the stack stays, with what is left of it."
+        case _, "Create":
+            return (
+                "CloudFormation rolls the stack back. A notebook that it has made goes with all "
+                "files on it."
+            )
         case _:
             return "CloudFormation rolls the stack back."
 

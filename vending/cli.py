@@ -140,19 +140,22 @@ def end(
     """Terminate a notebook's launch through Service Catalog, and wait until all of it is gone."""
     of = _platform(region, profile, stack_name)
     launch = launches.launch_of(launches.notebook_named(notebook, of))
-    goes = f"The notebook {launch.notebook} goes with its volume and all files on it."
     question, doing, ended = (
-        f"End the launch {launch.name} ({launch.provisioned_product})? {goes}",
+        f"End the launch {launch.name} ({launch.provisioned_product})?",
         f"Terminating {launch.name}",
         f"the launch {launch.name} is terminated",
     )
     if launch.stack_id:
         question, doing, ended = (
             f"The launch {launch.provisioned_product} is gone from Service Catalog, and its stack "
-            f"is not. Delete the stack {launch.stack_name}? {goes}",
+            f"is not. Delete the stack {launch.stack_name}?",
             f"Deleting {launch.stack_name}",
             f"the stack {launch.stack_name} is deleted",
         )
+    for each in launch.destroyed:
+        screen.note(f"Destroyed: {each}.")
+    for each in launch.stays:
+        screen.note(f"Stays: {each}.")
     _confirm(question, yes=yes)
     with screen.progress(doing) as tell:
         done = launches.end(launch, tell)

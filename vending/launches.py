@@ -1,7 +1,7 @@
 """`vending extend` and `vending end`: a notebook's launch, as Service Catalog knows it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -47,6 +47,8 @@ class Ended:
     status: str
     stack_id: str = ""
     """The stack that is deleted, since its launch is gone; else empty."""
+    destroyed: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
 
     @property
     def stack_name(self) -> str:
@@ -93,10 +95,13 @@ def launch_of(notebook: Notebook) -> Ended:
     None that is being changed: Service Catalog does one thing at a time to it. Raises
     OperatorError, ClientError.
     """
-    if launch := _settled(notebook):
-        return launch
+    launch = _settled(notebook)
     stack_id = notebook.tags[STACK_TAG]
-    status = _stack(stack_id)["StackStatus"]
+    stack = _stack(stack_id)
+    destroyed, stays = _belongings(notebook, stack)
+    if launch:
+        return replace(launch, destroyed=destroyed, stays=stays)
+    status = stack["StackStatus"]
     if status == "DELETE_COMPLETE":
         raise OperatorError(
             f"The launch of {notebook.name} is gone, and so is its stack: `vending sweep` deletes "
@@ -107,17 +112,30 @@ def launch_of(notebook: Notebook) -> Ended:
             f"The launch of {notebook.name} is gone, and its stack {stack_id.split('/')[1]} is "
             f"being changed ({status}): wait until that has ended."
         )
-    return Ended(notebook.name, _product_id(notebook), "", status, stack_id)
+    return Ended(notebook.name, _product_id(notebook), "", status, stack_id, destroyed, stays)
 
 
 def end(launch: Ended, tell: Callable[[str], None]) -> Ended:
     """Terminate a launch through Service Catalog, so that all of it goes, and wait until it has.
 
     Of one that is gone from there its stack is deleted, with the rights of the session. Raises
-    OperatorError when it fails or takes too long, ClientError, BotoCoreError.
+    OperatorError when it fails, takes too long or is waited for no more, ClientError,
+    BotoCoreError.
     """
-    if launch.stack_id:
-        return _delete_stack(launch, tell)
+    try:
+        return _delete_stack(launch, tell) if launch.stack_id else _terminate(launch, tell)
+    except KeyboardInterrupt:
+        what, where = f"termination of {launch.name}", "Service Catalog"
+        if launch.stack_id:
+            what, where = f"deletion of the stack {launch.stack_name}", "CloudFormation"
+        raise OperatorError(
+            f"The {what} goes on in {where}, and is waited for no more. `vending list` shows "
+            f"{launch.notebook} until it is gone, `vending explain {launch.notebook}` what comes "
+            "of it."
+        ) from None
+
+
+def _terminate(launch: Ended, tell: Callable[[str], None]) -> Ended:
     catalog = client("servicecatalog")
     record_id = catalog.terminate_provisioned_product(
         ProvisionedProductId=launch.provisioned_product, TerminateToken=str(uuid4())
@@ -162,6 +180,31 @@ def _delete_stack(launch: Ended, tell: Callable[[str], None]) -> Ended:
         f"The stack {launch.stack_name} is still being deleted after {_PATIENCE.seconds // 60} "
         "minutes: look at it in CloudFormation."
     )
+
+
+def _belongings(
+    notebook: Notebook, stack: Mapping[str, Any]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what of a launch is destroyed when its stack is deleted, and what stays."""
+    given = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+    files = (
+        f"the notebook {notebook.name} with its volume of {notebook.volume_size_in_gb} GB and all "
+        "files on it"
+    )
+    made = "what was made in SageMaker from the notebook; its endpoints cost money until deleted"
+    bucket = f"the bucket {outputs.get('S3BucketName', 'of the project')} and all that it holds"
+    key = f"the key {outputs.get('SagemakerKMSKey', 'of the project')}"
+    match retention := given.get("DataRetention"):
+        case "Delete":
+            key += ", which KMS deletes after 7 days"
+            return (files, f"{bucket} (DataRetention is Delete)", key), (made,)
+        case "Retain":
+            return (files,), (f"{bucket} (DataRetention is Retain)", key, made)
+    unknown = (
+        f"{bucket}, with {key}: DataRetention is {retention or 'not known'}, look at its stack"
+    )
+    return (files,), (unknown, made)
 
 
 def _stack(stack_id: str) -> dict[str, Any]:

@@ -38,11 +38,16 @@ class Platform:
     def invoke(self, logical_id: str, event: Mapping[str, Any]) -> Any:
         """Have one of its functions work, and return what it returned.
 
-        Raises OperatorError when it failed, ClientError, BotoCoreError.
+        Raises OperatorError when it failed or is waited for no more, ClientError, BotoCoreError.
         """
-        answer = client("lambda").invoke(
-            FunctionName=self.function(logical_id), Payload=json.dumps(event)
-        )
+        name = self.function(logical_id)
+        try:
+            answer = client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+        except KeyboardInterrupt:
+            raise OperatorError(
+                f"The platform's {logical_id} goes on with what it was asked, and is waited for no "
+                f"more. Its log is /aws/lambda/{self.name}."
+            ) from None
         returned = json.load(answer["Payload"])
         if "FunctionError" in answer:
             raise OperatorError(

@@ -107,7 +107,17 @@ def _answer_of_stack(
         return SimpleNamespace(status_code=200), {"StackResourceSummaries": found}
     own = {**stack_tags, **stack.get("tags", {})}
     tags = [{"Key": key, "Value": value} for key, value in own.items()]
-    described = {"StackStatus": stack["status"], "Tags": tags}
+    described = {
+        "StackStatus": stack["status"],
+        "Tags": tags,
+        **{
+            f"{kind}s": [
+                {f"{kind}Key": key, f"{kind}Value": value}
+                for key, value in stack.get(f"{kind.lower()}s", {}).items()
+            ]
+            for kind in ("Parameter", "Output")
+        },
+    }
     return SimpleNamespace(status_code=200), {"Stacks": [described]}
 
 

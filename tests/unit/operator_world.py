@@ -27,6 +27,7 @@ from tests.unit.stack_in_process import Stack
 from vending.cli import app
 
 STACK = "notebook-vending"
+BUCKET = "nb-123456789012-data"  # of each launch
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Operator:
         stack.create().expect_success()
         return stack
 
-    def launching(self, **properties: Any) -> Stack:
+    def launching(self, retention: str = "Retain", **properties: Any) -> Stack:
         """Have a launch begin, as Service Catalog has it; the platform is asked for nothing yet."""
         stack = self.platform.stack()
         product_id = self.offer.launched(stack.notebook)
@@ -91,6 +92,8 @@ class Operator:
         self.platform.stacks[stack.id] = {
             "status": "CREATE_IN_PROGRESS",
             "physical_ids": (),
+            "parameters": {"NotebookInstanceName": stack.notebook, "DataRetention": retention},
+            "outputs": {"S3BucketName": BUCKET, "SagemakerKMSKey": self.platform.account.key_arn},
             "tags": {
                 "aws:servicecatalog:provisioningPrincipalArn": LAUNCHER,
                 "aws:servicecatalog:provisionedProductArn": (
@@ -103,7 +106,7 @@ class Operator:
     def without_launch(self, status: str = "CREATE_COMPLETE") -> Stack:
         """Return a stack that is there, and in such a state, though its launch is gone."""
         stack = self.launched(ExpiresAfterDays="2")
-        self.platform.stacks[stack.id] = {"status": status, "physical_ids": [stack.notebook]}
+        self.platform.stacks[stack.id] |= {"status": status, "physical_ids": [stack.notebook]}
         self.offer.terminate(provisioned_product_of(stack.id), RetainPhysicalResources=True)
         self.world.let_run()
         return stack

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.catalog.model import StackState
 from shared import prices
+from shared.ids import provisioned_product_of
 from tests.lifecycle_driver import load
-from tests.unit.operator_world import Operator, an_operator
+from tests.unit.operator_world import BUCKET, Operator, an_operator
 from tests.unit.platform_in_process import Platform
 from tests.unit.stack_in_process import Stack
 from vending import cli
@@ -232,9 +234,58 @@ def test_a_launch_is_ended_through_service_catalog_once_that_is_confirmed(
 
     assert ran.status == 0
     assert f"End the launch {stack.notebook}" in ran.err
-    assert "goes with its volume" in ran.err
     assert "is terminated" in ran.out
     assert [what for what, _, _ in operator.world.stacks.calls][-1] == "delete"
+
+
+@pytest.mark.parametrize("without_launch", [False, True])
+@pytest.mark.parametrize("retention", ["Retain", "Delete"])
+def test_before_it_asks_it_says_what_is_destroyed_and_what_stays(
+    operator: Operator, retention: str, *, without_launch: bool
+) -> None:
+    stack = operator.launched(retention=retention, VolumeSizeInGB="30")
+    if without_launch:
+        operator.offer.terminate(provisioned_product_of(stack.id), RetainPhysicalResources=True)
+        operator.world.let_run()
+        operator.platform.stacks[stack.id]["status"] = "CREATE_COMPLETE"
+
+    ran = operator.run("end", stack.notebook, answer="n\n")
+    done = operator.run("end", stack.notebook, "--yes", "--json").json
+
+    told, question, _ = ran.err.partition("? [y/N]")
+    assert question
+    files = f"the notebook {stack.notebook} with its volume of 30 GB and all files on it"
+    assert f"Destroyed: {files}.\n" in told
+    bucket = f"{'Destroyed' if retention == 'Delete' else 'Stays'}: the bucket {BUCKET} and all"
+    key = f"the key {operator.platform.account.key_arn}"
+    assert bucket in told
+    assert f"DataRetention is {retention}" in told
+    assert f"Stays: {key}.\n" in told or f"Destroyed: {key}, which KMS deletes after 7 days" in told
+    gone, kept = (" ".join(done[each]) for each in ("destroyed", "stays"))
+    assert files in gone
+    assert [BUCKET in gone, key in gone] == [retention == "Delete"] * 2
+    assert [BUCKET in kept, key in kept] == [retention == "Retain"] * 2
+
+
+def test_an_end_that_is_not_waited_for_says_that_it_goes_on(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vending.launches.time.sleep", interrupt)
+    stack, retained = operator.launched(), operator.without_launch()
+    operator.deletion_ends = "DELETE_IN_PROGRESS"
+
+    ran = operator.run("end", stack.notebook, "--yes")
+    deletion = operator.run("end", retained.notebook, "--yes")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert f"The termination of {stack.notebook} goes on in Service Catalog" in ran.err
+    assert deletion.status == 1
+    name = retained.id.split("/")[1]
+    assert f"The deletion of the stack {name} goes on in CloudFormation" in deletion.err
+    assert operator.deleted == [retained.id]
 
 
 def test_nothing_is_ended_that_is_not_confirmed(operator: Operator) -> None:
@@ -581,6 +632,23 @@ def test_a_sweep_deletes_what_was_shown_once_that_is_confirmed(operator: Operato
     operator.platform.run()
     assert operator.platform.status(orphan.notebook) is None
     assert operator.platform.status(kept.notebook) == "InService"
+
+
+def test_a_sweep_that_is_not_waited_for_says_that_it_goes_on(operator: Operator) -> None:
+    left_behind(operator)
+    clean = operator.functions["CleanFunction"]
+
+    def interrupted(event: Any) -> Any:
+        if "DryRun" in event:
+            return clean(event)
+        raise KeyboardInterrupt
+
+    operator.functions["CleanFunction"] = interrupted
+
+    ran = operator.run("sweep", "--yes")
+
+    assert ran.status == 1
+    assert "The platform's CleanFunction goes on" in ran.err
 
 
 def test_a_sweep_that_is_not_confirmed_deletes_nothing(operator: Operator) -> None:

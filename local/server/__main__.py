@@ -44,6 +44,7 @@ from local.server import (
     response_bucket,
     role_boundaries,
     shared_subnets,
+    stack_conditions,
     stack_deletion,
     stack_parameters,
     stack_resources,
@@ -88,6 +89,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     eventbridge.install()
     cloudformation.install(bucket)
     stack_deletion.install()
+    stack_conditions.install()
     stack_parameters.install()
     stack_resources.install()
     stepfunctions.install()

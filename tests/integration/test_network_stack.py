@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.emulator import Emulator
 from tests.unit.stack_template import load
@@ -159,7 +160,7 @@ def existing(emulator: Emulator) -> Iterator[dict[str, str]]:
     table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
     yield {
         "VpcId": vpc,
-        "VpcCidr": "10.9.0.0/16",
+        "ExistingVpcCidrs": "10.9.0.0/16,100.64.0.0/24",
         "SubnetIds": ",".join(subnets),
         "RouteTableIds": table,
     }
@@ -229,9 +230,17 @@ def test_an_existing_vpc_gets_endpoints_and_keeps_what_it_had(
         assert set(made) == SERVICES - {"com.amazonaws.us-east-1.kms"}
         assert made["com.amazonaws.us-east-1.s3"]["RouteTableIds"] == [existing["RouteTableIds"]]
         assert stack.outputs()["SubnetIds"] == existing["SubnetIds"]
+        assert _ranges_at_endpoints(emulator, existing["VpcId"]) == {"10.9.0.0/16", "100.64.0.0/24"}
         assert everything(emulator)["vpcs"] == before["vpcs"]
         assert everything(emulator)["flow logs"] == before["flow logs"]
     assert everything(emulator) == before
+
+
+def _ranges_at_endpoints(aws: Emulator, vpc_id: str) -> set[str]:
+    """Return the ranges that the group of a VPC's endpoints lets in."""
+    groups = aws.client("ec2").describe_security_groups(**in_vpc(vpc_id))["SecurityGroups"]
+    (group,) = (each for each in groups if "Endpoints of AWS" in each["Description"])
+    return {one["CidrIp"] for rule in group["IpPermissions"] for one in rule["IpRanges"]}
 
 
 def test_a_second_endpoint_of_a_service_is_refused_and_can_be_given_instead(
@@ -338,6 +347,28 @@ def test_nested_it_exports_and_goes_without_a_trace(
         assert set(endpoints(emulator, vpc)) == SERVICES
         assert (vpc == existing["VpcId"]) == existing_vpc
     assert everything(emulator) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"VpcCidr": "10.0.0.0/22"},
+            "VpcCidr failed to satisfy .* from /16 to /21",
+        ),
+        ({"VpcId": "vpc-0a", "ExistingVpcCidrs": "10.9.0.0/16"}, "SubnetIds - name the private"),
+        ({"ExistingVpcCidrs": "10.9.0.0/16"}, "ExistingVpcCidrs - name the VPC of these ranges"),
+    ],
+)
+def test_the_platform_refuses_a_network_before_it_makes_anything(
+    emulator: Emulator, given: dict[str, str], sentence: str
+) -> None:
+    platform = load(PATH.parents[1] / "template.yaml")
+    head = {name: platform[name] for name in ("Parameters", "Rules")}
+    handle = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
+
+    with pytest.raises(ClientError, match=sentence):
+        create(emulator, json.dumps({**head, "Resources": {"First": handle}}), given)
 
 
 def test_nested_its_rules_refuse_with_a_sentence(emulator: Emulator) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.unit.stack_template import ACCOUNT, Stack, load, strings
 
 PATH = Path(__file__).parents[2] / "stacks" / "network.yaml"
 TEMPLATE = load(PATH)
+PLATFORM = load(PATH.parents[1] / "template.yaml")
 SESSION = botocore.session.get_session()
 
 EXISTING = {
@@ -41,6 +43,7 @@ INTERFACES += ["Sts", "Kms", "Logs", "EcrApi", "EcrDkr"]
 NO_INTERFACES = {f"{name}Endpoint": "none" for name in INTERFACES}
 ENDPOINT = "AWS::EC2::VPCEndpoint"
 GROUP = "AWS::EC2::SecurityGroup"
+INGRESS = "AWS::EC2::SecurityGroupIngress"
 
 PULLING = {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
 # They tell the caller of itself, and take no resource (service authorization reference).
@@ -187,15 +190,32 @@ def test_only_https_goes_out_and_everything_between_members() -> None:
     assert among["Properties"]["DestinationSecurityGroupId"] == "<SecurityGroup>"
 
 
-def test_endpoints_take_https_from_the_vpc_and_its_notebooks_and_send_nothing() -> None:
-    stack = Stack(TEMPLATE, {**EXISTING, "VpcCidr": "10.9.0.0/24", "SecurityGroupId": "sg-0a"})
+@pytest.mark.parametrize(
+    ("given", "admitted"),
+    [
+        ({}, ["10.0.0.0/16"]),
+        ({"VpcCidr": "10.9.0.0/20"}, ["10.9.0.0/20"]),
+        ({"ExistingVpcCidrs": "10.9.0.0/24"}, ["10.9.0.0/24"]),
+        *(
+            ({"ExistingVpcCidrs": ",".join(ranges)}, ranges)
+            for ranges in ([f"10.{each}.0.0/16" for each in range(count)] for count in range(2, 6))
+        ),
+    ],
+)
+def test_endpoints_take_https_from_the_vpc_and_its_notebooks_and_send_nothing(
+    given: dict[str, str], admitted: list[str]
+) -> None:
+    stack = Stack(TEMPLATE, {**EXISTING, **given, "SecurityGroupId": "sg-0a"})
     group = stack.resources()["EndpointSecurityGroup"]["Properties"]
+    further = [each["Properties"] for each in stack.resources(INGRESS).values()]
 
-    from_vpc, from_notebooks = group["SecurityGroupIngress"]
+    assert {each["GroupId"] for each in further} <= {"<EndpointSecurityGroup>"}
+    rules = [*group["SecurityGroupIngress"], *further]
 
-    assert from_vpc["CidrIp"] == "10.9.0.0/24"
-    assert from_notebooks["SourceSecurityGroupId"] == "sg-0a"
-    for rule in (from_vpc, from_notebooks):
+    assert [rule["CidrIp"] for rule in rules if "CidrIp" in rule] == admitted
+    assert [rule.get("SourceSecurityGroupId") for rule in rules].count("sg-0a") == 1
+    assert len(rules) == len(admitted) + 1
+    for rule in rules:
         assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
     (nowhere,) = group["SecurityGroupEgress"]  # none at all would be EC2's own: everywhere
     assert nowhere["CidrIp"] == "127.0.0.1/32"
@@ -393,6 +413,7 @@ def test_the_accounts_of_a_region_include_those_of_its_common_images(
     [
         ({"VpcId": "vpc-0a", "RouteTableIds": "rtb-0a"}, "SubnetIds"),
         ({"VpcId": "vpc-0a", "SubnetIds": "subnet-0a"}, "RouteTableIds"),
+        ({"ExistingVpcCidrs": "10.9.0.0/24"}, "ExistingVpcCidrs"),
         ({"SubnetIds": "subnet-0a"}, "SubnetIds"),
         ({"RouteTableIds": "rtb-0a"}, "RouteTableIds"),
         ({"SecurityGroupId": "sg-0a"}, "SecurityGroupId"),
@@ -408,6 +429,43 @@ def test_what_does_not_go_together_is_refused_with_the_parameter_named(
 
 def test_its_own_vpc_and_an_existing_one_pass_the_rules() -> None:
     assert OWN.broken_rules() == JOINED.broken_rules() == []
+
+
+def test_the_platform_asks_the_rules_before_it_makes_anything() -> None:
+    """A nested stack asks its own when other resources of the platform are there."""
+    assert PLATFORM["Rules"] == TEMPLATE["Rules"]
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, PLATFORM], ids=["network", "platform"])
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        *(("VpcCidr", f"10.0.0.0/{size}", 16 <= size <= 21) for size in range(14, 30)),
+        ("VpcCidr", "10.0.0.0/16,10.1.0.0/16", False),
+        ("VpcCidr", "10.0.0.256/16", False),
+        ("VpcCidr", "", False),
+        *(("ExistingVpcCidrs", f"10.0.0.0/{size}", 16 <= size <= 28) for size in range(14, 32)),
+        ("ExistingVpcCidrs", "", True),
+        ("ExistingVpcCidrs", "10.20.0.0/16,100.64.0.0/28,192.168.255.0/24", True),
+        ("ExistingVpcCidrs", ",".join(["10.0.0.0/24"] * 5), True),
+        ("ExistingVpcCidrs", ",".join(["10.0.0.0/24"] * 6), False),
+        ("ExistingVpcCidrs", "10.20.0.0/16, 10.21.0.0/16", False),
+        ("ExistingVpcCidrs", "10.20.0.0/16,", False),
+    ],
+)
+def test_a_range_that_does_not_hold_the_subnets_is_refused_before_anything_is_made(
+    template: dict[str, Any], name: str, value: str, allowed: bool
+) -> None:
+    pattern = template["Parameters"][name]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, value)) == allowed
+
+
+@pytest.mark.parametrize("size", range(16, 22))
+def test_the_largest_and_the_smallest_range_hold_both_subnets(size: int) -> None:
+    made = Stack(TEMPLATE, {"VpcCidr": f"10.0.0.0/{size}"}).resources("AWS::EC2::Subnet")
+    blocks = [IPv4Network(each["Properties"]["CidrBlock"]) for each in made.values()]
+    assert len(set(blocks)) == 2
+    assert all(each.subnet_of(IPv4Network(f"10.0.0.0/{size}")) for each in blocks)
 
 
 # Flow logs

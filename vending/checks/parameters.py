@@ -37,6 +37,7 @@ DEFAULTS: Mapping[str, str] = {
 # What no check looks at.
 OTHERS = (
     "VpcCidr",
+    "ExistingVpcCidrs",
     "ImageAccounts",
     "MaxVolumeSizeInGB",
     "AllowedPlatformIdentifiers",

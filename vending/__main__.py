@@ -1,6 +1,23 @@
-"""`python -m vending`."""
+"""`python -m vending`, from the package or from a clone."""
 
-from vending.cli import app
+import os
+import sys
+from pathlib import Path
+
+_CLONE = Path(__file__).resolve().parents[1]
+_COMMAND = _CLONE / ".venv" / "bin" / "vending"
 
 if __name__ == "__main__":
+    if (_CLONE / "src" / "shared").is_dir():
+        sys.path[:0] = [str(_CLONE), str(_CLONE / "src")]
+    try:
+        from vending.cli import app
+    except ImportError as error:
+        # The tools of the clone have what this Python lacks.
+        if _COMMAND.exists() and Path(sys.prefix) != _CLONE / ".venv":
+            os.execv(_COMMAND, [str(_COMMAND), *sys.argv[1:]])  # noqa: S606 - the clone's own
+        sys.exit(
+            f"vending needs Python 3.11 and the package {error.name}. Run `pip install .` in "
+            f"{_CLONE}, or `make setup` there."
+        )
     app(prog_name="vending")

@@ -1,5 +1,6 @@
 """The commands, as they are typed; what they do is in the modules beside this one."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,12 @@ from typer.core import TyperGroup
 from vending import answering, checking, explaining, launches, listing, platform, screen, sweeping
 from vending.checks import parameters
 from vending.checks.findings import Verdict
-from vending.errors import AWS_SAID_NO, REFUSED, OperatorError, worded
+from vending.errors import AWS_SAID_NO, REFUSED, OperatorError, unexpected, worded
 from vending.explanation import ExplanationError, collect
 
 _EXIT_CODES = (
     "Exit status: 0 done; 1 not done, or `check` found something missing; 2 typed wrong; "
-    "3 AWS refused or did not answer."
+    "3 AWS refused, did not answer or could not be called."
 )
 
 Region = Annotated[
@@ -40,13 +41,28 @@ Notebook = Annotated[str, typer.Argument(metavar="NOTEBOOK", help="The notebook'
 
 
 class _Commands(TyperGroup):
-    """Tells errors as a sentence, with an exit status that says whose they are."""
+    """Print errors as a sentence, with an exit status that shows whose they are."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command; whatever happens, a sentence and no traceback is printed."""
+        if sys.stdout is None:  # Python's way to say that it is closed
+            screen.note("Standard output is closed. Open it, or send it to a file or /dev/null.")
+            sys.exit(REFUSED)
+        screen.replace_what_cannot_be_encoded()
+        try:
+            return super().main(*args, **options)
+        except Exception as error:
+            said, status = unexpected(error)
+            screen.note(said)
+            sys.exit(status)
+        finally:
+            screen.finish()
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except OperatorError as error:
-            said, status = str(error), REFUSED
+            said, status = str(error), error.status
         except (ClientError, BotoCoreError) as error:
             said, status = worded(error), AWS_SAID_NO
         except ExplanationError as error:
@@ -60,15 +76,27 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help=f"Operates Notebook Vending: what there is, why it failed, what to do.\n\n{_EXIT_CODES}",
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        screen.say(f"vending {platform.version()}")
+        raise typer.Exit
+
+
 @app.callback()
-def _vending() -> None:
+def _vending(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
     pass
 
 

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from shared.clients import CONFIG
-from vending.errors import OperatorError
+from vending.errors import ConfigurationError, OperatorError
 
 _DEFAULT_NAME = "notebook-vending"
 # Lambda runs a function for 900 seconds at the most, and answers no sooner than it ends.
@@ -62,8 +63,13 @@ def use_session(region: str | None, profile: str | None) -> None:
 
     Raises ProfileNotFound.
     """
-    if region or profile:
-        boto3.setup_default_session(region_name=region, profile_name=profile)
+    # boto3 takes an empty variable for a value, and the AWS CLI takes it for none.
+    for name in [name for name, value in os.environ.items() if name[:4] == "AWS_" and not value]:
+        del os.environ[name]
+    # The AWS CLI reads AWS_REGION first; boto3 reads AWS_DEFAULT_REGION alone.
+    region = region or os.environ.get("AWS_REGION")
+    if profile or (region and region != os.environ.get("AWS_DEFAULT_REGION")):
+        boto3.setup_default_session(region_name=region, profile_name=profile or None)
         client.cache_clear()
 
 
@@ -93,16 +99,47 @@ def find(name: str) -> Platform:
 
 
 def default_name() -> str:
-    """Return the stack's name in the samconfig.toml of this folder, or the one of the project."""
+    """Return the stack's name in the samconfig.toml of this folder, or the one of the project.
+
+    Raises ConfigurationError when the file cannot be read: another stack may be meant.
+    """
     try:
-        settings = tomllib.loads(Path("samconfig.toml").read_text())["default"]
-    except (OSError, ValueError, KeyError):
-        return _DEFAULT_NAME
-    for command in ("deploy", "global"):
-        name = settings.get(command, {}).get("parameters", {}).get("stack_name")
-        if isinstance(name, str):
+        settings = tomllib.loads(Path("samconfig.toml").read_text(encoding="utf-8"))
+        for command in ("deploy", "global"):
+            name = _inside(settings, "default", command, "parameters", "stack_name")
+            if name is None:
+                continue
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"default.{command}.parameters.stack_name is not a name")
             return name
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"samconfig.toml of this folder cannot be read: {error}. Correct it, or name the "
+            "platform's stack with --stack-name."
+        ) from None
     return _DEFAULT_NAME
+
+
+def _inside(settings: Any, *path: str) -> Any:
+    """Return the value at a path of tables, None if there is none; raises ValueError."""
+    for number, key in enumerate(path):
+        if not isinstance(settings, Mapping):
+            raise ValueError(f"{'.'.join(path[:number])} is not a table")
+        if key not in settings:
+            return None
+        settings = settings[key]
+    return settings
+
+
+def version() -> str:
+    """Return the version of the clone that this is run from, or else of the package."""
+    try:
+        project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    except FileNotFoundError:
+        return metadata.version("notebook-vending")
+    return str(project["project"]["version"])
 
 
 def client_in(region: str, service: str) -> Any:

@@ -4,7 +4,10 @@ Colours, tables and lines broken at words are for terminals, which rich tells fr
 Those get a row a line, its cells parted by tabs.
 """
 
+import io
 import json
+import os
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +45,21 @@ def show(data: Mapping[str, Any], *, as_json: bool, render: Callable[[], None]) 
 def say(text: str) -> None:
     """Print a line of data."""
     _print(_console(stderr=False), text)
+
+
+def replace_what_cannot_be_encoded() -> None:
+    """Have a terminal whose encoding lacks a character show `?` in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def finish() -> None:
+    """Write all that is printed; what cannot be written then is dropped."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again at its exit, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:

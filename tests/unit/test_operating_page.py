@@ -128,14 +128,18 @@ def test_the_package_has_all_that_the_command_imports(tmp_path: Path) -> None:
 
     assert help_.returncode == 0, help_.stderr
     assert all(command in help_.stdout for command in COMMANDS)
+    assert (tmp_path / "installed" / "vending" / "template.yaml").read_text() == (
+        ROOT / "template.yaml"
+    ).read_text()
 
 
 def test_the_package_depends_on_all_that_the_command_imports() -> None:
     """Beside Python itself, and what boto3 and jinja2 bring along."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     brought = {*known, "botocore", "markupsafe", "vending", "shared", *sys.stdlib_module_names}
+    brought |= {"yaml"} if "pyyaml" in known else set()
     seen: set[Path] = set()
-    left = list((ROOT / "vending").glob("*.py"))
+    left = list((ROOT / "vending").rglob("*.py"))
     while left:
         path = left.pop()
         seen.add(path)

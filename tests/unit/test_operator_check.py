@@ -20,11 +20,11 @@ from tests.unit.broken_calls import intercepted
 from tests.unit.operator_world import refusal
 from tests.unit.test_docs import ROOT
 from vending import platform
-from vending.checks import names, parameters, quotas, region, zones
+from vending.checks import names, network, parameters, quotas, region, zones
 from vending.cli import app
 
 TEMPLATE = stack_template.load(ROOT / "template.yaml")
-ALLOWED = parameters.DEFAULTS["AllowedInstanceTypes"].split(",")
+ALLOWED = parameters.defaults()["AllowedInstanceTypes"].split(",")
 
 
 @dataclass
@@ -499,8 +499,70 @@ def test_subnets_and_tables_of_another_vpc_are_missing(account: Account, vpc: Vp
 def test_a_vpc_needs_its_subnets_and_route_tables_named(account: Account, vpc: Vpc) -> None:
     lacks = account.lacks(vpc.words[0])
 
-    assert {"SubnetIds", "RouteTableIds"} <= lacks.keys()
+    assert lacks["SubnetIds"][1] == "Name the private subnets of the VPC in VpcId."
+    assert "RouteTableIds" in lacks
     assert "RouteTableIds" not in account.lacks(vpc.words[0], "S3Endpoint=vpce-1")
+
+
+def test_what_a_vpc_has_is_refused_without_the_vpc(account: Account, vpc: Vpc) -> None:
+    given = [*vpc.words[1:], "SecurityGroupId=sg-1", "StsEndpoint=vpce-1"]
+
+    lacks = account.lacks(*given, "ExistingVpcCidrs=10.0.0.0/16")
+
+    assert lacks["SubnetIds"][1] == "Name the VPC of these subnets in VpcId."
+    names = {"SubnetIds", "RouteTableIds", "SecurityGroupId", "StsEndpoint", "ExistingVpcCidrs"}
+    assert lacks.keys() == names
+
+
+def test_the_ranges_of_a_vpc_are_those_that_may_use_its_endpoints(
+    account: Account, vpc: Vpc
+) -> None:
+    client("ec2").associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock="100.64.0.0/24")
+    right = "ExistingVpcCidrs=10.0.0.0/16,100.64.0.0/24"
+
+    for wrong, subject in (
+        ((), "VpcCidr"),
+        (("VpcCidr=10.20.0.0/16",), "VpcCidr"),
+        (("ExistingVpcCidrs=10.0.0.0/16",), "ExistingVpcCidrs"),
+        (("ExistingVpcCidrs=10.0.0.0/16,100.64.0.0/16",), "ExistingVpcCidrs"),
+    ):
+        lacks = account.lacks(*vpc.words, *wrong)
+        assert {name: todo for name, (_, todo) in lacks.items()} == {
+            subject: f"Deploy with {right}."
+        }
+    assert account.lacks(*vpc.words, right) == {}
+    assert (
+        account.lacks(*vpc.words, "ExistingVpcCidrs=100.64.0.0/24,10.0.0.0/17,10.0.128.0/17") == {}
+    )
+
+
+def test_the_ranges_of_a_vpc_whose_endpoints_are_given_do_not_count(
+    account: Account, vpc: Vpc
+) -> None:
+    none = [f"{name}=none" for name in zones.SERVICES if name != "S3Endpoint"]
+
+    assert account.lacks(*vpc.words, *none, "VpcCidr=10.20.0.0/16") == {}
+
+
+def test_a_vpc_with_more_ranges_than_the_template_takes_needs_endpoints_of_its_own(
+    account: Account, vpc: Vpc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client("ec2").associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock="100.64.0.0/24")
+    monkeypatch.setattr(network, "_MOST_RANGES", 1)  # moto has no more than five
+
+    assert account.lacks(*vpc.words)["VpcCidr"][1].startswith("Make the endpoints yourself")
+
+
+def test_two_subnets_of_one_zone_are_one_too_many(account: Account, vpc: Vpc) -> None:
+    made = client("ec2").create_subnet(
+        VpcId=vpc.id, CidrBlock="10.0.9.0/24", AvailabilityZone="us-east-1a"
+    )
+    subnets = f"SubnetIds={','.join((*vpc.subnets, made['Subnet']['SubnetId']))}"
+
+    assert account.lacks(vpc.words[0], subnets, vpc.words[2])["SubnetIds"] == (
+        "two subnets are in us-east-1a, and an endpoint takes one in each zone",
+        "Name one subnet of each zone.",
+    )
 
 
 def endpoint(vpc: Vpc, service: str, **more: Any) -> str:
@@ -668,7 +730,6 @@ def test_a_service_that_the_subnets_of_a_vpc_lack_needs_other_subnets(
     ("named", "found"),
     [
         ("us-east-1a,us-east-1a", "us-east-1a is named twice"),
-        ("us-east-1a", "1 zones are named, and two are needed"),
         (
             "us-east-1a,us-east-1z",
             "there is no zone us-east-1z, but there are us-east-1a, us-east-1b, us-east-1c, "
@@ -792,16 +853,76 @@ def test_without_json_only_what_is_missing_is_shown_with_the_counts(account: Acc
     assert "1 missing, 0 unknown." in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("VpcId=vpc-XYZ", "'vpc-XYZ' is refused. The id of a VPC, or nothing."),
+        ("VpcCidr=10.0.0.0/24", "An IPv4 range from /16 to /21"),
+        ("VpcCidr=300.0.0.0/16", "An IPv4 range from /16 to /21"),
+        ("AvailabilityZones=us-east-1a", "Two Availability Zones with a comma between them"),
+        ("SubnetIds=subnet-1,", "'subnet-1,' is refused. "),
+        ("MaxVolumeSizeInGB=4", "'4' is refused. Give a number from 5 to 16384."),
+        ("MaxVolumeSizeInGB=99999", "Give a number from 5 to 16384."),
+        ("MaxVolumeSizeInGB=", "'' is not a whole number"),
+        ("LogRetentionInDays=7", "Give one of 30, 60, "),
+        ("AllowRootAccess=yes", "'yes' is refused. Give one of NO, YES."),
+        ("Architecture=arm", "Give one of arm64, x86_64."),
+        ("ProjectIDs=", "'' is refused. "),
+        ("ProjectIDs=One,T wo", "'One,T wo' is refused. "),
+        ("ImageAccounts=١٢٣٤٥٦٧٨٩٠١٢", "is refused. "),
+        ("DataAdministratorArns=arn:aws:iam::1:user/a", "is refused. "),
+        (f"CostCenter={'x' * 257}", "Give at most 256 characters."),
+        (f"AllowedInstanceTypes={'ml.t3.medium,' * 400}", "Give at most 4096 bytes."),
+        ("TimeZone=Europe/Berln", "Give the IANA name of a time zone"),
+        ("OffHoursCron=0 20 * * ?", "is refused. "),
+        ("OffHoursCron=cron(0 20 * * MON-FRI *)", "one of the two days as ?"),
+        ("OffHoursCron=cron(0 20 ? * ? *)", "one of the two days as ?"),
+        ("OffHoursCron=cron(0 20 ? * MON-FRI)", "one of the two days as ?"),
+    ],
+)
+def test_a_value_that_a_deployment_would_refuse_is_refused(
+    account: Account, given: str, said: str
+) -> None:
+    with intercepted(account._answer):
+        result = CliRunner().invoke(app, ["check", given, "Nonsense=1"])
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f" {given.partition('=')[0]}: " in result.stderr
+    assert said in result.stderr
+    assert "no parameter Nonsense" in result.stderr
+    assert account.asked == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["OffHoursCron=cron(0 20 ? * MON-FRI *)", "TimeZone=Europe/Berlin", "ProjectIDs=One, Two"],
+)
+def test_a_value_that_a_deployment_takes_is_taken(account: Account, given: str) -> None:
+    assert account.lacks(given) == {}
+
+
 # The check knows the templates
 
 
-def test_the_parameters_are_the_templates_with_its_defaults() -> None:
-    declared = TEMPLATE["Parameters"]
-    assert {*parameters.DEFAULTS, *parameters.OTHERS} == set(declared)
-    defaults = {name: str(declared[name]["Default"]).strip() for name in parameters.DEFAULTS}
-    assert defaults == dict(parameters.DEFAULTS)
-    numbers = {name for name, each in declared.items() if each["Type"] == "Number"}
-    assert numbers == set(parameters.NUMBERS)
+def test_the_check_takes_every_default_of_the_template() -> None:
+    given = [f"{name}={value}" for name, value in parameters.defaults().items()]
+
+    assert parameters.parse(given) == parameters.defaults()
+    assert [*parameters.broken_rules(parameters.defaults())] == []
+    assert set(TEMPLATE["Parameters"]) == set(parameters.defaults())
+
+
+def test_every_constraint_of_the_template_is_one_that_the_check_knows() -> None:
+    known = {"AllowedPattern", "AllowedValues", "ConstraintDescription", "Default", "Description"}
+    known |= {"MaxLength", "MaxValue", "MinValue", "Type"}
+    for name, declared in TEMPLATE["Parameters"].items():
+        assert declared.keys() <= known, name
+        assert declared["Type"] in ("String", "Number", "CommaDelimitedList"), name
+    for rule in TEMPLATE["Rules"].values():
+        for each in rule["Assertions"]:
+            subject, _, todo = each["AssertDescription"].partition(" - ")
+            assert subject in TEMPLATE["Parameters"]
+            assert todo
 
 
 def test_the_endpoints_are_called_as_the_networks_template_calls_them() -> None:
@@ -834,7 +955,7 @@ def test_the_roles_with_fixed_names_are_those_of_the_templates() -> None:
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::IAM::Role"
     ]
-    given = {**parameters.DEFAULTS, "DataAdministratorArns": "x", "EndUserRoleName": "Scientists"}
+    given = {**parameters.defaults(), "DataAdministratorArns": "x", "EndUserRoleName": "Scientists"}
 
     fixed = [each["RoleName"] for each in roles if "RoleName" in each]
 

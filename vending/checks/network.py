@@ -1,20 +1,23 @@
 """Whether the VPC that is named has what notebooks and endpoints need, and AWS the endpoints."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from ipaddress import IPv4Network, collapse_addresses
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from vending.checks import zones
 from vending.checks.findings import Finding, looked, missing, ok, unknown
-from vending.checks.parameters import Parameters, listed
+from vending.checks.parameters import Parameters, broken_rules, listed
 from vending.platform import client
+
+_MOST_RANGES = 5  # that ExistingVpcCidrs takes
 
 
 def findings(parameters: Parameters, region: str, partition: str) -> Iterator[Finding]:
     """Yield what of the network there is."""
     services = zones.names(region, partition)
+    for rule, name, todo in broken_rules(parameters):
+        yield missing("network", name, f"the template's rule {rule} refuses it", todo)
     if parameters["VpcId"]:
         yield from looked("network", parameters["VpcId"], partial(_vpc, parameters))
     else:
@@ -25,14 +28,13 @@ def findings(parameters: Parameters, region: str, partition: str) -> Iterator[Fi
 
 def _vpc(parameters: Parameters) -> Iterator[Finding]:
     ec2, vpc_id = client("ec2"), parameters["VpcId"]
-    try:
-        ec2.describe_vpcs(VpcIds=[vpc_id])
-    except ClientError as error:
-        if not error.response["Error"]["Code"].startswith("InvalidVpcID"):
-            raise
+    found = _found(vpc_id)
+    if found is None:
         yield missing("network", vpc_id, "there is no such VPC", "Correct VpcId, or leave it out.")
         return
-    owner = _sharing(vpc_id)
+    if any(parameters[each] == "create" for each in {*zones.SERVICES} - {*zones.GATEWAYS}):
+        yield _ranges(parameters, found)
+    owner = _sharing(found)
     for attribute in ("enableDnsSupport", "enableDnsHostnames"):
         told = ec2.describe_vpc_attribute(VpcId=vpc_id, Attribute=attribute)
         if told[attribute[0].upper() + attribute[1:]]["Value"]:
@@ -54,14 +56,48 @@ def _vpc(parameters: Parameters) -> Iterator[Finding]:
     )
 
 
-def _sharing(vpc_id: str) -> str:
+def _found(vpc_id: str) -> Mapping[str, Any] | None:
+    # By a filter, which finds what there is: an id of a wrong form or of no VPC is no error then.
+    found = client("ec2").describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [vpc_id]}])["Vpcs"]
+    return found[0] if found else None
+
+
+def _ranges(parameters: Parameters, vpc: Mapping[str, Any]) -> Finding:
+    """Return whether the endpoints that are made let in the VPC's addresses, and no others."""
+    there = [
+        each["CidrBlock"]
+        for each in vpc.get("CidrBlockAssociationSet", ())
+        if each.get("CidrBlockState", {}).get("State", "associated") == "associated"
+    ] or [vpc["CidrBlock"]]
+    name = "ExistingVpcCidrs" if parameters["ExistingVpcCidrs"] else "VpcCidr"
+    if _networks(listed(parameters[name])) == _networks(there):
+        return ok("network", name, f"the ranges of {parameters['VpcId']}")
+    todo = f"Deploy with ExistingVpcCidrs={','.join(there)}."
+    if len(there) > _MOST_RANGES:
+        todo = "Make the endpoints yourself and give their ids, or none: StsEndpoint=vpce-…."
+    return missing(
+        "network",
+        name,
+        f"{parameters[name]} may use the endpoints, and {parameters['VpcId']} has "
+        f"{', '.join(there)}",
+        todo,
+    )
+
+
+def _networks(ranges: Iterable[str]) -> list[IPv4Network] | None:
+    try:
+        return [*collapse_addresses(IPv4Network(each, strict=False) for each in ranges)]
+    except ValueError:  # none that EC2 takes
+        return None
+
+
+def _sharing(vpc: Mapping[str, Any] | None) -> str:
     """Return the account that shares a VPC's subnets with this one; empty if it is this account's.
 
     Its endpoints, routes and attributes are then its owner's alone (VPC user guide,
     "Responsibilities and permissions for owners and participants").
     """
-    found = client("ec2").describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [vpc_id]}])["Vpcs"]
-    owner = str(found[0]["OwnerId"]) if found else ""
+    owner = str(vpc["OwnerId"]) if vpc else ""
     return "" if owner == client("sts").get_caller_identity()["Account"] else owner
 
 
@@ -71,20 +107,6 @@ def _members(
     """Yield whether what a parameter names is in the VPC."""
     wanted = listed(parameters[name])
     if not wanted:
-        if name == "SubnetIds":
-            yield missing(
-                "network",
-                name,
-                "none is named",
-                "Name the private subnets of the VPC: SubnetIds=….",
-            )
-        if name == "RouteTableIds" and parameters["S3Endpoint"] == "create":
-            yield missing(
-                "network",
-                name,
-                "none is named, and the S3 endpoint is to be made",
-                "Name the route tables of the subnets, or the endpoint there is: S3Endpoint=….",
-            )
         return
     # By a filter, which finds what there is: by its id, one that is not there is an error for all.
     pages = (
@@ -100,6 +122,16 @@ def _members(
             yield missing(
                 "network", each, f"not in {parameters['VpcId']}", f"Correct {name}, or VpcId."
             )
+    zones_of = [
+        there[each]["AvailabilityZone"] for each in wanted if each in there and name == "SubnetIds"
+    ]
+    if twice := sorted({each for each in zones_of if zones_of.count(each) > 1}):
+        yield missing(
+            "network",
+            name,
+            f"two subnets are in {', '.join(twice)}, and an endpoint takes one in each zone",
+            "Name one subnet of each zone.",
+        )
 
 
 def _addresses(found: Mapping[str, Any]) -> str:
@@ -115,11 +147,11 @@ def _endpoints(parameters: Parameters, services: Mapping[str, str]) -> Iterator[
     }
     better = zones.advice(parameters, services) if any(lacking.values()) else None
     there = _there(parameters["VpcId"]) if parameters["VpcId"] else {}
-    owner = _sharing(parameters["VpcId"]) if parameters["VpcId"] else ""
+    owner = _sharing(_found(parameters["VpcId"])) if parameters["VpcId"] else ""
     for name, service in services.items():
         asked = parameters[name]
-        if asked == "none":
-            continue
+        if asked == "none" or (asked != "create" and not parameters["VpcId"]):
+            continue  # which a rule refuses without a VPC
         if owner:
             yield _of_owner(name, asked, owner)
         elif asked != "create":

@@ -1,106 +1,163 @@
-"""The parameters of the deployment that is checked: template.yaml's, with its defaults."""
+"""The parameters of the deployment that is checked: template.yaml's, with its defaults.
+
+The template itself is read, so that a value that CloudFormation would refuse is refused here too.
+"""
 
 import difflib
-from collections.abc import Mapping, Sequence
+import re
+import zoneinfo
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from shared import digits
 from vending.errors import OperatorError
 
-# What a check goes by; the tests hold the defaults to the template's.
-DEFAULTS: Mapping[str, str] = {
-    "VpcId": "",
-    "AvailabilityZones": "",
-    "SubnetIds": "",
-    "RouteTableIds": "",
-    "SecurityGroupId": "",
-    "S3Endpoint": "create",
-    "SageMakerApiEndpoint": "create",
-    "SageMakerRuntimeEndpoint": "create",
-    "SageMakerNotebookEndpoint": "create",
-    "StsEndpoint": "create",
-    "KmsEndpoint": "create",
-    "LogsEndpoint": "create",
-    "EcrApiEndpoint": "create",
-    "EcrDkrEndpoint": "create",
-    "AllowedInstanceTypes": (
-        "ml.t3.medium,ml.t3.large,ml.t3.xlarge,ml.t3.2xlarge,ml.m5.xlarge,ml.m5.2xlarge,"
-        "ml.m5.4xlarge,ml.c5.xlarge,ml.c5.2xlarge,ml.c5.4xlarge,ml.r5.large,ml.r5.xlarge,"
-        "ml.r5.2xlarge,ml.g4dn.xlarge,ml.g4dn.2xlarge,ml.g5.xlarge,ml.g5.2xlarge"
-    ),
-    "CreateEndUserRole": "YES",
-    "EndUserRoleName": "SCEndUserRole",
-    "DataAdministratorArns": "",
-    "ReservedConcurrentExecutions": "0",
-    "PermissionsBoundaryArn": "",
-    "AlarmTopicArn": "",
-}
-# What no check looks at.
-OTHERS = (
-    "VpcCidr",
-    "ExistingVpcCidrs",
-    "ImageAccounts",
-    "MaxVolumeSizeInGB",
-    "AllowedPlatformIdentifiers",
-    "AllowRootAccess",
-    "PortfolioName",
-    "ProviderName",
-    "ProductName",
-    "DeprecatedVersions",
-    "ProjectIDs",
-    "CostCenter",
-    "NotificationEmail",
-    "EndUserRolePattern",
-    "ShareWith",
-    "FirstWaitSeconds",
-    "WaitSeconds",
-    "DeadlineSeconds",
-    "CleanUpIntervalMinutes",
-    "CleanUpDryRun",
-    "TimeZone",
-    "OffHoursCron",
-    "LogRetentionInDays",
-    "Architecture",
-    "RolePath",
-    "RunbookUrl",
-)
-
-# Those that are numbers. CloudFormation takes "1e2" and "2.5" for one, the functions digits only.
-NUMBERS = (
-    "MaxVolumeSizeInGB",
-    "ReservedConcurrentExecutions",
-    "FirstWaitSeconds",
-    "WaitSeconds",
-    "DeadlineSeconds",
-    "CleanUpIntervalMinutes",
-    "LogRetentionInDays",
-)
-
 Parameters = Mapping[str, str]
+
+_PACKAGE = Path(__file__).parents[1]
+_LONGEST_VALUE = 4096  # bytes (CloudFormation user guide, "Quotas")
+_CRON = re.compile(r"cron\((.*)\)")
+
+
+def defaults() -> dict[str, str]:
+    """Return every parameter of the template with its default."""
+    declared = _template()["Parameters"].items()
+    return {name: str(each.get("Default", "")).strip() for name, each in declared}
 
 
 def parse(given: Sequence[str]) -> Parameters:
     """Return the parameters of a deployment, given some as `Name=Value`.
 
-    Raises OperatorError with every one that is none.
+    Raises OperatorError with every one that the template does not have, and with every value that
+    CloudFormation or the functions would refuse.
     """
-    known = (*DEFAULTS, *OTHERS)
+    declared = _template()["Parameters"]
     pairs = [each.partition("=") for each in given]
-    wrong = [name for name, sign, _ in pairs if not sign or name not in known]
-    values = {name: value.strip('"') for name, _, value in pairs}
-    faults = [_worded(name, known) for name in wrong]
-    for name in NUMBERS:
-        try:
-            digits.number(values.get(name, "0"))
-        except ValueError as error:
-            faults.append(f"{name}: {error}.")
+    wrong = [name for name, sign, _ in pairs if not sign or name not in declared]
+    values = {name: value.strip('"') for name, sign, value in pairs if name not in wrong}
+    faults = [_worded(name, [*declared]) for name in wrong]
+    faults += [
+        f"{name}: {fault}"
+        for name, value in values.items()
+        for fault in (*_faults(value, declared[name]), *_schedule_faults(name, value))
+    ]
     if faults:
         raise OperatorError(" ".join(faults))
-    return {**DEFAULTS, **values}
+    return {**defaults(), **values}
+
+
+def broken_rules(parameters: Parameters) -> Iterator[tuple[str, str, str]]:
+    """Yield the rules of the template that parameters break: its name, the parameter, what to do.
+
+    A description of an assertion begins with the parameter, as in `SubnetIds - name the subnets.`
+    """
+    for name, rule in _template().get("Rules", {}).items():
+        if not _holds(rule.get("RuleCondition", True), parameters):
+            continue
+        for each in rule["Assertions"]:
+            if not _holds(each["Assert"], parameters):
+                parameter, _, todo = " ".join(each["AssertDescription"].split()).partition(" - ")
+                yield name, parameter, todo[:1].upper() + todo[1:]
 
 
 def listed(value: str) -> list[str]:
     """Return the values of a list with commas."""
     return [each.strip() for each in value.split(",") if each.strip()]
+
+
+def _faults(value: str, declared: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which constraints of the template a value breaks, and what to give."""
+    if declared["Type"] == "Number":
+        # CloudFormation takes "1e2" and "2.5" for a number, the functions digits only.
+        try:
+            number = digits.number(value)
+        except ValueError as error:
+            yield f"{error}."
+            return
+        least, most = declared.get("MinValue", number), declared.get("MaxValue", number)
+        if not least <= number <= most:
+            yield f"{value!r:.80} is refused. Give a number from {least} to {most}."
+    members = [value]
+    if declared["Type"] == "CommaDelimitedList":  # whose rules hold for each member
+        members = [each.strip() for each in value.split(",")]
+    allowed = [str(each) for each in declared.get("AllowedValues", ())]
+    pattern = re.compile(declared.get("AllowedPattern", "(?s:.*)"), re.ASCII)  # as Java's is
+    if allowed and not {*members} <= {*allowed}:
+        yield f"{value!r:.80} is refused. Give one of {', '.join(allowed)}."
+    if not all(pattern.fullmatch(each) for each in members):
+        expected = declared.get("ConstraintDescription", f"It must match {pattern.pattern}.")
+        yield f"{value!r:.80} is refused. {' '.join(str(expected).split())}"
+    if len(value) > declared.get("MaxLength", len(value)):
+        yield f"{value!r:.80} is refused. Give at most {declared['MaxLength']} characters."
+    if len(value.encode()) > _LONGEST_VALUE:
+        yield f"{value!r:.80} is refused. Give at most {_LONGEST_VALUE} bytes."
+
+
+def _schedule_faults(name: str, value: str) -> Iterator[str]:
+    """Yield what EventBridge Scheduler would refuse of the off-hours."""
+    if name == "TimeZone" and value not in (zoneinfo.available_timezones() or (value,)):
+        yield f"{value!r:.80} is refused. Give the IANA name of a time zone, such as Europe/Berlin."
+    if name == "OffHoursCron" and (found := _CRON.fullmatch(value)):
+        fields = found[1].split()
+        # EventBridge Scheduler user guide, "Cron-based schedules".
+        if len(fields) != 6 or (fields[2] == "?") == (fields[4] == "?"):
+            yield (
+                f"{value!r:.80} is refused. Give minutes, hours, day of month, month, day of week "
+                "and year, one of the two days as ?: cron(0 20 ? * MON-FRI *)."
+            )
+
+
+def _holds(condition: Any, parameters: Parameters) -> bool:
+    """Return whether a condition of a rule holds; only the functions of the template are known."""
+    if isinstance(condition, bool):
+        return condition
+    ((function, arguments),) = condition.items()
+    match function:
+        case "Fn::And":
+            return all(_holds(each, parameters) for each in arguments)
+        case "Fn::Not":
+            return not _holds(arguments[0], parameters)
+        case "Fn::Equals":
+            first, second = (_value(each, parameters) for each in arguments)
+            return bool(first == second)
+        case "Fn::Contains":
+            return _value(arguments[1], parameters) in arguments[0]
+    raise ValueError(f"{function} is unknown here")
+
+
+def _value(given: Any, parameters: Parameters) -> Any:
+    return parameters[given["Ref"]] if isinstance(given, dict) else given
+
+
+@cache
+def _template() -> Mapping[str, Any]:
+    """Return the template with its functions in their long form."""
+    packed = _PACKAGE / "template.yaml"
+    path = packed if packed.exists() else _PACKAGE.parent / "template.yaml"
+    template: Mapping[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one
+    return template
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # one of two
+    """Reads `!Equals [a, b]` as `Fn::Equals: [a, b]`."""
+
+
+def _function(loader: Any, name: str, node: yaml.Node) -> dict[str, Any]:
+    match node:
+        case yaml.ScalarNode():
+            arguments = loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            arguments = loader.construct_sequence(node, deep=True)
+        case _:
+            arguments = loader.construct_mapping(node, deep=True)
+    return {name if name in ("Ref", "Condition") else f"Fn::{name}": arguments}
+
+
+_Loader.add_multi_constructor("!", _function)
 
 
 def _worded(name: str, known: Sequence[str]) -> str:

@@ -129,9 +129,11 @@ def findings(parameters: Parameters, services: Mapping[str, str]) -> Iterator[Fi
         *(_fault(each, all_zones) for each in dict.fromkeys(zones)),
         *(f"{each} is named twice" for each in dict.fromkeys(zones) if zones.count(each) > 1),
     ]
-    if len(zones) != 2:  # subnets are made
-        found = "are named" if named else "have a default subnet, which the template takes zones by"
-        wrong.append(f"{len(zones)} zones {found}, and two are needed")
+    if len(zones) != 2:  # subnets are made; if zones are named, they are two
+        wrong.append(
+            f"{len(zones)} zones have a default subnet, which the template takes zones by, and two "
+            "are needed"
+        )
     if faults := [each for each in wrong if each]:
         better = advice(parameters, services)
         todo = f"Deploy with {better}." if better else "Deploy in another Region."

@@ -13,7 +13,7 @@ from vending import answering, checking, explaining, launches, listing, platform
 from vending.checks import parameters
 from vending.checks.findings import Verdict
 from vending.errors import AWS_SAID_NO, REFUSED, OperatorError, unexpected, worded
-from vending.explanation import ExplanationError, collect
+from vending.explanation import ExplanationError
 
 _EXIT_CODES = (
     "Exit status: 0 done; 1 not done, or `check` found something missing; 2 typed wrong; "
@@ -111,7 +111,13 @@ def list_(
 
 @app.command(epilog="Example: vending explain analysis-1")
 def explain(
-    notebook: Notebook,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="NOTEBOOK|LAUNCH|OWNER",
+            help="A notebook's name, a launch's name or id (pp-…), or who launched.",
+        ),
+    ],
     stack_name: StackName,
     request_id: Annotated[
         str, typer.Option("--request-id", help="Only this request, by CloudFormation's id.")
@@ -124,10 +130,10 @@ def explain(
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
-    """Tell of each request about a notebook what was asked, done and said, and what to do."""
+    """Tell what became of each request about a notebook or a launch, and what to do."""
     of = _platform(region, profile, stack_name)
-    with screen.progress("Reading the ledger and the executions"):
-        found = collect(platform.client, of.outputs["LedgerTable"], notebook, request_id)
+    with screen.progress("Reading launches, ledger and executions"):
+        found = explaining.collect(of, target, request_id)
     if html:
         explaining.write_page(found, html)
     screen.show(

@@ -1,72 +1,204 @@
 """`vending explain`: what became of a notebook's requests, for a terminal and for scripts."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from shared import clock
 from shared.causes import CONCERNS, Cause
-from vending import page, screen
+from shared.ids import provisioned_product_of
+from vending import explanation, failures, page, screen
 from vending.errors import OperatorError
-from vending.explanation import Explanation
+from vending.explanation import Explanation, NothingToExplainError
+from vending.failures import Failure, Launch
 from vending.history import Step
-from vending.platform import client
+from vending.platform import Platform, client
 from vending.screen import text_of
 
 
-def document(explanations: Sequence[Explanation]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Explained:
+    """All of `vending explain`."""
+
+    requests: tuple[Explanation, ...]
+    failures: tuple[Failure, ...] = ()
+    """What failed without a request to the platform that did."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The launches' names, by their ids, as far as Service Catalog still has them."""
+
+
+def collect(of: Platform, target: str, request_id: str = "") -> Explained:
+    """Return what became of a notebook's or a launch's requests, or of all of an owner's launches.
+
+    Raises ExplanationError when there is nothing to tell, OperatorError, ClientError,
+    BotoCoreError.
+    """
+    known = failures.launches(of)
+    ids = {each.provisioned_product for each in known if each.is_named(target)}
+    if target.startswith("pp-"):
+        ids.add(target)
+    found = _explained(of, target, request_id, ids, known)
+    if not found.requests and not found.failures and not request_id:
+        # What is dear comes last: each stack that failed is asked for, or all records are read.
+        ids |= {
+            each.provisioned_product
+            for each in failures.current(of)
+            if each.notebook.lower() == target.lower()
+        } or failures.once_named(of, target)
+        found = _explained(of, target, request_id, ids, known)
+    if not found.requests and not found.failures:
+        raise NothingToExplainError(_nothing(target, request_id, known, ids))
+    return found
+
+
+def _explained(
+    of: Platform, target: str, request_id: str, ids: Collection[str], known: Sequence[Launch]
+) -> Explained:
+    try:
+        requests = explanation.collect(
+            client, of.outputs["LedgerTable"], target, request_id, launches=ids
+        )
+    except NothingToExplainError:
+        requests = ()
+    told = {*ids, *(provisioned_product_of(each.stack_id) for each in requests)} - {""}
+    found = [] if request_id else failures.of(told, known)
+    return Explained(
+        requests,
+        tuple(each for each in found if not each.is_told_by(requests)),
+        {each.provisioned_product: each.name for each in known},
+    )
+
+
+def _nothing(target: str, request_id: str, known: Sequence[Launch], ids: Collection[str]) -> str:
+    kept = "The ledger keeps requests for 30 days."
+    if request_id:
+        return f"The ledger holds no request {request_id} for a notebook named {target}. {kept}"
+    there = [each for each in known if each.provisioned_product in ids]
+    if there:
+        named = ", ".join(
+            f"{each.name} ({each.provisioned_product}) is {each.status}" for each in there
+        )
+        return f"Nothing was asked for that the platform knows: the launch {named}. {kept}"
+    return (
+        f"The ledger holds no request for a notebook named {target}, and Service Catalog no launch "
+        "or owner of this name: give one that there is, in the platform's account and Region. Of a "
+        "launch that CloudFormation refused at once nothing tells the notebook's name: `vending "
+        f"list` shows it by its own. {kept}"
+    )
+
+
+def document(explained: Explained) -> dict[str, Any]:
     """Return what `--json` prints: all but the definition of the state machine."""
-    return {"requests": [_document(each) for each in explanations]}
+    failed = [{**asdict(each), "what_to_do": each.what_to_do} for each in explained.failures]
+    return {"requests": [_document(each) for each in explained.requests], "failures": failed}
 
 
-def _document(explanation: Explanation) -> dict[str, Any]:
-    told = asdict(explanation)
+def _document(each: Explanation) -> dict[str, Any]:
+    told = asdict(each)
     del told["definition"]
-    return {**told, "cause": explanation.cause or "", "what_to_do": explanation.what_to_do}
+    return {**told, "cause": each.cause or "", "what_to_do": each.what_to_do}
 
 
-def write_page(explanations: Sequence[Explanation], path: Path) -> None:
+def write_page(explained: Explained, path: Path) -> None:
     """Write it as a page for a browser; raises OperatorError when the file cannot be written."""
+    if not explained.requests:
+        screen.note("The platform was not asked, so there is no page of its requests.")
+        return
     sts = client("sts")
     where = f"Account {sts.get_caller_identity()['Account']}, {sts.meta.region_name}."
     try:
-        path.write_text(page.render(explanations, clock.now(), where))
+        path.write_text(page.render(explained.requests, clock.now(), where))
     except OSError as error:
         raise OperatorError(f"{path} cannot be written: {error.strerror}. Name another.") from None
     screen.note(f"{path} has it for a browser.")
 
 
-def render(explanations: Sequence[Explanation]) -> None:
-    """Print each request: what was asked, what was done, what was said and what to do."""
-    for each in explanations:
-        _render(each)
+def render(explained: Explained) -> None:
+    """Print it launch by launch, what matters most first."""
+    for key, (launched_by, told) in _launches(explained).items():
+        name = explained.names.get(key)
+        launch = f"{name} ({key})" if name else key
+        screen.say(f"Launch {launch}, by {launched_by}:" if launched_by else f"Launch {launch}:")
+        for each in told:
+            if isinstance(each, Failure):
+                _render_failure(each)
+            else:
+                _render(each)
 
 
-def _render(explanation: Explanation) -> None:
-    kind = "Cleanup" if explanation.cleans_up else explanation.request_type
-    outcome = explanation.outcome or "not answered yet"
-    screen.say(f"{kind} of {explanation.notebook_name}: {outcome}")
-    _, _, stack = explanation.stack_id.partition(":stack/")
+def _launches(explained: Explained) -> dict[str, tuple[str, list[Explanation | Failure]]]:
+    """Return each launch's owner and what is told of it, by its id or its stack's name."""
+    told: dict[str, list[Explanation | Failure]] = {}
+    for each in explained.requests:
+        name = each.stack_id.split("/")[1]
+        told.setdefault(provisioned_product_of(each.stack_id) or name, []).append(each)
+    for failure in explained.failures:
+        of_launch = told.setdefault(failure.provisioned_product, [])
+        before = (n for n, each in enumerate(of_launch) if _comes_after(each, failure))
+        of_launch.insert(next(before, len(of_launch)), failure)
+    ordered = sorted(told.items(), key=lambda each: _matter(each[1][0]))
+    return {
+        key: (next((owner for each in of if (owner := _launched_by(each))), ""), of)
+        for key, of in ordered
+    }
+
+
+def _comes_after(each: Explanation | Failure, failure: Failure) -> bool:
+    if isinstance(each, Failure):
+        return each.failed_at < failure.failed_at
+    is_open = not each.outcome and not each.followed_by
+    return each.issued < failure.begun_at or not (failure.followed or is_open)
+
+
+def _launched_by(each: Explanation | Failure) -> str:
+    return each.launched_by if isinstance(each, Failure) else each.owner
+
+
+def _matter(each: Explanation | Failure) -> tuple[int, float]:
+    if isinstance(each, Failure):
+        return 2 if each.followed else 1, -each.failed_at.timestamp()
+    is_open = not each.outcome and not each.followed_by
+    rank = 0 if is_open else 2 if each.outcome == "SUCCESS" else 1
+    return rank, -each.issued.timestamp()
+
+
+def _render_failure(failure: Failure) -> None:
+    screen.say(f"{failure.request_type} of {failure.launch}: FAILED, and not by the platform")
     facts = {
-        "Request": f"{explanation.request_id}, issued {_moment(explanation.issued)}",
-        "Stack": f"{stack}, {explanation.logical_resource_id}",
-        "Owner": explanation.owner,
-        "Asked for": ", ".join(f"{k}={v}" for k, v in explanation.settings.items()),
-        "Refused for": " ".join(explanation.violations),
-        "Notebook now": explanation.notebook and explanation.notebook.status,
-        "Why it failed": explanation.notebook and explanation.notebook.failure_reason,
-        "Answer": explanation.reason,
-        "Cause": explanation.cause and _whose(explanation.cause),
-        "Taken": explanation.delivered and _moment(explanation.delivered),
-        "What to do": explanation.what_to_do,
+        "Record": f"{failure.record_id}, begun {_moment(failure.begun_at)}",
+        "Failed": _moment(failure.failed_at),
+        "Notebook": failure.notebook,
+        "Stack": failure.stack_id.partition(":stack/")[2],
+        "Reason": failure.reason,
+        "What to do": failure.what_to_do,
+    }
+    screen.facts({name: value for name, value in facts.items() if value})
+
+
+def _render(request: Explanation) -> None:
+    kind = "Cleanup" if request.cleans_up else request.request_type
+    outcome = request.outcome or "not answered yet"
+    screen.say(f"{kind} of {request.notebook_name}: {outcome}")
+    _, _, stack = request.stack_id.partition(":stack/")
+    facts = {
+        "Request": f"{request.request_id}, issued {_moment(request.issued)}",
+        "Stack": f"{stack}, {request.logical_resource_id}",
+        "Asked for": ", ".join(f"{k}={v}" for k, v in request.settings.items()),
+        "Refused for": " ".join(request.violations),
+        "Notebook now": request.notebook and request.notebook.status,
+        "Why it failed": request.notebook and request.notebook.failure_reason,
+        "Answer": request.reason,
+        "Cause": request.cause and _whose(request.cause),
+        "Taken": request.delivered and _moment(request.delivered),
+        "What to do": request.what_to_do,
     }
     screen.facts({name: str(value) for name, value in facts.items() if value})
-    if explanation.steps:
+    if request.steps:
         screen.table(
             ("Time (UTC)", "State", "Took", "What came of it"),
-            [_row(each) for each in explanation.steps],
+            [_row(each) for each in request.steps],
         )
 
 

@@ -5,19 +5,25 @@ AWS. The reply address is never read: it is in none of the attributes asked for.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared import ledger
+from shared import clock, ledger
 from shared.causes import CONCERNS, Cause
+from shared.ids import provisioned_product_of
+from shared.notebook import STACK_TAG
 from vending.history import Step, steps
 
 Client = Callable[[str], Any]
 """Returns a boto3 client of a service, as a session's `client` does."""
+
+# CloudFormation signs its reply addresses for 7,199 seconds: what is older gets no answer any more.
+ADDRESS_LIVES = timedelta(seconds=7199)
+_SWEPT_WITHIN = timedelta(minutes=10)  # by when the platform answers from outside: five, or twice
 
 _LAUNCHED_BY = "aws:servicecatalog:provisioningPrincipalArn"  # a stack's tag, of Service Catalog
 _READ = ("Resource", "Request", "Entry", "Outcome", "Answer", "DeliveredAt")
@@ -25,6 +31,10 @@ _READ = ("Resource", "Request", "Entry", "Outcome", "Answer", "DeliveredAt")
 
 class ExplanationError(Exception):
     """There is nothing to explain, or it may not be read; the text says which and what to do."""
+
+
+class NothingToExplainError(ExplanationError):
+    """The ledger holds no such request."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,12 @@ class Explanation:
     definition: Mapping[str, Any] = field(repr=False)
     """What the execution ran, in the Amazon States Language; empty without one."""
     notebook: Notebook | None
-    """The notebook of this name as it is now, whosever it is; None if there is none."""
+    """The notebook of this name as it is now; None if there is none, or it is of another stack."""
+    followed_by: str = ""
+    """What CloudFormation asked for after a request that failed, or whose answer it did not take:
+    rollback if that alone, request if anything else, empty if nothing."""
+    as_of: datetime | None = field(default=None, compare=False)
+    """When this was read; None is the moment when CloudFormation asked."""
 
     @property
     def cause(self) -> Cause | None:
@@ -102,49 +117,80 @@ class Explanation:
                 f"{failed[-1].state} failed: look for {self.request_id} in the functions' log for "
                 "what came before it."
             )
-        if not self.outcome and self.execution_status == "RUNNING":
-            return f"Nothing yet: it is answered by {self.deadline:%Y-%m-%d %H:%M:%S} UTC."
         if not self.outcome:
-            return (
-                "The platform answers by itself within some minutes after "
-                f"{self.deadline:%Y-%m-%d %H:%M:%S} UTC; look for {self.request_id} in the "
-                "functions' log for why nothing was answered before."
-            )
+            return self._until_it_is_answered()
         if not self.delivered and not self.cleans_up:
-            return (
-                "CloudFormation has not taken the answer; the platform gives it again for two "
-                f"hours. Look for {self.request_id} in the functions' log for why."
-            )
-        if self.cause and CONCERNS[self.cause].is_the_platforms:
+            return self._until_it_is_taken()
+        if self.cause and CONCERNS[self.cause].is_the_platforms and self.followed_by != "request":
             alarm, advice = CONCERNS[self.cause]
+            if self.cleans_up:
+                advice = "The next cleanup tries again."
             return f"{advice} {self.cause} is the platform's: see the runbook of {alarm}."
         return ""
 
+    def _until_it_is_answered(self) -> str:
+        now, why = (
+            self.as_of or self.issued,
+            f"Look for {self.request_id} in the functions' log for why.",
+        )
+        due = f"{self.deadline:%Y-%m-%d %H:%M:%S} UTC"
+        if self.followed_by:
+            return f"Nothing was answered, and CloudFormation waits for it no more. {why}"
+        if now < self.deadline and self.execution_status == "RUNNING":
+            return f"Nothing yet: it is answered by {due}."
+        if now < self.deadline + _SWEPT_WITHIN:
+            return f"The platform answers by itself within some minutes after {due}. {why}"
+        if now < self.issued + ADDRESS_LIVES and not self.cleans_up:
+            return (
+                f"It was to be answered by {due}. `vending answer {self.notebook_name}` answers it "
+                f"by hand. {why}"
+            )
+        return f"Nothing was answered by {due}, and nothing can be any more. {why}"
+
+    def _until_it_is_taken(self) -> str:
+        why = f"Look for {self.request_id} in the functions' log for why."
+        if self.followed_by:
+            return ""  # CloudFormation went on without it
+        if (self.as_of or self.issued) < self.issued + ADDRESS_LIVES:
+            return (
+                "CloudFormation has not taken the answer; the platform gives it again for two "
+                f"hours. {why}"
+            )
+        return f"CloudFormation has not taken the answer, and takes none any more. {why}"
+
 
 def collect(
-    client: Client, ledger_table: str, notebook: str, request_id: str = ""
+    client: Client,
+    ledger_table: str,
+    notebook: str,
+    request_id: str = "",
+    launches: Collection[str] = (),
 ) -> tuple[Explanation, ...]:
-    """Return the requests that a notebook's name was in, newest first, or the one asked for.
+    """Return the requests that a notebook's name was in, or the one asked for.
 
     The whole ledger is read, which keeps requests for 30 days; names differ not by upper and lower
-    case, as SageMaker's. Of one resource all requests are told, also those under other names.
+    case, as SageMaker's. Of one stack all requests are told, also those under other names. They
+    stay together, newest first, but a rollback comes after what it rolls back. The stack comes
+    first whose first request is not answered, then one whose first request failed.
 
     Args:
         client: gives the clients of dynamodb, stepfunctions, sagemaker and cloudformation.
         ledger_table: the platform's output LedgerTable.
-        notebook: its NotebookInstanceName.
+        notebook: its NotebookInstanceName, or the name or id of its stack, or its launch's id.
         request_id: CloudFormation's id of one request; all of them when empty.
+        launches: ids of launches whose requests are told, too.
 
     Raises ExplanationError.
 
     """
     try:
-        items = _requests(client, ledger_table, notebook)
+        items = _requests(client, ledger_table, notebook, launches)
         if request_id:
             items = [each for each in items if each["Entry"]["request_id"] == request_id]
         if not items:
-            raise ExplanationError(_unknown(notebook, request_id))
-        seen = _notebook(client, notebook)
+            raise NothingToExplainError(_unknown(notebook, request_id))
+        names = {each["Entry"]["notebook_name"] for each in items}
+        seen = {name: _notebook(client, name) for name in names}
         stacks = {each["Entry"]["stack_id"] for each in items}
         owners = {stack_id: _owner(client, stack_id) for stack_id in stacks}
         return tuple(_explanation(client, each, seen, owners) for each in items)
@@ -165,7 +211,9 @@ def _unknown(notebook: str, request_id: str) -> str:
     )
 
 
-def _requests(client: Client, table: str, notebook: str) -> list[dict[str, Any]]:
+def _requests(
+    client: Client, table: str, notebook: str, launches: Collection[str]
+) -> list[dict[str, Any]]:
     pages = (
         client("dynamodb")
         .get_paginator("scan")
@@ -178,22 +226,66 @@ def _requests(client: Client, table: str, notebook: str) -> list[dict[str, Any]]
         )
     )
     found = [_parsed(item) | {"Item": item} for page in pages for item in page["Items"]]
-    resources = {_resource(each) for each in found if notebook.lower() in _names(each["Entry"])}
-    ours = [each for each in found if _resource(each) in resources]
-    return _in_order(ours)[::-1]
+    resources = {
+        _resource(each)
+        for each in found
+        if notebook.lower() in _names(each["Entry"])
+        or provisioned_product_of(each["Entry"]["stack_id"]) in launches
+    }
+    return _by_matter(each for each in found if _resource(each) in resources)
 
 
-def _in_order(requests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return requests in the order in which CloudFormation issued them, of one second too."""
+def _by_matter(requests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return requests stack by stack, what matters most first, and note what followed each."""
     of_resources: dict[str, list[dict[str, Any]]] = {}
     for each in requests:
         of_resources.setdefault(each["Resource"], []).append(each)
-    ordered = []
+    of_stacks: dict[str, list[list[dict[str, Any]]]] = {}
     for those in of_resources.values():
-        by_key = {each["Request"]: each for each in those}
-        entries = ledger.in_order(ledger.entry_of(each["Item"]) for each in those)
-        ordered += [by_key[entry.key.Request] for entry in entries]
-    return sorted(ordered, key=lambda each: str(each["Entry"]["issued_at"]))
+        of_stacks.setdefault(those[0]["Entry"]["stack_id"], []).append(_newest_first(those))
+    told = [
+        [each for resource in sorted(resources, key=_matter) for each in resource]
+        for resources in of_stacks.values()
+    ]
+    return [each for of_stack in sorted(told, key=_matter) for each in of_stack]
+
+
+def _newest_first(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a resource's requests, the newest first, but a rollback after what it rolls back."""
+    by_key = {each["Request"]: each for each in requests}
+    entries = ledger.in_order(ledger.entry_of(each["Item"]) for each in requests)
+    ordered = [by_key[entry.key.Request] for entry in entries]
+    for number, each in enumerate(ordered):
+        later = ordered[number + 1 :]
+        if not later or (each.get("Outcome") == "SUCCESS" and "DeliveredAt" in each):
+            continue
+        rolled_back = len(later) == 1 and _rolls_back(later[0]["Entry"], each)
+        each["FollowedBy"] = "rollback" if rolled_back else "request"
+    ordered.reverse()
+    if len(ordered) > 1 and ordered[0].get("Outcome") == "SUCCESS":
+        rollback, failed, *before = ordered
+        if failed.get("FollowedBy") == "rollback":
+            return [failed, rollback, *before]
+    return ordered
+
+
+def _rolls_back(entry: Mapping[str, Any], failed: Mapping[str, Any]) -> bool:
+    if failed.get("Outcome") == "SUCCESS":
+        return False
+    match failed["Entry"]["request_type"], entry["request_type"]:
+        case "Create", "Delete":
+            return True
+        case "Update", "Update":
+            return bool(entry.get("asked") == failed["Entry"].get("asked_before"))
+    return False
+
+
+def _matter(requests: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
+    """Return a key by which those come first whose first request has no answer, or has failed."""
+    first = requests[0]
+    outcome = first.get("Outcome", "FAILED" if "FollowedBy" in first else "")
+    order = ("", "FAILED", "SUCCESS").index(outcome)
+    return order, -_time(first["Entry"]["issued_at"]).timestamp()
 
 
 def _parsed(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,7 +294,11 @@ def _parsed(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names(entry: Mapping[str, Any]) -> set[str]:
-    return {str(entry.get(each, "")).lower() for each in ("notebook_name", "replaces")}
+    stack_id = str(entry["stack_id"])
+    _, _, name = stack_id.partition(":stack/")
+    of_stack = (stack_id, name.partition("/")[0], provisioned_product_of(stack_id))
+    of_notebook = (entry.get("notebook_name"), entry.get("replaces"))
+    return {str(each).lower() for each in (*of_stack, *of_notebook) if each}
 
 
 def _resource(item: Mapping[str, Any]) -> tuple[str, str]:
@@ -244,10 +340,13 @@ def _owner(client: Client, stack_id: str) -> str:
 def _explanation(
     client: Client,
     item: Mapping[str, Any],
-    notebook: Notebook | None,
+    notebooks: Mapping[str, Notebook | None],
     owners: Mapping[str, str],
 ) -> Explanation:
     entry, answer = item["Entry"], item["Answer"]
+    notebook = notebooks[entry["notebook_name"]]
+    if notebook and notebook.tags.get(STACK_TAG, entry["stack_id"]) != entry["stack_id"]:
+        notebook = None  # somebody else's
     execution = _execution(client, entry["execution_arn"])
     delivered = item.get("DeliveredAt")
     return Explanation(
@@ -268,6 +367,8 @@ def _explanation(
         answer=answer.get("Data", {}),
         delivered=_time(delivered) if delivered else None,
         notebook=notebook,
+        followed_by=item.get("FollowedBy", ""),
+        as_of=clock.now(),
         **execution,
     )
 

@@ -16,13 +16,13 @@ from shared.notebook import (
     STACK_TAG,
     expiry_date,
 )
-from vending import costs, screen
+from vending import costs, failures, screen
 from vending.costs import Cost
+from vending.explanation import ADDRESS_LIVES
+from vending.failures import Failure
 from vending.platform import Platform, client
 from vending.screen import text_of
 
-# CloudFormation signs its reply addresses for 7,199 seconds: what is older gets no answer any more.
-_ADDRESS_LIVES = timedelta(seconds=7199)
 _LATEST_DEADLINE = timedelta(hours=2)  # from now: later than any request's
 
 
@@ -67,6 +67,8 @@ class Listing:
 
     notebooks: list[Listed]
     requests: list[Open]
+    failures: list[Failure]
+    """The launches whose last request failed."""
 
 
 def collect(platform: Platform) -> Listing:
@@ -76,7 +78,7 @@ def collect(platform: Platform) -> Listing:
     requests = [open_request(each) for each in unanswered()]
     # Those first that somebody should have answered, or taken the answer of.
     requests.sort(key=lambda each: (not each.recorded and now < each.deadline, each.issued_at))
-    return Listing(notebooks, requests)
+    return Listing(notebooks, requests, failures.current(platform))
 
 
 def _by_trouble(each: Listed, now: datetime) -> tuple[bool, str]:
@@ -91,7 +93,7 @@ def unanswered() -> list[Entry]:
     BotoCoreError.
     """
     now = clock.now()
-    keys = ledger.overdue(now + _LATEST_DEADLINE, now - _ADDRESS_LIVES)
+    keys = ledger.overdue(now + _LATEST_DEADLINE, now - ADDRESS_LIVES)
     pages = [ledger.read(key, now) for key in keys]
     waiting = [each.entry for each in pages if each.standing is not Standing.SUPERSEDED]
     return sorted(waiting, key=lambda each: each.issued_at)
@@ -127,10 +129,21 @@ def render(listing: Listing) -> None:
         )
         for each in listing.notebooks
     ]
-    if rows:
-        screen.table(heads, rows)
-    else:
-        screen.say("There are no notebooks.")
+    if listing.failures:
+        screen.say("Launches that failed, of which `vending explain` tells more:")
+        screen.table(
+            ("Launch", "Owner", "Request", "Failed (UTC)", "Why"),
+            [
+                (
+                    each.launch,
+                    text_of(each.owner),
+                    each.request_type,
+                    f"{each.failed_at:%Y-%m-%d %H:%M}",
+                    each.reason,
+                )
+                for each in listing.failures
+            ],
+        )
     if listing.requests:
         screen.say("Not answered yet:")
         screen.table(
@@ -146,6 +159,12 @@ def render(listing: Listing) -> None:
                 for each in listing.requests
             ],
         )
+    if not rows:
+        screen.say("There are no notebooks.")
+        return
+    if listing.failures or listing.requests:
+        screen.say("Notebooks:")
+    screen.table(heads, rows)
 
 
 def _due(request: Open, now: datetime) -> str:

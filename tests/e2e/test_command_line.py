@@ -126,6 +126,28 @@ def test_a_launch_is_listed_explained_extended_and_ended(platform: Platform, she
     assert platform.leftovers(platform.stack(launched.provisioned_product_id)) == []
 
 
+def test_a_launch_that_cloudformation_refused_is_listed_and_explained(
+    platform: Platform, shell: Shell
+) -> None:
+    name = unique("refused")
+    record = platform.user.wait(platform.begin(name, VolumeSizeInGB="four"))
+    assert not record.succeeded
+    launch = record.provisioned_product_id
+
+    (listed,) = [each for each in shell.ask("list")["failures"] if each["launch"] == name]
+    assert listed["provisioned_product"] == launch
+    assert listed["owner"].startswith("data-scientist-")
+    assert "VolumeSizeInGB" in listed["reason"]
+    for target in (name, launch, listed["owner"]):
+        told = shell.ask("explain", target)["failures"]
+        assert [each for each in told if each["launch"] == name], target
+
+    assert platform.terminate(record).succeeded
+    assert name not in shell.run("list")
+    (gone,) = shell.ask("explain", name)["failures"]
+    assert (gone["reason"], gone["what_to_do"]) == (listed["reason"], "")
+
+
 def test_a_stack_that_nobody_answers_is_answered_by_hand(platform: Platform, shell: Shell) -> None:
     name = unique("stuck")
     with _nobody_told(platform):
@@ -205,6 +227,7 @@ def test_a_stack_whose_launch_is_gone_is_named_and_deleted(
         ("FindNotebooks", ("list",), "tag:GetResources"),
         ("FindWhatIsNotAnswered", ("list",), "dynamodb:Query"),
         ("DecryptIt", ("list",), "kms:Decrypt"),
+        ("SeeLaunchesThatFailed", ("list",), "servicecatalog:SearchProvisionedProducts"),
         ("ReadTheLedgerButNoReplyAddress", ("explain", "any"), "dynamodb:Scan"),
         ("LookAtThem", ("extend", "any", "--days", "1"), "sagemaker:DescribeNotebookInstance"),
         ("AnswerAndSweep", ("sweep", "--dry-run"), "lambda:InvokeFunction"),

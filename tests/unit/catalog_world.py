@@ -269,9 +269,7 @@ class Offer:
         answer = self.world.ask(
             "TerminateProvisionedProduct",
             ALICE,
-            ProvisionedProductId=identifier,
-            TerminateToken="terminate",
-            **more,
+            **{"ProvisionedProductId": identifier, "TerminateToken": "terminate", **more},
         )
         record: dict[str, Any] = answer["RecordDetail"]
         return record

@@ -16,12 +16,14 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from handlers import clean, respond
+from local.catalog.model import StackState
+from local.service_model import ServiceError
 from shared.ids import provisioned_product_of
 from tests.lambda_context import context
 from tests.unit.account_in_process import ACCOUNT, REGION
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import speaking_to
-from tests.unit.catalog_world import Offer, World, an_offer
+from tests.unit.catalog_world import ALICE, Offer, Person, World, an_offer
 from tests.unit.platform_in_process import LAUNCHER, Platform
 from tests.unit.stack_in_process import Stack
 from vending.cli import app
@@ -68,7 +70,8 @@ class Operator:
 
     def run(self, *words: str, answer: str = "") -> Ran:
         """Type a command, and an answer if it asks."""
-        with intercepted(self._answer), speaking_to(self.world):
+        self.world.now = self.platform.clock.now
+        with speaking_to(self.world), intercepted(self._answer):
             result = CliRunner().invoke(app, list(words), input=answer)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -110,6 +113,36 @@ class Operator:
         self.offer.terminate(provisioned_product_of(stack.id), RetainPhysicalResources=True)
         self.world.let_run()
         return stack
+
+    def refused_launch(self, name: str, reason: str, caller: Person = ALICE) -> str:
+        """Have CloudFormation refuse a launch before there is a stack; return the launch's id."""
+        self.world.now = self.platform.clock.now
+        self.world.stacks.refusal = ServiceError("ValidationError", reason)
+        launch = self.offer.launch(name, caller)["ProvisionedProductId"]
+        self.world.let_run()
+        self.world.stacks.refusal = None
+        return str(launch)
+
+    def refused_update(self, launch: str, reason: str) -> None:
+        """Have CloudFormation refuse an update of a launch before it begins."""
+        self.world.now = self.platform.clock.now
+        self.world.stacks.refusal = ServiceError("ValidationError", reason)
+        self.offer.update(launch, UpdateToken="refused")
+        self.world.let_run()
+        self.world.stacks.refusal = None
+
+    def rolled_back_launch(self, name: str, notebook: str, reason: str) -> str:
+        """Have a launch's stack roll back for another resource; return the launch's id."""
+        self.world.now = self.platform.clock.now
+        launch = str(self.offer.launch(name)["ProvisionedProductId"])
+        self.world.let_run(StackState("ROLLBACK_COMPLETE", failure=reason))
+        stack_id = f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/SC-{ACCOUNT}-{launch}/1"
+        self.platform.stacks[stack_id] = {
+            "status": "ROLLBACK_COMPLETE",
+            "physical_ids": (),
+            "parameters": {"NotebookInstanceName": notebook},
+        }
+        return launch
 
     def _answer(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
         self.called.append(f"{service}:{operation}")

@@ -17,13 +17,14 @@ from tests.explained import created, refused
 from tests.explained import explanation as explained_history
 from tests.lifecycle_driver import load
 from tests.unit.account_in_process import client
-from tests.unit.platform_in_process import SECRET
+from tests.unit.platform_in_process import SECRET, Platform
 from tests.unit.test_ledger import LATER, entry
 from vending.explanation import Explanation, ExplanationError, collect
 
 pytestmark = pytest.mark.usefixtures("platform")
 
 BEGUN = datetime(2026, 1, 5, 8, 0, 1, tzinfo=UTC)
+LAUNCH = "arn:aws:cloudformation:us-east-1:123456789012:stack/SC-123456789012-pp-"
 LAUNCHER = "arn:aws:sts::123456789012:assumed-role/SCEndUserRole/data.scientist"
 
 
@@ -37,6 +38,8 @@ class Aws:
     def __init__(self) -> None:
         self.histories: dict[str, list[dict[str, Any]]] = {}
         self.notebook: dict[str, Any] | None = None
+        self.tags: dict[str, str] = {}
+        self.status = "SUCCEEDED"
         self.denied: set[str] = set()
         self.calls: list[tuple[str, Mapping[str, Any]]] = []
 
@@ -62,7 +65,7 @@ class Aws:
         if executionArn not in self.histories:
             raise ExecutionDoesNotExist
         return {
-            "status": "SUCCEEDED",
+            "status": self.status,
             "startDate": BEGUN,
             "stopDate": BEGUN + timedelta(seconds=1),
         }
@@ -72,7 +75,8 @@ class Aws:
             yield {"events": [event]}
 
     def _list_tags(self, **_: str) -> list[dict[str, Any]]:
-        return [{"Tags": [{"Key": "project", "Value": "churn"}]}, {"Tags": []}]
+        tags = [{"Key": key, "Value": value} for key, value in self.tags.items()]
+        return [{"Tags": tags}, {"Tags": [{"Key": "project", "Value": "churn"}]}]
 
     def _notebook(self, NotebookInstanceName: str) -> dict[str, Any]:  # noqa: N803 - AWS's name
         if "DescribeNotebookInstance" in self.denied:
@@ -248,6 +252,97 @@ def test_a_ledger_that_is_none_is_said_in_a_sentence(aws: Aws) -> None:
         collect(aws.client, "another-table", "analysis")
 
 
+# --- what comes first -------------------------------------------------------------------------
+
+
+def told(aws: Aws, name: str = "analysis") -> list[str]:
+    return [each.request_id for each in collect(aws.client, "ledger", name)]
+
+
+def settled(each: Entry, outcome: str = "SUCCESS") -> Entry:
+    answer(enter(each), outcome, "Said.")
+    ledger.record_delivery(each.key, LATER)
+    return each
+
+
+OLD, NEW = {"Type": "a"}, {"Type": "b"}
+
+
+def test_a_failed_create_comes_before_the_delete_that_rolls_it_back(aws: Aws) -> None:
+    settled(entry("Create", "failed"), "FAILED")
+    settled(entry("Delete", "rollback", 2))
+
+    first, second = collect(aws.client, "ledger", "analysis")
+    assert (first.request_id, first.followed_by) == ("failed", "rollback")
+    assert (second.request_id, second.followed_by) == ("rollback", "")
+
+
+def test_a_failed_update_comes_before_its_rollback_and_not_before_what_follows(aws: Aws) -> None:
+    settled(entry("Create", "made", asked=OLD, asked_before={}))
+    settled(entry("Update", "failed", 100, asked=NEW, asked_before=OLD), "FAILED")
+    settled(entry("Update", "rollback", 102, asked=OLD, asked_before=NEW))
+    assert told(aws) == ["failed", "rollback", "made"]
+
+    settled(entry("Update", "again", 900, asked=NEW, asked_before=OLD))
+    assert told(aws) == ["again", "rollback", "failed", "made"]
+
+
+def test_another_update_after_a_failed_one_is_no_rollback(aws: Aws) -> None:
+    settled(entry("Create", "made", asked=OLD, asked_before={}))
+    settled(entry("Update", "failed", 100, asked=NEW, asked_before=OLD), "FAILED")
+    settled(entry("Update", "other", 102, asked={"Type": "c"}, asked_before=NEW))
+
+    assert told(aws) == ["other", "failed", "made"]
+
+
+def test_a_rollback_that_is_not_done_comes_first(aws: Aws) -> None:
+    settled(entry("Create", "failed"), "FAILED")
+    enter(entry("Delete", "rollback", 2))
+
+    assert told(aws) == ["rollback", "failed"]
+
+
+def test_launches_that_shared_a_name_are_told_one_after_the_other(aws: Aws) -> None:
+    def of(launch: str, *more: Any, **changes: Any) -> Entry:
+        return entry(*more, stack_id=f"{LAUNCH}{launch}/1", **changes)
+
+    settled(of("alice", "Create", "alice-made"))
+    settled(of("bob", "Create", "bob-refused", 50), "FAILED")
+    settled(of("bob", "Delete", "bob-rollback", 52))
+    settled(of("alice", "Update", "alice-update", 51))
+    settled(of("alice", "Update", "alice-again", 99))
+    enter(of("carol", "Create", "carol-waits", 20))
+
+    assert told(aws) == [
+        "carol-waits",
+        *("bob-refused", "bob-rollback"),
+        *("alice-again", "alice-update", "alice-made"),
+    ]
+    assert told(aws, "pp-bob") == ["bob-refused", "bob-rollback"]
+    assert told(aws, "SC-123456789012-pp-carol") == ["carol-waits"]
+    assert told(aws, f"{LAUNCH}carol/1") == ["carol-waits"]
+
+
+def test_the_notebook_of_another_launch_is_not_shown_as_this_ones(aws: Aws) -> None:
+    mine, theirs = entry(), entry(id_="r-2", stack_id=f"{LAUNCH}bob/1")
+    settled(mine)
+    settled(theirs, "FAILED")
+    aws.notebook = {
+        "NotebookInstanceArn": "arn:notebook",
+        "NotebookInstanceStatus": "InService",
+        "InstanceType": "ml.t3.medium",
+        "VolumeSizeInGB": 20,
+        "LastModifiedTime": BEGUN,
+    }
+    aws.tags = {"notebook-vending:stack-id": mine.stack_id}
+
+    refused_one, made = collect(aws.client, "ledger", "analysis")
+
+    assert (refused_one.stack_id, refused_one.notebook) == (theirs.stack_id, None)
+    assert made.notebook
+    assert made.notebook.status == "InService"
+
+
 # --- what to do -----------------------------------------------------------------------------------
 
 
@@ -255,6 +350,70 @@ def test_an_answer_that_cloudformation_has_not_taken_is_something_to_look_into(a
     answer(enter(entry()), "SUCCESS", "Done.")
 
     assert "has not taken the answer" in explained(aws).what_to_do
+
+
+def later(platform: Platform, **time: float) -> None:
+    platform.clock.advance(timedelta(**time).total_seconds())
+
+
+def test_what_is_not_answered_is_not_promised_an_answer_that_cannot_come(
+    aws: Aws, platform: Platform
+) -> None:
+    enter(entry())
+
+    later(platform, minutes=70)
+    assert "`vending answer analysis` answers it by hand" in explained(aws).what_to_do
+    later(platform, hours=2)
+    assert "nothing can be any more" in explained(aws).what_to_do
+    enter(entry("Delete", "r-2", 9000))
+    (create,) = collect(aws.client, "ledger", "analysis", "r-1")
+    assert "CloudFormation waits for it no more" in create.what_to_do
+
+
+def test_an_execution_past_its_deadline_is_not_said_to_answer_by_then(
+    aws: Aws, platform: Platform
+) -> None:
+    enter(entry(execution_arn="arn:execution"))
+    aws.histories["arn:execution"] = []
+    aws.status = "RUNNING"
+
+    assert explained(aws).what_to_do == "Nothing yet: it is answered by 2026-01-05 08:54:00 UTC."
+    later(platform, minutes=57)
+    assert "within some minutes after 2026-01-05 08:54:00 UTC" in explained(aws).what_to_do
+    later(platform, days=3)
+    assert "nothing can be any more" in explained(aws).what_to_do
+
+
+def test_an_answer_that_was_not_taken_is_not_promised_for_ever(
+    aws: Aws, platform: Platform
+) -> None:
+    answer(enter(entry()), "FAILED", "No.")
+
+    later(platform, hours=3)
+    assert "takes none any more" in explained(aws).what_to_do
+    enter(entry("Delete", "r-2", 9000))
+    (create,) = collect(aws.client, "ledger", "analysis", "r-1")
+    assert create.what_to_do == ""
+
+
+def test_what_failed_before_another_request_needs_nothing_any_more(aws: Aws) -> None:
+    settled(entry("Create", "made", asked=OLD, asked_before={}))
+    settled(entry("Update", "failed", 100, asked=NEW, asked_before=OLD), "FAILED")
+    assert "see the runbook of" in explained(aws, "failed").what_to_do
+    settled(entry("Update", "rollback", 102, asked=OLD, asked_before=NEW))
+    assert "see the runbook of" in explained(aws, "failed").what_to_do
+    settled(entry("Update", "again", 900, asked=NEW, asked_before=OLD))
+
+    assert explained(aws, "failed").what_to_do == ""
+
+
+def test_a_cleanup_that_fails_has_no_launcher_who_tries_again(aws: Aws) -> None:
+    answer(enter(entry("Delete", cleans_up=True)), "FAILED", "No.")
+
+    found = explained(aws).what_to_do
+
+    assert "launcher" not in found
+    assert "The next cleanup tries again. PlatformFailed is" in found
 
 
 def test_a_cleanup_is_answered_to_nobody(aws: Aws) -> None:

@@ -16,14 +16,14 @@ import pytest
 import typer.main
 
 from tests.unit.test_docs import ROOT, commands, table
-from vending import answering, checking, explanation, launches, listing, sweeping
+from vending import answering, checking, explaining, launches, listing, sweeping
 from vending.cli import app
 
 PAGE = ROOT / "docs" / "operating.md"
 COMMANDS: Mapping[str, Any] = typer.main.get_group(app).commands
 JSON = {
     "list": listing.Listing,
-    "explain": list[explanation.Explanation],
+    "explain": explaining.Explained,
     "answer": answering.Answered,
     "sweep": sweeping.Sweep,
     "extend": launches.Extended,
@@ -78,11 +78,11 @@ def test_the_options_of_all_commands_are_those_of_the_table() -> None:
 def test_the_json_of_a_command_has_the_fields_of_its_table(command: str) -> None:
     rows = [line.split(" | ") for line in section(command).splitlines() if line.startswith("| `")]
     told = {row[0].strip("|` "): row[1].strip() for row in rows}
-    path = "requests" if command == "explain" else ""
-    made = dict(fields(JSON[command], path))
+    made = dict(fields(JSON[command]))
     if command == "explain":
-        del made["requests[].definition"]
-        made["requests[].cause"] = made["requests[].what_to_do"] = "text"
+        del made["requests[].definition"], made["names"]
+        properties = ("requests[].cause", "requests[].what_to_do", "failures[].what_to_do")
+        made |= dict.fromkeys(properties, "text")
     assert told == made
 
 

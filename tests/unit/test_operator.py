@@ -1,6 +1,7 @@
 """The operator's command line: what each command shows, does, refuses and asks before."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from local.catalog.model import StackState
 from shared import prices
 from shared.ids import provisioned_product_of
 from tests.lifecycle_driver import load
+from tests.unit.account_in_process import ACCOUNT, REGION
+from tests.unit.catalog_world import ALICE, BOB
 from tests.unit.operator_world import BUCKET, Operator, an_operator
-from tests.unit.platform_in_process import Platform
+from tests.unit.platform_in_process import LAUNCHER, Platform
 from tests.unit.stack_in_process import Stack
-from vending import cli
+from vending import explanation
 from vending.explanation import Explanation
 from vending.history import Step
 
@@ -130,7 +133,7 @@ def test_a_notebook_of_somebody_else_is_not_listed(operator: Operator) -> None:
         },
     )
 
-    assert operator.run("list", "--json").json == {"notebooks": [], "requests": []}
+    assert operator.run("list", "--json").json == {"notebooks": [], "requests": [], "failures": []}
     assert operator.run("list").out == "There are no notebooks.\n"
 
 
@@ -694,20 +697,219 @@ def test_a_function_that_fails_is_named_with_its_log(operator: Operator) -> None
     assert "CleanFunction failed: PLATFORM is not set Its log is /aws/lambda/" in ran.err
 
 
+# launches that CloudFormation refused before the platform was asked
+
+WRONG = "Parameter 'VolumeSizeInGB' must be a number not less than 5"
+
+
+def test_a_launch_that_was_refused_at_once_is_listed_until_it_is_terminated(
+    operator: Operator,
+) -> None:
+    operator.launched()
+    first = operator.refused_launch("analysis", WRONG)
+    wait(operator, minutes=1)
+    second = operator.refused_launch("other", "Template validation error", BOB)
+
+    listed = operator.run("list", "--json").json["failures"]
+
+    assert [
+        (each["launch"], each["provisioned_product"], each["owner"], each["request_type"])
+        for each in listed
+    ] == [("other", second, "bob", "Launch"), ("analysis", first, "alice", "Launch")]
+    assert [each["reason"] for each in listed] == ["Template validation error", WRONG]
+    shown = operator.run("list").out
+    assert "analysis\talice\tLaunch\t2026-01-05 08:0" in shown
+    assert shown.index(WRONG) < shown.index("Notebooks:"), "trouble comes first"
+    for each in (first, second):
+        operator.offer.terminate(each, TerminateToken=each)
+        operator.world.let_run()
+    assert operator.run("list", "--json").json["failures"] == []
+
+
+def test_a_launch_of_another_product_is_not_listed(operator: Operator) -> None:
+    operator.refused_launch("theirs", WRONG)
+    operator.offer = replace(operator.offer, product_id="prod-another")
+
+    assert operator.run("list", "--json").json["failures"] == []
+
+
+@pytest.mark.parametrize("by", ["analysis", "ANALYSIS", "the launch's id", "alice", "alice's ARN"])
+def test_a_refused_launch_is_found_by_its_name_its_id_and_its_owner(
+    operator: Operator, by: str
+) -> None:
+    launch = operator.refused_launch("analysis", WRONG)
+    operator.refused_launch("other", "of bob", BOB)
+    target = {"the launch's id": launch, "alice's ARN": ALICE.arn}.get(by, by)
+
+    ran = operator.run("explain", target)
+    told = operator.run("explain", target, "--json").json
+
+    assert told["requests"] == []
+    (failure,) = told["failures"]
+    assert (failure["launch"], failure["reason"]) == ("analysis", WRONG)
+    assert failure["what_to_do"].startswith("The launcher terminates analysis")
+    assert f"Launch analysis ({launch}), by {ALICE.arn}:\n" in ran.out
+    assert "Launch of analysis: FAILED, and not by the platform" in ran.out
+    assert WRONG in ran.out
+    assert "of bob" not in ran.out
+
+
+def test_a_launch_whose_stack_rolled_back_is_found_by_its_notebook(operator: Operator) -> None:
+    operator.rolled_back_launch("analysis", "My-Notebook", "AccessDenied: iam:CreateRole")
+
+    (failure,) = operator.run("explain", "my-notebook", "--json").json["failures"]
+
+    assert (failure["launch"], failure["notebook"]) == ("analysis", "My-Notebook")
+    assert failure["what_to_do"].startswith("Give the launch role the permission")
+
+
+def test_a_refused_launch_that_is_terminated_is_found_by_its_name_and_its_id(
+    operator: Operator,
+) -> None:
+    launch = operator.refused_launch("analysis", WRONG)
+    operator.offer.terminate(launch)
+    operator.world.let_run()
+
+    for target in ("analysis", launch):
+        (failure,) = operator.run("explain", target, "--json").json["failures"]
+        assert (failure["reason"], failure["what_to_do"]) == (WRONG, "")
+        assert failure["owner"] == "", "Service Catalog's records do not tell"
+
+
+def test_a_refused_update_is_told_before_the_requests_that_succeeded(operator: Operator) -> None:
+    stack = operator.launched()
+    launch = provisioned_product_of(stack.id)
+    wait(operator, minutes=5)
+    operator.refused_update(launch, WRONG)
+
+    for target in (stack.notebook, launch):
+        told = operator.run("explain", target, "--json").json
+        assert [each["request_type"] for each in told["requests"]] == ["Create"]
+        (failure,) = told["failures"]
+        assert failure["request_type"] == "Update"
+    shown = operator.run("explain", stack.notebook).out
+    assert shown.index("Update of") < shown.index("Create of")
+    (listed,) = operator.run("list", "--json").json["failures"]
+    assert listed["record_id"] == failure["record_id"]
+
+
+def test_a_refused_update_that_a_later_one_made_good_needs_nothing(operator: Operator) -> None:
+    launch = operator.offer.launched("analysis")
+    operator.refused_update(launch, WRONG)
+    wait(operator, minutes=5)
+    operator.world.now = operator.platform.clock.now
+    operator.offer.update(launch, UpdateToken="good")
+    operator.world.let_run("UPDATE_COMPLETE")
+
+    (failure,) = operator.run("explain", "analysis", "--json").json["failures"]
+
+    assert (failure["followed"], failure["what_to_do"]) == (True, "")
+    assert operator.run("list", "--json").json["failures"] == []
+
+
+def test_what_the_platform_refused_is_told_once(operator: Operator) -> None:
+    taken = operator.launched()
+    launch = operator.rolled_back_launch("second", taken.notebook, "The name is taken")
+    stack = operator.platform.stack()
+    stack.id = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/SC-{ACCOUNT}-{launch}/1"
+    stack.properties["NotebookInstanceName"] = taken.notebook
+    stack.create().expect_failed("is taken")
+    operator.world.catalog._records[
+        next(reversed(operator.world.catalog._records))
+    ].updated = datetime.fromtimestamp(operator.platform.clock.now, UTC)
+
+    told = operator.run("explain", "second", "--json").json
+
+    assert told["failures"] == []
+    (request,) = told["requests"]
+    assert request["outcome"] == "FAILED"
+    assert request["notebook"] is None, "it is of another launch"
+    (listed,) = operator.run("list", "--json").json["failures"]
+    assert listed["launch"] == "second"
+
+
+def test_two_owners_of_one_name_are_told_apart(operator: Operator) -> None:
+    first = operator.launched()
+    wait(operator, minutes=5)
+    second = operator.launching(NotebookInstanceName=first.notebook)
+    second.create().expect_failed("is taken")
+
+    shown = operator.run("explain", first.notebook).out
+
+    heads = [line for line in shown.splitlines() if line.startswith("Launch ")]
+    ids = [provisioned_product_of(each.id) for each in (second, first)]
+    assert [each.split("(")[1].split(")")[0] for each in heads] == ids
+    assert all(each.endswith(f", by {LAUNCHER}:") for each in heads)
+    _, failed, made = shown.split("Launch ")
+    assert "FAILED" in failed
+    assert "Notebook now" not in failed
+    assert "FAILED" not in made
+    assert "Notebook now: InService" in made
+
+
+def test_a_name_that_service_catalog_has_and_nothing_failed_of_is_said_so(
+    operator: Operator,
+) -> None:
+    launch = operator.offer.launched("analysis")
+
+    ran = operator.run("explain", "analysis")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert f"the launch analysis ({launch}) is AVAILABLE" in ran.err
+
+
+def test_without_a_request_there_is_no_page(operator: Operator, tmp_path: Path) -> None:
+    operator.refused_launch("analysis", WRONG)
+
+    ran = operator.run("explain", "analysis", "--html", str(tmp_path / "page.html"))
+
+    assert ran.status == 0
+    assert "The platform was not asked" in ran.err
+    assert WRONG in ran.out
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "operation"),
+    [
+        (("list",), "SearchProvisionedProducts"),
+        (("list",), "DescribeRecord"),
+        (("explain", "analysis"), "ListRecordHistory"),
+    ],
+)
+def test_a_missing_permission_for_the_records_is_named(
+    operator: Operator, command: tuple[str, ...], operation: str
+) -> None:
+    operator.refused_launch("analysis", WRONG)
+    operator.refused[operation] = "AccessDeniedException"
+
+    ran = operator.run(*command)
+
+    assert (ran.status, ran.out) == (3, "")
+    assert f"You lack the permission servicecatalog:{operation}" in ran.err
+
+
 # explain
+
+
+def explained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Have every name explained as EXPLAINED; return what is asked for."""
+    asked: list[tuple[str, ...]] = []
+
+    def collect(_client: object, *rest: str, launches: object) -> tuple[Explanation, ...]:
+        assert launches == set()
+        asked.append(rest)
+        return (EXPLAINED,)
+
+    monkeypatch.setattr(explanation, "collect", collect)
+    return asked
 
 
 def test_a_request_is_explained_with_its_steps_and_its_answer(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How an explanation is collected is told by its own tests."""
-    asked: list[tuple[str, ...]] = []
-
-    def collect(_client: object, *rest: str) -> tuple[Explanation, ...]:
-        asked.append(rest)
-        return (EXPLAINED,)
-
-    monkeypatch.setattr(cli, "collect", collect)
+    asked = explained(monkeypatch)
 
     ran = operator.run("explain", "analysis-1", "--request-id", "r-1")
     document = operator.run("explain", "analysis-1", "--json").json
@@ -735,7 +937,7 @@ def test_a_request_is_explained_with_its_steps_and_its_answer(
 def test_an_explanation_is_written_as_a_page_for_a_browser(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cli, "collect", lambda *_: (EXPLAINED,))
+    explained(monkeypatch)
 
     ran = operator.run("explain", "analysis-1", "--html", str(tmp_path / "page.html"))
     refused = operator.run("explain", "analysis-1", "--html", str(tmp_path / "no" / "page.html"))

@@ -2,7 +2,8 @@
 
 MiniStack makes a nested stack's resources by a loop of its own, without the template's rules,
 exports, deletion policies and rollback, and calls it deleted whatever is left. Here the parent
-performs CreateStack, UpdateStack and DeleteStack, and waits.
+performs CreateStack, UpdateStack and DeleteStack, and waits. GetTemplate gives their templates S3's
+own addresses.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ministack.core.responses import get_region
 from ministack.services import cloudformation
 from ministack.services.cloudformation import handlers, provisioners
 
@@ -20,6 +22,10 @@ Provisioned = tuple[str, dict[str, str]]
 Request = dict[str, list[str]]
 
 _STACK = "AWS::CloudFormation::Stack"
+# In XML, so a quotation mark of JSON is &quot;.
+_ENDPOINT = re.compile(rb"(TemplateURL\S*\s+(?:&quot;)?)http://[^/\s]+/")
+
+_ministack_get_template = handlers._ACTION_HANDLERS["GetTemplate"]
 
 
 def install() -> None:
@@ -29,6 +35,15 @@ def install() -> None:
     assert entry["update"] is provisioners._cfn_nested_stack_update
     assert entry["delete"] is provisioners._cfn_nested_stack_delete
     entry |= {"create": _create, "update": _update, "delete": _delete}
+    assert _ministack_get_template is handlers._get_template
+    handlers._ACTION_HANDLERS["GetTemplate"] = _get_template
+
+
+def _get_template(params: Mapping[str, Any]) -> Any:
+    # `sam deploy` writes its S3 endpoint into TemplateURL, and `sam delete` reads S3's URLs only.
+    status, headers, body = _ministack_get_template(params)
+    s3 = f"https://s3.{get_region()}.amazonaws.com/".encode()
+    return status, headers, _ENDPOINT.sub(rb"\1" + s3, body)
 
 
 def _create(logical_id: str, props: Props, parent: str) -> Provisioned:

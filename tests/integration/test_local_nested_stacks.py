@@ -1,13 +1,18 @@
 """Nested stacks of the embedded AWS: stacks like any other, of a parent."""
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.deploy import ROOT
 from local.emulator import Emulator
 from tests.waiting import await_that, unique
 
+S3 = "https://s3.us-east-1.amazonaws.com"
+SAM = ROOT / ".sam-venv" / "bin" / "sam"
 VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.8.0.0/16"}}
 # Does not exist, so what is put in it is not made.
 IN_NO_VPC = {
@@ -37,7 +42,7 @@ class Nest:
         """Upload the child's template; return the parent's."""
         key = f"{unique('child')}.json"
         self.aws.client("s3").put_object(Bucket=self.bucket, Key=key, Body=json.dumps(child))
-        url = f"https://s3.us-east-1.amazonaws.com/{self.bucket}/{key}"
+        url = f"{S3}/{self.bucket}/{key}"
         nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
         output = {"Value": {"Fn::GetAtt": ["Child", "Outputs.Vpc"]}}
         outputs = {"Vpc": output} if "Vpc" in child.get("Outputs", {}) else {}
@@ -183,3 +188,49 @@ def test_what_is_retained_outlives_the_nested_stack(nest: Nest) -> None:
 
     (kept,) = vpcs(nest.aws) - before
     nest.aws.client("ec2").delete_vpc(VpcId=kept)
+
+
+def test_sam_delete_removes_its_uploads_before_the_stack(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    nest, user = Nest(emulator), unique("user")
+    export = {"Name": {"Fn::Sub": "${AWS::StackName}-id"}}
+    output = {"Value": {"Ref": "Child"}, "Export": export}
+    template = json.loads(nest.parent({"Resources": {"Vpc": VPC}})) | {"Outputs": {"Id": output}}
+    # `sam deploy` writes the address of its S3 endpoint.
+    nested = template["Resources"]["Child"]["Properties"]
+    endpoint = emulator.environment["AWS_ENDPOINT_URL"]
+    nested["TemplateURL"] = nested["TemplateURL"].replace(S3, endpoint)
+    cloudformation = nest.cloudformation
+    made = cloudformation.create_stack(StackName=nest.name, TemplateBody=json.dumps(template))
+    nest.stack_id = made["StackId"]
+    assert nest.ended() == "CREATE_COMPLETE"
+    imported = {"Value": {"Fn::ImportValue": f"{nest.name}-id"}}
+    using = {"Resources": {"Vpc": VPC}, "Outputs": {"Id": imported}}
+    cloudformation.create_stack(StackName=user, TemplateBody=json.dumps(using))
+    await_that(lambda: nest.described(user)["StackStatus"] == "CREATE_COMPLETE")
+
+    refused = _sam_delete(emulator, nest.name, tmp_path)
+
+    assert refused.returncode != 0
+    assert f"Export {nest.name}-id" in refused.stderr
+    assert nest.described(nest.stack_id)["StackStatus"] == "CREATE_COMPLETE"
+    assert emulator.client("s3").list_objects_v2(Bucket=nest.bucket)["KeyCount"] == 0
+
+    cloudformation.delete_stack(StackName=user)
+    deleted = _sam_delete(emulator, nest.name, tmp_path)
+
+    assert deleted.returncode == 0, deleted.stderr
+    assert nest.ended() == "DELETE_COMPLETE"
+
+
+def _sam_delete(aws: Emulator, stack: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(SAM), "delete", "--no-prompts", "--stack-name", stack, "--region", "us-east-1"],
+        cwd=directory,
+        env={**aws.child_environment, "SAM_CLI_TELEMETRY": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -198,6 +198,7 @@ _TEST = re.compile(r"`(tests/\S+\.py)::(\w+)`")
         (FAILURE_MODES, "Pain"),
         (BEHAVIOUR, "Construct of a template"),
         (BEHAVIOUR, "Permission"),
+        (BEHAVIOUR, "Event"),
         (CONTROLS, "Of the notebook"),
         (CONTROLS, "Of its data"),
         (CONTROLS, "Of the platform"),

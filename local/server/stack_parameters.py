@@ -1,5 +1,6 @@
 """What CloudFormation refuses of a stack's parameters where MiniStack does not, in its words."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,14 +32,11 @@ def _resolve(
     unknown = [key for key in keys if key not in declared]
     if unknown:
         raise ValueError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
-    # What a stack has not, it cannot keep; the words are those that rackerlabs/ebs_snapper#56 and
-    # widdix/cfn-create-or-update#15 report.
     for parameter in provided:
         if parameter.get("UsePreviousValue"):
-            if parameter["Key"] not in (previous or {}):
-                raise _invalid(parameter, "for a parameter key not in the previous template")
-            if parameter.get("Value"):
-                raise _invalid(parameter, "and non empty value for a parameter")
+            _check_kept(parameter, previous or {})
+        elif declared[parameter["Key"]].get("Type") == "Number":
+            _check_number(parameter)
     missing = [key for key, told in declared.items() if "Default" not in told and key not in keys]
     if missing:
         raise ValueError(f"Parameters: [{', '.join(missing)}] must have values")
@@ -53,6 +51,27 @@ def _resolve(
         if allowed and not set(_members(told, resolved[key]["Value"])) <= set(allowed):
             raise _unsatisfied(key, told, "must be one of AllowedValues")
     return resolved
+
+
+def _check_kept(parameter: Mapping[str, Any], previous: Mapping[str, Any]) -> None:
+    """Refuse to keep what a stack does not have.
+
+    The words are those that rackerlabs/ebs_snapper#56 and widdix/cfn-create-or-update#15 report.
+    """
+    if parameter["Key"] not in previous:
+        raise _invalid(parameter, "for a parameter key not in the previous template")
+    if parameter.get("Value"):
+        raise _invalid(parameter, "and non empty value for a parameter")
+
+
+def _check_number(parameter: Mapping[str, Any]) -> None:
+    """Refuse what is no number, in the words that aws/aws-cli#7992 reports."""
+    try:
+        number = float(parameter.get("Value", ""))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"Parameter '{parameter['Key']}' must be a number.")
 
 
 def _invalid(parameter: Mapping[str, Any], why: str) -> ValueError:

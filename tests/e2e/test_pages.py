@@ -1,5 +1,6 @@
 """The pages are followed from start to end, in a fresh clone, with the commands that they say."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -168,6 +169,8 @@ def _follow_the_launchers_page(aws: Emulator, launcher: Reader, page: str, secti
     said = launcher.follow(page, section, given={"QuickStart007": "Churn42"})
     assert "SUCCEEDED" in said
     assert "Notebook analysis-1 is InService on ml.t3.medium." in said
+    assert "NotebookInstanceType\tml.t3.medium ml.t3.large " in said, "the values there are"
+    assert re.search(r"^https://analysis-1\S+authToken=\S+$", said, re.M), "the notebook opens"
     assert await_that(lambda: not notebooks(aws))
 
 

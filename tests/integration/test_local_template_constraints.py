@@ -26,6 +26,7 @@ Parameters:
     ConstraintDescription: small letters and digits
   Size: {Type: String, Default: small, AllowedValues: [small, medium, large]}
   Zones: {Type: CommaDelimitedList, Default: a, AllowedValues: [a, b, c]}
+  Count: {Type: Number, Default: 1, MaxValue: 3}
 Rules:
   NamedForItsSize:
     RuleCondition: !Equals [!Ref Size, large]
@@ -83,10 +84,14 @@ def parameters(**given: str) -> list[dict[str, str]]:
         ({"Name": "Not"}, "Parameter Name failed to satisfy constraint: small letters and digits"),
         ({"Name": "n", "Size": "huge"}, "Parameter 'Size' must be one of AllowedValues"),
         ({"Name": "n", "Zones": "a,z"}, "Parameter 'Zones' must be one of AllowedValues"),
+        ({"Name": "n", "Count": "many"}, "Parameter 'Count' must be a number."),
         ({}, "Parameters: [Name] must have values"),
         ({"Name": "n", "Speed": "high"}, "Parameters: [Speed] do not exist in the template"),
     ],
-    ids=["constraint", "list", "own-rule", "pattern", "values", "members", "missing", "unknown"],
+    ids=[
+        *("constraint", "list", "own-rule", "pattern", "values", "members", "number"),
+        *("missing", "unknown"),
+    ],
 )
 def test_a_launch_that_breaks_a_rule_is_refused(
     account: Account, offer: Offer, given: dict[str, str], told: str

@@ -26,6 +26,9 @@ class Program(NamedTuple):
 
 E2E = "tests/e2e"
 NEW_VPC = f"{E2E}/test_pages.py::test_from_an_empty_account_to_a_notebook_and_back"
+PACKAGES = (
+    "tests/unit/test_launchers_page.py::test_a_package_comes_onto_a_notebook_without_internet"
+)
 EXISTING_VPC = f"{E2E}/test_pages.py::test_into_a_vpc_that_is_there"
 
 # By page and section: all commands of the section, in their order.
@@ -37,6 +40,8 @@ FOLLOWED: Mapping[tuple[str, str], str] = {
     ("docs/deploy.md", "A project of its own"): NEW_VPC,
     ("docs/launchers.md", "From a command line"): NEW_VPC,
     ("docs/launchers.zh-CN.md", "在命令行中"): NEW_VPC,
+    ("docs/launchers.md", "Packages and data"): PACKAGES,
+    ("docs/launchers.zh-CN.md", "软件包与数据"): PACKAGES,
     ("examples/README.md", ""): NEW_VPC,
     ("docs/deploy.md", "An existing VPC"): EXISTING_VPC,
 }

@@ -275,7 +275,8 @@ def test_code_push_copies_nothing_from_a_bucket_of_another_account(machine: Mach
 
     assert machine.ends_within(SECONDS)
     assert not [call for call in machine.calls if call.startswith("aws s3 ")]
-    assert f"FAILED: does our-code exist, does it belong to {ACCOUNT}" in machine.log
+    asked = f"does our-code exist, does it belong to {ACCOUNT}, is it in eu-west-1, do its policy"
+    assert f"FAILED: {asked}" in machine.log
 
 
 def test_code_push_tries_again_and_tells_when_it_worked(machine: Machine) -> None:

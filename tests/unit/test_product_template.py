@@ -575,6 +575,29 @@ def test_every_parameter_is_explained_labelled_and_in_one_group() -> None:
     assert all(parameter["Description"] for parameter in PARAMETERS.values())
 
 
+@pytest.mark.parametrize(
+    ("parameter", "says"),
+    [
+        ("CodeBucketName", "in this account and in the notebook's Region"),
+        ("DirectInternetAccess", "Upload packages as files"),
+        ("S3CodePusher", "Packages and data"),
+        ("VolumeSizeInGB", "which only the notebook and its jobs reach"),
+        ("IdleMinutes", "the action Start"),
+    ],
+)
+def test_the_form_answers_what_a_launcher_asks_next(parameter: str, says: str) -> None:
+    assert says in PARAMETERS[parameter]["Description"]
+
+
+def test_the_texts_of_the_form_are_within_cloudformations_limits() -> None:
+    # User guide, "Parameters" and "Outputs"; CloudFormation quotas, template description.
+    assert len(TEMPLATE["Description"].encode()) <= 1024
+    for parameter in PARAMETERS.values():
+        assert len(parameter["Description"]) <= 4000
+    for output in TEMPLATE["Outputs"].values():
+        assert len(output["Description"].encode()) <= 1024
+
+
 def test_every_parameter_is_bounded() -> None:
     for name, parameter in PARAMETERS.items():
         closed = "AllowedValues" in parameter

@@ -25,8 +25,20 @@ from local.run import run
 
 FOLDER = deploy.ROOT / ".local"  # the files are in
 
-# Of a shell's own: with one of them, the other variables would not be what counts.
-_IN_THE_WAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
+TRY = ("vending list", "vending check", f"sam list stack-outputs --stack-name {deploy.STACK}")
+"""What a shell that has read aws.env can begin with."""
+
+# Every variable of AWS goes first: a profile, a configuration or an endpoint of one service would
+# lead calls elsewhere, and so would a proxy, which may not lead to this machine. For any shell that
+# POSIX describes, and zsh.
+_FORGET = r"""
+for _each in $(env | sed -n 's/^\(AWS_[A-Za-z0-9_]*\)=.*/\1/p'); do
+  unset "$_each"
+done
+unset _each
+NO_PROXY="127.0.0.1,localhost,${no_proxy:-${NO_PROXY:-}}"
+export NO_PROXY no_proxy="$NO_PROXY"
+"""
 
 
 def main() -> int:
@@ -61,6 +73,8 @@ def serve(directory: Path, page: Progress) -> str:
         page.step("It is yours until you press Ctrl-C here. In another terminal:")
         with _written({"aws.env": _shell_file(made.aws), **files}):
             page.say("   To be an administrator of it:  . .local/aws.env")
+            for number, command in enumerate(TRY):
+                page.say(f"   {'' if number else 'Then try:':<29}  {command}")
             page.say(f"   To invoke a function by itself:  {advice}")
             page.wait_for(f"{made.aws.endpoint} waits for calls, and for Ctrl-C")
             begun = page.elapsed
@@ -97,8 +111,14 @@ def _ready_to_invoke(made: Deployment, directory: Path) -> Iterator[tuple[dict[s
 
 
 def _shell_file(aws: Emulator) -> str:
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in aws.environment.items()]
-    return "\n".join([f"unset {' '.join(_IN_THE_WAY)}", *exports, ""])
+    variables = {**deploy.SAM_ENVIRONMENT, **aws.environment}
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    tools = ":".join(
+        shlex.quote(str(deploy.ROOT / each / "bin")) for each in (".venv", ".sam-venv")
+    )
+    # The AWS CLI of the clone, if `make test` has set it up, comes after one of your own.
+    path = f'export PATH={tools}:"$PATH":{shlex.quote(str(deploy.ROOT / ".aws-venv" / "bin"))}'
+    return "\n".join([_FORGET.strip(), path, *exports, ""])
 
 
 @contextmanager

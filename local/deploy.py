@@ -19,6 +19,12 @@ _SAM = ROOT / ".sam-venv" / "bin" / "sam"
 _PATH = f"{ROOT / '.venv' / 'bin'}:{os.environ.get('PATH', '')}"
 
 
+SAM_ENVIRONMENT = {
+    "SAM_CLI_TELEMETRY": "0",
+    "__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam"),  # else ~/.aws-sam
+}
+
+
 class SamError(Exception):
     """A SAM command failed; the text is what it printed."""
 
@@ -34,7 +40,9 @@ def build(
     After so many seconds it is killed. Raises SamError.
     """
     target = directory / "build"
-    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
+    # A build calls no AWS, and yet a profile that does not exist would fail it.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment = {**others, "AWS_DEFAULT_REGION": "us-east-1"}
     _sam(["build", "--build-dir", str(target)], environment, report, source, seconds)
     return target / "template.yaml"
 
@@ -98,9 +106,10 @@ def _sam(
             [str(_SAM), *arguments],
             cwd=directory,
             env={
-                **environment,
+                # A variable of SAM's own, such as SAM_TEMPLATE_FILE, is an option that counts.
+                **{name: value for name, value in environment.items() if name[:4] != "SAM_"},
+                **SAM_ENVIRONMENT,
                 "PATH": _PATH,
-                "SAM_CLI_TELEMETRY": "0",
                 "TMPDIR": temporary,
             },
             stdin=subprocess.DEVNULL,

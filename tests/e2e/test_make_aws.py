@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
-from local import deploy
+from local import aws, deploy
 from tests.e2e.test_make_launch import directory_of, processes_of
 from tests.unit.test_events import ENVIRONMENT, FUNCTIONS
 from tests.waiting import await_that
@@ -46,7 +46,7 @@ def environment_of(shell_file: Path) -> dict[str, str]:
     """Return the environment of a shell that has read a file, and had a profile before."""
     shown = subprocess.run(
         ["/bin/sh", "-c", '. "$0" && env -0', str(shell_file)],
-        env={**os.environ, "AWS_PROFILE": "somebody"},
+        env={**os.environ, "AWS_PROFILE": "somebody", "AWS_ENDPOINT_URL_DYNAMODB": "http://x"},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -65,7 +65,22 @@ def test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing(
         assert [oct(path.stat().st_mode)[-3:] for path in files] == ["600", "600"]
         for name, value in environment_of(files[0]).items():
             monkeypatch.setenv(name, value)
-        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        for command in aws.TRY:
+            tried = subprocess.run(
+                ["/bin/sh", "-c", f'. "$0" && {command}', str(files[0])],
+                env={
+                    "HOME": str(tmp_path / "home"),
+                    "PATH": os.environ["PATH"],
+                    "AWS_PROFILE": "x",
+                },
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            # `vending check` finds quotas missing, as in an account that is new.
+            assert tried.returncode == (1 if command == "vending check" else 0), tried.stderr
+            assert tried.stdout
+        assert not (tmp_path / "home").exists()
         clients: list[Any] = [boto3.client("cloudformation"), boto3.client("dynamodb")]
         (stack,) = clients[0].describe_stacks(StackName=deploy.STACK)["Stacks"]
         outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
@@ -93,6 +108,7 @@ def test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing(
 
     assert serving.returncode == 0
     assert told.splitlines()[-1].startswith("aws: ENDED after ")
+    assert all(command in told for command in aws.TRY)
     assert list(tmp_path.iterdir()) == []
     await_that(lambda: not processes_of(directory))
     assert not directory.exists()

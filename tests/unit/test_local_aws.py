@@ -1,7 +1,10 @@
 """How `make aws` ends when it is not Ctrl-C that ends it."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 import pytest
 
 from local import aws, deploy, invocation
-from local.emulator import EmulatorError
+from local.emulator import Emulator, EmulatorError
 from tests.unit.test_local_launch import signals as signals
 
 
@@ -35,6 +38,71 @@ def deployed_on(emulator: Any) -> Any:
 
 def an_emulator(wait: Any) -> Any:
     return SimpleNamespace(endpoint="http://127.0.0.1:1", environment={"A": "b c"}, wait=wait)
+
+
+LEADING_ELSEWHERE: list[dict[str, str]] = [
+    {"AWS_ENDPOINT_URL_S3": "http://minio.example.invalid:9000"},
+    {"AWS_ENDPOINT_URL_SAGEMAKER": "x", "AWS_ENDPOINT_URL": "y"},
+    {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+    {"AWS_PROFILE": "somebody", "AWS_DEFAULT_PROFILE": "somebody"},
+    {"AWS_CONFIG_FILE": "/x", "AWS_SHARED_CREDENTIALS_FILE": "/x", "AWS_SESSION_TOKEN": "x"},
+    {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true"},
+    {"AWS_CA_BUNDLE": "a b\nAWS_X=c", "AWS_DATA_PATH": "/x"},
+    {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "example.com"},
+    {"http_proxy": "http://127.0.0.1:9", "no_proxy": "example.com"},
+    {"PATH": f"{os.environ['PATH']}:/with a space"},
+]
+ALL = {name: value for each in LEADING_ELSEWHERE for name, value in each.items()}
+SHELLS = [each for each in ("bash", "dash", "zsh") if shutil.which(each)]
+
+
+@pytest.mark.parametrize(
+    ("shell", "variables"),
+    [*(("sh", each) for each in LEADING_ELSEWHERE), *((each, ALL) for each in SHELLS)],
+)
+def test_a_shell_with_the_file_calls_this_aws_whatever_it_exported_before(
+    shell: str, variables: dict[str, str], tmp_path: Path
+) -> None:
+    emulator = Emulator(tmp_path)
+    emulator.endpoint = "http://127.0.0.1:4999"
+    probe = (
+        "import boto3, botocore.utils, os\n"
+        "clients = [boto3.client(each) for each in ('s3', 'sagemaker', 'dynamodb')]\n"
+        "print({each.meta.endpoint_url for each in clients})\n"
+        "print(botocore.utils.get_environ_proxies(clients[0].meta.endpoint_url))\n"
+        "print({each for each in os.environ if each[:4] == 'AWS_'} ^ {*KNOWN})\n"
+        "print('example.com' in os.environ['no_proxy'], os.environ['PATH'].endswith('/bin'))"
+    ).replace("KNOWN", repr({*emulator.environment}))
+
+    ran = subprocess.run(
+        [
+            "/usr/bin/env",
+            shell,
+            "-euc",
+            f'{aws._shell_file(emulator)}\n"$0" -c "$1"',
+            sys.executable,
+            probe,
+        ],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    kept = any("example.com" in value for value in variables.values())
+    assert ran.stdout.splitlines() == ["{'http://127.0.0.1:4999'}", "{}", "set()", f"{kept} True"]
+
+
+def test_a_shell_with_the_file_has_the_tools_of_the_clone_on_its_path(tmp_path: Path) -> None:
+    script = f"{aws._shell_file(Emulator(tmp_path))}\ncommand -v vending && command -v sam"
+
+    found = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+
+    assert found.stdout.split() == [
+        str(deploy.ROOT / ".venv" / "bin" / "vending"),
+        str(deploy.ROOT / ".sam-venv" / "bin" / "sam"),
+    ]
 
 
 def test_an_aws_that_ends_by_itself_is_told_with_its_log(

@@ -41,16 +41,28 @@ def collect(of: Platform, target: str, request_id: str = "") -> Explained:
         ids.add(target)
     found = _explained(of, target, request_id, ids, known)
     if not found.requests and not found.failures and not request_id:
-        # What is dear comes last: each stack that failed is asked for, or all records are read.
-        ids |= {
-            each.provisioned_product
-            for each in failures.current(of)
-            if each.notebook.lower() == target.lower()
-        } or failures.once_named(of, target)
+        ids |= _searched(of, target)
         found = _explained(of, target, request_id, ids, known)
     if not found.requests and not found.failures:
         raise NothingToExplainError(_nothing(target, request_id, known, ids))
     return found
+
+
+def _searched(of: Platform, target: str) -> set[str]:
+    """Return the ids of launches that failed and may be meant; it costs more calls.
+
+    Of a launch without a stack nothing tells the notebook that it was for, so that one is taken
+    whose name begins as the notebook's does.
+    """
+    failed, wanted = failures.current(of), target.lower()
+    similar = {
+        each.provisioned_product
+        for each in failed
+        if not each.notebook
+        and (wanted.startswith(each.launch.lower()) or each.launch.lower().startswith(wanted))
+    }
+    exact = {each.provisioned_product for each in failed if each.notebook.lower() == wanted}
+    return exact or failures.once_named(of, target) or similar
 
 
 def _explained(
@@ -83,9 +95,9 @@ def _nothing(target: str, request_id: str, known: Sequence[Launch], ids: Collect
         return f"Nothing was asked for that the platform knows: the launch {named}. {kept}"
     return (
         f"The ledger holds no request for a notebook named {target}, and Service Catalog no launch "
-        "or owner of this name: give one that there is, in the platform's account and Region. Of a "
-        "launch that CloudFormation refused at once nothing tells the notebook's name: `vending "
-        f"list` shows it by its own. {kept}"
+        "or owner of this name: give one that there is, in the platform's account and Region. A "
+        "launch that CloudFormation refused at once goes by its own name, which `vending list` "
+        f"shows. {kept}"
     )
 
 
@@ -117,19 +129,24 @@ def write_page(explained: Explained, path: Path) -> None:
 
 def render(explained: Explained) -> None:
     """Print it launch by launch, what matters most first."""
-    for key, (launched_by, told) in _launches(explained).items():
-        name = explained.names.get(key)
+    for number, (key, told) in enumerate(_launches(explained).items()):
+        name = explained.names.get(key) or next(
+            (each.launch for each in told if isinstance(each, Failure)), ""
+        )
         launch = f"{name} ({key})" if name else key
-        screen.say(f"Launch {launch}, by {launched_by}:" if launched_by else f"Launch {launch}:")
+        by = next(filter(None, map(_launched_by, told)), "")
+        if number:
+            screen.say("")
+        screen.say(f"Launch {launch}{f', by {failures.owner(by)}' if by else ''}:")
         for each in told:
             if isinstance(each, Failure):
-                _render_failure(each)
+                _render_failure(each, told)
             else:
                 _render(each)
 
 
-def _launches(explained: Explained) -> dict[str, tuple[str, list[Explanation | Failure]]]:
-    """Return each launch's owner and what is told of it, by its id or its stack's name."""
+def _launches(explained: Explained) -> dict[str, list[Explanation | Failure]]:
+    """Return what is told of each launch, by its id or its stack's name."""
     told: dict[str, list[Explanation | Failure]] = {}
     for each in explained.requests:
         name = each.stack_id.split("/")[1]
@@ -138,11 +155,7 @@ def _launches(explained: Explained) -> dict[str, tuple[str, list[Explanation | F
         of_launch = told.setdefault(failure.provisioned_product, [])
         before = (n for n, each in enumerate(of_launch) if _comes_after(each, failure))
         of_launch.insert(next(before, len(of_launch)), failure)
-    ordered = sorted(told.items(), key=lambda each: _matter(each[1][0]))
-    return {
-        key: (next((owner for each in of if (owner := _launched_by(each))), ""), of)
-        for key, of in ordered
-    }
+    return dict(sorted(told.items(), key=lambda each: _matter(each[1][0])))
 
 
 def _comes_after(each: Explanation | Failure, failure: Failure) -> bool:
@@ -164,12 +177,19 @@ def _matter(each: Explanation | Failure) -> tuple[int, float]:
     return rank, -each.issued.timestamp()
 
 
-def _render_failure(failure: Failure) -> None:
-    screen.say(f"{failure.request_type} of {failure.launch}: FAILED, and not by the platform")
+def _render_failure(failure: Failure, told: Sequence[Explanation | Failure]) -> None:
+    was_asked = any(
+        failure.begun_at <= each.issued <= failure.failed_at
+        for each in told
+        if isinstance(each, Explanation)
+    )
+    how = ", and not by the platform" if was_asked else " before the platform was asked"
+    screen.say(f"{failure.request_type} of {failure.launch}: FAILED{how}")
     facts = {
         "Record": f"{failure.record_id}, begun {_moment(failure.begun_at)}",
         "Failed": _moment(failure.failed_at),
-        "Notebook": failure.notebook,
+        "Owner": failure.launched_by,
+        "Notebook": failure.notebook or "not known, as CloudFormation made no stack",
         "Stack": failure.stack_id.partition(":stack/")[2],
         "Reason": failure.reason,
         "What to do": failure.what_to_do,
@@ -185,6 +205,7 @@ def _render(request: Explanation) -> None:
     facts = {
         "Request": f"{request.request_id}, issued {_moment(request.issued)}",
         "Stack": f"{stack}, {request.logical_resource_id}",
+        "Owner": request.owner,
         "Asked for": ", ".join(f"{k}={v}" for k, v in request.settings.items()),
         "Refused for": " ".join(request.violations),
         "Notebook now": request.notebook and request.notebook.status,

@@ -1,5 +1,6 @@
 """`vending list`: the notebooks there are, and the requests that are not answered yet."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -23,6 +24,8 @@ from vending.failures import Failure
 from vending.platform import Platform, client
 from vending.screen import text_of
 
+# Service Catalog adds to what CloudFormation said the name of an exception and a request's id.
+_SENT_ALONG = re.compile(r"^AmazonCloudFormationException | \(Service: [^()]*\)$")
 _LATEST_DEADLINE = timedelta(hours=2)  # from now: later than any request's
 
 
@@ -139,7 +142,7 @@ def render(listing: Listing) -> None:
                     text_of(each.owner),
                     each.request_type,
                     f"{each.failed_at:%Y-%m-%d %H:%M}",
-                    each.reason,
+                    _SENT_ALONG.sub("", each.reason),
                 )
                 for each in listing.failures
             ],

@@ -23,6 +23,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 _WHOLE = 24  # characters: a cell up to this long is not broken, and a longer one gets no less
+_NAME = 63  # the longest name that a notebook may have; a longer word of a sentence may be broken
 _NOTHING = "-"
 _STYLES = {
     "InService": "green",
@@ -100,7 +101,10 @@ def tabular(
     if not widths:
         return Group(*(_paragraph(heads, row, width, indent) for row in rows))
     shown = Table(
-        *(Column(head, width=each) for head, each in zip(heads, widths, strict=True)),
+        *(
+            Column(head, width=each, overflow="fold")
+            for head, each in zip(heads, widths, strict=True)
+        ),
         box=box.SIMPLE_HEAD,
         show_edge=not indent,
     )
@@ -142,7 +146,9 @@ def _widths(heads: Sequence[str], columns: Sequence[Sequence[str]], room: int) -
 
 
 def _least(cell: str) -> int:
-    return max((min(len(cell), _WHOLE), *map(len, cell.split())))
+    words = cell.split()
+    longest = [len(each) for each in words if len(words) == 1 or len(each) <= _NAME]
+    return max((min(len(cell), _WHOLE), *longest))
 
 
 def _paragraph(heads: Sequence[str], row: Sequence[str], width: int, indent: int) -> Text:

@@ -748,8 +748,8 @@ def test_a_refused_launch_is_found_by_its_name_its_id_and_its_owner(
     (failure,) = told["failures"]
     assert (failure["launch"], failure["reason"]) == ("analysis", WRONG)
     assert failure["what_to_do"].startswith("The launcher terminates analysis")
-    assert f"Launch analysis ({launch}), by {ALICE.arn}:\n" in ran.out
-    assert "Launch of analysis: FAILED, and not by the platform" in ran.out
+    assert f"Launch analysis ({launch}), by alice:\n" in ran.out
+    assert "Launch of analysis: FAILED before the platform was asked" in ran.out
     assert WRONG in ran.out
     assert "of bob" not in ran.out
 
@@ -761,6 +761,20 @@ def test_a_launch_whose_stack_rolled_back_is_found_by_its_notebook(operator: Ope
 
     assert (failure["launch"], failure["notebook"]) == ("analysis", "My-Notebook")
     assert failure["what_to_do"].startswith("Give the launch role the permission")
+
+
+def test_a_launch_without_a_stack_is_found_by_a_notebooks_name_that_begins_alike(
+    operator: Operator,
+) -> None:
+    operator.refused_launch("analysis", WRONG)
+    operator.refused_launch("other", "of bob", BOB)
+
+    ran = operator.run("explain", "analysis-1")
+
+    assert WRONG in ran.out
+    assert "Notebook: not known" in ran.out
+    assert "of bob" not in ran.out
+    assert operator.run("explain", "churn-1").status == 1
 
 
 def test_a_refused_launch_that_is_terminated_is_found_by_its_name_and_its_id(
@@ -839,7 +853,7 @@ def test_two_owners_of_one_name_are_told_apart(operator: Operator) -> None:
     heads = [line for line in shown.splitlines() if line.startswith("Launch ")]
     ids = [provisioned_product_of(each.id) for each in (second, first)]
     assert [each.split("(")[1].split(")")[0] for each in heads] == ids
-    assert all(each.endswith(f", by {LAUNCHER}:") for each in heads)
+    assert all(each.endswith(f", by {LAUNCHER.rpartition('/')[2]}:") for each in heads)
     _, failed, made = shown.split("Launch ")
     assert "FAILED" in failed
     assert "Notebook now" not in failed

@@ -100,3 +100,20 @@ def test_a_pipe_gets_a_line_a_row_and_no_padding(capsys: pytest.CaptureFixture[s
     assert lines[4:6] == ["Request: r-1", "What to do: Nothing."]
     assert lines[6].endswith("end")
     assert all(line == line.strip() and "  " not in line for line in lines)
+
+
+def test_a_long_arn_in_a_sentence_does_not_take_the_table_away(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    arn = "arn:aws:iam::000000000000:role/notebook-vending/SC-000000000000-pp-17bgmxf3jwwrr-x"
+
+    screen.table(("State", "What came of it"), [("Observe", f"Not yet: could not assume {arn}.")])
+    table = shown(capsys)
+    screen.table(("Notebook", "Stack"), [("analysis-1", arn[:78])])
+    paragraph = shown(capsys)
+
+    assert any(line.split()[:1] == ["State"] for line in table)
+    assert "".join("".join(table).split("assume")[1].split()) == f"{arn}."
+    assert any(line.endswith(arn[:78]) for line in paragraph)

@@ -43,8 +43,31 @@ def chosen(params: Params, *keys: str) -> dict[str, str]:
 
 
 def tag_map(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
-    """Return tags by their keys."""
+    """Return a request's tags by their keys.
+
+    Raises ServiceError for tags that CloudFormation would refuse, in its words
+    (aws-quickstart/quickstart-examples#39, cilium/cilium#44695).
+    """
+    keys = [tag["Key"] for tag in tags or ()]
+    if any(key.lower().startswith("aws:") for key in keys):
+        raise invalid("aws: prefixed tag key names are not allowed for external use.")
+    if len(set(keys)) < len(keys):
+        raise invalid("Tags contain duplicate keys; tag keys must be unique")
     return {tag["Key"]: tag["Value"] for tag in tags or ()}
+
+
+def parameter_map(parameters: Iterable[Mapping[str, Any]] | None) -> dict[str, str | None]:
+    """Return provisioning parameters by their keys. None stands for the previous value.
+
+    "If set to true, Value is ignored" (UpdateProvisioningParameter, UsePreviousValue). Raises
+    ServiceError for one without a value, in words that AWS does not document.
+    """
+    given: dict[str, str | None] = {}
+    for parameter in parameters or ():
+        if not parameter.get("UsePreviousValue") and "Value" not in parameter:
+            raise invalid(f"Parameter {parameter['Key']} must have a value")
+        given[parameter["Key"]] = None if parameter.get("UsePreviousValue") else parameter["Value"]
+    return given
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

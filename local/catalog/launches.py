@@ -137,10 +137,8 @@ class Launches(CatalogStore):
             return self._role_arn(parameters)
         return None
 
-    def _tag_update_allowed(self, provisioned: ProvisionedProduct) -> bool:
-        found = self._constraint_parameters(
-            provisioned.portfolio_id, provisioned.product_id, "RESOURCE_UPDATE"
-        )
+    def _tag_update_allowed(self, portfolio_id: str, product_id: str) -> bool:
+        found = self._constraint_parameters(portfolio_id, product_id, "RESOURCE_UPDATE")
         return any(
             parameters.get("Properties", {}).get("TagUpdateOnProvisionedProduct") == "ALLOWED"
             for parameters in found

@@ -49,6 +49,7 @@ class Provisioning(Launches):
         if any(existing.name == name for existing in self._provisioned.values()):
             raise answers.invalid(f"A stack named {name} already exists.")
         tags = self._launch_tags(portfolio, product, answers.tag_map(params.get("Tags")))
+        given = answers.parameter_map(params.get("ProvisioningParameters"))
         identifier = answers.new_id("pp")
         provisioned = ProvisionedProduct(
             id=identifier,
@@ -69,7 +70,6 @@ class Provisioning(Launches):
         )
         self._provisioned[identifier] = provisioned
         record = self._record(provisioned, "PROVISION_PRODUCT", params["ProvisionToken"], caller)
-        given = {p["Key"]: p["Value"] for p in params.get("ProvisioningParameters", [])}
         request = self._stack_request(
             provisioned, artifact, given, tuple(params.get("NotificationArns", ()))
         )
@@ -100,21 +100,21 @@ class Provisioning(Launches):
         artifact = answers.active_artifact(product, named or same)
         if artifact.id != provisioned.artifact_id:
             answers.refuse_deprecated(artifact)
-        if params.get("Tags") and not self._tag_update_allowed(provisioned):
+        path_id, portfolio = self._path(product.id, params, caller)
+        if params.get("Tags") and not self._tag_update_allowed(portfolio.id, product.id):
             raise answers.invalid(
                 "Tags of a provisioned product cannot be updated: no constraint allows"
             )
-        provisioned.tags |= answers.tag_map(params.get("Tags"))
+        tags = answers.tag_map(params.get("Tags"))
+        given = answers.parameter_map(params.get("ProvisioningParameters"))
+        provisioned.path_id, provisioned.portfolio_id = path_id, portfolio.id
+        provisioned.tags |= tags
         launch = Launch(caller, self._launch_role(provisioned.portfolio_id, product.id))
         provisioned.launch = launch
         record = self._record(
             provisioned, "UPDATE_PROVISIONED_PRODUCT", params["UpdateToken"], caller
         )
         record.artifact_id = artifact.id
-        given = {
-            parameter["Key"]: None if parameter.get("UsePreviousValue") else parameter["Value"]
-            for parameter in params.get("ProvisioningParameters", [])
-        }
         request = self._stack_request(provisioned, artifact, given)
         self._start(
             provisioned,

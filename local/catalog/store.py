@@ -164,9 +164,15 @@ class CatalogStore:
                 yield f"lpv3-{digest[:13]}", portfolio
 
     def _path(self, product_id: str, params: Params, caller: Caller) -> tuple[str, Portfolio]:
+        if {"PathId", "PathName"} <= params.keys():
+            raise answers.invalid("Specify either PathId or PathName, and not both")
         paths = list(self._paths(product_id, caller))
         if "PathId" in params:
-            paths = [path for path in paths if path[0] == params["PathId"]]
+            found = [path for path in paths if path[0] == params["PathId"]]
+            if paths and not found:
+                # As hashicorp/terraform-provider-aws#31705 reports it.
+                raise answers.invalid(f"Invalid PathId: {params['PathId']}")
+            paths = found
         elif "PathName" in params:
             paths = [p for p in paths if p[1].detail["DisplayName"] == params["PathName"]]
         if not paths:

@@ -228,6 +228,33 @@ def test_with_two_portfolios_the_launcher_must_name_the_path(offer: Offer) -> No
     )
     assert record["PathId"] == by_name["Second"]
 
+    identifier = record["ProvisionedProductId"]
+    offer.world.let_run(StackState("CREATE_COMPLETE"))
+    with pytest.raises(ServiceError, match="More than one launch path ids exist"):
+        offer.update(identifier)
+    updated = offer.update(identifier, PathName="Second")
+    assert updated["PathId"] == by_name["Second"]
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ({"PathId": "lpv2-another"}, "Invalid PathId: lpv2-another"),
+        ({"PathId": "lpv2-another", "PathName": "Notebooks"}, "not both"),
+    ],
+)
+def test_a_path_that_does_not_exist_is_refused(
+    offer: Offer, path: dict[str, Any], fault: str
+) -> None:
+    identifier = offer.launched()
+
+    with pytest.raises(ServiceError, match=fault):
+        offer.launch("another", **path)
+    with pytest.raises(ServiceError, match=fault):
+        offer.update(identifier, **path)
+
+    assert offer.world.provisioned(identifier)["Status"] == "AVAILABLE"
+
 
 # --- a launch --------------------------------------------------------------------------------
 
@@ -345,6 +372,28 @@ def test_a_taken_name_is_refused(offer: Offer) -> None:
     assert refusal.value.code == "InvalidParametersException"
 
 
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"Tags": [{"Key": "aws:team", "Value": "x"}]}, "aws: prefixed"),
+        ({"Tags": [{"Key": "AWS:team", "Value": "x"}]}, "aws: prefixed"),
+        (
+            {"Tags": [{"Key": "team", "Value": "x"}, {"Key": "team", "Value": "y"}]},
+            "tag keys must be unique",
+        ),
+        ({"ProvisioningParameters": [{"Key": "Name"}]}, "must have a value"),
+    ],
+)
+def test_a_launch_that_is_refused_leaves_nothing(
+    offer: Offer, settings: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(ServiceError, match=fault):
+        offer.launch(**settings)
+
+    assert offer.world.ask("ScanProvisionedProducts", ALICE)["ProvisionedProducts"] == []
+    offer.launched()
+
+
 def test_without_a_launch_constraint_the_stack_is_the_launchers_own(offer: Offer) -> None:
     (found,) = offer.world.admin("ListConstraintsForPortfolio", PortfolioId=offer.portfolio_id)[
         "ConstraintDetails"
@@ -368,7 +417,7 @@ def test_an_update_keeps_a_previous_value_and_sends_a_new_one(offer: Offer) -> N
     record = offer.update(
         identifier,
         ProvisioningParameters=[
-            {"Key": "Name", "UsePreviousValue": True},
+            {"Key": "Name", "UsePreviousValue": True, "Value": "ignored"},
             {"Key": "Size", "Value": "10"},
         ],
     )
@@ -377,6 +426,23 @@ def test_an_update_keeps_a_previous_value_and_sends_a_new_one(offer: Offer) -> N
     what, _, request = offer.world.stacks.calls[-1]
     assert (what, request.parameters) == ("update", {"Name": None, "Size": "10"})
     assert offer.world.record(record["RecordId"])["Status"] == "SUCCEEDED"
+    assert offer.world.provisioned(identifier)["Status"] == "AVAILABLE"
+
+
+def test_an_update_that_is_refused_changes_nothing(offer: Offer) -> None:
+    identifier = offer.launched()
+    constraint(
+        offer.world,
+        "RESOURCE_UPDATE",
+        (offer.portfolio_id, offer.product_id),
+        {"Version": "2.0", "Properties": {"TagUpdateOnProvisionedProduct": "ALLOWED"}},
+    )
+
+    with pytest.raises(ServiceError, match="must have a value"):
+        offer.update(identifier, ProvisioningParameters=[{"Key": "Name"}])
+    with pytest.raises(ServiceError, match="aws: prefixed"):
+        offer.update(identifier, Tags=[{"Key": "aws:team", "Value": "x"}])
+
     assert offer.world.provisioned(identifier)["Status"] == "AVAILABLE"
 
 

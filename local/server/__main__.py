@@ -34,6 +34,7 @@ from local.server import (
     lambda_runtime,
     lambda_versions,
     log_metrics,
+    log_queries,
     logs,
     nested_stacks,
     network_interfaces,
@@ -95,6 +96,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     stepfunctions.install()
     alarms.install()
     log_metrics.install()
+    log_queries.install()
     dashboards.install()
     ssm_service.install()
     query_definitions.install()

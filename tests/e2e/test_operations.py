@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from local import deploy, embedded_metrics
+from local import deploy, embedded_metrics, insights
 from local.end_user import Record
 from shared.causes import CONCERNS, Cause
 from shared.metrics import NAMESPACE
-from tests import insights
 from tests.e2e.deployed import NOTEBOOKS, Platform, together
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique
@@ -256,7 +255,7 @@ def test_every_saved_query_is_there_and_its_log_groups_are(platform: Platform) -
     )
     for each in named.values():
         assert set(each["logGroupNames"]) <= groups
-        insights.run(each["queryString"], lines(platform))
+        insights.run(each["queryString"], insights.rows_of(lines(platform)))
 
 
 def _alarm(text: str) -> dict[str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from handlers import count, rest
+from local import insights
 from shared.causes import Cause
-from tests import insights
 from tests.lambda_context import context
 from tests.unit.account_in_process import forget_the_developers_account
 from tests.unit.platform_in_process import LAUNCHER, Platform, running_platform
@@ -68,7 +68,7 @@ def found(story: Story, name: str, **given: str) -> list[dict[str, Any]]:
     for placeholder, value in given.items():
         assert placeholder.replace("_", "-") in query
         query = query.replace(placeholder.replace("_", "-"), value)
-    return insights.run(query, story.lines)
+    return insights.run(query, insights.rows_of(story.lines))
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -169,7 +169,7 @@ def test_what_went_wrong_is_found(story: Story) -> None:
     failing = json.dumps({"level": "ERROR", "errorType": "KeyError", "message": "no"})
     query = QUERIES["faults"]["QueryString"]
 
-    rows = insights.run(query, [*story.lines, failing, "no JSON at all"])
+    rows = insights.run(query, insights.rows_of([*story.lines, failing, "no JSON at all"]))
 
     assert rows[0] == {
         "level": "ERROR",

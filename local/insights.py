@@ -1,27 +1,48 @@
-"""CloudWatch Logs Insights over lines that are at hand: what the saved queries use of its language.
+"""Run queries of CloudWatch Logs Insights.
 
-It knows fields, filter, sort, limit and stats (count, latest), and refuses the rest, so that no
-query passes because a part of it was not understood. By the user guide, "CloudWatch Logs Insights
-language query syntax".
+It knows the commands fields, filter, sort, limit and stats (count, latest), as the user guide has
+them ("CloudWatch Logs Insights language query syntax"). It refuses every other command and
+condition, so that no query succeeds although a part of it was ignored.
 """
 
 import json
+import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 Row = dict[str, Any]
 Predicate = Callable[[Row], bool]
 
-_TOKEN = re.compile(r"\s*('[^']*'|\(|\)|\[|\]|,|!=|<=|>=|=|<|>|[@\w.*]+)")
+_TOKEN = re.compile(
+    r"""\s*('[^']*'|"[^"]*"|/(?:\\.|[^/])+/i?|\(|\)|\[|\]|,|<=|>=|=|<|>|-?\d+(?:\.\d+)?(?!\w)|[@\w.*]+)"""
+)
+_COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+# A bar in a text or in a regular expression separates no commands.
+_COMMAND = re.compile(r"""(?:'[^']*'|"[^"]*"|/(?:\\.|[^/|])+(?:\|(?:\\.|[^/|])+)*/|[^|])+""")
 _FIELD = re.compile(r"@?[A-Za-z_][\w.]*")
 
 
-def run(query: str, lines: Iterable[str]) -> list[Row]:
-    """Return what a query finds in lines, in their order of time; what is no JSON has no fields."""
-    rows = [{**row(line), "@timestamp": number} for number, line in enumerate(lines)]
-    shown: list[str] = []
-    for command in (each.strip() for each in query.split("|")):
+class QueryError(ValueError):
+    """A query that is wrong, or that uses more of the language than is known here."""
+
+
+def run(query: str, rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that a query finds, each with the fields that it shows.
+
+    `rows` are in the order of their time, as `row` returns them. Raises QueryError.
+    """
+    commands = [each.strip() for each in _COMMAND.findall(query)]
+    rows, shown = list(rows), ["@timestamp", "@message"]
+    if not any(each.startswith(("sort ", "stats ")) for each in commands):
+        rows.reverse()  # without a sort, "the most recent first"
+    for command in commands:
         name, _, rest = command.partition(" ")
         match name:
             case "fields":
@@ -31,15 +52,21 @@ def run(query: str, lines: Iterable[str]) -> list[Row]:
                 rows = [row for row in rows if holds(row)]
             case "sort":
                 by, _, direction = rest.partition(" ")
-                assert direction in ("asc", "desc"), command
-                rows = sorted(rows, key=_sorting(by), reverse=direction == "desc")
+                _require(direction in ("asc", "desc"), command)
+                rows = sorted(rows, key=_sorting(field(by)), reverse=direction == "desc")
             case "limit":
+                _require(rest.isdecimal(), command)
                 rows = rows[: int(rest)]
             case "stats":
                 rows, shown = _stats(rest, rows)
             case _:
-                raise ValueError(f"{name} is no command that is known here")
-    return [{name: row[name] for name in shown if name in row} for row in rows]
+                raise QueryError(f"unexpected symbol found: {command}")
+    return [{name: row[name] for name in (*shown, "@ptr") if name in row} for row in rows]
+
+
+def rows_of(lines: Iterable[str]) -> list[Row]:
+    """Return a row for each line; its number stands for its time."""
+    return [{**row(line), "@timestamp": number} for number, line in enumerate(lines)]
 
 
 def fields_of(query: str) -> set[str]:
@@ -55,8 +82,13 @@ def fields_of(query: str) -> set[str]:
 
 def field(text: str) -> str:
     """Return the name of a field, if it is one."""
-    assert _FIELD.fullmatch(text), text
+    _require(_FIELD.fullmatch(text), text)
     return text
+
+
+def _require(found: object, text: object) -> None:
+    if not found:
+        raise QueryError(f"unexpected symbol found: {text}")
 
 
 def row(line: str) -> Row:
@@ -86,12 +118,13 @@ def _sorting(by: str) -> Callable[[Row], tuple[bool, bool, Any]]:
 
 
 def _stats(text: str, rows: list[Row]) -> tuple[list[Row], list[str]]:
-    asked, by = text.rsplit(" by ", 1)
-    keys = [field(each.strip()) for each in by.split(",")]
+    asked, _, by = text.partition(" by ")
+    keys = [field(each.strip()) for each in by.split(",")] if by else []
     made: dict[str, tuple[str, str]] = {}
     for each in re.split(r",\s*(?=\w+\()", asked):
         found = re.fullmatch(r"(count|latest)\(([\w.*]+)\) as (\w+)", each.strip())
-        assert found, each
+        if not found:
+            raise QueryError(f"unexpected symbol found: {each}")
         made[found[3]] = (found[1], found[2])
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
@@ -113,15 +146,17 @@ class _Condition:
         self._tokens, position = [], 0
         while position < len(text.rstrip()):
             found = _TOKEN.match(text, position)
-            assert found, text[position:]
+            if not found:
+                raise QueryError(f"unexpected symbol found: {text[position:]}")
             self._tokens.append(found[1])
             position = found.end()
         self.parsed = self._either()
-        assert not self._tokens, self._tokens
+        _require(not self._tokens, self._tokens)
 
     def _take(self, *expected: str) -> str:
+        _require(self._tokens, "the end of the filter")
         token = self._tokens.pop(0)
-        assert not expected or token in expected, (token, expected)
+        _require(not expected or token in expected, token)
         return token
 
     def _next_is(self, token: str) -> bool:
@@ -148,23 +183,45 @@ class _Condition:
             name = field(self._take())
             self._take(")")
             return lambda row: name in row
-        name, how = field(self._take()), self._take("=", "like", "in")
+        if self._next_is("("):
+            self._take()
+            inner = self._either()
+            self._take(")")
+            return inner
+        name, how = field(self._take()), self._take(*_COMPARED, "like", "in")
         if how == "in":
             among = self._list()
             return lambda row: row.get(name) in among
-        value = self._text()
         if how == "like":
-            return lambda row: value in str(row.get(name, ""))
-        return lambda row: row.get(name) == value
+            return self._like(name)
+        value, compared = self._value(), _COMPARED[how]
+        kinds = (int, float) if isinstance(value, float) else (str,)
+        return lambda row: isinstance(row.get(name), kinds) and compared(row[name], value)
 
-    def _list(self) -> list[str]:
+    def _like(self, name: str) -> Predicate:
+        if self._tokens and self._tokens[0].startswith("/"):
+            text, _, flags = self._take()[1:].rpartition("/")
+            try:
+                pattern = re.compile(text, re.IGNORECASE if flags else 0)
+            except re.error as error:
+                raise QueryError(f"unexpected symbol found: {text}") from error
+            return lambda row: pattern.search(str(row.get(name, ""))) is not None
+        value = self._text()
+        return lambda row: value in str(row.get(name, ""))
+
+    def _list(self) -> list[Any]:
         self._take("[")
-        values = [self._text()]
+        values = [self._value()]
         while self._take(",", "]") == ",":
-            values.append(self._text())
+            values.append(self._value())
         return values
+
+    def _value(self) -> Any:
+        if self._tokens and re.fullmatch(r"-?\d+(\.\d+)?", self._tokens[0]):
+            return float(self._take())
+        return self._text()
 
     def _text(self) -> str:
         token = self._take()
-        assert token[0] == token[-1] == "'", token
+        _require(token[0] == token[-1] and token[0] in "'\"", token)
         return token[1:-1]

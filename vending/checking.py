@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vending import screen
-from vending.checks import names, network, quotas, region
+from vending.checks import names, network, projects, quotas, region
 from vending.checks.findings import Finding, Verdict, looked
 from vending.checks.parameters import Parameters
 from vending.platform import client
@@ -28,9 +28,9 @@ class Checked:
 def check(parameters: Parameters, stack_name: str, tell: Callable[[str], None]) -> Checked:
     """Look at all that a deployment needs, and tell how far that is.
 
-    Of one that is there already only what may change is looked at: its names and its network are
-    its own. Where CloudFormation cannot make the platform, nothing else is looked at. Raises
-    ClientError, BotoCoreError when even the account is not known.
+    Of one that is there already only what may change is looked at, its projects among it: its names
+    and its network are its own. Where CloudFormation cannot make the platform, nothing else is
+    looked at. Raises ClientError, BotoCoreError when even the account is not known.
     """
     sts = client("sts")
     caller = sts.get_caller_identity()
@@ -47,7 +47,10 @@ def check(parameters: Parameters, stack_name: str, tell: Callable[[str], None]) 
         ),
         "quotas": quotas.findings(parameters),
     }
-    if not deployed:
+    if deployed:
+        of_projects = partial(projects.findings, parameters, stack_name)
+        looks["the projects"] = looked("project", "ProjectIDs", of_projects)
+    else:
         looks |= {
             "names": names.findings(parameters, here),
             "the network": network.findings(parameters, here, partition),

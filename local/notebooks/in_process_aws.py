@@ -44,8 +44,8 @@ def notebook_service(
     network interface whose time has come is gone for EC2 too. Every stack that CloudFormation is
     asked for has `stack_tags`: moto's would not take those of AWS's own. `stacks` tells of a stack,
     by its id, its `status` ("" if it is gone, AccessDenied if nobody may see it) and its
-    `physical_ids`, that of the resource Notebook first, and `tags` of its own, if it has any; any
-    other is being made.
+    `physical_ids`, that of the resource Notebook first, `tags` of its own and `outputs`, if it has
+    any; any other is being made.
     """
     serving = (simulator, stack_tags or {}, stacks if stacks is not None else {})
     _active.append(serving)

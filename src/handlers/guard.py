@@ -1,8 +1,13 @@
-"""Keeps the platform from being deleted while notebooks of it live: nothing else ends them.
+"""Keeps what notebooks need while they live: the platform, and the projects of a portfolio.
 
-Behind the platform's own custom resource `Custom::LiveNotebooks`, which its stack makes last and
-deletes first, before anything that a notebook needs. A launch's stack imports what the platform
-exports, and keeps it by that already; a notebook that its stack left behind does not.
+Behind two custom resources of the platform's own. `Custom::LiveNotebooks` is what its stack makes
+last and deletes first, before anything that a notebook needs: nothing but the platform ends a
+notebook. A launch's stack imports what the platform exports, and keeps it by that already; a
+notebook that its stack left behind does not. `Custom::PortfolioProjects` (properties: ProjectIDs,
+PortfolioId) is changed before the portfolio, and refuses to drop a project whose people would be
+locked out of their notebooks. The platform's own is there before its portfolio: it has no
+PortfolioId, and the stack's output of that name tells. What fails in a nested stack is named in no
+event of the outer one.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +15,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import environment, sagemaker, stacks, tagged
+from shared import environment, projects, sagemaker, stacks, tagged
 from shared.causes import Cause
 from shared.errors import RefusedError
 from shared.notebook import PLATFORM_TAG, STACK_TAG
@@ -22,11 +27,41 @@ _NAMED = 20  # notebooks in an answer, which holds 4,096 bytes
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
-    """Refuse the deletion of the platform while there are notebooks, and name them."""
-    serve(event, context, _guard)
+    """Refuse what notebooks that live would suffer from, and name them."""
+    serve(event, context, _serve)
 
 
-def _guard(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> Served:
+def _serve(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> Served:
+    if request.ResourceType == "Custom::PortfolioProjects":
+        return _keep_projects(request, out_of_time)
+    return _keep_platform(request, out_of_time)
+
+
+def _keep_projects(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> Served:
+    if request.RequestType != "Update":
+        return Served("The projects are the portfolio's.")
+    named = request.ResourceProperties["ProjectIDs"]
+    portfolio = str(request.ResourceProperties.get("PortfolioId", "")) or stacks.output(
+        request.StackId, "PortfolioId"
+    )
+    dropped = [each for each in request.OldResourceProperties["ProjectIDs"] if each not in named]
+    live: list[str] = []
+    for project in dropped:
+        for each in projects.notebooks(environment.text("PLATFORM"), project, portfolio):
+            if len(live) == _NAMED or out_of_time():
+                live.append("and more")
+                break
+            live.append(f"{each} of {project}")
+    if live:
+        raise RefusedError(
+            f"Owners would be locked out of their notebooks: {', '.join(live)}. Keep "
+            f"{', '.join(dropped)} in ProjectIDs until the launches are terminated.",
+            Cause.INVALID,
+        )
+    return Served(f"The projects are {', '.join(named)}.")
+
+
+def _keep_platform(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> Served:
     # A Delete also comes when the stack's creation is rolled back, or an update of it.
     if request.RequestType != "Delete" or not stacks.is_being_deleted(request.StackId):
         return Served("The platform stays.")

@@ -1,23 +1,28 @@
 """Publishes the product's versions: their templates, and which of them are to be launched no more.
 
-Behind two custom resources of the platform's own. `Custom::ProductTemplates` (property: Bucket)
-puts every template where Service Catalog loads it from, under its content's digest, so that one in
-use is never overwritten. `Custom::ProductVersionGuidance` (properties: ProductId,
-DeprecatedVersions) deprecates versions, which CloudFormation cannot.
+Behind two custom resources of the platform's own. `Custom::ProductTemplates` (properties: Bucket,
+DefaultProjectID) puts every template where Service Catalog loads it from, under the digest of the
+released one, and with the default project of the deployment that published it first. What is there
+is never overwritten: Service Catalog keeps a version as it was made.
+`Custom::ProductVersionGuidance` (properties: ProductId, DeprecatedVersions) deprecates versions,
+which CloudFormation cannot.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
 
 from shared import buckets, catalog, environment
 from shared.request import CustomResourceRequest
 from shared.simple_resource import Served, serve
 
 _VERSIONS = Path(__file__).parent.parent / "product" / "versions"
+_DEFAULT_PROJECT = re.compile(rb"(?m)^(  ProjectID:\n    Type: String\n    Default: ).*$")
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
@@ -32,7 +37,8 @@ def _serve(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> S
 
 
 def _publish(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> Served:
-    bucket = str(request.ResourceProperties["Bucket"])
+    properties = request.ResourceProperties
+    bucket = str(properties["Bucket"])
     if request.RequestType == "Delete":
         buckets.empty(bucket, out_of_time)
         return Served(f"The bucket {bucket} is empty.", bucket)
@@ -41,9 +47,28 @@ def _publish(request: CustomResourceRequest, out_of_time: Callable[[], bool]) ->
     for path in sorted(_VERSIONS.glob("*.yaml")):
         template = path.read_bytes()
         name = f"notebook/{hashlib.sha256(template).hexdigest()}.yaml"
-        buckets.client().put_object(Bucket=bucket, Key=name, Body=template)
+        _put(bucket, name, _with_default(template, str(properties.get("DefaultProjectID", ""))))
         urls[f"Url{path.stem}"] = f"https://{bucket}.s3.{region}.{suffix}/{name}"
     return Served(f"Published {len(urls)} versions.", bucket, urls)
+
+
+def _put(bucket: str, key: str, body: bytes) -> None:
+    """Put an object where there is none; raises ClientError, BotoCoreError."""
+    try:
+        buckets.client().put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "PreconditionFailed":
+            raise
+
+
+def _with_default(template: bytes, project: str) -> bytes:
+    """Return a template whose ProjectID has this default, or its own if none is given."""
+    if not project:
+        return template
+    changed, count = _DEFAULT_PROJECT.subn(rf"\g<1>'{project}'".encode(), template)
+    if count != 1:
+        raise ValueError(f"the template has {count} defaults of ProjectID, not one")
+    return changed
 
 
 def _deprecate(request: CustomResourceRequest) -> Served:

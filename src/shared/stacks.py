@@ -53,6 +53,16 @@ def is_being_deleted(stack_id: str) -> bool:
     return stack["StackStatus"] == "DELETE_IN_PROGRESS"
 
 
+def output(stack_id: str, name: str) -> str:
+    """Return an output of a stack, as its last operation left it; empty if it has none.
+
+    Raises ClientError, BotoCoreError.
+    """
+    stack = _client().describe_stacks(StackName=stack_id)["Stacks"][0]
+    found = (each["OutputValue"] for each in stack.get("Outputs", ()) if each["OutputKey"] == name)
+    return next(found, "")
+
+
 def tags(stack_id: str) -> dict[str, str]:
     """Return a stack's tags, AWS's own (`aws:…`) among them; raises ClientError, BotoCoreError.
 

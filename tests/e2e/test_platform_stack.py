@@ -80,6 +80,15 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     _deploy(platform, rules)
     assert _events(aws) == events
 
+    # When it is deployed without a project that has a notebook, then that is refused, the notebook
+    # is named, and its people are where they were.
+    with pytest.raises(deploy.SamError):
+        _deploy(platform, {**rules, "ProjectIDs": "Churn_42"})
+    assert f"locked out of their notebooks: {name.lower()} (" in _why_not(aws)
+    assert _status(aws) == "UPDATE_ROLLBACK_COMPLETE"
+    tags = aws.client("iam").list_role_tags(RoleName=f"SCEndUserRole-{REGION}")["Tags"]
+    assert {"Key": "ProjectID", "Value": "QuickStart007"} in tags
+
     # When it is deployed with narrower limits, then the notebook lives on and they count at once.
     _deploy(platform, {**rules, "AllowedInstanceTypes": "ml.t3.medium"})
     assert _status(aws) == "UPDATE_COMPLETE"
@@ -117,6 +126,16 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     cloudformation.delete_stack(StackName=deploy.STACK)
     assert await_that(lambda: _ended(aws)) == "gone"
     assert _what_is_there(aws) == {**empty, "buckets": {_SAM_BUCKET}, "users": 1}
+
+
+def _why_not(aws: Emulator) -> str:
+    """Return why resources of the platform's own stack, of no nested one, were not updated."""
+    events = aws.client("cloudformation").describe_stack_events(StackName=deploy.STACK)
+    return " ".join(
+        each["ResourceStatusReason"]
+        for each in events["StackEvents"]
+        if each["ResourceStatus"] == "UPDATE_FAILED" and "ResourceStatusReason" in each
+    )
 
 
 @contextmanager

@@ -509,7 +509,7 @@ _BY_ROLE: dict[str, list[Request]] = {
     ],
     "GuardRole": [
         may("cloudformation:DescribeStacks", PLATFORM, "sees whether the platform goes"),
-        may_not("cloudformation:DescribeStacks", STACK, "sees no launch's stack"),
+        may("cloudformation:DescribeStacks", STACK, "sees which portfolio a launch is of"),
         may("sagemaker:DescribeNotebookInstance", NOTEBOOK, "finds what would be left", OURS),
     ],
     "OffHoursRole": [

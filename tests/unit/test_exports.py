@@ -62,6 +62,7 @@ def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
         "LaunchRoleName",
         "ProductId",
         "ProjectPolicyArn",
+        "ProjectsServiceToken",
         "S3EndpointId",
         "ServiceToken",
         "ShareServiceToken",

@@ -164,3 +164,94 @@ def test_when_nobody_can_tell_the_platform_stays(
     assert said["Status"] == "FAILED"
     assert "not authorized" in said["Reason"]
     assert 50 < sum(pauses) <= 60
+
+
+# The projects of a portfolio
+
+OURS = [{"Key": "ProjectID", "Value": "QuickStart007"}]
+
+
+def changed(before: str, now: str, portfolio: str = "port-1") -> dict[str, Any]:
+    """Return the request for another list of projects."""
+    properties = {"PortfolioId": portfolio, "ProjectIDs": now.split(",")}
+    return {
+        **event("Update"),
+        "ResourceType": "Custom::PortfolioProjects",
+        "LogicalResourceId": "Projects",
+        "ResourceProperties": properties,
+        "OldResourceProperties": {**properties, "ProjectIDs": before.split(",")},
+    }
+
+
+def test_a_project_that_has_notebooks_is_not_dropped_and_they_are_named_with_their_owners(
+    platform: Platform, answers: list[dict[str, Any]]
+) -> None:
+    stack = platform.stack()
+    stack.create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
+
+    guard.handler(changed("QuickStart007,Churn42,Other", "Churn42"), context())
+    stack.delete().expect_success()
+    guard.handler(changed("QuickStart007,Churn42", "Churn42"), context())
+
+    refused, allowed = answers
+    assert refused["Status"] == "FAILED"
+    assert "analysis-1 (data_scientist@example.com) of QuickStart007. Keep" in refused["Reason"]
+    assert "in ProjectIDs until the launches are terminated." in refused["Reason"]
+    assert allowed["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "portfolio"),
+    [
+        ("QuickStart007", "QuickStart007,Churn42", "port-1"),
+        ("QuickStart007,Churn42", "Churn42,QuickStart007", "port-1"),
+        ("QuickStart007,Churn42", "QuickStart007", "port-1"),
+        ("QuickStart007", "Churn42", "port-2"),
+    ],
+    ids=["added", "in-another-order", "one-without-notebooks", "of-another-portfolio"],
+)
+def test_a_change_that_locks_nobody_out_is_made(
+    platform: Platform, answers: list[dict[str, Any]], before: str, now: str, portfolio: str
+) -> None:
+    platform.stack().create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
+
+    guard.handler(changed(before, now, portfolio), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+
+
+@pytest.mark.parametrize(("portfolio", "status"), [("port-1", "FAILED"), ("port-2", "SUCCESS")])
+def test_the_platforms_own_projects_are_those_of_the_portfolio_in_its_outputs(
+    platform: Platform, answers: list[dict[str, Any]], portfolio: str, status: str
+) -> None:
+    platform.stack().create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
+    platform.stacks[STACK] = {
+        "status": "UPDATE_IN_PROGRESS",
+        "physical_ids": (),
+        "outputs": {"LedgerTable": "ledger", "PortfolioId": portfolio},
+    }
+
+    guard.handler(changed("QuickStart007", "Churn42", ""), context())
+
+    assert [said["Status"] for said in answers] == [status]
+
+
+def test_a_notebook_that_no_stack_has_keeps_no_project(
+    platform: Platform, answers: list[dict[str, Any]]
+) -> None:
+    make(platform, "Orphan", ProjectID="QuickStart007")
+
+    guard.handler(changed("QuickStart007", "Churn42"), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+
+
+@pytest.mark.parametrize("kind", ["Create", "Delete"])
+def test_a_portfolio_comes_and_goes_whatever_notebooks_there_are(
+    platform: Platform, answers: list[dict[str, Any]], kind: str
+) -> None:
+    platform.stack().create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
+
+    guard.handler({**changed("QuickStart007", "Churn42"), "RequestType": kind}, context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]

@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
+from shared import projects
 from tests.unit import stack_template
 from tests.unit.account_in_process import REGION, client, named
 from tests.unit.broken_calls import intercepted
@@ -41,6 +42,8 @@ class Account:
     unreserved: int = 1000
     roles_left: int = 900
     stack: str = ""
+    """The platform's status, if it is deployed, and its ProjectIDs."""
+    projects: str = "QuickStart007"
     exports: tuple[str, ...] = ()
     services: dict[str, list[str]] = field(
         default_factory=lambda: {
@@ -97,7 +100,7 @@ class Account:
                 return {"AccountLimit": limit}
             case "cloudformation", "DescribeStacks":
                 if self.stack:
-                    return {"Stacks": [{"StackStatus": self.stack}]}
+                    return {"Stacks": [self._deployed()]}
                 raise refusal(operation, "ValidationError", "Stack with id x does not exist")
             case "cloudformation", "ListExports":
                 stack = f"arn:aws:cloudformation:{REGION}:123456789012:stack/another/1"
@@ -105,6 +108,13 @@ class Account:
                     "Exports": [{"Name": each, "ExportingStackId": stack} for each in self.exports]
                 }
         return self._answer_of_the_region(service, operation, params, call)
+
+    def _deployed(self) -> dict[str, Any]:
+        return {
+            "StackStatus": self.stack,
+            "Parameters": [{"ParameterKey": "ProjectIDs", "ParameterValue": self.projects}],
+            "Outputs": [{"OutputKey": "PortfolioId", "OutputValue": "port-1"}],
+        }
 
     def _answer_of_the_region(
         self, service: str, operation: str, params: Any, call: Callable[[], Any]
@@ -432,6 +442,60 @@ def test_of_a_platform_that_is_deployed_its_own_names_are_not_in_the_way(account
     client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
 
     assert account.lacks() == {}
+
+
+# The projects
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Return the notebooks of the platform's portfolio, by project."""
+    there: dict[str, list[str]] = {"Churn42": ["analysis-1 (alice)", "analysis-2 (bob)"]}
+
+    def found(platform: str, project: str, portfolio_id: str) -> Iterator[str]:
+        assert (platform, portfolio_id) == ("notebook-vending", "port-1")
+        yield from there.get(project, ())
+
+    monkeypatch.setattr(projects, "notebooks", found)
+    return there
+
+
+@pytest.mark.parametrize(
+    ("now", "found", "todo"),
+    [
+        ("GEN42", "dropped, and owners", "Keep Churn42 in ProjectIDs until"),
+        ("GEN42,Churn42", "no longer the first, to which", "Leave Churn42 the first of ProjectIDs"),
+    ],
+)
+def test_a_project_that_has_notebooks_is_named_with_them_before_it_is_dropped(
+    account: Account, launched: dict[str, list[str]], now: str, found: str, todo: str
+) -> None:
+    account.stack, account.projects = "UPDATE_COMPLETE", "Churn42,GEN42"
+
+    lacks = account.lacks(f"ProjectIDs={now}")
+
+    assert lacks.keys() == {"Churn42"}
+    assert lacks["Churn42"][0].startswith(found)
+    assert lacks["Churn42"][0].endswith(": analysis-1 (alice), analysis-2 (bob)")
+    assert lacks["Churn42"][1].startswith(todo)
+    launched.clear()
+    assert account.lacks(f"ProjectIDs={now}") == {}
+
+
+@pytest.mark.usefixtures("launched")
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("ProjectIDs=Churn42",),
+        ("ProjectIDs=Churn42,New,GEN42",),
+        ("ProjectIDs=New,Churn42", "CreateEndUserRole=NO"),
+    ],
+)
+def test_projects_that_stay_are_as_they_should_be(account: Account, words: tuple[str, ...]) -> None:
+    account.stack, account.projects = "UPDATE_COMPLETE", "Churn42,GEN42"
+
+    assert account.lacks(*words) == {}
 
 
 # The network

@@ -287,11 +287,14 @@ def named_in(resource: dict[str, Any]) -> set[str]:
     }
 
 
-def test_the_guard_may_ask_for_the_platforms_own_stack_alone() -> None:
+def test_the_guard_may_ask_for_the_platforms_own_stack_and_those_of_launches_alone() -> None:
     (policy,) = RESOURCES["GuardRole"]["Properties"]["Policies"]
-    asked = {
-        json.dumps(each["Action"]): each["Resource"]
+    asked = [
+        each["Resource"]
         for each in policy["PolicyDocument"]["Statement"]
-    }
+        if each["Action"] == "cloudformation:DescribeStacks"
+    ]
 
-    assert asked['"cloudformation:DescribeStacks"'] == {"Ref": "AWS::StackId"}
+    launches, own = asked
+    assert launches["Fn::Sub"].endswith(":stack/SC-*")
+    assert own == {"Ref": "AWS::StackId"}

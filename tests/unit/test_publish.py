@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse
 
 from handlers import publish
 from shared import answer, buckets
@@ -78,6 +79,36 @@ def test_the_template_is_published_under_its_digest(
     assert answers[0]["Status"] == "SUCCESS"
     assert answers[0]["PhysicalResourceId"] == "templates"
     assert answers[0]["Data"] == {"Url1": f"https://templates.s3.us-east-1.amazonaws.com/{key}"}
+
+
+@pytest.mark.parametrize("project", ["Churn42", "007", "NO"])
+def test_the_default_project_is_the_one_of_the_first_deployment(
+    s3: Any, answers: list[dict[str, Any]], project: str
+) -> None:
+    publish.handler(event("Create", DefaultProjectID=project), context())
+    publish.handler(event("Update", DefaultProjectID="Another"), context())
+
+    (key,) = keys(s3)
+    text = s3.get_object(Bucket="templates", Key=key)["Body"].read().decode()
+    published, released = yaml_parse(text), yaml_parse(TEMPLATE.read_text())
+    assert published["Parameters"]["ProjectID"].pop("Default") == project
+    assert released["Parameters"]["ProjectID"].pop("Default") == "QuickStart007"
+    assert published == released
+    # The same address: a changed one would take the version from what was launched of it.
+    assert key == f"notebook/{hashlib.sha256(TEMPLATE.read_bytes()).hexdigest()}.yaml"
+    assert answers[0]["Data"] == answers[1]["Data"]
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_template_without_a_default_project_is_not_published_with_one(
+    answers: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "released" / "2.yaml").write_text("Parameters: {}")
+
+    publish.handler(event("Create", DefaultProjectID="Churn42"), context())
+
+    assert answers[0]["Status"] == "FAILED"
+    assert "0 defaults of ProjectID" in answers[0]["Reason"]
 
 
 def test_a_further_version_leaves_the_one_in_use_alone(

@@ -23,7 +23,7 @@ class Finding:
     """One thing that a deployment needs, and whether the account has it."""
 
     about: str
-    """region, service, quota, capacity, network, endpoint, role, name or stack."""
+    """region, service, quota, capacity, network, endpoint, role, name, project or stack."""
     subject: str
     verdict: Verdict
     found: str

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from local import aws as make_aws
 from local import deploy, end_user
 from local.emulator import REGION, Emulator
 from local.end_user import EndUser
@@ -56,11 +57,11 @@ def test_from_an_empty_account_to_a_notebook_and_back(tmp_path: Path) -> None:
         assert "SAM CLI, version" in said
         assert "SageMakerProduct" in said.partition("Successfully")[2]
 
-        # When a data scientist follows their page, then there is a notebook, and it is given back.
-        user = end_user.sign_in(aws, outputs(aws)["ProductId"])
-        launcher = reader(aws, tmp_path, user.credentials)
-        _follow_the_launchers_page(aws, launcher, "docs/launchers.md", "From a command line")
-        _follow_the_launchers_page(aws, launcher, "docs/launchers.zh-CN.md", "在命令行中")
+        # When a data scientist signs in as on the page of the embedded AWS and follows their own,
+        # then there is a notebook that opens, and it is given back.
+        _write_the_file_of_make_aws(aws, administrator.clone)
+        for page, sections in LAUNCHERS.items():
+            _follow_the_launchers_page(aws, administrator, page, *sections)
 
         # When the administrator goes on to code for notebooks and to another project, then there
         # are the files in the bucket, and a portfolio.
@@ -165,9 +166,16 @@ def _newer_version(aws: Emulator, product_id: str) -> Iterator[None]:
         catalog.delete_provisioning_artifact(ProductId=product_id, ProvisioningArtifactId=made)
 
 
-def _follow_the_launchers_page(aws: Emulator, launcher: Reader, page: str, section: str) -> None:
-    said = launcher.follow(page, section)
-    assert "SUCCEEDED" in said
+def _write_the_file_of_make_aws(aws: Emulator, clone: Path) -> None:
+    (clone / ".local").mkdir(exist_ok=True)
+    (clone / ".local" / "aws.env").write_text(make_aws._shell_file(aws))
+
+
+def _follow_the_launchers_page(aws: Emulator, at: Reader, page: str, section: str) -> None:
+    (sign_in,) = commands(at.clone / "docs/local-aws.md", "As a data scientist")
+    launch = "\n".join(commands(at.clone / page, section))
+    said = at.run(sign_in + launch)
+    assert said.count("SUCCEEDED") == 3, "launch, update and termination"
     assert "Notebook analysis-1 is InService on ml.t3.medium." in said
     assert "NotebookInstanceType\tml.t3.medium ml.t3.large " in said, "the values there are"
     assert re.search(r"^https://analysis-1\S+authToken=\S+$", said, re.M), "the notebook opens"

@@ -42,6 +42,7 @@ FOLLOWED: Mapping[tuple[str, str], str] = {
     ("docs/launchers.zh-CN.md", "在命令行中"): NEW_VPC,
     ("docs/launchers.md", "Packages and data"): PACKAGES,
     ("docs/launchers.zh-CN.md", "软件包与数据"): PACKAGES,
+    ("docs/local-aws.md", "As a data scientist"): NEW_VPC,
     ("examples/README.md", ""): NEW_VPC,
     ("docs/deploy.md", "An existing VPC"): EXISTING_VPC,
 }

@@ -3,6 +3,7 @@
 The list is that of the product's parameters and rules, and of a portfolio's rules.
 """
 
+import inspect
 import json
 import os
 import re
@@ -13,7 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import botocore.validate
 import pytest
+from ministack.core import iam_actions
 from ministack.services.cloudformation import engine
 
 from local.server import stack_parameters
@@ -37,6 +40,10 @@ OF_SERVICE_CATALOG = {
     "Product with name * does not exist or access was denied.",
     "No launch paths found for resource: *",
     "More than one launch path ids exist. Please specify the launch path id",
+}
+OF_OTHERS = {
+    "Invalid type for parameter *, …": inspect.getsource(botocore.validate),
+    "… is not authorized to perform: * …": inspect.getsource(iam_actions),
 }
 OF_CLOUDFORMATION = {
     "Parameters: [*] do not exist in the template",
@@ -81,6 +88,7 @@ def of_rules() -> set[str]:
 def test_the_page_lists_what_the_templates_refuse_and_nothing_else(page: str, heading: str) -> None:
     listed = [generalized(row[0]) for row in table(ROOT / page, heading)]
     expected = {*of_parameters(), *of_rules(), *OF_CLOUDFORMATION, *OF_SERVICE_CATALOG}
+    expected |= OF_OTHERS.keys()
 
     assert len(expected) > 20
     assert sorted(listed) == sorted(expected)
@@ -148,10 +156,10 @@ def refusal(given: list[dict[str, Any]]) -> str:
     return str(refused.value)
 
 
-def test_service_catalog_words_it_so() -> None:
+def test_service_catalog_iam_and_the_sdk_word_it_so() -> None:
     catalog = "".join(each.read_text() for each in Path(ROOT / "local" / "catalog").glob("*.py"))
-    for sentence in OF_SERVICE_CATALOG:
-        assert all(part.strip() in catalog for part in sentence.split("*")), sentence
+    for sentence, source in {**dict.fromkeys(OF_SERVICE_CATALOG, catalog), **OF_OTHERS}.items():
+        assert all(part.strip(" …,") in source for part in sentence.split("*")), sentence
 
 
 @pytest.mark.parametrize(
@@ -159,11 +167,17 @@ def test_service_catalog_words_it_so() -> None:
     [("docs/launchers.md", "From a command line"), ("docs/launchers.zh-CN.md", "在命令行中")],
 )
 @pytest.mark.parametrize(
-    "answers",
-    ["CREATED IN_PROGRESS SUCCEEDED", "IN_PROGRESS IN_PROGRESS_IN_ERROR FAILED", ""],
+    ("answers", "said"),
+    [
+        ("CREATED IN_PROGRESS SUCCEEDED", "SUCCEEDED"),
+        ("IN_PROGRESS IN_PROGRESS_IN_ERROR FAILED", "FAILED"),
+        ("", ""),
+    ],
     ids=["succeeds", "fails", "was-refused-at-once"],
 )
-def test_waiting_for_a_record_ends(tmp_path: Path, page: str, section: str, answers: str) -> None:
+def test_waiting_for_a_record_ends(
+    tmp_path: Path, page: str, section: str, answers: str, said: str
+) -> None:
     text = (ROOT / page).read_text().partition(f"\n## {section}\n")[2]
     (function,) = re.findall(r"^wait_for_it\(\) .*$", text, re.M)
     # Each call takes the next answer; when there is none, it fails as the AWS CLI does.
@@ -184,7 +198,8 @@ grep -c . answers
         timeout=10,
     )
 
-    assert (waited.stdout, waited.stderr) == ("0\n", ""), "it asked until the end"
+    assert waited.stdout.split() == [*said.split(), "0"], "it asked until the end"
+    assert waited.stderr == ""
 
 
 PACKAGES = [

@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shared import clock
+from shared import clock, sagemaker
 from shared.causes import CONCERNS, Cause
 from shared.ids import provisioned_product_of
+from shared.notebook import NAME, STACK_TAG
 from vending import explanation, failures, page, screen
 from vending.errors import OperatorError
 from vending.explanation import Explanation, NothingToExplainError
@@ -54,6 +55,10 @@ def _searched(of: Platform, target: str) -> set[str]:
     Of a launch without a stack nothing tells the notebook that it was for, so that one is taken
     whose name begins as the notebook's does.
     """
+    may_be_a_notebook = NAME.fullmatch(target) and len(target) <= 63  # else SageMaker refuses it
+    seen = sagemaker.describe(target) if may_be_a_notebook else None
+    if seen and (launch := provisioned_product_of(seen.tags.get(STACK_TAG, ""))):
+        return {launch}  # older than what the ledger keeps
     failed, wanted = failures.current(of), target.lower()
     similar = {
         each.provisioned_product
@@ -92,7 +97,7 @@ def _nothing(target: str, request_id: str, known: Sequence[Launch], ids: Collect
         named = ", ".join(
             f"{each.name} ({each.provisioned_product}) is {each.status}" for each in there
         )
-        return f"Nothing was asked for that the platform knows: the launch {named}. {kept}"
+        return f"Nothing is known to have failed: the launch {named}. {kept}"
     return (
         f"The ledger holds no request for a notebook named {target}, and Service Catalog no launch "
         "or owner of this name: give one that there is, in the platform's account and Region. A "

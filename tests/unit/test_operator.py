@@ -12,11 +12,12 @@ from local.catalog.model import StackState
 from shared import prices
 from shared.ids import provisioned_product_of
 from tests.lifecycle_driver import load
-from tests.unit.account_in_process import ACCOUNT, REGION
+from tests.unit.account_in_process import ACCOUNT, REGION, client
 from tests.unit.catalog_world import ALICE, BOB
 from tests.unit.operator_world import BUCKET, Operator, an_operator
 from tests.unit.platform_in_process import LAUNCHER, Platform
 from tests.unit.stack_in_process import Stack
+from tests.unit.test_ledger import items
 from vending import explanation
 from vending.explanation import Explanation
 from vending.history import Step
@@ -859,6 +860,21 @@ def test_two_owners_of_one_name_are_told_apart(operator: Operator) -> None:
     assert "Notebook now" not in failed
     assert "FAILED" not in made
     assert "Notebook now: InService" in made
+
+
+def test_a_refused_update_is_told_of_a_notebook_older_than_the_ledger(operator: Operator) -> None:
+    stack = operator.launched()
+    for each in items():
+        key = {name: each[name] for name in ("Resource", "Request")}
+        client("dynamodb").delete_item(TableName="ledger", Key=key)
+    still = operator.run("explain", stack.notebook)
+    operator.refused_update(provisioned_product_of(stack.id), WRONG)
+
+    told = operator.run("explain", stack.notebook, "--json").json
+
+    assert still.status == 1
+    assert "is AVAILABLE" in still.err
+    assert (told["requests"], [each["reason"] for each in told["failures"]]) == ([], [WRONG])
 
 
 def test_a_name_that_service_catalog_has_and_nothing_failed_of_is_said_so(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from local.catalog import answers
 from local.catalog.model import StackState
 from shared import prices
 from shared.ids import provisioned_product_of
@@ -727,11 +728,28 @@ def test_a_launch_that_was_refused_at_once_is_listed_until_it_is_terminated(
     assert operator.run("list", "--json").json["failures"] == []
 
 
-def test_a_launch_of_another_product_is_not_listed(operator: Operator) -> None:
+@pytest.mark.parametrize("searches_loosely", [False, True])
+def test_a_launch_of_another_product_is_not_listed(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, *, searches_loosely: bool
+) -> None:
     operator.refused_launch("theirs", WRONG)
     operator.offer = replace(operator.offer, product_id="prod-another")
+    if searches_loosely:
+        monkeypatch.setattr(answers, "query_found", lambda *_: True)
 
     assert operator.run("list", "--json").json["failures"] == []
+
+
+def test_of_an_owners_launches_the_one_that_failed_comes_first(operator: Operator) -> None:
+    failed = operator.refused_launch("analysis", WRONG)
+    wait(operator, minutes=5)
+    made = operator.launched()
+
+    shown = operator.run("explain", "alice").out
+
+    heads = [line for line in shown.splitlines() if line.startswith("Launch ") and "(" in line]
+    ids = [failed, provisioned_product_of(made.id)]
+    assert [each.split("(")[1].split(")")[0] for each in heads] == ids
 
 
 @pytest.mark.parametrize("by", ["analysis", "ANALYSIS", "the launch's id", "alice", "alice's ARN"])

@@ -536,7 +536,7 @@ def _refusal(fault: str) -> Any:
 
 
 def definition_fault(definition: str) -> str | None:
-    """Return the first transition of a definition that leads nowhere, or None.
+    """Return the first state name that is too long or transition that leads nowhere, or None.
 
     Not the whole of what AWS validates: `statelint` and `asl-validator` see to that.
     """
@@ -560,6 +560,11 @@ def _faults(machine: Mapping[str, Any], path: str) -> Iterator[str]:
     reached = {machine.get("StartAt")}
     for name, state in states.items():
         here = f"{path}/States/{name}"
+        if len(name) > 80:  # ChristopheBougere/asl-validator#69
+            yield (
+                f"INVALID_STATE_NAME: Invalid State name: State '{name}' exceeds the 80-character "
+                f"limit allowed by the service at {here}"
+            )
         for where, target in _transitions(state):
             reached.add(target)
             if target not in states:

@@ -558,6 +558,10 @@ def test_waits_are_scaled(emulator: Emulator, start: Start) -> None:
             "Missing 'Next' target: B at /States/A/Catch[0]/Next",
         ),
         (
+            {"StartAt": "A" * 81, "States": {"A" * 81: {"Type": "Succeed"}}},
+            "exceeds the 80-character limit",
+        ),
+        (
             {"StartAt": "A", "States": {"A": {"Type": "Succeed"}, "B": {"Type": "Succeed"}}},
             'State "B" is not reachable.',
         ),

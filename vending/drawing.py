@@ -10,10 +10,12 @@ from vending.layout import WIDTH, Layout, Place, lay_out
 _LETTER, _DIGIT = 7.9, 6.2  # pixels: about the widths of a name's and a number's characters
 _NUMBERS = 5  # of a state's steps, the most that are shown
 
+# Lines are legible on a light page and on a dark one, whichever the reader's system prefers: the
+# theme of a page, such as GitHub's, does not reach into a picture.
 _STYLE = """
-.states{--line:#a9b3c0;--fault:#ccd3db;--box:#fff;--edge:#8b95a3;--text:#1f2937;--still:#5d6775;
+.states{--line:#6b7685;--fault:#8b95a3;--box:#fff;--edge:#8b95a3;--text:#1f2937;--still:#5d6775;
 --went:#0b62b0;--wash:#e6f1fc;font:600 13px system-ui,-apple-system,"Segoe UI",sans-serif}
-@media(prefers-color-scheme:dark){.states{--line:#566172;--fault:#3a4454;--box:#1a212d;
+@media(prefers-color-scheme:dark){.states{--line:#8b95a3;--fault:#6b7685;--box:#1a212d;
 --edge:#6b7685;--text:#e6e9ee;--still:#a0aab8;--went:#74b9ff;--wash:#14304c}}
 .states .way{fill:none;stroke:var(--line);stroke-width:1.4}
 .states .fault{stroke:var(--fault);stroke-dasharray:4 3}

@@ -9,6 +9,7 @@ import pytest
 from local import pictures
 from local.faults import NOTEBOOK
 from tests.pictures import text_of
+from tests.unit import stack_template
 from tests.unit.test_docs import PAGES, ROOT
 
 SVG = sorted(pictures.IMAGES.glob("*.svg"))
@@ -35,6 +36,60 @@ def test_a_picture_is_shown_on_a_page_and_loads_nothing(picture: Path) -> None:
     assert [a for a in addresses if a != "http://www.w3.org/2000/svg" and a not in shown] == []
 
 
+# Primer's colours of a page on GitHub: light, dark and dimmed.
+GITHUB = ("#ffffff", "#0d1117", "#212830")
+# WCAG 2.2, contrast (minimum) of text and of what is no text.
+_TEXT, _LINE = 4.5, 3
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour such as #0d1117 or #fff [WCAG 2.2]."""
+    digits = colour.lstrip("#")
+    digits = "".join(each * 2 for each in digits) if len(digits) == 3 else digits
+    channels = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    darker, lighter = sorted(map(luminance, (one, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("ground", GITHUB)
+@pytest.mark.parametrize("system", ["light", "dark"])
+def test_the_state_machine_is_legible_on_every_page_and_by_every_setting_of_the_system(
+    system: str, ground: str
+) -> None:
+    style = re.sub(r"\s", "", pictures.lifecycle())
+    light, dark = re.findall(r"\.states\{(--[^}]*)\}", style)[:2]
+    colours = dict(re.findall(r"--(\w+):(#\w+)", light))
+    if system == "dark":
+        colours |= dict(re.findall(r"--(\w+):(#\w+)", dark))
+
+    for line in ("line", "fault"):
+        assert contrast(colours[line], ground) >= _LINE, line
+    assert contrast(colours["still"], colours["box"]) >= _TEXT
+
+
+@pytest.mark.parametrize("picture", [s for s in SVG if s.stem != "lifecycle"], ids=lambda p: p.stem)
+def test_a_terminal_brings_its_own_ground(picture: Path) -> None:
+    text = picture.read_text()
+    (ground,) = set(re.findall(r'<rect fill="(#\w+)"[^>]*rx="8"', text))
+    colours = set(re.findall(r"-r\d+ \{ fill: (#\w+)", text))
+
+    assert colours
+    assert [each for each in colours if contrast(each, ground) < _TEXT] == []
+
+
+@pytest.mark.parametrize(
+    "chart", sorted(ROOT.glob("benchmarks/charts/*.svg")), ids=lambda p: p.stem
+)
+def test_a_chart_brings_its_own_ground(chart: Path) -> None:
+    first = chart.read_text().partition('<g id="patch_1">')[2].partition("</g>")[0]
+    assert 'style="fill: #ffffff"' in first
+
+
 @pytest.mark.parametrize(
     ("picture", "says"),
     [
@@ -46,6 +101,32 @@ def test_a_picture_is_shown_on_a_page_and_loads_nothing(picture: Path) -> None:
 )
 def test_a_terminal_shows_what_it_is_for(picture: str, says: str) -> None:
     assert "".join(says.split()) in text_of(pictures.IMAGES / f"{picture}.svg")
+
+
+@pytest.mark.parametrize(
+    ("page", "says"), [("README.md", "one to two minutes"), ("README.zh-CN.md", "一到两分钟")]
+)
+def test_the_picture_takes_as_long_as_the_page_says(page: str, says: str) -> None:
+    shown = text_of(pictures.IMAGES / "make-launch.svg")
+    (seconds,) = re.findall(r"launch:SUCCEEDEDin(\d+)s", shown)
+
+    assert 60 <= int(seconds) <= 120, "run `make pictures` on an idle machine"
+    (line,) = (each for each in (ROOT / page).read_text().splitlines() if "SUCCEEDED" in each)
+    assert says in line
+
+
+def test_the_picture_skips_at_the_termination_what_the_product_keeps() -> None:
+    shown = text_of(pictures.IMAGES / "make-launch.svg")
+    resources = stack_template.load(ROOT / "product" / "versions" / "1.yaml")["Resources"]
+    kept = {
+        name
+        for name, resource in resources.items()
+        if resource.get("DeletionPolicy", "").startswith("Retain") and "Condition" not in resource
+    }
+
+    skipped = re.findall(r"DELETE_SKIPPED([A-Za-z,]+)", shown)
+    assert kept
+    assert set(",".join(skipped).split(",")) == kept, "run: make pictures"
 
 
 def test_of_a_run_the_launches_alone_are_picked_out() -> None:

@@ -31,6 +31,6 @@ def write(path: Path, aws: Emulator, ledger_table: str, notebook: str, before: C
 
     `before`: the calls that had been made before the story began. Raises ExplanationError.
     """
-    requests = collect(aws.client, ledger_table, notebook)[::-1]
+    requests = sorted(collect(aws.client, ledger_table, notebook), key=lambda each: each.issued)
     text = page.render(requests, datetime.now(UTC), _WHERE, calls(aws) - before)
     path.write_text(text)

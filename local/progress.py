@@ -89,7 +89,14 @@ class Progress:
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table, indented as the outcome of a step."""
-        self._page.print(tabular(heads, [*rows], self._page.width, _INDENT), crop=False)
+        shown = tabular(heads, [*rows], self._page.width, _INDENT)
+        if self._page.is_terminal:
+            self._page.print(shown, crop=False)
+            return
+        with self._page.capture() as captured:
+            self._page.print(shown, crop=False)
+        for line in captured.get().splitlines():
+            self._print(line.rstrip())  # a log needs no padding
 
     def wait_for(self, text: str) -> None:
         """Say what is waited for, in the last line of a terminal."""

@@ -47,7 +47,7 @@ def render(
     environment.filters |= {"took": time_taken, "moment": _moment, "dollars": _dollars}
     text: str = environment.get_template("page.html.j2").render(
         name=explanations[0].notebook_name,
-        notebook=explanations[0].notebook,
+        notebook=next((each.notebook for each in explanations if each.notebook), None),
         now=now,
         where=where,
         requests=requests,

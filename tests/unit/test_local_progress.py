@@ -48,6 +48,17 @@ def test_a_table_shows_long_values_in_full() -> None:
     assert tell(terminal=False).count("x") == 2 * 300
 
 
+def test_without_a_terminal_no_line_ends_in_spaces() -> None:
+    file = io.StringIO()
+    page = Console(file=file, force_terminal=False, width=200, highlight=False)
+
+    Progress(page).table(("What is left", "Count"), [("notebooks", "0"), ("keys", "12")])
+
+    lines = file.getvalue().splitlines()
+    assert [line.split() for line in lines if "keys" in line] == [["keys", "12"]]
+    assert all(line == line.rstrip() for line in lines)
+
+
 def test_a_page_that_is_no_terminal_is_wide_enough_for_an_arn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

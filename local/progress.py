@@ -80,7 +80,7 @@ class Progress:
         style = "red" if "FAILED" in text or "Failed" in text else "default"
         indent = len(line.plain)
         for number, part in enumerate(self._lines(text, self._page.width - indent)):
-            line = line if number == 0 else Text(" " * indent)
+            line = line if number == 0 else Text(" " * indent, style="dim")
             self._page.print(line.append(part, style=style), soft_wrap=True)
 
     def outcome(self, text: str) -> None:

@@ -183,11 +183,7 @@ def _matter(each: Explanation | Failure) -> tuple[int, float]:
 
 
 def _render_failure(failure: Failure, told: Sequence[Explanation | Failure]) -> None:
-    was_asked = any(
-        failure.begun_at <= each.issued <= failure.failed_at
-        for each in told
-        if isinstance(each, Explanation)
-    )
+    was_asked = any(failure.includes(each) for each in told if isinstance(each, Explanation))
     how = ", and not by the platform" if was_asked else " before the platform was asked"
     screen.say(f"{failure.request_type} of {failure.launch}: FAILED{how}")
     facts = {

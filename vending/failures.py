@@ -97,9 +97,13 @@ class Failure:
         return any(
             provisioned_product_of(each.stack_id) == self.provisioned_product
             and each.outcome == "FAILED"
-            and self.begun_at <= each.issued <= self.failed_at
+            and self.includes(each)
             for each in requests
         )
+
+    def includes(self, request: Explanation) -> bool:
+        """Tell whether CloudFormation issued a request meanwhile; its clock ticks in seconds."""
+        return self.begun_at.replace(microsecond=0) <= request.issued <= self.failed_at
 
 
 def owner(launched_by: str) -> str:

@@ -842,6 +842,7 @@ def test_a_refused_update_that_a_later_one_made_good_needs_nothing(operator: Ope
 
 def test_what_the_platform_refused_is_told_once(operator: Operator) -> None:
     taken = operator.launched()
+    operator.platform.clock.advance(0.5)  # CloudFormation's clock ticks in seconds
     launch = operator.rolled_back_launch("second", taken.notebook, "The name is taken")
     stack = operator.platform.stack()
     stack.id = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/SC-{ACCOUNT}-{launch}/1"

@@ -88,17 +88,18 @@ class Constraints(CatalogStore):
 
     def create_tag_option(self, params: Params, _caller: Caller) -> Params:
         """CreateTagOption."""
-        pair = (params["Key"], params["Value"])
-        if pair in {(option.key, option.value) for option in self._tag_options.values()}:
-            raise ServiceError("DuplicateResourceException", f"TagOption {pair} already exists")
-        option = TagOption(answers.new_id("tag"), *pair)
+        self._refuse_duplicate(params["Key"], params["Value"])
+        option = TagOption(answers.new_id("tag"), params["Key"], params["Value"])
         self._tag_options[option.id] = option
         return {"TagOptionDetail": self._tag_option_detail(option)}
 
     def update_tag_option(self, params: Params, _caller: Caller) -> Params:
         """UpdateTagOption."""
         option = self._tag_option(params["Id"])
-        option.value = params.get("Value", option.value)
+        value = params.get("Value", option.value)
+        if value != option.value:
+            self._refuse_duplicate(option.key, value)
+        option.value = value
         option.active = params.get("Active", option.active)
         return {"TagOptionDetail": self._tag_option_detail(option)}
 
@@ -143,6 +144,11 @@ class Constraints(CatalogStore):
             raise answers.not_found(f"TagOption {option.id} is not associated with {resource_id}")
         option.resource_ids.remove(resource_id)
         return {}
+
+    def _refuse_duplicate(self, key: str, value: str) -> None:
+        pair = (key, value)
+        if pair in {(option.key, option.value) for option in self._tag_options.values()}:
+            raise ServiceError("DuplicateResourceException", f"TagOption {pair} already exists")
 
     def _constraint(self, constraint_id: str) -> Constraint:
         if constraint_id not in self._constraints:

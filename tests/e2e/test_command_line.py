@@ -155,6 +155,8 @@ def test_a_stack_that_nobody_answers_is_answered_by_hand(platform: Platform, she
         (execution,) = await_that(lambda: _executions_of(platform, name))
         platform.aws.client("stepfunctions").stop_execution(executionArn=execution)
 
+    (stopped,) = shell.ask("explain", name)["requests"]
+    assert stopped["execution_status"] == "ABORTED"
     (waiting,) = [each for each in shell.ask("list")["requests"] if each["notebook"] == name]
     assert (waiting["request_type"], waiting["recorded"]) == ("Create", "")
     shell.run("answer", name, "--status", "FAILED", "--reason", "x", status=1)  # not confirmed

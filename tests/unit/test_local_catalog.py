@@ -822,6 +822,20 @@ def test_a_tag_option_with_one_value_is_applied_and_of_more_one_is_chosen(offer:
     assert (tags["env"], tags["size"]) == ("dev", "l")
 
 
+def test_two_tag_options_are_never_the_same(world: World) -> None:
+    world.admin("CreateTagOption", Key="team", Value="red")
+    blue = world.admin("CreateTagOption", Key="team", Value="blue")["TagOptionDetail"]["Id"]
+
+    for operation, settings in (
+        ("CreateTagOption", {"Key": "team", "Value": "red"}),
+        ("UpdateTagOption", {"Id": blue, "Value": "red"}),
+    ):
+        with pytest.raises(ServiceError) as refusal:
+            world.admin(operation, **settings)
+        assert refusal.value.code == "DuplicateResourceException"
+    world.admin("UpdateTagOption", Id=blue, Value="blue", Active=False)
+
+
 def test_a_tag_option_in_use_does_not_go(offer: Offer) -> None:
     option = offer.world.admin("CreateTagOption", Key="k", Value="v")["TagOptionDetail"]["Id"]
     ids = {"ResourceId": offer.portfolio_id, "TagOptionId": option}

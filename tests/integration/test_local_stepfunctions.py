@@ -309,9 +309,15 @@ def _answers(states: Any, token: str) -> Answers:
     )
 
 
+Waiting = Callable[[int], tuple[str, str]]
+
+
 @pytest.fixture
-def waiting(emulator: Emulator, start: Start, tmp_path: Path) -> tuple[str, str]:
-    """Return an execution that waits for an answer, and its task token."""
+def waiting(emulator: Emulator, start: Start, tmp_path: Path) -> Waiting:
+    """Return a function that starts an execution which waits some seconds for an answer.
+
+    It returns the execution and its task token.
+    """
     source = (
         "import pathlib\n"
         "def handler(event, context):\n"
@@ -329,18 +335,20 @@ def waiting(emulator: Emulator, start: Start, tmp_path: Path) -> tuple[str, str]
         "Next": "Long",
     }
     definition = {"StartAt": "Wait", "States": {"Wait": state, "Long": LONG}}
-    execution = start(
-        _machine_of(emulator, definition, _may_invoke(arn)),
-        input=json.dumps({"Seconds": 20 if "late" in tmp_path.name else 72_000}),
-    )
-    await_that((tmp_path / "token").exists)
-    return execution, (tmp_path / "token").read_text()
+
+    def wait(seconds: int) -> tuple[str, str]:
+        machine_arn = _machine_of(emulator, definition, _may_invoke(arn))
+        execution = start(machine_arn, input=json.dumps({"Seconds": seconds}))
+        await_that((tmp_path / "token").exists)
+        return execution, (tmp_path / "token").read_text()
+
+    return wait
 
 
 def test_a_task_is_not_answered_after_its_execution_was_stopped(
-    emulator: Emulator, waiting: tuple[str, str]
+    emulator: Emulator, waiting: Waiting
 ) -> None:
-    states, (execution, token) = emulator.client("stepfunctions"), waiting
+    states, (execution, token) = emulator.client("stepfunctions"), waiting(72_000)
     states.send_task_heartbeat(taskToken=token)
 
     states.stop_execution(executionArn=execution)
@@ -350,8 +358,8 @@ def test_a_task_is_not_answered_after_its_execution_was_stopped(
             answer()
 
 
-def test_a_task_is_answered_once(emulator: Emulator, waiting: tuple[str, str]) -> None:
-    states, (execution, token) = emulator.client("stepfunctions"), waiting
+def test_a_task_is_answered_once(emulator: Emulator, waiting: Waiting) -> None:
+    states, (execution, token) = emulator.client("stepfunctions"), waiting(72_000)
 
     states.send_task_success(taskToken=token, output='{"a": 1}')
 
@@ -361,8 +369,8 @@ def test_a_task_is_answered_once(emulator: Emulator, waiting: tuple[str, str]) -
     await_that(lambda: _entered(states, execution, "Long"))
 
 
-def test_a_late_answer_to_a_task_is_refused(emulator: Emulator, waiting: tuple[str, str]) -> None:
-    states, (execution, token) = emulator.client("stepfunctions"), waiting
+def test_a_late_answer_to_a_task_is_refused(emulator: Emulator, waiting: Waiting) -> None:
+    states, (execution, token) = emulator.client("stepfunctions"), waiting(20)
     await_that(lambda: _entered(states, execution, "Long"))
 
     for answer in _answers(states, token):
@@ -375,8 +383,8 @@ def _entered(states: Any, execution: str, state: str) -> bool:
     return any(e.get("stateEnteredEventDetails", {}).get("name") == state for e in events)
 
 
-def test_an_answer_that_is_none_is_refused(emulator: Emulator, waiting: tuple[str, str]) -> None:
-    states, (_execution, token) = emulator.client("stepfunctions"), waiting
+def test_an_answer_that_is_none_is_refused(emulator: Emulator, waiting: Waiting) -> None:
+    states, (_execution, token) = emulator.client("stepfunctions"), waiting(72_000)
 
     for answer in _answers(states, "none"):
         with pytest.raises(ClientError, match="InvalidToken"):

@@ -152,7 +152,7 @@ def test_the_root_user_is_refused(shell: Shell) -> None:
     [
         (
             refusal("GetCallerIdentity", "ExpiredToken", "The security token has expired"),
-            "AWS does not take these credentials (ExpiredToken): sign in again.",
+            "AWS does not take these credentials (ExpiredToken): set AWS_ACCESS_KEY_ID",
         ),
         (UnauthorizedSSOTokenError(), "SSO session associated with this profile has expired"),
         (NoCredentialsError(), "Sign in, or set AWS_PROFILE."),

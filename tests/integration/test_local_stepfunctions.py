@@ -611,3 +611,40 @@ def test_a_template_with_a_definition_that_leads_nowhere_fails(emulator: Emulato
 
 def _stack_status(cloudformation: Any, name: str) -> str:
     return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+
+
+def test_a_stack_changes_its_machine_under_a_running_execution(
+    emulator: Emulator, start: Start
+) -> None:
+    cloudformation, name = emulator.client("cloudformation"), unique("stack")
+    properties: dict[str, Any] = {
+        "RoleArn": role(emulator, "states"),
+        "LoggingConfiguration": {"Level": "ALL", "IncludeExecutionData": False},
+        "DefinitionString": json.dumps({"StartAt": "Old", "States": {"Old": LONG}}),
+    }
+    resource = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+    template = {
+        "Resources": {"Machine": resource},
+        "Outputs": {"Arn": {"Value": {"Ref": "Machine"}}},
+    }
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    await_that(lambda: _stack_status(cloudformation, name) == "CREATE_COMPLETE")
+    (output,) = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    execution = start(output["OutputValue"])
+    await_that(lambda: _entered(emulator.client("stepfunctions"), execution, "Old"))
+
+    properties["DefinitionString"] = json.dumps({"StartAt": "New", "States": {"New": LONG}})
+    cloudformation.update_stack(StackName=name, TemplateBody=json.dumps(template))
+    await_that(lambda: _stack_status(cloudformation, name) == "UPDATE_COMPLETE")
+    cloudformation.delete_stack(StackName=name)
+    await_that(lambda: _gone(emulator, output["OutputValue"]))
+
+    ran = emulator.client("stepfunctions").describe_state_machine_for_execution(
+        executionArn=execution
+    )
+    assert json.loads(ran["definition"])["StartAt"] == "Old"
+
+
+def _gone(aws: Emulator, arn: str) -> bool:
+    machines = aws.client("stepfunctions").list_state_machines()["stateMachines"]
+    return arn not in {each["stateMachineArn"] for each in machines}

@@ -19,7 +19,8 @@ rehearse: setup
 	@PYTHONPATH=src:. $(BIN)/python -m rehearsal $(if $(YES),--yes) --account '$(ACCOUNT)' \
 		--parameters '$(PARAMETERS)' --clean '$(CLEAN)'
 
-# The embedded AWS with the platform deployed, for you to use until Ctrl-C.
+# The embedded AWS with the platform deployed, for you to use until Ctrl-C; FAULT, which make puts
+# into the environment, has an alarm go off first.
 aws: setup
 	@$(BIN)/python -m local.aws
 

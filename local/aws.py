@@ -1,10 +1,14 @@
 """`make aws`: the embedded AWS with the platform deployed, until Ctrl-C.
 
+make aws                            serves it
+make aws FAULT=permission-missing   has the alarm of a runbook go off first, for you to follow it;
+                                    an unknown fault lists those there are
+
 While it runs, `.local/aws.env` has what a shell must export to be an administrator there, and
 `.local/env.json` the variables of the deployed functions, as `sam local invoke --env-vars` takes
 them. Where Docker answers, `.local/sam.toml` has all that `sam local invoke` needs to have a
 function's calls arrive there. Ends with 0 when told to, 1 when it could not start or ended by
-itself, 130 when interrupted before it was ready.
+itself, 2 for an unknown fault, 130 when interrupted before it was ready.
 """
 
 import fcntl
@@ -14,11 +18,13 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from local import deploy, invocation, progress
+from local import deploy, end_user, invocation, progress
 from local.deployment import Deployment, deployed
 from local.emulator import Emulator
+from local.incidents import INCIDENTS, Deployed, alarm_named, happen, listing
 from local.invocation import NoWayError
 from local.progress import Progress
 from local.run import run
@@ -44,12 +50,16 @@ export NO_PROXY no_proxy="$NO_PROXY"
 def main() -> int:
     """Serve until interrupted; return the exit status."""
     page = Progress(progress.console())
+    fault = os.environ.get("FAULT", "")
+    if fault and fault not in INCIDENTS:
+        page.say(f"aws: there is no fault '{fault}'. There are:\n{listing()}")
+        return 2
     FOLDER.mkdir(exist_ok=True)
     with _locked(FOLDER) as free:
         if not free:
             page.say("aws: `make aws` runs in this clone already: end it first, with Ctrl-C")
             return 1
-        return run("aws", serve, page)
+        return run("aws", partial(serve, fault), page)
 
 
 @contextmanager
@@ -65,11 +75,16 @@ def _locked(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def serve(directory: Path, page: Progress) -> str:
-    """Deploy, say how to get there, and wait for the end; return the last line."""
+def serve(fault: str, directory: Path, page: Progress) -> str:
+    """Deploy, have a fault happen, say how to get there, and wait for the end.
+
+    Returns the last line.
+    """
     page.say("An AWS embedded in this machine; what takes minutes in AWS takes seconds here.")
     with deployed(directory, page) as made, _ready_to_invoke(made, directory) as (files, advice):
         page.table(("Output", "Value"), sorted(made.outputs.items()))
+        if fault:
+            _happen(fault, made, page)
         page.step("It is yours until you press Ctrl-C here. In another terminal:")
         with _written({"aws.env": _shell_file(made.aws), **files}):
             page.say("   To be an administrator of it:  . .local/aws.env")
@@ -82,6 +97,15 @@ def serve(directory: Path, page: Progress) -> str:
                 made.aws.wait()
             except KeyboardInterrupt:
                 return f"ENDED after {page.elapsed - begun:.0f} s, nothing is left running"
+
+
+def _happen(fault: str, made: Deployment, page: Progress) -> None:
+    """Have the alarm of a runbook go off. The end of the embedded AWS undoes it."""
+    page.step(f"Something goes wrong: {INCIDENTS[fault].what}.")
+    page.wait_for(f"{alarm_named(fault)} goes off")
+    user = end_user.sign_in(made.aws, made.outputs["ProductId"])
+    alarm = happen(fault, Deployed(made.aws, made.outputs, user), ExitStack())
+    page.outcome(f"ALARM {alarm['AlarmName']}: {alarm['AlarmDescription']}")
 
 
 @contextmanager

@@ -44,6 +44,7 @@ from local.server import (
     resource_types,
     response_bucket,
     role_boundaries,
+    service_metrics,
     shared_subnets,
     stack_conditions,
     stack_deletion,
@@ -97,6 +98,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     alarms.install()
     log_metrics.install()
     log_queries.install()
+    service_metrics.install()
     dashboards.install()
     ssm_service.install()
     query_definitions.install()

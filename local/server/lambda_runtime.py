@@ -231,6 +231,8 @@ def _attempt(func: Mapping[str, Any], config: Mapping[str, Any], event: Any) -> 
     while True:
         attempts += 1
         result = lambda_svc._execute_function(func, event)
+        failed = bool(result.get("error"))
+        lambda_svc._emit_lambda_metrics(config["FunctionName"], 0.0, failed, throttle=False)
         if not result.get("error"):
             return
         delay = lambda_svc._LAMBDA_ASYNC_RETRY_BASE_SECONDS * 2 ** (attempts - 1)

@@ -8,6 +8,7 @@ that expires, and answers 403 to all else. A Content-Type is not signed, so S3 a
 recorded, for tests that hold the project to AWS's advice of sending none.
 """
 
+import re
 import ssl
 import threading
 import time
@@ -28,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 EXPIRES_SECONDS = 7199  # seen on every captured URL
+_SETTINGS = {"unavailable", "drop", "issued_ago"}
 _SIGNER = Credentials("AKIACLOUDFORMATIONLOC", "signs nothing but response addresses")
 
 Receive = Callable[[bytes], None]
@@ -53,6 +55,8 @@ class ResponseBucket:
     unavailable_status: int = 503
     drop: int = 0
     """How many of the next PUTs are read and stored, and their connection closed unanswered."""
+    issued_ago: float = 0
+    """How many seconds ago an address is said to be signed: of a request that is delivered late."""
     stop: Callable[[], None] = lambda: None
     """Closes the listener."""
     puts: list[dict[str, Any]] = field(default_factory=list)
@@ -76,11 +80,15 @@ class ResponseBucket:
         url = f"https://{self.host}/{quote(key, safe='')}"
         request = AWSRequest(method="PUT", url=url)
         S3SigV4QueryAuth(_SIGNER, "s3", self.region, expires=EXPIRES_SECONDS).add_auth(request)
-        target = str(request.url).removeprefix(f"https://{self.host}")
+        # Nothing checks the signature: what was signed is known.
+        issued = datetime.now(UTC) - timedelta(seconds=self.issued_ago)
+        stamp = f"X-Amz-Date={issued:%Y%m%dT%H%M%SZ}"
+        signed = re.sub(r"X-Amz-Date=\w+", stamp, str(request.url))
+        target = signed.removeprefix(f"https://{self.host}")
         with self._lock:
-            expires = self.clock() + EXPIRES_SECONDS
+            expires = self.clock() + EXPIRES_SECONDS - self.issued_ago
             self._addresses[target.partition("?")[0]] = _Address(target, expires, receive)
-        return str(request.url)
+        return signed
 
     def put(self, target: str, body: bytes, content_type: str | None) -> int:
         """Take a PUT as S3 does; the status to answer, 0 for none."""
@@ -102,20 +110,27 @@ class ResponseBucket:
         return status
 
     def control(self, method: str, body: Any, _query: Mapping[str, list[str]]) -> Any:
-        """Serve `/_local/response-bucket`: PUT sets `unavailable` and `drop`; always answers all.
+        """Serve `/_local/response-bucket`: PUT sets `unavailable`, `drop`, `issued_ago`.
+
+        Always answers all.
 
         Raises:
             ValueError: anything else was PUT.
 
         """
         if method == "PUT":
-            if not isinstance(body, dict) or not body.keys() <= {"unavailable", "drop"}:
-                raise ValueError('PUT {"unavailable": <count>, "drop": <count>}, or one of them')
+            if not isinstance(body, dict) or not body.keys() <= _SETTINGS:
+                raise ValueError(
+                    'PUT {"unavailable": <count>, "drop": <count>, "issued_ago": <seconds>}, or '
+                    "some of them"
+                )
             self.unavailable = int(body.get("unavailable", self.unavailable))
             self.drop = int(body.get("drop", self.drop))
+            self.issued_ago = float(body.get("issued_ago", self.issued_ago))
         return {
             "unavailable": self.unavailable,
             "drop": self.drop,
+            "issued_ago": self.issued_ago,
             "puts": self.puts,
             "hosts": self.hosts,
             "port": self.port,

@@ -29,11 +29,12 @@ sys.exit(aws.main())
 """
 
 
-def started(folder: Path) -> subprocess.Popen[str]:
-    """Start what `make aws` starts."""
+def started(folder: Path, fault: str = "") -> subprocess.Popen[str]:
+    """Start what `make aws` starts, with a fault or without."""
     return subprocess.Popen(
         [sys.executable, "-c", _MAKE_AWS, str(folder)],
         cwd=deploy.ROOT,
+        env={**os.environ, "FAULT": fault},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -57,7 +58,7 @@ def environment_of(shell_file: Path) -> dict[str, str]:
 def test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with started(tmp_path) as serving:
+    with started(tmp_path, "launches-slow") as serving:
         directory = directory_of(serving.pid).with_name(f"aws-{serving.pid}")
         files = [tmp_path / "aws.env", tmp_path / "env.json"]
         await_that(lambda: serving.poll() is not None or files[1].exists(), _SECONDS)
@@ -103,10 +104,14 @@ def test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing(
             "aws: `make aws` runs in this clone already: end it first, with Ctrl-C",
         )
 
+        (alarm,) = boto3.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
+        assert alarm["AlarmName"] == f"{deploy.STACK}-LaunchesSlow"
+
         serving.send_signal(signal.SIGINT)
         told, _ = serving.communicate(timeout=_SECONDS)
 
     assert serving.returncode == 0
+    assert "Runbook:docs/runbooks.md#launches-slow" in "".join(told.split())
     assert told.splitlines()[-1].startswith("aws: ENDED after ")
     assert all(command in told for command in aws.TRY)
     assert list(tmp_path.iterdir()) == []

@@ -1,18 +1,18 @@
 """What whoever runs the platform sees of it: metrics, alarms, saved queries and the audit trail."""
 
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local import deploy, embedded_metrics, insights
-from local.end_user import Record
-from shared.causes import CONCERNS, Cause
+from local.incidents import INCIDENTS, Deployed, alarm_named
+from shared.causes import CONCERNS
 from shared.metrics import NAMESPACE
-from tests.e2e.deployed import NOTEBOOKS, Platform, together
+from tests.e2e.deployed import Platform, together
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique
 
@@ -138,109 +138,89 @@ def test_every_metric_in_the_log_is_in_cloudwatch_under_its_dimensions(platform:
         assert total(platform, name, dict(dimensions)) == pytest.approx(value), (name, dimensions)
 
 
-def _denied(platform: Platform, notebook: str) -> Record:
-    with platform.denied("CreateFunction", "sagemaker:CreateNotebookInstance"):
-        return platform.launch(notebook)
+# Alarms
 
-
-def _refused_by_aws(platform: Platform, notebook: str) -> Record:
-    fault = {
-        "operation": "CreateNotebookInstance",
-        "code": "ValidationException",
-        "message": "The key is disabled.",
-    }
-    with platform.faults(call_faults=[fault]):
-        return platform.launch(notebook)
-
-
-def _failed_notebook(platform: Platform, notebook: str) -> Record:
-    with platform.faults(failing_notebooks={notebook: "The subnet has no free address."}):
-        return platform.launch(notebook)
-
-
-def _given_up(platform: Platform, notebook: str) -> Record:
-    """Let the deadline of a launch pass while its notebook is Pending."""
-    dynamodb = platform.aws.client("dynamodb")
-    with platform.faults(timing={**NOTEBOOKS["timing"], "pending": 8}):
-        begun = platform.begin(notebook)
-        await_that(lambda: platform.notebook(notebook))
-        stack_id = platform.stack_id_of(notebook)
-        (create,) = platform.requests(stack_id)
-        item = platform.ledger(stack_id, create["RequestId"])
-        entry = {**json.loads(item["Entry"]["S"]), "deadline": datetime.now(UTC).isoformat()}
-        dynamodb.update_item(
-            TableName=platform.outputs["LedgerTable"],
-            Key={name: item[name] for name in ("Resource", "Request")},
-            UpdateExpression="SET Entry = :entry",
-            ExpressionAttributeValues={":entry": {"S": json.dumps(entry)}},
+# One after the other: each launch meets a fault that others would meet too.
+LAUNCHING = {
+    "executions-failed": {"executions-failed", "platform-fails"},
+    **{
+        name: {name}
+        for name in (
+            "executions-timed-out",
+            "permission-missing",
+            "aws-refuses",
+            "notebooks-fail",
+            "owners-unclear",
+            "requests-given-up",
         )
-        return platform.user.wait(begun)
-
-
-def _without_tags(platform: Platform, notebook: str) -> Record:
-    """Update a launch whose notebook has lost the tags that tell whose it is."""
-    sagemaker, launched = platform.aws.client("sagemaker"), platform.launch(notebook)
-    seen = platform.notebook(notebook)
-    assert seen is not None
-    arn = seen["NotebookInstanceArn"]
-    lost = [
-        each
-        for each in sagemaker.list_tags(ResourceArn=arn)["Tags"]
-        if each["Key"].startswith("notebook-vending:")
-    ]
-    sagemaker.delete_tags(ResourceArn=arn, TagKeys=[each["Key"] for each in lost])
-    record = platform.update(launched, NotebookInstanceType="ml.t3.large")
-    sagemaker.add_tags(ResourceArn=arn, Tags=lost)
-    return record
-
-
-def _aborted(platform: Platform, notebook: str) -> Record:
-    with platform.frozen("ObserveFunction"):
-        begun = platform.begin(notebook)
-        stack_id = await_that(lambda: platform.stack_id_of(notebook))
-        (create,) = await_that(lambda: platform.requests(stack_id))
-        (execution,) = await_that(lambda: platform.executions(create["RequestId"]))
-        platform.aws.client("stepfunctions").stop_execution(executionArn=execution["executionArn"])
-    return platform.user.wait(begun)
-
-
-WAYS: Mapping[Cause, Callable[[Platform, str], Record]] = {
-    Cause.ACCESS_DENIED: _denied,
-    Cause.DEADLINE_PASSED: _given_up,
-    Cause.NOTEBOOK_FAILED: _failed_notebook,
-    Cause.OWNER_UNCLEAR: _without_tags,
-    Cause.PLATFORM_FAILED: _aborted,
-    Cause.REFUSED_BY_AWS: _refused_by_aws,
+    },
 }
+# All at once: each denies a function of its own.
+SWEEPING = {
+    *("answers-undeliverable", "dead-letters", "expiry-fails", "rest-fails", "count-fails"),
+    "clean-up-fails",  # with dead-letters, of whose incident it is another sign
+}
+# Among the launches of other tests one in ten is not slow: `make aws` has a platform of its own.
+ELSEWHERE = {"launches-slow"}
 
 
-@pytest.mark.parametrize("cause", WAYS)
-def test_a_refusal_of_the_platforms_wakes_the_operator_with_the_link_to_its_runbook(
-    platform: Platform, cause: Cause
+class Watched:
+    """Alarms that are to go off, and the topic that they tell."""
+
+    def __init__(self, platform: Platform, names: Iterable[str]) -> None:
+        self.here = Deployed(platform.aws, platform.outputs, platform.user, unique("Woken"))
+        self._missing = set(names)
+        topic = self.here.alarm(next(iter(self._missing)))["AlarmActions"][0]
+        self._mailbox = Mailbox(platform, topic)
+        for name in self._missing:
+            platform.aws.client("cloudwatch").set_alarm_state(
+                AlarmName=alarm_named(name), StateValue="OK", StateReason="a test begins"
+            )
+
+    def all_told(self) -> bool:
+        """Whether the topic was told of all of them, each with the link to its runbook."""
+        for told in map(_alarm, self._mailbox.texts()):
+            for name in list(self._missing):
+                if (told.get("AlarmName"), told.get("NewStateValue")) == (
+                    alarm_named(name),
+                    "ALARM",
+                ):
+                    assert told["AlarmDescription"].endswith(f"Runbook: docs/runbooks.md#{name}")
+                    self._missing.remove(name)
+        return not self._missing
+
+
+@pytest.mark.parametrize("name", LAUNCHING)
+def test_a_launch_that_fails_for_the_platform_wakes_the_operator(
+    platform: Platform, name: str
 ) -> None:
-    alarm_name = f"{deploy.STACK}-{CONCERNS[cause].alarm}"
-    cloudwatch = platform.aws.client("cloudwatch")
-    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[alarm_name])["MetricAlarms"]
-    mailbox = Mailbox(platform, alarm["AlarmActions"][0])
-    cloudwatch.set_alarm_state(AlarmName=alarm_name, StateValue="OK", StateReason="a test begins")
-    before = total(platform, "Refusals", {"Cause": cause})
+    watched = Watched(platform, LAUNCHING[name])
 
-    record = WAYS[cause](platform, unique("Woken"))
+    with ExitStack() as undo:
+        INCIDENTS[name].make(watched.here, undo)
 
-    assert not record.succeeded
-    # The rollback of an update is refused for the same cause.
-    await_that(lambda: total(platform, "Refusals", {"Cause": cause}) > before)
-    (told,) = await_that(
-        lambda: [e for e in map(_alarm, mailbox.texts()) if e.get("AlarmName") == alarm_name]
-    )
-    assert told["NewStateValue"] == "ALARM"
-    anchor = re.sub(r"(?<!^)(?=[A-Z])", "-", CONCERNS[cause].alarm).lower()
-    assert told["AlarmDescription"].endswith(f"Runbook: docs/runbooks.md#{anchor}")
-    assert platform.terminate(record).succeeded
+        await_that(watched.all_told)
 
 
-def test_every_cause_of_the_platforms_is_tried() -> None:
-    assert WAYS.keys() == {cause for cause, each in CONCERNS.items() if each.is_the_platforms}
+def test_a_sweep_that_fails_for_good_wakes_the_operator(platform: Platform) -> None:
+    watched = Watched(platform, SWEEPING)
+
+    with ExitStack() as undo:
+        for make in {INCIDENTS[name].make for name in SWEEPING}:
+            make(watched.here, undo)
+
+        await_that(watched.all_told)
+    purged = platform.physical_id("UndeliveredEvents")
+    platform.aws.client("sqs").purge_queue(QueueUrl=purged)  # as its runbook says
+
+
+def test_every_alarm_is_seen_going_off() -> None:
+    seen = set().union(*LAUNCHING.values(), SWEEPING, ELSEWHERE)
+
+    assert seen == INCIDENTS.keys()
+    assert {alarm_named(name).partition(f"{deploy.STACK}-")[2] for name in seen} >= {
+        each.alarm for each in CONCERNS.values() if each.is_the_platforms
+    }
 
 
 def test_every_saved_query_is_there_and_its_log_groups_are(platform: Platform) -> None:

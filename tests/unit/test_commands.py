@@ -60,6 +60,10 @@ TYPED: Mapping[str, str] = {
         "tests/unit/test_operating_page.py"
         "::test_every_command_and_option_that_is_typed_on_the_page_exists"
     ),
+    "docs/runbooks.md": (
+        "tests/unit/test_operations_template.py"
+        "::test_a_runbook_begins_with_the_command_to_copy_and_says_what_is_to_be_said"
+    ),
 }
 
 MAKE: Mapping[str, Program] = {

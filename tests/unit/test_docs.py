@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from local.faults import FAULTS
+from local.incidents import INCIDENTS
 from tests.unit import stack_template
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +96,8 @@ def test_every_make_target_and_fault_exists(page: Path) -> None:
             continue
         settings = dict(word.split("=", 1) for word in words if "=" in word)
         assert {word for word in words if "=" not in word} <= targets, words
-        assert settings.get("FAULT", "capacity") in {*FAULTS, "…"}, words
+        faults = INCIDENTS if "aws" in words else FAULTS
+        assert settings.get("FAULT", "…") in {*faults, "…"}, words
         if arguments := settings.get("ARGS"):
             assert (ROOT / arguments).exists(), arguments
 

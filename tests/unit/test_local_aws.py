@@ -15,6 +15,7 @@ import pytest
 
 from local import aws, deploy, invocation
 from local.emulator import Emulator, EmulatorError
+from local.incidents import INCIDENTS
 from tests.unit.test_local_launch import signals as signals
 
 
@@ -120,6 +121,19 @@ def test_an_aws_that_ends_by_itself_is_told_with_its_log(
     assert "Killed" in told
     assert told.splitlines()[-1].endswith(": the embedded AWS has ended")
     assert [each.name for each in folder.iterdir()] == [f"aws-{os.getpid()}"]
+
+
+def test_a_fault_that_there_is_not_lists_those_that_there_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAULT", "nonsense")
+
+    assert aws.main() == 2
+
+    told = capsys.readouterr().out
+    assert "there is no fault 'nonsense'" in told
+    assert all(name in told for name in INCIDENTS)
+    assert not folder.exists()
 
 
 def test_an_interrupt_before_it_is_ready_is_no_success(

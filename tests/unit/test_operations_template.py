@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from local import embedded_metrics
+from local.incidents import INCIDENTS, alarm_named
 from local.server import dashboards
 from shared import log, metrics, prices
 from shared.causes import CONCERNS, Cause
 from shared.course import Phase
 from tests.unit.stack_template import Stack, load
 from tests.unit.test_docs import anchors, table
+from vending.cli import app
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
@@ -212,16 +215,45 @@ def test_every_alarm_says_what_it_means_and_where_its_runbook_is() -> None:
         assert anchor in anchors(RUNBOOKS), anchor
 
 
-def test_every_runbook_is_an_alarms_and_says_what_is_to_be_said() -> None:
-    page = RUNBOOKS.read_text()
-    alarms = page.partition("## The alarms")[2].partition("\n## ")[0]
-    sections = dict(
-        re.findall(r"^### (\S+)\n\n(.*?)(?=\n### |\Z)", alarms, re.MULTILINE | re.DOTALL)
+def runbooks() -> dict[str, str]:
+    """Return the runbooks, by their names."""
+    alarms = RUNBOOKS.read_text().partition("## The alarms")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^### (\S+)\n\n(.*?)(?=\n### |\Z)", alarms, re.MULTILINE | re.DOTALL))
+
+
+def test_every_alarm_has_a_runbook_and_a_fault_that_make_aws_can_make() -> None:
+    assert list(runbooks()) == [_anchor(name) for name in ALARMS] == list(INCIDENTS)
+    assert [alarm_named(each).partition("-")[2].partition("-")[2] for each in INCIDENTS] == list(
+        ALARMS
     )
-    assert list(sections) == [_anchor(name) for name in ALARMS]
-    for name, text in sections.items():
-        parts = re.findall(r"^\*\*(\w+)\*\*", text, re.MULTILINE)
-        assert parts == ["Means", "Look", "Do", "Over"], name
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_a_runbook_begins_with_the_command_to_copy_and_says_what_is_to_be_said(name: str) -> None:
+    text = runbooks()[name]
+    begin = re.match(r"```sh\n(vending [ a-z-]+)\n```\n\n\*\*Severity\*\*: (\w+): \w", text)
+    assert begin, text
+    command, severity = begin.groups()
+    assert CliRunner().invoke(app, [*command.split()[1:], "--help"]).exit_code == 0
+    assert command in ("vending list", "vending sweep --dry-run"), "it changes nothing"
+    assert severity in [row[0] for row in table(RUNBOOKS, "Severity")]
+    (said,) = (
+        each["AlarmDescription"]
+        for each in _properties(ALARMS)
+        if each["AlarmDescription"].endswith(f"#{name}")
+    )
+    assert said.startswith(f"{severity.capitalize()}: ")
+    parts = re.findall(r"^\*\*(\w+)\*\*", text, re.MULTILINE)
+    assert parts == ["Severity", "Means", "Look", "Do", "Over"]
+
+
+def test_where_the_runbooks_are_is_among_the_first_things_to_set() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    before = page.partition("\n## Before\n")[2].partition("\n## ")[0]
+    first = next(line for line in page.splitlines() if line.startswith("sam deploy "))
+
+    assert "`RunbookUrl`" in before
+    assert " RunbookUrl=https://" in first
 
 
 def test_every_alarm_tells_the_portfolios_topic_and_the_further_one_if_there_is_one() -> None:

@@ -1,6 +1,6 @@
 """`vending check`: what an account has and lacks for a deployment."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,12 +25,18 @@ class Checked:
         return [each for each in self.findings if each.verdict is verdict]
 
 
-def check(parameters: Parameters, stack_name: str, tell: Callable[[str], None]) -> Checked:
+def check(
+    parameters: Parameters,
+    stack_name: str,
+    tell: Callable[[str], None],
+    changed: Collection[str] = (),
+) -> Checked:
     """Look at all that a deployment needs, and tell how far that is.
 
-    Of one that is there already only what may change is looked at, its projects among it: its names
-    and its network are its own. Where CloudFormation cannot make the platform, nothing else is
-    looked at. Raises ClientError, BotoCoreError when even the account is not known.
+    Of one that is there already only what may change is looked at: its names and its network are
+    its own, and its projects stay unless they are among what is `changed`. Where CloudFormation
+    cannot make the platform, nothing else is looked at. Raises ClientError, BotoCoreError when even
+    the account is not known.
     """
     sts = client("sts")
     caller = sts.get_caller_identity()
@@ -47,10 +53,10 @@ def check(parameters: Parameters, stack_name: str, tell: Callable[[str], None]) 
         ),
         "quotas": quotas.findings(parameters),
     }
-    if deployed:
+    if deployed and "ProjectIDs" in changed:
         of_projects = partial(projects.findings, parameters, stack_name)
         looks["the projects"] = looked("project", "ProjectIDs", of_projects)
-    else:
+    if not deployed:
         looks |= {
             "names": names.findings(parameters, here),
             "the network": network.findings(parameters, here, partition),

@@ -278,9 +278,10 @@ def check(
 ) -> None:
     """Check before a deployment what the account and Region lack, and say what to do about it."""
     wanted = parameters.parse(given or [])
+    changed = {each.partition("=")[0] for each in given or []}  # the others stay as deployed
     platform.use_session(region, profile)
     with screen.progress("Looking at the account") as tell:
-        found = checking.check(wanted, stack_name, tell)
+        found = checking.check(wanted, stack_name, tell, changed)
     screen.show(asdict(found), as_json=as_json, render=lambda: checking.render(found))
     if found.having(Verdict.MISSING):
         raise typer.Exit(REFUSED)

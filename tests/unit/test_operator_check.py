@@ -44,6 +44,7 @@ class Account:
     stack: str = ""
     """The platform's status, if it is deployed, and its ProjectIDs."""
     projects: str = "QuickStart007"
+    role_made: str = "YES"
     exports: tuple[str, ...] = ()
     services: dict[str, list[str]] = field(
         default_factory=lambda: {
@@ -112,7 +113,10 @@ class Account:
     def _deployed(self) -> dict[str, Any]:
         return {
             "StackStatus": self.stack,
-            "Parameters": [{"ParameterKey": "ProjectIDs", "ParameterValue": self.projects}],
+            "Parameters": [
+                {"ParameterKey": "ProjectIDs", "ParameterValue": self.projects},
+                {"ParameterKey": "CreateEndUserRole", "ParameterValue": self.role_made},
+            ],
             "Outputs": [{"OutputKey": "PortfolioId", "OutputValue": "port-1"}],
         }
 
@@ -496,6 +500,15 @@ def test_projects_that_stay_are_as_they_should_be(account: Account, words: tuple
     account.stack, account.projects = "UPDATE_COMPLETE", "Churn42,GEN42"
 
     assert account.lacks(*words) == {}
+
+
+@pytest.mark.usefixtures("launched")
+def test_the_first_project_may_be_another_where_the_end_users_role_is_not_the_platforms(
+    account: Account,
+) -> None:
+    account.stack, account.projects, account.role_made = "UPDATE_COMPLETE", "Churn42", "NO"
+
+    assert account.lacks("ProjectIDs=New,Churn42") == {}
 
 
 # The network

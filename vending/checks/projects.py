@@ -10,13 +10,11 @@ from vending.platform import client
 
 def findings(parameters: Parameters, stack_name: str) -> Iterator[Finding]:
     """Yield which projects of the deployed platform's portfolio a deployment may not do without."""
-    if "ProjectIDs" not in parameters:
-        return
     stack = client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
     was = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}
     before, now = listed(was.get("ProjectIDs", "")), listed(parameters["ProjectIDs"])
-    role_made = parameters["CreateEndUserRole"] == "YES"
+    role_made = parameters["CreateEndUserRole"] == was.get("CreateEndUserRole", "YES") == "YES"
     for project in before:
         why, todo = _fault(project, before, now, role_made=role_made)
         live = projects.notebooks(stack_name, project, outputs["PortfolioId"]) if why else ()

@@ -249,7 +249,7 @@ def _failing(here: Deployed) -> Mapping[str, Any]:
 
 _EXECUTIONS_FAIL = Incident(
     "someone changed the state machine, and executions fail at once",
-    _launch_by({"StartAt": "Unanswered"}),
+    _launch_by({"StartAt": "Changed", "States": {"Changed": {"Type": "Fail", "Error": "Changed"}}}),
 )
 _CLEAN_UP_DENIED = Incident(
     "the function that cleans up may not search for notebooks",

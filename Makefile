@@ -4,12 +4,30 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# The locks are complete, so that pip need not resolve anything.
-PIP := .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes
+PIP := .venv/bin/python requirements/install.py
+# npm's settings for where packages come from count, and none that would leave something out.
+NPM := npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --cache=.local/npm --logs-max=0 \
+	--global=false --location=project --workspaces=false --dry-run=false --include=dev --bin-links \
+	--package-lock --install-strategy=hoisted
 # Everything that is written while working lies here, temporary files included.
-export TMPDIR := $(CURDIR)/.local/tmp
+TMP := .local/tmp
+export TMPDIR := $(CURDIR)/$(TMP)
+export UV_NO_CACHE := 1
+# Calls to the embedded AWS go past a proxy.
+export NO_PROXY := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
+export no_proxy := $(NO_PROXY)
+# Settings of Python and Node.js that people have for other programs.
+unexport NODE_ENV NODE_OPTIONS NODE_PATH VIRTUAL_ENV $(filter PYTHON%,$(.VARIABLES))
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
+
+# Make, a shell or Python would split such a path, and a first line of a script holds 255 bytes.
+ifneq (,$(shell p=$$(pwd -P; echo .); test $${#p} -le 200 || echo long; \
+	p=$$(printf %s "$${p%??}" | LC_ALL=C tr -d '\200-\377'); \
+	case $$p in (*[!A-Za-z0-9/._+@-]*) echo odd;; esac))
+$(error The path of this clone is too long, or has a space or another character that its tools do not \
+take: $(CURDIR). Move it to a path of at most 190 letters, digits and the characters ._+@-)
+endif
 
 launch: setup
 	@PYTHONPATH=src:. $(BIN)/python -m local.launch $(FAULT)
@@ -49,7 +67,7 @@ chaos: setup
 	@RUNS=$(or $(RUNS),250) SEED=$(or $(SEED),1) PYTHONPATH=src:. $(BIN)/python -m tests.chaos
 
 # Changes the domain in one place at a time: a change that no test notices is named.
-mutation: .venv/.mutation | $(TMPDIR)
+mutation: .venv/.mutation | $(TMP)
 	@PYTHONPATH=src:. $(BIN)/python -m tests.mutation $(ARGS)
 
 # What of src/ the unit tests run, line by line and branch by branch.
@@ -66,19 +84,19 @@ lint: setup
 types: setup
 	@$(BIN)/mypy
 
-setup: .venv/.ready .sam-venv/.ready tools/node_modules/.ready | $(TMPDIR)
+setup: .venv/.ready .sam-venv/.ready tools/node_modules/.ready | $(TMP)
 
-$(TMPDIR):
+$(TMP):
 	@mkdir -p $@
 
-.venv/.ready: requirements/dev.txt | $(TMPDIR)
+.venv/.ready: requirements/dev.txt | $(TMP)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or newer is needed: name one with PYTHON=…' >&2; exit 1; }
 	@echo 'setup: the tools (.venv), about a minute'
 	@$(PYTHON) -m venv --clear .venv || \
 		{ echo 'Python has no venv module: install the package python3-venv' >&2; exit 1; }
 	@$(PIP) -r requirements/dev.txt
-	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python' 'import sys' 'sys.path[:0] = ["$(CURDIR)", "$(CURDIR)/src"]' \
+	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python -I' 'import sys' 'sys.path[:0] = ["$(CURDIR)", "$(CURDIR)/src"]' \
 		'from vending.cli import app' 'app()' > $(BIN)/vending
 	@chmod +x $(BIN)/vending
 	@touch $@
@@ -120,12 +138,12 @@ $(TMPDIR):
 
 benchmarks/peers/cdk/node_modules/.ready: benchmarks/peers/cdk/package-lock.json .venv/.ready
 	@echo 'setup: aws-cdk-lib (benchmarks/peers/cdk/node_modules)'
-	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix benchmarks/peers/cdk --silent --no-audit --no-fund --ignore-scripts
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) --prefix benchmarks/peers/cdk > /dev/null
 	@touch $@
 
 tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 	@echo 'setup: asl-validator (tools/node_modules)'
-	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools --silent --no-audit --no-fund --ignore-scripts
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) --prefix tools > /dev/null
 	@touch $@
 
 # Writes the locks anew from their inputs: requirements/*.in, tools/package.json. The head of each
@@ -137,7 +155,7 @@ lock: .venv/.ready
 			--python-version=$${each#*:} --output-file=requirements/$${each%:*}.txt \
 			requirements/$${each%:*}.in || exit 1; done
 	@for each in tools benchmarks/peers/cdk; do \
-		PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $$each --package-lock-only --silent || exit 1; done
+		PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $$each --package-lock-only --silent --cache=.local/npm --logs-max=0 || exit 1; done
 
 clean:
 	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .aws-venv .bench-venv .local .aws-sam tools/node_modules benchmarks/peers/cdk/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

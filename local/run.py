@@ -29,6 +29,9 @@ def run(command: str, work: Callable[[Path, Progress], str], page: Progress) -> 
 
     """
     directory = deploy.ROOT / ".local" / f"{command}-{os.getpid()}"
+    # Such a command calls no AWS but the embedded one: a profile of the shell would fail it.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
     _let_signals_interrupt()
     try:
         shutil.rmtree(directory, ignore_errors=True)

@@ -390,6 +390,7 @@ def test_the_layer_holds_no_compiled_file_and_the_tests_run_against_the_same(
 
 def test_the_layer_is_built_from_pure_wheels_alone() -> None:
     build = (ROOT / "src" / "Makefile").read_text()
+    build += (ROOT / "requirements" / "install.py").read_text()
 
     for option in ("--only-binary=:all:", "--require-hashes", "--abi none", "--platform any"):
         assert option in build

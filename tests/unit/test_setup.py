@@ -1,0 +1,209 @@
+"""The tools of a clone: set up inside it, in every shell, or refused with a sentence at once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from requirements import install
+from tests.unit.test_docs import ROOT
+
+HOSTILE = {
+    "PIP_USER": "1",
+    "PIP_TARGET": "/x",
+    "PIP_PREFIX": "/x",
+    "PIP_REQUIRE_VIRTUALENV": "true",
+    "PIP_NO_BINARY": ":all:",
+    "PIP_LOG": "/x/log",
+    "PIP_DRY_RUN": "1",
+    "PIP_CONSTRAINT": "/x",
+    "PIP_CACHE_DIR": "/x",
+    "PIP_ROOT": "/x",
+    "PIP_NO_CACHE_DIR": "0",
+}
+CONFIGURATION = """
+[global]
+user = true
+require-virtualenv = true
+index_url = https://first.example/simple
+extra-index-url =
+    https://a.example/simple
+    https://b.example/simple
+[install]
+target = /x
+index-url = https://example.com/simple
+"""
+
+
+def make(
+    *words: str, variables: Mapping[str, str] | None = None, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/usr/bin/env", "make", *words],
+        cwd=cwd,
+        env={**os.environ, **(variables or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# pip
+
+
+@pytest.fixture
+def pip(tmp_path: Path) -> Path:
+    """Return a folder in which `python -m pip` prints what it was given."""
+    (tmp_path / "pip.py").write_text(
+        "import json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
+    )
+    return tmp_path
+
+
+def installed(pip: Path, **variables: str) -> tuple[list[str], dict[str, str]]:
+    """Return pip's arguments and its settings."""
+    ran = subprocess.run(
+        [sys.executable, ROOT / "requirements" / "install.py", "--requirement", "x.txt"],
+        cwd=pip,
+        env={"PATH": os.environ["PATH"], "HOME": str(pip), "XDG_CONFIG_DIRS": "/x", **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    arguments, environment = json.loads(ran.stdout)
+    return arguments, {name: value for name, value in environment.items() if "PIP_" in name}
+
+
+def test_no_setting_of_pip_changes_what_is_installed_or_where(pip: Path) -> None:
+    arguments, plain = installed(pip, PIP_CONFIG_FILE=os.devnull)
+    _, hostile = installed(pip, PIP_CONFIG_FILE=os.devnull, **HOSTILE)
+
+    assert arguments == [
+        *("install", "--quiet", "--no-deps", "--require-hashes", "--requirement", "x.txt")
+    ]
+    assert hostile == plain
+    assert plain["PIP_NO_CACHE_DIR"] == "1"
+
+
+@pytest.mark.parametrize(
+    "place", [".config/pip/pip.conf", ".pip/pip.conf", "xdg/pip/pip.conf", "named.conf"]
+)
+def test_settings_for_where_packages_come_from_are_kept(pip: Path, place: str) -> None:
+    path = pip / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(CONFIGURATION)
+    named = {"PIP_CONFIG_FILE": str(path)} if place == "named.conf" else {}
+
+    _, given = installed(pip, XDG_CONFIG_DIRS=str(pip / "xdg"), PIP_CERT="/ca.pem", **named)
+
+    assert given["PIP_INDEX_URL"] == "https://example.com/simple"
+    assert given["PIP_EXTRA_INDEX_URL"].split() == [
+        "https://a.example/simple",
+        "https://b.example/simple",
+    ]
+    assert given["PIP_CERT"] == "/ca.pem"
+    assert given["PIP_CONFIG_FILE"] == os.devnull
+    assert given.keys().isdisjoint({"PIP_USER", "PIP_TARGET", "PIP_REQUIRE_VIRTUALENV"})
+
+
+def test_a_variable_wins_over_a_file(tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text(CONFIGURATION)
+    environment = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_INDEX_URL": "https://c"}
+
+    assert install.settings(environment)["PIP_INDEX_URL"] == "https://c"
+
+
+def test_a_configuration_that_cannot_be_read_is_a_sentence(pip: Path) -> None:
+    (pip / "odd.conf").write_text("user = true\n")
+
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        installed(pip, PIP_CONFIG_FILE=str(pip / "odd.conf"))
+
+    assert refused.value.stderr.startswith("A configuration file of pip cannot be read. ")
+
+
+# Other programs' settings
+
+
+@pytest.mark.parametrize("folder", [".", "src"])
+def test_settings_of_python_do_not_reach_what_make_starts(folder: str) -> None:
+    hostile = {
+        "PYTHONHOME": "/x",
+        "PYTHONPATH": "/x",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONOPTIMIZE": "2",
+        "PYTHONUSERBASE": "/x",
+        "PYTHONPYCACHEPREFIX": "/x",
+        "PYTHONWARNINGS": "error",
+    }
+
+    shown = make("--eval", "show: ; @env", "show", variables=hostile, cwd=ROOT / folder).stdout
+
+    names = {line.partition("=")[0] for line in shown.splitlines()}
+    assert "PATH" in names
+    assert names.isdisjoint(hostile)
+
+
+def test_what_make_starts_writes_its_temporary_files_into_the_clone_and_goes_past_proxies() -> None:
+    hostile = {"NODE_OPTIONS": "--x", "NODE_ENV": "production", "NODE_PATH": "/x"}
+    kept = {"NODE_EXTRA_CA_CERTS": "/ca.pem", "no_proxy": "example.com"}
+
+    shown = make("--eval", "show: ; @env", "show", variables=hostile | kept).stdout
+
+    given = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    assert given.keys().isdisjoint(hostile)
+    assert given["TMPDIR"] == str(ROOT / ".local" / "tmp")
+    assert given["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert given["NODE_EXTRA_CA_CERTS"] == "/ca.pem"
+    assert given["no_proxy"] == given["NO_PROXY"] == "127.0.0.1,localhost,example.com"
+
+
+def test_packages_of_node_go_into_the_clone_whatever_npm_is_set_to() -> None:
+    (command,) = (
+        line.strip()
+        for line in make("-Bn", "setup").stdout.replace("\\\n", "").splitlines()
+        if "npm ci" in line and "--prefix tools" in line
+    )
+
+    for option in ("global=false", "location=project", "dry-run=false", "include=dev"):
+        assert f" --{option} " in command
+    assert " --cache=.local/npm --logs-max=0 " in command
+
+
+# Where the clone lies
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("My Projects", "a\tb", "a\nb", "a ", "a$b", "a#b", "a%b", "a:b", "a;b", "a&b", "a|b"),
+        *("a'b", 'a"b', "a`b", "a\\b", "a*b", "a?b", "[a]", "(a)", "{a}", "a<b", "a=b", "x" * 190),
+    ],
+)
+def test_a_path_that_the_tools_do_not_take_is_refused_before_anything_is_written(
+    tmp_path: Path, name: str
+) -> None:
+    clone = tmp_path / name
+    clone.mkdir()
+    shutil.copy(ROOT / "Makefile", clone)
+
+    refused = make("setup", cwd=clone)
+
+    assert refused.returncode == 2
+    assert "*** The path of this clone is too long, or has a space or another" in refused.stderr
+    assert "Move it to a path of at most" in refused.stderr
+    assert sorted(tmp_path.rglob("*")) == [clone, clone / "Makefile"]
+
+
+@pytest.mark.parametrize("name", ["vending-1.0_2+x@y", "\u9879\u76ee", "gr\u00fcn", "-x"])
+def test_other_paths_are_taken(tmp_path: Path, name: str) -> None:
+    clone = tmp_path / name
+    clone.mkdir()
+    shutil.copy(ROOT / "Makefile", clone)
+
+    assert make("-n", "clean", cwd=clone).returncode == 0

@@ -77,8 +77,9 @@ def main() -> None:
         | {
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_NO_CACHE_DIR": "1",  # nothing is written outside the clone
-            "PIP_ROOT_USER_ACTION": "ignore",  # nor into the system
+            # Nothing is written outside the clone, and a second build downloads nothing.
+            "PIP_CACHE_DIR": str(Path(__file__).resolve().parents[1] / ".local" / "pip"),
+            "PIP_ROOT_USER_ACTION": "ignore",  # nor is anything into the system
         },
     )
 

@@ -87,7 +87,8 @@ def test_no_setting_of_pip_changes_what_is_installed_or_where(pip: Path) -> None
         *("install", "--quiet", "--no-deps", "--require-hashes", "--requirement", "x.txt")
     ]
     assert hostile == plain
-    assert plain["PIP_NO_CACHE_DIR"] == "1"
+    assert plain["PIP_CACHE_DIR"] == str(ROOT / ".local" / "pip")
+    assert "PIP_NO_CACHE_DIR" not in plain
 
 
 @pytest.mark.parametrize(

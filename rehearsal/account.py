@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vending.errors import OperatorError
+from vending.errors import OperatorError, unexpected
 from vending.platform import client
 
 _URL = re.compile(r"https?://\S+")
@@ -32,15 +32,21 @@ class Account:
 def look(expected: str) -> Account:
     """Return the account that the shell is signed in to.
 
-    Raises OperatorError when that is not the one expected, or when the shell is signed in as the
-    root user. Raises ClientError, BotoCoreError when AWS does not take the credentials.
+    Raises OperatorError when that is not the one expected, when the shell is signed in as the root
+    user, or when its AWS configuration cannot be used. Raises ClientError, BotoCoreError when AWS
+    does not take the credentials.
 
     Args:
         expected: the ID of an account, or '' for any.
 
     """
-    sts = client("sts")
-    caller = sts.get_caller_identity()
+    try:
+        sts = client("sts")
+        caller = sts.get_caller_identity()
+    except BotoCoreError:
+        raise
+    except (OSError, ValueError) as error:  # of botocore, as it lets them through
+        raise OperatorError(unexpected(error)[0]) from error
     found = Account(
         caller["Account"],
         _alias(),

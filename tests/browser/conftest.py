@@ -11,7 +11,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Start the browser, or skip and say what to install."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
@@ -19,6 +19,10 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=found,
+            env={  # else it writes into the home of who runs the tests
+                **{name: value for name, value in os.environ.items() if name[:4] != "XDG_"},
+                "HOME": str(tmp_path_factory.mktemp("home")),
+            },
             args=[
                 *(["--no-sandbox"] if os.geteuid() == 0 else []),  # which root cannot have
                 "--disable-gpu",

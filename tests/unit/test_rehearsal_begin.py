@@ -28,6 +28,7 @@ from tests.unit.account_in_process import REGION
 from tests.unit.broken_calls import intercepted
 from tests.unit.operator_world import refusal
 from tests.unit.test_operator_check import Account
+from vending import platform
 
 ID = "123456789012"  # moto's
 _READS = ("Describe", "Get", "List", "Search")
@@ -235,3 +236,14 @@ def test_only_a_run_can_be_cleaned_up(shell: Shell, run_id: str) -> None:
     assert status == 2
     assert f"'{run_id}' is not the ID of a run" in said
     assert shell.called == []
+
+
+def test_an_endpoint_that_is_no_address_is_a_sentence(shell: Shell) -> None:
+    platform.client.cache_clear()
+    shell.patch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
+
+    status, said = shell.rehearse()
+    platform.client.cache_clear()
+
+    assert status == 2
+    assert said.startswith("rehearse: nothing was made. AWS could not be called. Invalid endpoint")

@@ -105,9 +105,7 @@ def test_a_sign_in_that_expires_leaves_what_is_left_unknown_and_says_why(tmp_pat
         outcome = rehearse(a_run(tmp_path), [Step("launch", "", 1, do)], Interrupts(lambda _: None))
 
     assert outcome.ending == FAILED
-    assert (
-        "AWS does not take these credentials (ExpiredToken): set AWS_ACCESS_KEY_ID" in outcome.why
-    )
+    assert "AWS does not take these credentials (ExpiredToken): " in outcome.why
     assert outcome.left is None
     assert not outcome.is_clean
     assert any("the launches: AWS does not take" in each for each in outcome.troubles)

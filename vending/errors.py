@@ -23,7 +23,8 @@ from botocore.exceptions import (
 )
 
 REFUSED = 1  # it is not done, or `check` found something missing
-AWS_SAID_NO = 3  # 2 is a wrong use of the command line
+TYPED_WRONG = 2
+AWS_SAID_NO = 3
 
 _CONFIGURATION = "your AWS configuration and the AWS_ variables of your shell"
 
@@ -91,6 +92,8 @@ def unexpected(error: Exception) -> tuple[str, int]:
     """
     frames = traceback.extract_tb(error.__traceback__)
     paths = [Path(each.filename).parts for each in frames]
+    if isinstance(error, UnicodeEncodeError):
+        return "An argument or a variable is not text in UTF-8. Type it again.", TYPED_WRONG
     said = f"{error}"
     if isinstance(error, OSError) and error.strerror:
         said = f"{error.strerror}: {error.filename}" if error.filename else error.strerror

@@ -238,6 +238,18 @@ def test_an_error_of_the_command_itself_says_where_and_is_no_traceback(shell: Sh
     assert re.match(r"vending failed unexpectedly\. KeyError: 'gone' \(\S+\.py, line \d+\)\.", told)
 
 
+@pytest.mark.parametrize(
+    "words", [("check", "CostCenter=\udcff"), ("list", "--stack-name", "\udcff")]
+)
+def test_an_argument_that_is_no_text_is_a_sentence(shell: Shell, words: tuple[str, ...]) -> None:
+    shell.set(**KEYS)
+
+    assert shell.run(*words) == (
+        2,
+        "An argument or a variable is not text in UTF-8. Type it again.\n",
+    )
+
+
 # samconfig.toml
 
 

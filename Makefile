@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch rehearse aws test pictures scan permissions bench chaos mutation coverage setup lint types clean lock
+.PHONY: launch rehearse aws test sdk pictures scan permissions bench chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -52,6 +52,11 @@ pictures: setup
 # What public scanners say of the templates as they are deployed; `make test` asks them too.
 scan: setup .scan-venv/.ready
 	@$(BIN)/python -m pytest -q tests/scan
+
+# What people type with the SageMaker SDKs, put to the policies: writes the table of examples/.
+sdk: setup .sdk2-venv/.ready .sdk3-venv/.ready
+	@PYTHONPATH=src:. $(BIN)/python -m tests.sdk
+	@$(BIN)/python -m pytest -q tests/sdk $(ARGS)
 
 # The proof of least privilege: all that the roles are granted, and which calls use it.
 permissions: setup
@@ -130,6 +135,12 @@ $(TMP):
 	@$(PIP:.venv%=.aws-venv%) -r requirements/aws.txt
 	@touch $@
 
+.sdk%-venv/.ready: requirements/sdk%.txt .venv/.ready
+	@echo 'setup: the SageMaker SDK $* (.sdk$*-venv), about a minute'
+	@$(PYTHON) -m venv --clear .sdk$*-venv
+	@$(PIP:.venv%=.sdk$*-venv%) -r requirements/sdk$*.txt
+	@touch $@
+
 .bench-venv/.ready: requirements/bench.txt .venv/.ready
 	@echo 'setup: what the benchmarks need beside (.bench-venv)'
 	@$(PYTHON) -m venv --clear .bench-venv
@@ -150,7 +161,7 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 # lock is its command, with every option spelt out, as Renovate reads it there and runs it.
 lock: .venv/.ready
 	@$(PIP) -r requirements/uv.txt
-	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 ipykernel:3.11 aws:3.11 bench:3.11 uv:3.11; do \
+	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 ipykernel:3.11 aws:3.11 sdk2:3.11 sdk3:3.11 bench:3.11 uv:3.11; do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 			--python-version=$${each#*:} --output-file=requirements/$${each%:*}.txt \
 			requirements/$${each%:*}.in || exit 1; done
@@ -158,4 +169,4 @@ lock: .venv/.ready
 		PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $$each --package-lock-only --silent --cache=.local/npm --logs-max=0 || exit 1; done
 
 clean:
-	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .aws-venv .bench-venv .local .aws-sam tools/node_modules benchmarks/peers/cdk/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .sam-venv .scan-venv .jupyter-venv .aws-venv .sdk2-venv .sdk3-venv .bench-venv .local .aws-sam tools/node_modules benchmarks/peers/cdk/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

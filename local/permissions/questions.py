@@ -57,9 +57,23 @@ _OF_ENCRYPTED_OBJECTS = {
     "HeadObject": "kms:Decrypt",
     "PutObject": "kms:GenerateDataKey",
 }
+_ENCRYPTION = {
+    "ServerSideEncryption": "s3:x-amz-server-side-encryption",
+    "SSEKMSKeyId": "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "SSECustomerAlgorithm": "s3:x-amz-server-side-encryption-customer-algorithm",
+}
 # Another account, whose subnets and security groups may be shared with this one by AWS RAM.
 _SHARING = "999988887777"
-_OPERATIONS_OF_OTHER_ACTIONS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
+_OPERATIONS_OF_OTHER_ACTIONS = {
+    "CompleteMultipartUpload": "PutObject",
+    "CreateMultipartUpload": "PutObject",
+    "HeadBucket": "ListBucket",
+    "HeadObject": "GetObject",
+    "ListBuckets": "ListAllMyBuckets",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "UploadPart": "PutObject",
+}
 
 
 class Call(NamedTuple):
@@ -204,7 +218,10 @@ def _arns(call: Call, where: Where) -> Iterator[str]:
         yield call.params["ResourceArn"]
     else:
         for kind, formats in kinds.items():
-            if (name := _name(call, kind)) and formats:
+            name = _name(call, kind)
+            if name and name.startswith("arn:"):
+                yield name
+            elif name and formats:
                 yield _filled(formats[0], name, where, call.params.get("registryId", where.account))
 
 
@@ -219,10 +236,15 @@ def _name(call: Call, kind: str) -> str | None:
             return params.get("repositoryName")
         case "model-package" if "ModelPackageGroupName" in params:
             return f"{params['ModelPackageGroupName']}/1"
+        case "log-group":
+            return params.get("logGroupName")
+        case "log-stream" if "logStreamName" in params:
+            return f"{params['logGroupName']}:log-stream:{params['logStreamName']}"
         case "key":
             return str(params["KeyId"]).rpartition("/")[2]
     camel = "".join(word.capitalize() for word in kind.split("-"))
-    return params.get(f"{camel}Name")
+    named: str | None = params.get(f"{camel}Name", params.get(f"{camel}Arn"))
+    return named
 
 
 def _filled(arn: str, name: str, where: Where, account: str) -> str:
@@ -281,6 +303,10 @@ def _request_keys(call: Call, where: Where) -> Iterator[tuple[str, str | list[st
         yield f"aws:RequestTag/{tag['Key']}", tag["Value"]
     if given := [tag["Key"] for tag in call.params.get("Tags", [])]:
         yield "aws:TagKeys", given
+    if call.action == "s3:PutObject":
+        for parameter, key in _ENCRYPTION.items():
+            if wanted := call.params.get(parameter):
+                yield key, wanted
     if removed := call.params.get("TagKeys"):
         yield "aws:TagKeys", removed
     lists = {
@@ -341,4 +367,7 @@ def _ec2(where: Where, kind: str, name: str) -> str:
 
 
 def _object(where: Where, uri: str) -> str:
-    return f"arn:{where.partition}:s3:::{uri.removeprefix('s3://')}"
+    # Below a folder or a bucket is an object.
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    below = "object" if not key or key.endswith("/") else ""
+    return f"arn:{where.partition}:s3:::{bucket}/{key}{below}"

@@ -242,6 +242,11 @@ def do_what_the_example_does_not(notebook: Notebook, subnets: list[str]) -> None
     )
     client.create_model_package_group(ModelPackageGroupName=name, Tags=tags)
     client.create_model_package(ModelPackageGroupName=name)
+    account = given["KmsKeyId"].split(":")[4]
+    client.update_model_package(
+        ModelPackageArn=f"arn:aws:sagemaker:{REGION}:{account}:model-package/{name}/1",
+        ModelApprovalStatus="Approved",
+    )
     client.create_endpoint_config(
         EndpointConfigName=name,
         ProductionVariants=[

@@ -227,9 +227,16 @@ def decide(requests: Iterable[Request], policies: Policies) -> list[Decision]:
                 documents[f"{name} swapped"] = _with_swapped_keys(documents[name])
             question["identity"] = [f"{name} swapped" for name in question["identity"]]
         questions.append(question)
+    return simulate(documents, questions)
+
+
+def simulate(
+    documents: Mapping[str, Document], questions: Iterable[Mapping[str, Any]]
+) -> list[Decision]:
+    """Return the engine's decision on each question, which names its policies."""
     done = subprocess.run(
         [Path(sys.executable).parent / "node", ROOT / "tools" / "iam_simulate.mjs"],
-        input=json.dumps({"policies": documents, "requests": questions}),
+        input=json.dumps({"policies": documents, "requests": list(questions)}),
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,

@@ -898,6 +898,47 @@ _BY_ROLE: dict[str, list[Request]] = {
             THROUGH_THE_ENDPOINT,
             endpoints=GATEWAY,
         ),
+        may(
+            "s3:PutObject",
+            f"{BUCKET}/data",
+            "writes with the project's key",
+            {
+                **THROUGH_THE_ENDPOINT,
+                "s3:x-amz-server-side-encryption": "aws:kms",
+                "s3:x-amz-server-side-encryption-aws-kms-key-id": KEY,
+            },
+        ),
+        may_not(
+            "s3:PutObject",
+            f"{BUCKET}/data",
+            "writes nothing with another key",
+            {
+                **THROUGH_THE_ENDPOINT,
+                "s3:x-amz-server-side-encryption": "aws:kms",
+                "s3:x-amz-server-side-encryption-aws-kms-key-id": OTHER_KEY,
+            },
+        ),
+        may_not(
+            "s3:PutObject",
+            f"{BUCKET}/data",
+            "writes nothing with the account's own key for S3",
+            {**THROUGH_THE_ENDPOINT, "s3:x-amz-server-side-encryption": "aws:kms"},
+        ),
+        may_not(
+            "s3:PutObject",
+            f"{BUCKET}/data",
+            "writes nothing with a key of S3's",
+            {**THROUGH_THE_ENDPOINT, "s3:x-amz-server-side-encryption": "AES256"},
+        ),
+        may_not(
+            "s3:PutObject",
+            f"{BUCKET}/data",
+            "writes nothing with a key that it sends along",
+            {
+                **THROUGH_THE_ENDPOINT,
+                "s3:x-amz-server-side-encryption-customer-algorithm": "AES256",
+            },
+        ),
         may_not("s3:GetObject", f"{BUCKET}/data", "reads nothing past the endpoint"),
         may_not(
             "s3:GetObject",
@@ -1094,6 +1135,16 @@ _BY_ROLE: dict[str, list[Request]] = {
             "sagemaker:DescribeModelPackage",
             sagemaker("model-package", "1f2e3d4c-a/1"),
             "describes a model that it registered",
+        ),
+        may(
+            "sagemaker:UpdateModelPackage",
+            sagemaker("model-package", "1f2e3d4c-a/1"),
+            "approves a model that it registered",
+        ),
+        may_not(
+            "sagemaker:UpdateModelPackage",
+            sagemaker("model-package", "9a8b7c6d-a/1"),
+            "approves no other launch's",
         ),
         may_not(
             "sagemaker:DescribeModelPackage",

@@ -102,6 +102,7 @@ MAKE: Mapping[str, Program] = {
 APART: Mapping[str, str] = {
     "make test": "it is what runs the tests",
     "make bench": "takes half an hour and an idle machine; its parts have tests of their own",
+    "make sdk": "sets up both SageMaker SDKs, and says by its end whether all is well",
     "make permissions": "takes two minutes, and says by its end whether all is well",
     "make mutation": "takes twenty minutes, and says by its end whether all is well",
     "make coverage": "runs the unit tests",

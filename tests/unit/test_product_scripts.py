@@ -170,10 +170,27 @@ def test_at_each_start_the_sagemaker_sdk_learns_what_jobs_must_use(machine: Mach
     assert sdk["TrainingJob"]["VpcConfig"] == sdk["Model"]["VpcConfig"] == VPC
     assert sdk["TrainingJob"]["RoleArn"] == notebook["RoleArn"]
     assert sdk["Model"]["ExecutionRoleArn"] == notebook["RoleArn"]
-    for output in (sdk["TrainingJob"]["OutputDataConfig"], sdk["TransformJob"]["TransformOutput"]):
-        assert output == {"KmsKeyId": notebook["KmsKeyId"]}
+    assert sdk["TrainingJob"]["OutputDataConfig"] == {"KmsKeyId": notebook["KmsKeyId"]}
+    assert "TransformOutput" not in sdk["TransformJob"]  # version 3 fails on it
+    modules = sdk["PythonSDK"]["Modules"]
+    assert modules["TelemetryOptOut"] is True
+    snake = {"subnets": VPC["Subnets"], "security_group_ids": VPC["SecurityGroupIds"]}
+    assert modules["ModelTrainer"] == {"networking": snake}
     for made in ("TrainingJob", "Model", "TransformJob", "EndpointConfig", "Endpoint"):
         assert sdk[made]["Tags"] == [{"Key": "ProjectID", "Value": "QuickStart007"}]
+
+
+def test_terminals_are_told_that_there_is_no_way_to_iam(machine: Machine) -> None:
+    machine.started()
+
+    profile = machine.etc / "profile.d" / "notebook-vending.sh"
+    told = subprocess.run(
+        [_bash(), "-c", f". {profile}; env"], env={}, check=True, capture_output=True, text=True
+    )
+    assert {
+        "SAGEMAKER_VALIDATE_ROLE=false",
+        "AWS_ENDPOINT_URL_IAM=http://127.0.0.1:9",
+    } <= set(told.stdout.splitlines())
 
 
 def test_at_each_start_code_learns_what_it_may_use(machine: Machine) -> None:
@@ -233,6 +250,7 @@ def test_a_notebook_that_cannot_learn_of_its_network_starts_and_learns_the_rest(
     assert written["notebook-vending.json"] == _told_without_vpc()
     sdk = written["sagemaker/config.yaml"]["SageMaker"]
     assert "VpcConfig" not in {*sdk["TrainingJob"], *sdk["Model"]}
+    assert "ModelTrainer" not in sdk["PythonSDK"]["Modules"]
     assert sdk["Model"]["ExecutionRoleArn"] == PLAIN.properties("Notebook")["RoleArn"]
 
 

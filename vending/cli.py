@@ -55,8 +55,6 @@ class _Commands(TyperGroup):
             said, status = unexpected(error)
             screen.note(said)
             sys.exit(status)
-        finally:
-            screen.finish()
 
     def invoke(self, ctx: Any) -> Any:
         try:

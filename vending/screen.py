@@ -6,7 +6,6 @@ Those get a row a line, its cells parted by tabs.
 
 import io
 import json
-import os
 import sys
 import textwrap
 import time
@@ -53,14 +52,6 @@ def replace_what_cannot_be_encoded() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-def finish() -> None:
-    """Write all that is printed; what cannot be written then is dropped."""
-    try:
-        sys.stdout.flush()
-    except OSError:  # Python would try again at its exit, and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:

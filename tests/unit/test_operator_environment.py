@@ -319,7 +319,7 @@ def started(command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("words", ["--version", "list --help"])
+@pytest.mark.parametrize("words", ["--version", "--show-completion", "list --help"])
 @pytest.mark.parametrize(
     ("to", "said"),
     [

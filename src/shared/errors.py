@@ -27,13 +27,17 @@ _DENIED = "is not authorized to perform"
 # notebook says it (aws/amazon-sagemaker-examples#207). Not every case need be worded so, hence what
 # SageMaker says elsewhere: "InsufficientInstanceCapacity error" of endpoints (re:Post, "Why does my
 # SageMaker endpoint creation fail"), "EC2InsufficientCapacityError" of Studio
-# (aws/amazon-sagemaker-feedback#99), "CapacityError: Unable to provision requested ML compute
-# capacity" of jobs (AWS Batch user guide, "Jobs stuck in RUNNABLE due to capacity"); and what EC2
-# says: "We currently do not have sufficient ... capacity in the Availability Zone". In lower case.
+# (aws/amazon-sagemaker-feedback#99, which goes on "Instance type 'ml.g5.48xlarge' is temporarily
+# unavailable in supported availability zones"), "CapacityError: Unable to provision requested ML
+# compute capacity" of jobs (AWS Batch user guide, "Jobs stuck in RUNNABLE due to capacity"); what
+# EC2 says: "We currently do not have sufficient ... capacity in the Availability Zone"; and EKS:
+# "the targeted availability zone, does not currently have sufficient capacity". In lower case.
 _NO_CAPACITY = re.compile(
     r"insufficient ?(notebook ?)?(instance ?)?capacity|capacityerror"
     r"|unable to provision requested ml compute capacity"
-    r"|do(es)? not have sufficient ([\w.-]+ )?capacity"
+    r"|do(es)? not (currently )?have sufficient ([\w.-]+ )?capacity"
+    r"|\btype\b.{,200}\b(temporarily|currently) unavailable",
+    re.DOTALL,
 )
 # A type that the subnet's zone does not have is the same want, and another type the same help. "The
 # Notebook Instance type 'ml.t3.large' is not available in the availability zone 'ap-northeast-2b'.
@@ -43,7 +47,10 @@ _NO_CAPACITY = re.compile(
 # not supported in your requested Availability Zone (us-west-2d)"
 # (terraform-aws-modules/terraform-aws-ec2-instance#68).
 _NOT_IN_ZONE = re.compile(
-    r"\btype\b.{,200}\bnot (available|supported|offered) in .{,80}\bavailability zone", re.DOTALL
+    r"\btype\b.{,200}(\bnot|n't)( currently)? (available|supported|offered) (in|by) .{,80}"
+    r"\bavailability zone"
+    r"|\bavailability zone.{,80}(\bnot|n't)( currently)? (support|offer|have) .{,80}\btype\b",
+    re.DOTALL,
 )
 
 

@@ -184,13 +184,25 @@ ZONES = [
     "(us-west-2d). Please retry your request by not specifying an Availability Zone or choosing "
     "us-west-2a.",
     "The Notebook Instance type 'ml.p3.2xlarge' is not available in the\navailability zone 'x'.",
+    "The instance type ml.p3.2xlarge isn't currently supported in the subnet's Availability Zone.",
+    "Availability Zone us-east-1e does not support the instance type ml.p3.2xlarge.",
+]
+TAKEN = [
+    NO_CAPACITY,
+    "Instance type 'ml.g5.48xlarge' is temporarily unavailable in supported availability zones "
+    "[euw1-az1]. Try again in a few minutes, or try a different instance type.",
+    "us-east-1e, the targeted availability zone, does not currently have sufficient capacity.",
 ]
 
 
 @pytest.mark.parametrize("said", ZONES)
 def test_a_type_that_the_zone_does_not_have_is_told_from_one_that_is_taken(said: str) -> None:
     assert is_not_in_zone(said)
-    assert not is_not_in_zone(NO_CAPACITY)
+
+
+@pytest.mark.parametrize("said", TAKEN)
+def test_a_type_that_is_taken_is_told_from_one_that_the_zone_does_not_have(said: str) -> None:
+    assert not is_not_in_zone(said)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +230,7 @@ def test_a_call_that_is_refused_for_want_of_capacity_is_refused_for_that(
 @pytest.mark.parametrize(
     "reason",
     [
-        NO_CAPACITY,
+        *TAKEN,
         "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity "
         "error. Please retry using a different ML instance type or after some time.",
         "CapacityError: Unable to provision requested ML compute capacity. Please retry using a "
@@ -244,6 +256,7 @@ def test_a_lack_of_capacity_is_known_by_any_of_awss_wordings(reason: str) -> Non
         "You do not have sufficient permissions to use the key.",
         "The service is not available in the availability zone of the subnet.",
         "The platform identifier notebook-al1-v1 is not supported.",
+        "The volume's Availability Zone is not supported. Its type is gp2.",
     ],
 )
 def test_no_other_failure_is_taken_for_it(reason: str) -> None:

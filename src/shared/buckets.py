@@ -38,6 +38,11 @@ def empty(bucket: str, out_of_time: Callable[[], bool]) -> None:
 
     What was deleted stays deleted, so that a further attempt goes on where this one ended.
     """
+    # The uploads first: one that is completed meanwhile is an object.
+    while uploads := _next_uploads(bucket):
+        for key, upload_id in uploads:
+            _check_time(bucket, out_of_time)
+            _abort(bucket, key, upload_id)
     batch: list[tuple[str, str]] = []
     while objects := _next_objects(bucket):
         _check_time(bucket, out_of_time)
@@ -59,10 +64,6 @@ def empty(bucket: str, out_of_time: Callable[[], bool]) -> None:
                 if first.get("Code") == "AccessDenied"
                 else Cause.REFUSED_BY_AWS,
             )
-    while uploads := _next_uploads(bucket):
-        for key, upload_id in uploads:
-            _check_time(bucket, out_of_time)
-            client().abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
 
 
 def delete(bucket: str) -> None:
@@ -86,6 +87,15 @@ def _delete_alone(bucket: str, key: str, version_id: str) -> list[Any]:
     except ClientError as error:
         return [{"Key": key, **error.response["Error"]}]
     return []
+
+
+def _abort(bucket: str, key: str, upload_id: str) -> None:
+    """End an upload, unless that happened just before: by its completion, or a lifecycle rule."""
+    try:
+        client().abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchUpload":
+            raise
 
 
 def _next_uploads(bucket: str) -> list[tuple[str, str]]:

@@ -149,6 +149,26 @@ def test_versions_delete_markers_and_uploads_go_whatever_their_name(s3: S3, key:
     assert (s3.objects, s3.uploads) == ({}, set())
 
 
+@pytest.mark.parametrize("completed", [False, True])
+def test_an_upload_that_ends_meanwhile_keeps_nothing(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, completed: bool
+) -> None:
+    s3.objects = {("a", "1"): "Version"}
+    s3.uploads = {("b", "1"), ("c", "1")}
+
+    def ends(query: Any, key: str, body: Any) -> tuple[int, str]:
+        s3.uploads.clear()
+        if completed:
+            s3.objects |= {("b", "2"): "Version", ("c", "2"): "Version"}
+        return S3._abort_multipart_upload(s3, query, key, body)
+
+    monkeypatch.setattr(s3, "_abort_multipart_upload", ends)
+
+    buckets.empty(BUCKET, lambda: False)
+
+    assert (s3.objects, s3.uploads) == ({}, set())
+
+
 @pytest.mark.parametrize("page", [1, 3, 1000])
 def test_all_of_them_go_together(s3: S3, page: int) -> None:
     s3.page = page

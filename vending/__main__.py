@@ -8,6 +8,8 @@ _CLONE = Path(__file__).resolve().parents[1]
 _COMMAND = _CLONE / ".venv" / "bin" / "vending"
 
 if __name__ == "__main__":
+    # `python vending` puts this folder first, whose platform.py is not Python's.
+    sys.path[:] = [each for each in sys.path if Path(each).resolve() != _CLONE / "vending"]
     if (_CLONE / "src" / "shared").is_dir():
         sys.path[:0] = [str(_CLONE), str(_CLONE / "src")]
     try:

@@ -32,6 +32,7 @@ StackName = Annotated[
         "--stack-name",
         help="The platform's stack.",
         default_factory=platform.default_name,
+        callback=lambda given: given or platform.default_name(),  # as of an empty variable
         show_default="of samconfig.toml, else notebook-vending",
     ),
 ]
@@ -61,6 +62,8 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except OperatorError as error:
             said, status = str(error), error.status
+        except EOFError as error:  # typer would say "Aborted." of a sign-in's
+            said, status = unexpected(error)
         except (ClientError, BotoCoreError) as error:
             said, status = worded(error), AWS_SAID_NO
         except ExplanationError as error:

@@ -74,11 +74,14 @@ def worded(error: ClientError | BotoCoreError) -> str:
             )
         # The text has the header, which may be a session token.
         case HTTPClientError() if "Invalid header value" in str(error):
-            return "AWS could not be called: a line break is in your credentials. Set them again."
+            return (
+                "AWS could not be called: a line break is in your credentials or your Region. Set "
+                "them again."
+            )
         case EndpointConnectionError() | HTTPClientError() | ProxyConnectionError():
             return (
                 f"AWS did not answer: {_ended(error)} Check your network, --region, "
-                "AWS_ENDPOINT_URL and HTTPS_PROXY."
+                "AWS_ENDPOINT_URL, HTTPS_PROXY and AWS_CA_BUNDLE."
             )
         case _:
             return f"AWS could not be called: {_ended(error)} Check {_CONFIGURATION}."
@@ -95,25 +98,28 @@ def unexpected(error: Exception) -> tuple[str, int]:
     if isinstance(error, UnicodeEncodeError):
         return "An argument or a variable is not text in UTF-8. Type it again.", TYPED_WRONG
     said = f"{error}"
+    if isinstance(error, EOFError) and not said:
+        said = "Nothing was typed when a code was asked for"  # MFA, without a terminal
     if isinstance(error, OSError) and error.strerror:
         said = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    said = _ended(said)
     if any("botocore" in path and path[-1] in ("credentials.py", "tokens.py") for path in paths):
         return (
-            f"Your AWS credentials could not be read. {said}. Check credential_process, or the "
+            f"Your AWS credentials could not be read. {said} Check credential_process, or the "
             f"file or address that gives them, in {_CONFIGURATION}.",
             AWS_SAID_NO,
         )
     if any("botocore" in path for path in paths):
         return (
-            f"AWS could not be called. {said}. Check {_CONFIGURATION}: an endpoint starts with "
+            f"AWS could not be called. {said} Check {_CONFIGURATION}: an endpoint starts with "
             "http:// or https://.",
             AWS_SAID_NO,
         )
     if isinstance(error, OSError):
-        return f"The output could not be written. {said}.", REFUSED
+        return f"The output could not be written. {said}", REFUSED
     where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
     return (
-        f"vending failed unexpectedly. {type(error).__name__}: {said} ({where}). Report this line "
+        f"vending failed unexpectedly. {type(error).__name__}: {error} ({where}). Report this line "
         "and your `vending --version` to the project.",
         REFUSED,
     )
@@ -125,8 +131,8 @@ def _is_sign_in(error: BotoCoreError) -> bool:
     return named or isinstance(error, SSOError | TokenRetrievalError)
 
 
-def _ended(error: Exception) -> str:
-    text = str(error).strip()
+def _ended(error: object) -> str:
+    text = str(error).strip().rstrip(":")
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
@@ -137,12 +143,21 @@ def is_denial(error: ClientError) -> bool:
 
 def _refusal(error: ClientError) -> str:
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    if error.operation_name.startswith("AssumeRole"):  # as botocore signs in with a profile
+        return (
+            f"The role cannot be assumed ({code}): {_ended(message)} Check your profile, its MFA "
+            "code and whom the role trusts."
+        )
     if is_denial(error):
         named = _ACTION.search(message)
         action = named[1] if named else error.operation_name
         return f"You lack the permission {action}: docs/operating.md lists those of each command."
     if code in _BAD_CREDENTIALS:
-        return f"AWS does not take these credentials ({code}): {_sign_in()}."
+        # Keys of AWS's default Regions are unknown in one that the account has not enabled.
+        return (
+            f"AWS does not take these credentials ({code}): {_sign_in()}. If they are good, check "
+            "that the Region is enabled for the account, and this machine's clock."
+        )
     return f"AWS refused {error.operation_name} ({code}): {message}"
 
 

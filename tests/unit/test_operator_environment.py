@@ -20,6 +20,7 @@ from tests.unit.operator_world import refusal
 from tests.unit.test_docs import ROOT
 from vending import platform
 from vending.cli import app
+from vending.errors import worded
 
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
 PROFILES = """
@@ -48,6 +49,14 @@ credential_process = "tool
 [profile web]
 role_arn = arn:aws:iam::111122223333:role/alice
 web_identity_token_file = /no/such/token
+[profile empty]
+credential_process = false
+[profile expired]
+credential_process = cat expired.json
+[profile mfa]
+role_arn = arn:aws:iam::111122223333:role/alice
+source_profile = frankfurt
+mfa_serial = arn:aws:iam::111122223333:mfa/alice
 [profile elsewhere]
 endpoint_url = localhost:4566
 aws_access_key_id = a
@@ -86,6 +95,10 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").write_text(PROFILES)
+    (tmp_path / "expired.json").write_text(
+        '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c", '
+        '"Expiration": "2020-01-01T00:00:00Z"}'
+    )
     shell = Shell(tmp_path, monkeypatch)
     shell.set(
         AWS_CONFIG_FILE=str(tmp_path / "config"),
@@ -111,6 +124,8 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
         ("unbalanced", "Your AWS credentials could not be read. No closing quotation."),
         ("fails", "The program of credential_process failed: "),
         ("web", "No such file or directory: /no/such/token. Check "),
+        ("empty", "from custom-process. Run it in your shell"),
+        ("expired", "are still expired. Check credential_process"),
         ("sso", "To sign in, run `aws sso login --profile sso`."),
         ("older-sso", "To sign in, run `aws sso login --profile older-sso`."),
         ("elsewhere", "Invalid endpoint: localhost:4566. "),
@@ -151,6 +166,27 @@ def test_a_sign_in_that_has_expired_names_the_command(
         status, told = shell.run("list", "--profile", profile)
 
     assert (status, told.count(command)) == (3, 1)
+
+
+def test_a_code_that_cannot_be_typed_is_a_sentence(shell: Shell) -> None:
+    def nobody(*_: Any) -> Any:
+        raise EOFError
+
+    shell.patch.setattr("botocore.credentials.AssumeRoleCredentialFetcher._get_credentials", nobody)
+
+    status, told = shell.run("list", "--profile", "mfa")
+
+    assert status == 3
+    assert "Nothing was typed when a code was asked for. Check " in told
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "ValidationError"])
+def test_a_role_that_cannot_be_assumed_is_no_permission_of_a_command(code: str) -> None:
+    said = worded(refusal("AssumeRole", code, "MultiFactorAuthentication failed"))
+
+    assert said.startswith(
+        f"The role cannot be assumed ({code}): MultiFactorAuthentication failed. Check your profile"
+    )
 
 
 def test_expired_keys_of_the_shell_are_what_has_to_be_set_again(shell: Shell) -> None:
@@ -248,6 +284,16 @@ def test_an_argument_that_is_no_text_is_a_sentence(shell: Shell, words: tuple[st
         2,
         "An argument or a variable is not text in UTF-8. Type it again.\n",
     )
+
+
+def test_a_stack_without_a_name_is_none_given(shell: Shell) -> None:
+    shell.set(**KEYS)
+
+    def none(*_: Any) -> Any:
+        raise refusal("DescribeStacks", "ValidationError", "Stack with id x does not exist")
+
+    with intercepted(none):
+        assert "no stack notebook-vending in" in shell.run("list", "--stack-name", "")[1]
 
 
 # samconfig.toml
@@ -372,6 +418,13 @@ def test_a_python_without_the_packages_takes_those_of_the_clone_or_names_what_it
     assert lacking.returncode == 1
     assert lacking.stderr.startswith("vending needs Python 3.11 and the package ")
     assert len(lacking.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("started_as", ["vending", "vending/__main__.py"])
+def test_the_folder_of_the_clone_can_be_run(started_as: str) -> None:
+    ran = started(f"{sys.executable} {started_as} --version")
+
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])

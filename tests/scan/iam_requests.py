@@ -40,6 +40,7 @@ FOREIGN_SCRIPTS = arn("sagemaker", "notebook-instance-lifecycle-config/foreign")
 LEDGER = arn("dynamodb", "table/ledger")
 KEY, OTHER_KEY = arn("kms", "key/projectkey"), arn("kms", "key/otherkey")
 PLATFORM_KEY, FOREIGN_KEY = arn("kms", "key/key"), arn("kms", "key/foreign")
+JUMPSTART = f"arn:aws:s3:::jumpstart-cache-prod-{REGION}"
 OTHER_BUCKET = BUCKET.replace("projectbucket", "otherbucket")
 ROLES = f"arn:aws:iam::{ACCOUNT}:role/"
 ROLE, FOREIGN_ROLE = f"{ROLES}notebook-vending/executionrole", f"{ROLES}Administrator"
@@ -1195,6 +1196,27 @@ _BY_ROLE: dict[str, list[Request]] = {
             f"arn:aws:iam::{ACCOUNT}:user/u",
             "whatever its inline policy grants",
             further=EVERYTHING,
+        ),
+        may(
+            "s3:GetObject",
+            f"{JUMPSTART}/models_manifest.json",
+            "reads what JumpStart publishes in the Region",
+            {**THROUGH_THE_ENDPOINT, "aws:ResourceAccount": "999999999999"},
+            endpoints=GATEWAY,
+        ),
+        may_not(
+            "s3:PutObject",
+            f"{JUMPSTART}/models_manifest.json",
+            "writes nothing there",
+            {**THROUGH_THE_ENDPOINT, "aws:ResourceAccount": "999999999999"},
+            endpoints=GATEWAY,
+        ),
+        may_not(
+            "s3:GetObject",
+            f"{JUMPSTART}/models_manifest.json",
+            "with JumpStartModels only",
+            {**THROUGH_THE_ENDPOINT, "aws:ResourceAccount": "999999999999"},
+            narrow=True,
         ),
         may_not(
             "s3:GetObject",

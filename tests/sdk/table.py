@@ -198,8 +198,8 @@ ROWS = [
             "    role_arn=project['RoleArn']).build()",
         ),
         instead=(
-            "your administrator puts the model into a bucket of this account",
-            "请管理员把模型放进本账户的存储桶",
+            "your administrator sets `JumpStartModels`",
+            "请管理员设置 `JumpStartModels`",
         ),
     ),
 ]

@@ -17,6 +17,7 @@ LARGE = {
     "SubnetIds": ",".join(f"subnet-0123456789abcdef{number}" for number in range(6)),
     "SecurityGroupIds": ",".join(f"sg-0123456789abcdef{number}" for number in range(5)),
     "ImageAccounts": ",".join(f"4444555566{number}" for number in range(20, 40)),
+    "JumpStartModels": "YES",
     "PermissionsBoundaryArn": "",
     "RolePath": "/",
 }
@@ -48,6 +49,24 @@ def test_jobs_may_run_where_notebooks_do_and_with_their_images() -> None:
     assert in_the_subnets == {"ArnLike": {"ec2:Subnet": subnet_arns}}
     owners = statements["Images"]["Condition"]["StringEquals"]["aws:ResourceAccount"]
     assert owners == [ACCOUNT, *LARGE["ImageAccounts"].split(",")]
+
+
+def test_jumpstarts_bucket_is_read_only_where_the_administrator_says_so() -> None:
+    for chosen, expected in (("YES", 1), ("NO", 0)):
+        stack = Stack(TEMPLATE, LARGE | {"JumpStartModels": chosen})
+        found = [
+            statement
+            for policy in POLICIES
+            for statement in document(stack, policy)["Statement"]
+            if "jumpstart" in json.dumps(statement)
+        ]
+        assert len(found) == expected
+        for statement in found:
+            assert statement["Action"] == ["s3:GetObject", "s3:ListBucket"]
+            assert statement["Resource"] == [
+                "arn:aws:s3:::jumpstart-cache-prod-eu-west-1",
+                "arn:aws:s3:::jumpstart-cache-prod-eu-west-1/*",
+            ]
 
 
 def test_the_network_says_where_and_with_which_images() -> None:

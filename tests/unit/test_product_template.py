@@ -608,6 +608,17 @@ def test_every_parameter_is_bounded() -> None:
         assert closed or written or counted, name
 
 
+def test_idle_minutes_are_digits_that_the_script_takes() -> None:
+    """CloudFormation's Number takes a float, too, and the script counts whole looks."""
+    assert PARAMETERS["IdleMinutes"]["Type"] == "String"
+    pattern = re.compile(PARAMETERS["IdleMinutes"]["AllowedPattern"])
+    within = {str(number) for number in range(10081)}
+    odd = {"00", "01", "1.5", "60.0", "6e1", "+60", "-0", " 60", "60 ", "\u0666\u0660", "10_0", ""}
+
+    assert {each for each in within if pattern.search(each)} == within
+    assert not [each for each in {*odd, "10081", "10090", "99999"} if pattern.search(each)]
+
+
 def test_the_notebooks_name_is_held_to_the_apis_own_rule() -> None:
     api = SAGEMAKER.shape_for("NotebookInstanceName").metadata
     ours = PARAMETERS["NotebookInstanceName"]

@@ -58,9 +58,29 @@ def test_a_nested_stack_gets_every_parameter_from_the_deployment(nested: str) ->
     assert given.keys() == NESTED[nested]["Parameters"].keys()
 
 
-def test_a_portfolio_that_is_deployed_by_itself_has_the_platforms_defaults() -> None:
+def test_a_portfolio_that_is_deployed_by_itself_takes_what_the_platform_takes() -> None:
     for name, declared in PORTFOLIO["Parameters"].items():
-        assert declared["Default"] == PLATFORM["Parameters"][name]["Default"], name
+        of_platform = PLATFORM["Parameters"][name]
+        assert {**declared, "Description": ""} == {**of_platform, "Description": ""}, name
+
+
+def test_a_project_of_a_portfolio_is_one_that_the_product_takes() -> None:
+    taken = PLATFORM["Parameters"]["ProjectIDs"]["AllowedPattern"]
+    declared = PRODUCT["Parameters"]["ProjectID"]
+    for project in ("A", "a_b-c", "x" * 64, "x" * 65, "", "-a", "a-", "é"):
+        of_product = re.fullmatch(declared["AllowedPattern"], project, re.A)
+        fits = bool(of_product) and len(project) <= declared["MaxLength"]
+        assert bool(re.fullmatch(taken, project, re.A)) == fits, project
+
+
+@pytest.mark.parametrize(
+    "cost_center", ["", "4711", "R&D", "Größe 研发", "a.b:c/d=e+f-g@h_1", "a,b", *"~^[`{"]
+)
+def test_a_cost_center_is_a_tag_that_sagemaker_takes(cost_center: str) -> None:
+    # botocore writes SageMaker's pattern in Java's words.
+    taken = all(each.isalnum() or each in " _.:/=+-@" for each in cost_center)
+    pattern = PLATFORM["Parameters"]["CostCenter"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, cost_center)) == taken
 
 
 def test_what_a_portfolio_imports_is_exported_by_the_catalog() -> None:

@@ -955,6 +955,25 @@ def test_without_json_only_what_is_missing_is_shown_with_the_counts(account: Acc
         ("OffHoursCron=cron(0 20 * * MON-FRI *)", "one of the two days as ?"),
         ("OffHoursCron=cron(0 20 ? * ? *)", "one of the two days as ?"),
         ("OffHoursCron=cron(0 20 ? * MON-FRI)", "one of the two days as ?"),
+        ("OffHoursCron=cron(60 20 ? * MON-FRI *)", "'60' is no minutes of a schedule."),
+        ("OffHoursCron=cron(0 25 ? * MON-FRI *)", "'25' is no hours of a schedule."),
+        ("OffHoursCron=cron(0 20 32 * ? *)", "'32' is no day of month of a schedule."),
+        ("OffHoursCron=cron(0 20 ? 13 MON-FRI *)", "'13' is no month of a schedule."),
+        ("OffHoursCron=cron(0 20 ? * MON-FRY *)", "'MON-FRY' is no day of week of a schedule."),
+        ("OffHoursCron=cron(0 20 ? * 0 *)", "'0' is no day of week of a schedule."),
+        ("OffHoursCron=cron(0 20 ? * MON 1969)", "'1969' is no year of a schedule."),
+        ("AllowedInstanceTypes=", "'' is refused. Instance types such as ml.m5.xlarge"),
+        ("AllowedInstanceTypes=m5.xlarge", "Instance types such as ml.m5.xlarge"),
+        ("AllowedInstanceTypes=ml.m5.xlarge,,ml.c5.xlarge", "with commas between them."),
+        ("CostCenter=R&D", "Letters, digits, spaces and _.:/=+-@"),
+        ("CostCenter=[1]", "Letters, digits, spaces and _.:/=+-@"),
+        ("PortfolioName=", "1 to 100 characters."),
+        (f"PortfolioName={'x' * 101}", "1 to 100 characters."),
+        (f"ProviderName={'x' * 51}", "1 to 50 characters."),
+        ("ProductName=", "A name."),
+        (f"ProjectIDs=One,{'x' * 65}", "1 to 64 letters, digits, hyphens and underscores"),
+        ("RolePath=/a//b/", "A slash, or a path that starts and ends with one."),
+        (f"RolePath=/{'x' * 511}/", "Give at most 512 characters."),
     ],
 )
 def test_a_value_that_a_deployment_would_refuse_is_refused(
@@ -972,7 +991,15 @@ def test_a_value_that_a_deployment_would_refuse_is_refused(
 
 @pytest.mark.parametrize(
     "given",
-    ["OffHoursCron=cron(0 20 ? * MON-FRI *)", "TimeZone=Europe/Berlin", "ProjectIDs=One, Two"],
+    [
+        "OffHoursCron=cron(0 20 ? * MON-FRI *)",
+        "OffHoursCron=cron(0/15 08,18-20 L JAN,mar-5 ? 2026-2030)",
+        "OffHoursCron=cron(5 */2 ? * 6#3 *)",
+        "TimeZone=Europe/Berlin",
+        "ProjectIDs=One, Two",
+        "AllowedInstanceTypes=ml.t3.medium, ml.m5.xlarge",
+        "CostCenter=Größe 研发 a.b:c/d=e+f-g@h_1",
+    ],
 )
 def test_a_value_that_a_deployment_takes_is_taken(account: Account, given: str) -> None:
     assert account.lacks(given) == {}

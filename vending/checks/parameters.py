@@ -21,6 +21,16 @@ Parameters = Mapping[str, str]
 _PACKAGE = Path(__file__).parents[1]
 _LONGEST_VALUE = 4096  # bytes (CloudFormation user guide, "Quotas")
 _CRON = re.compile(r"cron\((.*)\)")
+# EventBridge Scheduler user guide, "Cron-based schedules": what each field may have, beside ranges,
+# lists and steps of these.
+_CRON_FIELDS = {
+    "minutes": (range(60), "", ""),
+    "hours": (range(24), "", ""),
+    "day of month": (range(1, 32), "", r"|\?|L|LW|\d+W"),
+    "month": (range(1, 13), "|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC", ""),
+    "day of week": (range(1, 8), "|SUN|MON|TUE|WED|THU|FRI|SAT", r"|\?|\w*L|\w+#[1-5]"),
+    "year": (range(1970, 2200), "", ""),
+}
 
 
 def defaults() -> dict[str, str]:
@@ -103,12 +113,18 @@ def _schedule_faults(name: str, value: str) -> Iterator[str]:
         yield f"{value!r:.80} is refused. Give the IANA name of a time zone, such as Europe/Berlin."
     if name == "OffHoursCron" and (found := _CRON.fullmatch(value)):
         fields = found[1].split()
-        # EventBridge Scheduler user guide, "Cron-based schedules".
         if len(fields) != 6 or (fields[2] == "?") == (fields[4] == "?"):
             yield (
                 f"{value!r:.80} is refused. Give minutes, hours, day of month, month, day of week "
                 "and year, one of the two days as ?: cron(0 20 ? * MON-FRI *)."
             )
+        for (field, (numbers, names, more)), text in zip(
+            _CRON_FIELDS.items(), fields, strict=False
+        ):
+            one = f"(0?({'|'.join(map(str, numbers))}){names})"
+            each = rf"(\*|{one}(-{one})?)(/\d+)?{more}"
+            if not re.fullmatch(rf"({each})(,({each}))*", text, re.I | re.A):
+                yield f"{value!r:.80} is refused. {text!r:.80} is no {field} of a schedule."
 
 
 def _holds(condition: Any, parameters: Parameters) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.sdk import table
-from tests.sdk.notebook import Cell, Judge, Notebook
+from tests.sdk.notebook import ROOT, Cell, Judge, Notebook
 
 pytestmark = pytest.mark.xdist_group("sdk")  # each SDK runs once for all of it
 SDKS = (2, 3)
@@ -32,6 +32,16 @@ def test_each_cell_of_the_examples_runs_as_it_stands(sdk: int, row: table.Row, r
 
     assert example
     assert (example.error, example.text) == ("", "")
+
+
+@pytest.mark.parametrize("name", ["launchers.md", "launchers.zh-CN.md"])
+def test_the_launchers_page_has_every_error(name: str, runs: Runs) -> None:
+    page = (ROOT / "docs" / name).read_text()
+    for each in (run.typed for found in runs.values() for run in found.values()):
+        action = table.denied(each)
+        # A TypeError is a fault of the SDK, which the table tells.
+        if each.error and action != "TypeError":
+            assert (action if ":" in action else each.text[:45]) in page
 
 
 @pytest.mark.parametrize("sdk", SDKS)

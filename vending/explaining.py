@@ -40,6 +40,8 @@ def collect(of: Platform, target: str, request_id: str = "") -> Explained:
     ids = {each.provisioned_product for each in known if each.is_named(target)}
     if target.startswith("pp-"):
         ids.add(target)
+    if any(each.name.lower() == target.lower() for each in known):
+        ids |= failures.once_named(of, target)  # one that failed was terminated to free its name
     found = _explained(of, target, request_id, ids, known)
     if not found.requests and not found.failures and not request_id:
         ids |= _searched(of, target)

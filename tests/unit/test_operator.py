@@ -809,6 +809,23 @@ def test_a_refused_launch_that_is_terminated_is_found_by_its_name_and_its_id(
         assert failure["owner"] == "", "Service Catalog's records do not tell"
 
 
+def test_a_refused_launch_is_found_by_its_name_when_another_one_has_it_now(
+    operator: Operator,
+) -> None:
+    launch = operator.refused_launch("analysis", WRONG)
+    operator.offer.terminate(launch)
+    operator.world.let_run()
+    wait(operator, minutes=1)
+    other = operator.refused_launch("analysis", "Template validation error", BOB)
+
+    found = operator.run("explain", "analysis", "--json").json["failures"]
+
+    assert [(each["provisioned_product"], each["reason"]) for each in found] == [
+        (other, "Template validation error"),
+        (launch, WRONG),
+    ]
+
+
 def test_a_refused_update_is_told_before_the_requests_that_succeeded(operator: Operator) -> None:
     stack = operator.launched()
     launch = provisioned_product_of(stack.id)

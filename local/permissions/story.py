@@ -117,6 +117,7 @@ def tell(directory: Path, page: Progress) -> Told:
         _launch_by_another_role(run)
         _change_everything_that_a_launcher_may(run, launched)
         _update_to_later_versions(run, launched)
+        _drop_its_project(run)
         _terminate_and_erase(run, launched)
         _launch_and_keep_the_data(run)
         _let_a_launch_expire(run)
@@ -327,6 +328,20 @@ def _update_to_later_versions(run: _Run, launched: Record) -> None:
     _publish(run, "latest", _extended(later, "Path: /notebook-vending/", "later/"))
     run.update(launched)
     run.page.outcome("Its role, its key and its scripts are those of the latest version.")
+
+
+def _drop_its_project(run: _Run) -> None:
+    run.page.step("The administrator drops the project that she works for.")
+    try:
+        _redeploy(run, ProjectIDs="Another")
+    except deploy.SamError:  # its table breaks the reason into pieces
+        events = run.aws.client("cloudformation").describe_stack_events(StackName=deploy.STACK)
+        reasons = [each.get("ResourceStatusReason", "") for each in events["StackEvents"]]
+        if not any("Owners would be locked out of their notebooks" in each for each in reasons):
+            raise
+        run.page.outcome("It is refused while there is her notebook.")
+    else:
+        raise SurpriseError("a project with a notebook was dropped")
 
 
 def _newest_template(run: _Run) -> str:

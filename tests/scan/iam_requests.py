@@ -511,6 +511,11 @@ _BY_ROLE: dict[str, list[Request]] = {
     "GuardRole": [
         may("cloudformation:DescribeStacks", PLATFORM, "sees whether the platform goes"),
         may("cloudformation:DescribeStacks", STACK, "sees which portfolio a launch is of"),
+        may_not(
+            "cloudformation:DescribeStacks",
+            arn("cloudformation", "stack/another/1f2e3d4c"),
+            "sees no other stack",
+        ),
         may("sagemaker:DescribeNotebookInstance", NOTEBOOK, "finds what would be left", OURS),
     ],
     "OffHoursRole": [

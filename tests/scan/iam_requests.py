@@ -90,6 +90,11 @@ TRAINED = arn("sagemaker", "training-job/1f2e3d4c-a")
 PROJECTS: Context = {"aws:ResourceTag/ProjectID": "QuickStart007"}
 MOONS: Context = {"aws:ResourceTag/ProjectID": "Moon"}
 GATEWAY = ("S3GatewayEndpoint",)
+FOR_TOKENS = ("CodeArtifactApiInterfaceEndpoint",)
+FOR_PACKAGES = ("CodeArtifactRepositoriesInterfaceEndpoint",)
+DOMAIN = arn("codeartifact", "domain/packages")
+PYTHON = arn("codeartifact", "repository/packages/python")
+BEARER: Context = {"sts:AWSServiceName": "codeartifact.amazonaws.com"}
 BOUNDED: Context = {"iam:PermissionsBoundary": f"{POLICIES}executionroleboundary"}
 EVERYTHING = {
     "Version": "2012-10-17",
@@ -1221,6 +1226,79 @@ _BY_ROLE: dict[str, list[Request]] = {
             f"{JUMPSTART}/models_manifest.json",
             "with JumpStartModels only",
             {**THROUGH_THE_ENDPOINT, "aws:ResourceAccount": "999999999999"},
+            narrow=True,
+        ),
+        may(
+            "codeartifact:GetAuthorizationToken",
+            DOMAIN,
+            "asks for a token of the domain of packages",
+            endpoints=FOR_TOKENS,
+        ),
+        may(
+            "sts:GetServiceBearerToken",
+            "*",
+            "which STS makes for CodeArtifact",
+            BEARER,
+            endpoints=FOR_TOKENS,
+        ),
+        may_not(
+            "sts:GetServiceBearerToken",
+            "*",
+            "for CodeArtifact alone",
+            {"sts:AWSServiceName": "ecr-public.amazonaws.com"},
+        ),
+        may(
+            "codeartifact:GetRepositoryEndpoint",
+            PYTHON,
+            "asks for the address of the repository",
+            endpoints=FOR_TOKENS,
+        ),
+        may(
+            "codeartifact:ReadFromRepository",
+            PYTHON,
+            "installs its packages",
+            endpoints=FOR_PACKAGES,
+        ),
+        may_not(
+            "codeartifact:ReadFromRepository",
+            arn("codeartifact", "repository/packages/other"),
+            "reads no other repository of the domain",
+        ),
+        may_not(
+            "codeartifact:ReadFromRepository",
+            arn("codeartifact", "repository/packages/other"),
+            "whatever it grants, by that endpoint",
+            further=EVERYTHING,
+            endpoints=FOR_PACKAGES,
+        ),
+        may_not(
+            "codeartifact:GetAuthorizationToken",
+            arn("codeartifact", "domain/other"),
+            "asks for no token of another domain",
+        ),
+        may_not(
+            "codeartifact:DeleteRepository",
+            PYTHON,
+            "reads alone, whatever it grants",
+            further=EVERYTHING,
+        ),
+        may_not(
+            "codeartifact:ReadFromRepository",
+            PYTHON,
+            "with CodeArtifactRepository only",
+            narrow=True,
+        ),
+        may_not(
+            "codeartifact:GetAuthorizationToken",
+            DOMAIN,
+            "with CodeArtifactRepository only",
+            narrow=True,
+        ),
+        may_not(
+            "sts:GetServiceBearerToken",
+            "*",
+            "with CodeArtifactRepository only",
+            BEARER,
             narrow=True,
         ),
         may_not(

@@ -44,6 +44,8 @@ _ARNS = {
     "AWS::SQS::Queue": "sqs:us-east-1:111122223333:{}",
     "AWS::StepFunctions::StateMachine": "states:us-east-1:111122223333:stateMachine:{}",
 }
+# What a parameter that may be empty is given, where a policy needs its form.
+_GIVEN = {"CodeArtifactRepository": "packages/python"}
 _TRUST = ".AssumeRolePolicyDocument"
 _REF_IS_THE_ARN = {
     "AWS::IAM::ManagedPolicy",
@@ -228,6 +230,7 @@ class _Stack:
         if value is None or (self.conditions_hold and value in ("", [])):
             role = _ARNS["AWS::IAM::Role"].format("given")
             value = f"arn:aws:{role}" if "Arn" in name else f"given-{name.lower()}"
+            value = _GIVEN.get(name, value)
         if "List" in parameter["Type"] and not isinstance(value, list):
             return [each.strip() for each in str(value).split(",")]
         return value

@@ -18,6 +18,7 @@ LARGE = {
     "SecurityGroupIds": ",".join(f"sg-0123456789abcdef{number}" for number in range(5)),
     "ImageAccounts": ",".join(f"4444555566{number}" for number in range(20, 40)),
     "JumpStartModels": "YES",
+    "CodeArtifactRepository": f"{'d' * 50}/{'r' * 100}",
     "PermissionsBoundaryArn": "",
     "RolePath": "/",
 }
@@ -67,6 +68,24 @@ def test_jumpstarts_bucket_is_read_only_where_the_administrator_says_so() -> Non
                 "arn:aws:s3:::jumpstart-cache-prod-eu-west-1",
                 "arn:aws:s3:::jumpstart-cache-prod-eu-west-1/*",
             ]
+
+
+def test_packages_are_read_from_the_one_repository_that_the_administrator_names() -> None:
+    for named, expected in (("packages/python", 2), ("", 0)):
+        stack = Stack(TEMPLATE, LARGE | {"CodeArtifactRepository": named})
+        found = {
+            statement["Sid"]: statement
+            for policy in POLICIES
+            for statement in document(stack, policy)["Statement"]
+            if "codeartifact" in json.dumps(statement)
+        }
+        assert len(found) == expected
+        if found:
+            assert found["Packages"]["Resource"] == [
+                f"arn:aws:codeartifact:eu-west-1:{ACCOUNT}:domain/packages",
+                f"arn:aws:codeartifact:eu-west-1:{ACCOUNT}:repository/packages/python",
+            ]
+            assert found["TokenOfPackages"]["Action"] == "sts:GetServiceBearerToken"
 
 
 def test_the_network_says_where_and_with_which_images() -> None:

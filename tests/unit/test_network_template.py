@@ -23,10 +23,16 @@ EXISTING = {
     "SubnetIds": "subnet-0a,subnet-0b",
     "RouteTableIds": "rtb-0a,rtb-0b",
 }
+PACKAGES = {
+    "CodeArtifactRepository": "packages/python",
+    "CodeArtifactApiEndpoint": "create",
+    "CodeArtifactRepositoriesEndpoint": "create",
+}
 REGIONS = {
     "aws": Stack(TEMPLATE),
     "aws-cn": Stack(TEMPLATE, region="cn-north-1", partition="aws-cn", suffix="amazonaws.com.cn"),
     "aws-us-gov": Stack(TEMPLATE, region="us-gov-west-1", partition="aws-us-gov"),
+    "with packages": Stack(TEMPLATE, PACKAGES),
     "aws-eusc": Stack(
         TEMPLATE,
         {"ImageAccounts": "444455556666"},
@@ -47,7 +53,11 @@ INGRESS = "AWS::EC2::SecurityGroupIngress"
 
 PULLING = {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
 # They tell the caller of itself, and take no resource (service authorization reference).
-ABOUT_THE_CALLER = {"ecr:GetAuthorizationToken", "sts:GetCallerIdentity"}
+ABOUT_THE_CALLER = {
+    "ecr:GetAuthorizationToken",
+    "sts:GetCallerIdentity",
+    "sts:GetServiceBearerToken",
+}
 
 
 def listed(value: Any) -> list[Any]:
@@ -71,7 +81,7 @@ def tags(resource: dict[str, Any]) -> dict[str, str]:
 
 
 def test_cfn_lint_finds_nothing_in_any_partition() -> None:
-    regions = [stack.region for stack in REGIONS.values()]
+    regions = sorted({stack.region for stack in REGIONS.values()})
     options = ["--include-checks", "I", "--regions", *regions]
     linted = subprocess.run(
         [Path(sys.executable).with_name("cfn-lint"), *options, "--", PATH],
@@ -266,11 +276,15 @@ def test_interface_endpoints_answer_under_the_services_own_names() -> None:
 
 @pytest.mark.parametrize("stack", REGIONS.values(), ids=REGIONS)
 def test_an_endpoint_admits_this_account_alone_but_for_pulling_images(stack: Stack) -> None:
-    own_arn = re.compile(rf"arn:{stack.partition}:sagemaker:{stack.region}:{ACCOUNT}:")
+    own_arn = re.compile(
+        rf"arn:{stack.partition}:(sagemaker|codeartifact):{stack.region}:{ACCOUNT}:"
+    )
     for service, endpoint in endpoints(stack).items():
         for statement in statements(endpoint):
             actions = set(listed(statement["Action"]))
-            assert all(each.split(":")[0] == _prefix(service) for each in actions), service
+            assert actions == {"sts:GetServiceBearerToken"} or all(
+                each.split(":")[0] == _prefix(service) for each in actions
+            ), service
             condition = statement.get("Condition", {}).get("StringEquals", {})
             if statement["Sid"] == "LayersOfImages":
                 continue  # the next test's
@@ -299,6 +313,28 @@ def test_pulling_an_image_passes_the_endpoints() -> None:
         assert by_sid["SignIn"]["Action"] == "ecr:GetAuthorizationToken"
         owners = by_sid["PullSageMakersImages"]["Condition"]["StringEquals"]["aws:ResourceAccount"]
         assert ",".join(owners) == OWN.outputs()["ImageAccounts"]
+
+
+def test_the_endpoints_of_packages_are_made_or_given_and_lead_to_one_repository() -> None:
+    made = endpoints(REGIONS["with packages"])
+    assert set(made) - set(endpoints(OWN)) == {"codeartifact.api", "codeartifact.repositories"}
+    for service in ("codeartifact.api", "codeartifact.repositories"):
+        assert made[service]["PrivateDnsEnabled"]
+        read, _ = statements(made[service])
+        assert read["Action"] == [
+            "codeartifact:GetAuthorizationToken",
+            "codeartifact:GetRepositoryEndpoint",
+            "codeartifact:ReadFromRepository",
+        ]
+        assert read["Resource"] == [
+            f"arn:aws:codeartifact:eu-west-1:{ACCOUNT}:domain/packages",
+            f"arn:aws:codeartifact:eu-west-1:{ACCOUNT}:repository/packages/python",
+        ]
+    given = {name: "vpce-0a" for name in PACKAGES if name.endswith("Endpoint")}
+    for repository in ("packages/python", ""):
+        stack = Stack(TEMPLATE, {**EXISTING, **given, "CodeArtifactRepository": repository})
+        assert stack.broken_rules() == []
+        assert set(endpoints(stack)) == set(endpoints(OWN))
 
 
 def test_the_accounts_of_images_can_be_named() -> None:
@@ -418,6 +454,15 @@ def test_the_accounts_of_a_region_include_those_of_its_common_images(
         ({"RouteTableIds": "rtb-0a"}, "RouteTableIds"),
         ({"SecurityGroupId": "sg-0a"}, "SecurityGroupId"),
         *(({f"{name}Endpoint": "vpce-0a"}, f"{name}Endpoint") for name in ["S3", *INTERFACES]),
+        ({"CodeArtifactApiEndpoint": "vpce-0a"}, "CodeArtifactApiEndpoint"),
+        ({"CodeArtifactRepositoriesEndpoint": "vpce-0a"}, "CodeArtifactRepositoriesEndpoint"),
+        ({**PACKAGES, "CodeArtifactApiEndpoint": "none"}, "CodeArtifactApiEndpoint"),
+        (
+            {**PACKAGES, "CodeArtifactRepositoriesEndpoint": "none"},
+            "CodeArtifactRepositoriesEndpoint",
+        ),
+        ({"CodeArtifactApiEndpoint": "create"}, "CodeArtifactRepository"),
+        ({"CodeArtifactRepositoriesEndpoint": "create"}, "CodeArtifactRepository"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_the_parameter_named(
@@ -458,6 +503,29 @@ def test_a_range_that_does_not_hold_the_subnets_is_refused_before_anything_is_ma
 ) -> None:
     pattern = template["Parameters"][name]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, value)) == allowed
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, PLATFORM], ids=["network", "platform"])
+@pytest.mark.parametrize(
+    ("domain", "repository", "allowed"),
+    [
+        ("packages", "python", True),
+        ("d" * 50, "R" * 100, True),
+        ("d" * 51, "python", False),
+        ("packages", "r" * 101, False),
+        ("Packages", "python", False),
+        ("packages-", "python", False),
+        ("packages", "-python", False),
+        ("packages", "a.b_c-d", True),
+        ("packages", "python/more", False),
+    ],
+)
+def test_a_repository_is_named_as_codeartifact_takes_it(
+    template: dict[str, Any], domain: str, repository: str, allowed: bool
+) -> None:
+    pattern = template["Parameters"]["CodeArtifactRepository"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, f"{domain}/{repository}")) == allowed
+    assert re.fullmatch(pattern, "")
 
 
 @pytest.mark.parametrize("size", range(16, 22))

@@ -144,6 +144,7 @@ def _endpoints(parameters: Parameters, services: Mapping[str, str]) -> Iterator[
     lacking = {
         name: [each for each in wanted if each not in offered.get(name, ())]
         for name in services.keys() - {*zones.GATEWAYS}
+        if parameters[name] == "create"
     }
     better = zones.advice(parameters, services) if any(lacking.values()) else None
     there = _there(parameters["VpcId"]) if parameters["VpcId"] else {}

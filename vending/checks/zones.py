@@ -24,6 +24,8 @@ SERVICES: Mapping[str, str] = {
     "LogsEndpoint": "com.amazonaws.{region}.logs",
     "EcrApiEndpoint": "{Ecr}.{region}.ecr.api",
     "EcrDkrEndpoint": "{Ecr}.{region}.ecr.dkr",
+    "CodeArtifactApiEndpoint": "com.amazonaws.{region}.codeartifact.api",
+    "CodeArtifactRepositoriesEndpoint": "com.amazonaws.{region}.codeartifact.repositories",
 }
 PREFIXES: Mapping[str, Mapping[str, str]] = {
     "aws": {"Ecr": "com.amazonaws", "SageMaker": "com.amazonaws", "Sts": "com.amazonaws"},

@@ -31,6 +31,7 @@ def test_kernels_and_their_scripts_are_told_that_there_is_no_way_to_iam(
     older: bool, tmp_path: Path
 ) -> None:
     text = PLAIN.script("OnStart").replace("/etc/", f"{tmp_path}/")
+    text = text.replace("/var/log/", f"{tmp_path}/")
     path = {"PATH": "/usr/bin:/bin"}
     for _ in range(2):  # the notebook stops and starts
         subprocess.run(["/bin/bash", "-c", text], env=path, check=True, timeout=30)

@@ -205,6 +205,21 @@ def test_a_deployed_endpoint_keeps_its_policy(emulator: Emulator) -> None:
             assert endpoint["PrivateDnsEnabled"] == (not service.endswith(".s3"))
 
 
+def test_a_repository_adds_the_two_endpoints_of_packages(emulator: Emulator) -> None:
+    named = {
+        "CodeArtifactRepository": "packages/python",
+        "CodeArtifactApiEndpoint": "create",
+        "CodeArtifactRepositoriesEndpoint": "create",
+    }
+    with deployed(emulator, TEMPLATE, named) as stack:
+        made = endpoints(emulator, stack.outputs()["VpcId"])
+
+    added = {f"com.amazonaws.us-east-1.codeartifact.{name}" for name in ("api", "repositories")}
+    assert set(made) == SERVICES | added
+    for service in added:
+        assert "repository/packages/python" in made[service]["PolicyDocument"]
+
+
 def test_a_deployed_group_lets_in_its_members_alone_and_https_out(emulator: Emulator) -> None:
     with deployed(emulator, TEMPLATE, {}) as stack:
         group_id = stack.outputs()["SecurityGroupIds"]

@@ -1229,6 +1229,16 @@ _BY_ROLE: dict[str, list[Request]] = {
             narrow=True,
         ),
         may(
+            "sagemaker:DescribeNotebookInstanceLifecycleConfig",
+            arn("sagemaker", "notebook-instance-lifecycle-config/notebook-vending-packages"),
+            "fetches the script that sets pip up",
+        ),
+        may_not(
+            "sagemaker:DescribeNotebookInstanceLifecycleConfig",
+            SCRIPTS,
+            "fetches no script of a launch",
+        ),
+        may(
             "codeartifact:GetAuthorizationToken",
             DOMAIN,
             "asks for a token of the domain of packages",

@@ -181,6 +181,7 @@ class Notebook:
             "/opt/ml/metadata/resource-metadata.json": f"{self.folder}/metadata.json",
             "/home/ec2-user": f"{self.folder}/home",
             "/etc/": f"{self.folder}/etc/",
+            "/var/log/": f"{self.folder}/",
         }.items():
             text = text.replace(there, here)
         path = {"PATH": f"{self.folder}/bin:/usr/bin:/bin"}

@@ -1,5 +1,6 @@
 """A plain CloudFormation template, resolved as CloudFormation would for given parameters."""
 
+import base64
 import ipaddress
 import itertools
 import re
@@ -33,6 +34,7 @@ def strings(node: Any) -> Iterator[str]:
 # Functions whose arguments are resolved before they are called.
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "Fn::And": all,
+    "Fn::Base64": lambda text: base64.b64encode(text.encode()).decode(),
     "Fn::Cidr": lambda args: [
         str(each)
         for each in itertools.islice(

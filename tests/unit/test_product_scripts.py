@@ -7,7 +7,9 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,9 @@ import pytest
 import yaml
 
 from tests.unit.product_launch import ACCOUNT, BUCKET, PLAIN, WITH_CODE, Launch
+from tests.unit.stack_template import Stack, load
 
+ROOT = Path(__file__).parents[2]
 SECONDS = 30  # for what takes none
 
 
@@ -62,6 +66,8 @@ class Machine:
 
     folder: Path
     reading_end: int = -1
+    packages: int = 1
+    """The port that takes the place of CodeArtifact's endpoint; none listens on the first."""
 
     @property
     def home(self) -> Path:
@@ -116,6 +122,8 @@ class Machine:
             "/home/ec2-user": self.home,
             "/etc/": f"{self.etc}/",
             "/opt/ml/metadata/resource-metadata.json": self.metadata,
+            "/var/log/": f"{self.folder}/",
+            "codeartifact.eu-west-1.amazonaws.com/443": f"127.0.0.1/{self.packages}",
         }
         for there, place in here.items():
             text = text.replace(there, str(place))
@@ -225,7 +233,7 @@ def test_the_network_is_that_of_the_notebook_which_asks_for_it_and_not_for_long(
             "aws sagemaker describe-notebook-instance --region eu-west-1 "
             "--notebook-instance-name its-name --output json "
         )
-    limits = [call for call in machine.calls if call.startswith("timeout")]
+    limits = [call for call in machine.calls if call.startswith("timeout") and " aws " in call]
     assert [call.split()[:5] for call in limits] == [["timeout", "-k", "5", "20", "aws"]] * 2
 
 
@@ -265,6 +273,90 @@ def test_a_notebook_starts_even_where_the_script_can_write_nothing(machine: Mach
     machine.etc.touch()
 
     machine.run(PLAIN.script("OnStart"))  # and ends well
+
+
+TOKEN = "not-to-be-logged"
+CONFIG = "AWS::SageMaker::NotebookInstanceLifecycleConfig"
+ANSWERS = f"""
+case "$1 $2" in
+  "sagemaker describe-notebook-instance-lifecycle-config")
+    base64 -w0 {{folder}}/packages ;;
+  "codeartifact get-authorization-token") echo {TOKEN}; exit $(cat {{folder}}/exit) ;;
+  "codeartifact get-repository-endpoint")
+    echo https://packages-1.d.codeartifact.eu-west-1.amazonaws.com/pypi/python/ ;;
+esac
+"""
+
+
+@pytest.fixture
+def with_packages(machine: Machine) -> Iterator[Machine]:
+    """Return a machine that reaches CodeArtifact, and the script of a platform that names it."""
+    named = {"CodeArtifactRepository": "packages/python"}
+    (config,) = Stack(load(ROOT / "template.yaml"), named).resources(CONFIG).values()
+    (content,) = config["Properties"]["OnStart"]
+    script = base64.b64decode(content["Content"]).decode()
+    (machine.folder / "packages").write_text(script.replace("/etc/", f"{machine.etc}/"))
+    (machine.folder / "exit").write_text("0")
+    machine.stand_in("aws", ANSWERS.format(folder=machine.folder))
+    machine.stand_in("chown", "")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        machine.packages = server.getsockname()[1]
+        yield machine
+
+
+def _packages_log(machine: Machine) -> str:
+    assert machine.ends_within(SECONDS)
+    return (machine.folder / "notebook-vending-packages.log").read_text()
+
+
+def test_where_the_platform_names_a_repository_pip_reads_it_and_the_token_is_renewed(
+    with_packages: Machine,
+) -> None:
+    machine = with_packages
+    # The second pause ends it.
+    machine.stand_in("sleep", f"[ $(grep -c ^sleep {machine.folder}/calls) -lt 2 ] || kill $PPID")
+
+    machine.run(PLAIN.script("OnStart"))
+
+    log = _packages_log(machine)
+    assert log.count("SUCCEEDED: pip reads packages/python") == 2
+    assert TOKEN not in log
+    assert TOKEN not in "".join(machine.calls)
+    path = machine.etc / "pip.conf"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert f"chown ec2-user {path}.new" in machine.calls
+    assert [call for call in machine.calls if call.startswith("sleep")] == ["sleep 21600"] * 2
+    asked = [call for call in machine.calls if "get-authorization-token" in call]
+    assert asked[0].endswith(
+        "get-authorization-token --duration-seconds 43200 --query authorizationToken "
+        f"--region eu-west-1 --domain packages --domain-owner {ACCOUNT} --output text"
+    )
+    pip = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    environment = {**os.environ, "PIP_CONFIG_FILE": str(path)}
+    read = subprocess.run(pip, env=environment, check=True, capture_output=True, text=True)
+    host = "packages-1.d.codeartifact.eu-west-1.amazonaws.com"
+    assert read.stdout.strip() == f"https://aws:{TOKEN}@{host}/pypi/python/simple/"
+
+
+def test_a_repository_that_gives_no_token_is_asked_again_and_the_log_says_so(
+    with_packages: Machine,
+) -> None:
+    machine = with_packages
+    (machine.folder / "exit").write_text("254")
+    machine.stand_in("sleep", "kill $PPID")
+
+    machine.run(PLAIN.script("OnStart"))
+
+    assert "FAILED: does packages/python exist in eu-west-1" in _packages_log(machine)
+    assert "sleep 300" in machine.calls
+    assert not (machine.etc / "pip.conf").exists()
+
+
+def test_without_a_way_to_codeartifact_nothing_is_asked_of_packages(machine: Machine) -> None:
+    machine.run(PLAIN.script("OnStart"))
+
+    assert machine.ends_within(SECONDS)
+    assert not [call for call in machine.calls if "lifecycle-config" in call]
 
 
 def test_code_push_copies_as_the_user_once_the_bucket_proved_to_be_the_accounts(

@@ -26,9 +26,11 @@ CODE = sorted(ROOT.glob("src/**/*.py"))
 ARN = re.compile(r"arn:aws(-[a-z]+)*:")
 HOST = re.compile(r"\bamazonaws\b|\baws\.amazon\.com\b|\bsagemaker\.aws\b", re.IGNORECASE)
 # The others are called <service>.<region>.<suffix>, as logs, or <service>.<suffix>, as ec2 and
-# elasticmapreduce (hashicorp/terraform-provider-aws#47141, aws/aws-cdk#19867).
+# elasticmapreduce (hashicorp/terraform-provider-aws#47141, aws/aws-cdk#19867). CodeArtifact is in no
+# partition but aws, and "sts:AWSServiceName" is called so in its user guide.
 PRINCIPAL = re.compile(
-    r"(cloudwatch|events|lambda|sagemaker|scheduler|servicecatalog|ssm|states|vpc-flow-logs)"
+    r"(cloudwatch|codeartifact|events|lambda|sagemaker|scheduler|servicecatalog|ssm|states"
+    r"|vpc-flow-logs)"
     r"\.amazonaws\.com"
 )
 # How PrivateLink names a service's endpoint is no host (aws/aws-cdk#25333 lists China's).

@@ -26,8 +26,8 @@ CODE = sorted(ROOT.glob("src/**/*.py"))
 ARN = re.compile(r"arn:aws(-[a-z]+)*:")
 HOST = re.compile(r"\bamazonaws\b|\baws\.amazon\.com\b|\bsagemaker\.aws\b", re.IGNORECASE)
 # The others are called <service>.<region>.<suffix>, as logs, or <service>.<suffix>, as ec2 and
-# elasticmapreduce (hashicorp/terraform-provider-aws#47141, aws/aws-cdk#19867). CodeArtifact is in one
-# partition only.
+# elasticmapreduce (hashicorp/terraform-provider-aws#47141, aws/aws-cdk#19867).
+# CodeArtifact is in one partition only.
 PRINCIPAL = re.compile(
     r"(cloudwatch|codeartifact|events|lambda|sagemaker|scheduler|servicecatalog|ssm|states"
     r"|vpc-flow-logs)"

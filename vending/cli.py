@@ -51,10 +51,14 @@ class _Commands(TyperGroup):
             sys.exit(REFUSED)
         screen.replace_what_cannot_be_encoded()
         try:
-            return super().main(*args, **options)
+            try:
+                return super().main(*args, **options)
+            finally:
+                sys.stdout.flush()
         except Exception as error:
             said, status = unexpected(error)
             screen.note(said)
+            screen.drop_what_cannot_be_written()
             sys.exit(status)
 
     def invoke(self, ctx: Any) -> Any:

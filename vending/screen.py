@@ -6,6 +6,7 @@ Those get a row a line, its cells parted by tabs.
 
 import io
 import json
+import os
 import sys
 import textwrap
 import time
@@ -52,6 +53,14 @@ def replace_what_cannot_be_encoded() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def drop_what_cannot_be_written() -> None:
+    """Drop what standard output does not take: Python would try again at its exit, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:

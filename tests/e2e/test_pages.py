@@ -68,7 +68,12 @@ def test_from_an_empty_account_to_a_notebook_and_back(tmp_path: Path) -> None:
         aws.client("s3").create_bucket(Bucket="code")
         administrator.follow("examples/README.md", "", given={"your-code-bucket": "code"})
         assert aws.client("s3").list_objects_v2(Bucket="code", Prefix="examples/")["KeyCount"]
-        administrator.follow(DEPLOY, "A project of its own")
+        option = aws.client("servicecatalog").create_tag_option(Key="CostCenter", Value="4711")
+        ids = {
+            "tag-0a1b2c3d4e5f6": option["TagOptionDetail"]["Id"],
+            "port-0a1b2c3d4e5f6": outputs(aws)["PortfolioId"],
+        }
+        administrator.follow(DEPLOY, "A project of its own", given=ids)
         assert outputs(aws, "notebook-vending-genomics")["PortfolioId"]
 
 

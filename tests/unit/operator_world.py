@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -196,7 +197,9 @@ def an_operator(platform: Platform, patch: pytest.MonkeyPatch) -> Iterator[Opera
     """Have someone operate a platform."""
     world = World()
     # Whatever a command waits for goes on meanwhile.
-    patch.setattr("vending.launches.time.sleep", lambda _seconds: world.let_run("DELETE_COMPLETE"))
+    # Not time.sleep itself, with which threads of others sleep.
+    goes_on = SimpleNamespace(sleep=lambda _seconds: world.let_run("DELETE_COMPLETE"))
+    patch.setattr("vending.launches.time", goes_on)
     functions = {
         "CleanFunction": lambda event: clean.handler(event, context()),
         "RespondFunction": lambda event: respond.handler(event, context()),

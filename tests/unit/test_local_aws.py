@@ -75,6 +75,7 @@ def test_a_shell_with_the_file_calls_this_aws_whatever_it_exported_before(
         "print('example.com' in os.environ['no_proxy'], os.environ['PATH'].endswith('/bin'))"
     ).replace("KNOWN", repr({*emulator.environment}))
 
+    without_proxies = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"}
     ran = subprocess.run(
         [
             "/usr/bin/env",
@@ -84,7 +85,7 @@ def test_a_shell_with_the_file_calls_this_aws_whatever_it_exported_before(
             sys.executable,
             probe,
         ],
-        env={**os.environ, **variables},
+        env={**without_proxies, **variables},
         capture_output=True,
         text=True,
         check=False,

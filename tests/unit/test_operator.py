@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -278,7 +279,7 @@ def test_an_end_that_is_not_waited_for_says_that_it_goes_on(
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vending.launches.time.sleep", interrupt)
+    monkeypatch.setattr("vending.launches.time", SimpleNamespace(sleep=interrupt))
     stack, retained = operator.launched(), operator.without_launch()
     operator.deletion_ends = "DELETE_IN_PROGRESS"
 
@@ -307,9 +308,11 @@ def test_a_termination_that_fails_says_why(
 ) -> None:
     stack = operator.launched()
     monkeypatch.setattr(
-        "vending.launches.time.sleep",
-        lambda _: operator.world.let_run(
-            StackState("DELETE_FAILED", failure="the bucket is not empty")
+        "vending.launches.time",
+        SimpleNamespace(
+            sleep=lambda _: operator.world.let_run(
+                StackState("DELETE_FAILED", failure="the bucket is not empty")
+            )
         ),
     )
 

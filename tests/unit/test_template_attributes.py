@@ -44,6 +44,7 @@ REFS = {
     "AWS::SNS::Topic": "TopicArn",
     "AWS::SQS::Queue": "QueueUrl",
     "AWS::SSM::Document": "Name",
+    "AWS::SageMaker::NotebookInstanceLifecycleConfig": "NotebookInstanceLifecycleConfigArn",
     "AWS::Scheduler::Schedule": "Name",
     "AWS::ServiceCatalog::CloudFormationProduct": "Id",
     "AWS::ServiceCatalog::Portfolio": "Id",

@@ -147,7 +147,7 @@ def _whose(entry: Entry, notebook: Notebook, now: datetime) -> Ownership:
     """Return whose a notebook is; raises TryAgainError while its tags may not be shown yet.
 
     A notebook that was just made is described before ListTags shows what it was made with, and then
-    looks as if somebody had taken its tags away.
+    looks as if its tags had been taken away.
     """
     whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
     if whose is Ownership.CANNOT_TELL and notebook.may_lack_tags(now):

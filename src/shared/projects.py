@@ -11,7 +11,7 @@ _PORTFOLIO = "aws:servicecatalog:portfolioArn"  # a stack's tag, of Service Cata
 def notebooks(platform: str, project: str, portfolio_id: str) -> Iterator[str]:
     """Yield the notebooks of a project that were launched from a portfolio, with who launched them.
 
-    One whose stack is gone is nobody's any more. Raises ClientError, BotoCoreError.
+    A notebook whose stack is gone is left out. Raises ClientError, BotoCoreError.
     """
     for each in tagged.notebooks({PLATFORM_TAG: platform, PROJECT_TAG: project}):
         launch = stacks.tags(each.tags[STACK_TAG]) if STACK_TAG in each.tags else {}

@@ -62,7 +62,7 @@ def simulate_many(runs: int, seed_: int, *, shrink: bool = True) -> Outcome:
         database=None,
         deadline=None,
         phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-        report_multiple_bugs=False,  # one story is told
+        report_multiple_bugs=False,  # the caller tells one story
         suppress_health_check=list(HealthCheck),  # a schedule is long and slow by intent
     )
     @given(schedules)

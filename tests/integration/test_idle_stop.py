@@ -508,7 +508,7 @@ def test_a_notebook_without_the_file_that_tells_its_name_watches_and_stops_nothi
 
 @dataclass
 class Told:
-    """A Jupyter with one kernel that says what it is told to say."""
+    """A stand-in for Jupyter with one kernel, which answers what the test sets."""
 
     folder: Path
     url: str = ""

@@ -5,6 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := .venv/bin/python requirements/install.py
+RUN := PYTHONPATH=src:src/shared:. $(BIN)/python
 # npm's settings for where packages come from count, and none that would leave something out.
 NPM := npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --cache=.local/npm --logs-max=0 \
 	--global=false --location=project --workspaces=false --dry-run=false --include=dev --bin-links \
@@ -30,11 +31,11 @@ take: $(CURDIR). Move it to a path of at most 190 letters, digits and the charac
 endif
 
 launch: setup
-	@PYTHONPATH=src:. $(BIN)/python -m local.launch $(FAULT)
+	@$(RUN) -m local.launch $(FAULT)
 
 # The same story on the AWS account that the shell is signed in to; it asks first.
 rehearse: setup
-	@PYTHONPATH=src:. $(BIN)/python -m rehearsal $(if $(YES),--yes) --account '$(ACCOUNT)' \
+	@$(RUN) -m rehearsal $(if $(YES),--yes) --account '$(ACCOUNT)' \
 		--parameters '$(PARAMETERS)' --clean '$(CLEAN)'
 
 # The embedded AWS with the platform deployed, for you to use until Ctrl-C; FAULT, which make puts
@@ -47,7 +48,7 @@ test: lint types .scan-venv/.ready .jupyter-venv/.ready .aws-venv/.ready
 
 # The pictures of the pages, from the definition and from runs of `make launch`.
 pictures: setup
-	@PYTHONPATH=src:. $(BIN)/python -m local.pictures $(ARGS)
+	@$(RUN) -m local.pictures $(ARGS)
 
 # What public scanners say of the templates as they are deployed; `make test` asks them too.
 scan: setup .scan-venv/.ready
@@ -55,7 +56,7 @@ scan: setup .scan-venv/.ready
 
 # What people type with the SageMaker SDKs, put to the policies: writes the table of examples/.
 sdk: setup .sdk2-venv/.ready .sdk3-venv/.ready
-	@PYTHONPATH=src:. $(BIN)/python -m tests.sdk
+	@$(RUN) -m tests.sdk
 	@$(BIN)/python -m pytest -q tests/sdk $(ARGS)
 
 # The proof of least privilege: all that the roles are granted, and which calls use it.
@@ -64,16 +65,16 @@ permissions: setup
 
 # The platform beside what people use today: writes benchmarks/results.json and the pages from it.
 bench: setup .bench-venv/.ready benchmarks/peers/cdk/node_modules/.ready
-	@PYTHONPATH=src:. $(BIN)/python -m benchmarks
+	@$(RUN) -m benchmarks
 	@.bench-venv/bin/python -m benchmarks.charts
 
 # Random schedules of requests, faults and people against the whole platform, on a virtual clock.
 chaos: setup
-	@RUNS=$(or $(RUNS),250) SEED=$(or $(SEED),1) PYTHONPATH=src:. $(BIN)/python -m tests.chaos
+	@RUNS=$(or $(RUNS),250) SEED=$(or $(SEED),1) $(RUN) -m tests.chaos
 
 # Changes the domain in one place at a time: a change that no test notices is named.
 mutation: .venv/.mutation | $(TMP)
-	@PYTHONPATH=src:. $(BIN)/python -m tests.mutation $(ARGS)
+	@$(RUN) -m tests.mutation $(ARGS)
 
 # What of src/ the unit tests run, line by line and branch by branch.
 coverage: setup .venv/.mutation
@@ -89,7 +90,7 @@ lint: setup
 types: setup
 	@$(BIN)/mypy
 
-setup: .venv/.ready .sam-venv/.ready tools/node_modules/.ready | $(TMP)
+setup: .venv/.ready .venv/bin/vending .sam-venv/.ready tools/node_modules/.ready | $(TMP)
 
 $(TMP):
 	@mkdir -p $@
@@ -101,10 +102,13 @@ $(TMP):
 	@$(PYTHON) -m venv --clear .venv || \
 		{ echo 'Python has no venv module: install the package python3-venv' >&2; exit 1; }
 	@$(PIP) -r requirements/dev.txt
-	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python -I' 'import sys' 'sys.path[:0] = ["$(CURDIR)", "$(CURDIR)/src"]' \
-		'from vending.cli import app' 'app()' > $(BIN)/vending
-	@chmod +x $(BIN)/vending
 	@touch $@
+
+# It holds paths of this clone, as this Makefile says.
+.venv/bin/vending: Makefile .venv/.ready
+	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python -I' 'import sys' 'sys.path[:0] = ["$(CURDIR)", "$(CURDIR)/src/shared"]' \
+		'from vending.cli import app' 'app()' > $@
+	@chmod +x $@
 
 .venv/.mutation: requirements/mutation.txt .venv/.ready
 	@$(PIP) -r requirements/mutation.txt

@@ -23,7 +23,7 @@ from benchmarks.answering_aws import AnsweringAws, Item, answering_aws
 from benchmarks.lambda_emulator import ColdStart, EmulatorError, start_cold
 from local.server import response_bucket
 from local.server.response_bucket import ResponseBucket
-from shared.notebook import EXPIRES_TAG, PROVISIONED_PRODUCT_TAG, ownership_tags
+from notebook_vending.notebooks.notebook import EXPIRES_TAG, PROVISIONED_PRODUCT_TAG, ownership_tags
 
 _REPETITIONS = 9
 _MACHINE = f"on Python {platform.python_version()} and {platform.machine()}, unlike the deployed"

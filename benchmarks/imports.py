@@ -57,7 +57,7 @@ def parse(printed: str) -> dict[str, float]:
 
 
 def _whose(package: str) -> str:
-    if package in ("handlers", "shared"):
+    if package in ("handlers", "notebook_vending"):
         return "the platform's own"
     return "Python's own" if package in sys.stdlib_module_names else package
 

@@ -162,7 +162,7 @@ def _calibrated(contender: str) -> Durations | str:
 def _init(interpreter: str, code: str) -> float:
     """Return the least time that a new process takes for a function's init, of three."""
     program = {"python": sys.executable, "node": shutil.which("node") or "node"}[interpreter]
-    path = os.pathsep.join(("src", "."))
+    path = os.pathsep.join(("src", "src/shared", "."))
     environment = {**os.environ, "PYTHONPATH": path, "AWS_DEFAULT_REGION": "us-east-1"}
     took = []
     for _ in range(3):

@@ -147,7 +147,7 @@ BY_TEMPLATE = {
     "DeleteStack": 1,
     # The creating function copies the stack's tags and finds the notebook's place; the end of a
     # Delete waits for the network interface; the end of a stack has its notebooks looked for
-    # (src/shared/reconciler.py, src/shared/cleanup.py).
+    # (notebook_vending/lifecycle/steps.py, notebook_vending/housekeeping/orphan_cleanup.py).
     "DescribeStacks": 1,
     "DescribeSubnets": 1,
     "DescribeSecurityGroups": 1,

@@ -22,7 +22,7 @@ from rich.progress import Progress
 
 from benchmarks import built
 from handlers import clean, expire, rest
-from shared.notebook import (
+from notebook_vending.notebooks.notebook import (
     EXPIRES_TAG,
     LOGICAL_RESOURCE_TAG,
     PLATFORM_TAG,
@@ -179,9 +179,9 @@ def looks(module: Any, size: int, due: int) -> dict[str, Any]:
     with (
         intercepted(account.answer),
         patch.dict(os.environ, built.environment() | _AWS),
-        patch("shared.clock.now", lambda: _NOW),
-        patch("shared.cleanup.random", random.Random(1)),  # noqa: S311 - chance that repeats itself
-        patch("shared.idle.random", random.Random(1)),  # noqa: S311 - the same
+        patch("notebook_vending.clock.now", lambda: _NOW),
+        patch("notebook_vending.housekeeping.orphan_cleanup.random", random.Random(1)),  # noqa: S311 - chance that repeats itself
+        patch("notebook_vending.housekeeping.idle.random", random.Random(1)),  # noqa: S311 - the same
     ):
         finished = _run(module, account)
         calls, spent = dict(account.calls), account.spent_ms

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from local.deploy import ROOT
 from local.progress import Progress
+from notebook_vending import clock
 from rehearsal import account as accounts
 from rehearsal import cost, owned, plan, remains, report
 from rehearsal.account import Account
@@ -18,7 +19,6 @@ from rehearsal.rehearse import rehearse as run_steps
 from rehearsal.run import Run
 from rehearsal.story import steps
 from rehearsal.time_limit import TimeLimit
-from shared import clock
 from vending import checking
 from vending.checks.findings import Verdict
 from vending.errors import OperatorError

@@ -8,6 +8,7 @@ price of a whole month.
 import math
 from dataclasses import dataclass
 
+from notebook_vending.notebooks import prices
 from rehearsal.plan import (
     CLEANUP_MINUTES,
     DEADLINE,
@@ -16,7 +17,6 @@ from rehearsal.plan import (
     OTHER_INSTANCE_TYPE,
     STORY_MINUTES,
 )
-from shared import prices
 from vending.charges import MEMORY_IN_GB, PRICES
 from vending.checks.parameters import Parameters
 from vending.checks.zones import SERVICES

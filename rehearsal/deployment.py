@@ -9,11 +9,11 @@ from botocore.exceptions import ClientError
 
 from local import deploy
 from local.end_user import EndUser
+from notebook_vending.aws.clients import CONFIG
 from rehearsal import listener, owned
 from rehearsal.errors import OutOfTimeError, RehearsalError
 from rehearsal.plan import INSTANCE_TYPE, OTHER_INSTANCE_TYPE, TAG
 from rehearsal.run import Run, expect
-from shared.clients import CONFIG
 from vending.platform import client
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.deploy import SamError
+from notebook_vending import clock
 from rehearsal import evidence, remains
 from rehearsal.cleanup import Cleanup, Tell
 from rehearsal.errors import RehearsalError
@@ -16,7 +17,6 @@ from rehearsal.plan import CLEANUP_MINUTES, Plan
 from rehearsal.remains import Remain
 from rehearsal.run import Run, Step
 from rehearsal.time_limit import TimeLimit
-from shared import clock
 from vending.errors import worded
 
 SUCCEEDED, FAILED, INTERRUPTED = "SUCCEEDED", "FAILED", "INTERRUPTED"

@@ -6,10 +6,10 @@ from botocore.exceptions import ClientError
 
 from local.progress import Progress
 from local.watch import Path, entered_states, event_lines
+from notebook_vending import clock
 from rehearsal import owned
 from rehearsal.plan import Plan
 from rehearsal.seen import Seen, StackEvent, Status
-from shared import clock
 from vending.platform import client
 
 

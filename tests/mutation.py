@@ -28,16 +28,17 @@ from mutmut.mutation.mutators import mutation_operators
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT / "src" / "shared"
+DOMAIN = SHARED / "notebook_vending"
 LOG = ROOT / ".local" / "mutation.log"
 # The quick and direct tests of each module.
 TESTS = {
-    "lifecycle": ["test_lifecycle"],
-    "notebook": ["test_notebook", "test_request"],
-    "request": ["test_request"],
-    "ids": ["test_request"],
-    "limits": ["test_limits"],
-    "answer": ["test_answer"],
-    "errors": ["test_errors"],
+    "lifecycle/decision": ["test_lifecycle"],
+    "notebooks/notebook": ["test_notebook", "test_request"],
+    "requests/cfn_request": ["test_request"],
+    "requests/stack_ids": ["test_request"],
+    "notebooks/limits": ["test_limits"],
+    "requests/answer": ["test_answer"],
+    "aws/errors": ["test_errors"],
 }
 # Of the processor: the longest need five, and a busy machine must not pass for a mutant that hangs.
 CPU_SECONDS = 30
@@ -82,11 +83,13 @@ class Mutant:
 
 def main(paths: Sequence[str]) -> int:
     """Run the mutants of the modules named, or of all; return 1 if one survived unexplained."""
-    modules = [Path(path).stem for path in paths] or list(TESTS)
+    modules = [
+        str(Path(path).resolve().relative_to(DOMAIN).with_suffix("")) for path in paths
+    ] or list(TESTS)
     _load_the_libraries([test for module in modules for test in TESTS[module]])
     table, survivors, unexplained = [], [], 0
     for module in modules:
-        source = (SHARED / f"{module}.py").read_text()
+        source = (DOMAIN / f"{module}.py").read_text()
         _expect_to_pass(module, source)
         outcomes: Counter[str] = Counter()
         for mutant in mutants(source):
@@ -96,17 +99,18 @@ def main(paths: Sequence[str]) -> int:
                 reason = EXPLAINED.get(mutant.change.rpartition("+")[2].strip())
                 unexplained += reason is None
                 about = f" ({reason})" if reason else ""
-                survivors.append(f"src/shared/{module}.py:{mutant.line}{about}\n{mutant.change}\n")
+                where = (DOMAIN / f"{module}.py").relative_to(ROOT)
+                survivors.append(f"{where}:{mutant.line}{about}\n{mutant.change}\n")
             if sys.stderr.isatty():
                 print(f"\r{module} {outcomes.total()} ", end="", file=sys.stderr, flush=True)  # noqa: T201 - progress
         _expect_to_pass(module, source)  # else it was not the change that killed
         table.append((module, outcomes))
     print(*survivors, sep="\n")  # noqa: T201 - what was asked for
-    print(f"{'module':12}{'mutants':>9}{'killed':>9}{'timeouts':>9}{'survived':>9}{'score':>9}")  # noqa: T201
+    print(f"{'module':24}{'mutants':>9}{'killed':>9}{'timeouts':>9}{'survived':>9}{'score':>9}")  # noqa: T201
     for module, outcomes in [*table, ("all", sum((each for _, each in table), Counter()))]:
         killed, late, all_ = outcomes["killed"], outcomes["timeout"], outcomes.total()
         score = f"{(killed + late) / all_:.1%}"
-        print(f"{module:12}{all_:9}{killed:9}{late:9}{outcomes['survived']:9}{score:>9}")  # noqa: T201
+        print(f"{module:24}{all_:9}{killed:9}{late:9}{outcomes['survived']:9}{score:>9}")  # noqa: T201
     return bool(unexplained)
 
 
@@ -199,7 +203,9 @@ def _be_tested(module: str, code: str) -> None:
         os.dup2(log.fileno(), 2)
     status: int = pytest.ExitCode.INTERRUPTED
     try:
-        _replace(f"shared.{module}", SHARED / f"{module}.py", code)
+        path = DOMAIN / f"{module}.py"
+        name = ".".join(path.relative_to(SHARED).with_suffix("").parts)
+        _replace(name, path, code)
         status = _run_tests(TESTS[module])
     except Exception:  # a module that cannot even be imported
         traceback.print_exc()
@@ -209,7 +215,7 @@ def _be_tested(module: str, code: str) -> None:
 
 
 def _replace(name: str, path: Path, code: str) -> None:
-    sys.path.insert(0, str(path.parents[1]))
+    sys.path[:0] = [str(SHARED.parent), str(SHARED)]
     spec = spec_from_file_location(name, path)
     assert spec
     sys.modules[name] = module = module_from_spec(spec)

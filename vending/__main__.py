@@ -11,7 +11,7 @@ if __name__ == "__main__":
     # `python vending` puts this folder first, whose platform.py is not Python's.
     sys.path[:] = [each for each in sys.path if Path(each).resolve() != _CLONE / "vending"]
     if (_CLONE / "src" / "shared").is_dir():
-        sys.path[:0] = [str(_CLONE), str(_CLONE / "src")]
+        sys.path[:0] = [str(_CLONE), str(_CLONE / "src" / "shared")]
     try:
         from vending.cli import app
     except ImportError as error:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from shared import sagemaker
-from shared.ledger import Entry
-from shared.lifecycle import Progress
-from shared.notebook import Ownership
+from notebook_vending.aws import sagemaker
+from notebook_vending.lifecycle.decision import Progress
+from notebook_vending.notebooks.notebook import Ownership
+from notebook_vending.requests.ledger import Entry
 from vending import listing
 from vending.errors import OperatorError
 from vending.platform import Platform

@@ -2,13 +2,13 @@
 
 SageMaker tells when a notebook was made and when its status or a setting changed last, and nothing
 in between: how long it ran lies between two bounds. The price is the list price of the type that
-it has now (`shared.prices`), without volume, data and taxes.
+it has now (`notebook_vending.notebooks.prices`), without volume, data and taxes.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared import prices
+from notebook_vending.notebooks import prices
 
 # It is billed while it is up, and while it starts or stops; of what is unknown, the most is taken.
 _AT_REST = ("Stopped", "Failed")

@@ -6,10 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shared import clock, sagemaker
-from shared.causes import CONCERNS, Cause
-from shared.ids import provisioned_product_of
-from shared.notebook import NAME, STACK_TAG
+from notebook_vending import clock
+from notebook_vending.aws import sagemaker
+from notebook_vending.failure_causes import CONCERNS, Cause
+from notebook_vending.notebooks.notebook import NAME, STACK_TAG
+from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending import explanation, failures, page, screen
 from vending.errors import OperatorError
 from vending.explanation import Explanation, NothingToExplainError

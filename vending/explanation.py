@@ -12,10 +12,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared import clock, ledger
-from shared.causes import CONCERNS, Cause
-from shared.ids import provisioned_product_of
-from shared.notebook import STACK_TAG
+from notebook_vending import clock
+from notebook_vending.failure_causes import CONCERNS, Cause
+from notebook_vending.notebooks.notebook import STACK_TAG
+from notebook_vending.requests import ledger
+from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending.history import Step, steps
 
 Client = Callable[[str], Any]

@@ -12,8 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from shared import clock
-from shared.ids import provisioned_product_of
+from notebook_vending import clock
+from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending.errors import OperatorError
 from vending.explanation import Explanation
 from vending.platform import Platform, client

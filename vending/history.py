@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from shared.causes import Cause
-from shared.lifecycle import ABSENT, UNKNOWN
+from notebook_vending.failure_causes import Cause
+from notebook_vending.lifecycle.decision import ABSENT, UNKNOWN
 
 Kind = Literal["worked", "waited", "decided"]
 

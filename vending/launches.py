@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from shared import clock, sagemaker
-from shared.notebook import (
+from notebook_vending import clock
+from notebook_vending.aws import sagemaker
+from notebook_vending.notebooks.notebook import (
     EXPIRES_TAG,
     PLATFORM_TAG,
     PROVISIONED_PRODUCT_TAG,

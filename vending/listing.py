@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from shared import clock, ledger, tagged
-from shared.ids import provisioned_product_of
-from shared.ledger import Entry
-from shared.lifecycle import Standing
-from shared.notebook import (
+from notebook_vending import clock
+from notebook_vending.aws import tagging
+from notebook_vending.lifecycle.decision import Standing
+from notebook_vending.notebooks.notebook import (
     LAUNCHED_BY_TAG,
     PLATFORM_TAG,
     PROVISIONED_PRODUCT_TAG,
     STACK_TAG,
     expiry_date,
 )
+from notebook_vending.requests import ledger
+from notebook_vending.requests.ledger import Entry
+from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending import costs, failures, screen
 from vending.costs import Cost
 from vending.explanation import ADDRESS_LIVES
@@ -187,7 +189,7 @@ def _cost(cost: Cost | None) -> str:
 
 def _notebooks(platform: Platform) -> Iterator[Listed]:
     """Join the search by tag, which knows whose a notebook is, with SageMaker's own list."""
-    tags = {each.name: each.tags for each in tagged.notebooks({PLATFORM_TAG: platform.name})}
+    tags = {each.name: each.tags for each in tagging.notebooks({PLATFORM_TAG: platform.name})}
     pages = (
         client("sagemaker")
         .get_paginator("list_notebook_instances")

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from shared import prices
+from notebook_vending.notebooks import prices
 from vending.charges import MEMORY_IN_GB, Charge, charge
 from vending.drawing import draw
 from vending.explanation import Explanation

@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from shared.clients import CONFIG
+from notebook_vending.aws.clients import CONFIG
 from vending.errors import ConfigurationError, OperatorError
 
 _DEFAULT_NAME = "notebook-vending"

@@ -21,8 +21,9 @@ from benchmarks.world import EVENT_SECONDS, World
 from handlers import clean, create, delete, observe, request, respond, start, stop, update
 from handlers import wait as wait_handler
 from local.service_model import ServiceError
-from shared import answer, clock
-from shared.waiting import WAKING
+from notebook_vending import clock
+from notebook_vending.lifecycle.waiting import WAKING
+from notebook_vending.requests import answer
 from tests.lifecycle_driver import load
 
 _HANDLERS = {
@@ -48,7 +49,8 @@ INITS = {
         "python",
         f"import sys, {handler.__module__}\n"
         "for name, module in list(sys.modules.items()):\n"
-        "    if name.startswith('shared.') and hasattr(module, '_client'): module._client()",
+        "    if name.startswith('notebook_vending.') and hasattr(module, '_client'):\n"
+        "        module._client()",
     )
     for name, handler in _HANDLERS.items()
 }

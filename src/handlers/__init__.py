@@ -1,1 +1,1 @@
-"""The functions: each parses its event, calls shared, returns."""
+"""The functions: each parses its event, calls the domain, returns."""

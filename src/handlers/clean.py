@@ -4,9 +4,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import cleanup
-from shared.ids import is_stack_id
-from shared.log import logger
+from notebook_vending.housekeeping import orphan_cleanup
+from notebook_vending.log import logger
+from notebook_vending.requests.stack_ids import is_stack_id
 
 _ONE_LOOK = 30_000  # milliseconds: some calls, each tried again
 
@@ -25,11 +25,11 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any] | None:
         case {"source": "aws.cloudformation", "detail": {"stack-id": str(stack_id)}} if is_stack_id(
             stack_id
         ):
-            cleanup.of_stack(stack_id, out_of_time)
+            orphan_cleanup.of_stack(stack_id, out_of_time)
         case {"source": "aws.events", "detail-type": "Scheduled Event"}:
-            cleanup.of_all(out_of_time)
+            orphan_cleanup.of_all(out_of_time)
         case {"DryRun": True}:
-            return cleanup.rehearse(out_of_time)
+            return orphan_cleanup.rehearse(out_of_time)
         case _:
             logger.error("This is no event to clean up after")
     return None

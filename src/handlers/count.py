@@ -7,9 +7,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import inventory
+from notebook_vending.housekeeping import running_notebooks
 
 
 def handler(_event: Any, _context: LambdaContext) -> None:
     """Tell the metrics and the log what runs; an error has Lambda try again."""
-    inventory.tell()
+    running_notebooks.tell()

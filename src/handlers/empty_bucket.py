@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from shared import buckets, keys
-from shared.causes import Cause
-from shared.errors import NotSeenYetError, RefusedError
-from shared.notebook import STACK_TAG
-from shared.request import CustomResourceRequest
-from shared.simple_resource import Served, serve
+from notebook_vending.aws import kms, s3
+from notebook_vending.aws.errors import NotSeenYetError, RefusedError
+from notebook_vending.failure_causes import Cause
+from notebook_vending.notebooks.notebook import STACK_TAG
+from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.simple_resource import Served, serve
 
 T = TypeVar("T")
 
@@ -50,15 +50,15 @@ def _serve(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> S
 
 
 def _check_ours(bucket: str, stack_id: str) -> None:
-    if not _is_ours(buckets.tags(bucket, account=stack_id.split(":")[4]), stack_id):
+    if not _is_ours(s3.tags(bucket, account=stack_id.split(":")[4]), stack_id):
         raise NotSeenYetError(_left("bucket", bucket), Cause.OWNER_UNCLEAR)
 
 
 def _erase(bucket: str, key: str, stack_id: str, out_of_time: Callable[[], bool]) -> None:
     """Erase both, or none of them if the tags of one name another stack."""
-    gone = ("NoSuchBucket", *keys.GONE)
-    of_bucket = _unless(gone, lambda: buckets.tags(bucket, account=stack_id.split(":")[4]))
-    of_key = _unless(gone, lambda: keys.tags(key))
+    gone = ("NoSuchBucket", *kms.GONE)
+    of_bucket = _unless(gone, lambda: s3.tags(bucket, account=stack_id.split(":")[4]))
+    of_key = _unless(gone, lambda: kms.tags(key))
     faults = [
         _left(kind, name)
         for kind, name, tags in (("bucket", bucket, of_bucket), ("key", key, of_key))
@@ -67,10 +67,10 @@ def _erase(bucket: str, key: str, stack_id: str, out_of_time: Callable[[], bool]
     if faults:
         raise RefusedError(" ".join(faults), Cause.OWNER_UNCLEAR)
     if of_bucket is not None:
-        _unless(gone, lambda: buckets.empty(bucket, out_of_time))
-        _unless(gone, lambda: buckets.delete(bucket))
+        _unless(gone, lambda: s3.empty(bucket, out_of_time))
+        _unless(gone, lambda: s3.delete(bucket))
     if of_key is not None:
-        _unless(gone, lambda: keys.schedule_deletion(key))
+        _unless(gone, lambda: kms.schedule_deletion(key))
 
 
 def _unless(codes: Collection[str], call: Callable[[], T]) -> T | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.expiry import expire
+from notebook_vending.housekeeping.expiry import expire
 
 # Milliseconds: what one launch takes, when AWS is slow.
 _ONE_LAUNCH = 60_000

@@ -15,13 +15,15 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import environment, projects, sagemaker, stacks, tagged
-from shared.causes import Cause
-from shared.errors import RefusedError
-from shared.notebook import PLATFORM_TAG, STACK_TAG
-from shared.request import CustomResourceRequest
-from shared.simple_resource import Served, serve
-from shared.tagged import Candidate
+from notebook_vending import environment
+from notebook_vending.aws import cloudformation, sagemaker, tagging
+from notebook_vending.aws.errors import RefusedError
+from notebook_vending.aws.tagging import Candidate
+from notebook_vending.failure_causes import Cause
+from notebook_vending.housekeeping import projects
+from notebook_vending.notebooks.notebook import PLATFORM_TAG, STACK_TAG
+from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.simple_resource import Served, serve
 
 _NAMED = 20  # notebooks in an answer, which holds 4,096 bytes
 
@@ -41,7 +43,7 @@ def _keep_projects(request: CustomResourceRequest, out_of_time: Callable[[], boo
     if request.RequestType != "Update":
         return Served("The projects are the portfolio's.")
     named = request.ResourceProperties["ProjectIDs"]
-    portfolio = str(request.ResourceProperties.get("PortfolioId", "")) or stacks.output(
+    portfolio = str(request.ResourceProperties.get("PortfolioId", "")) or cloudformation.output(
         request.StackId, "PortfolioId"
     )
     dropped = [each for each in request.OldResourceProperties["ProjectIDs"] if each not in named]
@@ -63,10 +65,10 @@ def _keep_projects(request: CustomResourceRequest, out_of_time: Callable[[], boo
 
 def _keep_platform(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> Served:
     # A Delete also comes when the stack's creation is rolled back, or an update of it.
-    if request.RequestType != "Delete" or not stacks.is_being_deleted(request.StackId):
+    if request.RequestType != "Delete" or not cloudformation.is_being_deleted(request.StackId):
         return Served("The platform stays.")
     live: list[str] = []
-    for each in tagged.notebooks({PLATFORM_TAG: environment.text("PLATFORM")}):
+    for each in tagging.notebooks({PLATFORM_TAG: environment.text("PLATFORM")}):
         if len(live) == _NAMED or out_of_time():
             live.append("and more")
             break

@@ -2,7 +2,7 @@
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.reconciler import State, look
+from notebook_vending.lifecycle.steps import State, look
 
 
 def handler(state: State, _context: LambdaContext) -> State:

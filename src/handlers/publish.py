@@ -17,9 +17,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from shared import buckets, catalog, environment
-from shared.request import CustomResourceRequest
-from shared.simple_resource import Served, serve
+from notebook_vending import environment
+from notebook_vending.aws import s3, servicecatalog
+from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.simple_resource import Served, serve
 
 _VERSIONS = Path(__file__).parent.parent / "product" / "versions"
 _DEFAULT_PROJECT = re.compile(rb"(?m)^(  ProjectID:\n    Type: String\n    Default: ).*$")
@@ -40,7 +41,7 @@ def _publish(request: CustomResourceRequest, out_of_time: Callable[[], bool]) ->
     properties = request.ResourceProperties
     bucket = str(properties["Bucket"])
     if request.RequestType == "Delete":
-        buckets.empty(bucket, out_of_time)
+        s3.empty(bucket, out_of_time)
         return Served(f"The bucket {bucket} is empty.", bucket)
     region, suffix = environment.text("AWS_REGION"), environment.text("URL_SUFFIX")
     urls = {}
@@ -55,7 +56,7 @@ def _publish(request: CustomResourceRequest, out_of_time: Callable[[], bool]) ->
 def _put(bucket: str, key: str, body: bytes) -> None:
     """Put an object where there is none; raises ClientError, BotoCoreError."""
     try:
-        buckets.client().put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
+        s3.client().put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
     except ClientError as error:
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
@@ -76,5 +77,5 @@ def _deprecate(request: CustomResourceRequest) -> Served:
     if request.RequestType == "Delete":  # the product goes next
         return Served("The versions are left as they are.")
     deprecated = [name for name in request.ResourceProperties["DeprecatedVersions"] if name]
-    catalog.deprecate(product, deprecated)
+    servicecatalog.deprecate(product, deprecated)
     return Served(f"Deprecated: {', '.join(deprecated) or 'none'}.")

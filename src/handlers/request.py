@@ -8,12 +8,17 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import answer, executions, intake, ledger
-from shared.causes import Cause
-from shared.limits import Limits
-from shared.log import identify, logger
-from shared.notebook import NotebookSpec
-from shared.request import CustomResourceRequest, is_notebook_name, parse_notebook
+from notebook_vending.aws import stepfunctions
+from notebook_vending.failure_causes import Cause
+from notebook_vending.log import identify, logger
+from notebook_vending.notebooks.limits import Limits
+from notebook_vending.notebooks.notebook import NotebookSpec
+from notebook_vending.requests import answer, intake, ledger
+from notebook_vending.requests.cfn_request import (
+    CustomResourceRequest,
+    is_notebook_name,
+    parse_notebook,
+)
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
@@ -27,7 +32,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         request,
         spec=spec,
         violations=violations,
-        execution_arn=executions.arn_of(request.execution_name),
+        execution_arn=stepfunctions.arn_of(request.execution_name),
         replaces=request.replaces,
         fixed_changes=request.fixed_changes,
         changes_type=request.changes_type,
@@ -46,7 +51,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     elif request.RequestType == "Delete" and not is_notebook_name(request.notebook_name):
         answer.give(entry, "SUCCESS", "No notebook can have this name, so none was made.")
     else:  # the last call: who finds the shim dead need only ask whether there is an execution
-        executions.start(request.execution_name, entry.key)
+        stepfunctions.start(request.execution_name, entry.key)
 
 
 def _parse(

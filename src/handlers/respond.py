@@ -9,10 +9,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import answer, fallbacks, ledger
-from shared.causes import Cause
-from shared.log import logger
-from shared.reconciler import State, course_of, key_of
+from notebook_vending.failure_causes import Cause
+from notebook_vending.lifecycle.steps import State, course_of, key_of
+from notebook_vending.log import logger
+from notebook_vending.requests import answer, late_answers, ledger
 
 # Milliseconds: what an answer takes, when CloudFormation is slow to take it.
 _ONE_ANSWER = 15_000
@@ -24,11 +24,11 @@ def handler(event: Any, context: LambdaContext) -> dict[str, str] | None:
         case {"Resource": str(), "Request": str()}:
             return _answer_of(event)
         case {"requestPayload": _}:
-            fallbacks.failed_shim(event)
+            late_answers.failed_shim(event)
         case {"source": "aws.states", "detail": dict(detail)}:
-            fallbacks.ended_execution(detail)
+            late_answers.ended_execution(detail)
         case {"source": "aws.events", "detail-type": "Scheduled Event"}:
-            fallbacks.sweep(lambda: context.get_remaining_time_in_millis() < _ONE_ANSWER)
+            late_answers.sweep(lambda: context.get_remaining_time_in_millis() < _ONE_ANSWER)
         case _:
             logger.error("This is no event that has an answer")
     return None

@@ -4,8 +4,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import idle
-from shared.log import logger
+from notebook_vending.housekeeping import idle
+from notebook_vending.log import logger
 
 # Milliseconds: what looking at a notebook and stopping it take, when AWS is slow.
 _ONE_NOTEBOOK = 60_000

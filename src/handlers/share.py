@@ -9,9 +9,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import catalog
-from shared.request import CustomResourceRequest
-from shared.simple_resource import Served, serve
+from notebook_vending.aws import servicecatalog
+from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.simple_resource import Served, serve
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
@@ -25,5 +25,5 @@ def _share(request: CustomResourceRequest, _out_of_time: Callable[[], bool]) -> 
     before = set(request.OldResourceProperties.get("ShareWith", ()))
     if request.RequestType == "Delete":
         named, before = set(), named
-    catalog.share(portfolio, named, before - named)
+    servicecatalog.share(portfolio, named, before - named)
     return Served(f"Shared with {', '.join(sorted(named)) or 'nobody'}.")

@@ -11,9 +11,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import functions
-from shared.request import CustomResourceRequest
-from shared.simple_resource import Served, serve
+from notebook_vending.aws import lambda_
+from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.simple_resource import Served, serve
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
@@ -25,6 +25,6 @@ def _publish(request: CustomResourceRequest, _out_of_time: Callable[[], bool]) -
     if request.RequestType == "Delete":
         return Served("The versions go with their functions.")
     named = request.ResourceProperties["Functions"]
-    versions = {name: functions.publish_version(function) for name, function in named.items()}
+    versions = {name: lambda_.publish_version(function) for name, function in named.items()}
     numbers = (f"{name} {arn.rpartition(':')[2]}" for name, arn in versions.items())
     return Served(f"Published: {', '.join(numbers)}.", data=versions)

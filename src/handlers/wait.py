@@ -8,8 +8,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.log import logger
-from shared.waiting import keep, wake
+from notebook_vending.lifecycle.waiting import keep, wake
+from notebook_vending.log import logger
 
 
 def handler(event: Any, _context: LambdaContext) -> None:

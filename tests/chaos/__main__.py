@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from rich.console import Console
 from rich.progress import Progress
 
-from shared.log import logger
+from notebook_vending.log import logger
 from tests.chaos.simulation import simulate_many
 
 PART = 250

@@ -14,25 +14,25 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import (
-    answer,
-    errors,
-    fallbacks,
-    ledger,
-    network,
-    observation,
-    orphans,
-    reconciler,
-    sagemaker,
-    waiting,
+from notebook_vending.aws import ec2, errors, sagemaker
+from notebook_vending.housekeeping import orphan_rules
+from notebook_vending.housekeeping.expiry import Due, Launch
+from notebook_vending.housekeeping.orphan_rules import Verdict
+from notebook_vending.lifecycle import observation, steps, waiting
+from notebook_vending.lifecycle.decision import (
+    Decision,
+    Desired,
+    Observed,
+    Progress,
+    Settings,
+    Standing,
+    decide,
 )
-from shared.expiry import Due, Launch
-from shared.ledger import Page
-from shared.lifecycle import Decision, Desired, Observed, Progress, Settings, Standing, decide
-from shared.log import logger
-from shared.notebook import Notebook, Ownership
-from shared.orphans import Verdict
-from shared.request import CustomResourceRequest
+from notebook_vending.log import logger
+from notebook_vending.notebooks.notebook import Notebook, Ownership
+from notebook_vending.requests import answer, late_answers, ledger
+from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.ledger import Page
 from tests.chaos.schedule import (
     Delivery,
     Hand,
@@ -73,7 +73,7 @@ def _decides(
         decision = decide(desired, observed, progress, now)
         return otherwise(desired, observed, progress) or decision
 
-    patch.setattr(reconciler, "decide", decide_otherwise)
+    patch.setattr(steps, "decide", decide_otherwise)
 
 
 def _reads(patch: pytest.MonkeyPatch, otherwise: Callable[[Page], Page]) -> None:
@@ -89,7 +89,7 @@ def ownership_is_not_checked(patch: pytest.MonkeyPatch) -> None:
 def the_deadline_is_ignored(patch: pytest.MonkeyPatch) -> None:
     never = datetime.max.replace(tzinfo=UTC)
     patch.setattr(
-        reconciler,
+        steps,
         "decide",
         lambda desired, *more: decide(replace(desired, deadline=never), *more),
     )
@@ -145,7 +145,7 @@ def a_delete_succeeds_while_the_notebook_is_deleting(patch: pytest.MonkeyPatch) 
 
 @_caught_by(PLAIN)
 def the_network_interface_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(network, "network_interface_exists", lambda _: False)
+    patch.setattr(ec2, "network_interface_exists", lambda _: False)
 
 
 @_caught_by(UPDATED)
@@ -170,12 +170,12 @@ def the_reply_address_is_logged(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(Schedule((StackPlan(),), hands=(Hand(60, 0, "abort"),), events=("lost",)))
 def nothing_is_swept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(fallbacks, "sweep", lambda _: None)
+    patch.setattr(late_answers, "sweep", lambda _: None)
 
 
 @_caught_by(Schedule((StackPlan(),), (Trouble(1, 3, "killed"),)))
 def a_failed_shim_is_not_answered_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(fallbacks, "failed_shim", lambda _: None)
+    patch.setattr(late_answers, "failed_shim", lambda _: None)
 
 
 @_caught_by(Schedule((StackPlan(updates=(Update(10, "rename", Delivery(given_up=100)),)),)))
@@ -273,7 +273,7 @@ def an_answer_says_too_little(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(Schedule((StackPlan(),), events=("lost",)))
 def only_an_event_ends_a_wait(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reconciler, "_wait_seconds", lambda *_: 10_000)
+    patch.setattr(steps, "_wait_seconds", lambda *_: 10_000)
 
 
 @_caught_by(
@@ -288,7 +288,7 @@ def a_wait_after_a_look_in_vain_ends_itself(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(Schedule((StackPlan(deletion=None),), sweeps=(600,)))
 def a_notebook_in_a_stack_is_an_orphan(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(orphans, "judge", lambda *_: Verdict(True, "it is somewhere"))
+    patch.setattr(orphan_rules, "judge", lambda *_: Verdict(True, "it is somewhere"))
 
 
 @_caught_by(
@@ -298,7 +298,7 @@ def a_notebook_in_a_stack_is_an_orphan(patch: pytest.MonkeyPatch) -> None:
     )
 )
 def no_notebook_is_an_orphan(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(orphans, "judge", lambda *_: Verdict(False, "it is somewhere"))
+    patch.setattr(orphan_rules, "judge", lambda *_: Verdict(False, "it is somewhere"))
 
 
 @_caught_by(Schedule((StackPlan(expires=True, deletion=None),), expiries=(1000,)))

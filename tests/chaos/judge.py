@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from local.notebooks.instance import Notebook
-from shared.notebook import LOGICAL_RESOURCE_TAG, STACK_TAG
+from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, STACK_TAG
 from tests.chaos.cloudformation import SERVICE_TIMEOUT, StackLife
 from tests.unit.platform_in_process import Work
 from tests.unit.stack_in_process import Sent

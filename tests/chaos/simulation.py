@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from shared import answer, cleanup, reconciler
+from notebook_vending.housekeeping import orphan_cleanup
+from notebook_vending.lifecycle import steps
+from notebook_vending.requests import answer
 from tests.chaos.judge import Violation
 from tests.chaos.schedule import Schedule, brief, schedules
 from tests.chaos.world import PRODUCT_ID, World
@@ -38,8 +40,8 @@ def simulate(schedule: Schedule) -> None:
         ids = Random(repr(schedule))  # noqa: S311 - so that a schedule always goes the same way
         for module in ("stack_in_process", "platform_in_process"):
             patch.setattr(f"tests.unit.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
-        patch.setattr(cleanup, "random", ids)
-        patch.setattr(reconciler, "random", ids)
+        patch.setattr(orphan_cleanup, "random", ids)
+        patch.setattr(steps, "random", ids)
         world = World(platform, schedule)
         patch.setattr(answer, "_http", SimpleNamespace(request=world.put))
         ending.enter_context(intercepted(world.through))

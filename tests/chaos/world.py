@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from handlers import clean, expire, request, respond, wait
 from local.notebooks.instance import Notebook, Timing
 from local.service_model import ServiceError
-from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
+from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
 from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble, Where

@@ -38,14 +38,15 @@ def next_release(source: Path) -> None:
     Every line that its functions log has `release`. It comes from a setting that only its functions
     have, so that its code cannot even be imported with the settings before it.
     """
+    shared = source / "src" / "shared" / "notebook_vending"
     replace(
-        source / "src" / "shared" / "log.py",
+        shared / "log.py",
         "\n\ndef identify",
         '\nlogger.append_keys(release=os.environ["RELEASE"])\n\n\ndef identify',
     )
-    replace(source / "src" / "shared" / "log.py", "import json\n", "import json\nimport os\n")
+    replace(shared / "log.py", "import json\n", "import json\nimport os\n")
     replace(
-        source / "src" / "shared" / "ledger.py",
+        shared / "requests" / "ledger.py",
         "    cleans_up: bool = False\n",
         '    entered_by: str = "next"\n    cleans_up: bool = False\n',
     )

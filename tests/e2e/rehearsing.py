@@ -129,7 +129,7 @@ def rehearsing(shell: Mapping[str, str], *words: str) -> Iterator[subprocess.Pop
     with subprocess.Popen(
         [sys.executable, "-m", "rehearsal", *words],
         cwd=ROOT,
-        env={**kept, **shell, "PYTHONPATH": "src:."},
+        env={**kept, **shell, "PYTHONPATH": "src:src/shared:."},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

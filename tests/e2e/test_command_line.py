@@ -31,7 +31,7 @@ class Shell:
             env={
                 **self.platform.aws.child_environment,
                 **self.key,
-                "PYTHONPATH": f"{ROOT}/src:{ROOT}",
+                "PYTHONPATH": f"{ROOT}/src/shared:{ROOT}",
             },
             capture_output=True,
             text=True,

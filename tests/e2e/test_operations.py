@@ -10,8 +10,8 @@ import pytest
 
 from local import deploy, embedded_metrics, insights
 from local.incidents import INCIDENTS, Deployed, alarm_named
-from shared.causes import CONCERNS
-from shared.metrics import NAMESPACE
+from notebook_vending.failure_causes import CONCERNS
+from notebook_vending.metrics import NAMESPACE
 from tests.e2e.deployed import Platform, together
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique

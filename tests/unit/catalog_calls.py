@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.service_model import ServiceError
-from shared import catalog
+from notebook_vending.aws import servicecatalog
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_world import World
 
@@ -27,10 +27,10 @@ def speaking_to(world: World) -> Iterator[list[str]]:
             told: Any = {"Error": {"Code": error.code, "Message": error.message}}
             raise ClientError(told, operation) from error
 
-    catalog._client.cache_clear()
+    servicecatalog._client.cache_clear()
     with intercepted(answer):
         yield operations
-    catalog._client.cache_clear()
+    servicecatalog._client.cache_clear()
 
 
 def guidance(world: World, product_id: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared import clock
+from notebook_vending import clock
 from tests.unit.account_in_process import forget_the_developers_account
 from tests.unit.platform_in_process import Platform, running_platform
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from handlers import clean, respond
 from local.catalog.model import StackState
 from local.service_model import ServiceError
-from shared.ids import provisioned_product_of
+from notebook_vending.requests.stack_ids import provisioned_product_of
 from tests.lambda_context import context
 from tests.unit.account_in_process import ACCOUNT, REGION
 from tests.unit.broken_calls import intercepted

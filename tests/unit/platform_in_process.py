@@ -36,9 +36,11 @@ from local.notebooks.in_process_aws import notebook_service
 from local.notebooks.resources import Ec2Network, KmsKeys
 from local.notebooks.service import NotebookService
 from local.notebooks.surroundings import Surroundings
-from shared import answer, clock, reconciler, waiting
-from shared.log import logger
-from shared.waiting import WAKING
+from notebook_vending import clock
+from notebook_vending.lifecycle import steps, waiting
+from notebook_vending.lifecycle.waiting import WAKING
+from notebook_vending.log import logger
+from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.lifecycle_driver import Execution, Machine, TaskFailedError, load
 from tests.unit.account_in_process import REGION, Account, client
@@ -440,7 +442,7 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
     `environment` holds variables of the functions that are to differ.
     """
     # Who was refused comes again after a while that chance decides, the same one each time here.
-    patch.setattr(reconciler, "random", Random(1))  # noqa: S311 - no secret
+    patch.setattr(steps, "random", Random(1))  # noqa: S311 - no secret
     patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # thousands, and no test needs one
     # An RSA pair for every key, the symmetric ones too; nothing here signs, and it takes its time.
     patch.setattr("moto.kms.models.generate_private_key", lambda _key_spec: None)

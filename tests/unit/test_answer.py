@@ -16,8 +16,9 @@ from botocore.session import Session
 
 from local.server import response_bucket
 from local.server.response_bucket import ResponseBucket
-from shared import answer, clock, ledger
-from shared.ledger import Entry, Key, Recorded
+from notebook_vending import clock
+from notebook_vending.requests import answer, ledger
+from notebook_vending.requests.ledger import Entry, Key, Recorded
 from tests.unit.platform_in_process import running_platform
 
 REGION = "us-east-1"

@@ -17,7 +17,7 @@ from benchmarks.answering_aws import AnsweringAws, answering_aws, read_call
 from benchmarks.floor_function import floor
 from benchmarks.lambda_emulator import ColdStart, EmulatorError
 from handlers import clean, expire, rest
-from shared.log import logger
+from notebook_vending.log import logger
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,7 @@ def test_a_function_imports_no_package_but_those_named_here(handler: str) -> Non
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={"PYTHONPATH": str(ROOT / "src")},
+        env={"PYTHONPATH": f"{ROOT}/src:{ROOT}/src/shared"},
         capture_output=True,
         text=True,
         check=True,
@@ -67,12 +67,12 @@ def test_a_function_imports_no_package_but_those_named_here(handler: str) -> Non
 
     parses = PARSES if handler in PARSERS else set()
     found = {name for name in json.loads(done.stdout) if not name.startswith("__")}
-    assert found - NOT_DEPLOYED == {"handlers", "shared"} | OF_ALL | parses
+    assert found - NOT_DEPLOYED == {"handlers", "notebook_vending"} | OF_ALL | parses
 
 
 PRINTED = """import time: self [us] | cumulative | imported package
-import time:       700 |        700 |     shared.clients
-import time:      2500 |       3200 |   shared.ledger
+import time:       700 |        700 |     notebook_vending.aws.clients
+import time:      2500 |       3200 |   notebook_vending.requests.ledger
 import time:       100 |       3300 | handlers.observe
 """
 
@@ -84,8 +84,8 @@ def test_the_cost_of_imports_is_read_as_python_prints_it() -> None:
 
 
 def test_the_imports_of_a_new_process_are_those_of_the_path_alone(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("import its.part, json, shared")
-    (tmp_path / "shared.py").write_text("")
+    (tmp_path / "mine.py").write_text("import its.part, json, notebook_vending")
+    (tmp_path / "notebook_vending.py").write_text("")
     (tmp_path / "its").mkdir()
     (tmp_path / "its" / "part.py").write_text("")
 

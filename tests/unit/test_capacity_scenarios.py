@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.notebooks.faults import NO_CAPACITY
-from shared.notebook import REQUEST_TAG
+from notebook_vending.notebooks.notebook import REQUEST_TAG
 from tests.unit.broken_calls import dying_at_call
 from tests.unit.platform_in_process import BEGIN, Platform, running_platform
 from tests.unit.stack_in_process import Stack

@@ -5,8 +5,8 @@ from datetime import UTC
 
 import pytest
 
-from shared import clock
-from shared.clock import pause  # the suite's own one takes no time
+from notebook_vending import clock
+from notebook_vending.clock import pause  # the suite's own one takes no time
 
 
 def test_the_time_is_aware_and_in_utc() -> None:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from handlers import count
 from local import embedded_metrics
-from shared.metrics import OTHERS as REST
+from notebook_vending.metrics import OTHERS as REST
 from tests.lambda_context import context
 from tests.unit.broken_calls import intercepted
 from tests.unit.platform_in_process import Platform
@@ -87,7 +87,7 @@ def test_a_notebook_without_a_project_is_one_of_the_others(platform: Platform) -
 def test_a_type_whose_price_is_not_known_is_counted_without_one(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.prices._HOURLY", {})
+    monkeypatch.setattr("notebook_vending.notebooks.prices._HOURLY", {})
     launched(platform, "moon", "ml.t3.medium")
 
     found = counted(platform)

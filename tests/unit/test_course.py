@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.course import Course, Phase, after_look, trying_again
-from shared.lifecycle import ABSENT, UNKNOWN, Action, Decision, Standing
+from notebook_vending.lifecycle.decision import ABSENT, UNKNOWN, Action, Decision, Standing
+from notebook_vending.lifecycle.wait_times import Course, Phase, after_look, trying_again
 
 BEGIN = datetime(2026, 1, 5, 8, tzinfo=UTC)
 NEWEST = Standing.NEWEST

@@ -5,9 +5,14 @@ import json
 import pytest
 
 from local.notebooks.faults import TOTAL_QUOTA
-from shared import reconciler
-from shared.lifecycle import Progress
-from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, REQUEST_TAG, STACK_TAG
+from notebook_vending.lifecycle import steps
+from notebook_vending.lifecycle.decision import Progress
+from notebook_vending.notebooks.notebook import (
+    LOGICAL_RESOURCE_TAG,
+    PLATFORM_TAG,
+    REQUEST_TAG,
+    STACK_TAG,
+)
 from tests.unit.platform_in_process import LAUNCHER, PROVISIONED_PRODUCT, Platform
 from tests.unit.test_answer import ENTRY
 
@@ -385,4 +390,4 @@ def test_a_bug_in_a_function_is_answered_with_its_name(
 
 def test_an_action_for_a_request_that_asks_for_no_notebook_is_an_error_that_names_it() -> None:
     with pytest.raises(LookupError, match=f"Create {ENTRY.request_id} asks for no notebook"):
-        reconciler.create(ENTRY, Progress())
+        steps.create(ENTRY, Progress())

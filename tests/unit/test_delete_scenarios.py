@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.notebook import STACK_TAG
+from notebook_vending.notebooks.notebook import STACK_TAG
 from tests.unit.account_in_process import client
 from tests.unit.broken_calls import ec2_denied
 from tests.unit.platform_in_process import Platform

@@ -109,7 +109,11 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
             continue
         if re.fullmatch(r"[\d./]+", text):  # a range of addresses
             continue
-        places = (ROOT, page.parent, *(ROOT / each for each in ("src/shared", "src/handlers")))
+        places = (
+            ROOT,
+            page.parent,
+            *(ROOT / each for each in ("src/shared/notebook_vending", "src/handlers")),
+        )
         assert any((place / text).exists() for place in places), text
 
 

@@ -10,10 +10,13 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from handlers import empty_bucket
-from shared import answer, buckets, clock, keys, metrics
-from shared.causes import Cause
-from shared.notebook import STACK_TAG
-from shared.request import CustomResourceRequest
+from notebook_vending import clock, metrics
+from notebook_vending.aws import kms as aws_kms
+from notebook_vending.aws import s3 as aws_s3
+from notebook_vending.failure_causes import Cause
+from notebook_vending.notebooks.notebook import STACK_TAG
+from notebook_vending.requests import answer
+from notebook_vending.requests.cfn_request import CustomResourceRequest
 from tests.lambda_context import context
 
 if TYPE_CHECKING:
@@ -48,15 +51,15 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> "Iterator[S3Client]":
         monkeypatch.setenv(name, "testing")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "us-east-1")
-    buckets.client.cache_clear()
-    keys.client.cache_clear()
+    aws_s3.client.cache_clear()
+    aws_kms.client.cache_clear()
     with mock_aws():
         client = boto3.client("s3")
         make_bucket(client, BUCKET, STACK_ID)
         yield client
         client.close()
-    buckets.client.cache_clear()
-    keys.client.cache_clear()
+    aws_s3.client.cache_clear()
+    aws_kms.client.cache_clear()
 
 
 @pytest.fixture
@@ -190,7 +193,7 @@ def test_a_bucket_that_still_has_data_keeps_its_key(
 ) -> None:
     key = make_key(kms)
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
-    monkeypatch.setattr(buckets, "empty", lambda *_: None)
+    monkeypatch.setattr(aws_s3, "empty", lambda *_: None)
 
     empty_bucket.handler(event("Delete", key=key), context())
 
@@ -205,7 +208,7 @@ def test_a_bucket_that_cannot_be_looked_into_is_no_bucket_that_is_gone(
         error = {"Code": "AccessDenied", "Message": "no s3:ListBucketVersions"}
         raise ClientError({"Error": error}, "ListObjectVersions")  # type: ignore[typeddict-item] # as S3 words it
 
-    monkeypatch.setattr(buckets, "empty", deny)
+    monkeypatch.setattr(aws_s3, "empty", deny)
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
     empty_bucket.handler(event("Delete"), context())
@@ -221,8 +224,8 @@ def test_more_than_one_batch_is_erased(
 ) -> None:
     for number in range(7):
         s3.put_object(Bucket=BUCKET, Key=f"k{number}", Body=b"1")
-    all_of_it = buckets._next_objects
-    monkeypatch.setattr(buckets, "_next_objects", lambda bucket: all_of_it(bucket)[:3])
+    all_of_it = aws_s3._next_objects
+    monkeypatch.setattr(aws_s3, "_next_objects", lambda bucket: all_of_it(bucket)[:3])
 
     empty_bucket.handler(event("Delete"), context())
 
@@ -320,8 +323,8 @@ def test_what_time_does_not_suffice_for_fails_and_the_next_attempt_goes_on(
 ) -> None:
     for number in range(5):
         s3.put_object(Bucket=BUCKET, Key=f"k{number}", Body=b"1")
-    all_of_it = buckets._next_objects
-    monkeypatch.setattr(buckets, "_next_objects", lambda bucket: all_of_it(bucket)[:2])
+    all_of_it = aws_s3._next_objects
+    monkeypatch.setattr(aws_s3, "_next_objects", lambda bucket: all_of_it(bucket)[:2])
 
     empty_bucket.handler(event("Delete"), context(left=110_000, step=15_000))
     left = held(s3)
@@ -336,7 +339,7 @@ def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(
     s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="held", Body=b"1")
-    client = buckets.client()
+    client = aws_s3.client()
     refusal = {"Errors": [{"Key": "held", "Code": "AccessDenied", "Message": "Access Denied"}]}
     monkeypatch.setattr(client, "delete_objects", lambda **_: refusal)
     counted: list[str] = []

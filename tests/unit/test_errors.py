@@ -11,8 +11,7 @@ from botocore.exceptions import (
 )
 
 from local.notebooks.faults import NO_CAPACITY, NOT_IN_ZONE
-from shared.causes import Cause
-from shared.errors import (
+from notebook_vending.aws.errors import (
     NoCapacityError,
     RefusedError,
     TryAgainError,
@@ -20,6 +19,7 @@ from shared.errors import (
     is_not_in_zone,
     translate,
 )
+from notebook_vending.failure_causes import Cause
 
 TRANSITION = "Status (Updating) not in ([InService]). Unable to transition to (Stopping) for …"
 

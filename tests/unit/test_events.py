@@ -21,22 +21,12 @@ from local.notebooks.in_process_aws import notebook_service
 from local.notebooks.resources import Ec2Network
 from local.notebooks.service import NotebookService
 from local.notebooks.surroundings import Surroundings
-from shared import (
-    answer,
-    buckets,
-    executions,
-    functions,
-    idle,
-    ledger,
-    network,
-    reconciler,
-    sagemaker,
-    stacks,
-    tagged,
-    waiting,
-)
-from shared.lifecycle import Progress
-from shared.notebook import STACK_TAG
+from notebook_vending.aws import cloudformation, ec2, lambda_, s3, sagemaker, stepfunctions, tagging
+from notebook_vending.housekeeping import idle
+from notebook_vending.lifecycle import steps, waiting
+from notebook_vending.lifecycle.decision import Progress
+from notebook_vending.notebooks.notebook import STACK_TAG
+from notebook_vending.requests import answer, ledger
 from tests.lambda_context import context
 from tests.unit import stack_template
 from tests.unit.broken_calls import intercepted
@@ -56,14 +46,14 @@ FUNCTIONS = {
 }
 # The modules that keep a client for the life of their process.
 _CLIENTS = (
-    buckets.client,
-    executions._client,
+    s3.client,
+    stepfunctions._client,
     idle._client,
     ledger._client,
-    network._client,
+    ec2._client,
     sagemaker._client,
-    stacks._client,
-    tagged._client,
+    cloudformation._client,
+    tagging._client,
     waiting._client,
 )
 
@@ -137,15 +127,15 @@ class Story:
         self.created()
         self.request("request-update")
         state = EVENTS["observe"] | {"Request": EVENTS["update"]["Request"]}
-        state = reconciler.act(reconciler.look(state), reconciler.stop)
+        state = steps.act(steps.look(state), steps.stop)
         self.clock.advance(120)
-        return reconciler.look(state)
+        return steps.look(state)
 
     def terminating(self) -> dict[str, Any]:
         """Bring the termination to its first decision, and return it."""
         self.created()
         self.request("request-delete")
-        return reconciler.look(EVENTS["observe"] | {"Request": EVENTS["delete"]["Request"]})
+        return steps.look(EVENTS["observe"] | {"Request": EVENTS["delete"]["Request"]})
 
 
 @pytest.fixture
@@ -158,7 +148,9 @@ def story(monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
         monkeypatch.setenv(name, value)
     clock = Clock()
 
-    monkeypatch.setattr("shared.clock.now", lambda: datetime.fromtimestamp(clock.now, UTC))
+    monkeypatch.setattr(
+        "notebook_vending.clock.now", lambda: datetime.fromtimestamp(clock.now, UTC)
+    )
     for each in _CLIENTS:
         each.cache_clear()
     with mock_aws():
@@ -317,7 +309,7 @@ def test_respond_gives_the_answer_that_the_execution_ends_with(story: Story) -> 
     story.request("request-create")
     state = invoke("create")
     story.clock.advance(300)
-    assert comparable(reconciler.look(state)) == comparable(EVENTS["respond"])
+    assert comparable(steps.look(state)) == comparable(EVENTS["respond"])
 
     assert invoke("respond") == {"Status": "SUCCESS"}
 
@@ -376,7 +368,7 @@ def test_start_brings_the_updated_notebook_back(story: Story) -> None:
     story.updating()
     state = invoke("update")
     story.clock.advance(120)
-    assert comparable(reconciler.look(state)) == comparable(EVENTS["start"])
+    assert comparable(steps.look(state)) == comparable(EVENTS["start"])
 
     invoke("start")
 
@@ -399,7 +391,7 @@ def test_delete_deletes_the_stopped_notebook(story: Story) -> None:
     story.terminating()
     state = invoke("stop")
     story.clock.advance(120)
-    assert comparable(reconciler.look(state)) == comparable(EVENTS["delete"])
+    assert comparable(steps.look(state)) == comparable(EVENTS["delete"])
 
     invoke("delete")
 
@@ -624,7 +616,7 @@ def test_version_publishes_the_functions_of_the_lifecycle(
         published.append(function)
         return f"arn:aws:lambda:us-east-1:123456789012:function:{function}:1"
 
-    monkeypatch.setattr(functions, "publish_version", publish)
+    monkeypatch.setattr(lambda_, "publish_version", publish)
 
     invoke("version")
 
@@ -691,7 +683,7 @@ def _walk(story: Story, state: dict[str, Any]) -> tuple[int, int]:
     """Run an execution to its end; return the states it entered and the functions it called."""
     entered = called = 0
     while True:
-        state = reconciler.look(state)
+        state = steps.look(state)
         entered, called = entered + 2, called + 1  # Observe, Decide
         action = state["Decision"]["Action"]
         if action in ("Succeed", "Fail"):

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from handlers.expire import handler
 from local.catalog.model import StackState
-from shared import sagemaker, tagged, topics
-from shared.expiry import Due, NotExpiredError, read_launch
+from notebook_vending.aws import sagemaker, sns, tagging
+from notebook_vending.housekeeping.expiry import Due, NotExpiredError, read_launch
 from tests.lambda_context import context
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import speaking_to
@@ -142,8 +142,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     }.items():
         monkeypatch.setenv(name, value)
     six = datetime(TODAY.year, TODAY.month, TODAY.day, 6, tzinfo=UTC)
-    monkeypatch.setattr("shared.clock.now", lambda: six)
-    clients = (sagemaker._client, tagged._client, topics._client)
+    monkeypatch.setattr("notebook_vending.clock.now", lambda: six)
+    clients = (sagemaker._client, tagging._client, sns._client)
     for each in clients:
         each.cache_clear()
     yield made

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import ledger
-from shared.causes import CONCERNS, Cause
-from shared.ledger import Entry
+from notebook_vending.failure_causes import CONCERNS, Cause
+from notebook_vending.requests import ledger
+from notebook_vending.requests.ledger import Entry
 from tests.execution_history import History
 from tests.explained import created, refused
 from tests.explained import explanation as explained_history

@@ -7,8 +7,8 @@ import pytest
 from moto.events.models import EventPattern
 
 from handlers import respond
-from shared import ledger
-from shared.fallbacks import UnansweredError
+from notebook_vending.requests import ledger
+from notebook_vending.requests.late_answers import UnansweredError
 from tests.lambda_context import context
 from tests.lifecycle_driver import TaskFailedError
 from tests.unit.account_in_process import client

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers import empty_bucket, publish, request, share
-from shared.notebook import STACK_TAG
+from notebook_vending.notebooks.notebook import STACK_TAG
 from tests.lambda_context import context
 from tests.unit.account_in_process import client
 from tests.unit.catalog_calls import speaking_to

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from handlers import guard
-from shared import answer, tagged
-from shared.tagged import Candidate
+from notebook_vending.aws import tagging
+from notebook_vending.aws.tagging import Candidate
+from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.unit.platform_in_process import Platform
 from tests.unit.test_publish import URL
@@ -120,7 +121,7 @@ def test_one_that_went_while_it_was_looked_for_is_none(
 ) -> None:
     """The search by tags is behind SageMaker (Resource Groups Tagging API)."""
     gone = Candidate("arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/gone", {})
-    monkeypatch.setattr(tagged, "notebooks", lambda _tags: iter([gone]))
+    monkeypatch.setattr(tagging, "notebooks", lambda _tags: iter([gone]))
 
     guard.handler(event(), context())
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import ledger
-from shared.ledger import Entry, Key
-from shared.lifecycle import Standing
+from notebook_vending.lifecycle.decision import Standing
+from notebook_vending.requests import ledger
+from notebook_vending.requests.ledger import Entry, Key
 from tests.unit.account_in_process import client
 from tests.unit.platform_in_process import SECRET, Platform
 from tests.unit.test_notebook import SPEC

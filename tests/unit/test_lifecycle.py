@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import pytest
 
-from shared.causes import Cause
-from shared.lifecycle import (
+from notebook_vending.failure_causes import Cause
+from notebook_vending.lifecycle.decision import (
     ABSENT,
     UNKNOWN,
     Decision,
@@ -22,7 +22,7 @@ from shared.lifecycle import (
     Standing,
     decide,
 )
-from shared.notebook import Ownership
+from notebook_vending.notebooks.notebook import Ownership
 
 PAGE = Path(__file__).parents[2] / "docs" / "lifecycle.md"
 UNDER_WAY = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.limits import Limits
+from notebook_vending.notebooks.limits import Limits
 
 SET = {
     "ALLOWED_INSTANCE_TYPES": "ml.t3.medium,ml.t3.large",

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from local import embedded_metrics
-from shared import metrics
-from shared.causes import Cause
-from shared.course import Phase
+from notebook_vending import metrics
+from notebook_vending.failure_causes import Cause
+from notebook_vending.lifecycle.wait_times import Phase
 from tests.unit.platform_in_process import Platform, running_platform
 
 FIRST, SECOND, THIRD = "ml.t3.medium", "ml.t3.large", "ml.g5.xlarge"

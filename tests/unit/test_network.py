@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from shared import network
-from shared.errors import RefusedError
-from shared.network import Place
+from notebook_vending.aws import ec2
+from notebook_vending.aws.ec2 import Place
+from notebook_vending.aws.errors import RefusedError
 from tests.unit.account_in_process import client, named
 from tests.unit.platform_in_process import Platform
 from tests.unit.test_notebook import SPEC
@@ -14,7 +14,7 @@ from tests.unit.test_notebook import SPEC
 
 def find(subnet: str = "research", group: str = "notebooks") -> Place:
     """Find the place that a notebook asks for."""
-    return network.find_place(replace(SPEC, Subnet=subnet, SecurityGroupName=group))
+    return ec2.find_place(replace(SPEC, Subnet=subnet, SecurityGroupName=group))
 
 
 def refusal(subnet: str = "research", group: str = "notebooks") -> str:
@@ -74,11 +74,10 @@ def test_all_that_is_wrong_is_said_at_once(platform: Platform) -> None:
 
 
 def test_a_network_interface_is_there_until_it_is_gone(platform: Platform) -> None:
-    ec2 = client("ec2")
-    made = ec2.create_network_interface(SubnetId=platform.account.subnets["research"])
+    made = client("ec2").create_network_interface(SubnetId=platform.account.subnets["research"])
     interface = made["NetworkInterface"]["NetworkInterfaceId"]
-    assert network.network_interface_exists(interface)
+    assert ec2.network_interface_exists(interface)
 
-    ec2.delete_network_interface(NetworkInterfaceId=interface)
+    client("ec2").delete_network_interface(NetworkInterfaceId=interface)
 
-    assert not network.network_interface_exists(interface)
+    assert not ec2.network_interface_exists(interface)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.notebook import (
+from notebook_vending.notebooks.notebook import (
     LOGICAL_RESOURCE_TAG,
     PLATFORM_TAG,
     REQUEST_TAG,

@@ -17,8 +17,8 @@ import pytest
 from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 
-from shared import buckets
-from shared.errors import RefusedError
+from notebook_vending.aws import s3 as aws_s3
+from notebook_vending.aws.errors import RefusedError
 
 BUCKET = "project-bucket"
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -126,13 +126,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    buckets.client.cache_clear()
-    client: Any = buckets.client()
+    aws_s3.client.cache_clear()
+    client: Any = aws_s3.client()
     told = S3()
     client.meta.events.register("before-send.s3", told.answer)
     yield told
     client.close()
-    buckets.client.cache_clear()
+    aws_s3.client.cache_clear()
 
 
 @pytest.mark.parametrize("key", KEYS, ids=ascii)
@@ -144,7 +144,7 @@ def test_versions_delete_markers_and_uploads_go_whatever_their_name(s3: S3, key:
     }
     s3.uploads = {(key, "1"), (key, "2"), ("another", "1")}
 
-    buckets.empty(BUCKET, lambda: False)
+    aws_s3.empty(BUCKET, lambda: False)
 
     assert (s3.objects, s3.uploads) == ({}, set())
 
@@ -164,7 +164,7 @@ def test_an_upload_that_ends_meanwhile_keeps_nothing(
 
     monkeypatch.setattr(s3, "_abort_multipart_upload", ends)
 
-    buckets.empty(BUCKET, lambda: False)
+    aws_s3.empty(BUCKET, lambda: False)
 
     assert (s3.objects, s3.uploads) == ({}, set())
 
@@ -175,7 +175,7 @@ def test_all_of_them_go_together(s3: S3, page: int) -> None:
     s3.objects = {(key, "1"): "Version" for key in KEYS}
     s3.uploads = {(key, "1") for key in KEYS}
 
-    buckets.empty(BUCKET, lambda: False)
+    aws_s3.empty(BUCKET, lambda: False)
 
     assert (s3.objects, s3.uploads) == ({}, set())
 
@@ -183,7 +183,7 @@ def test_all_of_them_go_together(s3: S3, page: int) -> None:
 def test_only_what_no_xml_holds_is_deleted_one_by_one(s3: S3) -> None:
     s3.objects = {(key, "1"): "Version" for key in ("a", "b", "c\x10", "d\nd")}
 
-    buckets.empty(BUCKET, lambda: False)
+    aws_s3.empty(BUCKET, lambda: False)
 
     assert s3.calls.count("DeleteObjects") == s3.calls.count("DeleteObject") == 1
 
@@ -192,7 +192,7 @@ def test_a_key_that_s3_reads_otherwise_in_xml_is_deleted_by_its_url(s3: S3) -> N
     s3.reads = str.strip
     s3.objects = {(" spaces ", "1"): "Version", ("plain", "1"): "Version"}
 
-    buckets.empty(BUCKET, lambda: False)
+    aws_s3.empty(BUCKET, lambda: False)
 
     assert s3.objects == {}
 
@@ -202,7 +202,7 @@ def test_one_that_is_not_deleted_is_told_by_a_name_that_can_be_read(s3: S3) -> N
     s3.denied = {"a\x10"}
 
     with pytest.raises(RefusedError, match=r"1 objects of .*, among them 'a\\x10': AccessDenied"):
-        buckets.empty(BUCKET, lambda: False)
+        aws_s3.empty(BUCKET, lambda: False)
 
     assert set(s3.objects) == {("a\x10", "1")}
 
@@ -212,6 +212,6 @@ def test_time_is_kept_between_single_ones_too(s3: S3) -> None:
     left = iter([False, False, False, True])
 
     with pytest.raises(RefusedError, match="try again, and it goes on from here"):
-        buckets.empty(BUCKET, lambda: next(left))
+        aws_s3.empty(BUCKET, lambda: next(left))
 
     assert len(s3.objects) == 3

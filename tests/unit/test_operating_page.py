@@ -136,7 +136,14 @@ def test_the_package_has_all_that_the_command_imports(tmp_path: Path) -> None:
 def test_the_package_depends_on_all_that_the_command_imports() -> None:
     """Beside Python itself, and what boto3 and jinja2 bring along."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    brought = {*known, "botocore", "markupsafe", "vending", "shared", *sys.stdlib_module_names}
+    brought = {
+        *known,
+        "botocore",
+        "markupsafe",
+        "vending",
+        "notebook_vending",
+        *sys.stdlib_module_names,
+    }
     brought |= {"yaml"} if "pyyaml" in known else set()
     seen: set[Path] = set()
     left = list((ROOT / "vending").rglob("*.py"))
@@ -145,10 +152,17 @@ def test_the_package_depends_on_all_that_the_command_imports() -> None:
         seen.add(path)
         for module in _imported(path):
             assert module.partition(".")[0] in brought, f"{path.name} imports {module}"
-            file = ROOT / "src" / f"{module.replace('.', '/')}.py"
+            file = ROOT / "src" / "shared" / f"{module.replace('.', '/')}.py"
             if file.exists() and file not in seen:
                 left.append(file)
-    assert ROOT / "src" / "shared" / "ledger.py" in seen
+    assert ROOT / "src/shared/notebook_vending/requests/ledger.py" in seen
+
+
+def test_what_is_installed_has_names_of_its_own() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    names = {Path(each).name for each in wheel["targets"]["wheel"]["packages"]}
+
+    assert names == {"vending", "notebook_vending"}, "another package may be called `shared`"
 
 
 def _imported(path: Path) -> Iterator[str]:

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from local import embedded_metrics
 from local.incidents import INCIDENTS, alarm_named
 from local.server import dashboards
-from shared import log, metrics, prices
-from shared.causes import CONCERNS, Cause
-from shared.course import Phase
+from notebook_vending import log, metrics
+from notebook_vending.failure_causes import CONCERNS, Cause
+from notebook_vending.lifecycle.wait_times import Phase
+from notebook_vending.notebooks import prices
 from tests.unit.stack_template import Stack, load
 from tests.unit.test_docs import anchors, table
 from vending.cli import app

@@ -11,8 +11,8 @@ import pytest
 
 from local.catalog import answers
 from local.catalog.model import StackState
-from shared import prices
-from shared.ids import provisioned_product_of
+from notebook_vending.notebooks import prices
+from notebook_vending.requests.stack_ids import provisioned_product_of
 from tests.lifecycle_driver import load
 from tests.unit.account_in_process import ACCOUNT, REGION, client
 from tests.unit.catalog_world import ALICE, BOB

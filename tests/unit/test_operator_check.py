@@ -14,7 +14,7 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from shared import projects
+from notebook_vending.housekeeping import projects
 from tests.unit import stack_template
 from tests.unit.account_in_process import REGION, client, named
 from tests.unit.broken_calls import intercepted

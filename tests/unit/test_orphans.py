@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
-from shared import orphans
-from shared.ledger import Key
-from shared.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG, ownership_tags
-from shared.orphans import judge
-from shared.stacks import Stack
+from notebook_vending.aws.cloudformation import Stack
+from notebook_vending.housekeeping import orphan_rules
+from notebook_vending.housekeeping.orphan_rules import judge
+from notebook_vending.notebooks.notebook import (
+    LOGICAL_RESOURCE_TAG,
+    PLATFORM_TAG,
+    STACK_TAG,
+    ownership_tags,
+)
+from notebook_vending.requests.ledger import Key
 from tests.unit.account_in_process import client
 from tests.unit.platform_in_process import Platform
 from tests.unit.stack_in_process import Stack as LaunchedStack
@@ -101,7 +106,7 @@ def test_what_is_not_ours_is_no_orphan_even_when_the_stack_is_gone(tags: Mapping
     ],
 )
 def test_a_stack_of_another_account_or_region_is_told_apart(stack_id: str, same: bool) -> None:
-    assert orphans.is_of_the_same_account(NOTEBOOK_ARN, stack_id) is same
+    assert orphan_rules.is_of_the_same_account(NOTEBOOK_ARN, stack_id) is same
 
 
 # The handler and the execution
@@ -342,7 +347,7 @@ def test_notebooks_failed_for_longer_than_a_day_are_told_of_and_left_to_their_st
 def test_many_are_found_in_pages_and_begun_a_batch_at_a_time(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.cleanup._AT_ONCE", 3)
+    monkeypatch.setattr("notebook_vending.housekeeping.orphan_cleanup._AT_ONCE", 3)
     for _ in range(5):
         left_behind(platform)
 

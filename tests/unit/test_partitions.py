@@ -39,7 +39,11 @@ ENDPOINT = re.compile(r"(cn\.)?com\.amazonaws(\.\$\{AWS::Region\}\.[a-z0-9.]+)?|
 IDENTITY_CENTER = "aws-reserved/sso.amazonaws.com/"
 # What lists the partitions' names on purpose.
 BY_PARTITION = {
-    "src/shared/answer.py": {"amazonaws.com.cn", "amazonaws.eu", "amazonaws.com"},
+    "src/shared/notebook_vending/requests/answer.py": {
+        "amazonaws.com.cn",
+        "amazonaws.eu",
+        "amazonaws.com",
+    },
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import prices
+from notebook_vending.notebooks import prices
 from tests.unit import stack_template
 
 ROOT = Path(__file__).parents[2]

@@ -17,9 +17,9 @@ import pytest
 from ministack.core import iam_evaluator
 
 from local.permissions.questions import resource_kinds
-from shared.limits import Limits
-from shared.notebook import STACK_TAG
-from shared.request import parse_notebook
+from notebook_vending.notebooks.limits import Limits
+from notebook_vending.notebooks.notebook import STACK_TAG
+from notebook_vending.requests.cfn_request import parse_notebook
 from tests.unit import stack_template
 from tests.unit.product_launch import (
     ACCOUNT,

@@ -11,7 +11,8 @@ from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
 
 from handlers import publish
-from shared import answer, buckets
+from notebook_vending.aws import s3 as aws_s3
+from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.unit.broken_calls import denied_at_first
 from tests.unit.catalog_calls import guidance, speaking_to
@@ -30,16 +31,16 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     (tmp_path / "released").mkdir()
     (tmp_path / "released" / "1.yaml").write_bytes(TEMPLATE.read_bytes())
     monkeypatch.setattr(publish, "_VERSIONS", tmp_path / "released")
-    buckets.client.cache_clear()
+    aws_s3.client.cache_clear()
     with mock_aws():
-        client = buckets.client()
+        client = aws_s3.client()
         client.create_bucket(Bucket="templates")
         client.put_bucket_versioning(
             Bucket="templates", VersioningConfiguration={"Status": "Enabled"}
         )
         yield client
         client.close()
-    buckets.client.cache_clear()
+    aws_s3.client.cache_clear()
 
 
 @pytest.fixture

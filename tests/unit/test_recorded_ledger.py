@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from shared import ledger, reconciler
-from shared.ledger import Entry, Key
-from shared.lifecycle import Standing
+from notebook_vending.lifecycle import steps
+from notebook_vending.lifecycle.decision import Standing
+from notebook_vending.requests import ledger
+from notebook_vending.requests.ledger import Entry, Key
 from tests.unit.account_in_process import client
 
 RECORDED: list[dict[str, Any]] = json.loads(
@@ -104,9 +105,9 @@ def test_an_execution_begins_with_a_request_that_another_release_entered(
     put(written)
     begun = {"Resource": KEYS["r-4"].Resource, "Request": KEYS["r-4"].Request}
 
-    behind = reconciler.look(begun)
+    behind = steps.look(begun)
     ledger.record_answer(KEYS["r-3"], b"{}", "FAILED")
-    alone = reconciler.look(behind)
+    alone = steps.look(behind)
 
     assert behind["Decision"]["Action"] == "Wait"  # for the request before it
     assert alone["Decision"]["Action"] == "Succeed"  # nothing of the name is there

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
+from notebook_vending.notebooks import prices
 from rehearsal import cost
 from rehearsal.plan import INSTANCE_TYPE, LARGEST_VOLUME_IN_GB, Plan, make
 from rehearsal.story import steps
-from shared import prices
 from tests.unit import stack_template
 from vending.checks import parameters, zones
 

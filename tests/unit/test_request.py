@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from shared.limits import Limits
-from shared.notebook import NotebookSpec
-from shared.request import (
+from notebook_vending.notebooks.limits import Limits
+from notebook_vending.notebooks.notebook import NotebookSpec
+from notebook_vending.requests.cfn_request import (
     CustomResourceRequest,
     InvalidRequestError,
     is_notebook_name,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers import rest
-from shared.idle import UnfinishedError
+from notebook_vending.housekeeping.idle import UnfinishedError
 from tests.lambda_context import context
 from tests.unit.account_in_process import client
 from tests.unit.platform_in_process import Platform, running_platform

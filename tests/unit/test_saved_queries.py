@@ -9,7 +9,7 @@ import pytest
 
 from handlers import count, rest
 from local import insights
-from shared.causes import Cause
+from notebook_vending.failure_causes import Cause
 from tests.lambda_context import context
 from tests.unit.account_in_process import forget_the_developers_account
 from tests.unit.platform_in_process import LAUNCHER, Platform, running_platform

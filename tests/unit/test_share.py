@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from handlers import share
-from shared import answer
+from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.unit.broken_calls import denied_at_first
 from tests.unit.catalog_calls import shared_with, speaking_to

@@ -9,11 +9,12 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from shared import answer, clock, metrics
-from shared.causes import Cause
-from shared.errors import NotSeenYetError, RefusedError
-from shared.request import CustomResourceRequest
-from shared.simple_resource import Served, serve
+from notebook_vending import clock, metrics
+from notebook_vending.aws.errors import NotSeenYetError, RefusedError
+from notebook_vending.failure_causes import Cause
+from notebook_vending.requests import answer
+from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.simple_resource import Served, serve
 from tests.unit.test_publish import URL
 
 LONGEST_ANSWER = 90  # seconds: five attempts of 13 s, and the pauses between them

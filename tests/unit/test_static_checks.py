@@ -20,9 +20,9 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from shared.lifecycle import Action
-from shared.notebook import settings_to_change
-from shared.simple_resource import _FOR_A_PERMISSION, _KEPT_FOR_THE_ANSWER
+from notebook_vending.lifecycle.decision import Action
+from notebook_vending.notebooks.notebook import settings_to_change
+from notebook_vending.requests.simple_resource import _FOR_A_PERMISSION, _KEPT_FOR_THE_ANSWER
 from tests.lifecycle_driver import DEFINITION, load
 from tests.unit import stack_template
 from tests.unit.test_notebook import NOTEBOOK, SPEC
@@ -137,12 +137,15 @@ def test_every_action_of_the_lifecycle_has_its_state_and_its_choice() -> None:
     assert STATES["Decide"]["Default"] == "Respond"
 
 
+_AT_ONCE = "notebook_vending.requests.simple_resource"
+
+
 def test_what_is_served_at_once_has_a_minute_to_pause_and_its_stack_waits_for_the_answer() -> None:
     for name, function in PLATFORM["Resources"].items():
         properties = function.get("Properties", {})
         _, _, module = properties.get("Handler", "").partition("handlers.")
         source = ROOT / "src" / "handlers" / f"{module.partition('.')[0]}.py"
-        if not source.is_file() or "shared.simple_resource" not in source.read_text():
+        if not source.is_file() or _AT_ONCE not in source.read_text():
             continue
         tokens = {f"{name}.Arn", f"{name}Arn", f"NotebookVending-{name[:-8]}ServiceToken"}
         waits = [
@@ -308,8 +311,8 @@ def test_no_function_sleeps() -> None:
     }
 
     assert waiting == {
-        ("src/shared/clock.py", "time.sleep"),
-        ("src/shared/simple_resource.py", "clock.pause"),
+        ("src/shared/notebook_vending/clock.py", "time.sleep"),
+        ("src/shared/notebook_vending/requests/simple_resource.py", "clock.pause"),
     }
 
 
@@ -318,7 +321,7 @@ def test_no_function_of_the_lifecycle_can_pause() -> None:
         Path(where).stem
         for where, tree in trees()
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "shared.simple_resource"
+        if isinstance(node, ast.ImportFrom) and node.module == _AT_ONCE
     }
 
     assert may == {"empty_bucket", "guard", "publish", "share", "version"}
@@ -347,7 +350,7 @@ def test_every_import_of_a_function_is_shipped_with_it() -> None:
         for module, distributions in metadata.packages_distributions().items()
         if {re.sub(r"[-_.]+", "-", each).lower() for each in distributions} & locked().keys()
     }
-    known = shipped | set(sys.stdlib_module_names) | {"handlers", "shared"}
+    known = shipped | set(sys.stdlib_module_names) | {"handlers", "notebook_vending"}
     for where, tree in trees():
         for node in imports_at_run_time(tree):
             assert node.split(".")[0] in known, (where, node)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from local import resource_schemas
-from shared.notebook import Notebook
+from notebook_vending.notebooks.notebook import Notebook
 from tests.scan.templates import ROOT, name, templates, transformed
 
 Template = Mapping[str, Any]

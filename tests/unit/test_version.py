@@ -8,7 +8,8 @@ import pytest
 from botocore.stub import Stubber
 
 from handlers import version
-from shared import answer, functions
+from notebook_vending.aws import lambda_ as aws_lambda
+from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.unit.test_publish import URL
 
@@ -30,11 +31,11 @@ def lambda_(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         monkeypatch.setenv(name, "us-east-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    functions._client.cache_clear()
-    with Stubber(functions._client()) as stub:
+    aws_lambda._client.cache_clear()
+    with Stubber(aws_lambda._client()) as stub:
         yield stub
         stub.assert_no_pending_responses()
-    functions._client.cache_clear()
+    aws_lambda._client.cache_clear()
 
 
 def event(kind: str) -> dict[str, Any]:

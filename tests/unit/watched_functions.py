@@ -12,7 +12,8 @@ import pytest
 from botocore.client import BaseClient
 from urllib3.util import parse_url
 
-from shared import answer, buckets
+from notebook_vending.aws import s3
+from notebook_vending.requests import answer
 from tests.unit.account_in_process import REGION, client
 from tests.unit.damaged_events import HOST
 from tests.unit.platform_in_process import SECRET, Platform, running_platform
@@ -119,7 +120,7 @@ class Watched:
 def watched_functions(patch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Run the platform with its functions under watch, and a bucket of templates for `publish`."""
     patch.setenv("URL_SUFFIX", "amazonaws.com")
-    buckets.client.cache_clear()
+    s3.client.cache_clear()
     with running_platform(patch) as platform:
         platform.clock.now = datetime(2026, 11, 22, 10, tzinfo=UTC).timestamp()  # as events/ has it
         watched = Watched(platform)
@@ -133,7 +134,7 @@ def watched_functions(patch: pytest.MonkeyPatch) -> Iterator[Watched]:
 
         patch.setattr(BaseClient, "_make_api_call", watching)
         yield watched
-    buckets.client.cache_clear()
+    s3.client.cache_clear()
 
 
 def _strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from shared import digits
+from notebook_vending import digits
 from vending.errors import OperatorError
 
 Parameters = Mapping[str, str]

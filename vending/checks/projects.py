@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from shared import projects
+from notebook_vending.housekeeping import projects
 from vending.checks.findings import Finding, missing, ok
 from vending.checks.parameters import Parameters, listed
 from vending.platform import client

@@ -1,1 +1,0 @@
-"""The domain, and one module for each AWS service that is spoken to."""

@@ -1,0 +1,88 @@
+"""The stacks that ask for notebooks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import ClientError
+
+from notebook_vending.aws.clients import CONFIG
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack as it is now."""
+
+    status: str
+    physical_ids: Mapping[str, str]
+    """Of all its resources, in lower case, by their logical ids."""
+
+
+def look(stack_id: str) -> Stack | None:
+    """Return a stack, or None when CloudFormation says that there is none of this id.
+
+    By its id a deleted stack is found for 90 days, as DELETE_COMPLETE (API reference,
+    DescribeStacks and ListStackResources). Its resources are read before its status, so that what
+    an operation changes meanwhile is not taken for the state of a stack at rest.
+    Raises ClientError, BotoCoreError: an error, a denial too, is not an absence.
+    """
+    client = _client()
+    try:
+        pages = client.get_paginator("list_stack_resources").paginate(StackName=stack_id)
+        physical_ids = {
+            each["LogicalResourceId"]: each.get("PhysicalResourceId", "").lower()
+            for page in pages
+            for each in page["StackResourceSummaries"]
+        }
+        stack = client.describe_stacks(StackName=stack_id)["Stacks"][0]
+    except ClientError as error:
+        if _is_absence(error):
+            return None
+        raise
+    return Stack(stack["StackStatus"], physical_ids)
+
+
+def is_being_deleted(stack_id: str) -> bool:
+    """Tell whether a stack is on its way out; raises ClientError, BotoCoreError."""
+    stack = _client().describe_stacks(StackName=stack_id)["Stacks"][0]
+    return stack["StackStatus"] == "DELETE_IN_PROGRESS"
+
+
+def output(stack_id: str, name: str) -> str:
+    """Return an output of a stack, as its last operation left it; empty if it has none.
+
+    Raises ClientError, BotoCoreError.
+    """
+    stack = _client().describe_stacks(StackName=stack_id)["Stacks"][0]
+    found = (each["OutputValue"] for each in stack.get("Outputs", ()) if each["OutputKey"] == name)
+    return next(found, "")
+
+
+def tags(stack_id: str) -> dict[str, str]:
+    """Return a stack's tags, AWS's own (`aws:…`) among them; raises ClientError, BotoCoreError.
+
+    CloudFormation gives a stack's tags to the resources it makes itself, and not to what a function
+    makes for it. A stack that is gone has none.
+    """
+    try:
+        stack = _client().describe_stacks(StackName=stack_id)["Stacks"][0]
+    except ClientError as error:
+        if _is_absence(error):
+            return {}
+        raise
+    return {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+
+
+def _is_absence(error: ClientError) -> bool:
+    said = error.response["Error"]
+    return said["Code"] == "ValidationError" and "does not exist" in said["Message"]
+
+
+@cache
+def _client() -> "CloudFormationClient":
+    return boto3.client("cloudformation", config=CONFIG)

@@ -1,0 +1,137 @@
+"""What AWS's errors mean for the lifecycle: try again, or refused for good."""
+
+import re
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from notebook_vending.failure_causes import Cause
+
+_BUSY = {
+    "InternalFailure",
+    "InternalServerError",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+# A role is known everywhere only some 10 to 30 seconds after it was made, and until then cannot be
+# assumed, passed or found in a key's policy (terraform-provider-aws#6566, aws/aws-cdk#37878).
+_OF_YOUNG_ROLES = ("assume role", "passrole", "kms")
+# How IAM words a denial (IAM user guide, "Troubleshoot access denied error messages"). That of a
+# service that SageMaker calls in the caller's name may come under a code of SageMaker's own.
+_DENIED = "is not authorized to perform"
+# "Insufficient notebook instance capacity. Retry later or with a different instance type." is how a
+# notebook says it (aws/amazon-sagemaker-examples#207). Not every case need be worded so, hence what
+# SageMaker says elsewhere: "InsufficientInstanceCapacity error" of endpoints (re:Post, "Why does my
+# SageMaker endpoint creation fail"), "EC2InsufficientCapacityError" of Studio
+# (aws/amazon-sagemaker-feedback#99, which goes on "Instance type 'ml.g5.48xlarge' is temporarily
+# unavailable in supported availability zones"), "CapacityError: Unable to provision requested ML
+# compute capacity" of jobs (AWS Batch user guide, "Jobs stuck in RUNNABLE due to capacity"); what
+# EC2 says: "We currently do not have sufficient ... capacity in the Availability Zone"; and EKS:
+# "the targeted availability zone, does not currently have sufficient capacity". In lower case.
+_NO_CAPACITY = re.compile(
+    r"insufficient ?(notebook ?)?(instance ?)?capacity|capacityerror"
+    r"|unable to provision requested ml compute capacity"
+    r"|do(es)? not (currently )?have sufficient ([\w.-]+ )?capacity"
+    r"|\btype\b.{,200}\b(temporarily|currently) unavailable",
+    re.DOTALL,
+)
+# A type that the subnet's zone does not have is the same want, and another type the same help. "The
+# Notebook Instance type 'ml.t3.large' is not available in the availability zone 'ap-northeast-2b'.
+# We apologize for the inconvenience. Please try again using subnet in a different availability
+# zone, or try a different instance type." is how a notebook says it, as the reason of its failure
+# (Young-ook/terraform-aws-sagemaker, README). EC2 says "Your requested instance type (t2.micro) is
+# not supported in your requested Availability Zone (us-west-2d)"
+# (terraform-aws-modules/terraform-aws-ec2-instance#68).
+_NOT_IN_ZONE = re.compile(
+    r"\btype\b.{,200}(\bnot|n't)( currently)? (available|supported|offered) (in|by) .{,80}"
+    r"\bavailability zone"
+    r"|\bavailability zone.{,80}(\bnot|n't)( currently)? (support|offer|have) .{,80}\btype\b",
+    re.DOTALL,
+)
+
+
+class TryAgainError(Exception):
+    """AWS cannot do it now; the message says why."""
+
+
+class RefusedError(Exception):
+    """AWS refuses it for good; the message says why and what to do, `cause` of which kind it is."""
+
+    def __init__(self, message: str, cause: Cause = Cause.REFUSED_BY_AWS) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class NoCapacityError(RefusedError):
+    """AWS has no instance of this type to give; another type may do."""
+
+    def __init__(self, message: str, *, not_in_zone: bool) -> None:
+        super().__init__(message, Cause.NO_CAPACITY)
+        self.not_in_zone = not_in_zone
+
+
+class NotSeenYetError(RefusedError):
+    """What was made just before may not be seen yet; the message is for when it never is."""
+
+
+def translate(
+    error: ClientError | BotoCoreError, *, young: bool = False
+) -> TryAgainError | RefusedError:
+    """Return what an error of a call means.
+
+    `young`: the request is so recent that its execution role may not be known everywhere.
+    """
+    if not isinstance(error, ClientError):
+        return TryAgainError(f"AWS did not answer: {type(error).__name__}")
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    if is_lack_of_capacity(f"{code}: {message}"):  # EC2's is an error 500
+        return NoCapacityError(
+            f"{error.operation_name} was refused: {message}", not_in_zone=is_not_in_zone(message)
+        )
+    if code in _BUSY or status >= 500:
+        return TryAgainError(f"{error.operation_name} was answered with {code}")
+    if error.operation_name == "UpdateNotebookInstance" and "Status (Failed)" in message:
+        # Only a Stopped notebook is changed (developer guide, "Update a Notebook Instance").
+        return RefusedError(
+            "SageMaker changes no notebook that has Failed: have it started in SageMaker, then try "
+            "again, or launch a new one.",
+            Cause.CANNOT_CHANGE,
+        )
+    gone = "RecordNotFound" in message and error.operation_name != "CreateNotebookInstance"
+    if gone or "Unable to transition" in message or "duplicate Notebook Instance" in message:
+        return TryAgainError(f"the notebook changed meanwhile: {message}")
+    if young and any(word in message.lower() for word in _OF_YOUNG_ROLES):
+        return TryAgainError(f"a role just made is not known everywhere yet: {message}")
+    if code == "ResourceLimitExceeded":
+        return RefusedError(
+            f"A quota of this account is reached: {message} Ask your administrator to raise it in "
+            "Service Quotas (Amazon SageMaker), or choose another NotebookInstanceType.",
+            Cause.QUOTA,
+        )
+    if is_denial(error):
+        return RefusedError(
+            f"The platform is not allowed to do this, ask your administrator: {message}",
+            Cause.ACCESS_DENIED,
+        )
+    return RefusedError(f"{error.operation_name} was refused: {message}")
+
+
+def is_denial(error: ClientError) -> bool:
+    """Tell whether AWS refused a call because a permission is missing, or denied."""
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    return "AccessDenied" in code or code == "UnauthorizedOperation" or _DENIED in message
+
+
+def is_lack_of_capacity(said: str) -> bool:
+    """Tell whether AWS has no instance of a type to give: of a failure's reason, or an error's."""
+    return _NO_CAPACITY.search(said.lower()) is not None or is_not_in_zone(said)
+
+
+def is_not_in_zone(said: str) -> bool:
+    """Tell whether that is because the subnet's zone does not have the type at all."""
+    return _NOT_IN_ZONE.search(said.lower()) is not None

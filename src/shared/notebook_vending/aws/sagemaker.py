@@ -1,0 +1,221 @@
+"""SageMaker's notebook instances: every call the platform makes to them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from notebook_vending.aws.clients import CONFIG
+from notebook_vending.aws.ec2 import Place
+from notebook_vending.notebooks.notebook import LONG_AGO, Notebook, NotebookSpec
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+
+def describe(name: str) -> Notebook | None:
+    """Return a notebook, or None when SageMaker says that there is none of this name.
+
+    Raises ClientError, BotoCoreError: an error is not an absence. Nor is what ListTags says of a
+    notebook that was described: it has just come, or is just going.
+    """
+    client = _client()
+    try:
+        seen = client.describe_notebook_instance(NotebookInstanceName=name)
+    except ClientError as error:
+        if _is_absence(error):
+            return None
+        raise
+    return Notebook(
+        name=seen["NotebookInstanceName"],
+        arn=seen["NotebookInstanceArn"],
+        status=seen["NotebookInstanceStatus"],
+        instance_type=seen.get("InstanceType", ""),
+        role_arn=seen.get("RoleArn", ""),
+        volume_size_in_gb=seen.get("VolumeSizeInGB", 0),
+        root_access=seen.get("RootAccess", ""),
+        platform_identifier=seen.get("PlatformIdentifier", ""),
+        subnet_id=seen.get("SubnetId", ""),
+        security_group_ids=tuple(seen.get("SecurityGroups", ())),
+        kms_key_id=seen.get("KmsKeyId", ""),
+        direct_internet_access=seen.get("DirectInternetAccess", ""),
+        lifecycle_config_name=seen.get("NotebookInstanceLifecycleConfigName", ""),
+        minimum_metadata_version=seen.get("InstanceMetadataServiceConfiguration", {}).get(
+            "MinimumInstanceMetadataServiceVersion", ""
+        ),
+        network_interface_id=seen.get("NetworkInterfaceId", ""),
+        url=seen.get("Url", ""),
+        failure_reason=seen.get("FailureReason", ""),
+        tags=tags_of(seen["NotebookInstanceArn"]),
+        created_at=seen.get("CreationTime", LONG_AGO),
+    )
+
+
+def failed_before(moment: datetime) -> Iterator[str]:
+    """Yield the names of the notebooks that are Failed, and last changed before a moment.
+
+    Raises ClientError, BotoCoreError.
+    """
+    pages = (
+        _client()
+        .get_paginator("list_notebook_instances")
+        .paginate(
+            StatusEquals="Failed",
+            LastModifiedTimeBefore=moment,
+            PaginationConfig={"PageSize": 100},
+        )
+    )
+    for page in pages:
+        for each in page["NotebookInstances"]:
+            yield each["NotebookInstanceName"]
+
+
+def status(name: str) -> str | None:
+    """Return a notebook's status, or None when there is none of this name.
+
+    Raises ClientError, BotoCoreError.
+    """
+    try:
+        seen = _client().describe_notebook_instance(NotebookInstanceName=name)
+    except ClientError as error:
+        if _is_absence(error):
+            return None
+        raise
+    return seen["NotebookInstanceStatus"]
+
+
+def tags(arn: str) -> dict[str, str] | None:
+    """Return a notebook's tags, or None when SageMaker says that there is no such notebook.
+
+    Raises ClientError, BotoCoreError.
+    """
+    try:
+        return tags_of(arn)
+    except ClientError as error:
+        if _is_absence(error):
+            return None
+        raise
+
+
+def tags_of(arn: str) -> dict[str, str]:
+    """Return a notebook's tags; raises ClientError, BotoCoreError."""
+    pages = _client().get_paginator("list_tags").paginate(ResourceArn=arn)
+    return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A notebook that is InService, whosever it is."""
+
+    name: str
+    arn: str
+    instance_type: str
+    modified_at: datetime
+    """When its status or a setting changed last: it has run since then at the most."""
+
+
+def running() -> list[Running]:
+    """Return the account's notebooks that are InService; raises ClientError, BotoCoreError.
+
+    All pages are read first: whoever stops what is on one would change which the next one begins
+    with.
+    """
+    pages = (
+        _client()
+        .get_paginator("list_notebook_instances")
+        .paginate(StatusEquals="InService", PaginationConfig={"PageSize": 100})
+    )
+    return [
+        Running(
+            each["NotebookInstanceName"],
+            each["NotebookInstanceArn"],
+            each.get("InstanceType", ""),
+            each["LastModifiedTime"],
+        )
+        for page in pages
+        for each in page["NotebookInstances"]
+    ]
+
+
+def create(spec: NotebookSpec, place: Place, tags: Mapping[str, str]) -> None:
+    """Create the notebook: private, encrypted with the customer's key, IMDSv2 only.
+
+    Raises ClientError, BotoCoreError.
+    """
+    optional: dict[str, Any] = {}
+    if spec.LifecycleConfigName:
+        optional["LifecycleConfigName"] = spec.LifecycleConfigName
+    _client().create_notebook_instance(
+        NotebookInstanceName=spec.NotebookInstanceName,
+        InstanceType=spec.NotebookInstanceType,  # type: ignore[arg-type] # checked by the limits
+        SubnetId=place.subnet_id,
+        SecurityGroupIds=[place.security_group_id],
+        RoleArn=spec.RoleArn,
+        KmsKeyId=spec.KmsKeyId,
+        DirectInternetAccess="Disabled",
+        VolumeSizeInGB=spec.VolumeSizeInGB,
+        RootAccess=spec.RootAccess,  # type: ignore[arg-type] # checked by the limits
+        PlatformIdentifier=spec.PlatformIdentifier,
+        InstanceMetadataServiceConfiguration={"MinimumInstanceMetadataServiceVersion": "2"},
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        **optional,
+    )
+
+
+def update(name: str, settings: Mapping[str, str | int]) -> None:
+    """Set what differs on a stopped notebook; raises ClientError, BotoCoreError.
+
+    `settings` as `notebook_vending.notebooks.notebook.settings_to_change` returns them.
+    """
+    parameters: dict[str, Any] = dict(settings)
+    if parameters.get("LifecycleConfigName") == "":
+        del parameters["LifecycleConfigName"]
+        parameters["DisassociateLifecycleConfig"] = True
+    if version := parameters.pop("MinimumInstanceMetadataServiceVersion", ""):
+        parameters["InstanceMetadataServiceConfiguration"] = {
+            "MinimumInstanceMetadataServiceVersion": version
+        }
+    _client().update_notebook_instance(NotebookInstanceName=name, **parameters)
+
+
+def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None:
+    """Remove tags and add some; raises ClientError, BotoCoreError.
+
+    In this order: a key may come in the place of one that differs from it only by case, and a
+    notebook that has all the tags it may have takes no more.
+    """
+    if remove:
+        _client().delete_tags(ResourceArn=arn, TagKeys=list(remove))
+    if add:
+        _client().add_tags(
+            ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in add.items()]
+        )
+
+
+def start(name: str) -> None:
+    """Start a stopped or failed notebook; raises ClientError, BotoCoreError."""
+    _client().start_notebook_instance(NotebookInstanceName=name)
+
+
+def stop(name: str) -> None:
+    """Stop a notebook that is InService; raises ClientError, BotoCoreError."""
+    _client().stop_notebook_instance(NotebookInstanceName=name)
+
+
+def delete(name: str) -> None:
+    """Delete a stopped or failed notebook with its volume; raises ClientError, BotoCoreError."""
+    _client().delete_notebook_instance(NotebookInstanceName=name)
+
+
+def _is_absence(error: ClientError) -> bool:
+    # Not a modeled error; moto and AWS word it alike, and botocore's waiter goes by the code.
+    return "RecordNotFound" in error.response["Error"]["Message"]
+
+
+@cache
+def _client() -> "SageMakerClient":
+    return boto3.client("sagemaker", config=CONFIG)

@@ -1,0 +1,57 @@
+"""Executions of the lifecycle's state machine."""
+
+import json
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+
+from notebook_vending import environment
+from notebook_vending.aws.clients import CONFIG
+from notebook_vending.requests.ledger import Key
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+def start(name: str, key: Key) -> None:
+    """Start the execution that serves a request; one of the same name is success.
+
+    StartExecution of a running execution with the same name and input is idempotent; of a closed
+    one, or with another input, it is ExecutionAlreadyExists (API reference, for STANDARD).
+    Raises ClientError, BotoCoreError.
+    """
+    client = _client()
+    try:
+        client.start_execution(
+            stateMachineArn=environment.text("STATE_MACHINE_ARN"),
+            name=name,
+            input=json.dumps(asdict(key)),
+        )
+    except client.exceptions.ExecutionAlreadyExists:
+        return
+
+
+def arn_of(name: str) -> str:
+    """Return the ARN that the execution of this name has once it is started."""
+    machine = environment.text("STATE_MACHINE_ARN")
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def was_started(arn: str) -> bool:
+    """Tell whether there is such an execution, running or ended.
+
+    Raises ClientError, BotoCoreError.
+    """
+    client = _client()
+    try:
+        client.describe_execution(executionArn=arn)
+    except client.exceptions.ExecutionDoesNotExist:
+        return False
+    return True
+
+
+@cache
+def _client() -> "SFNClient":
+    return boto3.client("stepfunctions", config=CONFIG)

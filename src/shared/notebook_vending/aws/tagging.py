@@ -1,0 +1,54 @@
+"""The Resource Groups Tagging API: which notebooks have some tags, without a look at each.
+
+It is a search: what it finds may be gone or tagged otherwise by now, and SageMaker's ARNs have the
+names in lower case. Whoever acts on it asks SageMaker.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import boto3
+
+from notebook_vending.aws.clients import CONFIG
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A notebook as the search found it."""
+
+    arn: str
+    tags: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Its name, in lower case."""
+        return self.arn.rpartition("/")[2]
+
+
+def notebooks(tags: Mapping[str, str]) -> Iterator[Candidate]:
+    """Yield the notebooks that have all these tags, an empty value being any.
+
+    Raises ClientError, BotoCoreError.
+    """
+    pages = (
+        _client()
+        .get_paginator("get_resources")
+        .paginate(
+            ResourceTypeFilters=["sagemaker:notebook-instance"],
+            TagFilters=[
+                {"Key": key, "Values": [value] if value else []} for key, value in tags.items()
+            ],
+            ResourcesPerPage=100,
+        )
+    )
+    for page in pages:
+        for each in page["ResourceTagMappingList"]:
+            found = {tag["Key"]: tag["Value"] for tag in each["Tags"]}
+            yield Candidate(each["ResourceARN"], found)
+
+
+@cache
+def _client() -> Any:
+    return boto3.client("resourcegroupstaggingapi", config=CONFIG)

@@ -1,0 +1,21 @@
+"""The functions' environment variables, as template.yaml sets them."""
+
+import os
+
+from notebook_vending import digits
+
+
+def text(name: str) -> str:
+    """Return a variable's value; raises LookupError, with what to do, when it is not set."""
+    value = os.environ.get(name)
+    if not value:
+        raise LookupError(f"{name} is not set: name it in the function's Environment")
+    return value
+
+
+def number(name: str) -> int:
+    """Return a variable's value as a whole number; raises LookupError or ValueError, naming it."""
+    try:
+        return digits.number(text(name))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

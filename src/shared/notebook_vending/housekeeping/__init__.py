@@ -1,0 +1,1 @@
+"""Work without a launcher: orphans, expiry, idle notebooks, what runs."""

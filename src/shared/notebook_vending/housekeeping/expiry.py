@@ -1,0 +1,209 @@
+"""Launches that expire: their owners are warned a day before, and then they are terminated.
+
+Terminated is the provisioned product, through Service Catalog, so that all of the launch goes. IAM
+cannot limit that permission to a product (service authorization reference: it takes no resource),
+so what is terminated is confirmed here: the notebook has the platform's tag, its stack is that of
+the provisioned product, and Service Catalog says that this one is of the platform's product.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum, auto
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from notebook_vending import clock, environment
+from notebook_vending.aws import sagemaker, servicecatalog, sns, tagging
+from notebook_vending.aws.tagging import Candidate
+from notebook_vending.log import logger
+from notebook_vending.notebooks.notebook import (
+    EXPIRES_TAG,
+    PLATFORM_TAG,
+    PROVISIONED_PRODUCT_TAG,
+    STACK_TAG,
+    WARNED_TAG,
+    expiry_date,
+)
+
+# ProvisionedProductDetail, Status: the stable ones. After a termination that failed it is TAINTED.
+_STABLE = ("AVAILABLE", "TAINTED", "ERROR")
+# Service Catalog names a launch's stack SC-<account>-<its own id>.
+_STACK = re.compile(
+    r"arn:(?P<partition>[a-z-]+):cloudformation:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):"
+    r"stack/SC-(?P=account)-(?P<id>pp-[a-z0-9]+)/(?P<uuid>[0-9a-f-]+)"
+)
+
+
+class Due(StrEnum):
+    """What a launch is due for."""
+
+    NOTHING = auto()
+    WARNING = auto()
+    TERMINATION = auto()
+
+
+class NotExpiredError(Exception):
+    """Some launches could not be warned of or terminated; the log says which and why."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A launch that expires, as its notebook's tags tell it."""
+
+    notebook_arn: str
+    provisioned_product_id: str
+    owner_topic_arn: str
+    expires_on: date
+    warned: bool
+
+    @property
+    def notebook_name(self) -> str:
+        """The notebook's name, for people to read: SageMaker has ARNs in lower case."""
+        return self.notebook_arn.rpartition("/")[2]
+
+    def due(self, today: date) -> Due:
+        """Return what the launch is due for today."""
+        days = (self.expires_on - today).days
+        if days <= 0:
+            return Due.TERMINATION
+        return Due.WARNING if days == 1 and not self.warned else Due.NOTHING
+
+
+def read_launch(notebook_arn: str, tags: Mapping[str, str]) -> Launch | None:
+    """Return the launch a notebook belongs to, None if its tags do not tell or disagree."""
+    stack = _STACK.fullmatch(tags.get(STACK_TAG, ""))
+    product_id = tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2]
+    if stack is None or product_id != stack["id"]:
+        return None
+    if (expires_on := expiry_date(tags)) is None:
+        return None
+    home = f"{stack['partition']}:sns:{stack['region']}:{stack['account']}"
+    return Launch(
+        notebook_arn,
+        product_id,
+        # Made by the product's template, if an OwnerEmail was given.
+        f"arn:{home}:NotebookVending-Owner-{stack['uuid']}",
+        expires_on,
+        warned=tags.get(WARNED_TAG) == tags[EXPIRES_TAG],
+    )
+
+
+def expire(out_of_time: Callable[[], bool]) -> None:
+    """Warn of launches that expire tomorrow, terminate those that have expired.
+
+    One that fails keeps no other one from its turn. Raises NotExpiredError when any did, so that
+    all is tried again: what was done already is not done twice.
+    """
+    today, undone = clock.now().date(), 0
+    expiring = {PLATFORM_TAG: environment.text("PLATFORM"), EXPIRES_TAG: ""}
+    # The next days first: what there is no time for is then not due, as far as the search knows.
+    for each in sorted(tagging.notebooks(expiring), key=_by_the_search):
+        if out_of_time():
+            raise NotExpiredError("There was no time for all launches.")
+        try:
+            _serve(each.arn, today)
+        except (ClientError, BotoCoreError):
+            logger.exception("Not served", extra={"notebook": each.arn})
+            undone += 1
+    if undone:
+        raise NotExpiredError(f"{undone} launches could not be served.")
+
+
+def _by_the_search(candidate: Candidate) -> str:
+    """Return when a notebook expires, as far as the search knows, such that dates sort."""
+    return candidate.tags.get(EXPIRES_TAG, "")
+
+
+def _serve(arn: str, today: date) -> None:
+    tags = sagemaker.tags(arn)
+    if tags is None or tags.get(PLATFORM_TAG) != environment.text("PLATFORM"):
+        return
+    if EXPIRES_TAG not in tags:
+        return  # an update took it away meanwhile
+    launch = read_launch(arn, tags)
+    if launch is None:
+        logger.error("Its tags do not tell which launch it is", extra={"notebook": arn})
+        return
+    due = launch.due(today)
+    if due is Due.NOTHING:
+        return
+    found = servicecatalog.provisioned_product(launch.provisioned_product_id)
+    about = {
+        "notebook": launch.notebook_name,
+        "provisioned_product": launch.provisioned_product_id,
+        "reason": f"{due}: it expires on {launch.expires_on}",
+    }
+    if found is None:
+        logger.error("Its launch is gone", extra=about)
+        _report_without_launch(launch, tags[STACK_TAG].split("/")[1])
+        return
+    if found.get("ProductId") != environment.text("PRODUCT_ID"):
+        logger.error("It is no launch of this product, and is left alone", extra=about)
+        return
+    if due is Due.WARNING:  # does not wait for the end of a change: it might come too late
+        _warn(launch, found["Name"])
+    elif found["Status"] not in _STABLE:
+        logger.info("It is being changed: tomorrow is another day", extra=about)
+        return
+    else:
+        if launch.expires_on < today:
+            _report(launch, found["Name"], found["Status"], found.get("StatusMessage", ""))
+        servicecatalog.terminate(
+            launch.provisioned_product_id, _token(launch, found.get("LastRecordId", ""))
+        )
+    logger.info("Expiring", extra=about)
+
+
+def _token(launch: Launch, last_record_id: str) -> str:
+    """Return the token of a termination: the same for each attempt that follows the same record.
+
+    So that two runs at once terminate once, and a termination that failed, which is a record, is
+    tried again: as long as a token is known, Service Catalog may answer with what came of it.
+    """
+    return f"expired-{launch.provisioned_product_id}-{launch.expires_on}-{last_record_id}"[:128]
+
+
+def _warn(launch: Launch, name: str) -> None:
+    platforms = environment.text("TOPIC_ARN")
+    read = sns.is_read(launch.owner_topic_arn)
+    sns.publish(
+        launch.owner_topic_arn if read else platforms,
+        f"Notebook {launch.notebook_name} expires on {launch.expires_on}",
+        f"The notebook {launch.notebook_name}, launched in Service Catalog as {name} "
+        f"({launch.provisioned_product_id}), expires on {launch.expires_on} (UTC).\n\n"
+        "On that day the provisioned product is terminated: the notebook, all files on it, its "
+        "role and, if that was chosen at the launch, the project's data.\n\n"
+        "To keep it, update the provisioned product before that day and give ExpiresAfterDays "
+        "another value than it has now: the days are counted anew, and 0 is never. The same value "
+        "would change nothing.\n\n"
+        "Otherwise save what you need to the project's bucket. You may terminate the provisioned "
+        "product yourself before that day.\n",
+    )
+    sagemaker.change_tags(launch.notebook_arn, {WARNED_TAG: launch.expires_on.isoformat()}, [])
+
+
+def _report_without_launch(launch: Launch, stack: str) -> None:
+    sns.publish(
+        environment.text("TOPIC_ARN"),
+        f"Its launch is gone: notebook {launch.notebook_name}",
+        f"The notebook {launch.notebook_name} expires on {launch.expires_on} (UTC), and Service "
+        f"Catalog has its launch {launch.provisioned_product_id} no more. So nothing terminates "
+        "it, and it costs money. A termination with RetainPhysicalResources or IgnoreErrors "
+        f"leaves the stack.\n\nDelete the stack {stack} in CloudFormation, or type "
+        f"`vending end {launch.notebook_name}`, which does. If the stack is gone too, the cleanup "
+        "deletes the notebook.\n",
+    )
+
+
+def _report(launch: Launch, name: str, status: str, message: str) -> None:
+    sns.publish(
+        environment.text("TOPIC_ARN"),
+        f"Expired and still there: notebook {launch.notebook_name}",
+        f"The notebook {launch.notebook_name}, launched in Service Catalog as {name} "
+        f"({launch.provisioned_product_id}), expired on {launch.expires_on} and is still there. "
+        f"Its status is {status}. {message}\n\n"
+        "It is terminated once more now. If you read this again tomorrow, look at the events of "
+        "the provisioned product for what is in the way.\n",
+    )

@@ -1,0 +1,110 @@
+"""Notebooks that are to rest: which of them say that nobody works on them, and stopping them.
+
+A stop is no change of what was asked for: no request, and nothing in the ledger. A notebook whose
+request is being served is left to that; to the lifecycle a stop that comes in between is one by
+hand.
+"""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from notebook_vending import clock, environment
+from notebook_vending.aws import sagemaker
+from notebook_vending.aws.clients import CONFIG
+from notebook_vending.aws.sagemaker import Running
+from notebook_vending.log import logger
+from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
+from notebook_vending.requests import ledger
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+# What the product's script writes there (product/versions/, LifecycleConfig): the role of this
+# notebook may write its streams, and no other launch's.
+_LOG_GROUP = "/aws/sagemaker/NotebookInstances"
+_LOG_STREAM = "IdleStop"
+_SAYS_IDLE = "IDLE"
+# It says so every minute, for as long as it is so and it cannot stop itself.
+_FRESH = timedelta(minutes=5)
+# A notebook's clock may be wrong by this much, and what it says is found all the same.
+_CLOCKS_APART = timedelta(hours=1)
+
+
+class UnfinishedError(Exception):
+    """Not all that was to be done was done; who calls again begins anew."""
+
+
+def stop_where(
+    reason: str, wanted: Callable[[Running], bool], out_of_time: Callable[[], bool]
+) -> list[str]:
+    """Stop the platform's running notebooks that are wanted; return their names, sorted.
+
+    The log has the `reason` beside each.
+
+    Raises UnfinishedError when some could not be stopped, or time ran out; ClientError,
+    BotoCoreError when the notebooks cannot be listed.
+    """
+    stopped: list[str] = []
+    failed: list[str] = []
+    found = sagemaker.running()
+    # So that of more than there is time for, none has to wait for its turn for ever.
+    random.shuffle(found)
+    for notebook in found:
+        if out_of_time():
+            raise UnfinishedError(f"There was no time to go on behind {len(stopped)} stops")
+        try:
+            # The first question is one call at most, and most notebooks end with it.
+            if not wanted(notebook) or not _is_left_to_us(notebook):
+                continue
+            sagemaker.stop(notebook.name)
+        except (ClientError, BotoCoreError):  # the others are no worse for it
+            failed.append(notebook.name)
+            logger.exception("Not stopped", extra={"notebook": notebook.name})
+            continue
+        stopped.append(notebook.name)
+        logger.info("Stopped", extra={"notebook": notebook.name, "reason": reason})
+    if failed:
+        raise UnfinishedError(f"Not stopped: {', '.join(failed)}")
+    return sorted(stopped)
+
+
+def says_idle(notebook: Running) -> bool:
+    """Tell whether a notebook says, and has just said, that it is idle and cannot stop itself.
+
+    When it said so is when CloudWatch Logs took it in, by AWS's clock and not the notebook's. What
+    it said before it was started last counts no more. Raises ClientError, BotoCoreError.
+    """
+    now = clock.now()
+    client = _client()
+    try:
+        events = client.get_log_events(
+            logGroupName=_LOG_GROUP,
+            logStreamName=f"{notebook.name}/{_LOG_STREAM}",
+            startTime=int((now - _CLOCKS_APART).timestamp() * 1000),
+            limit=1,
+        )["events"]
+    except client.exceptions.ResourceNotFoundException:
+        return False
+    since = max(now - _FRESH, notebook.modified_at).timestamp() * 1000
+    return any(
+        each["message"].startswith(_SAYS_IDLE) and each["ingestionTime"] >= since for each in events
+    )
+
+
+def _is_left_to_us(notebook: Running) -> bool:
+    tags = sagemaker.tags_of(notebook.arn)
+    if tags.get(PLATFORM_TAG) != environment.text("PLATFORM"):
+        return False
+    resource = f"{tags.get(STACK_TAG, '')}|{tags.get(LOGICAL_RESOURCE_TAG, '')}"
+    return not ledger.is_open(resource)
+
+
+@cache
+def _client() -> "CloudWatchLogsClient":
+    return boto3.client("logs", config=CONFIG)

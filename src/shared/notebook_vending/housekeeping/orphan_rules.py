@@ -1,0 +1,152 @@
+"""Notebooks that their stacks left behind: which ones are, and that they are removed.
+
+A stack event, a tag or a schedule is only a reason to look. What makes an orphan is the table in
+`judge`, and it is asked again before each action: a stack may take its notebook back.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from notebook_vending import clock, environment, metrics
+from notebook_vending.aws import cloudformation, stepfunctions
+from notebook_vending.aws.cloudformation import Stack
+from notebook_vending.aws.errors import RefusedError
+from notebook_vending.failure_causes import Cause
+from notebook_vending.log import identify, logger
+from notebook_vending.notebooks.notebook import (
+    LOGICAL_RESOURCE_TAG,
+    PLATFORM_TAG,
+    STACK_TAG,
+    Notebook,
+    ownership_tags,
+)
+from notebook_vending.requests import ledger
+from notebook_vending.requests.ledger import Entry
+from notebook_vending.requests.stack_ids import is_stack_id
+
+# CloudFormation is done with a stack in these, but for removing more. In every other one it works
+# (…_IN_PROGRESS), or pauses and may still go either way (CREATE_FAILED, UPDATE_FAILED,
+# UPDATE_ROLLBACK_FAILED): until it cleans up, the notebook that a replacement left is the one that
+# a rollback goes back to (user guide, "Stack failure options", "Continue rolling back an update").
+_AT_REST = {
+    "CREATE_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "ROLLBACK_COMPLETE",
+    "ROLLBACK_FAILED",
+    "DELETE_FAILED",
+    "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_COMPLETE",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a notebook is an orphan, and why, or why not."""
+
+    orphan: bool
+    reason: str
+
+
+def judge(name: str, tags: Mapping[str, str], platform: str, stack: Stack | None) -> Verdict:
+    """Return whether a notebook is an orphan; the first row that fits, decides.
+
+    `stack` is the one that its tags name, None if CloudFormation says that there is none.
+    """
+    match stack:
+        case _ if tags.get(PLATFORM_TAG) != platform:
+            return Verdict(False, "it is not this platform's")
+        case _ if not tags.get(STACK_TAG) or not tags.get(LOGICAL_RESOURCE_TAG):
+            return Verdict(False, "it has lost tags, so whose it is cannot be told")
+        case None:
+            return Verdict(True, "its stack is gone")
+        case Stack(status="DELETE_COMPLETE"):
+            return Verdict(True, "its stack is deleted")
+        case Stack(status=status) if status not in _AT_REST:
+            return Verdict(False, f"its stack is not done with it: {status}")
+        case Stack(physical_ids=ids) if name.lower() in ids.values():
+            return Verdict(False, f"it is in its stack: {stack.status}")
+        case _ if _has_made_up_id(stack, tags):
+            return Verdict(False, "its resource has an id that CloudFormation made up")
+        case _:
+            return Verdict(True, f"no resource of its stack has its name: {stack.status}")
+
+
+def _has_made_up_id(stack: Stack, tags: Mapping[str, str]) -> bool:
+    """Tell whether the resource is known by an id that names no notebook at all.
+
+    CloudFormation makes one up of the stack's name and the logical id when it gave a Create up
+    (aws/aws-cdk#36951). The resource keeps it, should an update succeed after that.
+    """
+    logical_id = tags[LOGICAL_RESOURCE_TAG]
+    stack_name = tags[STACK_TAG].split("/")[1]
+    known_as = stack.physical_ids.get(logical_id, "")
+    begins = known_as.startswith(stack_name[:8].lower())  # a long name may be cut
+    return (begins and f"-{logical_id}-".lower() in known_as) or known_as == logical_id.lower()
+
+
+def is_of_the_same_account(notebook_arn: str, stack_id: str) -> bool:
+    """Tell whether a notebook and a stack are of one partition, Region and account.
+
+    Of another one's stack CloudFormation says that there is none.
+    """
+    of_notebook, of_stack = notebook_arn.split(":"), stack_id.split(":")
+    return is_stack_id(stack_id) and all(of_notebook[n] == of_stack[n] for n in (1, 3, 4))
+
+
+def confirm(cleanup: Entry) -> None:
+    """Let a cleanup go on only while its notebook is an orphan; raises RefusedError, ClientError.
+
+    The tags are looked at by whoever looks at the notebook.
+    """
+    platform = environment.text("PLATFORM")
+    tags = ownership_tags(platform, cleanup.stack_id, cleanup.logical_resource_id)
+    verdict = judge(cleanup.notebook_name, tags, platform, cloudformation.look(cleanup.stack_id))
+    if not verdict.orphan:
+        raise RefusedError(f"The notebook is left alone, {verdict.reason}.", Cause.NO_ORPHAN)
+
+
+def clean_up(notebook: Notebook, reason: str) -> bool:
+    """Start the lifecycle that deletes an orphan; False if one that does is under way.
+
+    It is a Delete like CloudFormation's own, without anybody to answer. Raises ClientError,
+    BotoCoreError.
+    """
+    entry = _entry_of(notebook)
+    under_way = ledger.in_progress(entry.key.Resource, clock.now())
+    if under_way:
+        entry = under_way
+    else:
+        ledger.enter(entry, "")
+    # Again if it is under way: who entered it may have died before this.
+    stepfunctions.start(_execution_name(entry), entry.key)
+    if not under_way:
+        logger.warning("Deleting an orphan", extra={"reason": reason, **identify(entry)})
+        metrics.orphan("Deleted")
+    return not under_way
+
+
+def _entry_of(notebook: Notebook) -> Entry:
+    stack_id, logical_id = notebook.tags[STACK_TAG], notebook.tags[LOGICAL_RESOURCE_TAG]
+    now = clock.now().replace(microsecond=0)
+    # The same one for whoever finds the same notebook.
+    of_notebook = f"{stack_id}|{logical_id}|{notebook.name.lower()}"
+    entry = Entry(
+        request_type="Delete",
+        request_id=hashlib.sha256(of_notebook.encode()).hexdigest()[:32],
+        stack_id=stack_id,
+        logical_resource_id=logical_id,
+        physical_resource_id=notebook.name,
+        notebook_name=notebook.name,
+        role_arn="",  # a notebook without the stack's tags is none to clean up
+        issued_at=now,
+        deadline=now + timedelta(seconds=environment.number("DEADLINE_SECONDS")),
+        cleans_up=True,
+    )
+    return replace(entry, execution_arn=stepfunctions.arn_of(_execution_name(entry)))
+
+
+def _execution_name(entry: Entry) -> str:
+    return f"CleanUp-{entry.request_id}-{entry.issued_at:%Y%m%dT%H%M%SZ}"

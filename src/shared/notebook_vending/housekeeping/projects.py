@@ -1,0 +1,27 @@
+"""The notebooks of a project, whose people need it in their portfolio."""
+
+from collections.abc import Iterator
+
+from notebook_vending.aws import cloudformation, sagemaker, tagging
+from notebook_vending.notebooks.notebook import (
+    LAUNCHED_BY_TAG,
+    PLATFORM_TAG,
+    PROJECT_TAG,
+    STACK_TAG,
+)
+
+_PORTFOLIO = "aws:servicecatalog:portfolioArn"  # a stack's tag, of Service Catalog
+
+
+def notebooks(platform: str, project: str, portfolio_id: str) -> Iterator[str]:
+    """Yield the notebooks of a project that were launched from a portfolio, with who launched them.
+
+    A notebook whose stack is gone is left out. Raises ClientError, BotoCoreError.
+    """
+    for each in tagging.notebooks({PLATFORM_TAG: platform, PROJECT_TAG: project}):
+        launch = cloudformation.tags(each.tags[STACK_TAG]) if STACK_TAG in each.tags else {}
+        if launch.get(_PORTFOLIO, "").rpartition("/")[2] != portfolio_id:
+            continue
+        if sagemaker.status(each.name) is not None:  # the search may be behind
+            owner = each.tags.get(LAUNCHED_BY_TAG, "").rpartition("/")[2]
+            yield f"{each.name} ({owner or 'no owner'})"

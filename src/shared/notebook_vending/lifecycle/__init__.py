@@ -1,0 +1,1 @@
+"""From a look at a notebook to the next step, and the wait in between."""

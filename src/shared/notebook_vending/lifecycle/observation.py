@@ -1,0 +1,371 @@
+"""One look at a request's notebook: what is asked for, what is there, what that tells.
+
+Puts together what the ledger, SageMaker and the network show, in the terms that `decide` goes by.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from notebook_vending import environment
+from notebook_vending.aws import ec2, sagemaker
+from notebook_vending.aws.errors import (
+    NoCapacityError,
+    RefusedError,
+    TryAgainError,
+    is_lack_of_capacity,
+    is_not_in_zone,
+    translate,
+)
+from notebook_vending.failure_causes import Cause
+from notebook_vending.housekeeping import orphan_rules
+from notebook_vending.lifecycle.decision import (
+    ABSENT,
+    UNKNOWN,
+    Desired,
+    Observed,
+    Progress,
+    Settings,
+    Standing,
+)
+from notebook_vending.notebooks.notebook import (
+    EXPIRES_TAG,
+    REQUEST_TAG,
+    Notebook,
+    NotebookSpec,
+    Ownership,
+    expiry_tags,
+    keys_alike,
+    ownership_tags,
+    settings_to_change,
+    tags_to_change,
+)
+from notebook_vending.requests.ledger import Entry, Page
+
+# What UpdateNotebookInstance has no parameter for.
+_FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId")
+
+
+def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Observed, Progress]:
+    """Return what is asked for, what one look shows, and the progress with what that tells.
+
+    What AWS refuses or does not answer is in the progress: the notebook is UNKNOWN then.
+    """
+    desired = _desired(page)
+    progress = _refused(progress, _faults(page))
+    try:
+        if now < desired.deadline and (leftover := _leftover(page, now)):
+            notebook, whose = leftover
+            removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
+            return removal, Observed(notebook.status, notebook, whose), progress
+        seen = sagemaker.describe(page.entry.notebook_name)
+        if seen and page.entry.cleans_up:
+            orphan_rules.confirm(page.entry)
+        if seen is None and page.standing is Standing.NEWEST and not progress.acted:
+            # The notebook that an Update makes is a new one, and held to all of the limits.
+            progress = _refused(progress, page.entry.not_allowed.values())
+        return desired, *_seen(page, progress, seen, now)
+    except (ClientError, BotoCoreError, RefusedError, TryAgainError) as error:
+        return desired, Observed(UNKNOWN), noting(progress, error, young=False)
+
+
+def noting(
+    progress: Progress,
+    error: ClientError | BotoCoreError | TryAgainError | RefusedError,
+    *,
+    young: bool,
+    tried: str = "",
+) -> Progress:
+    """Return the progress with what an error means: a refusal, or something to wait for.
+
+    Or that AWS has none of the instance type that was `tried`, so that the next one is.
+    """
+    if isinstance(error, ClientError | BotoCoreError):
+        error = translate(error, young=young)
+    if isinstance(error, NoCapacityError) and tried and tried not in progress.out_of_capacity:
+        said = str(error).removesuffix(".")
+        return replace(_lacking(progress, tried, never=error.not_in_zone), waiting_for=said)
+    if isinstance(error, RefusedError):
+        return replace(progress, refusal=str(error), refused_for=error.cause)
+    return replace(progress, waiting_for=str(error))
+
+
+def wanted_tags(entry: Entry) -> dict[str, str]:
+    """Return the tags that the notebook is to have, ours included."""
+    ours = ownership_tags(environment.text("PLATFORM"), entry.stack_id, entry.logical_resource_id)
+    return {**wanted_spec(entry).Tags, **ours, **expiry_tags(wanted_spec(entry), entry.issued_at)}
+
+
+def tag_changes(entry: Entry, notebook: Notebook) -> tuple[dict[str, str], list[str]]:
+    """Return the tags that the notebook lacks, and the keys of those that it is to lose."""
+    dropped = (*entry.dropped_tags, EXPIRES_TAG)
+    return tags_to_change(wanted_tags(entry), notebook.tags, dropped)
+
+
+def left_alone(entry: Entry, notebook: Notebook) -> list[str]:
+    """Return a sentence for each setting that stays other than asked for, as it is not allowed."""
+    spec = entry.spec
+    if spec is None:
+        return []
+    found = {
+        "NotebookInstanceType": (notebook.instance_type, spec.instance_types),
+        "RootAccess": (notebook.root_access, (spec.RootAccess,)),
+        "PlatformIdentifier": (notebook.platform_identifier, (spec.PlatformIdentifier,)),
+    }
+    return [
+        f"{name} stays {value}: {entry.not_allowed[name].removeprefix(name).strip()}."
+        for name, (value, asked) in found.items()
+        if name in entry.not_allowed and value not in asked
+    ]
+
+
+def wanted_spec(entry: Entry) -> NotebookSpec:
+    """Return the notebook asked for; raises LookupError for a request that asks for none."""
+    if entry.spec is None:
+        raise LookupError(f"{entry.request_type} {entry.request_id} asks for no notebook.")
+    return entry.spec
+
+
+def _refused(progress: Progress, faults: Iterable[str]) -> Progress:
+    refusal = " ".join(f"{each}." for each in faults)
+    if progress.refusal or not refusal:
+        return progress
+    return replace(progress, refusal=refusal, refused_for=Cause.INVALID)
+
+
+def _faults(page: Page) -> list[str]:
+    """Return a sentence for each thing that the platform does not allow this request to ask for.
+
+    A setting that limits leave out by now may stay as it is, and a rollback may name it again.
+    """
+    entry, back = page.entry, page.renamed_from
+    if entry.asked is None:
+        return [] if page.follows_failure else list(entry.violations)
+    faults = [fault for name, fault in entry.not_allowed.items() if not page.keeps(name)]
+    if back and back.lower() not in (entry.notebook_name.lower(), entry.replaces.lower()):
+        # Which notebook CloudFormation would delete after it, no request says.
+        faults.append(
+            f"NotebookInstanceName '{entry.notebook_name}' follows an Update to a new name that "
+            f"failed: give the old name {back} back first"
+        )
+    return faults
+
+
+def _whose(entry: Entry, notebook: Notebook, now: datetime) -> Ownership:
+    """Return whose a notebook is; raises TryAgainError while its tags may not be shown yet.
+
+    A notebook that was just made is described before ListTags shows what it was made with, and then
+    looks as if its tags had been taken away.
+    """
+    whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
+    if whose is Ownership.CANNOT_TELL and notebook.may_lack_tags(now):
+        raise TryAgainError(f"the tags of notebook {notebook.name}, just made, are not shown yet")
+    return whose
+
+
+def _leftover(page: Page, now: datetime) -> tuple[Notebook, Ownership] | None:
+    """Return a notebook that a failed replacement made, if one is still there, and whose it is.
+
+    CloudFormation never heard of it, so nobody else would remove it. That the request which made
+    it is one of those is what tells it from the notebook with the launcher's data. One that lost
+    its tags is in the way of the Delete only, the last request there will be.
+    """
+    entry = page.entry
+    unheard = {name.lower() for name in page.unheard.values()}
+    for name in sorted(unheard - {entry.notebook_name.lower()}):
+        notebook = sagemaker.describe(name)
+        if notebook is None:
+            continue
+        whose = _whose(entry, notebook, now)
+        made_by = notebook.tags.get(REQUEST_TAG)
+        stripped = whose is Ownership.CANNOT_TELL and entry.request_type == "Delete"
+        if (whose is Ownership.OURS and made_by in page.unheard) or (
+            stripped and made_by in (None, *page.unheard)
+        ):
+            return notebook, whose
+    return None
+
+
+def _seen(
+    page: Page, progress: Progress, notebook: Notebook | None, now: datetime
+) -> tuple[Observed, Progress]:
+    entry = page.entry
+    if notebook is None:
+        return _absent(entry, progress), progress
+    whose = _whose(entry, notebook, now)
+    if whose is Ownership.NOT_OURS and entry.request_type == "Delete":
+        absent = _absent(entry, progress)
+        if not absent.interface_released:
+            return absent, progress  # ours is gone, and its name taken already
+    if whose is not Ownership.OURS:
+        return Observed(notebook.status, notebook, whose), progress
+    progress = _remembering(page, progress, notebook)
+    left = _types_left(entry, progress, notebook.instance_type)
+    type_ = _wanted_type(page, notebook, left)
+    cannot = _cannot_change(page, notebook)
+    return Observed(
+        notebook.status,
+        notebook,
+        whose,
+        settings=Settings.CANNOT_CHANGE if cannot else _compare(entry, notebook, type_),
+        cannot_change=cannot,
+        # A type that is not left and yet wanted was refused, and the notebook has another one.
+        no_capacity=notebook.status in ("Stopped", "Failed")
+        and any(each in progress.out_of_capacity for each in (notebook.instance_type, type_)),
+        wanted_type=type_,
+        untried=tuple(each for each in left if each != notebook.instance_type),
+    ), progress
+
+
+def _absent(entry: Entry, progress: Progress) -> Observed:
+    interface = progress.network_interface_id
+    left = _types_left(entry, progress)
+    return Observed(
+        ABSENT,
+        interface_released=not interface or not ec2.network_interface_exists(interface),
+        # One that held data, and that somebody deleted, made way for nothing.
+        no_capacity=(progress.created and progress.instance_type in progress.out_of_capacity)
+        or (not progress.acted and bool(progress.out_of_capacity)),
+        wanted_type=left[0] if left else "",
+        untried=left,
+    )
+
+
+def _remembering(page: Page, progress: Progress, notebook: Notebook) -> Progress:
+    """Return the progress with what the notebook, which is ours, tells of it."""
+    entry, type_ = page.entry, notebook.instance_type
+    acted = (
+        progress.acted
+        # An action that was cut short after it took effect is known by its notebook.
+        or progress.creating
+        or progress.starting not in ("", notebook.status)
+        or (entry.request_type == "Create" and notebook.status != "Deleting")
+    )
+    lacks = is_lack_of_capacity(notebook.failure_reason)
+    if notebook.status == "Failed" and acted and lacks:
+        progress = _lacking(progress, type_, never=is_not_in_zone(notebook.failure_reason))
+    if notebook.status == "InService":  # somebody else started it
+        has = [each for each in progress.out_of_capacity if each != type_]
+        progress = replace(progress, out_of_capacity=has)
+    return replace(
+        progress,
+        network_interface_id=notebook.network_interface_id or progress.network_interface_id,
+        failure_reason=(not lacks and notebook.failure_reason) or progress.failure_reason,
+        waiting_for="",
+        acted=acted,
+        created=progress.created
+        or progress.creating
+        or notebook.tags.get(REQUEST_TAG) == entry.request_id,
+        resume=progress.resume or page.resume or notebook.status in ("InService", "Pending"),
+        instance_type=type_,
+    )
+
+
+def _lacking(progress: Progress, type_: str, *, never: bool) -> Progress:
+    """Return the progress with a type that AWS has none of, at present or in this zone `never`."""
+    return replace(
+        progress,
+        out_of_capacity=list(dict.fromkeys((*progress.out_of_capacity, type_))),
+        not_in_zone=[*progress.not_in_zone, type_] if never else progress.not_in_zone,
+    )
+
+
+def _types_left(entry: Entry, progress: Progress, present: str = "") -> tuple[str, ...]:
+    """Return the types that the notebook may have: what is not allowed now, it may only keep."""
+    types = entry.spec.instance_types if entry.spec else ()
+    return tuple(
+        each
+        for each in types
+        if each not in progress.out_of_capacity and (each == present or _is_allowed(entry, each))
+    )
+
+
+def _wanted_type(page: Page, notebook: Notebook, left: tuple[str, ...]) -> str:
+    """Return the instance type that the notebook is to have.
+
+    One that it got as a fallback stays, so that an update of something else does not stop it. An
+    update that asks for another first choice wants that one; but not the rollback of one: it is
+    content with any of its list, and with the one that worked before rather than the first.
+    """
+    entry, type_ = page.entry, notebook.instance_type
+    if entry.spec is None:
+        return type_
+    if type_ in left and page.keeps("NotebookInstanceType"):
+        return type_
+    if page.ran_on in left:
+        return page.ran_on
+    if left:
+        return left[0]
+    first = entry.spec.NotebookInstanceType
+    return first if _is_allowed(entry, first) else type_
+
+
+def _is_allowed(entry: Entry, instance_type: str) -> bool:
+    """Return whether a notebook may be given a type; an older release let no others in."""
+    return entry.asked is None or instance_type in entry.types_allowed
+
+
+def _compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
+    if entry.spec is None:
+        return Settings.AS_ASKED
+    spec = replace(entry.spec, NotebookInstanceType=instance_type)
+    if settings_to_change(spec, notebook, entry.not_allowed):
+        return Settings.DIFFER
+    add, remove = tag_changes(entry, notebook)
+    return Settings.TAGS_DIFFER if add or remove else Settings.AS_ASKED
+
+
+def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
+    """Return a sentence for each setting that differs and that SageMaker cannot change in place."""
+    entry, cannot = page.entry, []
+    spec = entry.spec
+    if spec is None or entry.request_type != "Update":
+        return ()
+    back = page.renamed_from.lower() == entry.notebook_name.lower()
+    if entry.replaces and not back:
+        return ()  # a new notebook, made as asked for
+    if moved := [name for name in _FIXED if not page.keeps(name)]:
+        place = ec2.find_place(spec)
+        found = {
+            "Subnet": notebook.subnet_id == place.subnet_id,
+            "SecurityGroupName": notebook.security_group_ids == (place.security_group_id,),
+            "KmsKeyId": notebook.kms_key_id == spec.KmsKeyId,
+        }
+        cannot += [
+            f"{name} of a notebook cannot be changed: give the old value back, or give a new "
+            "NotebookInstanceName and AllowReplacement YES (the data on the old volume is lost)."
+            for name in moved
+            if not found[name]
+        ]
+    # A volume that a failed update has grown stays so when CloudFormation rolls that back, and is
+    # no matter of a later update that leaves its size alone.
+    shrinks = spec.VolumeSizeInGB < notebook.volume_size_in_gb
+    if shrinks and not page.keeps("VolumeSizeInGB"):
+        cannot.append(
+            f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
+        )
+    add, remove = tag_changes(entry, notebook)
+    cannot += [
+        f"AWS takes tag keys that differ only by case for one: the template's Tags ask for "
+        f"{' and '.join(repr(key) for key in alike if key in add)}, and the notebook has "
+        f"{' and '.join(repr(key) for key in alike if key not in add)} (launch tag or TagOption): "
+        "give one of them."
+        for alike in keys_alike({*add, *notebook.tags} - set(remove))
+        if any(key in add and key not in notebook.tags for key in alike)
+    ]
+    return tuple(cannot)
+
+
+def _desired(page: Page) -> Desired:
+    entry = page.entry
+    allowed = entry.spec is None or entry.spec.AllowReplacement == "YES"
+    return Desired(
+        entry.request_type,
+        entry.notebook_name,
+        entry.issued_at,
+        entry.deadline,
+        page.standing,
+        may_create=allowed or not entry.replaces,
+    )

@@ -1,0 +1,236 @@
+"""The reconciler's two halves: look and decide; act and report.
+
+Both take the execution's state and return it changed. The state holds the request's ledger key,
+what the execution remembers (`Progress`), the latest `Decision` and what is to be told of the way
+there (`Course`); never the reply address.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from notebook_vending import clock, environment
+from notebook_vending.aws import cloudformation, ec2, sagemaker
+from notebook_vending.aws.errors import RefusedError, TryAgainError
+from notebook_vending.failure_causes import Cause
+from notebook_vending.housekeeping import orphan_rules
+from notebook_vending.lifecycle.decision import (
+    UNKNOWN,
+    Decision,
+    Progress,
+    Settings,
+    Standing,
+    decide,
+)
+from notebook_vending.lifecycle.observation import (
+    left_alone,
+    noting,
+    observe,
+    tag_changes,
+    wanted_spec,
+    wanted_tags,
+)
+from notebook_vending.lifecycle.wait_times import Course, after_look, trying_again
+from notebook_vending.log import identify, logger
+from notebook_vending.notebooks.notebook import (
+    LAUNCHED_BY_TAG,
+    REQUEST_TAG,
+    Notebook,
+    Ownership,
+    faults_of_stack_tags,
+    settings_to_change,
+    tags_at_creation,
+)
+from notebook_vending.requests import ledger
+from notebook_vending.requests.ledger import Entry, Key
+
+State = dict[str, Any]
+Attempt = Callable[[Entry, Progress], Progress]
+
+# How long after a request its role may be unknown somewhere in AWS.
+_YOUNG = timedelta(minutes=2)
+_PART_OF_WAITED = 8
+_PART_OF_FIRST_WAIT = 3  # stopping and deleting take that much less than making and starting
+_LONGEST_WAIT = 150  # seconds
+_SOON = 20  # seconds: what was refused for the moment is tried again
+# Seconds: tags are changed at once, and SageMaker has no event for it; and the next instance type
+# is tried at once.
+_AT_ONCE = 5
+
+
+def key_of(state: Mapping[str, Any]) -> Key:
+    """Return the ledger key of the execution's request."""
+    return Key(state["Resource"], state["Request"])
+
+
+def course_of(state: Mapping[str, Any]) -> Course:
+    """Return what is to be told of the way so far."""
+    return Course(**state.get("Course", {}))
+
+
+def look(state: State) -> State:
+    """Look at the notebook and the ledger, and decide the next step."""
+    now = clock.now()
+    page = ledger.read(key_of(state), now)
+    progress = Progress(**state.get("Progress", {}))
+    desired, observed, progress = observe(page, progress, now)
+    decision = decide(desired, observed, progress, now)
+    if page.entry.outcome:  # by another path, while this execution ran or before it began
+        decision = Decision("Fail", "This request is answered already.")
+    if decision.action == "Succeed" and observed.notebook:
+        said = (decision.reason, *left_alone(page.entry, observed.notebook))
+        decision = replace(decision, reason=" ".join(said))
+    course = after_look(course_of(state), decision, observed.status, desired.standing, now)
+    if observed.notebook and observed.ownership is Ownership.OURS:
+        launched_by = observed.notebook.tags.get(LAUNCHED_BY_TAG, "")
+        course = replace(course, launched_by=launched_by or course.launched_by)
+    logger.info(decision.action, extra={"notebook_status": observed.status, **identify(page.entry)})
+    if decision.action == "Create":
+        progress = replace(progress, creating=True)
+    if decision.action == "Start":
+        # What it starts is to run after it, though it may never be seen to.
+        progress = replace(progress, starting=observed.status, resume=True)
+    if decision.action == "Stop" and page.entry.request_type == "Update" and progress.resume:
+        ledger.remember_resume(page.entry.key, progress.instance_type)
+    return {
+        **state,
+        "Progress": asdict(progress),
+        "Course": asdict(course),
+        "Decision": {
+            "Action": decision.action,
+            "Notebook": desired.notebook_name,
+            "Status": observed.status,
+            "Settings": observed.settings,
+            "InstanceType": observed.wanted_type,
+            "Reason": decision.reason,
+            "Cause": decision.cause or "",
+            "Data": _data(decision, observed.notebook),
+            "WaitSeconds": _wait_seconds(decision, observed.status, page.entry, now),
+        },
+    }
+
+
+def act(state: State, attempt: Attempt) -> State:
+    """Try one action for the request, if it is still the newest one, and note what came of it.
+
+    None begins past the deadline: the next request would not wait for it.
+    """
+    now = clock.now()
+    page = ledger.read(key_of(state), now)
+    entry = page.entry
+    if page.standing is not Standing.NEWEST or entry.outcome or now >= entry.deadline:
+        return state  # the next look says so
+    progress = replace(Progress(**state["Progress"]), waiting_for="")
+    decision, course = state["Decision"], course_of(state)
+    try:
+        if entry.cleans_up:
+            orphan_rules.confirm(entry)
+        progress = attempt(_as_decided(page.entry, decision), progress)
+        if decision["Action"] == "Update" and decision.get("Settings") == Settings.TAGS_DIFFER:
+            decision = {**decision, "WaitSeconds": min(_AT_ONCE, decision["WaitSeconds"])}
+    except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
+        young = now - page.entry.issued_at < _YOUNG
+        changes = decision["Action"] in ("Create", "Update", "Start")
+        tried = decision["InstanceType"] if changes else ""
+        lacking = progress.out_of_capacity
+        progress = noting(progress, error, young=young, tried=tried)
+        wait = environment.number("WAIT_SECONDS")
+        pause = _AT_ONCE if progress.out_of_capacity != lacking else _apart(min(_SOON, wait))
+        soon = min(pause, decision["WaitSeconds"])  # not past the end
+        decision, course = {**decision, "WaitSeconds": soon}, trying_again(course)
+    outcome = progress.refusal or progress.waiting_for or "done"
+    logger.info(decision["Action"], extra={"outcome": outcome, **identify(page.entry)})
+    changed = {"Progress": asdict(progress), "Decision": decision, "Course": asdict(course)}
+    return {**state, **changed}
+
+
+def create(entry: Entry, progress: Progress) -> Progress:
+    """Create the notebook where it belongs, with the tags that make it ours."""
+    spec = wanted_spec(entry)
+    own = {**wanted_tags(entry), REQUEST_TAG: entry.request_id}
+    stack = cloudformation.tags(entry.stack_id)
+    if faults := faults_of_stack_tags(own, stack):
+        raise RefusedError(" ".join(faults), Cause.INVALID)
+    sagemaker.create(spec, ec2.find_place(spec), tags_at_creation(own, stack))
+    return replace(
+        progress, acted=True, created=True, resume=True, instance_type=spec.NotebookInstanceType
+    )
+
+
+def update(entry: Entry, progress: Progress) -> Progress:
+    """Give the notebook the settings and the tags asked for."""
+    notebook = sagemaker.describe(entry.notebook_name)
+    if notebook is None:
+        return progress  # the next look says so
+    if settings := settings_to_change(wanted_spec(entry), notebook, entry.not_allowed):
+        sagemaker.update(entry.notebook_name, settings)
+        progress = replace(progress, acted=True)
+    sagemaker.change_tags(notebook.arn, *tag_changes(entry, notebook))
+    return progress
+
+
+def start(entry: Entry, progress: Progress) -> Progress:
+    """Start the notebook."""
+    sagemaker.start(entry.notebook_name)
+    return replace(progress, acted=True)
+
+
+def stop(entry: Entry, progress: Progress) -> Progress:
+    """Stop the notebook, so that it can be updated or deleted."""
+    sagemaker.stop(entry.notebook_name)
+    return progress
+
+
+def delete(entry: Entry, progress: Progress) -> Progress:
+    """Delete the notebook and its volume."""
+    sagemaker.delete(entry.notebook_name)
+    return progress
+
+
+def _as_decided(entry: Entry, decision: Mapping[str, Any]) -> Entry:
+    """Return what a request asks for, with the notebook and the instance type decided on."""
+    spec, type_ = entry.spec, decision.get("InstanceType")
+    if spec and type_:
+        spec = replace(spec, NotebookInstanceType=type_)
+    return replace(entry, notebook_name=decision["Notebook"], spec=spec)
+
+
+def _data(decision: Decision, notebook: Notebook | None) -> dict[str, str]:
+    if decision.action != "Succeed" or notebook is None:
+        return {}
+    return notebook.attributes(decision.reason)
+
+
+def _wait_seconds(decision: Decision, status: str, entry: Entry, now: datetime) -> int:
+    """Return how long to wait before the next look: never past the deadline.
+
+    What an action begins is waited for at length, as it usually takes so long and SageMaker tells
+    when most of it is done; and what has taken long already is looked at the more seldom, so that a
+    slow notebook costs no more than some looks. Untold, its launcher waits an eighth of the time
+    longer at the most.
+    """
+    wait, first = environment.number("WAIT_SECONDS"), environment.number("FIRST_WAIT_SECONDS")
+    waited = int((now - entry.issued_at).total_seconds())
+    match decision.action:
+        case "Create" | "Start":
+            wait = first
+        case "Stop" | "Delete":
+            wait = max(wait, first // _PART_OF_FIRST_WAIT)
+        case _:
+            wait = max(wait, min(waited // _PART_OF_WAITED, _LONGEST_WAIT))
+    if status == UNKNOWN:
+        wait = _apart(wait)
+    left = int((entry.deadline - now).total_seconds()) + 1
+    return max(1, min(wait, left)) if left > 0 else environment.number("WAIT_SECONDS")
+
+
+def _apart(seconds: int) -> int:
+    """Return a wait up to twice as long.
+
+    Those whom SageMaker refused together, because they came together, are not to come again so.
+    """
+    return seconds + random.randrange(seconds + 1)  # noqa: S311 # no secret

@@ -1,0 +1,1 @@
+"""What a request of CloudFormation is: read, kept in order in the ledger, answered once."""

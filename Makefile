@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := .venv/bin/python requirements/install.py
-RUN := PYTHONPATH=src:src/shared:. $(BIN)/python
+RUN := PYTHONPATH=src:src/shared:emulator:. $(BIN)/python
 # npm's settings for where packages come from count, and none that would leave something out.
 NPM := npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --cache=.local/npm --logs-max=0 \
 	--global=false --location=project --workspaces=false --dry-run=false --include=dev --bin-links \
@@ -31,7 +31,7 @@ take: $(CURDIR). Move it to a path of at most 190 letters, digits and the charac
 endif
 
 launch: setup
-	@$(RUN) -m local.launch $(FAULT)
+	@$(RUN) -m demo.launch $(FAULT)
 
 # The same story on the AWS account that the shell is signed in to; it asks first.
 rehearse: setup
@@ -41,14 +41,14 @@ rehearse: setup
 # The embedded AWS with the platform deployed, for you to use until Ctrl-C; FAULT, which make puts
 # into the environment, has an alarm go off first.
 aws: setup
-	@$(BIN)/python -m local.aws
+	@$(RUN) -m demo.aws
 
 test: lint types .scan-venv/.ready .jupyter-venv/.ready .aws-venv/.ready
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 # The pictures of the pages, from the definition and from runs of `make launch`.
 pictures: setup
-	@$(RUN) -m local.pictures $(ARGS)
+	@$(RUN) -m demo.pictures $(ARGS)
 
 # What public scanners say of the templates as they are deployed; `make test` asks them too.
 scan: setup .scan-venv/.ready
@@ -61,7 +61,7 @@ sdk: setup .sdk2-venv/.ready .sdk3-venv/.ready
 
 # The proof of least privilege: all that the roles are granted, and which calls use it.
 permissions: setup
-	@$(BIN)/python -m local.permissions
+	@$(RUN) -m permissions_proof
 
 # The platform beside what people use today: writes benchmarks/results.json and the pages from it.
 bench: setup .bench-venv/.ready benchmarks/peers/cdk/node_modules/.ready

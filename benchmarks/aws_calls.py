@@ -22,8 +22,8 @@ from botocore.endpoint import Endpoint
 
 from benchmarks.lambda_service import Lambda
 from benchmarks.virtual_time import Timeline
-from local.notebooks.service import NotebookService
-from local.service_model import ServiceError
+from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.sagemaker_notebooks.service import NotebookService
 from tests.unit.account_in_process import client
 
 # What every call takes, and every answer to CloudFormation: none is measured, all are alike.

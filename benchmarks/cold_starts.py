@@ -21,8 +21,8 @@ from rich.progress import Progress
 from benchmarks import built
 from benchmarks.answering_aws import AnsweringAws, Item, answering_aws
 from benchmarks.lambda_emulator import ColdStart, EmulatorError, start_cold
-from local.server import response_bucket
-from local.server.response_bucket import ResponseBucket
+from embedded_aws.ministack_fixes import response_bucket
+from embedded_aws.ministack_fixes.response_bucket import ResponseBucket
 from notebook_vending.notebooks.notebook import EXPIRES_TAG, PROVISIONED_PRODUCT_TAG, ownership_tags
 
 _REPETITIONS = 9

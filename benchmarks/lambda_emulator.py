@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.deploy import ROOT
+from demo.deploy import ROOT
 
 _PATH = "/2015-03-31/functions/function/invocations"
 _SECONDS = 60

@@ -19,10 +19,10 @@ from benchmarks.cloudformation import CloudFormation, Deliver
 from benchmarks.lambda_service import Durations, Lambda
 from benchmarks.state_machine import StateMachine
 from benchmarks.virtual_time import Timeline
-from local.notebooks.instance import Timing
-from local.notebooks.resources import Ec2Network, KmsKeys
-from local.notebooks.service import NotebookService
-from local.notebooks.surroundings import Surroundings
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.instance import Timing
+from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
+from embedded_aws.sagemaker_notebooks.service import NotebookService
 from tests.unit.account_in_process import ACCOUNT, REGION, Account, client
 
 # EventBridge, from a change to the function that is told. "Typical latency [...] is about half a

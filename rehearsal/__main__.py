@@ -22,8 +22,8 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from local import progress
-from local.progress import Progress
+from demo import progress
+from demo.progress import Progress
 from rehearsal import command
 from rehearsal.terminal import Terminal
 from vending.errors import OperatorError, worded

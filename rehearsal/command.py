@@ -5,8 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from local.deploy import ROOT
-from local.progress import Progress
+from demo.deploy import ROOT
+from demo.progress import Progress
 from notebook_vending import clock
 from rehearsal import account as accounts
 from rehearsal import cost, owned, plan, remains, report

@@ -7,8 +7,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from local import deploy
-from local.end_user import EndUser
+from demo import deploy
+from demo.end_user import EndUser
 from notebook_vending.aws.clients import CONFIG
 from rehearsal import listener, owned
 from rehearsal.errors import OutOfTimeError, RehearsalError

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from botocore.exceptions import ClientError
 
-from local.end_user import Record
+from demo.end_user import Record
 from rehearsal import owned
 from rehearsal.plan import INSTANCE_TYPE, OTHER_INSTANCE_TYPE, TAG, VOLUME_IN_GB
 from rehearsal.run import Run, expect

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import SamError
+from demo.deploy import SamError
 from notebook_vending import clock
 from rehearsal import evidence, remains
 from rehearsal.cleanup import Cleanup, Tell

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from local.deploy import ROOT
+from demo.deploy import ROOT
 from rehearsal.account import Account, masked
 from rehearsal.cost import Line, total
 from rehearsal.plan import Plan

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.end_user import EndUser, Record
-from local.progress import Progress
+from demo.end_user import EndUser, Record
+from demo.progress import Progress
 from rehearsal.account import Account
 from rehearsal.errors import RehearsalError
 from rehearsal.plan import Plan

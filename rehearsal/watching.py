@@ -4,8 +4,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.progress import Progress
-from local.watch import Path, entered_states, event_lines
+from demo.progress import Progress
+from demo.watch import Path, entered_states, event_lines
 from notebook_vending import clock
 from rehearsal import owned
 from rehearsal.plan import Plan

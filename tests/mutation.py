@@ -160,7 +160,7 @@ def _load_the_libraries(tests: Sequence[str]) -> None:
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.setLevel(logging.NOTSET)  # else what our modules set would outlive them
-    ours = tuple(f"{ROOT / folder}/" for folder in ("src", "tests", "local"))
+    ours = tuple(f"{ROOT / folder}/" for folder in ("src", "tests", "emulator"))
     for name, loaded in [*sys.modules.items()]:
         if name != __name__ and str(getattr(loaded, "__file__", "")).startswith(ours):
             del sys.modules[name]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import boto3
 from benchmarks.cloudformation import ACCOUNT, REGION, Deliver
 from benchmarks.lambda_service import Function
 from benchmarks.world import World
-from local.service_model import ServiceError
+from embedded_aws.runtime.service_model import ServiceError
 
 _NAME = "CrhelperFunction"
 _RULES = 300

@@ -18,9 +18,9 @@ from benchmarks.cloudformation import Deliver
 from benchmarks.lambda_service import Function, FunctionError, Handler
 from benchmarks.state_machine import Ended, StateMachine
 from benchmarks.world import EVENT_SECONDS, World
+from embedded_aws.runtime.service_model import ServiceError
 from handlers import clean, create, delete, observe, request, respond, start, stop, update
 from handlers import wait as wait_handler
-from local.service_model import ServiceError
 from notebook_vending import clock
 from notebook_vending.lifecycle.waiting import WAKING
 from notebook_vending.requests import answer

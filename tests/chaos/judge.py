@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from local.notebooks.instance import Notebook
+from embedded_aws.sagemaker_notebooks.instance import Notebook
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, STACK_TAG
 from tests.chaos.cloudformation import SERVICE_TIMEOUT, StackLife
 from tests.unit.platform_in_process import Work

@@ -38,7 +38,7 @@ def test_the_command_runs_as_many_schedules_as_it_is_told() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "tests.chaos"],
         cwd=ROOT,
-        env={**os.environ, "RUNS": "20", "SEED": "7", "PYTHONPATH": "src:src/shared:."},
+        env={**os.environ, "RUNS": "20", "SEED": "7", "PYTHONPATH": "src:src/shared:emulator:."},
         capture_output=True,
         text=True,
         timeout=300,

@@ -15,9 +15,9 @@ from typing import Any
 import urllib3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.sagemaker_notebooks.instance import Notebook, Timing
 from handlers import clean, expire, request, respond, wait
-from local.notebooks.instance import Notebook, Timing
-from local.service_model import ServiceError
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
@@ -521,7 +521,7 @@ class World:
         return result
 
     def _of_launch(self, operation: str, params: Any) -> Any:
-        """Answer for Service Catalog, as local/catalog does."""
+        """Answer for Service Catalog, as the embedded Service Catalog does."""
         wanted = params.get("Id") or params["ProvisionedProductId"]
         (life,) = [each for each in self.lives if each.provisioned_product_id == wanted]
         if life.status == "DELETE_COMPLETE":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local import deploy
+from demo import deploy
 from tests.e2e.deployed import Platform
 from tests.integration.functions import function, role
 from tests.unit.test_events import FUNCTIONS, handler_of

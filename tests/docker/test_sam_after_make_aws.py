@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local import deploy, invocation
+from demo import deploy, invocation
 from tests.e2e.test_make_aws import started
 from tests.waiting import await_that
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from local import deploy, invocation
-from local.emulator import Emulator
+from demo import deploy, invocation
+from embedded_aws.emulator import Emulator
 from tests.docker.deployed import Deployed, Stack
 from tests.docker.told_anew import ToldAnew
 from tests.e2e.deployed import NOTEBOOKS, deploy_platform

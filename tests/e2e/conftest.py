@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local import deploy
-from local.emulator import Emulator
+from demo import deploy
+from embedded_aws.emulator import Emulator
 from tests.e2e.deployed import NOTEBOOKS, WAIT_SCALE, Platform, deploy_platform
 from tests.e2e.rehearsing import Others, environment, others, what_is_there
 

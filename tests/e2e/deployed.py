@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from local import deploy, end_user
-from local.emulator import Emulator
-from local.end_user import EndUser, Record
+from demo import deploy, end_user
+from demo.end_user import EndUser, Record
+from embedded_aws.emulator import Emulator
 from tests.waiting import await_that
 
 T = TypeVar("T")

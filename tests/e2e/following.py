@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import deploy
-from local.emulator import Emulator
+from demo import deploy
+from embedded_aws.emulator import Emulator
 
 # `python3` with pip, sam and aws: what a page asks its reader to have.
 _PATH = [deploy.ROOT / each / "bin" for each in (".venv", ".sam-venv", ".aws-venv")]

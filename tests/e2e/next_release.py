@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from local import deploy
-from local.emulator import Emulator
+from demo import deploy
+from embedded_aws.emulator import Emulator
 
 # What `sam build` takes.
 _SOURCES = ("src", "product", "stacks", "statemachine", "requirements", "template.yaml")

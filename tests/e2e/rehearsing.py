@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import bystander
-from local.deploy import ROOT
-from local.emulator import Emulator
+from demo import bystander
+from demo.deploy import ROOT
+from embedded_aws.emulator import Emulator
 from rehearsal.plan import TAG
 from tests.waiting import await_that, unique
 
@@ -129,7 +129,7 @@ def rehearsing(shell: Mapping[str, str], *words: str) -> Iterator[subprocess.Pop
     with subprocess.Popen(
         [sys.executable, "-m", "rehearsal", *words],
         cwd=ROOT,
-        env={**kept, **shell, "PYTHONPATH": "src:src/shared:."},
+        env={**kept, **shell, "PYTHONPATH": "src:src/shared:emulator:."},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

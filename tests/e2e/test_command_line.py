@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.deploy import ROOT
+from demo.deploy import ROOT
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import ClientError
 
-from local import deploy, end_user
-from local.end_user import EndUser
+from demo import deploy, end_user
+from demo.end_user import EndUser
 from tests.e2e.deployed import Platform
 from tests.waiting import unique
 

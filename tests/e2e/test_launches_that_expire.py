@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.end_user import Record
+from demo.end_user import Record
 from tests.e2e.deployed import Platform
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique

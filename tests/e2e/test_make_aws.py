@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
-from local import aws, deploy
+from demo import aws, deploy
 from tests.e2e.test_make_launch import directory_of, processes_of
 from tests.unit.test_events import ENVIRONMENT, FUNCTIONS
 from tests.waiting import await_that
@@ -23,7 +23,7 @@ _SECONDS = 240  # of a busy machine; an idle one needs half a minute
 # The files go to a folder of the test's: somebody may be using those of the clone.
 _MAKE_AWS = """
 import pathlib, sys
-from local import aws
+from demo import aws
 aws.FOLDER = pathlib.Path(sys.argv[1])
 sys.exit(aws.main())
 """
@@ -34,7 +34,7 @@ def started(folder: Path, fault: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", _MAKE_AWS, str(folder)],
         cwd=deploy.ROOT,
-        env={**os.environ, "FAULT": fault},
+        env={**os.environ, "FAULT": fault, "PYTHONPATH": "src:src/shared:emulator:."},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from local import pictures
-from local.faults import FAULTS
+from demo import pictures
+from demo.faults import FAULTS
 from tests.pictures import text_of
 from tests.waiting import await_that
 
@@ -26,9 +26,9 @@ _SECONDS = 240  # of a busy machine; an idle one needs a minute
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Start what `make launch` does; it is interrupted if it still runs at the end."""
     with subprocess.Popen(
-        [sys.executable, "-m", "local.launch", *arguments],
+        [sys.executable, "-m", "demo.launch", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": "src:src/shared:."},
+        env={**os.environ, "PYTHONPATH": "src:src/shared:emulator:."},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

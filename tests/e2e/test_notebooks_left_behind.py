@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local import deploy
+from demo import deploy
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from local import deploy, embedded_metrics, insights
-from local.incidents import INCIDENTS, Deployed, alarm_named
+from demo import deploy
+from demo.incidents import INCIDENTS, Deployed, alarm_named
+from embedded_aws.ministack_fixes import embedded_metrics, insights
 from notebook_vending.failure_causes import CONCERNS
 from notebook_vending.metrics import NAMESPACE
 from tests.e2e.deployed import Platform, together

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from local import aws as make_aws
-from local import deploy, end_user
-from local.emulator import REGION, Emulator
-from local.end_user import EndUser
+from demo import aws as make_aws
+from demo import deploy, end_user
+from demo.end_user import EndUser
+from embedded_aws.emulator import REGION, Emulator
 from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE
 from tests.e2e.following import Reader, commands, reader
 from tests.waiting import await_that

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local import deploy, end_user
-from local.end_user import Record
-from local.notebooks.permissions import VOLUME_KEYS
-from local.permissions import grants
-from local.permissions.usage import calls_of, usage
+from demo import deploy, end_user
+from demo.end_user import Record
+from embedded_aws.sagemaker_notebooks.permissions import VOLUME_KEYS
+from permissions_proof import grants
+from permissions_proof.usage import calls_of, usage
 from tests.e2e.deployed import Platform
 from tests.waiting import unique
 

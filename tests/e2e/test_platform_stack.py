@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local import deploy
-from local.emulator import REGION, Emulator
+from demo import deploy
+from embedded_aws.emulator import REGION, Emulator
 from tests.e2e.deployed import (
     NOTEBOOKS,
     QUICK,

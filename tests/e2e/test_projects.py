@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from local import end_user
-from local.end_user import EndUser, Record
+from demo import end_user
+from demo.end_user import EndUser, Record
 from tests.e2e.deployed import Platform, together
 from tests.waiting import await_that, unique
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from rehearsal import report, story
 from rehearsal.plan import TAG, Plan
 from tests.e2e.rehearsing import (

@@ -11,9 +11,9 @@ from typing import Any
 import boto3
 import pytest
 
-from local import bystander
-from local.emulator import Emulator
-from local.progress import Progress, console
+from demo import bystander
+from demo.progress import Progress, console
+from embedded_aws.emulator import Emulator
 from rehearsal import account, remains, story
 from rehearsal.cleanup import Cleanup
 from rehearsal.errors import RehearsalError

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.e2e.deployed import Platform, environment_of
 from tests.waiting import await_that, unique
 

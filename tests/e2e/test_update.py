@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.end_user import Record
+from demo.end_user import Record
 from tests.e2e.deployed import Platform
 from tests.waiting import unique
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local import deploy
-from local.emulator import Emulator
-from local.end_user import Record
+from demo import deploy
+from demo.end_user import Record
+from embedded_aws.emulator import Emulator
 from tests.e2e import next_release
 from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE, Platform, deploy_platform
 from tests.waiting import await_that, unique

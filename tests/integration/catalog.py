@@ -8,7 +8,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.waiting import await_that, unique
 
 TEMPLATE = """

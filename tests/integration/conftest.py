@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.integration.catalog import Account
 
 WAIT_SCALE = 0.05  # a state machine's second takes 50 ms

@@ -5,7 +5,7 @@ import json
 import zipfile
 from typing import Any, TypeVar
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.waiting import await_that, unique
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import REGION, Emulator
+from embedded_aws.emulator import REGION, Emulator
 from tests.waiting import unique
 
 

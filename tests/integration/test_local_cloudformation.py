@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator
-from local.server.response_bucket import EXPIRES_SECONDS, ResponseBucket
+from embedded_aws.emulator import Emulator
+from embedded_aws.ministack_fixes.response_bucket import EXPIRES_SECONDS, ResponseBucket
 from tests.integration.functions import function
 from tests.waiting import await_that, unique
 

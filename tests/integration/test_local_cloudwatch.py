@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.waiting import await_that, unique
 
 CLOUDWATCH = {"Service": "cloudwatch.amazonaws.com"}

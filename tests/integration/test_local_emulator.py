@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator, EmulatorError
+from embedded_aws.emulator import Emulator, EmulatorError
 from tests.integration.functions import function, invoke
 from tests.waiting import await_that, unique
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARENT = """
 import signal, sys
 from pathlib import Path
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.integration.functions import function, invoke
 from tests.waiting import await_that
 
@@ -54,6 +54,7 @@ def parent(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "emulator:."},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.integration.functions import function, invoke, role, zipped
 from tests.waiting import await_that, unique
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.integration.functions import function, invoke, role, zipped
 from tests.integration.test_local_stepfunctions import ended
 from tests.waiting import await_that, unique

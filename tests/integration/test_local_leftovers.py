@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from local.emulator import Emulator
-from local.leftovers import leftovers
+from demo.leftovers import leftovers
+from embedded_aws.emulator import Emulator
 from tests.integration.functions import role
 from tests.network import Network, make_network
 

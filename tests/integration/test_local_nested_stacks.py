@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local.deploy import ROOT
-from local.emulator import Emulator
+from demo.deploy import ROOT
+from embedded_aws.emulator import Emulator
 from tests.waiting import await_that, unique
 
 S3 = "https://s3.us-east-1.amazonaws.com"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.integration.catalog import (
     LAUNCH,
     SNS,

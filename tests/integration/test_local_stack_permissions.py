@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local.emulator import Emulator
-from local.permissions import handlers
+from embedded_aws.emulator import Emulator
+from embedded_aws.ministack_fixes.stack_permissions import handler_permissions
 from tests.waiting import await_that, unique
 
 BUCKET: dict[str, Any] = {"Type": "AWS::S3::Bucket"}
@@ -357,12 +357,11 @@ def test_who_deletes_a_subscription_must_read_it(operator: Operator) -> None:
 # --- what is asked --------------------------------------------------------------------------------
 
 
-def test_what_is_lacked_by_every_launch_role_is_not_asked() -> None:
-    assert "s3:GetBucketCORS" in handlers.read_permissions("AWS::S3::Bucket")
-    assert handlers.read_permissions("AWS::IAM::Policy") == ()
-    assert "s3:DeleteBucketTagging" not in handlers.tagging_permissions("AWS::S3::Bucket")
+def test_what_no_action_of_iam_is_named_for_is_not_asked() -> None:
+    assert "s3:GetBucketCORS" in handler_permissions("AWS::S3::Bucket", "read")
+    assert handler_permissions("AWS::IAM::Policy", "read") == []
+    assert "s3:DeleteBucketTagging" not in handler_permissions("AWS::S3::Bucket", "tagging")
 
 
-def test_what_another_policy_gives_the_launch_role_is_asked() -> None:
-    """The policy of a launch's key lets the role take tags away."""
-    assert "kms:UntagResource" in handlers.tagging_permissions("AWS::KMS::Key")
+def test_what_tags_of_a_key_need_is_asked() -> None:
+    assert "kms:UntagResource" in handler_permissions("AWS::KMS::Key", "tagging")

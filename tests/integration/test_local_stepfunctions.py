@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.integration.conftest import WAIT_SCALE
 from tests.integration.functions import function, role
 from tests.waiting import await_that, unique

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.integration.test_local_sagemaker_service import TRUST
 from tests.waiting import unique
 

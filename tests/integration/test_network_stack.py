@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.unit.stack_template import load
 from tests.waiting import await_that, unique
 

@@ -17,7 +17,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.emulator import Emulator
+from embedded_aws.emulator import Emulator
 from tests.integration import scripted_function
 from tests.integration.functions import function, role
 from tests.integration.scripted_function import perform

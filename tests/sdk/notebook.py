@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from local.permissions.questions import Call, Question, Where, questions
+from permissions_proof.iam_requests import Call, Question, Where, questions
 from tests.scan.iam_engine import simulate
 from tests.unit.product_launch import ACCOUNT, BUCKET, PLACED_IN, POLICIES, Launch
 from tests.unit.stack_template import Stack, load

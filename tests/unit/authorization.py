@@ -8,8 +8,8 @@ from typing import Any
 
 from ministack.core import iam_evaluator
 
-from local.permissions.questions import Call, Question, Where, questions
-from local.server import policy_variables
+from embedded_aws.ministack_fixes import policy_variables
+from permissions_proof.iam_requests import Call, Question, Where, questions
 from tests.unit.product_launch import ACCOUNT, Launch
 
 

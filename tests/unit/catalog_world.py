@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore import xform_name
 
-from local.catalog.model import ActionDocument, Launch, StackRequest, StackState
-from local.catalog.service import Catalog
-from local.service_model import ServiceError, check_output, validate
+from embedded_aws.runtime.service_model import ServiceError, check_output, validate
+from embedded_aws.service_catalog.model import ActionDocument, Launch, StackRequest, StackState
+from embedded_aws.service_catalog.service import Catalog
 
 ACCOUNT = "123456789012"
 URL = "https://templates.s3.us-east-1.amazonaws.com/notebook.yaml"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.notebooks.service import NotebookService
-from local.notebooks.surroundings import Surroundings
-from local.service_model import ServiceError
+from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.service import NotebookService
 
 ROLE = "arn:aws:iam::123456789012:role/notebook"
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/mine"

@@ -16,9 +16,9 @@ import pytest
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
+from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.service_catalog.model import StackState
 from handlers import clean, respond
-from local.catalog.model import StackState
-from local.service_model import ServiceError
 from notebook_vending.requests.stack_ids import provisioned_product_of
 from tests.lambda_context import context
 from tests.unit.account_in_process import ACCOUNT, REGION

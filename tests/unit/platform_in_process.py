@@ -19,6 +19,11 @@ from uuid import uuid4
 import pytest
 from moto import mock_aws
 
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.faults import CallFault
+from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
+from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
+from embedded_aws.sagemaker_notebooks.service import NotebookService
 from handlers import (
     clean,
     create,
@@ -31,11 +36,6 @@ from handlers import (
     update,
     wait,
 )
-from local.notebooks.faults import CallFault
-from local.notebooks.in_process_aws import notebook_service
-from local.notebooks.resources import Ec2Network, KmsKeys
-from local.notebooks.service import NotebookService
-from local.notebooks.surroundings import Surroundings
 from notebook_vending import clock
 from notebook_vending.lifecycle import steps, waiting
 from notebook_vending.lifecycle.waiting import WAKING

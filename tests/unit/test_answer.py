@@ -14,8 +14,8 @@ import pytest
 import urllib3
 from botocore.session import Session
 
-from local.server import response_bucket
-from local.server.response_bucket import ResponseBucket
+from embedded_aws.ministack_fixes import response_bucket
+from embedded_aws.ministack_fixes.response_bucket import ResponseBucket
 from notebook_vending import clock
 from notebook_vending.requests import answer, ledger
 from notebook_vending.requests.ledger import Entry, Key, Recorded

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.notebooks.faults import NO_CAPACITY
+from embedded_aws.sagemaker_notebooks.faults import NO_CAPACITY
 from notebook_vending.notebooks.notebook import REQUEST_TAG
 from tests.unit.broken_calls import dying_at_call
 from tests.unit.platform_in_process import BEGIN, Platform, running_platform

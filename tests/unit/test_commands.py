@@ -68,7 +68,7 @@ TYPED: Mapping[str, str] = {
 
 MAKE: Mapping[str, Program] = {
     "make launch": Program(
-        "-m local.launch",
+        "-m demo.launch",
         f"{E2E}/test_make_launch.py::test_a_launch_is_told_from_deployment_to_nothing_left",
     ),
     "make rehearse": Program(
@@ -80,16 +80,16 @@ MAKE: Mapping[str, Program] = {
         f"{E2E}/test_rehearsal.py::test_a_run_that_was_killed_is_cleaned_up_later",
     ),
     "make aws": Program(
-        "-m local.aws",
+        "-m demo.aws",
         f"{E2E}/test_make_aws.py"
         "::test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing",
     ),
     "make chaos RUNS=10000 SEED=1": Program(
-        "RUNS=10000 SEED=1 PYTHONPATH=src:src/shared:. .venv/bin/python -m tests.chaos",
+        "RUNS=10000 SEED=1 PYTHONPATH=src:src/shared:emulator:. .venv/bin/python -m tests.chaos",
         "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
     ),
     "make chaos RUNS=1000 SEED=7": Program(
-        "RUNS=1000 SEED=7 PYTHONPATH=src:src/shared:. .venv/bin/python -m tests.chaos",
+        "RUNS=1000 SEED=7 PYTHONPATH=src:src/shared:emulator:. .venv/bin/python -m tests.chaos",
         "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
     ),
     "make test ARGS=tests/unit/test_events.py": Program(

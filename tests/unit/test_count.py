@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from embedded_aws.ministack_fixes import embedded_metrics
 from handlers import count
-from local import embedded_metrics
 from notebook_vending.metrics import OTHERS as REST
 from tests.lambda_context import context
 from tests.unit.broken_calls import intercepted

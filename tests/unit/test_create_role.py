@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from ministack.core import iam_evaluator
 
-from local.notebooks.permissions import VOLUME_KEYS, request_context, tagging_context
-from local.notebooks.service import NotebookService
-from local.notebooks.surroundings import Surroundings
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.permissions import (
+    VOLUME_KEYS,
+    request_context,
+    tagging_context,
+)
+from embedded_aws.sagemaker_notebooks.service import NotebookService
 from tests.unit.stack_template import ACCOUNT, Stack, load
 from tests.unit.test_static_checks import ROOT
 

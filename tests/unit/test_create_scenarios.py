@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local.notebooks.faults import TOTAL_QUOTA
+from embedded_aws.sagemaker_notebooks.faults import TOTAL_QUOTA
 from notebook_vending.lifecycle import steps
 from notebook_vending.lifecycle.decision import Progress
 from notebook_vending.notebooks.notebook import (

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local import resource_schemas
-from local.permissions import deployer
-from local.permissions.questions import is_action
+from embedded_aws.runtime import resource_schemas
+from embedded_aws.runtime.authorization_reference import is_action
+from permissions_proof import deployer
 from tests.scan.templates import transformed
 from tests.unit.test_static_checks import ROOT
 
@@ -31,7 +31,7 @@ def test_the_files_are_what_the_templates_and_the_schemas_give() -> None:
         f"deployer-policy-{number}.json" for number in range(1, len(POLICIES) + 1)
     ]
     for path, policy in zip(FILES, POLICIES, strict=True):
-        again = "run .venv/bin/python -m local.permissions.deployer"
+        again = "run .venv/bin/python -m permissions_proof.deployer"
         assert path.read_text() == deployer.text(policy), again
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from local.faults import FAULTS
-from local.incidents import INCIDENTS
+from demo.faults import FAULTS
+from demo.incidents import INCIDENTS
 from tests.unit import stack_template
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,10 @@ def test_every_refusal_is_one_the_platform_words_so(page: str, heading: str) -> 
 def _texts_of_the_code() -> str:
     """Return all texts in the functions' code, one a line, and SageMaker's as simulated."""
     texts = []
-    for path in [*(ROOT / "src").rglob("*.py"), ROOT / "local" / "notebooks" / "faults.py"]:
+    for path in [
+        *(ROOT / "src").rglob("*.py"),
+        ROOT / "emulator/embedded_aws/sagemaker_notebooks/faults.py",
+    ]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 parts = (p.value if isinstance(p, ast.Constant) else "\0" for p in node.values)

@@ -10,7 +10,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from local.notebooks.faults import NO_CAPACITY, NOT_IN_ZONE
+from embedded_aws.sagemaker_notebooks.faults import NO_CAPACITY, NOT_IN_ZONE
 from notebook_vending.aws.errors import (
     NoCapacityError,
     RefusedError,

@@ -17,10 +17,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.notebooks.in_process_aws import notebook_service
-from local.notebooks.resources import Ec2Network
-from local.notebooks.service import NotebookService
-from local.notebooks.surroundings import Surroundings
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
+from embedded_aws.sagemaker_notebooks.resources import Ec2Network
+from embedded_aws.sagemaker_notebooks.service import NotebookService
 from notebook_vending.aws import cloudformation, ec2, lambda_, s3, sagemaker, stepfunctions, tagging
 from notebook_vending.housekeeping import idle
 from notebook_vending.lifecycle import steps, waiting

@@ -20,13 +20,8 @@ import boto3
 import botocore.session
 import pytest
 
-from local.permissions.questions import (
-    CONDITION_KEYS,
-    Call,
-    Question,
-    condition_keys,
-    resource_kinds,
-)
+from embedded_aws.runtime.authorization_reference import resource_kinds
+from permissions_proof.iam_requests import CONDITION_KEYS, Call, Question, condition_keys
 from tests.unit.authorization import Role
 from tests.unit.product_launch import ACCOUNT, BUCKET, PLAIN, WITH_CODE, Launch
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from embedded_aws.service_catalog.model import StackState
 from handlers.expire import handler
-from local.catalog.model import StackState
 from notebook_vending.aws import sagemaker, sns, tagging
 from notebook_vending.housekeeping.expiry import Due, NotExpiredError, read_launch
 from tests.lambda_context import context

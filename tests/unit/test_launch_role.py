@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from local import resource_schemas
-from local.permissions import handlers
-from local.permissions.handlers import Difference, Granted
-from local.permissions.questions import is_action
+from embedded_aws.runtime import resource_schemas
+from embedded_aws.runtime.authorization_reference import is_action
+from permissions_proof import handlers
+from permissions_proof.handlers import Difference, Granted
 from tests.unit import stack_template
 from tests.unit.test_static_checks import ROOT
 

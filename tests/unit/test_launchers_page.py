@@ -19,7 +19,7 @@ import pytest
 from ministack.core import iam_actions
 from ministack.services.cloudformation import engine
 
-from local.server import stack_parameters
+from embedded_aws.ministack_fixes import stack_parameters
 from tests.unit import stack_template
 from tests.unit.test_docs import ROOT, table
 
@@ -157,7 +157,10 @@ def refusal(given: list[dict[str, Any]]) -> str:
 
 
 def test_service_catalog_iam_and_the_sdk_word_it_so() -> None:
-    catalog = "".join(each.read_text() for each in Path(ROOT / "local" / "catalog").glob("*.py"))
+    catalog = "".join(
+        each.read_text()
+        for each in Path(ROOT / "emulator/embedded_aws/service_catalog").glob("*.py")
+    )
     for sentence, source in {**dict.fromkeys(OF_SERVICE_CATALOG, catalog), **OF_OTHERS}.items():
         assert all(part.strip(" …,") in source for part in sentence.split("*")), sentence
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from local import aws, deploy, invocation
-from local.emulator import Emulator, EmulatorError
-from local.incidents import INCIDENTS
+from demo import aws, deploy, invocation
+from demo.incidents import INCIDENTS
+from embedded_aws.emulator import Emulator, EmulatorError
 from tests.unit.test_local_launch import signals as signals
 
 

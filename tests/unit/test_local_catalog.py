@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local.catalog.access import principal_matches
-from local.catalog.model import Launch, StackState
-from local.service_model import ServiceError
+from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.service_catalog.access import principal_matches
+from embedded_aws.service_catalog.model import Launch, StackState
 from tests.unit.catalog_world import (
     ACCOUNT,
     ADMIN,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.catalog.model import ActionDocument, Launch
-from local.service_model import ServiceError
+from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.service_catalog.model import ActionDocument, Launch
 from tests.unit.catalog_world import (
     ADMIN,
     ALICE,

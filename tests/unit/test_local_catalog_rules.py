@@ -1,6 +1,6 @@
 """Template constraints are added to a template's own rules, and replace none of them."""
 
-from local.catalog.rules import constrained, joined
+from embedded_aws.service_catalog.rules import constrained, joined
 
 FIRST, SECOND, OWN = ({"Assertions": [{"Assert": {"Fn::Equals": [n, n]}}]} for n in "abc")
 

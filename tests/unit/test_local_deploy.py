@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local import deploy
+from demo import deploy
 from tests.waiting import await_that
 
 # A sam that has a child of its own, as a build has.

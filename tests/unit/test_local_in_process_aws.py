@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,12 +12,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from local.notebooks.in_process_aws import notebook_service
-from local.notebooks.resources import Ec2Network, KmsKeys
-from local.notebooks.service import NotebookService
-from local.notebooks.surroundings import Surroundings
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
+from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
+from embedded_aws.sagemaker_notebooks.service import NotebookService
 from tests.unit.notebook_world import ARN, ROLE, Clock
 
+ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
 BASICS = {"NotebookInstanceName": "mine", "InstanceType": "ml.t3.medium", "RoleArn": ROLE}
 
@@ -174,9 +176,9 @@ def test_clients_and_sessions_older_than_the_hook_are_reached() -> None:
 import boto3
 client = boto3.client("sagemaker", region_name="{REGION}")
 session = boto3.Session(region_name="{REGION}")
-from local.notebooks.in_process_aws import notebook_service
-from local.notebooks.surroundings import Surroundings
-from local.notebooks.service import NotebookService
+from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.service import NotebookService
 with notebook_service(NotebookService(Surroundings(lambda: 0.0))) as simulator:
     client.list_notebook_instances()
     session.client("sagemaker").list_notebook_instances()
@@ -184,7 +186,9 @@ with notebook_service(NotebookService(Surroundings(lambda: 0.0))) as simulator:
     boto3.Session(region_name="{REGION}").client("sagemaker").list_notebook_instances()
 print(simulator.state()["calls"])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT / "emulator", capture_output=True, text=True
+    )
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "{'ListNotebookInstances': 4}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local import invocation
+from demo import invocation
 from tests.unit.test_events import FUNCTIONS, TEMPLATE
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from local import deploy, launch, story
-from local.end_user import Record
-from local.faults import FAULTS, NOTEBOOK, Fault, listing, missing_from
-from local.notebooks.control import SETTINGS
-from local.notebooks.instance import Timing
-from local.progress import Progress, console
-from local.run import SurpriseError
-from local.story import Platform
+from demo import deploy, launch, story
+from demo.end_user import Record
+from demo.faults import FAULTS, NOTEBOOK, Fault, listing, missing_from
+from demo.progress import Progress, console
+from demo.run import SurpriseError
+from demo.story import Platform
+from embedded_aws.sagemaker_notebooks.control import SETTINGS
+from embedded_aws.sagemaker_notebooks.instance import Timing
 from tests.unit import stack_template
 
 REPOSITORY = Path(__file__).resolve().parents[2]

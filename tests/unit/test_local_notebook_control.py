@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local.notebooks.service import NotebookService
-from local.notebooks.surroundings import Surroundings
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.service import NotebookService
 from tests.unit.notebook_world import ARN, ROLE, World, refused
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.notebooks.faults import NO_CAPACITY, NOT_IN_ZONE, TOTAL_QUOTA
+from embedded_aws.sagemaker_notebooks.faults import NO_CAPACITY, NOT_IN_ZONE, TOTAL_QUOTA
 from tests.unit.notebook_world import ARN, ROLE, World, refused
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.notebooks.permissions import VOLUME_KEYS
+from embedded_aws.sagemaker_notebooks.permissions import VOLUME_KEYS
 from tests.unit.notebook_world import ARN, ROLE, World, refused
 
 

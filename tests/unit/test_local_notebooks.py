@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.notebooks.instance import Timing
+from embedded_aws.sagemaker_notebooks.instance import Timing
 from tests.unit.notebook_world import ARN, ROLE, World, refused
 
 

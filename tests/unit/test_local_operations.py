@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from local import embedded_metrics
-from local.server import dashboards
+from embedded_aws.ministack_fixes import dashboards, embedded_metrics
 
 METRIC = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "q"]
 

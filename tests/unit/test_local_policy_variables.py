@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ministack.core import iam_evaluator
 
-from local.server import policy_variables
+from embedded_aws.ministack_fixes import policy_variables
 
 BUCKET = "arn:aws:s3:::bucket"
 

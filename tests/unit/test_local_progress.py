@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from local import progress
-from local.progress import Progress
+from demo import progress
+from demo.progress import Progress
 
 WORDS = "a data-scientist launches the-product named 'analysis 1' " * 6
 LONG = "arn:aws:kms:us-east-1:000000000000:key/" + "x" * 300

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local import relay
+from demo import relay
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from local.automation.content import parse
-from local.automation.documents import Documents
-from local.automation.execution import Automation, CallError
-from local.automation.parameters import accepted
-from local.service_model import ServiceError
+from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.ssm_automation.content import parse
+from embedded_aws.ssm_automation.documents import Documents
+from embedded_aws.ssm_automation.execution import Automation, CallError
+from embedded_aws.ssm_automation.parameters import accepted
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 DOCUMENT: dict[str, Any] = {

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.service_model import ServiceError, check_output, validate
+from embedded_aws.runtime.service_model import ServiceError, check_output, validate
 
 ROLE = "arn:aws:iam::123456789012:role/notebook"
 VALID = {"NotebookInstanceName": "mine", "InstanceType": "ml.t3.medium", "RoleArn": ROLE}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.watch import Path, entered_states, event_lines
+from demo.watch import Path, entered_states, event_lines
 
 
 def event(name: str, status: str, reason: str = "") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local import embedded_metrics
+from embedded_aws.ministack_fixes import embedded_metrics
 from notebook_vending import metrics
 from notebook_vending.failure_causes import Cause
 from notebook_vending.lifecycle.wait_times import Phase

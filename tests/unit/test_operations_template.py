@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from local import embedded_metrics
-from local.incidents import INCIDENTS, alarm_named
-from local.server import dashboards
+from demo.incidents import INCIDENTS, alarm_named
+from embedded_aws.ministack_fixes import dashboards, embedded_metrics
 from notebook_vending import log, metrics
 from notebook_vending.failure_causes import CONCERNS, Cause
 from notebook_vending.lifecycle.wait_times import Phase

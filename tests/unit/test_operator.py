@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from local.catalog import answers
-from local.catalog.model import StackState
+from embedded_aws.service_catalog import answers
+from embedded_aws.service_catalog.model import StackState
 from notebook_vending.notebooks import prices
 from notebook_vending.requests.stack_ids import provisioned_product_of
 from tests.lifecycle_driver import load

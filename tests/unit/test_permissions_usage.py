@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from local import deploy
-from local.permissions import grants, report, story
-from local.permissions.__main__ import main
-from local.permissions.unexercised import UNEXERCISED
-from local.permissions.usage import Call, Grant, Place, Unexercised, Usage, calls_of, usage
-from local.progress import Progress
-from local.run import SurpriseError
+from demo import deploy
+from demo.progress import Progress
+from demo.run import SurpriseError
+from permissions_proof import grants, report, scenario
+from permissions_proof.__main__ import main
+from permissions_proof.cannot_be_shown import UNEXERCISED
+from permissions_proof.usage import Call, Grant, Place, Unexercised, Usage, calls_of, usage
 from tests.unit import stack_template
 from tests.unit.product_launch import TEMPLATE
 from tests.unit.test_docs import table
@@ -207,7 +207,7 @@ def test_every_entry_has_its_reason_and_its_source() -> None:
     for entry in UNEXERCISED:
         assert len(entry.reason) > 20, entry
         assert "https://" in entry.source or "#" in entry.source or ".py" in entry.source, entry
-        for path in (word for word in entry.source.split() if word.startswith("local/")):
+        for path in (word for word in entry.source.split() if word.startswith("emulator/")):
             assert (ROOT / path.rstrip(";,")).exists(), path
 
 
@@ -243,8 +243,8 @@ def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_run_that_proves_nothing_says_so_and_fails(
     monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = story.Told(GRANTED, [allowed(LOOK)], set())
-    monkeypatch.setattr(story, "tell", lambda _directory, _page: told)
+    told = scenario.Told(GRANTED, [allowed(LOOK)], set())
+    monkeypatch.setattr(scenario, "tell", lambda _directory, _page: told)
 
     assert main() == 1
 
@@ -258,10 +258,10 @@ def test_a_run_that_proves_nothing_says_so_and_fails(
 def test_a_story_that_goes_wrong_fails_and_keeps_what_may_explain_it(
     monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def surprise(_directory: Path, _page: Progress) -> story.Told:
+    def surprise(_directory: Path, _page: Progress) -> scenario.Told:
         raise SurpriseError("the launch is refused")
 
-    monkeypatch.setattr(story, "tell", surprise)
+    monkeypatch.setattr(scenario, "tell", surprise)
 
     assert main() == 1
 

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from local import pictures
-from local.faults import NOTEBOOK
+from demo import pictures
+from demo.faults import NOTEBOOK
 from tests.pictures import text_of
 from tests.unit import stack_template
 from tests.unit.test_docs import PAGES, ROOT

@@ -16,7 +16,7 @@ import botocore.session
 import pytest
 from ministack.core import iam_evaluator
 
-from local.permissions.questions import resource_kinds
+from embedded_aws.runtime.authorization_reference import resource_kinds
 from notebook_vending.notebooks.limits import Limits
 from notebook_vending.notebooks.notebook import STACK_TAG
 from notebook_vending.requests.cfn_request import parse_notebook

@@ -10,9 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
-from local import deploy
-from local.deploy import SamError
-from local.progress import Progress, console
+from demo import deploy
+from demo.deploy import SamError
+from demo.progress import Progress, console
 from rehearsal import cleanup, deployment, evidence, owned, remains
 from rehearsal.account import Account
 from rehearsal.errors import OutOfTimeError, RehearsalError

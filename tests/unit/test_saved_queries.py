@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from embedded_aws.ministack_fixes import insights
 from handlers import count, rest
-from local import insights
 from notebook_vending.failure_causes import Cause
 from tests.lambda_context import context
 from tests.unit.account_in_process import forget_the_developers_account

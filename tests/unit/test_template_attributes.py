@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from local import resource_schemas
+from embedded_aws.runtime import resource_schemas
 from notebook_vending.notebooks.notebook import Notebook
 from tests.scan.templates import ROOT, name, templates, transformed
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ministack.core import iam_evaluator
 
-from local.notebooks.permissions import request_context
+from embedded_aws.sagemaker_notebooks.permissions import request_context
 from tests.unit.stack_template import ACCOUNT, Stack, load
 from tests.unit.test_static_checks import ROOT
 

@@ -1,0 +1,103 @@
+"""Somebody else in the account, who makes a notebook by hand and has no part in the platform."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from embedded_aws.emulator import Emulator
+
+_POLL = 0.1  # seconds
+_PATIENCE = 30.0  # seconds
+
+
+@dataclass(frozen=True)
+class Bystander:
+    """A notebook's owner, with permissions of their own."""
+
+    sagemaker: Any
+    notebook: str
+
+    def look(self) -> dict[str, Any]:
+        """Return everything SageMaker shows of the notebook."""
+        shown: dict[str, Any] = self.sagemaker.describe_notebook_instance(
+            NotebookInstanceName=self.notebook
+        )
+        arn = shown["NotebookInstanceArn"]
+        tags = self.sagemaker.list_tags(ResourceArn=arn)["Tags"]
+        return {**shown, "Tags": tags, "ResponseMetadata": None}
+
+    def wait_until(self, status: str, look: Callable[[], None]) -> dict[str, Any]:
+        """Wait for a status, looking around meanwhile; return what SageMaker shows then.
+
+        Raises TimeoutError.
+        """
+        end = time.monotonic() + _PATIENCE
+        while True:
+            shown = self.look()
+            look()
+            if shown["NotebookInstanceStatus"] == status:
+                return shown
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self.notebook} is not {status} after {_PATIENCE:.0f} s")
+            time.sleep(_POLL)
+
+    def remove(self, look: Callable[[], None]) -> None:
+        """Stop and delete the notebook, and wait until it is gone. Raises TimeoutError."""
+        self.sagemaker.stop_notebook_instance(NotebookInstanceName=self.notebook)
+        self.wait_until("Stopped", look)
+        self.sagemaker.delete_notebook_instance(NotebookInstanceName=self.notebook)
+        try:
+            self.wait_until("deleted", look)
+        except ClientError as error:
+            if "RecordNotFound" not in str(error):
+                raise
+
+
+def make_notebook(aws: Emulator, name: str, instance_type: str) -> Bystander:
+    """Make somebody, a role and, with them, a notebook without a tag; it may not run yet."""
+    iam = aws.client("iam")
+    suffix = uuid.uuid4().hex[:8]
+    role = iam.create_role(
+        RoleName=f"somebody-elses-{suffix}",
+        AssumeRolePolicyDocument=_policy(
+            {"Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ),
+    )["Role"]["Arn"]
+    user = f"somebody-else-{suffix}"
+    iam.create_user(UserName=user)
+    iam.put_user_policy(
+        UserName=user,
+        PolicyName="notebooks",
+        PolicyDocument=_policy(
+            {"Action": "sagemaker:*", "Resource": "*"}, {"Action": "iam:PassRole", "Resource": role}
+        ),
+    )
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    somebody = Bystander(aws.client("sagemaker", key), name)
+    _create_once_the_role_is_known(somebody, role, instance_type)
+    return somebody
+
+
+def _create_once_the_role_is_known(somebody: Bystander, role: str, instance_type: str) -> None:
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            somebody.sagemaker.create_notebook_instance(
+                NotebookInstanceName=somebody.notebook, InstanceType=instance_type, RoleArn=role
+            )
+        except ClientError as error:
+            if "Could not assume role" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(_POLL)
+        else:
+            return
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    allowed = [{"Effect": "Allow", **each} for each in statements]
+    return json.dumps({"Version": "2012-10-17", "Statement": allowed})

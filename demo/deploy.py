@@ -1,0 +1,144 @@
+"""Builds and deploys the platform with the SAM CLI on the embedded AWS, as an administrator."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Timer
+
+from embedded_aws.emulator import Emulator
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK = "notebook-vending"
+
+_SAM = ROOT / ".sam-venv" / "bin" / "sam"
+# `sam build` runs pip of the python3 that it finds first.
+_PATH = f"{ROOT / '.venv' / 'bin'}:{os.environ.get('PATH', '')}"
+
+
+SAM_ENVIRONMENT = {
+    "SAM_CLI_TELEMETRY": "0",
+    "__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam"),  # else ~/.aws-sam
+}
+
+
+class SamError(Exception):
+    """A SAM command failed; the text is what it printed."""
+
+
+def build(
+    directory: Path,
+    report: Callable[[str], None] = lambda _: None,
+    source: Path = ROOT,
+    seconds: float | None = None,
+) -> Path:
+    """Run `sam build` on the platform in `source`; return the built template.
+
+    After so many seconds it is killed. Raises SamError.
+    """
+    target = directory / "build"
+    # A build calls no AWS, and yet a profile that does not exist would fail it.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment = {**others, "AWS_DEFAULT_REGION": "us-east-1"}
+    _sam(["build", "--build-dir", str(target)], environment, report, source, seconds)
+    return target / "template.yaml"
+
+
+def deploy(
+    aws: Emulator,
+    template: Path,
+    parameters: Mapping[str, str | int],
+    report: Callable[[str], None] = lambda _: None,
+    stack: str = STACK,
+) -> dict[str, str]:
+    """Run `sam deploy`; return the stack's outputs. Raises SamError."""
+    options = ("--config-file", str(ROOT / "samconfig.toml"))
+    run_deploy(template, stack, parameters, aws.child_environment, options, report)
+    made = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    return {each["OutputKey"]: each["OutputValue"] for each in made["Outputs"]}
+
+
+def run_deploy(
+    template: Path,
+    stack: str,
+    parameters: Mapping[str, str | int],
+    environment: Mapping[str, str],
+    options: Sequence[str],
+    report: Callable[[str], None] = lambda _: None,
+    seconds: float | None = None,
+) -> None:
+    """Run `sam deploy` in an environment that is signed in to an account.
+
+    After so many seconds it is killed; CloudFormation goes on with what it was asked for then.
+    Raises SamError.
+    """
+    # The SAM CLI splits at spaces that are not between double quotes.
+    overrides = [
+        f'{name}="{value}"' if " " in str(value) else f"{name}={value}"
+        for name, value in parameters.items()
+    ]
+    _sam(
+        [
+            *("deploy", "--template-file", str(template), "--no-progressbar"),
+            *("--stack-name", stack, *options),
+            *("--parameter-overrides", *overrides),
+        ],
+        environment,
+        report,
+        seconds=seconds,
+    )
+
+
+def _sam(
+    arguments: list[str],
+    environment: Mapping[str, str],
+    report: Callable[[str], None],
+    directory: Path = ROOT,
+    seconds: float | None = None,
+) -> None:
+    printed = []
+    with (
+        tempfile.TemporaryDirectory() as temporary,  # SAM leaves folders there
+        subprocess.Popen(
+            [str(_SAM), *arguments],
+            cwd=directory,
+            env={
+                # A variable of SAM's own, such as SAM_TEMPLATE_FILE, is an option that counts.
+                **{name: value for name, value in environment.items() if name[:4] != "SAM_"},
+                **SAM_ENVIRONMENT,
+                "PATH": _PATH,
+                "TMPDIR": temporary,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        # Without a bound the timer is never started.
+        over = Timer(seconds or 0, _kill, (process.pid,))
+        try:
+            if seconds is not None:
+                over.start()
+            for line in process.stdout:
+                printed.append(line)
+                report(line.rstrip())
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # it and the builds it started
+            raise
+        finally:
+            over.cancel()
+    if process.returncode == -signal.SIGKILL and seconds is not None:
+        raise SamError(f"sam {arguments[0]} did not end within {seconds:.0f} s")
+    if process.returncode:
+        raise SamError(f"sam {arguments[0]} failed:\n{''.join(printed)}")
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.killpg(group, signal.SIGKILL)

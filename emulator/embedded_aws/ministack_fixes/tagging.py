@@ -1,0 +1,46 @@
+"""Resource Groups Tagging: notebooks among what is found, and answers in pages.
+
+MiniStack finds what its own services hold, and all of it at once.
+"""
+
+import json
+from collections.abc import Iterator
+from inspect import signature
+from typing import Any
+
+from ministack.services import tagging
+
+from embedded_aws.sagemaker_notebooks.service import NotebookService
+
+# GetResources: ResourcesPerPage is 100 at most, and fewer than asked for may come.
+_PAGE = 50
+
+_get_resources = tagging._get_resources
+
+
+def install(notebooks: NotebookService) -> None:
+    """Have GetResources find these notebooks too."""
+    assert "sagemaker" not in tagging._COLLECTORS, "MiniStack collects SageMaker's now"
+    assert list(signature(_get_resources).parameters) == ["data"]
+    assert tagging._HANDLERS["GetResources"] is _get_resources
+
+    def collect() -> Iterator[tuple[str, list[dict[str, str]]]]:
+        for each in notebooks.state()["notebooks"]:
+            yield each["arn"], [{"Key": k, "Value": v} for k, v in each["tags"].items()]
+
+    tagging._COLLECTORS["sagemaker"] = collect
+    tagging._HANDLERS["GetResources"] = _in_pages
+
+
+def _in_pages(data: dict[str, Any]) -> Any:
+    status, headers, body = _get_resources(data)
+    if status != 200 or "ResourceARNList" in data:
+        return status, headers, body
+    found = json.loads(body)["ResourceTagMappingList"]
+    start = int(data.get("PaginationToken") or 0)
+    end = start + min(data.get("ResourcesPerPage", _PAGE), _PAGE)
+    answer = {
+        "ResourceTagMappingList": found[start:end],
+        "PaginationToken": str(end) if end < len(found) else "",
+    }
+    return status, headers, json.dumps(answer).encode()

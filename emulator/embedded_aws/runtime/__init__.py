@@ -1,0 +1,1 @@
+"""How MiniStack serves a simulated service: requests, validated answers, roles, resource types."""

@@ -1,0 +1,50 @@
+"""How our resource types act: through a service's own operations, as who asked for the stack."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from embedded_aws.ministack_fixes.stack_permissions import ResourceError
+from embedded_aws.runtime import json_service
+from embedded_aws.runtime.service_model import ServiceError
+
+Props = dict[str, Any]
+# A physical id (what Ref gives) and what Fn::GetAtt gives.
+Provisioned = tuple[str, dict[str, str]]
+
+
+def call(service: str, operation: str, **params: Any) -> dict[str, Any]:
+    """Call an operation as who asked for the stack; a parameter of None is left out."""
+    given = {key: value for key, value in params.items() if value is not None}
+    try:
+        return json_service.call(service, operation, given, json_service.current_caller())
+    except ServiceError as error:
+        raise ResourceError(error) from error
+
+
+def delete(service: str, operation: str, **params: Any) -> None:
+    """Delete; what is gone already is as good as deleted."""
+    try:
+        call(service, operation, **params)
+    except ResourceError as error:
+        refusal = error.refusal
+        gone = refusal.code == "ResourceNotFoundException" or "RecordNotFound" in refusal.message
+        if not gone:
+            raise
+
+
+def only(props: Mapping[str, Any], *keys: str) -> Props:
+    """Return those of the properties that are given."""
+    return {key: props[key] for key in keys if key in props}
+
+
+def tag_changes(old: Props, new: Props) -> Props:
+    """Return the AddTags and RemoveTags by which one set of tags becomes the other."""
+    before, after = (
+        {tag["Key"]: tag["Value"] for tag in props.get("Tags", [])} for props in (old, new)
+    )
+    added = [
+        {"Key": key, "Value": value} for key, value in after.items() if before.get(key) != value
+    ]
+    removed = [key for key in before if key not in after]
+    changes = {"AddTags": added, "RemoveTags": removed}
+    return {key: value for key, value in changes.items() if value}

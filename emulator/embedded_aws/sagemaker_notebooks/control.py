@@ -1,0 +1,120 @@
+"""The simulator's control: its state and its settings, both as JSON holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from embedded_aws.sagemaker_notebooks.faults import CallFault, Faults
+from embedded_aws.sagemaker_notebooks.instance import Notebook
+from embedded_aws.sagemaker_notebooks.permissions import VOLUME_KEYS
+
+if TYPE_CHECKING:
+    from embedded_aws.sagemaker_notebooks.service import NotebookService
+
+# Settings that Faults has under the same name, as JSON and as kept.
+_FAULT_SETTINGS: dict[str, Callable[[Any], Any]] = {
+    "quotas": dict,
+    "no_capacity": set,
+    "not_in_zone": dict,
+    "updates_failed_notebooks": bool,
+    "failing_lifecycle_configs": set,
+    "failing_notebooks": dict,
+    "calls_per_second": lambda value: value,
+    "page_size": lambda value: value,
+    "call_faults": lambda value: [CallFault(**fault) for fault in value],
+}
+SETTINGS = (
+    "reset",
+    "timing",
+    "role_propagation",
+    "volume_key_condition",
+    "statuses",
+    *_FAULT_SETTINGS,
+)
+
+
+def state(service: NotebookService) -> dict[str, Any]:
+    """Return everything there is, private facts such as the data volume's id included."""
+    faults = service.faults
+    return {
+        "time": service.around.clock(),
+        "timing": asdict(service.around.timing),
+        "role_propagation": service.around.role_propagation,
+        "volume_key_condition": service.around.volume_key_condition,
+        "quotas": faults.quotas,
+        "no_capacity": sorted(faults.no_capacity),
+        "not_in_zone": faults.not_in_zone,
+        "updates_failed_notebooks": faults.updates_failed_notebooks,
+        "failing_lifecycle_configs": sorted(faults.failing_lifecycle_configs),
+        "failing_notebooks": faults.failing_notebooks,
+        "calls_per_second": faults.calls_per_second,
+        "page_size": faults.page_size,
+        "call_faults": [asdict(fault) for fault in faults.call_faults],
+        "calls": dict(faults.calls),
+        "notebooks": [_notebook_state(notebook) for notebook in service.notebooks.by_arn.values()],
+        "lingering_network_interfaces": service.notebooks.lingering_interfaces(),
+        "lifecycle_configs": service.configs.names(),
+    }
+
+
+def configure(service: NotebookService, settings: Mapping[str, Any]) -> None:
+    """Change the settings given and leave the others.
+
+    `reset` (true) takes every fault off, sends volumes' keys by the new name again and forgets the
+    counts, before the other settings count.
+    `timing` holds seconds by the names of Timing. `statuses` maps a notebook's name to a status or
+    to the arguments of `NotebookService.force_status`. `volume_key_condition` is one of
+    VOLUME_KEYS. The rest are those of Faults; `call_faults` are objects with the members of
+    CallFault.
+
+    Raises ValueError for a setting, or a condition key, that there is not.
+    """
+    unknown = sorted(set(settings) - set(SETTINGS))
+    if unknown:
+        raise ValueError(f"unknown settings {unknown}; there are {sorted(SETTINGS)}")
+    unchanged = VOLUME_KEYS[0] if settings.get("reset") else service.around.volume_key_condition
+    volume_key = settings.get("volume_key_condition", unchanged)
+    if volume_key not in VOLUME_KEYS:
+        raise ValueError(f"volume_key_condition is one of {VOLUME_KEYS}, not {volume_key!r}")
+    faults = service.faults
+    if settings.get("reset"):
+        _reset(faults)
+    try:
+        if "timing" in settings:
+            service.around.timing = replace(service.around.timing, **settings["timing"])
+        for name, kept_as in _FAULT_SETTINGS.items():
+            if name in settings:
+                setattr(faults, name, kept_as(settings[name]))
+        for name, wanted in settings.get("statuses", {}).items():
+            arguments = {"status": wanted} if isinstance(wanted, str) else wanted
+            service.force_status(name, **arguments)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    service.around.volume_key_condition = volume_key
+    if "role_propagation" in settings:
+        service.around.role_propagation = settings["role_propagation"]
+
+
+def _reset(faults: Faults) -> None:
+    fresh = Faults()
+    for member in fields(Faults):
+        setattr(faults, member.name, getattr(fresh, member.name))
+
+
+def _notebook_state(notebook: Notebook) -> dict[str, Any]:
+    return {
+        "name": notebook.name,
+        "arn": notebook.arn,
+        "status": notebook.status,
+        "failure_reason": notebook.failure_reason,
+        "next": asdict(notebook.next) if notebook.next else None,
+        "instance_type": notebook.settings["InstanceType"],
+        "volume_id": notebook.volume_id,
+        "volume_size_gb": notebook.settings["VolumeSizeInGB"],
+        "network_interface_id": notebook.network_interface_id,
+        "key_arn": notebook.key_arn,
+        "grant_id": notebook.grant_id,
+        "tags": dict(notebook.tags),
+    }

@@ -1,0 +1,164 @@
+"""Lets the boto3 clients of this process speak to the notebook simulator instead of SageMaker.
+
+It hooks into botocore's `before-call` event, which an answer ends before anything is sent, retried
+or waited for. It stands beside moto, which answers for the other services further down the way.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+import botocore.session
+from botocore.client import BaseClient
+from botocore.handlers import BUILTIN_HANDLERS
+from botocore.model import OperationModel, Shape
+from botocore.parsers import create_parser
+
+from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.sagemaker_notebooks.service import NotebookService
+
+_BEING_MADE = {"status": "CREATE_IN_PROGRESS", "physical_ids": ()}
+_HANDLER_ID = "notebook-simulator"
+
+Stacks = Mapping[str, Mapping[str, Any]]
+
+_active: list[tuple[NotebookService, Mapping[str, str], Stacks]] = []
+
+
+@contextmanager
+def notebook_service(
+    simulator: NotebookService,
+    stack_tags: Mapping[str, str] | None = None,
+    stacks: Stacks | None = None,
+) -> Iterator[NotebookService]:
+    """Send the SageMaker calls of every client of this process to the simulator.
+
+    Each call to another service lets the simulator catch up with its clock first, so that a
+    network interface whose time has come is gone for EC2 too. Every stack that CloudFormation is
+    asked for has `stack_tags`: moto's would not take those of AWS's own. `stacks` tells of a stack,
+    by its id, its `status` ("" if it is gone, AccessDenied if nobody may see it) and its
+    `physical_ids`, that of the resource Notebook first, `tags` of its own and `outputs`, if it has
+    any; any other is being made.
+    """
+    serving = (simulator, stack_tags or {}, stacks if stacks is not None else {})
+    _active.append(serving)
+    try:
+        yield simulator
+    finally:
+        _active.remove(serving)
+
+
+def _answer(**event: Any) -> Any:
+    """Answer a call as botocore wants `before-call` answered; None lets the call go on."""
+    model: OperationModel = event["model"]
+    if not _active:
+        return None
+    simulator, stack_tags, stacks = _active[-1]
+    if model.name in ("DescribeStacks", "ListStackResources"):
+        asked = event["params"]["body"]["StackName"]
+        return _answer_of_stack(model.name, asked, stacks.get(asked, _BEING_MADE), stack_tags)
+    if model.name == "GetResources":
+        return SimpleNamespace(status_code=200), _tagged(simulator, event["params"]["body"])
+    if model.service_model.service_name != "sagemaker":
+        simulator.advance()
+        return None
+    try:
+        status, answer = (
+            200,
+            simulator.call(model.name, json.loads(event["params"]["body"] or b"{}")),
+        )
+    except ServiceError as error:
+        status = error.status
+        answer = {"__type": error.code, "message": error.message}
+    headers = {"x-amzn-requestid": str(uuid4()), "content-type": "application/x-amz-json-1.1"}
+    body = json.dumps(answer, default=_epoch).encode()
+    response = {"status_code": status, "headers": headers, "body": body}
+    # botocore hands its own parser None for operations without output, unlike its stubs say.
+    parsed = create_parser("json").parse(response, cast("Shape", model.output_shape))
+    return SimpleNamespace(status_code=status), parsed
+
+
+def _answer_of_stack(
+    operation: str, stack_id: str, stack: Mapping[str, Any], stack_tags: Mapping[str, str]
+) -> Any:
+    if stack["status"] in ("", "AccessDenied"):
+        code = stack["status"] or "ValidationError"
+        message = (
+            "not authorized" if stack["status"] else f"Stack with id {stack_id} does not exist"
+        )
+        said = {"Code": code, "Message": message}
+        status = {"HTTPStatusCode": 400}
+        return SimpleNamespace(status_code=400), {"Error": said, "ResponseMetadata": status}
+    if operation == "ListStackResources":
+        found = [
+            {
+                "LogicalResourceId": f"Other{number}" if number else "Notebook",
+                "PhysicalResourceId": each,
+            }
+            for number, each in enumerate(stack["physical_ids"])
+        ]
+        return SimpleNamespace(status_code=200), {"StackResourceSummaries": found}
+    own = {**stack_tags, **stack.get("tags", {})}
+    tags = [{"Key": key, "Value": value} for key, value in own.items()]
+    described = {
+        "StackStatus": stack["status"],
+        "Tags": tags,
+        **{
+            f"{kind}s": [
+                {f"{kind}Key": key, f"{kind}Value": value}
+                for key, value in stack.get(f"{kind.lower()}s", {}).items()
+            ]
+            for kind in ("Parameter", "Output")
+        },
+    }
+    return SimpleNamespace(status_code=200), {"Stacks": [described]}
+
+
+def _tagged(simulator: NotebookService, body: bytes) -> Mapping[str, Any]:
+    """Answer GetResources, in pages of two."""
+    asked = json.loads(body)
+    assert asked["ResourceTypeFilters"] == ["sagemaker:notebook-instance"]
+    wanted = {each["Key"]: each["Values"] for each in asked["TagFilters"]}
+    found = [
+        {
+            "ResourceARN": each["arn"],
+            "Tags": [{"Key": key, "Value": value} for key, value in each["tags"].items()],
+        }
+        for each in simulator.state()["notebooks"]
+        if all(
+            key in each["tags"] and each["tags"][key] in (values or each["tags"].values())
+            for key, values in wanted.items()
+        )
+    ]
+    start = int(asked.get("PaginationToken") or 0)
+    more = str(start + 2) if start + 2 < len(found) else ""
+    return {"ResourceTagMappingList": found[start : start + 2], "PaginationToken": more}
+
+
+def _epoch(value: Any) -> float:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    raise TypeError(f"{value!r} has no place in a JSON answer")
+
+
+def _hook_into_botocore() -> None:
+    """Hear of the calls of all clients: those of sessions to come, and those there are already.
+
+    botocore hands its handlers down from session to client by copying, hence the three places.
+    """
+    BUILTIN_HANDLERS.append(("before-call", _answer))
+    for thing in gc.get_objects():
+        if isinstance(thing, botocore.session.Session):
+            thing.register("before-call", _answer, unique_id=_HANDLER_ID)
+        elif isinstance(thing, BaseClient):
+            thing.meta.events.register("before-call", _answer, unique_id=_HANDLER_ID)
+
+
+_hook_into_botocore()

@@ -1,0 +1,243 @@
+"""The notebook simulator inside the embedded AWS.
+
+Its network interfaces are those of MiniStack's EC2, its grants those of MiniStack's KMS, the roles
+it assumes MiniStack's IAM's; MiniStack's IAM decides on every permission of its callers, and its
+state changes are events on MiniStack's default event bus.
+
+`/_local/sagemaker` is its control: GET answers the state, PUT changes settings first (see
+`embedded_aws.sagemaker_notebooks.control`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from inspect import signature
+from typing import Any
+
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import ec2, eventbridge, iam, kms
+
+from embedded_aws.runtime import control, json_service
+from embedded_aws.runtime.json_service import Caller
+from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.permissions import Context
+from embedded_aws.sagemaker_notebooks.resources import (
+    GRANTED_OPERATIONS,
+    description,
+    other_vpc,
+    unusable_key,
+)
+from embedded_aws.sagemaker_notebooks.service import NotebookService
+
+log = logging.getLogger(__name__)
+
+SAGEMAKER = "sagemaker.amazonaws.com"
+
+# How often what has become due is caught up with when nobody calls, in seconds.
+_TICK = 0.1
+
+
+def install(**settings: Any) -> NotebookService:
+    """Serve SageMaker's notebook operations; `settings` are those of the control."""
+    _check_what_is_used()
+    around = Surroundings(
+        time.time,
+        region=get_region(),
+        account=get_account_id(),
+        network=_Network(),
+        keys=_Keys(),
+        require=_require,
+        role_created=_role_created,
+    )
+    service = NotebookService(around, emit=_emit)
+    service.configure(settings)
+    json_service.register(
+        "sagemaker",
+        "SageMaker",
+        {name: partial(_call, service, name) for name in service.operations},
+        lambda operation, params, _caller: service.condition_context(operation, params),
+    )
+    control.register("sagemaker", partial(_control, service))
+    threading.Thread(target=_keep_up, args=(service,), name="notebooks", daemon=True).start()
+    return service
+
+
+def _check_what_is_used() -> None:
+    for function, parameters in (
+        (ec2._create_network_interface, ["p"]),
+        (ec2._delete_network_interface, ["p"]),
+        (kms._describe_key, ["data"]),
+        (kms._create_grant, ["data"]),
+        (kms._revoke_grant, ["data"]),
+        (eventbridge._put_events, ["data", "allow_aws_source"]),
+    ):
+        assert list(signature(function).parameters) == parameters, function
+    for module, stores in (
+        (ec2, ("_subnets", "_security_groups", "_network_interfaces")),
+        (iam, ("_roles",)),
+    ):
+        assert all(hasattr(module, store) for store in stores), module
+
+
+def _call(
+    service: NotebookService, operation: str, params: dict[str, Any], caller: Caller
+) -> dict[str, Any]:
+    home = (service.around.account, service.around.region)
+    if (caller.account, caller.region) != home:
+        raise ServiceError("InvalidAction", f"There are notebooks in {home[1]} of {home[0]} only")
+    return service.call(operation, params, caller)
+
+
+def _require(caller: Any, action: str, resource: str, context: Context) -> None:
+    caller.require(action, resource, context)
+
+
+def _control(
+    service: NotebookService, method: str, body: Any, _query: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    if method == "PUT":
+        try:
+            service.configure(body)
+        except ServiceError as error:
+            raise ValueError(str(error)) from error
+    elif method != "GET":
+        raise ValueError(f"GET or PUT, not {method}")
+    return service.state()
+
+
+def _keep_up(service: NotebookService) -> None:
+    while True:
+        time.sleep(_TICK)
+        try:
+            service.advance()
+        except Exception:
+            # Once more at the next tick: without this thread no interface would ever be released.
+            log.exception("the notebooks could not catch up with the time")
+
+
+def _emit(event: dict[str, Any]) -> None:
+    entry = {
+        "Source": event["source"],
+        "DetailType": event["detail-type"],
+        "Resources": event["resources"],
+        "Detail": json.dumps(event["detail"]),
+    }
+    _answer(eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True))
+
+
+def _role_created(arn: str) -> float | None:
+    """Return when a role was made, or None if there is none that SageMaker may assume."""
+    role = iam._roles.get(arn.rsplit("/", 1)[-1])
+    if role is None or role["Arn"] != arn:
+        return None
+    if not _trusts_sagemaker(json.loads(role["AssumeRolePolicyDocument"])):
+        return None
+    return datetime.fromisoformat(role["CreateDate"]).timestamp()
+
+
+def _trusts_sagemaker(document: Mapping[str, Any]) -> bool:
+    # MiniStack's own evaluator lets any Service principal stand for the account's root. Conditions
+    # are left out: what they speak of, the notebook's account and ARN, is always so here.
+    statements = document["Statement"]
+    return any(
+        statement["Effect"] == "Allow"
+        and "sts:AssumeRole" in _listed(statement["Action"])
+        and isinstance(statement["Principal"], Mapping)
+        and SAGEMAKER in _listed(statement["Principal"].get("Service", []))
+        for statement in (statements if isinstance(statements, list) else [statements])
+    )
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+class _Network:
+    """The VPCs of MiniStack's EC2; see `embedded_aws.sagemaker_notebooks.resources.Network`."""
+
+    def attach(
+        self, subnet_id: str, security_group_ids: list[str], notebook_name: str
+    ) -> tuple[str, list[str]]:
+        subnet = self._existing(ec2._subnets, subnet_id, "subnet ID")
+        groups = [
+            self._existing(ec2._security_groups, group_id, "security group")
+            for group_id in security_group_ids
+        ] or [
+            group
+            for group in ec2._security_groups.values()
+            if group["VpcId"] == subnet["VpcId"] and group["GroupName"] == "default"
+        ]
+        strangers = [group["GroupId"] for group in groups if group["VpcId"] != subnet["VpcId"]]
+        if strangers:
+            raise other_vpc(strangers, subnet_id)
+        group_ids = [group["GroupId"] for group in groups]
+        parameters = {"SubnetId": [subnet_id], "Description": [description(notebook_name)]}
+        for number, group_id in enumerate(group_ids, start=1):
+            parameters[f"SecurityGroupId.{number}"] = [group_id]
+        status, _, body = ec2._create_network_interface(parameters)
+        found = re.search(rb"eni-\w+", body)
+        assert status == 200, body
+        assert found, body
+        return found[0].decode(), group_ids
+
+    def owner(self, resource_id: str) -> str:
+        found = ec2._subnets.get(resource_id) or ec2._security_groups.get(resource_id)
+        return str(found["OwnerId"]) if found else ""
+
+    def release(self, network_interface_id: str) -> None:
+        # Somebody may have deleted it by hand: then there is nothing left to release.
+        ec2._delete_network_interface({"NetworkInterfaceId": [network_interface_id]})
+
+    @staticmethod
+    def _existing(store: Mapping[str, Any], resource_id: str, kind: str) -> dict[str, Any]:
+        found: dict[str, Any] | None = store.get(resource_id)
+        if found is None:
+            raise ServiceError("ValidationException", f"The {kind} '{resource_id}' does not exist")
+        return found
+
+
+class _Keys:
+    """The keys of MiniStack's KMS; see `embedded_aws.sagemaker_notebooks.resources.Keys`."""
+
+    def resolve(self, key_id: str) -> str:
+        key = _answer(kms._describe_key({"KeyId": key_id}))["KeyMetadata"]
+        if key["KeyState"] != "Enabled":
+            raise unusable_key(key["Arn"], key["KeyState"])
+        arn: str = key["Arn"]
+        return arn
+
+    def grant(self, key_arn: str, notebook_arn: str) -> str:
+        _, _, _, region, _, resource = notebook_arn.split(":", 5)
+        made = _answer(
+            kms._create_grant(
+                {
+                    "KeyId": key_arn,
+                    "GranteePrincipal": f"sagemaker.{region}.amazonaws.com",
+                    "Operations": GRANTED_OPERATIONS,
+                    "Name": resource.partition("/")[2],
+                }
+            )
+        )
+        grant_id: str = made["GrantId"]
+        return grant_id
+
+    def revoke(self, key_arn: str, grant_id: str) -> None:
+        # A key that is gone took its grants with it.
+        kms._revoke_grant({"KeyId": key_arn, "GrantId": grant_id})
+
+
+def _answer(response: tuple[int, Any, bytes]) -> dict[str, Any]:
+    """Return what one of MiniStack's services answered; raises ServiceError for a refusal."""
+    status, _, body = response
+    answer: dict[str, Any] = json.loads(body)
+    if status >= 400:
+        raise ServiceError("ValidationException", answer.get("message", answer.get("Message", "")))
+    return answer

@@ -1,1 +1,0 @@
-"""The embedded AWS's process: MiniStack, with corrections and the simulators inside."""

@@ -1,5 +1,6 @@
 """The platform's own stack: under an organization's rules, deployed anew, and deleted."""
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,12 @@ from tests.waiting import await_that, unique
 pytestmark = pytest.mark.xdist_group("platform-stack")
 
 ROLE_PATH = "/platform/"
+PACKAGES_AND_MODELS = {
+    "JumpStartModels": "YES",
+    "CodeArtifactRepository": "packages/python",
+    "CodeArtifactApiEndpoint": "create",
+    "CodeArtifactRepositoriesEndpoint": "create",
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +54,7 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
         "RolePath": ROLE_PATH,
         "EndUserRoleName": f"SCEndUserRole-{REGION}",
         **network,
+        **PACKAGES_AND_MODELS,
     }
     empty = _what_is_there(aws)
     platform = deploy_platform(aws, template, **rules)
@@ -68,6 +76,9 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     (role,) = aws.client("iam").list_roles(PathPrefix="/notebook-vending/")["Roles"]
     bounded = aws.client("iam").get_role(RoleName=role["RoleName"])["Role"]["PermissionsBoundary"]
     assert bounded["PermissionsBoundaryArn"] == rules["PermissionsBoundaryArn"]
+
+    # When its notebook asks for packages and models, then role and endpoints let it read them.
+    _reads_packages_and_models(aws, role["Arn"], rules["VpcId"])
 
     # When its actions are used, then they do as their role may.
     for action in ("Stop", "Start"):
@@ -128,6 +139,52 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     assert _what_is_there(aws) == {**empty, "buckets": {_SAM_BUCKET}, "users": 1}
 
 
+def _reads_packages_and_models(aws: Emulator, role: str, vpc: str) -> None:
+    # No part of the embedded AWS serves CodeArtifact: its IAM is asked, under the boundary.
+    account = role.split(":")[4]
+    session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="SageMaker")
+    keys = session["Credentials"]
+    described = aws.client("sagemaker", keys).describe_notebook_instance_lifecycle_config(
+        NotebookInstanceLifecycleConfigName="notebook-vending-packages"
+    )
+    assert "packages/python" in base64.b64decode(described["OnStart"][0]["Content"]).decode()
+    of_packages = f"arn:aws:codeartifact:{REGION}:{account}:"
+    bucket = f"arn:aws:s3:::jumpstart-cache-prod-{REGION}"
+    bearer = {"sts:AWSServiceName": "codeartifact.amazonaws.com"}
+    asked = (
+        ("codeartifact:GetAuthorizationToken", f"{of_packages}domain/packages", {}),
+        ("sts:GetServiceBearerToken", "*", bearer),
+        ("codeartifact:GetRepositoryEndpoint", f"{of_packages}repository/packages/python", {}),
+        ("codeartifact:ReadFromRepository", f"{of_packages}repository/packages/python", {}),
+        ("codeartifact:ReadFromRepository", f"{of_packages}repository/packages/other", {}),
+        ("s3:GetObject", f"{bucket}/models_manifest.json", {}),
+        ("s3:PutObject", f"{bucket}/models_manifest.json", {}),
+    )
+    denied = aws.control(
+        "authorizations",
+        {
+            "access_key": keys["AccessKeyId"],
+            "questions": [
+                {"action": action, "resource": resource, "keys": context}
+                for action, resource, context in asked
+            ],
+        },
+    )
+    assert {(each["action"], each["resource"]) for each in denied} == {
+        ("codeartifact:ReadFromRepository", f"{of_packages}repository/packages/other"),
+        ("s3:PutObject", f"{bucket}/models_manifest.json"),
+    }
+    policies = {
+        each["ServiceName"].removeprefix(f"com.amazonaws.{REGION}."): each["PolicyDocument"]
+        for each in aws.client("ec2").describe_vpc_endpoints(
+            Filters=[{"Name": "vpc-id", "Values": [vpc]}]
+        )["VpcEndpoints"]
+    }
+    assert f"{of_packages}domain/packages" in policies["codeartifact.api"]
+    assert f"{of_packages}repository/packages/python" in policies["codeartifact.repositories"]
+    assert f"{bucket}/*" in policies["s3"]
+
+
 def _why_not(aws: Emulator) -> str:
     """Return why resources of the platform's own stack, of no nested one, were not updated."""
     events = aws.client("cloudformation").describe_stack_events(StackName=deploy.STACK)
@@ -159,7 +216,7 @@ def test_the_deployers_policies_let_the_platform_be_deployed_and_deleted(
 ) -> None:
     deployer = _Deployer(aws)
 
-    deploy.deploy(deployer, template, {**QUICK})
+    deploy.deploy(deployer, template, {**QUICK, **PACKAGES_AND_MODELS})
 
     assert _status(aws) == "CREATE_COMPLETE"
     deployer.client("cloudformation").delete_stack(StackName=deploy.STACK)
@@ -194,6 +251,7 @@ class _Deployer(Emulator):
 
 def _boundary(aws: Emulator) -> str:
     services = [
+        "codeartifact",
         "dynamodb",
         "ec2",
         "kms",
@@ -210,6 +268,7 @@ def _boundary(aws: Emulator) -> str:
     ]
     allowed = [*(f"{service}:*" for service in services), "cloudformation:*", "servicecatalog:*"]
     roles = ["iam:*Role*", "iam:UpdateAssumeRolePolicy", "sts:AssumeRole"]
+    roles += ["sts:GetServiceBearerToken"]
     document = {
         "Version": "2012-10-17",
         "Statement": {"Effect": "Allow", "Action": [*allowed, *roles], "Resource": "*"},
@@ -284,8 +343,12 @@ def _what_is_there(aws: Emulator) -> dict[str, Any]:
         "dashboards": client("cloudwatch").list_dashboards()["DashboardEntries"],
         "saved queries": client("logs").describe_query_definitions()["queryDefinitions"],
         "buckets": {_SAM_BUCKET if "samcli" in name else name for name in buckets},
+        "endpoints": client("ec2").describe_vpc_endpoints()["VpcEndpoints"],
         "functions": client("lambda").list_functions()["Functions"],
         "keys": [state for state in states if state != "PendingDeletion"],
+        "lifecycle configurations": client("sagemaker").list_notebook_instance_lifecycle_configs()[
+            "NotebookInstanceLifecycleConfigs"
+        ],
         # What a function logs after its answer makes its log group anew here. On AWS a role would
         # have to allow logs:CreateLogGroup, and none does.
         "log groups": [

@@ -46,6 +46,7 @@ class Account:
     projects: str = "QuickStart007"
     role_made: str = "YES"
     exports: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
     services: dict[str, list[str]] = field(
         default_factory=lambda: {
             each.format(region=REGION, **zones.PREFIXES["aws"]): [f"{REGION}a", f"{REGION}b"]
@@ -145,6 +146,10 @@ class Account:
                         for name, (kind, state) in (told | self.zones).items()
                     ]
                 }
+            case "codeartifact", "DescribeRepository":
+                if f"{params['domain']}/{params['repository']}" in self.repositories:
+                    return {"repository": {}}
+                raise refusal(operation, "ResourceNotFoundException", "Repository not found.")
             case "ec2", "DescribeVpcs":
                 vpcs = call()["Vpcs"]
                 return {"Vpcs": [each | {"OwnerId": self.vpc_owner} for each in vpcs]}
@@ -414,6 +419,19 @@ def test_a_boundary_and_a_topic_that_are_named_must_be_there(account: Account) -
     client("iam").create_policy(
         PolicyName="boundary", PolicyDocument=json.dumps({**document, "Statement": [statement]})
     )
+
+    assert account.lacks(*words) == {}
+
+
+def test_a_codeartifact_repository_that_is_named_must_be_there(account: Account) -> None:
+    words = (
+        "CodeArtifactRepository=packages/python",
+        "CodeArtifactApiEndpoint=create",
+        "CodeArtifactRepositoriesEndpoint=create",
+    )
+    assert list(account.lacks(*words)) == ["packages/python"]
+
+    account.repositories = ("packages/python",)
 
     assert account.lacks(*words) == {}
 

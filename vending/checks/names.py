@@ -30,6 +30,8 @@ def findings(parameters: Parameters, region: str) -> Iterator[Finding]:
         yield from looked("name", arn, partial(_policy, arn))
     if arn := parameters["AlarmTopicArn"]:
         yield from looked("name", arn, partial(_topic, arn))
+    if repository := parameters["CodeArtifactRepository"]:
+        yield from looked("name", repository, partial(_repository, repository))
     yield from looked("name", f"exports {EXPORTS}…", _exports)
 
 
@@ -123,6 +125,19 @@ def _topic(arn: str) -> Iterator[Finding]:
         yield missing("name", arn, "there is no such topic", "Correct AlarmTopicArn.")
         return
     yield ok("name", arn, "the topic is there")
+
+
+def _repository(name: str) -> Iterator[Finding]:
+    domain, _, repository = name.partition("/")
+    try:
+        client("codeartifact").describe_repository(domain=domain, repository=repository)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        todo = "Make it, or correct CodeArtifactRepository."
+        yield missing("name", name, "there is no such CodeArtifact repository", todo)
+        return
+    yield ok("name", name, "the CodeArtifact repository is there")
 
 
 def _exports() -> Iterator[Finding]:

@@ -145,30 +145,24 @@ def _reads_packages_and_models(aws: Emulator, role: str, vpc: str) -> None:
     session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="SageMaker")
     keys = session["Credentials"]
     described = aws.client("sagemaker", keys).describe_notebook_instance_lifecycle_config(
-        NotebookInstanceLifecycleConfigName="notebook-vending-packages"
+        NotebookInstanceLifecycleConfigName="packages-of-notebook-vending"
     )
     assert "packages/python" in base64.b64decode(described["OnStart"][0]["Content"]).decode()
     of_packages = f"arn:aws:codeartifact:{REGION}:{account}:"
     bucket = f"arn:aws:s3:::jumpstart-cache-prod-{REGION}"
     bearer = {"sts:AWSServiceName": "codeartifact.amazonaws.com"}
     asked = (
-        ("codeartifact:GetAuthorizationToken", f"{of_packages}domain/packages", {}),
-        ("sts:GetServiceBearerToken", "*", bearer),
-        ("codeartifact:GetRepositoryEndpoint", f"{of_packages}repository/packages/python", {}),
-        ("codeartifact:ReadFromRepository", f"{of_packages}repository/packages/python", {}),
-        ("codeartifact:ReadFromRepository", f"{of_packages}repository/packages/other", {}),
-        ("s3:GetObject", f"{bucket}/models_manifest.json", {}),
-        ("s3:PutObject", f"{bucket}/models_manifest.json", {}),
+        ("codeartifact:GetAuthorizationToken", f"{of_packages}domain/packages"),
+        ("sts:GetServiceBearerToken", "*"),
+        ("codeartifact:GetRepositoryEndpoint", f"{of_packages}repository/packages/python"),
+        ("codeartifact:ReadFromRepository", f"{of_packages}repository/packages/python"),
+        ("codeartifact:ReadFromRepository", f"{of_packages}repository/packages/other"),
+        ("s3:GetObject", f"{bucket}/models_manifest.json"),
+        ("s3:PutObject", f"{bucket}/models_manifest.json"),
     )
+    questions = [{"action": action, "resource": arn, "keys": bearer} for action, arn in asked]
     denied = aws.control(
-        "authorizations",
-        {
-            "access_key": keys["AccessKeyId"],
-            "questions": [
-                {"action": action, "resource": resource, "keys": context}
-                for action, resource, context in asked
-            ],
-        },
+        "authorizations", {"access_key": keys["AccessKeyId"], "questions": questions}
     )
     assert {(each["action"], each["resource"]) for each in denied} == {
         ("codeartifact:ReadFromRepository", f"{of_packages}repository/packages/other"),

@@ -36,6 +36,9 @@ NOTEBOOK = arn("sagemaker", "notebook-instance/n")
 STACK = arn("cloudformation", "stack/SC-111122223333-pp-1/1f2e3d4c")
 PLATFORM = arn("cloudformation", "stack/platform/1f2e3d4c")
 SCRIPTS = arn("sagemaker", "notebook-instance-lifecycle-config/notebook-vending-1")
+PLATFORM_SCRIPT = arn(
+    "sagemaker", "notebook-instance-lifecycle-config/packages-of-notebook-vending"
+)
 FOREIGN_SCRIPTS = arn("sagemaker", "notebook-instance-lifecycle-config/foreign")
 LEDGER = arn("dynamodb", "table/ledger")
 KEY, OTHER_KEY = arn("kms", "key/projectkey"), arn("kms", "key/otherkey")
@@ -723,6 +726,11 @@ _BY_ROLE: dict[str, list[Request]] = {
             arn("sagemaker", "notebook-instance-lifecycle-config/notebook-vending-1"),
             "makes the notebook's scripts",
         ),
+        may_not(
+            "sagemaker:UpdateNotebookInstanceLifecycleConfig",
+            PLATFORM_SCRIPT,
+            "writes no script that other notebooks run",
+        ),
         may_not(CREATE, NOTEBOOK, "makes no notebook itself", CREATED),
     ],
     "ActionsRole": [
@@ -1230,7 +1238,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
         may(
             "sagemaker:DescribeNotebookInstanceLifecycleConfig",
-            arn("sagemaker", "notebook-instance-lifecycle-config/notebook-vending-packages"),
+            PLATFORM_SCRIPT,
             "fetches the script that sets pip up",
         ),
         may_not(

@@ -4,6 +4,7 @@ The handlers are those of the registry's schemas, as the locked cfn-lint brings 
 """
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -46,6 +47,26 @@ def without(action: str) -> set[Granted]:
 
 def test_the_launch_role_may_what_the_handlers_call_and_no_more() -> None:
     assert list(handlers.mistakes(TYPES, GRANTED)) == []
+
+
+def test_no_launch_writes_the_script_that_notebooks_fetch_and_run_as_root() -> None:
+    named = {"CodeArtifactRepository": "packages/python"}
+    platform = stack_template.Stack(stack_template.load(ROOT / "template.yaml"), named)
+    (config,) = platform.resources("AWS::SageMaker::NotebookInstanceLifecycleConfig").values()
+    name = config["Properties"]["NotebookInstanceLifecycleConfigName"]
+    kind = (
+        f"arn:aws:sagemaker:eu-west-1:{stack_template.ACCOUNT}:notebook-instance-lifecycle-config"
+    )
+
+    def writes(name: str) -> set[str]:
+        return {
+            action
+            for action, resource in GRANTED
+            if action.startswith("sagemaker:") and fnmatchcase(f"{kind}/{name}", resource)
+        }
+
+    assert "sagemaker:UpdateNotebookInstanceLifecycleConfig" in writes("notebook-vending-1")
+    assert writes(name) == set()
 
 
 @pytest.mark.parametrize(

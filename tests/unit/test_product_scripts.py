@@ -280,6 +280,7 @@ CONFIG = "AWS::SageMaker::NotebookInstanceLifecycleConfig"
 ANSWERS = f"""
 case "$1 $2" in
   "sagemaker describe-notebook-instance-lifecycle-config")
+    [[ "$*" != *" --notebook-instance-lifecycle-config-name {{name}} "* ]] ||
     base64 -w0 {{folder}}/packages ;;
   "codeartifact get-authorization-token") echo {TOKEN}; exit $(cat {{folder}}/exit) ;;
   "codeartifact get-repository-endpoint")
@@ -297,7 +298,8 @@ def with_packages(machine: Machine) -> Iterator[Machine]:
     script = base64.b64decode(content["Content"]).decode()
     (machine.folder / "packages").write_text(script.replace("/etc/", f"{machine.etc}/"))
     (machine.folder / "exit").write_text("0")
-    machine.stand_in("aws", ANSWERS.format(folder=machine.folder))
+    name = config["Properties"]["NotebookInstanceLifecycleConfigName"]
+    machine.stand_in("aws", ANSWERS.format(folder=machine.folder, name=name))
     machine.stand_in("chown", "")
     with socket.create_server(("127.0.0.1", 0)) as server:
         machine.packages = server.getsockname()[1]

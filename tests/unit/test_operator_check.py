@@ -39,7 +39,6 @@ class Account:
     """The types of those that there are."""
     vpcs: float = 100
     vpc_owner: str = "123456789012"
-    unreserved: int = 1000
     roles_left: int = 900
     stack: str = ""
     """The platform's status, if it is deployed, and its ProjectIDs."""
@@ -96,10 +95,6 @@ class Account:
                 return {"NotebookInstances": [{"InstanceType": each} for each in self.notebooks]}
             case "iam", "GetAccountSummary":
                 return {"SummaryMap": {"Roles": 1000 - self.roles_left, "RolesQuota": 1000}}
-            case "lambda", "GetAccountSettings":
-                limit = {"ConcurrentExecutions": 1000}
-                limit["UnreservedConcurrentExecutions"] = self.unreserved
-                return {"AccountLimit": limit}
             case "cloudformation", "DescribeStacks":
                 if self.stack:
                     return {"Stacks": [self._deployed()]}
@@ -342,16 +337,6 @@ def test_roles_that_are_nearly_used_up_are_missing(account: Account) -> None:
     account.roles_left = quotas.ROLES - 1
 
     assert list(account.lacks()) == ["IAM roles"]
-
-
-def test_concurrency_is_missing_only_where_it_is_to_be_reserved(account: Account) -> None:
-    account.unreserved = 10
-    assert account.lacks() == {}
-
-    found, todo = account.lacks("ReservedConcurrentExecutions=5")["Lambda concurrency"]
-
-    assert "100 are to be reserved" in found
-    assert "L-B99A9384" in todo
 
 
 def test_a_vpc_is_missing_room_only_if_one_is_made(account: Account) -> None:
@@ -916,13 +901,13 @@ def test_what_may_not_be_looked_at_is_unknown_and_keeps_nothing_else(account: Ac
 
 
 def test_a_number_is_digits_as_the_functions_read_it(account: Account) -> None:
-    given = ["WaitSeconds=45.0", "ReservedConcurrentExecutions=1_0", "DeadlineSeconds=3240"]
+    given = ["WaitSeconds=45.0", "FirstWaitSeconds=1_0", "DeadlineSeconds=3240"]
     with intercepted(account._answer):
         result = CliRunner().invoke(app, ["check", *given, "Nonsense=1"])
 
     assert result.exit_code == 1
     assert "WaitSeconds: '45.0' is not a whole number: give digits only." in result.stderr
-    assert "ReservedConcurrentExecutions: '1_0' is not" in result.stderr
+    assert "FirstWaitSeconds: '1_0' is not" in result.stderr
     assert "no parameter Nonsense." in result.stderr
     assert "DeadlineSeconds" not in result.stderr
 
@@ -1085,12 +1070,6 @@ def test_the_roles_with_fixed_names_are_those_of_the_templates() -> None:
     assert named == {*names.role_names(given, "r")}
     assert [each for each in fixed if "Ref" in each] == [{"Ref": "EndUserRoleName"}]
     assert len(roles) <= quotas.ROLES
-
-
-def test_there_are_no_more_functions_than_are_counted() -> None:
-    resources = TEMPLATE["Resources"].values()
-    functions = [each for each in resources if each["Type"] == "AWS::Serverless::Function"]
-    assert len(functions) <= quotas.FUNCTIONS
 
 
 def test_every_service_that_the_templates_use_is_looked_for() -> None:

@@ -51,17 +51,12 @@ def test_functions_are_traced_except_where_lambda_does_not_work_with_x_ray() -> 
     assert PLATFORM["Conditions"]["TracesFunctions"] == {"Fn::Not": [in_china]}
 
 
-def test_no_function_keeps_executions_to_itself_unless_asked_to() -> None:
-    """An account with a limit of 10 executions has none to reserve."""
-    kept = PLATFORM["Globals"]["Function"]["ReservedConcurrentExecutions"]
+def test_no_function_keeps_executions_to_itself() -> None:
+    """A reservation would limit the function that answers, and some accounts have none to give."""
+    everybody = PLATFORM["Globals"]["Function"]
 
-    assert PLATFORM["Parameters"]["ReservedConcurrentExecutions"]["Default"] == 0
-    condition, when_asked, otherwise = kept["Fn::If"]
-    asked = {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReservedConcurrentExecutions"}, 0]}]}
-    assert PLATFORM["Conditions"][condition] == asked
-    assert when_asked == {"Ref": "ReservedConcurrentExecutions"}
-    assert otherwise == {"Ref": "AWS::NoValue"}
-    assert not any("ReservedConcurrentExecutions" in each for each in of_type("Function").values())
+    for each in (everybody, *of_type("Function").values()):
+        assert "ReservedConcurrentExecutions" not in each
 
 
 def test_no_environment_variable_holds_a_secret() -> None:
@@ -148,8 +143,7 @@ def test_whatever_an_administrator_can_change_of_a_function_makes_another_versio
     """
     known = json.dumps(VERSIONS[name])
     functions = [of_type("Function")[each] for each in VERSIONS[name]["Functions"]]
-    everybody = {**PLATFORM["Globals"]["Function"], "ReservedConcurrentExecutions": None}
-    told = json.dumps([everybody, *functions])  # the reservation is the function's, not a version's
+    told = json.dumps([PLATFORM["Globals"]["Function"], *functions])
 
     assert VERSIONS[name]["Release"] == {"Ref": "Release"}
     parameters = {each for each in PLATFORM["Parameters"] if json.dumps({"Ref": each}) in told}
@@ -242,14 +236,6 @@ def test_every_rule_tries_again_and_keeps_what_it_could_not_deliver() -> None:
                 "Arn": {"Fn::GetAtt": ["UndeliveredEvents", "Arn"]}
             }
         assert {"Fn::GetAtt": [name, "Arn"]} in allowed, name
-
-
-def test_the_interval_of_the_sweep_is_a_parameter() -> None:
-    """In the plural: EventBridge takes "1 minute" alone in the singular, so the least is 2."""
-    rate = RESOURCES["CleanUp"]["Properties"]["ScheduleExpression"]
-
-    assert rate == {"Fn::Sub": "rate(${CleanUpIntervalMinutes} minutes)"}
-    assert PLATFORM["Parameters"]["CleanUpIntervalMinutes"]["MinValue"] == 2
 
 
 # The end

@@ -10,7 +10,6 @@ from vending.checks.parameters import Parameters, listed
 from vending.platform import client
 
 ROLES = 30  # more than the platform makes; a launch takes one more
-FUNCTIONS = 20  # more than the platform has
 _ALL_NOTEBOOKS = "L-04CE2E67"
 _VPCS = "L-F678F1CE"
 _ASK = "Ask for more in Service Quotas"
@@ -20,7 +19,6 @@ def findings(parameters: Parameters) -> Iterator[Finding]:
     """Yield what the quotas leave."""
     yield from looked("quota", "SageMaker", partial(_notebooks, parameters))
     yield from looked("quota", "IAM roles", _roles)
-    yield from looked("quota", "Lambda concurrency", partial(_concurrency, parameters))
     if not parameters["VpcId"]:
         yield from looked("quota", "VPCs", _vpcs)
 
@@ -76,23 +74,6 @@ def _roles() -> Iterator[Finding]:
         yield ok("quota", "IAM roles", found)
     else:
         yield missing("quota", "IAM roles", found, f"{_ASK}: iam L-FE177D64, or delete some.")
-
-
-def _concurrency(parameters: Parameters) -> Iterator[Finding]:
-    limit = client("lambda").get_account_settings()["AccountLimit"]
-    left = limit["UnreservedConcurrentExecutions"]
-    wanted = int(parameters["ReservedConcurrentExecutions"]) * FUNCTIONS
-    found = f"{limit['ConcurrentExecutions']}, of which {left} are not reserved"
-    # Lambda keeps 100 unreserved (developer guide, "Configuring reserved concurrency").
-    if not wanted or left - wanted >= 100:
-        yield ok("quota", "Lambda concurrency", found)
-        return
-    yield missing(
-        "quota",
-        "Lambda concurrency",
-        f"{found}, and {wanted} are to be reserved beside the 100 that Lambda keeps",
-        f"{_ASK}: lambda L-B99A9384, or deploy with ReservedConcurrentExecutions=0.",
-    )
 
 
 def _vpcs() -> Iterator[Finding]:

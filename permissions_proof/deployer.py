@@ -27,7 +27,12 @@ Statement = dict[str, Any]
 
 # What SAM makes of its own types in the platform's template.
 SAM = {
-    "AWS::Serverless::Function": ("AWS::Lambda::Function", "AWS::Lambda::EventInvokeConfig"),
+    "AWS::Serverless::Function": (
+        "AWS::Events::Rule",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Permission",
+    ),
     "AWS::Serverless::LayerVersion": ("AWS::Lambda::LayerVersion",),
     "AWS::Serverless::StateMachine": ("AWS::StepFunctions::StateMachine",),
 }

@@ -126,10 +126,10 @@ def tell(directory: Path, page: Progress) -> Told:
         _launch_in_vain(run)
         _answer_for_what_failed(run)
         page.step("The sweeps come, and the look for what expires.")
-        await_that(lambda: _invoked_by(run, "SweepInvokes"), "the sweep")
+        await_that(lambda: _invoked_by(run, "Sweep"), "the sweep")
         await_that(lambda: _invoked_by(run, "Expire"), "the look for what expires")
-        await_that(lambda: _invoked_by(run, "RestInvokes"), "the sweep of idle notebooks")
-        await_that(lambda: _invoked_by(run, "CountInvokes"), "the count of what runs")
+        await_that(lambda: _invoked_by(run, "Rest"), "the sweep of idle notebooks")
+        await_that(lambda: _invoked_by(run, "Count"), "the count of what runs")
         page.outcome("EventBridge's schedules had them come.")
         _delete_the_platform(run)
         return Told(run.granted, calls_of(aws.control("authorizations")), run.product_types)
@@ -162,7 +162,13 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
 
 def _let_the_schedules_come_soon(run: _Run) -> None:
     """Let the rules of schedules fire after a minute in place of five, of an hour or a day."""
-    for rule in ("Sweep", "CleanUp", "Expire", "Rest", "Count"):
+    for rule in (
+        "RespondFunctionSweep",
+        "CleanFunctionCleanUp",
+        "ExpireFunctionExpire",
+        "RestFunctionRest",
+        "CountFunctionCount",
+    ):
         run.aws.client("events").put_rule(
             Name=run.physical_id(rule), ScheduleExpression="rate(1 minute)"
         )

@@ -49,7 +49,8 @@ def test_a_stopped_execution_is_answered_for_by_the_rule(platform: Platform) -> 
 
 
 def test_what_is_past_its_deadline_is_answered_by_the_sweep_alone(platform: Platform) -> None:
-    events, rule = platform.aws.client("events"), platform.physical_id("ExecutionEnded")
+    events = platform.aws.client("events")
+    rule = platform.physical_id("RespondFunctionExecutionEnded")
     events.disable_rule(Name=rule)
     try:
         record_id, create = _stop_the_execution_of_a_launch(platform)
@@ -99,7 +100,8 @@ def test_what_the_answering_function_fails_at_is_counted_and_read_by_nobody(
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED", "RUNNING"])
 def test_the_deployed_rule_takes_the_bad_ends_alone(platform: Platform, status: str) -> None:
     events = platform.aws.client("events")
-    pattern = events.describe_rule(Name=platform.physical_id("ExecutionEnded"))["EventPattern"]
+    rule = platform.physical_id("RespondFunctionExecutionEnded")
+    pattern = events.describe_rule(Name=rule)["EventPattern"]
     machine = platform.outputs["StateMachineArn"]
     matches = {}
     for arn in (machine, f"{machine}-another"):

@@ -275,7 +275,8 @@ def test_the_account_that_has_the_platform_is_checked(
 @contextmanager
 def _nobody_told(platform: Platform) -> Iterator[None]:
     """Have nobody told of executions that end, within the block; hold them before they look."""
-    events, rule = platform.aws.client("events"), platform.physical_id("ExecutionEnded")
+    events = platform.aws.client("events")
+    rule = platform.physical_id("RespondFunctionExecutionEnded")
     events.disable_rule(Name=rule)
     try:
         with platform.frozen("ObserveFunction"):

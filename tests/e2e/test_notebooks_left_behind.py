@@ -202,7 +202,7 @@ def check_cleanup(platform: Platform, name: str, stack_id: str) -> None:
 @contextmanager
 def no_events(platform: Platform) -> Iterator[None]:
     """Have no stack event arrive within the block."""
-    rule = platform.physical_id("StackChanged")
+    rule = platform.physical_id("CleanFunctionStackChanged")
     events = platform.aws.client("events")
     events.disable_rule(Name=rule)
     try:

@@ -86,7 +86,7 @@ class Policies:
     """The policies of all templates, with all conditions or with none."""
 
     def __init__(self, *, conditions_hold: bool) -> None:
-        """Render them. AWS_DEFAULT_REGION has to be set for it."""
+        """Render them."""
         self.documents: dict[str, Document] = {}
         self.of_roles: dict[str, list[str]] = {}
         self.tags_of_roles: dict[str, Context] = {}

@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from samtranslator.translator.transform import transform
+import boto3
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
 
 from tests.unit.stack_template import load
 
@@ -66,19 +68,9 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-class _NoManagedPolicies:
-    """SAM asks for AWS's managed policies by name; the templates name none."""
-
-    def load(self) -> dict[str, str]:
-        return {}
-
-
 @cache
 def transformed(path: Path) -> dict[str, Any]:
-    """Return a template with its SAM resources turned into plain ones, as CloudFormation does.
-
-    AWS_DEFAULT_REGION has to be set for it.
-    """
+    """Return a template with its SAM resources turned into plain ones, as CloudFormation does."""
     template = load(path)
     if template.get("Transform") != SAM:
         return template
@@ -94,8 +86,23 @@ def transformed(path: Path) -> dict[str, Any]:
             properties["TemplateURL"] = (
                 f"https://bucket.s3.amazonaws.com/{properties['TemplateURL']}"
             )
-    done: dict[str, Any] = transform(template, {}, _NoManagedPolicies())
+    session = boto3.Session(region_name=_PSEUDO["AWS::Region"])  # whatever the developer's is
+    done: dict[str, Any] = Translator(None, Parser(), boto_session=session).translate(
+        template, parameter_values={}, get_managed_policy_map=dict
+    )
     return done
+
+
+@cache
+def platform_resources() -> dict[str, dict[str, Any]]:
+    """Return the resources of the templates that SAM transforms by their names, transformed."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in (PLATFORM, *sorted(ROOT.glob("stacks/*.yaml"))):
+        if load(path).get("Transform") == SAM:
+            resources = transformed(path)["Resources"]
+            assert not found.keys() & resources.keys(), "a name stands for one resource"
+            found |= resources
+    return found
 
 
 def policies(path: Path) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,6 @@
 """An IAM engine from outside this project decides requests as the pages say."""
 
 import json
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
@@ -10,13 +9,6 @@ from tests.scan.iam_engine import ACCOUNT, BUCKET, REGION, Decision, Policies, R
 from tests.scan.iam_requests import REQUESTS, SETTLED
 
 pytestmark = pytest.mark.xdist_group("scanners")  # the policies are resolved once for all of it
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _region() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # the SAM transform asks for it
-        yield
 
 
 @pytest.fixture(scope="module")

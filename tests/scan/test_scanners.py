@@ -71,13 +71,6 @@ def run(
     return done.stdout
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _region() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # the SAM transform asks for it
-        yield
-
-
 # checkov
 
 BAD = {

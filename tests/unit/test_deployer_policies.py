@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from embedded_aws.runtime import resource_schemas
 from embedded_aws.runtime.authorization_reference import is_action
 from permissions_proof import deployer
@@ -64,17 +62,10 @@ def test_a_further_resource_type_needs_more() -> None:
     assert "ec2:CreateNatGateway" in more.keys() - allowed(POLICIES).keys()
 
 
-@pytest.mark.usefixtures("_region")
 def test_sam_makes_no_other_types_of_the_template() -> None:
-    made = transformed(ROOT / "template.yaml")["Resources"].values()
-    plain = {each["Type"] for each in made if not each["Type"].startswith("Custom::")}
+    made = [transformed(path) for path in (ROOT / "template.yaml", *ROOT.glob("stacks/*.yaml"))]
 
-    assert plain == deployer.types([deployer.platform()[0]])
-
-
-@pytest.fixture
-def _region(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert deployer.types(made) == deployer.types(TEMPLATES)
 
 
 def test_every_service_that_is_not_used_is_one_that_handlers_call() -> None:

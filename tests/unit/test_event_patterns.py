@@ -17,6 +17,7 @@ import botocore.session
 import pytest
 from ministack.services import eventbridge
 
+from tests.scan.templates import transformed
 from tests.unit.stack_template import ACCOUNT, Stack, load
 from tests.unit.test_static_checks import ROOT
 
@@ -53,8 +54,9 @@ _OF_STACKS = (
     (("detail-type",), "CloudFormation Resource Status Change"),
     (("detail-type",), "CloudFormation Drift Detection Status Change"),
 )
+_ENDED = "RespondFunctionExecutionEnded"
 RULES = {
-    "ExecutionEnded": Rule(
+    _ENDED: Rule(
         "respond-for-ended-execution",
         ("detail", "status"),
         ("stepfunctions", "ExecutionStatus"),
@@ -82,7 +84,7 @@ RULES = {
             (("detail", "stack-id"), _LAUNCH.replace("us-east-1", "us-west-2")),
         ),
     ),
-    "NotebookChanged": Rule(
+    "WaitFunctionNotebookChanged": Rule(
         "wait-for-notebook-event",
         ("detail", "NotebookInstanceStatus"),
         ("sagemaker", "NotebookInstanceStatus"),
@@ -92,7 +94,7 @@ RULES = {
             (("detail-type",), "SageMaker Training Job State Change"),
         ),
     ),
-    "StackChanged": Rule(
+    "CleanFunctionStackChanged": Rule(
         "clean",
         ("detail", "status-details", "status"),
         ("cloudformation", "StackStatus"),
@@ -107,12 +109,11 @@ RULES = {
 def patterns() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rules of all templates that have a pattern, as in the samples' account."""
     for path in [ROOT / "template.yaml", *sorted((ROOT / "stacks").glob("*.yaml"))]:
-        stack = Stack(load(path), region="us-east-1")
-        for name, resource in stack.template["Resources"].items():
-            if "EventPattern" in json.dumps(resource):
-                assert resource["Type"] == "AWS::Events::Rule", (path.name, name)
-                resolved = stack.resources("AWS::Events::Rule")[name]["Properties"]
-                text = json.dumps(resolved["EventPattern"]).replace(ACCOUNT, "123456789012")
+        stack = Stack(transformed(path), region="us-east-1")
+        for name, rule in stack.resources("AWS::Events::Rule").items():
+            if "EventPattern" in rule["Properties"]:
+                text = json.dumps(rule["Properties"]["EventPattern"])
+                text = text.replace(ACCOUNT, "123456789012")
                 yield name, json.loads(text.replace("<NotebookLifecycle>", _MACHINE))
 
 
@@ -184,16 +185,16 @@ def test_a_pattern_matches_what_it_is_for_and_nothing_else(name: str) -> None:
         ),
         (
             {"detail": {"status": ["FAILED", "ABORTED", "TIMED_OUT"]}},
-            {f"detail.stateMachineArn: {each}" for _, each in RULES["ExecutionEnded"].others[2:]},
+            {f"detail.stateMachineArn: {each}" for _, each in RULES[_ENDED].others[2:]},
         ),
     ],
 )
 def test_a_broken_pattern_is_found(broken: dict[str, Any], found: set[str]) -> None:
-    pattern = copy.deepcopy(PATTERNS["ExecutionEnded"]) | broken
+    pattern = copy.deepcopy(PATTERNS[_ENDED]) | broken
 
     left = {key: value for key, value in pattern.items() if value is not None}
 
-    assert set(mistakes(left, RULES["ExecutionEnded"])) == found
+    assert set(mistakes(left, RULES[_ENDED])) == found
 
 
 def test_what_a_launchs_report_is_made_of_is_in_the_event_and_gives_json() -> None:

@@ -11,6 +11,7 @@ from notebook_vending.requests import ledger
 from notebook_vending.requests.late_answers import UnansweredError
 from tests.lambda_context import context
 from tests.lifecycle_driver import TaskFailedError
+from tests.scan.templates import platform_resources
 from tests.unit.account_in_process import client
 from tests.unit.broken_calls import unreachable
 from tests.unit.platform_in_process import SECRET, Platform
@@ -287,7 +288,6 @@ def test_another_execution_of_the_same_request_does_not_answer_for_the_one_that_
 # The rule
 
 
-RULE = TEMPLATE["Resources"]["ExecutionEnded"]["Properties"]
 ENDED = EVENTS["respond-for-ended-execution"]
 
 
@@ -306,7 +306,8 @@ ENDED = EVENTS["respond-for-ended-execution"]
 def test_the_rule_takes_the_bad_ends_of_this_state_machine_alone(
     changes: dict[str, str], matches: bool
 ) -> None:
-    pattern = json.loads(json.dumps(RULE["EventPattern"]))
+    rule = platform_resources()["RespondFunctionExecutionEnded"]["Properties"]
+    pattern = json.loads(json.dumps(rule["EventPattern"]))
     assert "NotebookLifecycle" in str(pattern["detail"]["stateMachineArn"])
     pattern["detail"]["stateMachineArn"] = [ENDED["detail"]["stateMachineArn"]]
     event = {**ENDED, "detail": {**ENDED["detail"], **changes}}
@@ -314,9 +315,17 @@ def test_the_rule_takes_the_bad_ends_of_this_state_machine_alone(
     assert EventPattern.load(json.dumps(pattern)).matches_event(event) is matches
 
 
-@pytest.mark.parametrize("name", ["ExecutionEnded", "Expire", "Sweep", "Rest"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ExpireFunctionExpire",
+        "RespondFunctionExecutionEnded",
+        "RespondFunctionSweep",
+        "RestFunctionRest",
+    ],
+)
 def test_a_rule_is_delivered_for_a_while_and_what_is_not_delivered_is_kept(name: str) -> None:
-    (target,) = TEMPLATE["Resources"][name]["Properties"]["Targets"]
+    (target,) = platform_resources()[name]["Properties"]["Targets"]
 
     assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
     assert target["RetryPolicy"]["MaximumRetryAttempts"] >= 1
@@ -324,7 +333,7 @@ def test_a_rule_is_delivered_for_a_while_and_what_is_not_delivered_is_kept(name:
 
 
 def test_what_may_hold_an_address_is_kept_no_longer_than_the_address_lives() -> None:
-    resources = TEMPLATE["Resources"]
+    resources = platform_resources()
     queue = resources["FailedAnswers"]["Properties"]
     (nobody_reads, _) = resources["FailedAnswersPolicy"]["Properties"]["PolicyDocument"][
         "Statement"
@@ -333,14 +342,15 @@ def test_what_may_hold_an_address_is_kept_no_longer_than_the_address_lives() -> 
     assert ADDRESS_LIVES <= queue["MessageRetentionPeriod"] <= 7200
     assert "Key" in str(queue["KmsMasterKeyId"])
     assert (nobody_reads["Effect"], nobody_reads["Principal"]) == ("Deny", "*")
-    age = resources["RespondFunction"]["Properties"]["EventInvokeConfig"]
+    age = resources["RespondFunctionEventInvokeConfig"]["Properties"]
     assert age["MaximumEventAgeInSeconds"] < ADDRESS_LIVES
 
 
 def test_a_sweep_comes_before_cloudformation_gives_up() -> None:
     deadline = TEMPLATE["Parameters"]["DeadlineSeconds"]["MaxValue"]
+    sweep = platform_resources()["RespondFunctionSweep"]["Properties"]
 
-    assert TEMPLATE["Resources"]["Sweep"]["Properties"]["ScheduleExpression"] == "rate(5 minutes)"
+    assert sweep["ScheduleExpression"] == "rate(5 minutes)"
     assert deadline + 5 * 60 < 3600
 
 

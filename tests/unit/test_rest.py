@@ -11,13 +11,12 @@ import pytest
 from handlers import rest
 from notebook_vending.housekeeping.idle import UnfinishedError
 from tests.lambda_context import context
+from tests.scan.templates import platform_resources
 from tests.unit.account_in_process import client
 from tests.unit.platform_in_process import Platform, running_platform
 from tests.unit.stack_in_process import Stack
-from tests.unit.stack_template import load
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = load(ROOT / "template.yaml")
 OFF_HOURS = json.loads((ROOT / "events" / "rest-for-off-hours.json").read_text())
 SWEEP = json.loads((ROOT / "events" / "rest.json").read_text())
 GROUP = "/aws/sagemaker/NotebookInstances"
@@ -239,7 +238,7 @@ def test_an_unknown_event_stops_nothing(platform: Platform) -> None:
 
 
 def properties(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = TEMPLATE["Resources"][name]["Properties"]
+    found: dict[str, Any] = platform_resources()[name]["Properties"]
     return found
 
 
@@ -250,19 +249,19 @@ def test_the_schedule_is_the_administrators_in_their_time_zone_and_not_there_wit
     assert schedule["ScheduleExpressionTimezone"] == {"Ref": "TimeZone"}
     assert json.loads(schedule["Target"]["Input"]) == OFF_HOURS
     for name in ("OffHours", "OffHoursRole"):
-        assert TEMPLATE["Resources"][name]["Condition"] == "HasOffHours"
+        assert platform_resources()[name]["Condition"] == "HasOffHours"
 
 
 def test_the_schedules_invoke_the_function_and_what_they_fail_at_is_kept() -> None:
-    (target,) = properties("Rest")["Targets"]
+    (target,) = properties("RestFunctionRest")["Targets"]
     for each in (target, properties("OffHours")["Target"]):
         assert each["Arn"] == {"Fn::GetAtt": ["RestFunction", "Arn"]}
         assert each["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UndeliveredEvents", "Arn"]}}
         assert each["RetryPolicy"]["MaximumRetryAttempts"] > 0
-    permission = properties("RestInvokesRest")
-    assert permission["SourceArn"] == {"Fn::GetAtt": ["Rest", "Arn"]}
+    permission = properties("RestFunctionRestPermission")
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["RestFunctionRest", "Arn"]}
     (sends, _) = properties("UndeliveredEventsPolicy")["PolicyDocument"]["Statement"]
-    assert {"Fn::GetAtt": ["Rest", "Arn"]} in sends["Condition"]["ArnEquals"]["aws:SourceArn"]
+    assert permission["SourceArn"] in sends["Condition"]["ArnEquals"]["aws:SourceArn"]
 
 
 def test_whoever_stops_notebooks_for_rest_may_delete_and_start_none() -> None:

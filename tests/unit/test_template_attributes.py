@@ -157,12 +157,6 @@ def _of_ref(resource: Template, use: Use) -> str:
     return ""
 
 
-@pytest.fixture(autouse=True)
-def _region(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SAM's transform asks for one."""
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-
-
 @pytest.mark.parametrize("path", templates(), ids=name)
 def test_what_a_template_reads_of_a_resource_is_there(path: Any) -> None:
     assert list(mistakes(transformed(path))) == []

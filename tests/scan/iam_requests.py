@@ -1344,7 +1344,10 @@ _BY_ROLE: dict[str, list[Request]] = {
             "sqs:SendMessage",
             UNDELIVERED,
             "keeps an event that a rule could not deliver",
-            {"aws:SourceArn": arn("events", "rule/cleanfunctioncleanup"), "aws:SourceAccount": ACCOUNT},
+            {
+                "aws:SourceArn": arn("events", "rule/cleanfunctioncleanup"),
+                "aws:SourceAccount": ACCOUNT,
+            },
         ),
         may_not(
             "sqs:SendMessage",

@@ -18,25 +18,22 @@ def template() -> Path:
 
 
 def directory(name: str) -> Path:
-    """Return where a function or layer was built."""
-    return template().parent / name
-
-
-@cache
-def _template() -> dict[str, Any]:
-    return stack_template.load(deploy.ROOT / "template.yaml")
+    """Return where a function or layer was built: in its stack's folder."""
+    (found,) = (each for each in template().parent.rglob(name) if each.is_dir())
+    return found
 
 
 def resources() -> dict[str, Any]:
-    """Return the template's functions and layers by their names."""
-    found = _template()["Resources"]
+    """Return the platform's functions and layers by their names."""
+    found = stack_template.platform_resources()
     return {name: each for name, each in found.items() if each["Type"] in (FUNCTION, LAYER)}
 
 
 def settings(function: str) -> dict[str, Any]:
-    """Return a function's properties, those of all functions included."""
-    of_all: dict[str, Any] = _template()["Globals"]["Function"]
-    own: dict[str, Any] = resources()[function]["Properties"]
+    """Return a function's properties, those of all functions of its template included."""
+    (room,) = (each for each in stack_template.rooms().values() if function in each["Resources"])
+    of_all: dict[str, Any] = room["Globals"]["Function"]
+    own: dict[str, Any] = room["Resources"][function]["Properties"]
     return of_all | own
 
 
@@ -50,7 +47,7 @@ def handlers() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Return what stands for the variables of template.yaml: those of the sample events."""
+    """Return what stands for the variables of the templates: those of the sample events."""
     found: dict[str, str] = json.loads(_event("env"))["Parameters"]
     return found
 

@@ -122,7 +122,7 @@ COUNTS = (
     # 1,024 of the /22 that the platform makes, without the five that AWS reserves. The product's
     # default is one subnet.
     Quota("VPC", "addresses of the subnet", 1_019, "in all", False, _SUBNET, own=8),
-    Quota("CloudFormation", "stacks", 2_000, "in all", True, _STACKS, own=6),
+    Quota("CloudFormation", "stacks", 2_000, "in all", True, _STACKS, own=9),
     # For each Availability Zone, says AWS.
     Quota("VPC", "network interfaces", 5_000, "in all", True, _VPC, code="L-DF5E4CA3", own=8),
     Quota("S3", "buckets", 10_000, "in all", True, _S3, scope="account", code="L-DC2B2D3D", own=1),
@@ -162,7 +162,7 @@ BY_TEMPLATE = {
     "ScheduleKeyDeletion": 1,
     "StartExecution": 2,  # one for the Create, one for the Delete
     "SendTaskSuccess": 2,  # at InService and at Stopped
-    "invocations": 3,  # InService, Stopped, and the stack's DELETE_COMPLETE (template.yaml)
+    "invocations": 3,  # InService, Stopped, and the stack's DELETE_COMPLETE (Events in stacks/)
 }
 
 # Function calls that serve no notebook, so that the benchmark has none of them: the bucket is

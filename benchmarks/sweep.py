@@ -2,7 +2,7 @@
 
 The real handlers run in this process against an account that holds nothing but what they ask for,
 in pages as large as AWS gives them. Time is virtual: each call takes so many milliseconds, and a
-run has what template.yaml gives the function. What of AWS's throttling slows them is not in it.
+run has what the templates give the function. What of AWS's throttling slows them is not in it.
 """
 
 import json

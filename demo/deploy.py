@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Timer
+from typing import Any
 
 from embedded_aws.emulator import Emulator
 
@@ -59,6 +60,26 @@ def deploy(
     run_deploy(template, stack, parameters, aws.child_environment, options, report)
     made = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
     return {each["OutputKey"]: each["OutputValue"] for each in made["Outputs"]}
+
+
+def resources(aws: Emulator, stack: str = STACK) -> Iterator[dict[str, Any]]:
+    """Yield the resources of a stack and of those nested in it, as CloudFormation lists them."""
+    pages = aws.client("cloudformation").get_paginator("list_stack_resources")
+    for page in pages.paginate(StackName=stack):
+        for each in page["StackResourceSummaries"]:
+            yield each
+            if each["ResourceType"] == "AWS::CloudFormation::Stack":
+                yield from resources(aws, each["PhysicalResourceId"])
+
+
+def physical_id(aws: Emulator, logical_id: str, stack: str = STACK) -> str:
+    """Return the physical ID of a resource of the platform, whichever of its stacks it is in."""
+    (found,) = (
+        str(each["PhysicalResourceId"])
+        for each in resources(aws, stack)
+        if each["LogicalResourceId"] == logical_id
+    )
+    return found
 
 
 def run_deploy(

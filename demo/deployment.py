@@ -93,10 +93,7 @@ def _deploy(
         page.event("sam", "build is done")
         page.wait_for("sam deploy")
         outputs = deploy.deploy(aws, template, parameters, report)
-    resources = aws.client("cloudformation").get_paginator("list_stack_resources")
-    made = [
-        r for p in resources.paginate(StackName=deploy.STACK) for r in p["StackResourceSummaries"]
-    ]
+    made = list(deploy.resources(aws))
     page.event("sam", f"deploy is done: the stack {deploy.STACK} has {len(made)} resources")
     page.outcome(f"The platform is deployed, and its product {outputs['ProductId']} published.")
     return Deployment(aws, template, outputs)

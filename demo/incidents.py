@@ -37,11 +37,8 @@ class Deployed:
     """The name of the notebook and of the launch."""
 
     def physical_id(self, logical_id: str) -> str:
-        """Return the physical id of a resource of the platform's stack."""
-        found = self.aws.client("cloudformation").describe_stack_resource(
-            StackName=deploy.STACK, LogicalResourceId=logical_id
-        )
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+        """Return the physical ID of a resource of the platform."""
+        return deploy.physical_id(self.aws, logical_id)
 
     def alarm(self, name: str) -> dict[str, Any]:
         """Return an alarm of the platform, by the name of its runbook."""

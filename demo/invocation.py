@@ -61,14 +61,12 @@ def _docker(*arguments: str) -> bool:
 
 def function_variables(aws: Emulator) -> dict[str, dict[str, str]]:
     """Return the variables of each deployed function, by its logical id in the template."""
-    pages = aws.client("cloudformation").get_paginator("list_stack_resources")
     lambda_ = aws.client("lambda")
     return {
         each["LogicalResourceId"]: lambda_.get_function_configuration(
             FunctionName=each["PhysicalResourceId"]
         )["Environment"]["Variables"]
-        for page in pages.paginate(StackName=deploy.STACK)
-        for each in page["StackResourceSummaries"]
+        for each in deploy.resources(aws)
         if each["ResourceType"] == "AWS::Lambda::Function"
     }
 
@@ -81,7 +79,7 @@ def opened(
 
     Args:
         aws: where the platform is deployed.
-        built: the template that was deployed, with the artifacts beside it, by their logical ids.
+        built: the template that was deployed, with the artifacts as `sam build` made them.
         directory: all that is written; it is there, and empty.
         variables: of the deployed functions.
 
@@ -104,9 +102,9 @@ def opened(
         }
         of_functions = {name: {**own, **further} for name, own in variables.items()}
         made = template(built, directory / "functions", of_functions)
-        for name in of_functions:  # SAM mounts its folder
+        for name, (code, _) in _functions(built).items():  # SAM mounts its folder
             artifact = directory / "functions" / name
-            shutil.copytree(built.parent / name, artifact)
+            shutil.copytree(code, artifact)
             shutil.copy(bucket["certificate_authority"], artifact / _AUTHORITY)
         written = directory / "template.yaml"
         written.write_text(json.dumps(made, indent=2))
@@ -139,41 +137,50 @@ def template(
         variables: of each function, by its logical id.
 
     """
-    deployed = yaml.safe_load(built.read_text())
-    common, resources = deployed["Globals"]["Function"], deployed["Resources"]
-    assert common["Runtime"] == _RUNTIME
-    settings = {
-        **{name: common[name] for name in ("Runtime", "MemorySize", "Timeout", "Layers")},
-        "Architectures": [_ARCHITECTURE],
-        "LoggingConfig": {"LogFormat": common["LoggingConfig"]["LogFormat"]},
-    }
     layer = {
         "Type": "AWS::Serverless::LayerVersion",
         "Properties": {"ContentUri": str(built.parent / _LAYER)},
     }
     return {
-        "Transform": deployed["Transform"],
-        "Globals": {"Function": settings},
+        "Transform": "AWS::Serverless-2016-10-31",
         "Resources": {
             _LAYER: layer,
             **{
-                name: _function(resources[name]["Properties"], functions / name, variables[name])
-                for name in variables
+                name: _function(properties, functions / name, variables[name])
+                for name, (_, properties) in _functions(built).items()
             },
         },
     }
 
 
+def _functions(built: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Return each function's artifact and its properties, Globals included, by its logical ID."""
+    root = yaml.safe_load(built.read_text())
+    found = {}
+    for nested in root["Resources"].values():
+        if nested["Type"] == "AWS::CloudFormation::Stack":
+            path = built.parent / nested["Properties"]["TemplateURL"]
+            stack = yaml.safe_load(path.read_text())
+            for name, each in stack["Resources"].items():
+                if each["Type"] == "AWS::Serverless::Function":
+                    properties = stack["Globals"]["Function"] | each["Properties"]
+                    found[name] = (path.parent / properties["CodeUri"], properties)
+    return found
+
+
 def _function(
     properties: Mapping[str, Any], code: Path, variables: Mapping[str, str]
 ) -> dict[str, Any]:
-    kept = {each: properties[each] for each in ("Handler", "Timeout") if each in properties}
+    assert properties["Runtime"] == _RUNTIME
+    kept = ("Handler", "Runtime", "MemorySize", "Timeout", "Layers")
     return {
         "Type": "AWS::Serverless::Function",
         "Properties": {
-            **kept,
+            **{each: properties[each] for each in kept},
+            "Architectures": [_ARCHITECTURE],
             "CodeUri": str(code),
             "Environment": {"Variables": dict.fromkeys(variables, "")},
+            "LoggingConfig": {"LogFormat": properties["LoggingConfig"]["LogFormat"]},
         },
     }
 

@@ -32,16 +32,6 @@ def deployed(aws: Emulator) -> dict[Place, Grant]:
     return found
 
 
-def physical_id(aws: Emulator, logical_id: str) -> str:
-    """Return the physical id of a resource of the platform, whichever of its stacks it is in."""
-    (found,) = [
-        str(each["PhysicalResourceId"])
-        for each in _resources(aws)
-        if each["LogicalResourceId"] == logical_id
-    ]
-    return found
-
-
 def product_types(aws: Emulator) -> set[str]:
     """Return the resource types of the launches there are."""
     return {

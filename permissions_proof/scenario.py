@@ -74,7 +74,7 @@ class _Run:
         self.product_types |= grants.product_types(self.aws)
 
     def physical_id(self, logical_id: str) -> str:
-        return grants.physical_id(self.aws, logical_id)
+        return deploy.physical_id(self.aws, logical_id)
 
     def done(self, record_id: str, *, succeeds: bool = True) -> Record:
         record = self.user.wait(record_id)

@@ -116,7 +116,7 @@ def make(given: str) -> Plan:
 
 def made(plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield what a run makes, for the person who is asked: what, and under which name."""
-    yield "the platform, one CloudFormation stack with five nested ones", plan.stack
+    yield "the platform, one CloudFormation stack with eight nested ones", plan.stack
     yield "a role for the end user", plan.role
     yield "a bucket for what SAM uploads", plan.bucket
     yield "a queue and an EventBridge rule that record events", plan.listener

@@ -32,7 +32,7 @@ class Prices:
 
 
 PRICES = Prices()
-MEMORY_IN_GB = 256 / 1024  # of every function: template.yaml, Globals
+MEMORY_IN_GB = 256 / 1024  # of every function: stacks/lifecycle.yaml, Globals
 
 
 @dataclass(frozen=True)

@@ -29,30 +29,23 @@ class Platform:
     name: str
     outputs: Mapping[str, str]
 
-    def function(self, logical_id: str) -> str:
-        """Return the name of one of its functions; raises ClientError, BotoCoreError."""
-        found = client("cloudformation").describe_stack_resource(
-            StackName=self.name, LogicalResourceId=logical_id
-        )
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
-
-    def invoke(self, logical_id: str, event: Mapping[str, Any]) -> Any:
-        """Have one of its functions work, and return what it returned.
+    def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
+        """Invoke a function that the stack has an output of, and return what it returned.
 
         Raises OperatorError when it failed or is waited for no more, ClientError, BotoCoreError.
         """
-        name = self.function(logical_id)
+        payload = json.dumps(event)
         try:
-            answer = client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+            answer = client("lambda").invoke(FunctionName=self.outputs[function], Payload=payload)
         except KeyboardInterrupt:
             raise OperatorError(
-                f"The platform's {logical_id} goes on with what it was asked, and is waited for no "
+                f"The platform's {function} goes on with what it was asked, and is waited for no "
                 f"more. Its log is /aws/lambda/{self.name}."
             ) from None
         returned = json.load(answer["Payload"])
         if "FunctionError" in answer:
             raise OperatorError(
-                f"The platform's {logical_id} failed: {returned.get('errorMessage')} Its log is "
+                f"The platform's {function} failed: {returned.get('errorMessage')} Its log is "
                 f"/aws/lambda/{self.name}."
             )
         return returned

@@ -38,9 +38,9 @@ _HANDLERS = {
     "WaitFunction": wait_handler.handler,
     "CleanFunction": clean.handler,
 }
-# template.yaml: the rule StackChanged.
+# stacks/housekeeping.yaml: the event StackChanged.
 _CLEANED_AFTER = ("DELETE_COMPLETE", "ROLLBACK_COMPLETE")
-# template.yaml: the rule Sweep. It calls the function that answers, which so is warm.
+# stacks/lifecycle.yaml: the event Sweep. It calls the function that answers, which so is warm.
 _SWEEP_SECONDS = 300.0
 
 INITS = {

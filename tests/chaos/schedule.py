@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 T = TypeVar("T")
 
 # How long an invocation of the shim lies in Lambda's queue at the most: MaximumEventAgeInSeconds in
-# template.yaml.
+# stacks/lifecycle.yaml.
 LONGEST_LAG = 600
 
 Change = Literal[

@@ -28,7 +28,7 @@ from tests.unit.broken_calls import KilledError
 from tests.unit.platform_in_process import Platform, record_of_failure
 from tests.unit.stack_in_process import Sent
 
-# template.yaml: the functions' Timeout, the rate of the Sweep.
+# stacks/lifecycle.yaml: the functions' Timeout, the rate of the Sweep.
 FUNCTION_TIMEOUT = 60
 BEGIN = datetime(2026, 1, 5, 23, tzinfo=UTC).timestamp()  # an hour before midnight
 SWEEP_EVERY = 300
@@ -504,7 +504,7 @@ class World:
             self._within_call = False
 
     def _change(self, operation: str, params: Any, call: Callable[[], Any]) -> Any:
-        """Change a notebook, if IAM lets the platform's roles do it (template.yaml).
+        """Change a notebook, if IAM lets the platform's roles do it (stacks/lifecycle.yaml).
 
         A notebook that is not there has no tags, so that there it is AccessDenied, too.
         """

@@ -229,11 +229,8 @@ class Platform:
     # --- the platform's own parts -----------------------------------------------------------
 
     def physical_id(self, logical_id: str) -> str:
-        """Return the physical id of a resource of the platform's stack."""
-        found = self.aws.client("cloudformation").describe_stack_resource(
-            StackName=deploy.STACK, LogicalResourceId=logical_id
-        )
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+        """Return the physical ID of a resource of the platform."""
+        return deploy.physical_id(self.aws, logical_id)
 
     def version(self, logical_id: str) -> str:
         """Return the version of a function that new launches run with: its latest one, if any."""

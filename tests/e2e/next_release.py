@@ -50,11 +50,12 @@ def next_release(source: Path) -> None:
         "    cleans_up: bool = False\n",
         '    entered_by: str = "next"\n    cleans_up: bool = False\n',
     )
-    replace(
-        source / "template.yaml",
-        "        LEDGER_TABLE: !Ref Ledger\n",
-        "        LEDGER_TABLE: !Ref Ledger\n        RELEASE: next\n",
-    )
+    for name in ("deployment-helpers", "housekeeping", "lifecycle"):
+        replace(
+            source / "stacks" / f"{name}.yaml",
+            "        PLATFORM: !Ref Platform\n",
+            "        PLATFORM: !Ref Platform\n        RELEASE: next\n",
+        )
     definition = source / "statemachine" / "notebook_lifecycle.asl.json"
     machine = json.loads(definition.read_text())
     machine["States"]["Observe"]["Next"] = "Looked"

@@ -62,6 +62,8 @@ def policy(platform: Platform) -> dict[str, Any]:
         "TABLE": platform.outputs["LedgerTable"],
         "MACHINE": machine[6],
         "KEY": platform.physical_id("Key"),
+        "CLEAN": platform.outputs["CleanFunction"],
+        "RESPOND": platform.outputs["RespondFunction"],
     }
     document: dict[str, Any] = json.loads(re.sub("|".join(names), lambda m: names[m[0]], text))
     return document

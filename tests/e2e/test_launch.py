@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import ClientError
 
-from permissions_proof import grants
 from tests.e2e.deployed import Platform, together
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique
@@ -241,7 +240,7 @@ def test_a_shared_subnet_has_no_name_here_since_its_owners_tags_are_not_shared(
 def test_what_became_of_a_launch_is_sent_to_the_encrypted_topic(platform: Platform) -> None:
     """EventBridge sends it, whom the topic's policy and its key's policy admit."""
     account = platform.aws.client("sts").get_caller_identity()["Account"]
-    mailbox = Mailbox(platform, grants.physical_id(platform.aws, "Notifications"))
+    mailbox = Mailbox(platform, platform.physical_id("Notifications"))
     refused = platform.launch(unique("Reported"), SubnetName="subnet-of-nobody")
     name = f"SC-{account}-{refused.provisioned_product_id}"
     sent: list[str] = []

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from demo import bystander
+from demo import bystander, deploy
 from demo.progress import Progress, console
 from embedded_aws.emulator import Emulator
 from rehearsal import account, remains, story
@@ -152,10 +152,7 @@ def test_what_the_platform_can_no_longer_terminate_is_removed_part_by_part(
         step.do(run)
     alice = bystander.make_notebook(empty_account, f"{run.plan.notebook}-alices", "ml.t3.medium")
     before = alice.wait_until("InService", lambda: None)
-    found = empty_account.client("cloudformation").describe_stack_resource(
-        StackName=run.plan.stack, LogicalResourceId="RequestFunction"
-    )
-    name = found["StackResourceDetail"]["PhysicalResourceId"]
+    name = deploy.physical_id(empty_account, "RequestFunction", run.plan.stack)
     empty_account.client("lambda").delete_function(FunctionName=name)
 
     def fails(_run: Run) -> None:

@@ -15,7 +15,7 @@ import boto3
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from tests.unit.stack_template import load
+from tests.unit.stack_template import load, rooms
 
 ROOT = Path(__file__).parents[2]
 PLATFORM = ROOT / "template.yaml"
@@ -95,14 +95,12 @@ def transformed(path: Path) -> dict[str, Any]:
 
 @cache
 def platform_resources() -> dict[str, dict[str, Any]]:
-    """Return the resources of the templates that SAM transforms by their names, transformed."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in (PLATFORM, *sorted(ROOT.glob("stacks/*.yaml"))):
-        if load(path).get("Transform") == SAM:
-            resources = transformed(path)["Resources"]
-            assert not found.keys() & resources.keys(), "a name stands for one resource"
-            found |= resources
-    return found
+    """Return the resources of the templates that have functions, by their logical IDs."""
+    return {
+        name: each
+        for path in rooms()
+        for name, each in transformed(ROOT / path)["Resources"].items()
+    }
 
 
 def policies(path: Path) -> dict[str, dict[str, Any]]:

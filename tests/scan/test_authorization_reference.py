@@ -206,7 +206,7 @@ def test_a_sound_policy_has_no_fault() -> None:
 
 
 def test_a_broken_line_of_the_product_is_found() -> None:
-    where = ("template.yaml", "CreateRole.Policies[0].PolicyDocument")
+    where = ("stacks/lifecycle.yaml", "CreateRole.Policies[0].PolicyDocument")
     document = copy.deepcopy(all_policies()[where])
     statement = next(
         each for each in document["Statement"] if each.get("Sid") == "TagThemAtCreation"

@@ -160,9 +160,6 @@ class Operator:
                 self.deleted.append(params["StackName"])
                 self.platform.stacks[params["StackName"]]["status"] = self.deletion_ends
                 return {}
-            case "cloudformation", "DescribeStackResource":
-                assert params["LogicalResourceId"] in self.functions
-                return {"StackResourceDetail": {"PhysicalResourceId": params["LogicalResourceId"]}}
             case "lambda", "Invoke":
                 return self._invoke(params["FunctionName"], json.loads(params["Payload"]))
         return call()
@@ -181,6 +178,7 @@ class Operator:
             "ProductId": self.offer.product_id,
             "StateMachineArn": self.platform.account.machine_arn,
             "VpcId": self.platform.account.vpc,
+            **{name: name for name in self.functions},
         }
         listed = [{"OutputKey": k, "OutputValue": v} for k, v in outputs.items()]
         return {"StackName": STACK, "StackStatus": "CREATE_COMPLETE", "Outputs": listed}

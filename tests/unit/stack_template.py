@@ -6,11 +6,13 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+ROOT = Path(__file__).parents[2]
 ACCOUNT = "111122223333"
 
 
@@ -18,6 +20,24 @@ def load(path: Path) -> dict[str, Any]:
     """Return the template with its functions in their long form."""
     template: dict[str, Any] = yaml_parse(path.read_text())
     return template
+
+
+@cache
+def rooms() -> dict[str, dict[str, Any]]:
+    """Return the platform's templates that have functions, by their paths; the root's is first."""
+    paths = (ROOT / "template.yaml", *sorted(ROOT.glob("stacks/*.yaml")))
+    templates = {path.relative_to(ROOT).as_posix(): load(path) for path in paths}
+    return {path: each for path, each in templates.items() if "Transform" in each}
+
+
+@cache
+def platform_resources() -> dict[str, dict[str, Any]]:
+    """Return the resources of these templates as they are written, by their logical IDs."""
+    found: dict[str, dict[str, Any]] = {}
+    for template in rooms().values():
+        assert not found.keys() & template["Resources"].keys(), "a logical ID has one resource"
+        found |= template["Resources"]
+    return found
 
 
 def strings(node: Any) -> Iterator[str]:

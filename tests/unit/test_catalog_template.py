@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.stack_template import Stack, load, strings
+from tests.unit.stack_template import Stack, load, platform_resources, strings
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = sorted((ROOT / "product" / "versions").glob("*.yaml"), key=lambda path: int(path.stem))
@@ -17,7 +17,7 @@ PLATFORM, CATALOG, PORTFOLIO = (
     load(ROOT / path) for path in ("template.yaml", "stacks/catalog.yaml", "stacks/portfolio.yaml")
 )
 PRODUCT = load(VERSIONS[-1])
-NESTED = {"Catalog": CATALOG, "Portfolio": PORTFOLIO, "Network": load(ROOT / "stacks/network.yaml")}
+NESTED = [n for n, r in PLATFORM["Resources"].items() if r["Type"] == "AWS::CloudFormation::Stack"]
 
 
 def portfolio(**parameters: str) -> Stack:
@@ -53,9 +53,10 @@ def actions(statement: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("nested", NESTED)
 def test_a_nested_stack_gets_every_parameter_from_the_deployment(nested: str) -> None:
-    given = PLATFORM["Resources"][nested]["Properties"]["Parameters"]
+    properties = PLATFORM["Resources"][nested]["Properties"]
 
-    assert given.keys() == NESTED[nested]["Parameters"].keys()
+    declared = load(ROOT / properties["TemplateURL"])["Parameters"]
+    assert properties["Parameters"].keys() == declared.keys()
 
 
 def test_a_portfolio_that_is_deployed_by_itself_takes_what_the_platform_takes() -> None:
@@ -134,15 +135,19 @@ def test_a_released_version_is_as_it_was_released() -> None:
 
 
 def test_a_launcher_is_told_of_the_same_limits_as_a_request_is_held_to() -> None:
-    environment = PLATFORM["Resources"]["RequestFunction"]["Properties"]["Environment"]["Variables"]
-    given = PLATFORM["Resources"]["Portfolio"]["Properties"]["Parameters"]
+    told, held = (
+        PLATFORM["Resources"][each]["Properties"]["Parameters"]
+        for each in ("Portfolio", "Lifecycle")
+    )
+    function = platform_resources()["RequestFunction"]["Properties"]
 
     for variable, parameter in (
         ("ALLOWED_INSTANCE_TYPES", "AllowedInstanceTypes"),
         ("ALLOWED_PLATFORM_IDENTIFIERS", "AllowedPlatformIdentifiers"),
         ("ROOT_ACCESS_ALLOWED", "AllowRootAccess"),
     ):
-        assert environment[variable] == given[parameter], variable
+        assert held[parameter] == told[parameter]
+        assert json.dumps({"Ref": parameter}) in json.dumps(function["Environment"]), variable
 
 
 def test_the_limits_and_the_projects_become_rules_of_the_portfolio() -> None:

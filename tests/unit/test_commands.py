@@ -107,7 +107,8 @@ APART: Mapping[str, str] = {
     "make mutation": "takes twenty minutes, and says by its end whether all is well",
     "make coverage": "runs the unit tests",
     "sam build": "followed on the page of deployment",
-    "sam local invoke ObserveFunction --event events/observe.json --env-vars events/env.json": (
+    "sam local invoke ObserveFunction --event events/observe.json --env-vars events/env.json "
+    "--template .aws-sam/build/Lifecycle/template.yaml --parameter-overrides Dependencies=LAYER": (
         "needs Docker"
     ),
     "sam local invoke ObserveFunction --event events/observe.json --config-file .local/sam.toml": (
@@ -201,7 +202,7 @@ def deployments() -> Iterator[tuple[str, list[str]]]:
     for page in PAGES:
         for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.M | re.S):
             for line in re.split(r"\n|&&", block):
-                if "--parameter-overrides" in line:
+                if "sam deploy" in line and "--parameter-overrides" in line:
                     yield page.name, shlex.split(line)
 
 

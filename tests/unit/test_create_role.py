@@ -16,11 +16,13 @@ from embedded_aws.sagemaker_notebooks.permissions import (
     tagging_context,
 )
 from embedded_aws.sagemaker_notebooks.service import NotebookService
-from tests.unit.stack_template import ACCOUNT, Stack, load
-from tests.unit.test_static_checks import ROOT
+from tests.unit.stack_template import ACCOUNT, Stack, rooms
 
 NOTEBOOK = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:notebook-instance/analysis-1"
-STACK = Stack(load(ROOT / "template.yaml"), name="notebook-vending")
+STACK = Stack(
+    rooms()["stacks/lifecycle.yaml"],
+    {"Platform": "notebook-vending", "AllowRootAccess": "NO", "PermissionsBoundaryArn": ""},
+)
 REQUEST: dict[str, Any] = {
     "NotebookInstanceName": "Analysis-1",
     "InstanceType": "ml.t3.medium",

@@ -23,7 +23,9 @@ TRANSLATIONS = [
 ]
 EMPTY, REQUIRED = ("empty", "空"), ("required", "必填")
 # What a page may name though a fresh clone does not have it.
-MADE_BY_THE_COMMANDS = (".venv", ".sam-venv", ".local", "tools/node_modules", "SageMaker/")
+MADE_BY_THE_COMMANDS = (
+    *(".venv", ".sam-venv", ".local", ".aws-sam", "tools/node_modules", "SageMaker/"),
+)
 _PATH = re.compile(r"[\w.-]*/[\w./-]*|[\w-]+\.(?:md|py|yaml|json|toml)")
 
 
@@ -119,15 +121,19 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 
 @each_page
 def test_sam_invocations_name_functions_and_events_that_exist(page: Path) -> None:
-    template = stack_template.load(ROOT / "template.yaml")
+    resources = stack_template.platform_resources()
     for words in commands(page):
         if words[:3] != ["sam", "local", "invoke"] or len(words) == 3:
             continue
-        assert words[3] in template["Resources"]
-        files = dict(zip(words[4::2], words[5::2], strict=True))
-        assert "--event" in files
-        for file in files.values():
-            assert file.startswith(MADE_BY_THE_COMMANDS) or (ROOT / file).exists()
+        assert words[3] in resources
+        options = dict(zip(words[4::2], words[5::2], strict=True))
+        assert "--event" in options
+        for option, file in options.items():
+            assert (
+                option == "--parameter-overrides"
+                or file.startswith(MADE_BY_THE_COMMANDS)
+                or (ROOT / file).exists()
+            )
 
 
 @each_page

@@ -41,7 +41,7 @@ ENVIRONMENT = EVENTS.pop("env")["Parameters"]
 TEMPLATE = stack_template.load(ROOT / "template.yaml")
 FUNCTIONS = {
     name: resource["Properties"]
-    for name, resource in TEMPLATE["Resources"].items()
+    for name, resource in stack_template.platform_resources().items()
     if resource["Type"] == "AWS::Serverless::Function"
 }
 # The modules that keep a client for the life of their process.
@@ -234,17 +234,23 @@ def test_every_event_is_invoked_on_lambdas_own_runtime_where_there_is_docker(eve
 
 def test_the_environment_file_sets_what_the_template_declares_and_nothing_else() -> None:
     # SAM passes no variable that the template does not declare.
-    declared = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
-    for properties in FUNCTIONS.values():
+    rooms = stack_template.rooms().values()
+    functions = [each["Globals"]["Function"] for each in rooms if "Globals" in each]
+    declared: set[str] = set()
+    for properties in (*functions, *FUNCTIONS.values()):
         declared |= set(properties.get("Environment", {}).get("Variables", {}))
     assert set(ENVIRONMENT) == declared
 
 
 def test_the_environment_file_has_the_templates_defaults() -> None:
-    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    lifecycle = stack_template.rooms()["stacks/lifecycle.yaml"]
+    variables = lifecycle["Globals"]["Function"]["Environment"]["Variables"]
     variables = variables | FUNCTIONS["RequestFunction"]["Environment"]["Variables"]
+    passed = TEMPLATE["Resources"]["Lifecycle"]["Properties"]["Parameters"]
     for name, value in variables.items():
-        parameter = str(value).rpartition("'Ref': '")[2].rstrip("'}]") or ""
+        (parameter,) = re.findall(r"'Ref': '(\w+)'", str(value))
+        if f"'Ref': '{parameter}'" not in str(passed.get(parameter)):
+            continue
         default = TEMPLATE["Parameters"].get(parameter, {}).get("Default")
         if default is not None:
             assert ENVIRONMENT[name] == str(default), name
@@ -627,7 +633,7 @@ def test_version_publishes_the_functions_of_the_lifecycle(
         name: f"arn:aws:lambda:us-east-1:123456789012:function:{function}:1"
         for name, function in asked.items()
     }
-    substituted = TEMPLATE["Resources"]["NotebookLifecycle"]["Properties"]
+    substituted = stack_template.platform_resources()["NotebookLifecycle"]["Properties"]
     assert asked.keys() == {
         name for name in substituted["DefinitionSubstitutions"] if name.endswith("Function")
     }

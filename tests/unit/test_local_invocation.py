@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from demo import invocation
-from tests.unit.test_events import FUNCTIONS, TEMPLATE
+from tests.unit.stack_template import ROOT, load
+from tests.unit.test_events import FUNCTIONS
 
 
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -45,21 +46,23 @@ def test_with_both_there_is_a_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_template_has_the_functions_as_built_and_declares_what_they_are_given(
     tmp_path: Path,
 ) -> None:
+    (tmp_path / "stacks").mkdir()
     built = tmp_path / "template.yaml"
-    built.write_text(json.dumps(TEMPLATE))  # in its long form, as `sam build` writes it
+    for path in (ROOT / "template.yaml", *ROOT.glob("stacks/*.yaml")):
+        # In their long form, as `sam build` writes them.
+        (tmp_path / path.relative_to(ROOT)).write_text(json.dumps(load(path)))
     variables = {name: {"LEDGER_TABLE": "t", "AWS_ENDPOINT_URL": "http://a"} for name in FUNCTIONS}
 
     made = invocation.template(built, tmp_path / "functions", variables)
 
-    common = made["Globals"]["Function"]
-    assert (common["Runtime"], common["MemorySize"], common["Timeout"]) == ("python3.13", 256, 60)
     for name, function in FUNCTIONS.items():
         shown = made["Resources"][name]["Properties"]
         assert shown["Handler"] == function["Handler"]
-        assert shown.get("Timeout") == function.get("Timeout")
+        assert (shown["Runtime"], shown["MemorySize"]) == ("python3.13", 256)
+        assert shown["Timeout"] == function.get("Timeout", 60)
         assert shown["CodeUri"] == str(tmp_path / "functions" / name)
         assert shown["Environment"]["Variables"].keys() == variables[name].keys()
-    assert common["Layers"] == [{"Ref": "Dependencies"}]
+        assert shown["Layers"] == [{"Ref": "Dependencies"}]
     layer = made["Resources"]["Dependencies"]["Properties"]
     assert layer["ContentUri"] == str(tmp_path / "Dependencies")
     assert made["Resources"].keys() == {*FUNCTIONS, "Dependencies"}

@@ -350,9 +350,12 @@ def test_the_platform_hands_over_all_that_is_watched() -> None:
     handed = PLATFORM["Resources"]["Operations"]["Properties"]["Parameters"]
 
     assert handed.keys() == OPERATIONS.template["Parameters"].keys()
-    assert handed["FailedAnswers"] == {"Fn::GetAtt": ["FailedAnswers", "QueueName"]}
-    for name in ("FunctionLogs", "LifecycleLogs", *(n for n in handed if n.endswith("Function"))):
+    assert handed["FailedAnswers"] == {"Fn::GetAtt": ["Lifecycle", "Outputs.FailedAnswers"]}
+    for name in ("FunctionLogs", "LifecycleLogs"):
         assert handed[name] == {"Ref": name}
+    for name in (n for n in handed if n.endswith("Function")):
+        _, output = handed[name]["Fn::GetAtt"]
+        assert output == f"Outputs.{name}"
 
 
 def test_alarms_may_use_the_topic_and_its_key() -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.scan.templates import platform_resources, transformed
+from tests.scan import templates
+from tests.unit.stack_template import platform_resources, rooms
 from tests.unit.test_static_checks import PLATFORM, ROOT
 
-RESOURCES: dict[str, dict[str, Any]] = PLATFORM["Resources"]
+RESOURCES = platform_resources()
+NESTED = {path: room for path, room in rooms().items() if path != "template.yaml"}
+GLOBALS = [room["Globals"]["Function"] for room in NESTED.values()]
 
 
 def of_type(suffix: str) -> dict[str, dict[str, Any]]:
@@ -36,38 +39,46 @@ def test_nobody_has_to_paste_an_id_or_an_arn() -> None:
 
 def test_every_function_has_a_limit_in_time_memory_and_a_role_of_its_own() -> None:
     functions = of_type("Function")
-    everybody = PLATFORM["Globals"]["Function"]
     roles = [json.dumps(each["Role"]) for each in functions.values()]
 
     assert len(functions) > 8
     assert len(set(roles)) == len(roles)
-    assert (everybody["Timeout"], everybody["MemorySize"]) == (60, 256)
-    assert everybody["Tracing"] == {"Fn::If": ["TracesFunctions", "Active", "PassThrough"]}
+    for everybody in GLOBALS:
+        assert (everybody["Timeout"], everybody["MemorySize"]) == (60, 256)
+        assert everybody["Tracing"] == {"Fn::If": ["TracesFunctions", "Active", "PassThrough"]}
+
+
+def test_the_root_has_no_function() -> None:
+    """Its Globals would have to repeat those of the nested stacks."""
+    types = {each["Type"] for each in PLATFORM["Resources"].values()}
+
+    assert "AWS::Serverless::Function" not in types
+    assert "Globals" not in PLATFORM
 
 
 def test_functions_are_traced_except_where_lambda_does_not_work_with_x_ray() -> None:
     in_china = {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws-cn"]}
 
-    assert PLATFORM["Conditions"]["TracesFunctions"] == {"Fn::Not": [in_china]}
+    for room in NESTED.values():
+        assert room["Conditions"]["TracesFunctions"] == {"Fn::Not": [in_china]}
 
 
 def test_no_function_keeps_executions_to_itself() -> None:
     """A reservation would limit the function that answers, and some accounts have none to give."""
-    everybody = PLATFORM["Globals"]["Function"]
-
-    for each in (everybody, *of_type("Function").values()):
+    for each in (*GLOBALS, *of_type("Function").values()):
         assert "ReservedConcurrentExecutions" not in each
 
 
 def test_no_environment_variable_holds_a_secret() -> None:
     """They are names and numbers: what .checkov.yaml says of CKV_AWS_173 rests on it."""
-    environments = [PLATFORM["Globals"]["Function"], *of_type("Function").values()]
+    environments = [*GLOBALS, *of_type("Function").values()]
     held = json.dumps([each.get("Environment", {}) for each in environments])
     secret = re.compile(r"resolve:|secret|password|token|credential|access_key", re.IGNORECASE)
 
     assert held.count('"Ref"') > 5
     assert not secret.search(held)
-    assert not any("NoEcho" in parameter for parameter in PLATFORM["Parameters"].values())
+    for room in rooms().values():
+        assert not any("NoEcho" in parameter for parameter in room["Parameters"].values())
 
 
 def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> None:
@@ -87,13 +98,16 @@ def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> Non
     assert "FailedAnswers" in destinations["RespondFunction"]
     assert "UndeliveredEvents" in destinations["CleanFunction"]
     assert len(of_type("Queue")) == 2
-    for queue in of_type("Queue"):
-        assert watched[queue] == {"Fn::GetAtt": [queue, "QueueName"]}, queue
+    assert watched["UndeliveredEvents"] == {"Fn::GetAtt": ["UndeliveredEvents", "QueueName"]}
+    assert watched["FailedAnswers"] == {"Fn::GetAtt": ["Lifecycle", "Outputs.FailedAnswers"]}
+    output = rooms()["stacks/lifecycle.yaml"]["Outputs"]["FailedAnswers"]["Value"]
+    assert output == {"Fn::GetAtt": ["FailedAnswers", "QueueName"]}
 
 
 # Versions of functions
 
 
+LIFECYCLE = rooms()["stacks/lifecycle.yaml"]
 VERSIONS = {
     name: resource["Properties"]
     for name, resource in RESOURCES.items()
@@ -121,7 +135,8 @@ def test_launches_call_an_alias_which_changes_after_the_state_machine() -> None:
     alias = only("Alias")
     token = PLATFORM["Outputs"]["ServiceToken"]
 
-    assert token["Value"] == {"Ref": "RequestAlias"}
+    assert token["Value"] == {"Fn::GetAtt": ["Lifecycle", "Outputs.RequestAliasArn"]}
+    assert LIFECYCLE["Outputs"]["RequestAliasArn"]["Value"] == {"Ref": "RequestAlias"}
     assert RESOURCES["Catalog"]["Properties"]["Parameters"]["RequestFunctionArn"] == token["Value"]
     published = {"Fn::GetAtt": ["RequestVersion", "RequestFunction"]}
     number_in_arn = {"Fn::Select": [7, {"Fn::Split": [":", published]}]}
@@ -143,17 +158,15 @@ def test_whatever_an_administrator_can_change_of_a_function_makes_another_versio
     """
     known = json.dumps(VERSIONS[name])
     functions = [of_type("Function")[each] for each in VERSIONS[name]["Functions"]]
-    told = json.dumps([PLATFORM["Globals"]["Function"], *functions])
+    told = json.dumps([LIFECYCLE["Globals"]["Function"], *functions])
 
     assert VERSIONS[name]["Release"] == {"Ref": "Release"}
-    parameters = {each for each in PLATFORM["Parameters"] if json.dumps({"Ref": each}) in told}
+    parameters = {each for each in LIFECYCLE["Parameters"] if json.dumps({"Ref": each}) in told}
     assert len(parameters) >= 4
-    # Where a role is, and what is made or taken for the network, are behind other resources.
+    # These are the platform's for its life, and the layer is a part of the Release.
+    parameters -= {"Dependencies", "FunctionLogs", "Ledger", "Platform", "UndeliveredEventsArn"}
     for each in (*parameters, "RolePath"):
         assert json.dumps({"Ref": each}) in known, each
-    outputs = re.findall(r'"Network", "(Outputs\.\w+)"', told)
-    assert outputs
-    assert all(output in known for output in outputs)
 
 
 def test_a_release_is_all_that_is_deployed() -> None:
@@ -180,7 +193,12 @@ def test_all_that_the_platform_keeps_is_encrypted_with_its_own_key() -> None:
         "KMSMasterKeyId": key,
     }
     assert ledger["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert [each["KmsMasterKeyId"] for each in of_type("Queue").values()] == [key, key]
+    given = PLATFORM["Resources"]["Lifecycle"]["Properties"]["Parameters"]
+    assert given["KeyArn"] == key
+    assert {name: each["KmsMasterKeyId"] for name, each in of_type("Queue").items()} == {
+        "FailedAnswers": {"Ref": "KeyArn"},
+        "UndeliveredEvents": key,
+    }
     assert [each["KmsKeyId"] for each in of_type("LogGroup").values()] == [key, key]
     assert only("Key")["EnableKeyRotation"] is True
 
@@ -220,26 +238,32 @@ def test_whoever_invokes_a_function_from_outside_is_named_with_its_source() -> N
         assert "SourceArn" in permission
 
 
-def test_every_rule_tries_again_and_keeps_what_it_could_not_deliver() -> None:
-    rules = {
-        name: each["Properties"]
-        for name, each in platform_resources().items()
-        if each["Type"] == "AWS::Events::Rule" and "Lambda" in json.dumps(each["Properties"])
-    }
-    (allowed,) = (
-        each["Condition"]["ArnEquals"]["aws:SourceArn"]
-        for each in RESOURCES["UndeliveredEventsPolicy"]["Properties"]["PolicyDocument"][
-            "Statement"
-        ]
-        if each["Effect"] == "Allow"
-    )
+@pytest.mark.parametrize("path", NESTED)
+def test_every_rule_tries_again_and_keeps_what_it_could_not_deliver(path: str) -> None:
+    room = templates.transformed(ROOT / path)
+    rules = {n: r for n, r in room["Resources"].items() if r["Type"] == "AWS::Events::Rule"}
     for name, rule in rules.items():
-        for target in rule["Targets"]:
+        for target in rule["Properties"]["Targets"]:
             assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0, name
-            assert target["DeadLetterConfig"] == {
-                "Arn": {"Fn::GetAtt": ["UndeliveredEvents", "Arn"]}
-            }
-        assert {"Fn::GetAtt": [name, "Arn"]} in allowed, name
+            assert target["DeadLetterConfig"] == {"Arn": {"Ref": "UndeliveredEventsArn"}}
+    told = room["Outputs"]["RuleArns"]["Value"]["Fn::Join"][1] if rules else []
+    assert told == [{"Fn::GetAtt": [name, "Arn"]} for name in sorted(rules)]
+
+
+def test_the_queue_takes_what_the_rules_send() -> None:
+    policy = json.dumps(RESOURCES["UndeliveredEventsPolicy"]["Properties"]["PolicyDocument"])
+    nested = {
+        name: each["Properties"]
+        for name, each in PLATFORM["Resources"].items()
+        if each["Type"] == "AWS::CloudFormation::Stack"
+    }
+    passed = {name: each["Parameters"].get("UndeliveredEventsArn") for name, each in nested.items()}
+    sending = [name for name, queue in passed.items() if queue]
+
+    assert len(sending) == 2
+    for name in sending:
+        assert json.dumps([name, "Outputs.RuleArns"]) in policy
+        assert passed[name] == {"Fn::GetAtt": ["UndeliveredEvents", "Arn"]}
 
 
 # The end
@@ -251,7 +275,7 @@ def test_the_guard_is_deleted_before_all_that_a_notebook_may_need() -> None:
     If this fails for a new resource, have the guard depend on it: by DependsOn, or if it has a
     condition, by a name in After.
     """
-    resources = transformed(ROOT / "template.yaml")["Resources"]
+    resources = templates.transformed(ROOT / "template.yaml")["Resources"]
     reached: set[str] = set()
     waiting = ["Guard"]
     while waiting:
@@ -287,4 +311,6 @@ def test_the_guard_may_ask_for_the_platforms_own_stack_and_those_of_launches_alo
 
     launches, own = asked
     assert launches["Fn::Sub"].endswith(":stack/SC-*")
-    assert own == {"Ref": "AWS::StackId"}
+    given = PLATFORM["Resources"]["DeploymentHelpers"]["Properties"]["Parameters"]
+    assert own == {"Ref": "PlatformId"}
+    assert given["PlatformId"] == {"Ref": "AWS::StackId"}

@@ -40,15 +40,19 @@ def test_the_newest_entry_of_the_changelog_is_the_projects_version() -> None:
 
 
 def test_the_table_of_versions_tells_what_is_deployed() -> None:
-    function = PLATFORM["Globals"]["Function"]
     parameters = PLATFORM["Parameters"]
+    (runtime,) = {
+        each["Globals"]["Function"]["Runtime"]
+        for each in stack_template.rooms().values()
+        if "Globals" in each
+    }
 
-    assert versions("Functions' runtime") == [function["Runtime"]]
+    assert versions("Functions' runtime") == [runtime]
     assert versions("Functions' processor") == parameters["Architecture"]["AllowedValues"]
     assert versions("boto3 in the functions") == [locked()["boto3"]]
     platforms = parameters["AllowedPlatformIdentifiers"]["Default"].split(",")
     assert versions("Notebooks' platform") == platforms
-    (machine,) = (r for r in PLATFORM["Resources"].values() if r["Type"].endswith("StateMachine"))
+    machine = stack_template.platform_resources()["NotebookLifecycle"]
     kind, _, language = TOLD["State machine"][0].partition(", ")
     assert (kind.upper(), language) == (machine["Properties"]["Type"], "JSONPath")
 

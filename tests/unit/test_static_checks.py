@@ -123,7 +123,7 @@ def test_a_deployment_gives_every_capability() -> None:
 
 
 def test_every_substitution_is_one_that_the_template_fills() -> None:
-    machine = PLATFORM["Resources"]["NotebookLifecycle"]["Properties"]
+    machine = stack_template.platform_resources()["NotebookLifecycle"]["Properties"]
     used = set(re.findall(r"\$\{(\w+)\}", DEFINITION.read_text()))
 
     assert used == machine["DefinitionSubstitutions"].keys()
@@ -141,13 +141,18 @@ _AT_ONCE = "notebook_vending.requests.simple_resource"
 
 
 def test_what_is_served_at_once_has_a_minute_to_pause_and_its_stack_waits_for_the_answer() -> None:
-    for name, function in PLATFORM["Resources"].items():
+    for name, function in stack_template.platform_resources().items():
         properties = function.get("Properties", {})
         _, _, module = properties.get("Handler", "").partition("handlers.")
         source = ROOT / "src" / "handlers" / f"{module.partition('.')[0]}.py"
         if not source.is_file() or _AT_ONCE not in source.read_text():
             continue
-        tokens = {f"{name}.Arn", f"{name}Arn", f"NotebookVending-{name[:-8]}ServiceToken"}
+        tokens = {
+            f"{name}.Arn",
+            f"{name}Arn",
+            f"DeploymentHelpers.Outputs.{name}Arn",
+            f"NotebookVending-{name[:-8]}ServiceToken",
+        }
         waits = [
             resource["Properties"]["ServiceTimeout"]
             for path in TEMPLATES
@@ -186,9 +191,9 @@ def test_every_task_catches_everything_and_keeps_the_state(name: str) -> None:
 
 
 def test_everything_ends_before_what_waits_for_it_gives_up() -> None:
-    parameters, resources = PLATFORM["Parameters"], PLATFORM["Resources"]
+    parameters, lifecycle = PLATFORM["Parameters"], stack_template.rooms()["stacks/lifecycle.yaml"]
     deadline = parameters["DeadlineSeconds"]
-    function_seconds = PLATFORM["Globals"]["Function"]["Timeout"]
+    function_seconds = lifecycle["Globals"]["Function"]["Timeout"]
     product = (ROOT / "product" / "versions" / "1.yaml").read_text()
     service_timeouts = {int(found) for found in re.findall(r"ServiceTimeout: (\d+)", product)}
 
@@ -198,7 +203,7 @@ def test_everything_ends_before_what_waits_for_it_gives_up() -> None:
     wait = parameters["WaitSeconds"]["Default"]
     assert deadline["MaxValue"] + wait + 2 * function_seconds < load()["TimeoutSeconds"]
     assert load()["TimeoutSeconds"] < max(service_timeouts) == 3600
-    invoked = resources["RequestInvocations"]["Properties"]
+    invoked = lifecycle["Resources"]["RequestInvocations"]["Properties"]
     assert invoked["MaximumEventAgeInSeconds"] <= 600
 
 

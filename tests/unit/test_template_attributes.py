@@ -45,7 +45,6 @@ REFS = {
     "AWS::SQS::Queue": "QueueUrl",
     "AWS::SSM::Document": "Name",
     "AWS::SageMaker::NotebookInstanceLifecycleConfig": "NotebookInstanceLifecycleConfigArn",
-    "AWS::Scheduler::Schedule": "Name",
     "AWS::ServiceCatalog::CloudFormationProduct": "Id",
     "AWS::ServiceCatalog::Portfolio": "Id",
     "AWS::ServiceCatalog::ServiceAction": "Id",

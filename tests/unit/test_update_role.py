@@ -10,8 +10,7 @@ import pytest
 from ministack.core import iam_evaluator
 
 from embedded_aws.sagemaker_notebooks.permissions import request_context
-from tests.unit.stack_template import ACCOUNT, Stack, load
-from tests.unit.test_static_checks import ROOT
+from tests.unit.stack_template import ACCOUNT, Stack, rooms
 
 NOTEBOOK = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:notebook-instance/analysis-1"
 TAGS = {"notebook-vending:platform": "notebook-vending"}
@@ -20,7 +19,8 @@ LIMITS = {"AllowedInstanceTypes": "ml.t3.medium,ml.t3.large", "AllowRootAccess":
 
 def may(changes: dict[str, Any], **limits: str) -> bool:
     """Return whether the role may send an update with these changes."""
-    stack = Stack(load(ROOT / "template.yaml"), {**LIMITS, **limits}, name="notebook-vending")
+    given = {"Platform": "notebook-vending", "PermissionsBoundaryArn": "", **LIMITS, **limits}
+    stack = Stack(rooms()["stacks/lifecycle.yaml"], given)
     (policy,) = stack.resources("AWS::IAM::Role")["UpdateRole"]["Properties"]["Policies"]
     context = request_context("UpdateNotebookInstance", changes, TAGS)
     asked = iam_evaluator.EvalContext(

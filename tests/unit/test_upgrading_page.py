@@ -3,16 +3,16 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 from handlers import guard
 from tests.lifecycle_driver import load
-from tests.scan.templates import transformed
-from tests.unit.test_static_checks import PLATFORM, ROOT
+from tests.scan import templates
+from tests.unit.stack_template import platform_resources
+from tests.unit.test_static_checks import ROOT
 
 PAGE = ROOT / "docs" / "upgrading.md"
 TEXT = PAGE.read_text()
-RESOURCES: dict[str, dict[str, Any]] = PLATFORM["Resources"]
+RESOURCES = platform_resources()
 
 
 def test_the_counts_of_versions_are_those_of_the_template() -> None:
@@ -51,7 +51,7 @@ def test_the_refusal_is_worded_as_the_guard_words_it() -> None:
 def test_what_remains_of_the_stack_is_what_the_template_retains() -> None:
     retained = {
         name
-        for name, each in transformed(ROOT / "template.yaml")["Resources"].items()
+        for name, each in templates.platform_resources().items()
         if each.get("DeletionPolicy", "Delete") != "Delete"
     }
     remaining = TEXT.partition("## What remains")[2]

@@ -1,4 +1,4 @@
-"""The functions' environment variables, as template.yaml sets them."""
+"""The functions' environment variables, as the templates in stacks/ set them."""
 
 import os
 

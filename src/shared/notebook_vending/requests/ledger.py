@@ -32,12 +32,12 @@ _RANKS = {"Create": 0, "Update": 1, "Delete": 2}
 # Longer than any request lives, and long enough to ask afterwards what happened.
 _KEPT = timedelta(days=30)
 # No action begins past its request's deadline, and a function runs no longer than this (Timeout in
-# template.yaml), so that nothing that was begun for a request is under way any more.
+# stacks/lifecycle.yaml), so that nothing that was begun for a request is under way any more.
 _LONGEST_ACTION = timedelta(seconds=60)
 # Of a token, which is of no use once its wait is over.
 _KEPT_WAITING = timedelta(hours=1)
 WAITING = "waiting|"  # begins the key of a token; the functions' roles go by it
-# What the functions that do not answer may read; template.yaml allows them no more.
+# What the functions that do not answer may read; their roles allow no more.
 _READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume", "RanOn")
 
 # At DEBUG it logs what it sends and receives, the reply address with it.

@@ -5,13 +5,13 @@ reply address, which is a credential, and what it recorded once it repeats.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 from notebook_vending.aws import sagemaker
-from notebook_vending.lifecycle.decision import Progress
 from notebook_vending.notebooks.notebook import Ownership
-from notebook_vending.requests.ledger import Entry
+from notebook_vending.requests.entry import Entry
+from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending import listing
 from vending.errors import OperatorError
 from vending.platform import Platform
@@ -72,15 +72,14 @@ def answer(platform: Platform, entry: Entry, status: Status, reason: str) -> Ans
     data = _attributes(entry, reason) if succeeds and not entry.outcome else {}
     said = platform.invoke(
         _FUNCTION,
-        {  # the state of an execution that has decided so, and did nothing before
-            "Resource": entry.key.Resource,
-            "Request": entry.key.Request,
-            "Progress": asdict(Progress()),
-            "Decision": {
-                "Action": "Succeed" if succeeds else "Fail",
-                "Reason": reason,
-                "Data": data,
-            },
+        {
+            "ByHand": {
+                "resource": entry.key.Resource,
+                "request": entry.key.Request,
+                "status": status.value,
+                "reason": reason,
+                "data": data,
+            }
         },
     )
     return Answered(
@@ -132,9 +131,8 @@ def _attributes(entry: Entry, reason: str) -> dict[str, str]:
 
 def _is_about(entry: Entry, target: str) -> bool:
     stack_name = entry.stack_id.split("/")[1]
-    # Service Catalog names a launch's stack SC-<account>-<its own id>, which begins with pp-.
-    launched = target.startswith("pp-") and stack_name.endswith(f"-{target}")
-    return launched or target.lower() in (
+    return target.lower() in (
+        provisioned_product_of(entry.stack_id) or stack_name.lower(),
         entry.notebook_name.lower(),
         stack_name.lower(),
         entry.stack_id.lower(),

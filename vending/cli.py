@@ -296,7 +296,7 @@ def check(
 
 def _platform(region: str | None, profile: str | None, stack_name: str) -> platform.Platform:
     platform.use_session(region, profile)
-    return platform.find(stack_name)
+    return platform.connect(stack_name)
 
 
 def _confirm(question: str, *, yes: bool) -> None:

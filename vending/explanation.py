@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from notebook_vending import clock
 from notebook_vending.failure_causes import CONCERNS, Cause
 from notebook_vending.notebooks.notebook import STACK_TAG
-from notebook_vending.requests import ledger
+from notebook_vending.requests import ledger, request_order
 from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending.history import Step, steps
 
@@ -254,7 +254,7 @@ def _by_matter(requests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def _newest_first(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a resource's requests, the newest first, but a rollback after what it rolls back."""
     by_key = {each["Request"]: each for each in requests}
-    entries = ledger.in_order(ledger.entry_of(each["Item"]) for each in requests)
+    entries = request_order.in_order(ledger.entry_of(each["Item"]) for each in requests)
     ordered = [by_key[entry.key.Request] for entry in entries]
     for number, each in enumerate(ordered):
         later = ordered[number + 1 :]

@@ -19,6 +19,7 @@ from notebook_vending.notebooks.notebook import (
     Notebook,
     expiry_date,
 )
+from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending.errors import OperatorError
 from vending.platform import Platform, client
 
@@ -228,8 +229,7 @@ def _settled(notebook: Notebook) -> Ended | None:
     Raises OperatorError when it is of none, or of one that is being changed, ClientError.
     """
     product_id = _product_id(notebook)
-    # Service Catalog names a launch's stack SC-<account>-<its own id>.
-    if not product_id or f"-{product_id}/" not in notebook.tags.get(STACK_TAG, ""):
+    if not product_id or product_id != provisioned_product_of(notebook.tags.get(STACK_TAG, "")):
         raise OperatorError(
             f"{notebook.name} is of no launch of Service Catalog: delete its stack, or, if that is "
             "gone, let `vending sweep` delete it."

@@ -8,7 +8,6 @@ from typing import Any
 
 from notebook_vending import clock
 from notebook_vending.aws import tagging
-from notebook_vending.lifecycle.decision import Standing
 from notebook_vending.notebooks.notebook import (
     LAUNCHED_BY_TAG,
     PLATFORM_TAG,
@@ -17,7 +16,8 @@ from notebook_vending.notebooks.notebook import (
     expiry_date,
 )
 from notebook_vending.requests import ledger
-from notebook_vending.requests.ledger import Entry
+from notebook_vending.requests.entry import Entry
+from notebook_vending.requests.request_order import QueuePosition
 from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending import costs, failures, screen
 from vending.costs import Cost
@@ -100,7 +100,7 @@ def unanswered() -> list[Entry]:
     now = clock.now()
     keys = ledger.overdue(now + _LATEST_DEADLINE, now - ADDRESS_LIVES)
     pages = [ledger.read(key, now) for key in keys]
-    waiting = [each.entry for each in pages if each.standing is not Standing.SUPERSEDED]
+    waiting = [each.entry for each in pages if each.position is not QueuePosition.SUPERSEDED]
     return sorted(waiting, key=lambda each: each.issued_at)
 
 

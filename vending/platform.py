@@ -66,11 +66,17 @@ def use_session(region: str | None, profile: str | None) -> None:
         client.cache_clear()
 
 
-def find(name: str) -> Platform:
-    """Return the platform whose stack has this name; raises OperatorError when there is none.
+def connect(name: str) -> Platform:
+    """Find a platform, and have the functions' own modules work on its ledger in this process.
 
-    From then on the functions' own modules find its ledger, too.
+    Raises OperatorError when no stack of this name is a platform.
     """
+    platform = _find(name)
+    os.environ["LEDGER_TABLE"] = platform.outputs["LedgerTable"]
+    return platform
+
+
+def _find(name: str) -> Platform:
     cloudformation = client("cloudformation")
     try:
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
@@ -87,7 +93,6 @@ def find(name: str) -> Platform:
             f"The stack {name} is no Notebook Vending platform, or its deployment did not finish "
             f"({stack['StackStatus']}): name another one with --stack-name."
         )
-    os.environ["LEDGER_TABLE"] = outputs["LedgerTable"]
     return Platform(name, outputs)
 
 

@@ -4,13 +4,14 @@ It looks nothing up and waits for nothing. What can be told from the request alo
 answered at once, every violation in one Reason.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from notebook_vending.aws import stepfunctions
 from notebook_vending.failure_causes import Cause
-from notebook_vending.log import identify, logger
+from notebook_vending.log import logger
 from notebook_vending.notebooks.limits import Limits
 from notebook_vending.notebooks.notebook import NotebookSpec
 from notebook_vending.requests import answer, intake, ledger
@@ -23,7 +24,7 @@ from notebook_vending.requests.cfn_request import (
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Enter the request in the ledger, then start its execution or refuse it."""
-    request = intake.read(event)
+    request = intake.accept_or_refuse(event)
     if request is None:
         return
 
@@ -42,7 +43,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         **not_allowed,
     )
     ledger.enter(entry, request.ResponseURL)
-    about = {"violations": violations, "changed": request.changes, **identify(entry)}
+    about = {"violations": violations, "changed": request.changes, **entry.log_fields}
     logger.info("Entered", extra=about)
     # An Update that only breaks limits may be the rollback to what was allowed once: whether it is
     # stands in the ledger, and the first look tells.
@@ -51,7 +52,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     elif request.RequestType == "Delete" and not is_notebook_name(request.notebook_name):
         answer.give(entry, "SUCCESS", "No notebook can have this name, so none was made.")
     else:  # the last call: who finds the shim dead need only ask whether there is an execution
-        stepfunctions.start(request.execution_name, entry.key)
+        stepfunctions.start(request.execution_name, asdict(entry.key))
 
 
 def _parse(

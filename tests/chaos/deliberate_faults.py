@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from notebook_vending.aws import ec2, errors, sagemaker
+from notebook_vending.aws import dynamodb, ec2, errors, sagemaker
 from notebook_vending.housekeeping import orphan_rules
 from notebook_vending.housekeeping.expiry import Due, Launch
 from notebook_vending.housekeeping.orphan_rules import Verdict
@@ -22,17 +22,16 @@ from notebook_vending.lifecycle import observation, steps, waiting
 from notebook_vending.lifecycle.decision import (
     Decision,
     Desired,
+    ExecutionMemory,
     Observed,
-    Progress,
     Settings,
-    Standing,
     decide,
 )
 from notebook_vending.log import logger
 from notebook_vending.notebooks.notebook import Notebook, Ownership
-from notebook_vending.requests import answer, late_answers, ledger
+from notebook_vending.requests import answer, entry, late_answers, ledger, request_order
 from notebook_vending.requests.cfn_request import CustomResourceRequest
-from notebook_vending.requests.ledger import Page
+from notebook_vending.requests.request_order import QueuePosition, RequestInOrder
 from tests.chaos.schedule import (
     Delivery,
     Hand,
@@ -52,7 +51,12 @@ PLAIN = Schedule((StackPlan(),))
 UPDATED = Schedule((StackPlan(updates=(Update(10),)),))
 OVERTAKEN = Schedule((StackPlan(),), (Trouble(1, 1, "overtaken", "a change"),))
 
-_standing, _read, _describe, _give = ledger._standing, ledger.read, sagemaker.describe, answer.give
+_position, _read, _describe, _give = (
+    request_order._position,
+    ledger.read,
+    sagemaker.describe,
+    answer.give,
+)
 _record_answer, _enter = ledger.record_answer, ledger.enter
 
 
@@ -65,10 +69,10 @@ def _caught_by(schedule: Schedule) -> Callable[[Break], None]:
 
 def _decides(
     patch: pytest.MonkeyPatch,
-    otherwise: Callable[[Desired, Observed, Progress], Decision | None],
+    otherwise: Callable[[Desired, Observed, ExecutionMemory], Decision | None],
 ) -> None:
     def decide_otherwise(
-        desired: Desired, observed: Observed, progress: Progress, now: datetime
+        desired: Desired, observed: Observed, progress: ExecutionMemory, now: datetime
     ) -> Decision:
         decision = decide(desired, observed, progress, now)
         return otherwise(desired, observed, progress) or decision
@@ -76,7 +80,9 @@ def _decides(
     patch.setattr(steps, "decide", decide_otherwise)
 
 
-def _reads(patch: pytest.MonkeyPatch, otherwise: Callable[[Page], Page]) -> None:
+def _reads(
+    patch: pytest.MonkeyPatch, otherwise: Callable[[RequestInOrder], RequestInOrder]
+) -> None:
     patch.setattr(ledger, "read", lambda key, now: otherwise(_read(key, now)))
 
 
@@ -119,16 +125,16 @@ def an_error_is_taken_for_an_absence(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(OVERTAKEN)
 def an_older_request_goes_on(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ledger, "_standing", lambda *_: Standing.NEWEST)
+    patch.setattr(request_order, "_position", lambda *_: QueuePosition.NEWEST)
 
 
 @_caught_by(OVERTAKEN)
 def a_request_does_not_wait_for_the_one_before_it(patch: pytest.MonkeyPatch) -> None:
-    def standing(*them: Any) -> Standing:
-        found = _standing(*them)
-        return Standing.NEWEST if found is Standing.BEHIND else found
+    def position(*them: Any) -> QueuePosition:
+        found = _position(*them)
+        return QueuePosition.NEWEST if found is QueuePosition.BEHIND else found
 
-    patch.setattr(ledger, "_standing", standing)
+    patch.setattr(request_order, "_position", position)
 
 
 @_caught_by(Schedule((StackPlan(),), slow_delete=400))
@@ -248,9 +254,9 @@ def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(Schedule((StackPlan(create=Delivery(again=400), deletion=None),)))
 def a_second_delivery_begins_anew(patch: pytest.MonkeyPatch) -> None:
-    def enter(entry: ledger.Entry, response_url: str) -> None:
+    def enter(entry: entry.Entry, response_url: str) -> None:
         _enter(entry, response_url)
-        client = ledger._client()
+        client = dynamodb.client()
         client.update_item(
             TableName="ledger",
             Key={"Resource": {"S": entry.key.Resource}, "Request": {"S": entry.key.Request}},

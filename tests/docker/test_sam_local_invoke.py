@@ -315,6 +315,20 @@ def test_an_execution_that_ran_out_of_time_is_answered_for(alone: Deployed, told
     assert "ran out of time. Try again" in stack.reason()
 
 
+def test_an_operator_answers_by_hand(alone: Deployed, told: ToldAnew) -> None:
+    stack, properties = a_launch(alone)
+    request = stack.create(EVENTS["request-create"], properties)
+    alone.beside("RequestFunction", request)
+    key = json.loads(alone.execution(request["RequestId"])["input"])
+    by_hand = EVENTS["respond-for-operator"]["ByHand"]
+    told.learn({"Resource": by_hand["resource"], "Request": by_hand["request"]}, key)
+
+    alone.invoke("respond-for-operator", told("respond-for-operator"))
+
+    assert stack.ended() == "CREATE_FAILED"
+    assert by_hand["reason"] in stack.reason()
+
+
 def test_what_is_past_its_deadline_is_answered(alone: Deployed, told: ToldAnew) -> None:
     stack, properties = a_launch(alone)
     lambda_, name = (

@@ -37,7 +37,8 @@ from handlers import (
     wait,
 )
 from notebook_vending import clock
-from notebook_vending.lifecycle import steps, waiting
+from notebook_vending.aws import stepfunctions
+from notebook_vending.lifecycle import steps
 from notebook_vending.lifecycle.waiting import WAKING
 from notebook_vending.log import logger
 from notebook_vending.requests import answer
@@ -337,7 +338,7 @@ class Platform:
                 self._machine.wake(each, self.clock.now)
                 return {}
         code = "TaskTimedOut"
-        timed_out: Any = waiting._client().exceptions.from_code(code)
+        timed_out: Any = stepfunctions._client().exceptions.from_code(code)
         raise timed_out({"Error": {"Code": code, "Message": "Task Timed Out"}}, operation)
 
     def _all_notebooks(self) -> list[dict[str, Any]]:

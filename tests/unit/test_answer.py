@@ -18,7 +18,8 @@ from embedded_aws.ministack_fixes import response_bucket
 from embedded_aws.ministack_fixes.response_bucket import ResponseBucket
 from notebook_vending import clock
 from notebook_vending.requests import answer, ledger
-from notebook_vending.requests.ledger import Entry, Key, Recorded
+from notebook_vending.requests.entry import Entry, Key
+from notebook_vending.requests.ledger import Recorded
 from tests.unit.platform_in_process import running_platform
 
 REGION = "us-east-1"

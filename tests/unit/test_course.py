@@ -4,15 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notebook_vending.lifecycle.decision import ABSENT, UNKNOWN, Action, Decision, Standing
-from notebook_vending.lifecycle.wait_times import Course, Phase, after_look, trying_again
+from notebook_vending.lifecycle.decision import ABSENT, UNKNOWN, Action, Decision
+from notebook_vending.lifecycle.wait_times import Phase, WaitTimes, after_look, trying_again
+from notebook_vending.requests.request_order import QueuePosition
 
 BEGIN = datetime(2026, 1, 5, 8, tzinfo=UTC)
-NEWEST = Standing.NEWEST
+NEWEST = QueuePosition.NEWEST
 
 
 @pytest.mark.parametrize(
-    ("action", "status", "standing", "phase"),
+    ("action", "status", "position", "phase"),
     [
         ("Create", ABSENT, NEWEST, Phase.STARTING),
         ("Start", "Stopped", NEWEST, Phase.STARTING),
@@ -27,32 +28,32 @@ NEWEST = Standing.NEWEST
         ("Wait", UNKNOWN, NEWEST, Phase.TRYING_AGAIN),
         ("Wait", "PendingMaintenance", NEWEST, Phase.MAINTENANCE),
         ("Wait", "AStatusOfTheFuture", NEWEST, Phase.MAINTENANCE),
-        ("Wait", "Pending", Standing.BEHIND, Phase.BEHIND),
+        ("Wait", "Pending", QueuePosition.BEHIND, Phase.BEHIND),
         ("Succeed", "InService", NEWEST, ""),
         ("Fail", "Failed", NEWEST, ""),
     ],
 )
 def test_a_look_says_what_is_waited_for_next(
-    action: Action, status: str, standing: Standing, phase: str
+    action: Action, status: str, position: QueuePosition, phase: str
 ) -> None:
-    course = after_look(Course(), Decision(action), status, standing, BEGIN)
+    course = after_look(WaitTimes(), Decision(action), status, position, BEGIN)
 
-    assert course == Course(phase=phase, since=BEGIN.isoformat() if phase else "")
+    assert course == WaitTimes(phase=phase, since=BEGIN.isoformat() if phase else "")
 
 
 def test_the_waits_of_a_phase_are_added_up_and_the_end_begins_none() -> None:
-    course, now = Course(launched_by="somebody"), BEGIN
+    course, now = WaitTimes(launched_by="somebody"), BEGIN
     for action, status, seconds in (("Create", ABSENT, 100), ("Wait", "Pending", 20)):
         course = after_look(course, Decision(action), status, NEWEST, now)  # type: ignore[arg-type]
         now += timedelta(seconds=seconds)
 
     ended = after_look(course, Decision("Succeed"), "InService", NEWEST, now)
 
-    assert ended == Course({Phase.STARTING: 120}, launched_by="somebody")
+    assert ended == WaitTimes({Phase.STARTING: 120}, launched_by="somebody")
 
 
 def test_an_action_that_was_refused_for_the_moment_is_a_wait_of_its_own() -> None:
-    asked = after_look(Course(), Decision("Create"), ABSENT, NEWEST, BEGIN)
+    asked = after_look(WaitTimes(), Decision("Create"), ABSENT, NEWEST, BEGIN)
 
     again = after_look(
         trying_again(asked), Decision("Create"), ABSENT, NEWEST, BEGIN + timedelta(seconds=20)

@@ -6,7 +6,7 @@ import pytest
 
 from embedded_aws.sagemaker_notebooks.faults import TOTAL_QUOTA
 from notebook_vending.lifecycle import steps
-from notebook_vending.lifecycle.decision import Progress
+from notebook_vending.lifecycle.decision import ExecutionMemory
 from notebook_vending.notebooks.notebook import (
     LOGICAL_RESOURCE_TAG,
     PLATFORM_TAG,
@@ -390,4 +390,4 @@ def test_a_bug_in_a_function_is_answered_with_its_name(
 
 def test_an_action_for_a_request_that_asks_for_no_notebook_is_an_error_that_names_it() -> None:
     with pytest.raises(LookupError, match=f"Create {ENTRY.request_id} asks for no notebook"):
-        steps.create(ENTRY, Progress())
+        steps.create(ENTRY, ExecutionMemory())

@@ -21,12 +21,21 @@ from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
 from embedded_aws.sagemaker_notebooks.resources import Ec2Network
 from embedded_aws.sagemaker_notebooks.service import NotebookService
-from notebook_vending.aws import cloudformation, ec2, lambda_, s3, sagemaker, stepfunctions, tagging
-from notebook_vending.housekeeping import idle
-from notebook_vending.lifecycle import steps, waiting
-from notebook_vending.lifecycle.decision import Progress
+from notebook_vending.aws import (
+    cloudformation,
+    dynamodb,
+    ec2,
+    lambda_,
+    logs,
+    s3,
+    sagemaker,
+    stepfunctions,
+    tagging,
+)
+from notebook_vending.lifecycle import steps
+from notebook_vending.lifecycle.decision import ExecutionMemory
 from notebook_vending.notebooks.notebook import STACK_TAG
-from notebook_vending.requests import answer, ledger
+from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.unit import stack_template
 from tests.unit.broken_calls import intercepted
@@ -48,13 +57,12 @@ FUNCTIONS = {
 _CLIENTS = (
     s3.client,
     stepfunctions._client,
-    idle._client,
-    ledger._client,
+    logs._client,
+    dynamodb.client,
     ec2._client,
     sagemaker._client,
     cloudformation._client,
     tagging._client,
-    waiting._client,
 )
 
 
@@ -83,7 +91,7 @@ def comparable(state: dict[str, Any]) -> Any:
 
     What an event does not say of an execution's progress is what the code assumes.
     """
-    known = {**state, "Progress": asdict(Progress(**state["Progress"]))}
+    known = {**state, "Progress": asdict(ExecutionMemory(**state["Progress"]))}
     text = re.sub(r"\b(eni|subnet|sg)-[0-9a-f]+", r"\1-…", json.dumps(known))
     return json.loads(re.sub(r"https://[\w.-]+", "https://…", text))
 
@@ -358,6 +366,16 @@ def test_respond_for_sweep_answers_what_is_past_its_deadline(story: Story) -> No
 
     (said,) = story.answers
     assert "did not answer this request within 54 minutes. Try again" in said["Reason"]
+
+
+def test_respond_for_operator_answers_as_told(story: Story) -> None:
+    story.request("request-create")
+
+    assert invoke("respond-for-operator") == {"Status": "FAILED"}
+
+    (said,) = story.answers
+    assert said["Reason"] == EVENTS["respond-for-operator"]["ByHand"]["reason"]
+    assert invoke("respond") == {"Status": "FAILED"}  # what was recorded first is repeated
 
 
 def test_update_gives_the_stopped_notebook_its_new_type(story: Story) -> None:

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from notebook_vending.failure_causes import CONCERNS, Cause
-from notebook_vending.requests import ledger
-from notebook_vending.requests.ledger import Entry
+from notebook_vending.requests import ledger, wait_tokens
+from notebook_vending.requests.entry import Entry
 from tests.execution_history import History
 from tests.explained import created, refused
 from tests.explained import explanation as explained_history
@@ -165,7 +165,7 @@ def test_the_request_asked_for_is_told_alone(aws: Aws) -> None:
 
 def test_a_token_in_the_ledger_is_no_request(aws: Aws) -> None:
     enter(entry())
-    ledger.keep_token("analysis", "a-token", "r-2", LATER)
+    wait_tokens.keep("analysis", "a-token", "r-2", LATER)
 
     assert explained(aws).request_id == "r-1"
 

@@ -7,7 +7,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from handlers import respond
-from notebook_vending.requests import ledger
+from notebook_vending.requests import entry, ledger
 from notebook_vending.requests.late_answers import UnansweredError
 from tests.lambda_context import context
 from tests.lifecycle_driver import TaskFailedError
@@ -182,7 +182,7 @@ def test_an_execution_that_was_answered_over_does_not_act(platform: Platform) ->
     created = platform.stack().send_create()
     platform.step_until(created.execution, "Create")
     ledger.record_answer(
-        ledger.Key(**json.loads(created.execution.carried[0])), b'{"Status": "FAILED"}', "FAILED"
+        entry.Key(**json.loads(created.execution.carried[0])), b'{"Status": "FAILED"}', "FAILED"
     )
 
     platform.run()

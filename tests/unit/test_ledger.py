@@ -8,9 +8,9 @@ from typing import Any, Literal
 import pytest
 from botocore.exceptions import ClientError
 
-from notebook_vending.lifecycle.decision import Standing
-from notebook_vending.requests import ledger
-from notebook_vending.requests.ledger import Entry, Key
+from notebook_vending.requests import ledger, request_order
+from notebook_vending.requests.entry import Entry, Key
+from notebook_vending.requests.request_order import QueuePosition
 from tests.unit.account_in_process import client
 from tests.unit.platform_in_process import SECRET, Platform
 from tests.unit.test_notebook import SPEC
@@ -51,8 +51,8 @@ def answer(entry: Entry, outcome: str = "SUCCESS") -> None:
     ledger.record_answer(entry.key, b"{}", outcome)
 
 
-def standing(entry: Entry, now: datetime = LATER) -> Standing:
-    return ledger.read(entry.key, now).standing
+def position(entry: Entry, now: datetime = LATER) -> QueuePosition:
+    return ledger.read(entry.key, now).position
 
 
 def items() -> list[dict[str, Any]]:
@@ -140,7 +140,7 @@ def test_requests_of_other_resources_are_no_ones_business() -> None:
         entry("Delete", "r-3", 5, stack_id="another stack"),
     )
 
-    assert standing(mine) is Standing.NEWEST
+    assert position(mine) is QueuePosition.NEWEST
 
 
 # Who stands where
@@ -149,7 +149,7 @@ def test_requests_of_other_resources_are_no_ones_business() -> None:
 def test_the_only_request_is_the_newest() -> None:
     enter(entry())
 
-    assert standing(entry()) is Standing.NEWEST
+    assert position(entry()) is QueuePosition.NEWEST
 
 
 @pytest.mark.parametrize("delivered_first", ["earlier", "later"])
@@ -157,18 +157,18 @@ def test_the_later_request_rules_and_waits_for_the_earlier_one(delivered_first: 
     create, delete = entry(), entry("Delete", "r-0", 5)
     enter(*((create, delete) if delivered_first == "earlier" else (delete, create)))
 
-    assert standing(create) is Standing.SUPERSEDED
-    assert standing(delete) is Standing.BEHIND
+    assert position(create) is QueuePosition.SUPERSEDED
+    assert position(delete) is QueuePosition.BEHIND
     answer(create, "FAILED")
-    assert standing(delete) is Standing.NEWEST
+    assert position(delete) is QueuePosition.NEWEST
 
 
 def test_a_request_waits_until_nothing_begun_for_the_one_before_is_under_way() -> None:
     create, delete = entry(), entry("Delete", "r-2", 5)
     enter(create, delete)
 
-    assert standing(delete, create.deadline + timedelta(seconds=59)) is Standing.BEHIND
-    assert standing(delete, create.deadline + timedelta(seconds=60)) is Standing.NEWEST
+    assert position(delete, create.deadline + timedelta(seconds=59)) is QueuePosition.BEHIND
+    assert position(delete, create.deadline + timedelta(seconds=60)) is QueuePosition.NEWEST
 
 
 def test_an_answered_later_request_still_rules() -> None:
@@ -176,7 +176,7 @@ def test_an_answered_later_request_still_rules() -> None:
     enter(create, delete)
     answer(delete)
 
-    assert standing(create) is Standing.SUPERSEDED
+    assert position(create) is QueuePosition.SUPERSEDED
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
@@ -188,7 +188,7 @@ def test_of_two_updates_of_one_second_the_answered_one_was_the_first(ids: tuple[
 
     page = ledger.read(other.key, other.issued_at)
 
-    assert page.standing is Standing.NEWEST
+    assert page.position is QueuePosition.NEWEST
     assert page.follows_failure
 
 
@@ -199,7 +199,7 @@ def changing(old: str, new: str, id_: str, **more: Any) -> Entry:
 
 def ids_in_order() -> list[str]:
     found = [ledger.entry_of(item) for item in items()]
-    return [each.request_id for each in ledger.in_order(found)]
+    return [each.request_id for each in request_order.in_order(found)]
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2", "r-3", "r-4"])))
@@ -219,7 +219,7 @@ def test_updates_of_one_second_are_in_the_order_that_their_old_properties_tell(
 
     assert found[0] == "r-0"
     assert {tuple(found[1:3]), tuple(found[3:5])} == {ids[:2], ids[2:]}
-    assert standing(updates[0]) is standing(updates[2]) is Standing.SUPERSEDED
+    assert position(updates[0]) is position(updates[2]) is QueuePosition.SUPERSEDED
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
@@ -278,12 +278,12 @@ def test_of_a_create_and_a_delete_of_one_second_the_delete_is_the_later(
 ) -> None:
     create, delete = entry("Create", ids[0]), entry("Delete", ids[1])
     enter(delete, create)
-    assert standing(create) is Standing.SUPERSEDED
-    assert standing(delete) is Standing.BEHIND
+    assert position(create) is QueuePosition.SUPERSEDED
+    assert position(delete) is QueuePosition.BEHIND
 
     answer(delete)
 
-    assert standing(create) is Standing.SUPERSEDED
+    assert position(create) is QueuePosition.SUPERSEDED
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
@@ -294,7 +294,7 @@ def test_of_two_updates_of_one_second_the_answered_one_was_first(ids: tuple[str,
 
     enter(rollback)
 
-    assert standing(rollback) is Standing.NEWEST
+    assert position(rollback) is QueuePosition.NEWEST
 
 
 def test_fractions_of_a_second_do_not_break_the_order() -> None:
@@ -303,7 +303,7 @@ def test_fractions_of_a_second_do_not_break_the_order() -> None:
     enter(first, second)
 
     assert first.key.Request < second.key.Request
-    assert standing(first) is Standing.SUPERSEDED
+    assert position(first) is QueuePosition.SUPERSEDED
 
 
 def test_a_long_history_is_read_to_its_end() -> None:
@@ -315,8 +315,8 @@ def test_a_long_history_is_read_to_its_end() -> None:
     for each in long_ago[:-1]:
         answer(each)
 
-    assert standing(long_ago[0]) is Standing.SUPERSEDED
-    assert standing(long_ago[-1]) is Standing.NEWEST
+    assert position(long_ago[0]) is QueuePosition.SUPERSEDED
+    assert position(long_ago[-1]) is QueuePosition.NEWEST
 
 
 # What a rollback has to know

@@ -16,13 +16,13 @@ from notebook_vending.lifecycle.decision import (
     UNKNOWN,
     Decision,
     Desired,
+    ExecutionMemory,
     Observed,
-    Progress,
     Settings,
-    Standing,
     decide,
 )
 from notebook_vending.notebooks.notebook import Ownership
+from notebook_vending.requests.request_order import QueuePosition
 
 PAGE = Path(__file__).parents[2] / "docs" / "lifecycle.md"
 UNDER_WAY = (
@@ -108,9 +108,11 @@ def next_step(cell: Cell) -> str:
         "analysis",
         ISSUED,
         DEADLINE,
-        {"newest": Standing.NEWEST, "behind": Standing.BEHIND, "superseded": Standing.SUPERSEDED}[
-            cell.Standing
-        ],
+        {
+            "newest": QueuePosition.NEWEST,
+            "behind": QueuePosition.BEHIND,
+            "superseded": QueuePosition.SUPERSEDED,
+        }[cell.Standing],
         may_create=cell.Settings != "forbidden name",
     )
     status = {"Interface held": ABSENT, "Absent": ABSENT, "Unanswered": UNKNOWN}
@@ -132,7 +134,7 @@ def next_step(cell: Cell) -> str:
         no_capacity=cell.Capacity != "enough",
         untried=() if cell.Capacity == "none left" else ("ml.t3.large",),
     )
-    progress = Progress(
+    progress = ExecutionMemory(
         acted=cell.Acted in ("yes", "created"),
         created=cell.Acted == "created",
         resume=cell.Ran_before == "yes",
@@ -160,7 +162,7 @@ def test_every_cell_of_the_table_is_what_decide_does_and_every_row_is_needed() -
 
 def plain(
     request_type: Literal["Create", "Update", "Delete"] = "Create",
-    standing: Standing = Standing.NEWEST,
+    standing: QueuePosition = QueuePosition.NEWEST,
     may_create: bool = True,
 ) -> Desired:
     """Return a request that nothing is in the way of, save for what is said."""
@@ -180,7 +182,7 @@ def test_a_foreign_notebook_is_never_acted_on(
         decision = decide(
             plain(request_type),
             Observed(status, None, whose, settings, ("x",)),
-            Progress(),
+            ExecutionMemory(),
             ISSUED,
         )
         assert decision.action in ("Succeed", "Fail")
@@ -196,30 +198,30 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
     ("desired", "observed", "progress", "cause", "said"),
     [
         (
-            plain(standing=Standing.SUPERSEDED),
+            plain(standing=QueuePosition.SUPERSEDED),
             ours("InService"),
-            Progress(),
+            ExecutionMemory(),
             Cause.SUPERSEDED,
             "A newer request for this notebook has taken over.",
         ),
         (
             plain(),
             Observed(ABSENT),
-            Progress(refusal="AWS says no.", refused_for=Cause.QUOTA),
+            ExecutionMemory(refusal="AWS says no.", refused_for=Cause.QUOTA),
             Cause.QUOTA,
             "AWS says no.",
         ),
         (
             plain(),
             Observed(ABSENT),
-            Progress(refusal="AWS says no.", out_of_capacity=LACKING),
+            ExecutionMemory(refusal="AWS says no.", out_of_capacity=LACKING),
             Cause.REFUSED_BY_AWS,
             "AWS had no capacity for ml.t3.medium, ml.t3.large. AWS says no.",
         ),
         (
             plain(),
             Observed("InService", None, Ownership.NOT_OURS),
-            Progress(),
+            ExecutionMemory(),
             Cause.NAME_TAKEN,
             "The name analysis is taken by a notebook that this stack did not make: launch with "
             "another NotebookInstanceName.",
@@ -227,7 +229,7 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
         (
             plain("Delete"),
             Observed("InService", None, Ownership.CANNOT_TELL),
-            Progress(),
+            ExecutionMemory(),
             Cause.OWNER_UNCLEAR,
             "Notebook analysis has this stack's role but not its tags, so whose it is cannot be "
             "told: restore its notebook-vending tags or delete it, then try again.",
@@ -239,14 +241,14 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
                 settings=Settings.CANNOT_CHANGE,
                 cannot_change=("Subnet cannot be changed.", "KmsKeyId cannot be changed."),
             ),
-            Progress(),
+            ExecutionMemory(),
             Cause.CANNOT_CHANGE,
             "Subnet cannot be changed. KmsKeyId cannot be changed.",
         ),
         (
             plain("Update", may_create=False),
             Observed(ABSENT),
-            Progress(),
+            ExecutionMemory(),
             Cause.REPLACEMENT_NOT_ALLOWED,
             "A new name makes a new notebook and deletes the old one with its data: keep the old "
             "NotebookInstanceName instead of analysis, or set AllowReplacement to YES.",
@@ -254,7 +256,7 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
     ],
 )
 def test_a_refusal_says_what_is_wrong_and_what_to_do(
-    desired: Desired, observed: Observed, progress: Progress, cause: Cause, said: str
+    desired: Desired, observed: Observed, progress: ExecutionMemory, cause: Cause, said: str
 ) -> None:
     assert decide(desired, observed, progress, ISSUED) == Decision("Fail", said, cause)
 
@@ -262,36 +264,36 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
 @pytest.mark.parametrize(
     ("desired", "observed", "progress", "said"),
     [
-        (plain("Delete"), Observed(ABSENT), Progress(), "Notebook analysis is gone."),
+        (plain("Delete"), Observed(ABSENT), ExecutionMemory(), "Notebook analysis is gone."),
         (
             plain("Delete"),
             Observed("InService", None, Ownership.NOT_OURS),
-            Progress(),
+            ExecutionMemory(),
             "Notebook analysis was not made by this stack; left alone.",
         ),
         (
             plain(),
             ours("InService"),
-            Progress(instance_type="ml.t3.medium"),
+            ExecutionMemory(instance_type="ml.t3.medium"),
             "Notebook analysis is InService on ml.t3.medium.",
         ),
         (
             plain(),
             ours("InService"),
-            Progress(instance_type="ml.m5.large", out_of_capacity=LACKING),
+            ExecutionMemory(instance_type="ml.m5.large", out_of_capacity=LACKING),
             "Notebook analysis is InService on ml.m5.large: AWS had no capacity for ml.t3.medium, "
             "ml.t3.large.",
         ),
         (
             plain("Update"),
             ours("Stopped"),
-            Progress(),
+            ExecutionMemory(),
             "Notebook analysis is updated, and Stopped as it was before.",
         ),
     ],
 )
 def test_a_success_says_what_there_is_now(
-    desired: Desired, observed: Observed, progress: Progress, said: str
+    desired: Desired, observed: Observed, progress: ExecutionMemory, said: str
 ) -> None:
     assert decide(desired, observed, progress, ISSUED) == Decision("Succeed", said)
 
@@ -308,7 +310,7 @@ def test_a_success_says_what_there_is_now(
 def test_a_notebook_that_failed_says_why(
     failure_reason: str, why: str, lacking: tuple[str, ...], before: str, desired: Desired
 ) -> None:
-    progress = Progress(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
+    progress = ExecutionMemory(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
 
     decision = decide(desired, ours("Failed"), progress, ISSUED)
 
@@ -330,7 +332,7 @@ def test_a_notebook_that_failed_says_why(
 def test_a_notebook_that_is_gone_again_says_why(
     failure_reason: str, why: str, lacking: tuple[str, ...], before: str
 ) -> None:
-    progress = Progress(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
+    progress = ExecutionMemory(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
 
     decision = decide(plain(), Observed(ABSENT), progress, ISSUED)
 
@@ -344,7 +346,7 @@ def test_a_notebook_that_is_gone_again_says_why(
 @pytest.mark.parametrize("observed", [ours("Failed"), Observed(ABSENT)])
 def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed: Observed) -> None:
     lacking = replace(observed, no_capacity=True)
-    progress = Progress(acted=True, failure_reason="No.", out_of_capacity=LACKING)
+    progress = ExecutionMemory(acted=True, failure_reason="No.", out_of_capacity=LACKING)
 
     assert decide(plain(), lacking, progress, ISSUED) == Decision(
         "Fail",
@@ -355,7 +357,9 @@ def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed:
 
 
 def test_a_type_that_the_zone_never_has_is_told_from_one_to_try_again() -> None:
-    progress = Progress(out_of_capacity=LACKING, not_in_zone=("ml.t3.large", "started-since"))
+    progress = ExecutionMemory(
+        out_of_capacity=LACKING, not_in_zone=("ml.t3.large", "started-since")
+    )
 
     for observed in (Observed(ABSENT, no_capacity=True), ours("Stopped", no_capacity=True)):
         assert decide(plain(), observed, progress, ISSUED).reason == (
@@ -366,7 +370,7 @@ def test_a_type_that_the_zone_never_has_is_told_from_one_to_try_again() -> None:
 
 def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
     failed = ours("Failed", no_capacity=True, untried=("ml.m5.large", "ml.m5.xlarge"))
-    progress = Progress(acted=True, out_of_capacity=LACKING)
+    progress = ExecutionMemory(acted=True, out_of_capacity=LACKING)
 
     assert decide(plain(), failed, progress, ISSUED) == Decision(
         "Fail",
@@ -382,42 +386,44 @@ def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
         (
             plain(),
             ours("Pending"),
-            Progress(),
+            ExecutionMemory(),
             "Create of notebook analysis was given up after 54 minutes: still Pending. Try again "
             "later.",
         ),
         (
             plain("Update"),
             ours("Stopping"),
-            Progress(waiting_for="StopNotebookInstance was answered with ThrottlingException"),
+            ExecutionMemory(
+                waiting_for="StopNotebookInstance was answered with ThrottlingException"
+            ),
             "Update of notebook analysis was given up after 54 minutes: still Stopping "
             "(StopNotebookInstance was answered with ThrottlingException). Try again later.",
         ),
         (
             plain(),
             Observed(ABSENT),
-            Progress(),
+            ExecutionMemory(),
             "Create of notebook analysis was given up after 54 minutes: there was no notebook yet. "
             "Try again later.",
         ),
         (
             plain("Delete"),
             Observed(UNKNOWN),
-            Progress(),
+            ExecutionMemory(),
             "Delete of notebook analysis was given up after 54 minutes: still Unknown. Try again "
             "later.",
         ),
         (
             plain("Delete"),
             Observed(ABSENT, interface_released=False),
-            Progress(),
+            ExecutionMemory(),
             "Delete of notebook analysis was given up after 54 minutes: its network interface was "
             "still there. Try again later.",
         ),
         (
             plain(),
             ours("Pending", untried=("ml.m5.large", "ml.m5.xlarge")),
-            Progress(out_of_capacity=LACKING),
+            ExecutionMemory(out_of_capacity=LACKING),
             "AWS had no capacity for ml.t3.medium, ml.t3.large. Create of notebook analysis was "
             "given up after 54 minutes: still Pending. Not tried: ml.m5.large, ml.m5.xlarge. Try "
             "again later.",
@@ -425,14 +431,14 @@ def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
         (
             plain(),
             ours("Pending", untried=("ml.m5.large",)),
-            Progress(),
+            ExecutionMemory(),
             "Create of notebook analysis was given up after 54 minutes: still Pending. Try again "
             "later.",
         ),
     ],
 )
 def test_a_request_given_up_says_where_it_was_and_what_it_waited_for(
-    desired: Desired, observed: Observed, progress: Progress, said: str
+    desired: Desired, observed: Observed, progress: ExecutionMemory, said: str
 ) -> None:
     assert decide(desired, observed, progress, DEADLINE) == Decision(
         "Fail", said, Cause.DEADLINE_PASSED
@@ -448,7 +454,7 @@ def test_a_request_given_up_says_after_how_long_in_the_unit_that_suits(
 ) -> None:
     now = ISSUED + timedelta(seconds=seconds)
 
-    decision = decide(replace(plain(), deadline=now), ours("Pending"), Progress(), now)
+    decision = decide(replace(plain(), deadline=now), ours("Pending"), ExecutionMemory(), now)
 
     assert f"was given up after {took}: " in decision.reason
 
@@ -471,7 +477,7 @@ def test_a_look_that_saw_nothing_says_nothing_of_the_notebook() -> None:
 
 
 def test_an_execution_remembers_nothing_at_first() -> None:
-    assert asdict(Progress()) == {
+    assert asdict(ExecutionMemory()) == {
         "acted": False,
         "created": False,
         "creating": False,
@@ -489,4 +495,4 @@ def test_an_execution_remembers_nothing_at_first() -> None:
 
 
 def test_a_step_that_ends_nothing_has_no_reason() -> None:
-    assert decide(plain(), Observed(ABSENT), Progress(), ISSUED) == Decision("Create", "")
+    assert decide(plain(), Observed(ABSENT), ExecutionMemory(), ISSUED) == Decision("Create", "")

@@ -16,7 +16,7 @@ from notebook_vending.notebooks.notebook import (
     STACK_TAG,
     ownership_tags,
 )
-from notebook_vending.requests.ledger import Key
+from notebook_vending.requests.entry import Key
 from tests.unit.account_in_process import client
 from tests.unit.platform_in_process import Platform
 from tests.unit.stack_in_process import Stack as LaunchedStack

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from notebook_vending.lifecycle import steps
-from notebook_vending.lifecycle.decision import Standing
-from notebook_vending.requests import ledger
-from notebook_vending.requests.ledger import Entry, Key
+from notebook_vending.requests import ledger, wait_tokens
+from notebook_vending.requests.entry import Entry, Key
+from notebook_vending.requests.request_order import QueuePosition
 from tests.unit.account_in_process import client
 
 RECORDED: list[dict[str, Any]] = json.loads(
@@ -71,14 +71,14 @@ def test_requests_of_another_release_are_read_as_they_were_meant(
     assert (update.replaces, update.notebook_name) == ("analysis", "analysis-2")
     assert update.refusal == "NotebookInstanceType: choose one of ml.t3.medium."
     assert page.entry == moved
-    assert (page.standing, page.follows_failure) == (Standing.SUPERSEDED, True)
+    assert (page.position, page.follows_failure) == (QueuePosition.SUPERSEDED, True)
     assert (page.resume, page.ran_on, page.unheard) == (True, "ml.t3.medium", {"r-2": "analysis-2"})
     assert (delete.spec, delete.outcome) == (None, "")
     (cleanup,) = KEYS.keys() - {"r-1", "r-2", "r-3", "r-4"}
     under_way = ledger.in_progress(f"{NOTEBOOK}|analysis", LATER)
     assert under_way is not None
     assert (under_way.request_id, under_way.cleans_up) == (cleanup, True)
-    assert ledger.token_of("analysis") == ("token-of-a-wait", "")
+    assert wait_tokens.token_of("analysis") == ("token-of-a-wait", "")
     assert ledger.is_open(NOTEBOOK)
 
 
@@ -167,7 +167,7 @@ def test_a_token_that_this_release_keeps_is_found_by_the_one_before() -> None:
     (recorded,) = (item for item in RECORDED if "Token" in item)
     named = {name: recorded[name] for name in ("Resource", "Request")}
 
-    ledger.keep_token("Analysis", "another", "r-9", LATER)
+    wait_tokens.keep("Analysis", "another", "r-9", LATER)
 
     found = client("dynamodb").get_item(TableName="ledger", Key=named)["Item"]
     assert found["Token"] == {"S": "another"}

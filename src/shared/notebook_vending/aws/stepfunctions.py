@@ -1,7 +1,7 @@
-"""Executions of the lifecycle's state machine."""
+"""Step Functions: executions of the lifecycle's state machine."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,13 @@ import boto3
 
 from notebook_vending import environment
 from notebook_vending.aws.clients import CONFIG
-from notebook_vending.requests.ledger import Key
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 
-def start(name: str, key: Key) -> None:
-    """Start the execution that serves a request; one of the same name is success.
+def start(name: str, input_: Mapping[str, str]) -> None:
+    """Start an execution; one of the same name is success.
 
     StartExecution of a running execution with the same name and input is idempotent; of a closed
     one, or with another input, it is ExecutionAlreadyExists (API reference, for STANDARD).
@@ -27,7 +26,7 @@ def start(name: str, key: Key) -> None:
         client.start_execution(
             stateMachineArn=environment.text("STATE_MACHINE_ARN"),
             name=name,
-            input=json.dumps(asdict(key)),
+            input=json.dumps(input_),
         )
     except client.exceptions.ExecutionAlreadyExists:
         return
@@ -48,6 +47,20 @@ def was_started(arn: str) -> bool:
     try:
         client.describe_execution(executionArn=arn)
     except client.exceptions.ExecutionDoesNotExist:
+        return False
+    return True
+
+
+def wake(token: str) -> bool:
+    """Return a task token; False if its wait is over or never was. Raises ClientError."""
+    client = _client()
+    try:
+        client.send_task_success(taskToken=token, output="{}")
+    except (
+        client.exceptions.InvalidToken,
+        client.exceptions.TaskDoesNotExist,
+        client.exceptions.TaskTimedOut,
+    ):
         return False
     return True
 

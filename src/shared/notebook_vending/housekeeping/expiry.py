@@ -6,7 +6,6 @@ so what is terminated is confirmed here: the notebook has the platform's tag, it
 the provisioned product, and Service Catalog says that this one is of the platform's product.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -26,14 +25,10 @@ from notebook_vending.notebooks.notebook import (
     WARNED_TAG,
     expiry_date,
 )
+from notebook_vending.requests.stack_ids import launch_stack
 
 # ProvisionedProductDetail, Status: the stable ones. After a termination that failed it is TAINTED.
 _STABLE = ("AVAILABLE", "TAINTED", "ERROR")
-# Service Catalog names a launch's stack SC-<account>-<its own id>.
-_STACK = re.compile(
-    r"arn:(?P<partition>[a-z-]+):cloudformation:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):"
-    r"stack/SC-(?P=account)-(?P<id>pp-[a-z0-9]+)/(?P<uuid>[0-9a-f-]+)"
-)
 
 
 class Due(StrEnum):
@@ -73,18 +68,18 @@ class Launch:
 
 def read_launch(notebook_arn: str, tags: Mapping[str, str]) -> Launch | None:
     """Return the launch a notebook belongs to, None if its tags do not tell or disagree."""
-    stack = _STACK.fullmatch(tags.get(STACK_TAG, ""))
+    stack = launch_stack(tags.get(STACK_TAG, ""))
     product_id = tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2]
-    if stack is None or product_id != stack["id"]:
+    if stack is None or product_id != stack.product:
         return None
     if (expires_on := expiry_date(tags)) is None:
         return None
-    home = f"{stack['partition']}:sns:{stack['region']}:{stack['account']}"
+    home = f"{stack.partition}:sns:{stack.region}:{stack.account}"
     return Launch(
         notebook_arn,
         product_id,
         # Made by the product's template, if an OwnerEmail was given.
-        f"arn:{home}:NotebookVending-Owner-{stack['uuid']}",
+        f"arn:{home}:NotebookVending-Owner-{stack.uuid}",
         expires_on,
         warned=tags.get(WARNED_TAG) == tags[EXPIRES_TAG],
     )

@@ -8,22 +8,15 @@ hand.
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cache
-from typing import TYPE_CHECKING
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from notebook_vending import clock, environment
-from notebook_vending.aws import sagemaker
-from notebook_vending.aws.clients import CONFIG
+from notebook_vending.aws import logs, sagemaker
 from notebook_vending.aws.sagemaker import Running
 from notebook_vending.log import logger
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from notebook_vending.requests import ledger
-
-if TYPE_CHECKING:
-    from mypy_boto3_logs import CloudWatchLogsClient
 
 # What the product's script writes there (product/versions/, LifecycleConfig): the role of this
 # notebook may write its streams, and no other launch's.
@@ -81,20 +74,11 @@ def says_idle(notebook: Running) -> bool:
     it said before it was started last counts no more. Raises ClientError, BotoCoreError.
     """
     now = clock.now()
-    client = _client()
-    try:
-        events = client.get_log_events(
-            logGroupName=_LOG_GROUP,
-            logStreamName=f"{notebook.name}/{_LOG_STREAM}",
-            startTime=int((now - _CLOCKS_APART).timestamp() * 1000),
-            limit=1,
-        )["events"]
-    except client.exceptions.ResourceNotFoundException:
+    stream = f"{notebook.name}/{_LOG_STREAM}"
+    last = logs.last_event(_LOG_GROUP, stream, since=now - _CLOCKS_APART)
+    if last is None or not last.message.startswith(_SAYS_IDLE):
         return False
-    since = max(now - _FRESH, notebook.modified_at).timestamp() * 1000
-    return any(
-        each["message"].startswith(_SAYS_IDLE) and each["ingestionTime"] >= since for each in events
-    )
+    return last.ingested_at >= max(now - _FRESH, notebook.modified_at)
 
 
 def _is_left_to_us(notebook: Running) -> bool:
@@ -103,8 +87,3 @@ def _is_left_to_us(notebook: Running) -> bool:
         return False
     resource = f"{tags.get(STACK_TAG, '')}|{tags.get(LOGICAL_RESOURCE_TAG, '')}"
     return not ledger.is_open(resource)
-
-
-@cache
-def _client() -> "CloudWatchLogsClient":
-    return boto3.client("logs", config=CONFIG)

@@ -6,7 +6,7 @@ A stack event, a tag or a schedule is only a reason to look. What makes an orpha
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
 from notebook_vending import clock, environment, metrics
@@ -14,7 +14,7 @@ from notebook_vending.aws import cloudformation, stepfunctions
 from notebook_vending.aws.cloudformation import Stack
 from notebook_vending.aws.errors import RefusedError
 from notebook_vending.failure_causes import Cause
-from notebook_vending.log import identify, logger
+from notebook_vending.log import logger
 from notebook_vending.notebooks.notebook import (
     LOGICAL_RESOURCE_TAG,
     PLATFORM_TAG,
@@ -23,7 +23,7 @@ from notebook_vending.notebooks.notebook import (
     ownership_tags,
 )
 from notebook_vending.requests import ledger
-from notebook_vending.requests.ledger import Entry
+from notebook_vending.requests.entry import Entry
 from notebook_vending.requests.stack_ids import is_stack_id
 
 # CloudFormation is done with a stack in these, but for removing more. In every other one it works
@@ -121,9 +121,9 @@ def clean_up(notebook: Notebook, reason: str) -> bool:
     else:
         ledger.enter(entry, "")
     # Again if it is under way: who entered it may have died before this.
-    stepfunctions.start(_execution_name(entry), entry.key)
+    stepfunctions.start(_execution_name(entry), asdict(entry.key))
     if not under_way:
-        logger.warning("Deleting an orphan", extra={"reason": reason, **identify(entry)})
+        logger.warning("Deleting an orphan", extra={"reason": reason, **entry.log_fields})
         metrics.orphan("Deleted")
     return not under_way
 

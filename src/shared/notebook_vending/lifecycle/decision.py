@@ -13,20 +13,12 @@ from typing import Literal
 
 from notebook_vending.failure_causes import Cause
 from notebook_vending.notebooks.notebook import Notebook, Ownership
+from notebook_vending.requests.request_order import QueuePosition
 
 Action = Literal["Create", "Update", "Start", "Stop", "Delete", "Wait", "Succeed", "Fail"]
 
 ABSENT = "Absent"
 UNKNOWN = "Unknown"
-
-
-class Standing(StrEnum):
-    """Where a request stands among those for the same resource."""
-
-    NEWEST = auto()
-    BEHIND = auto()
-    """It is the newest, but an earlier one still runs."""
-    SUPERSEDED = auto()
 
 
 class Settings(StrEnum):
@@ -47,7 +39,7 @@ class Desired:
     notebook_name: str
     issued_at: datetime
     deadline: datetime
-    standing: Standing
+    position: QueuePosition
     may_create: bool
     """False for an Update that renames although replacement is not allowed."""
 
@@ -73,7 +65,7 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ExecutionMemory:
     """What the execution remembers between its looks."""
 
     acted: bool = False
@@ -113,7 +105,7 @@ class Decision:
 
 
 def decide(  # noqa: C901 - a table: a case a row
-    desired: Desired, observed: Observed, progress: Progress, now: datetime
+    desired: Desired, observed: Observed, progress: ExecutionMemory, now: datetime
 ) -> Decision:
     """Return the next step of the lifecycle. The first row that fits, decides."""
     name, status = desired.notebook_name, observed.status
@@ -121,9 +113,9 @@ def decide(  # noqa: C901 - a table: a case a row
     next_type = observed.no_capacity and bool(observed.untried)
     none_left = observed.no_capacity and not observed.untried
     match desired.request_type, status, observed.ownership:
-        case _ if desired.standing is Standing.SUPERSEDED:
+        case _ if desired.position is QueuePosition.SUPERSEDED:
             return _fail(Cause.SUPERSEDED, "A newer request for this notebook has taken over.")
-        case _ if desired.standing is Standing.BEHIND and not late:
+        case _ if desired.position is QueuePosition.BEHIND and not late:
             return Decision("Wait")
         # Whatever was refused on the way: IAM denies what is asked of a notebook that went
         # meanwhile, since what is not there has none of the tags that the roles are held to.
@@ -203,27 +195,27 @@ def _fail(cause: Cause, reason: str) -> Decision:
     return Decision("Fail", reason, cause)
 
 
-def _found(progress: Progress) -> str:
+def _found(progress: ExecutionMemory) -> str:
     """Return a sentence on the types that had no capacity, to go before another one."""
     if not progress.out_of_capacity:
         return ""
     return f"AWS had no capacity for {', '.join(progress.out_of_capacity)}. "
 
 
-def _not_tried(observed: Observed, progress: Progress) -> str:
+def _not_tried(observed: Observed, progress: ExecutionMemory) -> str:
     """Return a sentence on the types left, to go after another one, once any had no capacity."""
     if not progress.out_of_capacity or not observed.untried:
         return ""
     return f" Not tried: {', '.join(observed.untried)}."
 
 
-def _in_service(name: str, progress: Progress) -> str:
+def _in_service(name: str, progress: ExecutionMemory) -> str:
     said = f"Notebook {name} is InService on {progress.instance_type}"
     lacking = ", ".join(progress.out_of_capacity)
     return f"{said}: AWS had no capacity for {lacking}." if lacking else f"{said}."
 
 
-def _no_capacity(observed: Observed, progress: Progress) -> Decision:
+def _no_capacity(observed: Observed, progress: ExecutionMemory) -> Decision:
     never = [each for each in progress.not_in_zone if each in progress.out_of_capacity]
     zone = f" The subnet's Availability Zone never has {', '.join(never)}." if never else ""
     return _fail(
@@ -233,7 +225,7 @@ def _no_capacity(observed: Observed, progress: Progress) -> Decision:
     )
 
 
-def _why_failed(name: str, observed: Observed, progress: Progress) -> Decision:
+def _why_failed(name: str, observed: Observed, progress: ExecutionMemory) -> Decision:
     if observed.no_capacity:
         return _no_capacity(observed, progress)
     why = progress.failure_reason.removesuffix(".") or "it gave no reason"
@@ -242,7 +234,7 @@ def _why_failed(name: str, observed: Observed, progress: Progress) -> Decision:
     )
 
 
-def _why_gone(name: str, progress: Progress) -> Decision:
+def _why_gone(name: str, progress: ExecutionMemory) -> Decision:
     why = progress.failure_reason.removesuffix(".") or "somebody deleted it"
     return _fail(
         Cause.NOTEBOOK_GONE,
@@ -250,7 +242,7 @@ def _why_gone(name: str, progress: Progress) -> Decision:
     )
 
 
-def _overdue(desired: Desired, observed: Observed, progress: Progress, now: datetime) -> str:
+def _overdue(desired: Desired, observed: Observed, progress: ExecutionMemory, now: datetime) -> str:
     seconds = (now - desired.issued_at).total_seconds()
     took = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     what = f"still {observed.status}"

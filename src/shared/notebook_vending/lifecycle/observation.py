@@ -25,10 +25,9 @@ from notebook_vending.lifecycle.decision import (
     ABSENT,
     UNKNOWN,
     Desired,
+    ExecutionMemory,
     Observed,
-    Progress,
     Settings,
-    Standing,
 )
 from notebook_vending.notebooks.notebook import (
     EXPIRES_TAG,
@@ -42,13 +41,16 @@ from notebook_vending.notebooks.notebook import (
     settings_to_change,
     tags_to_change,
 )
-from notebook_vending.requests.ledger import Entry, Page
+from notebook_vending.requests.entry import Entry
+from notebook_vending.requests.request_order import QueuePosition, RequestInOrder
 
 # What UpdateNotebookInstance has no parameter for.
 _FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId")
 
 
-def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Observed, Progress]:
+def observe(
+    page: RequestInOrder, progress: ExecutionMemory, now: datetime
+) -> tuple[Desired, Observed, ExecutionMemory]:
     """Return what is asked for, what one look shows, and the progress with what that tells.
 
     What AWS refuses or does not answer is in the progress: the notebook is UNKNOWN then.
@@ -63,7 +65,7 @@ def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Obs
         seen = sagemaker.describe(page.entry.notebook_name)
         if seen and page.entry.cleans_up:
             orphan_rules.confirm(page.entry)
-        if seen is None and page.standing is Standing.NEWEST and not progress.acted:
+        if seen is None and page.position is QueuePosition.NEWEST and not progress.acted:
             # The notebook that an Update makes is a new one, and held to all of the limits.
             progress = _refused(progress, page.entry.not_allowed.values())
         return desired, *_seen(page, progress, seen, now)
@@ -72,12 +74,12 @@ def observe(page: Page, progress: Progress, now: datetime) -> tuple[Desired, Obs
 
 
 def noting(
-    progress: Progress,
+    progress: ExecutionMemory,
     error: ClientError | BotoCoreError | TryAgainError | RefusedError,
     *,
     young: bool,
     tried: str = "",
-) -> Progress:
+) -> ExecutionMemory:
     """Return the progress with what an error means: a refusal, or something to wait for.
 
     Or that AWS has none of the instance type that was `tried`, so that the next one is.
@@ -128,14 +130,14 @@ def wanted_spec(entry: Entry) -> NotebookSpec:
     return entry.spec
 
 
-def _refused(progress: Progress, faults: Iterable[str]) -> Progress:
+def _refused(progress: ExecutionMemory, faults: Iterable[str]) -> ExecutionMemory:
     refusal = " ".join(f"{each}." for each in faults)
     if progress.refusal or not refusal:
         return progress
     return replace(progress, refusal=refusal, refused_for=Cause.INVALID)
 
 
-def _faults(page: Page) -> list[str]:
+def _faults(page: RequestInOrder) -> list[str]:
     """Return a sentence for each thing that the platform does not allow this request to ask for.
 
     A setting that limits leave out by now may stay as it is, and a rollback may name it again.
@@ -165,7 +167,7 @@ def _whose(entry: Entry, notebook: Notebook, now: datetime) -> Ownership:
     return whose
 
 
-def _leftover(page: Page, now: datetime) -> tuple[Notebook, Ownership] | None:
+def _leftover(page: RequestInOrder, now: datetime) -> tuple[Notebook, Ownership] | None:
     """Return a notebook that a failed replacement made, if one is still there, and whose it is.
 
     CloudFormation never heard of it, so nobody else would remove it. That the request which made
@@ -189,8 +191,8 @@ def _leftover(page: Page, now: datetime) -> tuple[Notebook, Ownership] | None:
 
 
 def _seen(
-    page: Page, progress: Progress, notebook: Notebook | None, now: datetime
-) -> tuple[Observed, Progress]:
+    page: RequestInOrder, progress: ExecutionMemory, notebook: Notebook | None, now: datetime
+) -> tuple[Observed, ExecutionMemory]:
     entry = page.entry
     if notebook is None:
         return _absent(entry, progress), progress
@@ -219,7 +221,7 @@ def _seen(
     ), progress
 
 
-def _absent(entry: Entry, progress: Progress) -> Observed:
+def _absent(entry: Entry, progress: ExecutionMemory) -> Observed:
     interface = progress.network_interface_id
     left = _types_left(entry, progress)
     return Observed(
@@ -233,7 +235,9 @@ def _absent(entry: Entry, progress: Progress) -> Observed:
     )
 
 
-def _remembering(page: Page, progress: Progress, notebook: Notebook) -> Progress:
+def _remembering(
+    page: RequestInOrder, progress: ExecutionMemory, notebook: Notebook
+) -> ExecutionMemory:
     """Return the progress with what the notebook, which is ours, tells of it."""
     entry, type_ = page.entry, notebook.instance_type
     acted = (
@@ -263,7 +267,7 @@ def _remembering(page: Page, progress: Progress, notebook: Notebook) -> Progress
     )
 
 
-def _lacking(progress: Progress, type_: str, *, never: bool) -> Progress:
+def _lacking(progress: ExecutionMemory, type_: str, *, never: bool) -> ExecutionMemory:
     """Return the progress with a type that AWS has none of, at present or in this zone `never`."""
     return replace(
         progress,
@@ -272,7 +276,7 @@ def _lacking(progress: Progress, type_: str, *, never: bool) -> Progress:
     )
 
 
-def _types_left(entry: Entry, progress: Progress, present: str = "") -> tuple[str, ...]:
+def _types_left(entry: Entry, progress: ExecutionMemory, present: str = "") -> tuple[str, ...]:
     """Return the types that the notebook may have: what is not allowed now, it may only keep."""
     types = entry.spec.instance_types if entry.spec else ()
     return tuple(
@@ -282,7 +286,7 @@ def _types_left(entry: Entry, progress: Progress, present: str = "") -> tuple[st
     )
 
 
-def _wanted_type(page: Page, notebook: Notebook, left: tuple[str, ...]) -> str:
+def _wanted_type(page: RequestInOrder, notebook: Notebook, left: tuple[str, ...]) -> str:
     """Return the instance type that the notebook is to have.
 
     One that it got as a fallback stays, so that an update of something else does not stop it. An
@@ -317,7 +321,7 @@ def _compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
     return Settings.TAGS_DIFFER if add or remove else Settings.AS_ASKED
 
 
-def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
+def _cannot_change(page: RequestInOrder, notebook: Notebook) -> tuple[str, ...]:
     """Return a sentence for each setting that differs and that SageMaker cannot change in place."""
     entry, cannot = page.entry, []
     spec = entry.spec
@@ -358,7 +362,7 @@ def _cannot_change(page: Page, notebook: Notebook) -> tuple[str, ...]:
     return tuple(cannot)
 
 
-def _desired(page: Page) -> Desired:
+def _desired(page: RequestInOrder) -> Desired:
     entry = page.entry
     allowed = entry.spec is None or entry.spec.AllowReplacement == "YES"
     return Desired(
@@ -366,6 +370,6 @@ def _desired(page: Page) -> Desired:
         entry.notebook_name,
         entry.issued_at,
         entry.deadline,
-        page.standing,
+        page.position,
         may_create=allowed or not entry.replaces,
     )

@@ -1,8 +1,8 @@
 """The reconciler's two halves: look and decide; act and report.
 
 Both take the execution's state and return it changed. The state holds the request's ledger key,
-what the execution remembers (`Progress`), the latest `Decision` and what is to be told of the way
-there (`Course`); never the reply address.
+what the execution remembers (`ExecutionMemory`), the latest `Decision` and how long each phase
+took (`WaitTimes`); never the response URL.
 """
 
 import random
@@ -18,14 +18,7 @@ from notebook_vending.aws import cloudformation, ec2, sagemaker
 from notebook_vending.aws.errors import RefusedError, TryAgainError
 from notebook_vending.failure_causes import Cause
 from notebook_vending.housekeeping import orphan_rules
-from notebook_vending.lifecycle.decision import (
-    UNKNOWN,
-    Decision,
-    Progress,
-    Settings,
-    Standing,
-    decide,
-)
+from notebook_vending.lifecycle.decision import UNKNOWN, Decision, ExecutionMemory, Settings, decide
 from notebook_vending.lifecycle.observation import (
     left_alone,
     noting,
@@ -34,8 +27,8 @@ from notebook_vending.lifecycle.observation import (
     wanted_spec,
     wanted_tags,
 )
-from notebook_vending.lifecycle.wait_times import Course, after_look, trying_again
-from notebook_vending.log import identify, logger
+from notebook_vending.lifecycle.wait_times import WaitTimes, after_look, trying_again
+from notebook_vending.log import logger
 from notebook_vending.notebooks.notebook import (
     LAUNCHED_BY_TAG,
     REQUEST_TAG,
@@ -46,10 +39,11 @@ from notebook_vending.notebooks.notebook import (
     tags_at_creation,
 )
 from notebook_vending.requests import ledger
-from notebook_vending.requests.ledger import Entry, Key
+from notebook_vending.requests.entry import Entry, Key
+from notebook_vending.requests.request_order import QueuePosition
 
 State = dict[str, Any]
-Attempt = Callable[[Entry, Progress], Progress]
+Attempt = Callable[[Entry, ExecutionMemory], ExecutionMemory]
 
 # How long after a request its role may be unknown somewhere in AWS.
 _YOUNG = timedelta(minutes=2)
@@ -67,16 +61,16 @@ def key_of(state: Mapping[str, Any]) -> Key:
     return Key(state["Resource"], state["Request"])
 
 
-def course_of(state: Mapping[str, Any]) -> Course:
+def course_of(state: Mapping[str, Any]) -> WaitTimes:
     """Return what is to be told of the way so far."""
-    return Course(**state.get("Course", {}))
+    return WaitTimes(**state.get("Course", {}))
 
 
 def look(state: State) -> State:
     """Look at the notebook and the ledger, and decide the next step."""
     now = clock.now()
     page = ledger.read(key_of(state), now)
-    progress = Progress(**state.get("Progress", {}))
+    progress = ExecutionMemory(**state.get("Progress", {}))
     desired, observed, progress = observe(page, progress, now)
     decision = decide(desired, observed, progress, now)
     if page.entry.outcome:  # by another path, while this execution ran or before it began
@@ -84,11 +78,13 @@ def look(state: State) -> State:
     if decision.action == "Succeed" and observed.notebook:
         said = (decision.reason, *left_alone(page.entry, observed.notebook))
         decision = replace(decision, reason=" ".join(said))
-    course = after_look(course_of(state), decision, observed.status, desired.standing, now)
+    course = after_look(course_of(state), decision, observed.status, desired.position, now)
     if observed.notebook and observed.ownership is Ownership.OURS:
         launched_by = observed.notebook.tags.get(LAUNCHED_BY_TAG, "")
         course = replace(course, launched_by=launched_by or course.launched_by)
-    logger.info(decision.action, extra={"notebook_status": observed.status, **identify(page.entry)})
+    logger.info(
+        decision.action, extra={"notebook_status": observed.status, **page.entry.log_fields}
+    )
     if decision.action == "Create":
         progress = replace(progress, creating=True)
     if decision.action == "Start":
@@ -122,9 +118,9 @@ def act(state: State, attempt: Attempt) -> State:
     now = clock.now()
     page = ledger.read(key_of(state), now)
     entry = page.entry
-    if page.standing is not Standing.NEWEST or entry.outcome or now >= entry.deadline:
+    if page.position is not QueuePosition.NEWEST or entry.outcome or now >= entry.deadline:
         return state  # the next look says so
-    progress = replace(Progress(**state["Progress"]), waiting_for="")
+    progress = replace(ExecutionMemory(**state["Progress"]), waiting_for="")
     decision, course = state["Decision"], course_of(state)
     try:
         if entry.cleans_up:
@@ -143,12 +139,12 @@ def act(state: State, attempt: Attempt) -> State:
         soon = min(pause, decision["WaitSeconds"])  # not past the end
         decision, course = {**decision, "WaitSeconds": soon}, trying_again(course)
     outcome = progress.refusal or progress.waiting_for or "done"
-    logger.info(decision["Action"], extra={"outcome": outcome, **identify(page.entry)})
+    logger.info(decision["Action"], extra={"outcome": outcome, **page.entry.log_fields})
     changed = {"Progress": asdict(progress), "Decision": decision, "Course": asdict(course)}
     return {**state, **changed}
 
 
-def create(entry: Entry, progress: Progress) -> Progress:
+def create(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
     """Create the notebook where it belongs, with the tags that make it ours."""
     spec = wanted_spec(entry)
     own = {**wanted_tags(entry), REQUEST_TAG: entry.request_id}
@@ -161,7 +157,7 @@ def create(entry: Entry, progress: Progress) -> Progress:
     )
 
 
-def update(entry: Entry, progress: Progress) -> Progress:
+def update(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
     """Give the notebook the settings and the tags asked for."""
     notebook = sagemaker.describe(entry.notebook_name)
     if notebook is None:
@@ -173,19 +169,19 @@ def update(entry: Entry, progress: Progress) -> Progress:
     return progress
 
 
-def start(entry: Entry, progress: Progress) -> Progress:
+def start(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
     """Start the notebook."""
     sagemaker.start(entry.notebook_name)
     return replace(progress, acted=True)
 
 
-def stop(entry: Entry, progress: Progress) -> Progress:
+def stop(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
     """Stop the notebook, so that it can be updated or deleted."""
     sagemaker.stop(entry.notebook_name)
     return progress
 
 
-def delete(entry: Entry, progress: Progress) -> Progress:
+def delete(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
     """Delete the notebook and its volume."""
     sagemaker.delete(entry.notebook_name)
     return progress

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from notebook_vending.lifecycle.decision import ABSENT, UNKNOWN, Decision, Standing
+from notebook_vending.lifecycle.decision import ABSENT, UNKNOWN, Decision
+from notebook_vending.requests.request_order import QueuePosition
 
 
 class Phase(StrEnum):
@@ -46,7 +47,7 @@ _OF_ACTION = {
 
 
 @dataclass(frozen=True)
-class Course:
+class WaitTimes:
     """What an execution waited for, and for whom it works."""
 
     waited: Mapping[str, float] = field(default_factory=dict)
@@ -60,31 +61,31 @@ class Course:
 
 
 def after_look(
-    course: Course,
+    course: WaitTimes,
     decision: Decision,
     status: str,
-    standing: Standing,
+    position: QueuePosition,
     now: datetime,
-) -> Course:
+) -> WaitTimes:
     """Return the course with the wait that this look ended, and the one that it begins."""
     waited = dict(course.waited)
     if course.since:
         spent = (now - datetime.fromisoformat(course.since)).total_seconds()
         waited[course.phase] = round(waited.get(course.phase, 0) + spent, 3)
-    phase = _phase(decision, status, standing)
+    phase = _phase(decision, status, position)
     return replace(course, waited=waited, phase=phase, since=now.isoformat() if phase else "")
 
 
-def trying_again(course: Course) -> Course:
+def trying_again(course: WaitTimes) -> WaitTimes:
     """Return the course of an action that AWS refused for the moment."""
     return replace(course, phase=Phase.TRYING_AGAIN)
 
 
-def _phase(decision: Decision, status: str, standing: Standing) -> str:
+def _phase(decision: Decision, status: str, position: QueuePosition) -> str:
     if decision.action in ("Succeed", "Fail"):
         return ""
     if decision.action != "Wait":
         return _OF_ACTION[decision.action]
-    if standing is Standing.BEHIND:
+    if position is QueuePosition.BEHIND:
         return Phase.BEHIND
     return _OF_STATUS.get(status, Phase.MAINTENANCE)

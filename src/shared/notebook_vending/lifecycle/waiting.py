@@ -7,20 +7,13 @@ nothing looks by itself when its wait is over, and waking twice or for nothing d
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
-import boto3
+from typing import Any
 
 from notebook_vending import clock
-from notebook_vending.aws import sagemaker
-from notebook_vending.aws.clients import CONFIG
+from notebook_vending.aws import sagemaker, stepfunctions
 from notebook_vending.lifecycle.decision import ABSENT, UNKNOWN
 from notebook_vending.log import logger
-from notebook_vending.requests import ledger
-
-if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions import SFNClient
+from notebook_vending.requests import wait_tokens
 
 # What an execution waits for. The end of a deletion has no event that is known of, and what comes
 # between is of no use to it.
@@ -40,7 +33,7 @@ def keep(token: str, state: Mapping[str, Any]) -> None:
     name = decision["Notebook"]
     request_id = state["Request"].rpartition("#")[2]
     until = clock.now() + timedelta(seconds=decision["WaitSeconds"])
-    ledger.keep_token(name, token, request_id, until)
+    wait_tokens.keep(name, token, request_id, until)
     if decision["Action"] == "Wait" and decision["Status"] in (ABSENT, UNKNOWN):
         return
     status = sagemaker.status(name)
@@ -50,24 +43,9 @@ def keep(token: str, state: Mapping[str, Any]) -> None:
 
 def wake(name: str) -> None:
     """Wake the execution that waits for this notebook, if one does; raises ClientError."""
-    token, request_id = ledger.token_of(name)
+    token, request_id = wait_tokens.token_of(name)
     about = {"notebook": name, "correlation_id": request_id}
     if not token:
         logger.info("Nobody waits", extra=about)
         return
-    client = _client()
-    try:
-        client.send_task_success(taskToken=token, output="{}")
-    except (
-        client.exceptions.InvalidToken,
-        client.exceptions.TaskDoesNotExist,
-        client.exceptions.TaskTimedOut,
-    ):
-        logger.info("It looks by itself", extra=about)
-        return
-    logger.info("Woken", extra=about)
-
-
-@cache
-def _client() -> "SFNClient":
-    return boto3.client("stepfunctions", config=CONFIG)
+    logger.info("Woken" if stepfunctions.wake(token) else "It looks by itself", extra=about)

@@ -16,12 +16,12 @@ import urllib3
 
 from notebook_vending import clock, environment, metrics
 from notebook_vending.failure_causes import Cause
-from notebook_vending.log import identify, logger
+from notebook_vending.log import logger
 from notebook_vending.requests import ledger
-from notebook_vending.requests.ledger import Entry
+from notebook_vending.requests.entry import Entry
 
-if TYPE_CHECKING:  # who refuses at once has no course, and need not import it
-    from notebook_vending.lifecycle.wait_times import Course
+if TYPE_CHECKING:  # a refusal has no wait times, and need not import them
+    from notebook_vending.lifecycle.wait_times import WaitTimes
 
 Status = Literal["SUCCESS", "FAILED"]
 
@@ -64,7 +64,7 @@ def give(
     data: Mapping[str, str] | None = None,
     *,
     cause: Cause | None = None,
-    course: "Course | None" = None,
+    course: "WaitTimes | None" = None,
     passed_over: Sequence[str] = (),
 ) -> str:
     """Answer a request that is in the ledger, and return the status that was said.
@@ -100,7 +100,7 @@ def _tell(
     entry: Entry,
     said: Mapping[str, Any],
     cause: Cause | None,
-    course: "Course | None",
+    course: "WaitTimes | None",
     passed_over: Sequence[str],
 ) -> None:
     """Write the line that an audit goes by, and count the answer."""
@@ -112,7 +112,7 @@ def _tell(
     logger.info(
         "Answered",
         extra={
-            **identify(entry),
+            **entry.log_fields,
             "request_type": kind,
             "outcome": outcome,
             "cause": counted_as,

@@ -1,7 +1,6 @@
-"""How a request of CloudFormation comes in: read from its event, and made an entry of the ledger.
+"""The intake of a request of CloudFormation: accepted or refused, and made an entry of the ledger.
 
-For whoever gets one: the request shim, who answers in its place when it failed, and the functions
-that serve one by themselves.
+The request shim, the late answers and the simple custom resources share it.
 """
 
 from datetime import timedelta
@@ -15,13 +14,13 @@ from notebook_vending.requests.cfn_request import (
     InvalidRequestError,
     parse_request,
 )
-from notebook_vending.requests.ledger import Entry
+from notebook_vending.requests.entry import Entry
 
 
-def read(event: Any) -> CustomResourceRequest | None:
-    """Return the request in an event; None, and a line in the log, when it is none to serve.
+def accept_or_refuse(event: Any) -> CustomResourceRequest | None:
+    """Return the request in an event, or None after refusing it.
 
-    What is no proper request is refused, if it says enough to be answered. Raises
+    A refusal is logged, and sent to CloudFormation if the event says enough to be answered. Raises
     UndeliverableError.
     """
     try:

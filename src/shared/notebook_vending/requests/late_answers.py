@@ -13,9 +13,10 @@ from typing import Any
 from notebook_vending import clock
 from notebook_vending.aws import stepfunctions
 from notebook_vending.failure_causes import Cause
-from notebook_vending.log import identify, logger
+from notebook_vending.log import logger
 from notebook_vending.requests import answer, intake, ledger
-from notebook_vending.requests.ledger import Entry, Key, UnknownRequestError
+from notebook_vending.requests.entry import Entry, Key
+from notebook_vending.requests.ledger import UnknownRequestError
 
 # CloudFormation signs its reply addresses for 7,199 seconds (X-Amz-Expires in them).
 _ADDRESS_LIVES = timedelta(seconds=7199)
@@ -37,14 +38,14 @@ def failed_shim(record: Mapping[str, Any]) -> None:
     that out at its next look or action, and ends without acting.
     Raises ClientError, BotoCoreError, UndeliverableError.
     """
-    request = intake.read(record["requestPayload"])
+    request = intake.accept_or_refuse(record["requestPayload"])
     if request is None:
         return
     entry = intake.entry_of(request)
     ledger.enter(entry, request.ResponseURL)  # changes nothing if the shim came so far
     entry = ledger.read_for_answer(entry.key)
     if entry.execution_arn and stepfunctions.was_started(entry.execution_arn):
-        logger.info("Left to its execution", extra=identify(entry))
+        logger.info("Left to its execution", extra=entry.log_fields)
         return
     _answer(entry, f"could not take this request in ({_shim_fault(record)})")
 
@@ -66,7 +67,7 @@ def ended_execution(detail: Mapping[str, Any]) -> None:
         logger.error(str(unknown), extra={"execution": name})
         return
     if entry.execution_arn not in ("", detail.get("executionArn")):
-        logger.info("Left to its own execution", extra={"execution": name, **identify(entry)})
+        logger.info("Left to its own execution", extra={"execution": name, **entry.log_fields})
         return
     ended = {"TIMED_OUT": "ran out of time", "ABORTED": "was stopped by somebody"}.get(
         str(status), f"failed with {detail.get('error') or 'no error'}"
@@ -74,7 +75,7 @@ def ended_execution(detail: Mapping[str, Any]) -> None:
     _answer(entry, f"did not finish this request: its execution {name} {ended}")
 
 
-def sweep(out_of_time: Callable[[], bool]) -> None:
+def overdue(out_of_time: Callable[[], bool]) -> None:
     """Answer every request past its deadline whose answer is not known to be delivered.
 
     Each by itself: one that fails does not keep the others from theirs. `out_of_time` tells when
@@ -97,9 +98,20 @@ def sweep(out_of_time: Callable[[], bool]) -> None:
         raise UnansweredError(f"{left} requests past their deadline are still without an answer")
 
 
+def by_hand(
+    resource: str, request: str, status: answer.Status, reason: str, data: Mapping[str, str]
+) -> str:
+    """Answer a request as an operator says; return the status that was sent.
+
+    An answer that is recorded already is repeated instead. Raises UndeliverableError,
+    UnknownRequestError, ClientError, BotoCoreError.
+    """
+    return answer.give(ledger.read_for_answer(Key(resource, request)), status, reason, data)
+
+
 def _answer(entry: Entry, what: str) -> None:
     if entry.delivered:
-        logger.info("Answered already", extra=identify(entry))
+        logger.info("Answered already", extra=entry.log_fields)
         return
     said = answer.give(
         entry,
@@ -108,7 +120,7 @@ def _answer(entry: Entry, what: str) -> None:
         f"look for {entry.request_id} in its logs.",
         cause=Cause.PLATFORM_FAILED,
     )
-    logger.warning("Answered from outside", extra={"status": said, **identify(entry)})
+    logger.warning("Answered from outside", extra={"status": said, **entry.log_fields})
 
 
 def _shim_fault(record: Mapping[str, Any]) -> str:

@@ -49,7 +49,7 @@ def serve(
     for the answer. It may be called several times for a request, and so must be idempotent. Nothing
     is done for a request that nobody could be told about. Raises UndeliverableError.
     """
-    request = intake.read(event)
+    request = intake.accept_or_refuse(event)
     if request is None:
         return
     status: answer.Status = "SUCCESS"

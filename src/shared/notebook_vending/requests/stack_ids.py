@@ -1,6 +1,7 @@
 """The ids that CloudFormation gives, apart from its requests: most functions parse none."""
 
 import re
+from typing import NamedTuple
 
 # What an answer repeats, and the ledger's key and the execution's name are made of. Within these
 # bounds the keys are no longer than DynamoDB takes (2,048 and 1,024 bytes), a name has no character
@@ -21,10 +22,31 @@ def is_stack_id(text: str) -> bool:
     return IDS["StackId"].fullmatch(text) is not None
 
 
-def provisioned_product_of(stack_id: str) -> str:
-    """Return the id of the provisioned product that a stack is a launch's of; empty if it is none.
+# Service Catalog names a launch's stack SC-<account>-<the provisioned product's ID>.
+_LAUNCH = re.compile(
+    r"arn:(?P<partition>[a-z-]+):cloudformation:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):"
+    r"stack/SC-[0-9]{12}-(?P<product>pp-[A-Za-z0-9-]+)/(?P<uuid>[0-9A-Za-z-]+)"
+)
 
-    Service Catalog names a launch's stack SC-<account>-<that id>.
-    """
-    _, begins, rest = stack_id.partition(":stack/SC-")
-    return rest.partition("/")[0].partition("-")[2] if begins else ""
+
+class LaunchStack(NamedTuple):
+    """What the ID of a launch's stack says."""
+
+    partition: str
+    region: str
+    account: str
+    product: str
+    """The provisioned product's ID."""
+    uuid: str
+
+
+def launch_stack(stack_id: str) -> LaunchStack | None:
+    """Return what the ID of a launch's stack says, None for any other stack."""
+    found = _LAUNCH.fullmatch(stack_id)
+    return LaunchStack(**found.groupdict()) if found else None
+
+
+def provisioned_product_of(stack_id: str) -> str:
+    """Return the provisioned product ID of a launch's stack, or '' for any other stack."""
+    found = launch_stack(stack_id)
+    return found.product if found else ""

@@ -1,0 +1,47 @@
+"""The answer that an execution ends with: what it decided, or that the platform failed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from notebook_vending.failure_causes import Cause
+from notebook_vending.lifecycle.steps import State, course_of, key_of
+from notebook_vending.requests import answer, ledger
+
+
+def answer_from(state: State) -> str:
+    """Answer the request of an execution from its last state; return the status that was sent.
+
+    Raises UndeliverableError, UnknownRequestError, ClientError, BotoCoreError.
+    """
+    entry, course = ledger.read_for_answer(key_of(state)), course_of(state)
+    if "Error" in state:
+        reason = _failure(state["Error"])
+        return answer.give(entry, "FAILED", reason, cause=Cause.PLATFORM_FAILED, course=course)
+    decision, progress = state["Decision"], state["Progress"]
+    return answer.give(
+        entry,
+        "SUCCESS" if decision["Action"] == "Succeed" else "FAILED",
+        decision["Reason"],
+        decision["Data"],
+        cause=Cause(decision["Cause"]) if decision.get("Cause") else None,
+        course=course,
+        passed_over=_passed_over(progress, decision),
+    )
+
+
+def _passed_over(progress: Mapping[str, Any], decision: Mapping[str, Any]) -> list[str]:
+    """Return the instance types that made way for another one: the last that was tried did not."""
+    lacking: list[str] = progress["out_of_capacity"]
+    if decision.get("Cause") == Cause.NO_CAPACITY:
+        return lacking[:-1]
+    return [each for each in lacking if each != progress["instance_type"]]
+
+
+def _failure(error: Mapping[str, Any]) -> str:
+    """Word what a Catch hands over: the error's name, and a cause that is JSON from Lambda."""
+    try:
+        message = json.loads(error["Cause"])["errorMessage"]
+    except (ValueError, KeyError, TypeError):
+        message = str(error.get("Cause", ""))
+    return f"The notebook platform failed, ask its administrator. {error.get('Error')}: {message}"

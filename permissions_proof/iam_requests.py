@@ -241,8 +241,10 @@ def _name(call: Call, kind: str) -> str | None:
             return f"{params['logGroupName']}:log-stream:{params['logStreamName']}"
         case "key":
             return str(params["KeyId"]).rpartition("/")[2]
-    camel = "".join(word.capitalize() for word in kind.split("-"))
-    named: str | None = params.get(f"{camel}Name", params.get(f"{camel}Arn"))
+    # In a parameter, the capitals are SageMaker's own: automl-job is AutoMLJobName.
+    names = {name.lower(): value for name, value in params.items()}
+    plain = kind.replace("-", "")
+    named: str | None = names.get(f"{plain}name", names.get(f"{plain}arn"))
     return named
 
 

@@ -95,10 +95,15 @@ def _answer(model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
         shown = {name: value for name, value in params.items() if name != "Body"}
         _tell(call=[service, model.name, shown])
         denied = _hear()
-        status, parsed = (403, _error(denied[0], denied[1])) if denied else _do(model, params)
+        status, parsed = (403, _denial(model.name, *denied)) if denied else _do(model, params)
     headers = {"x-amzn-requestid": "1"}
     parsed["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": headers}
     return types.SimpleNamespace(status_code=status, headers=headers), parsed
+
+
+def _denial(operation: str, code: str, message: str) -> dict[str, Any]:
+    # The answer to a HEAD has no body: botocore has its status alone.
+    return _error("403", "Forbidden") if operation.startswith("Head") else _error(code, message)
 
 
 def _error(code: str, message: str) -> dict[str, Any]:

@@ -73,7 +73,10 @@ ROWS = [
                 "`base_job_name`, `volume_kms_key`; for a model of it `model_kms_key`",
                 "`base_job_name`、`volume_kms_key`；由它得到的模型还要 `model_kms_key`",
             ),
-            (_V3_KEYS,) * 2,
+            (
+                f"{_V3_KEYS}; for a model of it the builder's `model_kms_key`",
+                f"{_V3_KEYS}；由它得到的模型还要构建器的 `model_kms_key`",
+            ),
         ),
     ),
     Row(
@@ -160,7 +163,10 @@ ROWS = [
     ),
     Row(("Delete", "删除"), "delete", ("", "")),
     Row(
-        ("Processing jobs: `Processor.run`", "处理作业：`Processor.run`"),
+        (
+            "Processing jobs: `Processor.run`, Clarify, Model Monitor",
+            "处理作业：`Processor.run`、Clarify、Model Monitor",
+        ),
         "",
         (
             "from sagemaker.processing import Processor\n"
@@ -186,6 +192,55 @@ ROWS = [
         instead=(
             "write what you measure into the project's bucket",
             "把测得的数值写入项目的存储桶",
+        ),
+    ),
+    Row(
+        ("Pipelines: `Pipeline.upsert`", "管道：`Pipeline.upsert`"),
+        "",
+        (
+            "from sagemaker.workflow.pipeline import Pipeline\n"
+            "Pipeline(name=name, steps=[], sagemaker_session=session).upsert(role)",
+            "from sagemaker.mlops.workflow import Pipeline\n"
+            "Pipeline(name=name, steps=[], sagemaker_session=session).upsert(project['RoleArn'])",
+        ),
+        instead=(
+            "run the steps one after the other, in cells or in a script",
+            "在单元格或脚本里依次运行各个步骤",
+        ),
+    ),
+    Row(
+        ("Feature Store: `FeatureGroup.create`", "特征存储：`FeatureGroup.create`"),
+        "",
+        (
+            "from sagemaker.feature_store.feature_group import FeatureDefinition\n"
+            "from sagemaker.feature_store.feature_group import FeatureGroup, FeatureTypeEnum\n"
+            "FeatureGroup(name, session, [FeatureDefinition('id', FeatureTypeEnum.STRING)])"
+            ".create(False, 'id', 't', role, True)",
+            "from sagemaker.core.resources import FeatureGroup\n"
+            "from sagemaker.core.shapes import FeatureDefinition\n"
+            "FeatureGroup.create(name, 'id', 't', [FeatureDefinition(\n"
+            "    feature_name='id', feature_type='String')], role_arn=project['RoleArn'])",
+        ),
+        instead=(
+            "files of features in the project's bucket",
+            "把特征存成文件，放进项目的存储桶",
+        ),
+    ),
+    Row(
+        (
+            "AWS's sample data, other buckets: `S3Downloader.download`",
+            "AWS 的示例数据、其他存储桶：`S3Downloader.download`",
+        ),
+        "",
+        (
+            "from sagemaker.s3 import S3Downloader\n"
+            "S3Downloader.download('s3://sagemaker-sample-files/datasets', '.')",
+            "from sagemaker.core.s3 import S3Downloader\n"
+            "S3Downloader.download('s3://sagemaker-sample-files/datasets', '.')",
+        ),
+        instead=(
+            "upload the files in JupyterLab, or have them in the code bucket",
+            "在 JupyterLab 里上传文件，或把它们放进代码存储桶",
         ),
     ),
     Row(

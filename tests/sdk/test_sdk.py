@@ -51,6 +51,107 @@ def test_nothing_leaves_the_network(sdk: int, runs: Runs) -> None:
         assert [*run.typed.far, *(run.example.far if run.example else [])] == []
 
 
+# More that people type after the example has trained. With an empty text it works; else its error
+# and the launchers' pages have the text.
+_CODE = (
+    "Path('own').mkdir()\n"
+    "Path('own/inference.py').write_text('')\nPath('own/requirements.txt').write_text('a')\n"
+)
+MORE: dict[int, list[tuple[str, str]]] = {
+    2: [
+        (
+            "spot = Estimator(image, role, 1, 'ml.m5.large', volume_kms_key=key,\n"
+            "    base_job_name=name, use_spot_instances=True, max_run=60, max_wait=60,\n"
+            "    checkpoint_s3_uri=f's3://{project[\"Bucket\"]}/checkpoints')\n"
+            "spot.fit(data)\nEstimator.attach(spot.latest_training_job.name)",
+            "",
+        ),
+        ("Estimator(image, role, 1, 'ml.g4dn.xlarge', base_job_name=name).fit(data)", ""),
+        (
+            "from sagemaker.model import Model\n"
+            "Model(image, estimator.model_data, role, name=f'{name}-own').deploy(\n"
+            "    1, 'ml.m5.large', endpoint_name=f'{name}-own', kms_key=key)",
+            "",
+        ),
+        (
+            f"{_CODE}from sagemaker.pytorch import PyTorchModel\n"
+            "PyTorchModel(estimator.model_data, role, 'inference.py', source_dir='own',\n"
+            "    framework_version='2.1', py_version='py310', name=f'{name}-torch',\n"
+            "    model_kms_key=key).deploy(1, 'ml.m5.large', endpoint_name=name, kms_key=key)",
+            "",
+        ),
+        (
+            "packed = PyTorchModel(estimator.model_data, role, 'inference.py', source_dir='own',\n"
+            "    framework_version='2.1', py_version='py310')\npacked.deploy(1, 'ml.m5.large')",
+            "s3:PutObject",
+        ),
+        ("sagemaker.predictor.Predictor('gone').delete_endpoint()", "sagemaker:Describe"),
+        ("sagemaker.Session(default_bucket='mine').upload_data('data.csv')", "(403) when calling"),
+        (
+            "from sagemaker.automl.automl import AutoML\n"
+            "AutoML(role, 'label', base_job_name=prefix).fit(data)",
+            "sagemaker:CreateAutoMLJob",
+        ),
+    ],
+    3: [
+        (
+            "from sagemaker.train.configs import CheckpointConfig, StoppingCondition\n"
+            "ModelTrainer(training_image=image, base_job_name=name, tags=tags,\n"
+            "    compute=Compute(instance_type='ml.m5.large', volume_kms_key_id=key,\n"
+            "        enable_managed_spot_training=True),\n"
+            "    stopping_condition=StoppingCondition(max_wait_time_in_seconds=90000),\n"
+            "    checkpoint_config=CheckpointConfig(s3_uri=f's3://{project[\"Bucket\"]}/points'),\n"
+            "    output_data_config=OutputDataConfig(kms_key_id=key)).train(channels)",
+            "",
+        ),
+        (
+            "ModelTrainer(training_image=image, base_job_name=name, tags=tags,\n"
+            "    compute=Compute(instance_type='ml.g4dn.xlarge'),\n"
+            "    output_data_config=OutputDataConfig(kms_key_id=key)).train(channels)",
+            "",
+        ),
+        (
+            "from sagemaker.serve import ModelBuilder\n"
+            "own = ModelBuilder(s3_model_data_url=f's3://{project[\"Bucket\"]}/model.tar.gz',\n"
+            "    image_uri=image, role_arn=project['RoleArn'])\n"
+            "own.build(model_name=name)\n"
+            "own.deploy(endpoint_name=name, instance_type='ml.m5.large', kms_key=key)",
+            "",
+        ),
+        (
+            f"{_CODE}from sagemaker.train.configs import SourceCode\n"
+            "ModelBuilder(s3_model_data_url=f's3://{project[\"Bucket\"]}/model.tar.gz',\n"
+            "    source_code=SourceCode(source_dir='own', entry_script='inference.py'),\n"
+            "    image_uri=image, role_arn=project['RoleArn']).build(model_name=name)",
+            "s3:PutObject",
+        ),
+        (
+            "from sagemaker.core.resources import Endpoint\nEndpoint.get('gone')",
+            "sagemaker:Describe",
+        ),
+        ("Session(default_bucket='mine').upload_data('data.csv')", "(403) when calling"),
+        ("import sagemaker\nsagemaker.Session()", "module 'sagemaker' has no attribute 'Session'"),
+        ("import sagemaker.estimator", "sagemaker.estimator` was removed in the SageMaker"),
+    ],
+}
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_more_that_people_type_ends_as_the_pages_say(sdk: int, tmp_path: Path) -> None:
+    before = [each for each in table.code_cells(sdk) if each.name in ("setup", "data", "train")]
+    more = [Cell(source, source) for source, _ in MORE[sdk]]
+    outcomes = Notebook(tmp_path, sdk).run([*before, *more], Judge())
+    pages = [
+        (ROOT / "docs" / name).read_text().replace("`", "")
+        for name in ("launchers.md", "launchers.zh-CN.md")
+    ]
+
+    for source, text in MORE[sdk]:
+        assert bool(outcomes[source].error) == bool(text), (source, outcomes[source].text)
+        assert text in outcomes[source].text
+        assert all(text.replace("`", "") in page for page in pages)
+
+
 FIRST_STEPS = {
     2: [
         Cell("import", table.code_cells(2)[0].source.partition("session =")[0]),

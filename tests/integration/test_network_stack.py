@@ -384,10 +384,3 @@ def test_the_platform_refuses_a_network_before_it_makes_anything(
 
     with pytest.raises(ClientError, match=sentence):
         create(emulator, json.dumps({**head, "Resources": {"First": handle}}), given)
-
-
-def test_nested_its_rules_refuse_with_a_sentence(emulator: Emulator) -> None:
-    stack = create(emulator, nested(emulator, {"VpcId": "vpc-0a"}), {})
-
-    assert stack.ended() == "ROLLBACK_COMPLETE"
-    assert "SubnetIds - name the private subnets of the VPC in VpcId." in stack.reasons()

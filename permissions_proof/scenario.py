@@ -57,6 +57,15 @@ class Told:
     product_types: Set[str]
 
 
+_SCHEDULES = (
+    "CleanFunctionCleanUp",
+    "CountFunctionCount",
+    "ExpireFunctionExpire",
+    "RespondFunctionSweep",
+    "RestFunctionRest",
+)
+
+
 @dataclass
 class _Run:
     aws: Emulator
@@ -162,13 +171,7 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
 
 def _let_the_schedules_come_soon(run: _Run) -> None:
     """Let the rules of schedules fire after a minute in place of five, of an hour or a day."""
-    for rule in (
-        "RespondFunctionSweep",
-        "CleanFunctionCleanUp",
-        "ExpireFunctionExpire",
-        "RestFunctionRest",
-        "CountFunctionCount",
-    ):
+    for rule in _SCHEDULES:
         run.aws.client("events").put_rule(
             Name=run.physical_id(rule), ScheduleExpression="rate(1 minute)"
         )
@@ -637,6 +640,9 @@ def _delete_the_platform(run: _Run) -> None:
     cloudformation = run.aws.client("cloudformation")
     stack = cloudformation.describe_stacks(StackName=deploy.STACK)["Stacks"][0]["StackId"]
     _be_refused_while_there_is_a_notebook(run, stack)
+    # A function that runs while its role is deleted would be recorded as denied.
+    for rule in (*_SCHEDULES, "CleanFunctionStackChanged"):
+        run.aws.client("events").disable_rule(Name=run.physical_id(rule))
     cloudformation.delete_stack(StackName=stack)
     cloudformation.get_waiter("stack_delete_complete").wait(
         StackName=stack, WaiterConfig={"Delay": 1}

@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := .venv/bin/python requirements/install.py
-RUN := PYTHONPATH=src:src/shared:emulator:. $(BIN)/python
+RUN := PYTHONPATH=src:src/shared:emulator:emulator/tests:. $(BIN)/python
 # npm's settings for where packages come from count, and none that would leave something out.
 NPM := npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --cache=.local/npm --logs-max=0 \
 	--global=false --location=project --workspaces=false --dry-run=false --include=dev --bin-links \

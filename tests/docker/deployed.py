@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aws_testing.functions import function, role
 from demo import deploy
 from tests.e2e.deployed import Platform
-from tests.integration.functions import function, role
 from tests.unit.test_events import FUNCTIONS, handler_of
 from tests.waiting import await_that
 

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from aws_testing.executions import WAIT_SCALE
 from embedded_aws.emulator import Emulator
-from tests.integration.catalog import Account
-
-WAIT_SCALE = 0.05  # a state machine's second takes 50 ms
 
 
 @pytest.fixture(scope="session")
@@ -15,9 +13,3 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """Run the embedded AWS, its waits and its notebooks in fast motion."""
     with Emulator(tmp_path_factory.mktemp("aws"), wait_scale=WAIT_SCALE) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def account(emulator: Emulator) -> Account:
-    """Return what the administrator of the embedded AWS does there."""
-    return Account(emulator)

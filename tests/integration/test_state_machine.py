@@ -17,9 +17,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from aws_testing.functions import function, role
 from embedded_aws.emulator import Emulator
 from tests.integration import scripted_function
-from tests.integration.functions import function, role
 from tests.integration.scripted_function import perform
 from tests.lifecycle_driver import Machine, TaskFailedError, load
 from tests.waiting import await_that, unique

@@ -6,10 +6,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_testing.catalog_world import World
 from embedded_aws.runtime.service_model import ServiceError
 from notebook_vending.aws import servicecatalog
 from tests.unit.broken_calls import intercepted
-from tests.unit.catalog_world import World
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
+from aws_testing.catalog_world import ALICE, Offer, Person, World, an_offer
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.service_catalog.model import StackState
 from handlers import clean, respond
@@ -24,7 +25,6 @@ from tests.lambda_context import context
 from tests.unit.account_in_process import ACCOUNT, REGION
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import speaking_to
-from tests.unit.catalog_world import ALICE, Offer, Person, World, an_offer
 from tests.unit.platform_in_process import LAUNCHER, Platform
 from tests.unit.stack_in_process import Stack
 from vending.cli import app

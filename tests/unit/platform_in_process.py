@@ -19,6 +19,7 @@ from uuid import uuid4
 import pytest
 from moto import mock_aws
 
+from aws_testing.notebook_world import Clock
 from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.faults import CallFault
 from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
@@ -46,7 +47,6 @@ from tests.lambda_context import context
 from tests.lifecycle_driver import Execution, Machine, TaskFailedError, load
 from tests.unit.account_in_process import REGION, Account, client
 from tests.unit.broken_calls import KilledError, intercepted
-from tests.unit.notebook_world import Clock
 from tests.unit.stack_in_process import Sent, Stack
 
 SECRET = "d9f1c0ffee5ec3e7"  # in the signature of every reply address

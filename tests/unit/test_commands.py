@@ -85,11 +85,11 @@ MAKE: Mapping[str, Program] = {
         "::test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing",
     ),
     "make chaos RUNS=10000 SEED=1": Program(
-        "RUNS=10000 SEED=1 PYTHONPATH=src:src/shared:emulator:. .venv/bin/python -m tests.chaos",
+        "RUNS=10000 SEED=1 PYTHONPATH=src:src/shared:emulator:emulator/tests:. .venv/bin/python -m tests.chaos",
         "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
     ),
     "make chaos RUNS=1000 SEED=7": Program(
-        "RUNS=1000 SEED=7 PYTHONPATH=src:src/shared:emulator:. .venv/bin/python -m tests.chaos",
+        "RUNS=1000 SEED=7 PYTHONPATH=src:src/shared:emulator:emulator/tests:. .venv/bin/python -m tests.chaos",
         "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
     ),
     "make test ARGS=tests/unit/test_events.py": Program(

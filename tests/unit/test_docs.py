@@ -200,7 +200,7 @@ def _texts_of_the_code() -> str:
 FAILURE_MODES = ROOT / "docs" / "failure-modes.md"
 BEHAVIOUR = ROOT / "docs" / "behaviour.md"
 CONTROLS = ROOT / "docs" / "controls.md"
-_TEST = re.compile(r"`(tests/\S+\.py)::(\w+)`")
+_TEST = re.compile(r"`((?:emulator/)?tests/\S+\.py)::(\w+)`")
 
 
 @pytest.mark.parametrize(

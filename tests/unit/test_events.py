@@ -17,6 +17,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from aws_testing.catalog_world import World, an_offer, portfolio, product
+from aws_testing.notebook_world import Clock
 from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
 from embedded_aws.sagemaker_notebooks.resources import Ec2Network
@@ -40,8 +42,6 @@ from tests.lambda_context import context
 from tests.unit import stack_template
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import guidance, shared_with, speaking_to
-from tests.unit.catalog_world import World, an_offer, portfolio, product
-from tests.unit.notebook_world import Clock
 from tests.unit.test_expiry import tags_of
 
 ROOT = Path(__file__).parents[2]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from aws_testing.catalog_world import ACCOUNT, Offer, World, an_offer, product
 from embedded_aws.service_catalog.model import StackState
 from handlers.expire import handler
 from notebook_vending.aws import sagemaker, sns, tagging
@@ -17,7 +18,6 @@ from notebook_vending.housekeeping.expiry import Due, NotExpiredError, read_laun
 from tests.lambda_context import context
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import speaking_to
-from tests.unit.catalog_world import ACCOUNT, Offer, World, an_offer, product
 from tests.unit.platform_in_process import Platform
 
 TODAY = date(2026, 3, 10)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aws_testing.catalog_world import World, portfolio, product
 from handlers import empty_bucket, publish, request, share
 from notebook_vending.notebooks.notebook import STACK_TAG
 from tests.lambda_context import context
 from tests.unit.account_in_process import client
 from tests.unit.catalog_calls import speaking_to
-from tests.unit.catalog_world import World, portfolio, product
 from tests.unit.damaged_events import (
     ADDRESS,
     OTHER_HOSTS,

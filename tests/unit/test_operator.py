@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from aws_testing.catalog_world import ALICE, BOB
 from embedded_aws.service_catalog import answers
 from embedded_aws.service_catalog.model import StackState
 from notebook_vending.notebooks import prices
 from notebook_vending.requests.stack_ids import provisioned_product_of
 from tests.lifecycle_driver import load
 from tests.unit.account_in_process import ACCOUNT, REGION, client
-from tests.unit.catalog_world import ALICE, BOB
 from tests.unit.operator_world import BUCKET, Operator, an_operator
 from tests.unit.platform_in_process import LAUNCHER, Platform
 from tests.unit.stack_in_process import Stack

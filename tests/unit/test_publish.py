@@ -10,13 +10,13 @@ import pytest
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
 
+from aws_testing.catalog_world import NEWER_URL, World, product
 from handlers import publish
 from notebook_vending.aws import s3 as aws_s3
 from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.unit.broken_calls import denied_at_first
 from tests.unit.catalog_calls import guidance, speaking_to
-from tests.unit.catalog_world import NEWER_URL, World, product
 
 TEMPLATE = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
 URL = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/reply"

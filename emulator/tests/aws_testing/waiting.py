@@ -1,0 +1,22 @@
+"""Waiting for what the embedded AWS does in its own time, and names that nobody else uses."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import uuid4
+
+T = TypeVar("T")
+
+
+def await_that(condition: Callable[[], T], seconds: float = 60.0) -> T:
+    """Return the condition's value once it is true; fail the test when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not true within {seconds} s: last {value!r}"
+        time.sleep(0.02)
+    return value
+
+
+def unique(prefix: str) -> str:
+    """Return a name nobody else uses."""
+    return f"{prefix}-{uuid4().hex[:8]}"

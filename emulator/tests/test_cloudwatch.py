@@ -1,0 +1,145 @@
+"""Metrics in logs, alarms and saved queries of the embedded AWS."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from aws_testing.waiting import await_that, unique
+from embedded_aws.emulator import Emulator
+
+CLOUDWATCH = {"Service": "cloudwatch.amazonaws.com"}
+
+
+def log(aws: Emulator, group: str, metric: str, **dimensions: str) -> None:
+    """Write a line that holds a metric, as a function does."""
+    event = {
+        "_aws": {
+            "Timestamp": int(time.time() * 1000),
+            "CloudWatchMetrics": [
+                {"Namespace": group, "Dimensions": [[*dimensions]], "Metrics": [{"Name": metric}]}
+            ],
+        },
+        metric: 1,
+        **dimensions,
+    }
+    logs = aws.client("logs")
+    if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+        logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName="s")
+    line = {"timestamp": int(time.time() * 1000), "message": json.dumps(event)}
+    logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=[line])
+
+
+def topic(aws: Emulator, *statements: dict[str, Any]) -> str:
+    """Make a topic with a policy of these statements."""
+    sns = aws.client("sns")
+    arn = str(sns.create_topic(Name=unique("topic"))["TopicArn"])
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Action": "sns:Publish", "Resource": arn, **each} for each in statements],
+    }
+    sns.set_topic_attributes(
+        TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(policy)
+    )
+    return arn
+
+
+def alarm(aws: Emulator, namespace: str, topic_arn: str) -> str:
+    """Make an alarm on one value of a dimension; return its name."""
+    name = unique("alarm")
+    aws.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Namespace=namespace,
+        MetricName="Refusals",
+        Dimensions=[{"Name": "Cause", "Value": "PlatformFailed"}],
+        Statistic="Sum",
+        Period=300,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+        AlarmActions=[topic_arn],
+    )
+    return name
+
+
+def state(aws: Emulator, name: str) -> str:
+    (found,) = aws.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    return str(found["StateValue"])
+
+
+def test_an_alarm_looks_at_its_dimensions_alone(emulator: Emulator) -> None:
+    namespace = unique("ns")
+    name = alarm(emulator, namespace, topic(emulator, {"Effect": "Allow", "Principal": CLOUDWATCH}))
+
+    log(emulator, namespace, "Refusals", Cause="Invalid")
+    assert state(emulator, name) != "ALARM"
+    log(emulator, namespace, "Refusals", Cause="PlatformFailed")
+    assert state(emulator, name) == "ALARM"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_an_alarm_tells_a_topic_only_if_its_policy_names_cloudwatch(
+    emulator: Emulator, *, allowed: bool
+) -> None:
+    namespace, queue = unique("ns"), unique("queue")
+    whom: dict[str, str] = CLOUDWATCH if allowed else {"Service": "events.amazonaws.com"}
+    arn = topic(emulator, {"Effect": "Allow", "Principal": whom})
+    sqs = emulator.client("sqs")
+    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
+    endpoint = arn.rpartition(":")[0].replace(":sns:", ":sqs:") + f":{queue}"
+    send = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": endpoint}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [send]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    emulator.client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=endpoint)
+    name = alarm(emulator, namespace, arn)
+
+    log(emulator, namespace, "Refusals", Cause="PlatformFailed")
+
+    await_that(lambda: state(emulator, name) == "ALARM")
+    told = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", [])
+    assert len(told) == allowed
+
+
+def test_a_saved_query_is_kept_changed_found_and_deleted(emulator: Emulator) -> None:
+    logs, prefix = emulator.client("logs"), unique("folder")
+
+    def found() -> list[tuple[str, str]]:
+        listed = logs.describe_query_definitions(queryDefinitionNamePrefix=f"{prefix}/")
+        return [(each["name"], each["queryString"]) for each in listed["queryDefinitions"]]
+
+    id_ = logs.put_query_definition(name=f"{prefix}/b", queryString="limit 1")["queryDefinitionId"]
+    logs.put_query_definition(name=f"{prefix}/a", queryString="limit 2")
+    assert found() == [(f"{prefix}/a", "limit 2"), (f"{prefix}/b", "limit 1")]
+
+    logs.put_query_definition(queryDefinitionId=id_, name=f"{prefix}/c", queryString="limit 3")
+    assert found() == [(f"{prefix}/a", "limit 2"), (f"{prefix}/c", "limit 3")]
+
+    assert logs.delete_query_definition(queryDefinitionId=id_)["success"]
+    assert found() == [(f"{prefix}/a", "limit 2")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"name": "a//b"}, "InvalidParameterException"),
+        ({"name": "/a"}, "InvalidParameterException"),
+        ({"name": "a:b"}, "InvalidParameterException"),
+        ({"logGroupNames": ["no group"]}, "ValidationException"),
+        ({"logGroupNames": ["a"] * 51}, "InvalidParameterException"),
+        ({"queryString": "x" * 10_001}, "ValidationException"),
+        ({"queryDefinitionId": "unknown"}, "ResourceNotFoundException"),
+    ],
+)
+def test_a_query_that_cannot_be_saved_is_refused(
+    emulator: Emulator, asked: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(ClientError) as refused:
+        emulator.client("logs").put_query_definition(
+            **{"name": "a", "queryString": "limit 1", **asked}
+        )
+
+    assert refused.value.response["Error"]["Code"] == code

@@ -1,0 +1,430 @@
+"""The notebook simulator inside the embedded AWS: its IAM, network, keys, roles and events."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from aws_testing.catalog import trust
+from aws_testing.waiting import await_that, unique
+from embedded_aws.emulator import Emulator
+
+# Seconds; short, yet long enough to be seen between two calls.
+TIMING = {
+    "pending": 0.6,
+    "starting": 0.6,
+    "stopping": 0.4,
+    "updating": 0.4,
+    "deleting": 0.4,
+    "network_interface_lingers": 0.6,
+}
+TRUST = trust({"Service": "sagemaker.amazonaws.com"})
+
+
+@pytest.fixture(autouse=True)
+def fast_notebooks(emulator: Emulator) -> Iterator[None]:
+    """Give every test notebooks without faults, and leave the emulator as it was."""
+    before = emulator.control("sagemaker")
+    emulator.control("sagemaker", {"reset": True, "timing": TIMING, "role_propagation": 0})
+    yield
+    kept = {"timing": before["timing"], "role_propagation": before["role_propagation"]}
+    emulator.control("sagemaker", {"reset": True, **kept})
+
+
+@pytest.fixture
+def name() -> str:
+    """Make a name of the test's own for all it makes."""
+    return unique("notebook")
+
+
+@pytest.fixture
+def role(emulator: Emulator, name: str) -> str:
+    """Make an execution role."""
+    made = emulator.client("iam").create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST)
+    )
+    arn: str = made["Role"]["Arn"]
+    return arn
+
+
+@pytest.fixture
+def network(emulator: Emulator, name: str) -> dict[str, Any]:
+    """Make a subnet and a security group in a VPC."""
+    ec2 = emulator.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.7.0.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"]
+    return {"SubnetId": subnet, "SecurityGroupIds": [group]}
+
+
+@pytest.fixture
+def key(emulator: Emulator) -> str:
+    """Make a customer key."""
+    arn: str = emulator.client("kms").create_key()["KeyMetadata"]["Arn"]
+    return arn
+
+
+@pytest.fixture
+def sagemaker(emulator: Emulator) -> Any:
+    """Return the administrator's client."""
+    return emulator.client("sagemaker")
+
+
+def user(emulator: Emulator, name: str, *statements: dict[str, Any]) -> Any:
+    """Make a user with a policy and return the user's SageMaker client."""
+    iam = emulator.client("iam")
+    iam.create_user(UserName=name)
+    if statements:
+        allow(emulator, name, *statements)
+    return emulator.client("sagemaker", iam.create_access_key(UserName=name)["AccessKey"])
+
+
+def allow(emulator: Emulator, name: str, *statements: dict[str, Any]) -> None:
+    """Give a user these permissions in place of those before."""
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow"} | s for s in statements]}
+    emulator.client("iam").put_user_policy(
+        UserName=name, PolicyName="p", PolicyDocument=json.dumps(document)
+    )
+
+
+def refused(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
+    with pytest.raises(ClientError) as error:
+        call(**params)
+    answer = error.value.response["Error"]
+    return answer["Code"], answer["Message"]
+
+
+def until_status(sagemaker: Any, name: str, status: str) -> dict[str, Any]:
+    def described() -> dict[str, Any]:
+        answer: dict[str, Any] = sagemaker.describe_notebook_instance(NotebookInstanceName=name)
+        return answer if answer["NotebookInstanceStatus"] == status else {}
+
+    return await_that(described)
+
+
+def basics(name: str, role: str) -> dict[str, Any]:
+    return {"NotebookInstanceName": name, "InstanceType": "ml.t3.medium", "RoleArn": role}
+
+
+def test_a_notebooks_life_leaves_nothing_in_ec2_and_kms(
+    emulator: Emulator, sagemaker: Any, name: str, role: str, network: dict[str, Any], key: str
+) -> None:
+    ec2, kms = emulator.client("ec2"), emulator.client("kms")
+
+    sagemaker.create_notebook_instance(**basics(name, role), **network, KmsKeyId=key)
+
+    described = until_status(sagemaker, name, "InService")
+    interface = described["NetworkInterfaceId"]
+    (seen,) = ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])["NetworkInterfaces"]
+    assert seen["SubnetId"] == network["SubnetId"]
+    assert [group["GroupId"] for group in seen["Groups"]] == network["SecurityGroupIds"]
+    (grant,) = kms.list_grants(KeyId=key)["Grants"]
+    assert grant["GranteePrincipal"].startswith("sagemaker.")
+
+    sagemaker.stop_notebook_instance(NotebookInstanceName=name)
+    until_status(sagemaker, name, "Stopped")
+    sagemaker.delete_notebook_instance(NotebookInstanceName=name)
+
+    # The simulator keeps up with the time by itself: nothing but EC2 is asked here.
+    await_that(
+        lambda: (
+            not ec2.describe_network_interfaces(
+                Filters=[{"Name": "network-interface-id", "Values": [interface]}]
+            )["NetworkInterfaces"]
+        )
+    )
+    assert kms.list_grants(KeyId=key)["Grants"] == []
+    assert refused(sagemaker.describe_notebook_instance, NotebookInstanceName=name) == (
+        "ValidationException",
+        "RecordNotFound",
+    )
+
+
+def test_the_control_shows_the_same_data_volume_after_an_update(
+    emulator: Emulator, sagemaker: Any, name: str, role: str
+) -> None:
+    def volume() -> str:
+        notebooks = emulator.control("sagemaker")["notebooks"]
+        (volume_id,) = [each["volume_id"] for each in notebooks if each["name"] == name]
+        return str(volume_id)
+
+    sagemaker.create_notebook_instance(**basics(name, role))
+    until_status(sagemaker, name, "InService")
+    before = volume()
+
+    sagemaker.stop_notebook_instance(NotebookInstanceName=name)
+    until_status(sagemaker, name, "Stopped")
+    sagemaker.update_notebook_instance(NotebookInstanceName=name, InstanceType="ml.t3.large")
+    until_status(sagemaker, name, "Stopped")
+    sagemaker.start_notebook_instance(NotebookInstanceName=name)
+
+    assert until_status(sagemaker, name, "InService")["InstanceType"] == "ml.t3.large"
+    assert volume() == before
+
+
+def test_a_runbook_stops_and_starts_a_notebook(
+    emulator: Emulator, sagemaker: Any, name: str, role: str
+) -> None:
+    sagemaker.create_notebook_instance(**basics(name, role))
+    until_status(sagemaker, name, "InService")
+    ssm = emulator.client("ssm")
+
+    def run(api: str, status: str) -> dict[str, Any]:
+        call = {"Service": "sagemaker", "NotebookInstanceName": "{{ Notebook }}"}
+        steps = [
+            {"name": "Act", "action": "aws:executeAwsApi", "inputs": {**call, "Api": api}},
+            {
+                "name": "Await",
+                "action": "aws:waitForAwsResourceProperty",
+                "timeoutSeconds": 60,
+                "inputs": {
+                    **call,
+                    "Api": "DescribeNotebookInstance",
+                    "PropertySelector": "$.NotebookInstanceStatus",
+                    "DesiredValues": [status],
+                },
+            },
+        ]
+        runbook = {
+            "schemaVersion": "0.3",
+            "parameters": {"Notebook": {"type": "String"}},
+            "mainSteps": steps,
+        }
+        document = f"{name}-{api}"
+        ssm.create_document(Name=document, DocumentType="Automation", Content=json.dumps(runbook))
+        started = ssm.start_automation_execution(
+            DocumentName=document, Parameters={"Notebook": [name]}
+        )["AutomationExecutionId"]
+
+        def ended() -> dict[str, Any] | None:
+            answer = ssm.get_automation_execution(AutomationExecutionId=started)
+            told: dict[str, Any] = answer["AutomationExecution"]
+            return None if told["AutomationExecutionStatus"] == "InProgress" else told
+
+        told = await_that(ended)
+        assert told
+        return told
+
+    assert run("StopNotebookInstance", "Stopped")["AutomationExecutionStatus"] == "Success"
+    assert run("StartNotebookInstance", "InService")["AutomationExecutionStatus"] == "Success"
+    # What runs already is SageMaker's to refuse.
+    refusal = run("start_notebook_instance", "InService")
+    assert refusal["AutomationExecutionStatus"] == "Failed"
+    assert "calling the StartNotebookInstance operation" in refusal["FailureMessage"]
+
+
+def test_a_fault_of_the_control_reaches_the_caller(
+    emulator: Emulator, sagemaker: Any, name: str, role: str
+) -> None:
+    emulator.control("sagemaker", {"quotas": {"ml.t3.medium": 0}})
+
+    code, message = refused(sagemaker.create_notebook_instance, **basics(name, role))
+
+    assert code == "ResourceLimitExceeded"
+    assert "ml.t3.medium for notebook instance usage" in message
+
+
+@pytest.mark.parametrize(
+    "settings", [{"unheard": 1}, {"statuses": {"nobody": "Failed"}}, {"timing": {"x": 1}}]
+)
+def test_the_control_refuses_what_it_does_not_know(
+    emulator: Emulator, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"message"):
+        emulator.control("sagemaker", settings)
+
+
+def test_a_user_reaches_the_permitted_notebook_only(
+    emulator: Emulator, sagemaker: Any, name: str, role: str
+) -> None:
+    arn = sagemaker.create_notebook_instance(**basics(name, role))["NotebookInstanceArn"]
+    client = user(emulator, name, {"Action": "sagemaker:DescribeNotebookInstance", "Resource": arn})
+
+    client.describe_notebook_instance(NotebookInstanceName=name)
+
+    other = refused(client.describe_notebook_instance, NotebookInstanceName="other")
+    assert other[0] == "AccessDeniedException"
+    stop = refused(client.stop_notebook_instance, NotebookInstanceName=name)
+    assert stop[0] == "AccessDeniedException"
+    assert "sagemaker:StopNotebookInstance" in stop[1]
+
+
+def test_a_condition_on_a_notebooks_tags_decides(
+    emulator: Emulator, sagemaker: Any, name: str, role: str
+) -> None:
+    client = user(
+        emulator,
+        name,
+        {
+            "Action": "sagemaker:StopNotebookInstance",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:ResourceTag/owner": "me"}},
+        },
+    )
+    mine, theirs = f"{name}-mine", f"{name}-theirs"
+    for notebook, owner in ((mine, "me"), (theirs, "them")):
+        tags = [{"Key": "owner", "Value": owner}]
+        sagemaker.create_notebook_instance(**basics(notebook, role), Tags=tags)
+        until_status(sagemaker, notebook, "InService")
+
+    client.stop_notebook_instance(NotebookInstanceName=mine)
+
+    refusal = refused(client.stop_notebook_instance, NotebookInstanceName=theirs)
+    assert refusal[0] == "AccessDeniedException"
+    until_status(sagemaker, theirs, "InService")
+
+
+def creator(role: str, key: str) -> dict[str, dict[str, Any]]:
+    """Return what creating an encrypted notebook in a VPC takes, one statement an action."""
+    via = {"StringLike": {"kms:ViaService": "sagemaker.*.amazonaws.com"}}
+    statements: list[dict[str, Any]] = [
+        {
+            "Action": "sagemaker:CreateNotebookInstance",
+            "Resource": "*",
+            "Condition": {
+                "StringEquals": {
+                    "sagemaker:DirectInternetAccess": "Disabled",
+                    "sagemaker:RootAccess": "Disabled",
+                    "aws:RequestTag/owner": "me",
+                }
+            },
+        },
+        {
+            "Action": "sagemaker:AddTags",
+            "Resource": "*",
+            "Condition": {
+                "ForAllValues:StringEquals": {"aws:TagKeys": ["owner"]},
+                "StringEquals": {"sagemaker:TaggingAction": "CreateNotebookInstance"},
+            },
+        },
+        {
+            "Action": "iam:PassRole",
+            "Resource": role,
+            "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        },
+        *(
+            {"Action": f"ec2:{action}", "Resource": "*"}
+            for action in (
+                "CreateNetworkInterface",
+                "DescribeSubnets",
+                "DescribeSecurityGroups",
+                "DescribeVpcs",
+            )
+        ),
+        {"Action": "kms:DescribeKey", "Resource": key, "Condition": via},
+        {"Action": "kms:CreateGrant", "Resource": key, "Condition": via},
+    ]
+    return {statement["Action"]: statement for statement in statements}
+
+
+def test_create_takes_every_permission_of_the_caller(
+    emulator: Emulator, sagemaker: Any, name: str, role: str, network: dict[str, Any], key: str
+) -> None:
+    permissions = creator(role, key)
+    request = {
+        **basics(name, role),
+        **network,
+        "KmsKeyId": key,
+        "DirectInternetAccess": "Disabled",
+        "RootAccess": "Disabled",
+        "Tags": [{"Key": "owner", "Value": "me"}],
+    }
+
+    client = user(emulator, name)
+
+    for lacking in permissions:
+        others = [each for action, each in permissions.items() if action != lacking]
+        allow(emulator, name, *others)
+        code, message = refused(client.create_notebook_instance, **request)
+        assert code == "AccessDeniedException"
+        assert lacking in message
+
+    allow(emulator, name, *permissions.values())
+    code, _ = refused(client.create_notebook_instance, **request | {"RootAccess": "Enabled"})
+    assert code == "AccessDeniedException"
+    client.create_notebook_instance(**request)
+    until_status(sagemaker, name, "InService")
+
+
+def test_a_role_is_assumed_when_it_exists_trusts_sagemaker_and_is_old_enough(
+    emulator: Emulator, sagemaker: Any, name: str, role: str
+) -> None:
+    document = json.dumps(TRUST).replace("sagemaker.", "lambda.")
+    iam = emulator.client("iam")
+    lambdas = iam.create_role(RoleName=f"{name}-lambda", AssumeRolePolicyDocument=document)
+    emulator.control("sagemaker", {"role_propagation": 3})
+
+    for unusable in (role, lambdas["Role"]["Arn"], role + "-nowhere"):
+        code, message = refused(sagemaker.create_notebook_instance, **basics(name, unusable))
+        assert code == "ValidationException"
+        assert message == (
+            f"Could not assume role {unusable}. Please ensure that the role exists and allows "
+            "principal 'sagemaker.amazonaws.com' to assume the role."
+        )
+
+    def created() -> bool:
+        try:
+            sagemaker.create_notebook_instance(**basics(name, role))
+        except ClientError as error:
+            if "Could not assume role" not in str(error):
+                raise
+            return False
+        return True
+
+    assert await_that(created)
+
+
+def test_a_subnet_there_is_not_is_refused(
+    sagemaker: Any, name: str, role: str, network: dict[str, Any]
+) -> None:
+    for wrong in (
+        {"SubnetId": "subnet-0123456789abcdef0"},
+        {"SecurityGroupIds": ["sg-0123456789abcdef0"]},
+    ):
+        code, message = refused(
+            sagemaker.create_notebook_instance, **basics(name, role), **network | wrong
+        )
+        assert code == "ValidationException"
+        assert "does not exist" in message
+
+
+def test_a_bad_request_is_answered_in_the_services_words(sagemaker: Any, role: str) -> None:
+    code, message = refused(
+        sagemaker.create_notebook_instance, **basics("under_scored", role), RootAccess="Off"
+    )
+
+    assert code == "ValidationException"
+    assert message.startswith("2 validation errors detected: Value 'under_scored' at ")
+
+
+def test_state_changes_are_events_on_the_default_bus(
+    emulator: Emulator, sagemaker: Any, name: str, role: str
+) -> None:
+    sqs, events = emulator.client("sqs"), emulator.client("events")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    pattern = {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Notebook Instance State Change"],
+        "detail": {"NotebookInstanceName": [name]},
+    }
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(
+        Rule=name, Targets=[{"Id": "1", "Arn": attributes["Attributes"]["QueueArn"]}]
+    )
+
+    arn = sagemaker.create_notebook_instance(**basics(name, role))["NotebookInstanceArn"]
+
+    received: list[dict[str, Any]] = []
+
+    def both() -> bool:
+        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        received.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
+        return len(received) >= 2
+
+    await_that(both)
+    statuses = {event["detail"]["NotebookInstanceStatus"] for event in received}
+    assert statuses == {"Pending", "InService"}
+    assert {event["resources"][0] for event in received} == {arn}

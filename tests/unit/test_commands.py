@@ -25,6 +25,7 @@ class Program(NamedTuple):
 
 
 E2E = "tests/e2e"
+RUN = "PYTHONPATH=src:src/shared:emulator:emulator/tests:. .venv/bin/python"
 NEW_VPC = f"{E2E}/test_pages.py::test_from_an_empty_account_to_a_notebook_and_back"
 PACKAGES = (
     "tests/unit/test_launchers_page.py::test_a_package_comes_onto_a_notebook_without_internet"
@@ -85,11 +86,11 @@ MAKE: Mapping[str, Program] = {
         "::test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing",
     ),
     "make chaos RUNS=10000 SEED=1": Program(
-        "RUNS=10000 SEED=1 PYTHONPATH=src:src/shared:emulator:emulator/tests:. .venv/bin/python -m tests.chaos",
+        f"RUNS=10000 SEED=1 {RUN} -m tests.chaos",
         "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
     ),
     "make chaos RUNS=1000 SEED=7": Program(
-        "RUNS=1000 SEED=7 PYTHONPATH=src:src/shared:emulator:emulator/tests:. .venv/bin/python -m tests.chaos",
+        f"RUNS=1000 SEED=7 {RUN} -m tests.chaos",
         "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
     ),
     "make test ARGS=tests/unit/test_events.py": Program(

@@ -1,5 +1,5 @@
 # Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch rehearse aws test sdk pictures scan permissions bench chaos mutation coverage setup lint types clean lock
+.PHONY: launch rehearse aws test emulator sdk pictures scan permissions bench chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -45,6 +45,10 @@ aws: setup
 
 test: lint types .scan-venv/.ready .jupyter-venv/.ready .aws-venv/.ready
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# The embedded AWS's own tests alone, which need nothing of the platform.
+emulator: setup
+	@$(BIN)/python -m pytest -n 2 emulator/tests $(ARGS)
 
 # The pictures of the pages, from the definition and from runs of `make launch`.
 pictures: setup
@@ -165,10 +169,9 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 # lock is its command, with every option spelt out, as Renovate reads it there and runs it.
 lock: .venv/.ready
 	@$(PIP) -r requirements/uv.txt
-	@for each in lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 ipykernel:3.11 aws:3.11 sdk2:3.11 sdk3:3.11 bench:3.11 uv:3.11; do \
+	@for each in emulator/requirements:3.11 $(addprefix requirements/,lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 ipykernel:3.11 aws:3.11 sdk2:3.11 sdk3:3.11 bench:3.11 uv:3.11); do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
-			--python-version=$${each#*:} --output-file=requirements/$${each%:*}.txt \
-			requirements/$${each%:*}.in || exit 1; done
+			--python-version=$${each#*:} --output-file=$${each%:*}.txt $${each%:*}.in || exit 1; done
 	@for each in tools benchmarks/peers/cdk; do \
 		PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $$each --package-lock-only --silent --cache=.local/npm --logs-max=0 || exit 1; done
 

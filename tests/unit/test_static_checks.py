@@ -37,6 +37,10 @@ TASKS = {
     for name, state in STATES.items()
     if state["Type"] == "Task" and "Parameters" not in state
 }
+LOCKS = [
+    *sorted(path.relative_to(ROOT) for path in ROOT.glob("requirements/*.txt")),
+    Path("emulator/requirements.txt"),
+]
 LAMBDA_LOCK = (ROOT / "requirements" / "lambda.txt").read_text()
 
 
@@ -404,11 +408,9 @@ def test_the_layer_is_built_from_pure_wheels_alone() -> None:
         assert option in build
 
 
-@pytest.mark.parametrize(
-    "lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda p: p.name
-)
+@pytest.mark.parametrize("lock", LOCKS, ids=str)
 def test_a_lock_names_hashes_and_no_host(lock: Path) -> None:
-    text = lock.read_text()
+    text = (ROOT / lock).read_text()
 
     assert "://" not in text
     assert not re.search(r"^\s*(-i|--index-url|--extra-index-url|--find-links)\b", text, re.M)
@@ -416,9 +418,7 @@ def test_a_lock_names_hashes_and_no_host(lock: Path) -> None:
         assert "--hash=sha256:" in requirement
 
 
-@pytest.mark.parametrize(
-    "lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda p: p.name
-)
+@pytest.mark.parametrize("lock", LOCKS, ids=str)
 def test_a_lock_begins_with_the_command_that_renews_it(lock: Path) -> None:
     """Renovate reads it there; it takes no short option, and none without an equals sign.
 
@@ -427,11 +427,19 @@ def test_a_lock_begins_with_the_command_that_renews_it(lock: Path) -> None:
     version = re.search(rf"\b{lock.stem}:(3\.\d+)\b", (ROOT / "Makefile").read_text())
     assert version, "not among the locks of `make lock`"
 
-    assert lock.read_text().splitlines()[1] == (
+    assert (ROOT / lock).read_text().splitlines()[1] == (
         "#    uv pip compile --universal --generate-hashes "
-        f"--python-version={version[1]} --output-file=requirements/{lock.name} "
-        f"requirements/{lock.stem}.in"
+        f"--python-version={version[1]} --output-file={lock} {lock.with_suffix('.in')}"
     )
+
+
+def test_the_embedded_aws_is_locked_to_what_the_tests_run_with() -> None:
+    own, tools = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+        for lock in ("emulator/requirements.txt", "requirements/dev.txt")
+    )
+
+    assert own.items() <= tools.items()
 
 
 def test_renovate_renews_every_lock() -> None:
@@ -439,10 +447,8 @@ def test_renovate_renews_every_lock() -> None:
     assert set(renovate["enabledManagers"]) == {"pip-compile", "npm"}
 
     (pattern,) = renovate["pip-compile"]["managerFilePatterns"]
-    locks = [f"requirements/{each.name}" for each in (ROOT / "requirements").glob("*.txt")]
-    assert locks
-    for lock in locks:
-        assert re.search(pattern.strip("/"), lock), lock
+    for lock in LOCKS:
+        assert re.search(pattern.strip("/"), str(lock)), lock
     for rule in renovate["packageRules"]:
         for each in rule.get("matchFileNames", ()):
             assert (ROOT / each).exists(), each

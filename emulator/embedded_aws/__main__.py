@@ -1,114 +1,25 @@
-"""The embedded AWS's server process: MiniStack with corrections and simulators inside.
-
-Started by `emulator.Emulator`, which sets its environment. It ends when its standard input does,
-and takes its process group, hence every Lambda worker, with it.
-"""
+"""Run the embedded AWS by hand, until Ctrl-C; prints the variables of a shell that uses it."""
 
 import argparse
-import json
-import os
+import contextlib
+import shlex
 import signal
-import sys
-import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import ministack.app
-from ministack.core.responses import get_region
-
-from embedded_aws.ministack_fixes import (
-    alarms,
-    authorizations,
-    buckets,
-    cloudformation,
-    dashboards,
-    eventbridge,
-    iam,
-    keys,
-    lambda_runtime,
-    lambda_versions,
-    log_metrics,
-    log_queries,
-    logs,
-    nested_stacks,
-    network_interfaces,
-    network_resources,
-    policy_variables,
-    query_definitions,
-    response_bucket,
-    role_boundaries,
-    service_metrics,
-    service_quotas,
-    shared_subnets,
-    stack_conditions,
-    stack_deletion,
-    stack_parameters,
-    stack_resources,
-    stepfunctions,
-    tagging,
-)
-from embedded_aws.runtime import control, resource_types
-from embedded_aws.sagemaker_notebooks import sagemaker_service
-from embedded_aws.service_catalog import servicecatalog
-from embedded_aws.ssm_automation import ssm_service
+from embedded_aws.emulator import Emulator
 
 
 def main() -> None:
-    """Install every wrap and simulator, then serve until standard input ends."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--directory", type=Path, required=True, help="all that is written")
-    parser.add_argument("--notebooks", type=json.loads, default={}, help="notebook timing, JSON")
+    """Serve until an interrupt."""
+    parser = argparse.ArgumentParser(prog="python -m embedded_aws", description=__doc__)
+    parser.add_argument("directory", type=Path, help="where all of its files go")
     arguments = parser.parse_args()
-    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
-    _install(arguments.directory, arguments.notebooks)
-    control.register("server", lambda _method, _body, _query: {"pid": os.getpid()})
-    ministack.app.app = control.serve_controls(ministack.app.app)
-    sys.argv[1:] = []  # MiniStack reads the command line too
-    ministack.app.main()
-
-
-def _end_with_parent() -> None:
-    # A pipe, not PR_SET_PDEATHSIG: that fires when the starting *thread* ends.
-    # Read by descriptor: a thread blocked in sys.stdin would hold its lock at exit.
-    while os.read(0, 4096):
-        pass
-    os.killpg(os.getpgrp(), signal.SIGKILL)
-
-
-def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
-    bucket = response_bucket.start(directory, get_region())
-    buckets.install()
-    iam.install()
-    policy_variables.install()
-    authorizations.install()
-    keys.install()
-    role_boundaries.install()
-    network_interfaces.install()
-    lambda_runtime.install(bucket)
-    lambda_versions.install()
-    eventbridge.install()
-    cloudformation.install(bucket)
-    stack_deletion.install()
-    stack_conditions.install()
-    stack_parameters.install()
-    stack_resources.install()
-    stepfunctions.install()
-    alarms.install()
-    log_metrics.install()
-    log_queries.install()
-    service_metrics.install()
-    dashboards.install()
-    ssm_service.install()
-    query_definitions.install()
-    servicecatalog.install()
-    resource_types.install()
-    network_resources.install()
-    shared_subnets.install()
-    service_quotas.install()
-    nested_stacks.install()
-    tagging.install(sagemaker_service.install(**notebooks))
-    logs.install()
+    # A shell's background job ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), Emulator(arguments.directory) as aws:
+        for name, value in aws.environment.items():
+            print(f"export {name}={shlex.quote(value)}", flush=True)
+        aws.wait()
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class _PortTakenError(EmulatorError):
 
 @dataclass
 class Emulator:
-    """MiniStack with this project's simulators, as a child process of the caller.
+    """MiniStack with corrections and simulators, as a child process of the caller.
 
     Everything it writes lies under `directory`. It ends with the `with` block, and with the
     caller however that ends; so does every Lambda worker.
@@ -180,7 +180,7 @@ class Emulator:
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "embedded_aws"),
+                    *(sys.executable, "-m", "embedded_aws.server"),
                     *("--directory", str(self.directory)),
                     *("--notebooks", json.dumps(dict(self.notebooks))),
                 ],

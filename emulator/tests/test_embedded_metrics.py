@@ -1,78 +1,11 @@
-"""What the embedded CloudWatch refuses, as CloudWatch does."""
+"""What CloudWatch reads in the lines of a log, and what it passes over."""
 
 import json
 from typing import Any
 
 import pytest
 
-from embedded_aws.ministack_fixes import dashboards, embedded_metrics
-
-METRIC = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "q"]
-
-
-def widget(kind: str = "metric", **changes: Any) -> dict[str, Any]:
-    kinds: dict[str, dict[str, Any]] = {
-        "metric": {"region": "us-east-1", "metrics": [METRIC]},
-        "text": {"markdown": "# Title"},
-        "log": {"region": "us-east-1", "query": "SOURCE '/aws/x' | fields @message"},
-        "alarm": {"alarms": ["arn:aws:cloudwatch:us-east-1:123456789012:alarm:x"]},
-    }
-    return {"type": kind, "properties": {**kinds[kind], **changes}}
-
-
-def check(*widgets: Any, name: str = "board") -> None:
-    dashboards.check(name, json.dumps({"widgets": list(widgets)}))
-
-
-def test_a_dashboard_of_all_kinds_is_taken() -> None:
-    check(
-        widget(),
-        widget(
-            metrics=[[{"expression": "SUM(METRICS())", "id": "sum"}], [*METRIC, {"stat": "p90"}]]
-        ),
-        widget("text"),
-        widget("log"),
-        widget("alarm"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("wrong", "fault"),
-    [
-        ({"type": "chart", "properties": {}}, "type chart is none"),
-        ({"type": "text"}, "properties is missing"),
-        ({**widget(), "x": 20, "width": 6}, "wider than the grid"),
-        ({**widget(), "width": 25}, "width is not between"),
-        (widget("text", markdown=None), "markdown is missing"),
-        (widget("log", query="fields @message"), "does not name its log groups"),
-        (widget("alarm", alarms=["an-alarm"]), "are no alarms"),
-        (widget("alarm", alarms=[]), "1 to 100"),
-        (widget(region=""), "region is missing"),
-        (widget(metrics=[["AWS/SQS"]]), "is no namespace, name"),
-        (widget(metrics=[[*METRIC, "Region"]]), "is no namespace, name"),
-        (widget(metrics=[["x", {"expression": "1"}]]), "stands alone"),
-        (widget(stat="p900"), "stat p900 is none"),
-        (widget(period=90), "no multiple of 60"),
-        (widget(view="map"), "view map is none"),
-    ],
-)
-def test_a_widget_that_cloudwatch_cannot_read_is_refused(wrong: Any, fault: str) -> None:
-    with pytest.raises(ValueError, match=fault):
-        check(widget(), wrong)
-
-
-@pytest.mark.parametrize("body", ["{", "[]", '{"widgets": {}}', "{}"])
-def test_a_body_that_is_no_dashboard_is_refused(body: str) -> None:
-    with pytest.raises(ValueError, match="dashboard body is invalid"):
-        dashboards.check("board", body)
-
-
-def test_a_name_with_other_characters_is_refused() -> None:
-    with pytest.raises(ValueError, match="name a board is not valid"):
-        check(widget(), name="a board")
-
-
-# Embedded metrics
+from embedded_aws.ministack_fixes import embedded_metrics
 
 
 def line(event: dict[str, Any], **directive: Any) -> str:

@@ -205,3 +205,30 @@ def test_who_waits_for_a_server_hears_that_it_has_ended(tmp_path: Path) -> None:
 
         with pytest.raises(EmulatorError, match="the embedded AWS has ended"):
             aws.wait()
+
+
+def test_by_hand_it_serves_who_takes_its_variables_until_interrupted(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "embedded_aws", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout
+            lines = [server.stdout.readline() for _ in range(8)]
+            variables = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
+            script = "import boto3; print(boto3.client('s3').list_buckets()['Buckets'])"
+            run = subprocess.run(
+                [sys.executable, "-c", script],
+                env={"PATH": os.environ["PATH"], **variables},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert run.stdout == "[]\n"
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.communicate(timeout=20) == ("", "")
+        assert server.returncode == 0

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it ships none
 from typer.testing import CliRunner
 
 from demo.incidents import INCIDENTS, alarm_named
-from embedded_aws.ministack_fixes import dashboards, embedded_metrics
+from embedded_aws.ministack_fixes import embedded_metrics
 from notebook_vending import log, metrics
 from notebook_vending.failure_causes import CONCERNS, Cause
 from notebook_vending.lifecycle.wait_times import Phase
@@ -126,10 +127,76 @@ def named() -> set[Name]:
     }
 
 
+# CloudWatch API reference, "Dashboard body structure and syntax", as far as the dashboard uses it.
+OPTIONS = {
+    "stat": {"pattern": r"^(SampleCount|Average|Sum|Minimum|Maximum|p\d{1,2}(\.\d+)?|p100)$"},
+    "period": {"type": "integer", "minimum": 60, "multipleOf": 60},
+    "view": {"enum": ["timeSeries", "singleValue", "gauge", "bar", "pie", "table"]},
+}
+OF_A_LINE = {"type": "object", "properties": OPTIONS}
+EXPRESSION = {**OF_A_LINE, "required": ["expression"]}
+METRIC = {"type": "array", "prefixItems": [{"type": "string"}] * 2, "minItems": 2}
+KINDS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "text": (["markdown"], {"markdown": {"type": "string"}}),
+    "log": (
+        ["region", "query"],
+        {"query": {"pattern": r"^SOURCE '[^']+'( \| SOURCE '[^']+')* \| "}},
+    ),
+    "alarm": (
+        ["alarms"],
+        {
+            "alarms": {
+                "minItems": 1,
+                "maxItems": 100,
+                "items": {"pattern": r"^arn:[\w-]+:cloudwatch:.*:alarm:"},
+            }
+        },
+    ),
+    "metric": (
+        ["region", "metrics"],
+        {
+            **OPTIONS,
+            "metrics": {
+                "maxItems": 500,
+                "items": {
+                    "oneOf": [
+                        {"prefixItems": [EXPRESSION], "maxItems": 1},
+                        {**METRIC, "items": {"anyOf": [{"type": "string"}, OF_A_LINE]}},
+                    ]
+                },
+            },
+        },
+    ),
+}
+PLACES = {"x": (0, 23), "y": (0, 100_000), "width": (1, 24), "height": (1, 1000)}
+WIDGET = {
+    "required": ["type", "properties", *PLACES],
+    "properties": {
+        name: {"type": "integer", "minimum": least, "maximum": most}
+        for name, (least, most) in PLACES.items()
+    },
+    "oneOf": [
+        {
+            "properties": {
+                "type": {"const": kind},
+                "properties": {"required": required, "properties": properties},
+            }
+        }
+        for kind, (required, properties) in KINDS.items()
+    ],
+}
+DASHBOARD = {
+    "required": ["widgets"],
+    "properties": {"widgets": {"type": "array", "maxItems": 500, "items": WIDGET}},
+}
+
+
 def test_cloudwatch_takes_the_dashboard() -> None:
     made = re.sub(r"<(\w+)\.Arn>", r"arn:aws:cloudwatch:eu-west-1:111122223333:alarm:\1", text())
+    faults = Draft202012Validator(DASHBOARD).iter_errors(json.loads(made))
 
-    dashboards.check("vending", made)
+    assert [f"{each.json_path}: {each.message}" for each in faults] == []
+    assert all(each["x"] + each["width"] <= 24 for each in body()["widgets"])
 
 
 # CloudWatch user guide, "Using metric math", those that take the time or no argument.

@@ -12,7 +12,6 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.services import dynamodb, iam
 
 from embedded_aws.runtime import control
-from embedded_aws.service_catalog.access import session_role
 
 _OVER_TLS = {"aws:securetransport": "true", "s3:tlsversion": "1.3"}
 
@@ -59,9 +58,10 @@ def _leading_keys(body: bytes) -> dict[str, list[str]]:
 
 def _principal_arn(caller: str) -> str:
     """Return aws:PrincipalArn: of a session, the ARN of its role (IAM user guide, global keys)."""
-    if session_role(caller) is None:
+    kind, *names = caller.rpartition(":")[2].split("/")
+    if kind != "assumed-role":
         return caller
-    role = iam._roles.get(caller.split("/")[1])
+    role = iam._roles.get(names[0])
     return str(role["Arn"]) if role else caller
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
-from uuid import uuid4
 
 from ministack.services import iam, sns
 from ministack.services.cloudformation import engine, provisioners, stacks
@@ -21,35 +20,13 @@ from ministack.services.cloudformation import engine, provisioners, stacks
 from embedded_aws.ministack_fixes.failed_creates import keep_failed_create
 from embedded_aws.runtime import json_service, resource_schemas
 from embedded_aws.runtime.authorization_reference import is_action, resource_kinds
+from embedded_aws.runtime.resource_calls import ResourceError
 from embedded_aws.runtime.service_model import ServiceError
 
 Props = Mapping[str, Any]
 
 _SYSTEM_TAGS = "aws:cloudformation:"
 _POLICIES = "ManagedPolicyArns"
-
-# HandlerErrorCode of the CloudFormation registry, for what a service answered.
-_HANDLER_CODES = {
-    "AccessDeniedException": "AccessDenied",
-    "DuplicateResourceException": "AlreadyExists",
-    "InvalidParametersException": "InvalidRequest",
-    "ResourceInUseException": "ResourceConflict",
-    "ResourceLimitExceeded": "ServiceLimitExceeded",
-    "ResourceNotFoundException": "NotFound",
-    "ValidationException": "InvalidRequest",
-}
-
-
-class ResourceError(Exception):
-    """A service refused what a resource needs; the text is the event's reason, as AWS words it."""
-
-    def __init__(self, refusal: ServiceError) -> None:
-        self.refusal = refusal
-        handler_code = _HANDLER_CODES.get(refusal.code, "GeneralServiceException")
-        super().__init__(
-            f'Resource handler returned message: "{refusal.message}" '
-            f"(RequestToken: {uuid4()}, HandlerErrorCode: {handler_code})"
-        )
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,11 @@ MiniStack finds what its own services hold, and all of it at once.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from typing import Any
 
 from ministack.services import tagging
-
-from embedded_aws.sagemaker_notebooks.service import NotebookService
 
 # GetResources: ResourcesPerPage is 100 at most, and fewer than asked for may come.
 _PAGE = 50
@@ -18,15 +16,15 @@ _PAGE = 50
 _get_resources = tagging._get_resources
 
 
-def install(notebooks: NotebookService) -> None:
-    """Have GetResources find these notebooks too."""
+def install(notebooks: Callable[[], Iterable[tuple[str, Mapping[str, str]]]]) -> None:
+    """Have GetResources find notebooks too; `notebooks` returns their ARNs and tags."""
     assert "sagemaker" not in tagging._COLLECTORS, "MiniStack collects SageMaker's now"
     assert list(signature(_get_resources).parameters) == ["data"]
     assert tagging._HANDLERS["GetResources"] is _get_resources
 
     def collect() -> Iterator[tuple[str, list[dict[str, str]]]]:
-        for each in notebooks.state()["notebooks"]:
-            yield each["arn"], [{"Key": k, "Value": v} for k, v in each["tags"].items()]
+        for arn, tags in notebooks():
+            yield arn, [{"Key": key, "Value": value} for key, value in tags.items()]
 
     tagging._COLLECTORS["sagemaker"] = collect
     tagging._HANDLERS["GetResources"] = _in_pages

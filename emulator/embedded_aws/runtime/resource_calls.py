@@ -1,15 +1,38 @@
-"""How our resource types act: through a service's own operations, as who asked for the stack."""
+"""How simulated resource types act: by their service's operations, as the stack's operator."""
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
-from embedded_aws.ministack_fixes.stack_permissions import ResourceError
 from embedded_aws.runtime import json_service
 from embedded_aws.runtime.service_model import ServiceError
 
 Props = dict[str, Any]
 # A physical id (what Ref gives) and what Fn::GetAtt gives.
 Provisioned = tuple[str, dict[str, str]]
+
+# HandlerErrorCode of the CloudFormation registry, for what a service answered.
+_HANDLER_CODES = {
+    "AccessDeniedException": "AccessDenied",
+    "DuplicateResourceException": "AlreadyExists",
+    "InvalidParametersException": "InvalidRequest",
+    "ResourceInUseException": "ResourceConflict",
+    "ResourceLimitExceeded": "ServiceLimitExceeded",
+    "ResourceNotFoundException": "NotFound",
+    "ValidationException": "InvalidRequest",
+}
+
+
+class ResourceError(Exception):
+    """A service refused what a resource needs; the text is the event's reason, as AWS words it."""
+
+    def __init__(self, refusal: ServiceError) -> None:
+        self.refusal = refusal
+        handler_code = _HANDLER_CODES.get(refusal.code, "GeneralServiceException")
+        super().__init__(
+            f'Resource handler returned message: "{refusal.message}" '
+            f"(RequestToken: {uuid4()}, HandlerErrorCode: {handler_code})"
+        )
 
 
 def call(service: str, operation: str, **params: Any) -> dict[str, Any]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.faults import CallFault, Faults
 from embedded_aws.sagemaker_notebooks.instance import Notebook
+from embedded_aws.sagemaker_notebooks.operations import NotebookOperations
 from embedded_aws.sagemaker_notebooks.permissions import VOLUME_KEYS
-
-if TYPE_CHECKING:
-    from embedded_aws.sagemaker_notebooks.service import NotebookService
 
 # Settings that Faults has under the same name, as JSON and as kept.
 _FAULT_SETTINGS: dict[str, Callable[[Any], Any]] = {
@@ -35,14 +34,13 @@ SETTINGS = (
 )
 
 
-def state(service: NotebookService) -> dict[str, Any]:
-    """Return everything there is, private facts such as the data volume's id included."""
-    faults = service.faults
+def state(around: Surroundings, faults: Faults, notebooks: NotebookOperations) -> dict[str, Any]:
+    """Return what there is, apart from lifecycle configurations, private facts included."""
     return {
-        "time": service.around.clock(),
-        "timing": asdict(service.around.timing),
-        "role_propagation": service.around.role_propagation,
-        "volume_key_condition": service.around.volume_key_condition,
+        "time": around.clock(),
+        "timing": asdict(around.timing),
+        "role_propagation": around.role_propagation,
+        "volume_key_condition": around.volume_key_condition,
         "quotas": faults.quotas,
         "no_capacity": sorted(faults.no_capacity),
         "not_in_zone": faults.not_in_zone,
@@ -53,13 +51,17 @@ def state(service: NotebookService) -> dict[str, Any]:
         "page_size": faults.page_size,
         "call_faults": [asdict(fault) for fault in faults.call_faults],
         "calls": dict(faults.calls),
-        "notebooks": [_notebook_state(notebook) for notebook in service.notebooks.by_arn.values()],
-        "lingering_network_interfaces": service.notebooks.lingering_interfaces(),
-        "lifecycle_configs": service.configs.names(),
+        "notebooks": [_notebook_state(notebook) for notebook in notebooks.by_arn.values()],
+        "lingering_network_interfaces": notebooks.lingering_interfaces(),
     }
 
 
-def configure(service: NotebookService, settings: Mapping[str, Any]) -> None:
+def configure(
+    around: Surroundings,
+    faults: Faults,
+    force_status: Callable[..., None],
+    settings: Mapping[str, Any],
+) -> None:
     """Change the settings given and leave the others.
 
     `reset` (true) takes every fault off, sends volumes' keys by the new name again and forgets the
@@ -74,27 +76,26 @@ def configure(service: NotebookService, settings: Mapping[str, Any]) -> None:
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown:
         raise ValueError(f"unknown settings {unknown}; there are {sorted(SETTINGS)}")
-    unchanged = VOLUME_KEYS[0] if settings.get("reset") else service.around.volume_key_condition
+    unchanged = VOLUME_KEYS[0] if settings.get("reset") else around.volume_key_condition
     volume_key = settings.get("volume_key_condition", unchanged)
     if volume_key not in VOLUME_KEYS:
         raise ValueError(f"volume_key_condition is one of {VOLUME_KEYS}, not {volume_key!r}")
-    faults = service.faults
     if settings.get("reset"):
         _reset(faults)
     try:
         if "timing" in settings:
-            service.around.timing = replace(service.around.timing, **settings["timing"])
+            around.timing = replace(around.timing, **settings["timing"])
         for name, kept_as in _FAULT_SETTINGS.items():
             if name in settings:
                 setattr(faults, name, kept_as(settings[name]))
         for name, wanted in settings.get("statuses", {}).items():
             arguments = {"status": wanted} if isinstance(wanted, str) else wanted
-            service.force_status(name, **arguments)
+            force_status(name, **arguments)
     except TypeError as error:
         raise ValueError(str(error)) from error
-    service.around.volume_key_condition = volume_key
+    around.volume_key_condition = volume_key
     if "role_propagation" in settings:
-        service.around.role_propagation = settings["role_propagation"]
+        around.role_propagation = settings["role_propagation"]
 
 
 def _reset(faults: Faults) -> None:

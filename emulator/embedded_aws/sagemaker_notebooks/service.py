@@ -121,14 +121,15 @@ class NotebookService:
             self._entered(notebook)
 
     def state(self) -> dict[str, Any]:
-        """Return what there is, as `notebook_control.state` describes it."""
+        """Return what there is, private facts such as the data volume's id included."""
         with self._working():
-            return notebook_control.state(self)
+            shown = notebook_control.state(self.around, self.faults, self.notebooks)
+            return {**shown, "lifecycle_configs": self.configs.names()}
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Change timing and faults, as `notebook_control.configure` describes it."""
         with self._working():
-            notebook_control.configure(self, settings)
+            notebook_control.configure(self.around, self.faults, self.force_status, settings)
 
     def condition_context(self, operation: str, params: Params) -> tuple[str, Context]:
         """Return the resource ARN ("*" if the operation has none) and the condition keys of a call.

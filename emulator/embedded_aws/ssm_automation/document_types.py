@@ -6,9 +6,8 @@ from typing import Any
 import yaml
 from ministack.services.cloudformation import provisioners
 
-from embedded_aws.ministack_fixes.stack_permissions import ResourceError
 from embedded_aws.runtime import json_service
-from embedded_aws.runtime.resource_calls import Props, Provisioned, call, only
+from embedded_aws.runtime.resource_calls import Props, Provisioned, ResourceError, call, only
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.ssm_automation import ssm_service
 

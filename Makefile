@@ -1,10 +1,11 @@
-# Two commands: `make launch` and `make test`. The rest is what they are made of.
-.PHONY: launch rehearse aws test emulator sdk pictures scan permissions bench chaos mutation coverage setup lint types clean lock
+# `make launch` shows the platform, `make test` checks a change, `make verify` proves the rest.
+.PHONY: launch rehearse aws test verify emulator sdk pictures scan permissions bench chaos mutation coverage setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := .venv/bin/python requirements/install.py
+PYTEST := $(BIN)/python -m pytest -n logical --dist loadgroup
 RUN := PYTHONPATH=src:src/shared:emulator:emulator/tests:. $(BIN)/python
 # npm's settings for where packages come from count, and none that would leave something out.
 NPM := npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --cache=.local/npm --logs-max=0 \
@@ -43,18 +44,26 @@ rehearse: setup
 aws: setup
 	@$(RUN) -m demo.aws
 
-test: lint types .scan-venv/.ready .jupyter-venv/.ready .aws-venv/.ready
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+# Between two changes: style, types, and all tests that need no further tools and no minutes.
+test: lint types
+	@$(PYTEST) -m 'not verify' $(ARGS)
+
+# The rest of the tests. They fail without Docker or Chromium, unless WITHOUT="docker browser" says
+# to leave those tests out. What is then unproven is printed last.
+verify: setup .scan-venv/.ready .jupyter-venv/.ready .aws-venv/.ready
+	$(if $(filter-out docker browser,$(WITHOUT)),$(error WITHOUT takes docker, browser or both, not: $(WITHOUT)))
+	@$(PYTEST) -m verify --ignore=tests/sdk $(WITHOUT:%=--ignore=tests/%) $(ARGS)
+	@$(foreach each,$(WITHOUT),echo 'verify: NOT PROVEN: what tests/$(each) holds, as WITHOUT says';)
 
 # The embedded AWS's own tests alone, which need nothing of the platform.
 emulator: setup
-	@$(BIN)/python -m pytest -n 2 emulator/tests $(ARGS)
+	@$(PYTEST) emulator/tests $(ARGS)
 
 # The pictures of the pages, from the definition and from runs of `make launch`.
 pictures: setup
 	@$(RUN) -m demo.pictures $(ARGS)
 
-# What public scanners say of the templates as they are deployed; `make test` asks them too.
+# What public scanners report about the templates as they are deployed, as in `make verify`.
 scan: setup .scan-venv/.ready
 	@$(BIN)/python -m pytest -q tests/scan
 
@@ -83,7 +92,7 @@ mutation: .venv/.mutation | $(TMP)
 # What of src/ the unit tests run, line by line and branch by branch.
 coverage: setup .venv/.mutation
 	@rm -rf .local/coverage
-	@$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup tests/unit
+	@$(BIN)/coverage run -m pytest -q -n logical --dist loadgroup tests/unit
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 

@@ -1,8 +1,6 @@
-"""How the tests are spread over the processors, and how many examples the fuzzed ones get."""
+"""Decides which command runs a test, on which processor, and with how many fuzzed examples."""
 
 import os
-import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,36 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped] # it ships none
 
-_GROUP = re.compile(r'^pytestmark = .*xdist_group\("([^"]+)"\)', re.MULTILINE)
+ROOT = Path(__file__).resolve().parents[1]
+
+# `make verify` runs these, and `make test` the others. Each takes tools of its own, or minutes.
+# A test in them marked `seam` is in `make test` as well: it is the one that holds such a joint.
+VERIFIED = (
+    "tests/browser",
+    "tests/docker",
+    "tests/e2e",
+    "tests/integration",
+    "tests/scan/test_scanners.py",
+    "tests/sdk",
+    "tests/unit/test_local_",
+)
+# The modules of each share what they set up, so one worker runs them. The first that fits counts.
+GROUPS = {
+    "tests/e2e/test_make_": "make-launch",
+    "tests/e2e/test_pages": "pages",
+    "tests/e2e/test_platform_stack": "platform-stack",
+    "tests/e2e/test_rehearsal_interrupted": "rehearsal-interrupted",
+    "tests/e2e/test_rehearsal": "rehearsal",
+    "tests/e2e/test_upgrade": "upgrade",
+    "tests/e2e": "deployed",
+    "tests/browser": "browser",
+    "tests/docker": "docker",
+    "tests/integration/test_idle_stop": "jupyter",
+    "tests/integration/test_kernels": "jupyter",
+    "tests/integration/test_state_machine": "state-machine",
+    "tests/scan": "scanners",
+    "tests/sdk": "sdk",
+}
 
 # The suite's examples are the same ones each time: a change that breaks a test is the change's own
 # fault, and what passes here passes elsewhere. FUZZ_EXAMPLES=20000 tries so many new ones.
@@ -32,23 +59,34 @@ settings.register_profile(
 settings.load_profile("notebook-vending")
 
 
-class _ByModulesGroup(LoadGroupScheduling):  # type: ignore[misc] # it has no types
-    """Sends the modules of one `xdist_group` to one worker, so that they share what they set up.
+def pytest_configure(config: pytest.Config) -> None:
+    """Announce the markers."""
+    for marker in (
+        "verify: takes tools of its own or minutes; `make verify` runs it and `make test` does not",
+        "seam: is in a folder of `make verify`, and `make test` runs it",
+    ):
+        config.addinivalue_line("markers", marker)
 
-    pytest-xdist 3.8.0 marks the group in an attribute that pytest 9.2 no longer reads, and spreads
-    a group's tests over all workers.
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make verify` runs."""
+    for item in items:
+        if item.nodeid.startswith(VERIFIED) and not item.get_closest_marker("seam"):
+            item.add_marker(pytest.mark.verify)
+
+
+class _ByFolder(LoadGroupScheduling):  # type: ignore[misc] # it has no types
+    """Sends the modules of one group to one worker, so that they share what they set up.
+
+    pytest-xdist 3.8.0 marks an `xdist_group` in an attribute that pytest 9.2 no longer reads, and
+    spreads a group's tests over all workers.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return _group(nodeid.partition("::")[0]) or nodeid
-
-
-@cache
-def _group(module: str) -> str:
-    found = _GROUP.search((Path(__file__).parent.parent / module).read_text())
-    return found[1] if found else ""
+        return next((group for path, group in GROUPS.items() if nodeid.startswith(path)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupScheduling | None:
     """Replace the scheduler of `--dist loadgroup`."""
-    return _ByModulesGroup(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return _ByFolder(config, log) if config.getvalue("dist") == "loadgroup" else None

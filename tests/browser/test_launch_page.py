@@ -15,8 +15,6 @@ from tests.lifecycle_driver import load
 from vending.explanation import Explanation
 from vending.page import render
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 AXE = Path(__file__).parents[2] / "tools" / "node_modules" / "axe-core" / "axe.min.js"
 NOW = BEGUN + timedelta(hours=1)
 CALLS = {("Observe", "sagemaker:DescribeNotebookInstance"): 12, ("Create", "kms:CreateGrant"): 1}

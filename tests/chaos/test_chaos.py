@@ -1,12 +1,14 @@
 """Random schedules end without a violation; with a rule of the platform broken, they do not.
 
-Some hundred are run here, the same ones each time; `make chaos` runs as many as are asked for.
+`make test` runs 60 and a few of the faults, `make verify` 240 more and all other faults, the same
+ones each time. `make chaos` runs as many as are asked for.
 """
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,14 +26,28 @@ from tests.chaos.schedule import (  # noqa: F401 - a story names them
 from tests.chaos.simulation import simulate, simulate_many
 
 ROOT = Path(__file__).parents[2]
+# One for each way of the judge to notice: the outcome, its owner, its time, the answer, a secret.
+IN_SHORT = {
+    "an_update_changes_nothing",
+    "ownership_is_not_checked",
+    "the_deadline_is_ignored",
+    "the_physical_id_is_always_new",
+    "the_reply_address_is_logged",
+    "no_notebook_is_an_orphan",
+}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
+def long(case: str | int) -> Any:
+    """Leave a case to `make verify`."""
+    return pytest.param(case, marks=pytest.mark.verify)
+
+
+@pytest.mark.parametrize("seed", [1, *map(long, (2, 3, 4, 5))])
 def test_no_schedule_ends_with_a_violation(seed: int) -> None:
-    outcome = simulate_many(50, seed)
+    outcome = simulate_many(60, seed)
 
     assert outcome.story == ""
-    assert outcome.schedules == 50
+    assert outcome.schedules == 60
 
 
 def test_the_command_runs_as_many_schedules_as_it_is_told() -> None:
@@ -48,6 +64,7 @@ def test_the_command_runs_as_many_schedules_as_it_is_told() -> None:
     assert ran.returncode == 0
 
 
+@pytest.mark.verify
 def test_what_fails_is_told_as_a_story_with_a_schedule_that_can_be_run_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -66,7 +83,7 @@ def test_what_fails_is_told_as_a_story_with_a_schedule_that_can_be_run_again(
         simulate(schedule)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [fault if fault in IN_SHORT else long(fault) for fault in FAULTS])
 def test_a_deliberate_fault_is_caught(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     break_, schedule = FAULTS[fault]
     simulate(schedule)  # there is no violation without the fault

@@ -7,18 +7,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from demo import deploy, invocation
+from demo import deploy
 from tests.e2e.test_make_aws import started
 from tests.waiting import await_that
-
-pytestmark = pytest.mark.xdist_group("sam-local-invoke")
-
-try:
-    invocation.check()
-except invocation.NoWayError as error:
-    pytest.skip(f"NOTHING WAS INVOKED BY sam local invoke: {error}", allow_module_level=True)
 
 _SECONDS = 240  # of a busy machine; an idle one needs half a minute
 

@@ -21,13 +21,6 @@ from tests.e2e.test_notebooks_left_behind import TRUST, make_notebook, make_stac
 from tests.unit.test_events import EVENTS, comparable
 from tests.waiting import await_that, unique
 
-pytestmark = pytest.mark.xdist_group("sam-local-invoke")
-
-try:
-    invocation.check()
-except invocation.NoWayError as error:
-    pytest.skip(f"NOTHING WAS INVOKED BY sam local invoke: {error}", allow_module_level=True)
-
 STACK_TAG = "notebook-vending:stack-id"
 LONG_AGO = "2020-01-01"
 

@@ -11,11 +11,10 @@ from demo import deploy
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 
 
+@pytest.mark.seam
 def test_a_shim_that_fails_is_answered_for_by_its_destination(platform: Platform) -> None:
     with platform.denied("RequestFunction", "states:StartExecution"):
         record_id = platform.begin(unique("Shimless"))
@@ -38,6 +37,7 @@ def test_a_shim_that_fails_is_answered_for_by_its_destination(platform: Platform
     _check_end(platform, record)
 
 
+@pytest.mark.seam
 def test_a_stopped_execution_is_answered_for_by_the_rule(platform: Platform) -> None:
     record_id, create = _stop_the_execution_of_a_launch(platform)
 

@@ -1,11 +1,7 @@
 """A Delete that arrives while its Create still runs, whichever of them acts first."""
 
-import pytest
-
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
-
-pytestmark = pytest.mark.xdist_group("deployed")
 
 SLOW = {"pending": 3}  # seconds: time enough to come in between
 

@@ -10,8 +10,6 @@ from demo.end_user import EndUser
 from tests.e2e.deployed import Platform
 from tests.waiting import unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 STACK, ROLE = "notebook-vending-genomics", "GenomicsScientists"
 
 

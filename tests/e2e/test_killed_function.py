@@ -4,12 +4,8 @@ import os
 import signal
 from collections.abc import Iterable
 
-import pytest
-
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
-
-pytestmark = pytest.mark.xdist_group("deployed")
 
 
 def test_killed_before_the_notebook_is_created(platform: Platform) -> None:

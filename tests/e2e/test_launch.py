@@ -9,8 +9,6 @@ from tests.e2e.deployed import Platform, together
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 # What a launch makes, beside the stack itself.
 PARTS = {
     "stack",
@@ -25,6 +23,7 @@ PARTS = {
 }
 
 
+@pytest.mark.seam
 def test_a_launch_becomes_a_notebook_as_asked_for_and_its_termination_leaves_nothing(
     platform: Platform,
 ) -> None:
@@ -237,6 +236,7 @@ def test_a_shared_subnet_has_no_name_here_since_its_owners_tags_are_not_shared(
     assert [each["OwnerId"] for each in found] == [OWNER]
 
 
+@pytest.mark.seam
 def test_what_became_of_a_launch_is_sent_to_the_encrypted_topic(platform: Platform) -> None:
     """EventBridge sends it, whom the topic's policy and its key's policy admit."""
     account = platform.aws.client("sts").get_caller_identity()["Account"]

@@ -11,8 +11,6 @@ from tests.e2e.deployed import Platform
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 EVENT = (Path(__file__).parents[2] / "events" / "expire.json").read_text()
 EXPIRES, WARNED = "notebook-vending:expires-on", "notebook-vending:warned-of"
 LONG_AGO = "2020-01-01"
@@ -60,6 +58,7 @@ def is_there(platform: Platform, launched: Record) -> bool:
     return launched.provisioned_product_id in [each["Id"] for each in found]
 
 
+@pytest.mark.seam
 def test_a_launch_that_has_expired_is_terminated_and_nothing_is_left(platform: Platform) -> None:
     notebook = unique("Expired")
     launched = platform.launch(notebook, ExpiresAfterDays="1", OwnerEmail="owner@example.com")

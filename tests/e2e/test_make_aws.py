@@ -17,8 +17,6 @@ from tests.e2e.test_make_launch import directory_of, processes_of
 from tests.unit.test_events import ENVIRONMENT, FUNCTIONS
 from tests.waiting import await_that
 
-pytestmark = pytest.mark.xdist_group("deployed-launch")
-
 _SECONDS = 240  # of a busy machine; an idle one needs half a minute
 # The files go to a folder of the test's: somebody may be using those of the clone.
 _MAKE_AWS = """

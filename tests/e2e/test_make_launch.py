@@ -16,8 +16,6 @@ from demo.faults import FAULTS
 from tests.pictures import text_of
 from tests.waiting import await_that
 
-pytestmark = pytest.mark.xdist_group("deployed-launch")
-
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 240  # of a busy machine; an idle one needs a minute
 

@@ -11,8 +11,6 @@ from demo.end_user import Record
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 GROUP = "/aws/sagemaker/NotebookInstances"
 

@@ -11,8 +11,6 @@ from demo import deploy
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 SLOW = {"pending": 3}  # seconds: time enough to come in between
 SWEEP = json.loads((deploy.ROOT / "events" / "clean-for-sweep.json").read_text())
 TRUST = {
@@ -27,6 +25,7 @@ TRUST = {
 }
 
 
+@pytest.mark.seam
 def test_a_notebook_of_a_deleted_stack_goes_after_the_event_alone(platform: Platform) -> None:
     name, stack_id = unique("Orphan"), make_stack(platform, "one")
     make_notebook(platform, name, stack_id)

@@ -17,8 +17,6 @@ from tests.e2e.deployed import Platform, together
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 SCHEDULED = json.dumps({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
 Dimensions = Mapping[str, str]
 
@@ -56,6 +54,7 @@ def total(platform: Platform, metric: str, dimensions: Dimensions, statistic: st
     return sum(float(each[statistic]) for each in found)
 
 
+@pytest.mark.seam
 def test_a_launch_and_a_refusal_are_counted_and_told_with_all_that_an_audit_asks(
     platform: Platform,
 ) -> None:

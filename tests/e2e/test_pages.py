@@ -16,8 +16,6 @@ from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE
 from tests.e2e.following import Reader, commands, reader
 from tests.waiting import await_that
 
-pytestmark = pytest.mark.xdist_group("pages")
-
 DEPLOY = "docs/deploy.md"
 
 

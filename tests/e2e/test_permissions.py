@@ -19,8 +19,6 @@ from permissions_proof.usage import calls_of, usage
 from tests.e2e.deployed import Platform
 from tests.waiting import unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 PLATFORM_TAG = [{"Key": "notebook-vending:platform", "Value": deploy.STACK}]
 FUNCTIONS = (
     "ObserveFunction",

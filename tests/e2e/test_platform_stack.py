@@ -23,9 +23,6 @@ from tests.e2e.test_notebooks_left_behind import make_notebook
 from tests.network import make_network
 from tests.waiting import await_that, unique
 
-# A group of its own: it deploys on an AWS of its own anyway.
-pytestmark = pytest.mark.xdist_group("platform-stack")
-
 ROLE_PATH = "/platform/"
 PACKAGES_AND_MODELS = {
     "JumpStartModels": "YES",

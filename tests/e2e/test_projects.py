@@ -17,8 +17,6 @@ from demo.end_user import EndUser, Record
 from tests.e2e.deployed import Platform, together
 from tests.waiting import await_that, unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 OWN_TAGS = (
     "notebook-vending:platform",
     "notebook-vending:stack-id",

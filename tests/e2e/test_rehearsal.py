@@ -21,10 +21,7 @@ from tests.e2e.rehearsing import (
     what_is_there,
 )
 
-pytestmark = [
-    pytest.mark.xdist_group("rehearsal"),  # it deploys on an AWS of its own
-    pytest.mark.usefixtures("everything_of_the_others_stays"),
-]
+pytestmark = pytest.mark.usefixtures("everything_of_the_others_stays")
 
 
 @pytest.mark.usefixtures("nothing_is_left")

@@ -29,10 +29,7 @@ from tests.e2e.rehearsing import (
 from tests.unit.broken_calls import intercepted
 from vending import platform
 
-pytestmark = [
-    pytest.mark.xdist_group("rehearsal-interrupted"),  # it deploys on an AWS of its own
-    pytest.mark.usefixtures("everything_of_the_others_stays"),
-]
+pytestmark = pytest.mark.usefixtures("everything_of_the_others_stays")
 
 
 @pytest.fixture(scope="module")

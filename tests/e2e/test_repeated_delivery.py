@@ -8,8 +8,6 @@ import pytest
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 
 @pytest.fixture
 def delivered_twice(platform: Platform) -> Iterator[Platform]:

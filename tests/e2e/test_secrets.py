@@ -13,9 +13,10 @@ from embedded_aws.emulator import Emulator
 from tests.e2e.deployed import Platform, environment_of
 from tests.waiting import await_that, unique
 
-pytestmark = [pytest.mark.xdist_group("deployed"), pytest.mark.runs_last]
+pytestmark = pytest.mark.runs_last
 
 
+@pytest.mark.seam
 def test_no_reply_address_and_no_credential_is_left_to_read(platform: Platform) -> None:
     record = platform.launch(unique("Searched"))
     refused = platform.launch(unique("Refused"), RootAccess="Enabled")

@@ -8,8 +8,6 @@ from demo.end_user import Record
 from tests.e2e.deployed import Platform
 from tests.waiting import unique
 
-pytestmark = pytest.mark.xdist_group("deployed")
-
 
 @pytest.fixture(scope="module")
 def name() -> str:
@@ -26,6 +24,7 @@ def launched(platform: Platform, name: str) -> Iterator[Record]:
     assert platform.terminate(record).succeeded
 
 
+@pytest.mark.seam
 def test_a_new_instance_type_is_in_service_on_the_same_volume(
     platform: Platform, launched: Record, name: str
 ) -> None:

@@ -14,9 +14,6 @@ from tests.e2e import next_release
 from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE, Platform, deploy_platform
 from tests.waiting import await_that, unique
 
-# A group of its own: it deploys on an AWS of its own anyway.
-pytestmark = pytest.mark.xdist_group("upgrade")
-
 # Whoever waits for a notebook is woken, or waits for a minute: a deployment takes less.
 PATIENT: dict[str, str | int] = {**QUICK, "FirstWaitSeconds": 240}
 HOUR = 3600

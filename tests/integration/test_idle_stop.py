@@ -30,8 +30,6 @@ EACH_KERNEL = pytest.mark.parametrize("name", KERNELS)
 LAUNCH = Launch({"IdleMinutes": str(MINUTES)})
 STOPS = "sagemaker stop-notebook-instance --notebook-instance-name its-name --region eu-west-1"
 
-pytestmark = pytest.mark.xdist_group("jupyter")
-
 
 @dataclass
 class Notebook:

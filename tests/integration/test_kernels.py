@@ -23,8 +23,6 @@ told = subprocess.run([sys.executable, "-c", script], capture_output=True, check
 open(os.path.join(sys.argv[1], "told"), "wb").write(told.stdout)
 """
 
-pytestmark = pytest.mark.xdist_group("jupyter")
-
 
 @pytest.mark.parametrize("older", [False, True], ids=["ipykernel", "ipykernel-6"])
 def test_kernels_and_their_scripts_are_told_that_there_is_no_way_to_iam(

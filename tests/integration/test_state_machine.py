@@ -25,8 +25,6 @@ from tests.lifecycle_driver import Machine, TaskFailedError, load
 from tests.waiting import await_that, unique
 from vending.history import Step, steps
 
-pytestmark = pytest.mark.xdist_group("state-machine")
-
 TASKS = ("Observe", "Create", "Update", "Start", "Stop", "Delete", "Wait", "Respond")
 ACTIONS = ("Create", "Update", "Start", "Stop", "Delete")
 

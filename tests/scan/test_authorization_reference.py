@@ -11,8 +11,6 @@ import pytest
 from tests.scan.authorization_reference import Comparison, Document, Finding, compare, overlap
 from tests.scan.templates import ROOT, name, policies, templates
 
-pytestmark = pytest.mark.xdist_group("scanners")  # the policies are resolved once for all of it
-
 
 class Exemption(NamedTuple):
     """A finding that is no fault: what is found, about what, and why it stands."""

@@ -8,8 +8,6 @@ import pytest
 from tests.scan.iam_engine import ACCOUNT, BUCKET, REGION, Decision, Policies, Request, decide
 from tests.scan.iam_requests import REQUESTS, SETTLED
 
-pytestmark = pytest.mark.xdist_group("scanners")  # the policies are resolved once for all of it
-
 
 @pytest.fixture(scope="module")
 def policies() -> Policies:

@@ -21,8 +21,6 @@ import yaml
 
 from tests.scan.templates import ROOT, name, policies, templates, transformed
 
-pytestmark = pytest.mark.xdist_group("scanners")  # each scanner runs once for all templates
-
 SCANNERS = ROOT / ".scan-venv" / "bin"
 # One Region of each partition that has notebooks and Service Catalog, see docs/deploy.md.
 REGIONS = ("us-east-1", "cn-north-1", "cn-northwest-1", "us-gov-west-1")

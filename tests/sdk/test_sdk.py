@@ -8,7 +8,6 @@ import pytest
 from tests.sdk import table
 from tests.sdk.notebook import ROOT, Cell, Judge, Notebook
 
-pytestmark = pytest.mark.xdist_group("sdk")  # each SDK runs once for all of it
 SDKS = (2, 3)
 Runs = Mapping[int, Mapping[str, table.Run]]
 

@@ -94,7 +94,7 @@ MAKE: Mapping[str, Program] = {
         "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
     ),
     "make test ARGS=tests/unit/test_events.py": Program(
-        "-m pytest -n 2 --dist loadgroup tests/unit/test_events.py",
+        "-m pytest -n logical --dist loadgroup -m 'not verify' tests/unit/test_events.py",
         "tests/unit/test_events.py::test_every_event_has_a_function_and_a_test_that_runs_it",
     ),
 }
@@ -102,6 +102,8 @@ MAKE: Mapping[str, Program] = {
 # Of these a test looks whether they can be typed: what `make` starts, and SAM's own options.
 APART: Mapping[str, str] = {
     "make test": "it is what runs the tests",
+    "make verify": "it is what runs the other tests",
+    "make verify WITHOUT=docker": "it is what runs the other tests",
     "make bench": "takes half an hour and an idle machine; its parts have tests of their own",
     "make sdk": "sets up both SageMaker SDKs, and says by its end whether all is well",
     "make permissions": "takes two minutes, and says by its end whether all is well",
@@ -115,7 +117,7 @@ APART: Mapping[str, str] = {
     "sam local invoke ObserveFunction --event events/observe.json --config-file .local/sam.toml": (
         "needs Docker"
     ),
-    "make test ARGS=tests/docker": "needs Docker",
+    "make verify ARGS=tests/docker": "needs Docker",
     ". .local/aws.env": "is for the shell beside `make aws`, whose test reads the file",
     "aws cloudformation continue-update-rollback --stack-name notebook-vending": "needs a fault",
     "aws lambda list-versions-by-function --function-name FUNCTION": "names a function of yours",
@@ -179,7 +181,7 @@ def test_a_section_is_named_in_the_test_that_follows_it(test: str) -> None:
 
 @pytest.mark.parametrize("command", [*MAKE, *(each for each in APART if each.startswith("make "))])
 def test_make_starts_what_the_test_runs(command: str) -> None:
-    asked = ["/usr/bin/env", "make", "--dry-run", *command.split()[1:]]
+    asked = ["/usr/bin/env", "make", "--dry-run", *shlex.split(command)[1:]]
     started = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     program = MAKE[command].command if command in MAKE else ".venv/bin/"

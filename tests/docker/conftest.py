@@ -1,0 +1,18 @@
+"""An engine of Docker and AWS's image: without them these tests fail."""
+
+import pytest
+
+from demo import invocation
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _engine() -> None:
+    """Fail with what is missing."""
+    try:
+        invocation.check()
+    except invocation.NoWayError as error:
+        pytest.fail(
+            f"sam local invoke cannot run: {error}. Or leave it unproven: "
+            "make verify WITHOUT=docker",
+            pytrace=False,
+        )

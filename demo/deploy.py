@@ -1,10 +1,13 @@
 """Builds and deploys the platform with the SAM CLI on the embedded AWS, as an administrator."""
 
 import contextlib
+import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Timer
@@ -18,7 +21,13 @@ STACK = "notebook-vending"
 _SAM = ROOT / ".sam-venv" / "bin" / "sam"
 # `sam build` runs pip of the python3 that it finds first.
 _PATH = f"{ROOT / '.venv' / 'bin'}:{os.environ.get('PATH', '')}"
-
+# The files that `sam build` reads, its own version among them.
+_SOURCES = (
+    *("src", "product", "stacks", "statemachine", "requirements"),
+    *("template.yaml", "samconfig.toml"),
+)
+_BUILDS = ROOT / ".local" / "build"
+_DAY = 86400
 
 SAM_ENVIRONMENT = {
     "SAM_CLI_TELEMETRY": "0",
@@ -28,6 +37,54 @@ SAM_ENVIRONMENT = {
 
 class SamError(Exception):
     """A SAM command failed; the text is what it printed."""
+
+
+def built(
+    report: Callable[[str], None] = lambda _: None, change: Callable[[Path], object] = lambda _: 0
+) -> Path:
+    """Return the built template of the platform, with a change to its sources or none.
+
+    The same sources are built once. Raises SamError.
+    """
+    _BUILDS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_BUILDS, ignore_cleanup_errors=True) as temporary:
+        # The built templates name files of the sources, so both are kept.
+        directory = Path(temporary, "built")
+        source = directory / "source"
+        for name in _SOURCES:
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).is_dir():
+                unwanted = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(ROOT / name, source / name, ignore=unwanted)
+            else:
+                shutil.copy(ROOT / name, source / name)
+        change(source)
+        kept = _BUILDS / _digest(source)
+        if not kept.exists():
+            (source / ".local").mkdir()
+            (source / ".local" / "pip").symlink_to(ROOT / ".local" / "pip")  # pip's downloads
+            build(directory, report, source)
+            with contextlib.suppress(OSError):  # another process has just built the same
+                directory.rename(kept)
+    kept.touch()
+    _forget_old_builds()
+    return kept / "build" / "template.yaml"
+
+
+def _digest(source: Path) -> str:
+    found = hashlib.sha256()
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            found.update(f"{path.relative_to(source)}\0{path.stat().st_mode:o}\0".encode())
+            found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()[:32]
+
+
+def _forget_old_builds() -> None:
+    for each in _BUILDS.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process forgets it, too
+            if each.stat().st_mtime < time.time() - _DAY:
+                shutil.rmtree(each)
 
 
 def build(

@@ -89,7 +89,7 @@ def _deploy(
                 page.wait_for(f"sam deploy: {' '.join(line.split())}")
 
         page.wait_for("sam build")
-        template = deploy.build(directory, report)
+        template = deploy.built(report)
         page.event("sam", "build is done")
         page.wait_for("sam deploy")
         outputs = deploy.deploy(aws, template, parameters, report)

@@ -160,7 +160,7 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
     administrator = aws.client("iam").create_user(UserName=_ADMINISTRATOR)["User"]["Arn"]
     parameters = {**_PARAMETERS, "DataAdministratorArns": administrator}
     with (directory / "sam.log").open("w") as log:
-        template = deploy.build(directory, lambda line: print(line, file=log))
+        template = deploy.built(lambda line: print(line, file=log))
         outputs = deploy.deploy(aws, template, parameters, lambda line: print(line, file=log))
     user = end_user.sign_in(aws, outputs["ProductId"])
     run = _Run(aws, page, outputs, user, directory, template)

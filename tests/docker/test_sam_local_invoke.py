@@ -29,7 +29,7 @@ LONG_AGO = "2020-01-01"
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """Deploy the platform with the template's own waits, and open the way to it."""
     directory = tmp_path_factory.mktemp("sam-local-invoke")
-    template = deploy.build(directory)
+    template = deploy.built()
     with ExitStack() as ends:
         # Nothing waits as long as it would: of the state machine, only a launch that expires sees.
         aws = ends.enter_context(Emulator(directory / "aws", notebooks=NOTEBOOKS, wait_scale=0.01))

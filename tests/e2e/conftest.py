@@ -22,9 +22,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template() -> Path:
     """Build the platform with SAM; return the built template."""
-    return deploy.build(tmp_path_factory.mktemp("sam"))
+    return deploy.built()
 
 
 @pytest.fixture(scope="session")

@@ -1,28 +1,12 @@
 """A release after the present one, made from it: whose functions ran can be told by their logs."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from demo import deploy
 from embedded_aws.emulator import Emulator
-
-# What `sam build` takes.
-_SOURCES = ("src", "product", "stacks", "statemachine", "requirements", "template.yaml")
-
-
-def build(directory: Path, change: Callable[[Path], object]) -> Path:
-    """Build a copy of the platform, changed; return the built template."""
-    source = directory / "source"
-    source.mkdir(parents=True)
-    shutil.copy(deploy.ROOT / "samconfig.toml", source)
-    for name in _SOURCES:
-        path = deploy.ROOT / name
-        (shutil.copytree if path.is_dir() else shutil.copy)(path, source / name)
-    change(source)
-    return deploy.build(directory, source=source)
 
 
 def replace(path: Path, before: str, after: str) -> None:

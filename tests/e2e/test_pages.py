@@ -120,7 +120,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulato
     """Deploy the platform on an AWS of its own, with another product in the portfolio."""
     directory = tmp_path_factory.mktemp("older")
     with account(directory) as aws:
-        made = deploy.deploy(aws, deploy.build(directory / "sam"), QUICK)
+        made = deploy.deploy(aws, deploy.built(), QUICK)
         _another_product(aws, made["PortfolioId"])
         yield aws, directory
 

@@ -29,21 +29,52 @@ FAILS_LAST = """
 OF_THE_LIFECYCLE = ("Observe", "Create", "Update", "Start", "Stop", "Delete", "Respond", "Wait")
 
 
-@pytest.fixture
-def platform(template: Path, tmp_path: Path) -> Iterator[Platform]:
-    with Emulator(tmp_path / "aws", notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as aws:
-        yield deploy_platform(aws, template, **PATIENT)
+@pytest.fixture(scope="module")
+def platform(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Deploy on an AWS of its own. The tests deploy over each other, in their order."""
+    directory = tmp_path_factory.mktemp("aws")
+    with Emulator(directory, notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as aws:
+        yield deploy_platform(aws, template)
 
 
 @pytest.fixture(scope="module")
-def upgrade(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the next release; return its template."""
-    return next_release.build(tmp_path_factory.mktemp("next"), next_release.next_release)
+def patient(platform: Platform) -> Platform:
+    """Deploy a parameter that changes, and no code."""
+    deploy.deploy(platform.aws, platform.template, PATIENT)
+    return platform
+
+
+def test_a_platform_that_is_built_and_deployed_again_publishes_no_version_twice(
+    platform: Platform, tmp_path: Path
+) -> None:
+    before = {each: _versions(platform, each) for each in OF_THE_LIFECYCLE}
+
+    deploy.deploy(platform.aws, deploy.build(tmp_path), QUICK)
+
+    assert {each: _versions(platform, each) for each in OF_THE_LIFECYCLE} == before
+
+
+def test_a_parameter_that_changes_counts_for_what_begins_after_it(patient: Platform) -> None:
+    assert _named_versions(patient) == {"2"} == {_of_launches(patient)}
+    assert _setting(patient, "Observe", "FIRST_WAIT_SECONDS") == str(PATIENT["FirstWaitSeconds"])
+
+
+def test_a_release_that_fails_late_is_taken_back(patient: Platform) -> None:
+    def broken(source: Path) -> None:
+        next_release.next_release(source)
+        next_release.replace(source / "template.yaml", "\nOutputs:\n", f"{FAILS_LAST}\nOutputs:\n")
+
+    with pytest.raises(deploy.SamError, match="UPDATE_ROLLBACK_COMPLETE"):
+        deploy.deploy(patient.aws, deploy.built(change=broken), PATIENT)
+
+    assert _stack_status(patient) == "UPDATE_ROLLBACK_COMPLETE"
+    assert _launch_and_terminate(patient) == {None}
 
 
 def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_release(
-    platform: Platform, upgrade: Path
+    patient: Platform,
 ) -> None:
+    platform = patient
     # Given two notebooks that are there, one that is being made, one whose launch will be given
     # up, one that is being changed and one that is being deleted.
     changed, deleted = platform.launch(unique("Changed")), platform.launch(unique("Deleted"))
@@ -63,9 +94,11 @@ def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_re
         under_way = [platform.requests(each)[-1]["RequestId"] for each in stacks]
         await_that(lambda: all(_waits(platform, each) for each in under_way))
 
-    # When the next release is deployed, with shorter waits.
+    # When the release that was taken back is deployed without its fault, with shorter waits.
     before = {each: _versions(platform, each) for each in OF_THE_LIFECYCLE}
+    (named,) = _named_versions(platform)
     alias = platform.outputs["ServiceToken"]
+    upgrade = deploy.built(change=next_release.next_release)
     outputs = deploy.deploy(platform.aws, upgrade, QUICK)
 
     # Then nothing of what is under way has ended, or been begun again.
@@ -107,42 +140,15 @@ def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_re
     assert _releases(platform, create["RequestId"]) == {"next"}
 
     # And the versions from before are still there, one by one.
+    (published,) = _named_versions(platform)
+    assert int(published) > int(named)
     for each in OF_THE_LIFECYCLE:
-        assert before[each] == ("1",)
-        assert _versions(platform, each) == ("1", "2")
+        assert {*before[each], named, published} <= set(_versions(platform, each))
 
     for record in (ends[0], ends[1], ends[2], launched):
         assert platform.terminate(record).succeeded
     for record in (*ends, launched):
         assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
-
-
-def test_a_release_that_fails_is_taken_back_and_can_be_deployed_again(
-    platform: Platform, template: Path, upgrade: Path, tmp_path: Path
-) -> None:
-    # Given a platform that was deployed again as it was: nothing is published twice.
-    deploy.deploy(platform.aws, deploy.build(tmp_path / "again"), PATIENT)
-    assert {_versions(platform, each) for each in OF_THE_LIFECYCLE} == {("1",)}
-
-    # When a parameter is changed and no code, then it counts for what begins after it.
-    deploy.deploy(platform.aws, template, QUICK)
-    assert _named_versions(platform) == {"2"} == {_of_launches(platform)}
-    assert _setting(platform, "Observe", "FIRST_WAIT_SECONDS") == str(QUICK["FirstWaitSeconds"])
-
-    # When the deployment of a release fails late, then the platform is as it was.
-    def broken(source: Path) -> None:
-        next_release.next_release(source)
-        next_release.replace(source / "template.yaml", "\nOutputs:\n", f"{FAILS_LAST}\nOutputs:\n")
-
-    with pytest.raises(deploy.SamError, match="UPDATE_ROLLBACK_COMPLETE"):
-        deploy.deploy(platform.aws, next_release.build(tmp_path / "broken", broken), QUICK)
-    assert _stack_status(platform) == "UPDATE_ROLLBACK_COMPLETE"
-    assert _launch_and_terminate(platform) == {None}
-
-    # When the same release is deployed again, without the fault, then it is there.
-    deploy.deploy(platform.aws, upgrade, QUICK)
-    assert _launch_and_terminate(platform) == {"next"}
-    assert len(_named_versions(platform)) == 1
 
 
 def _launch_and_terminate(platform: Platform) -> set[Any]:

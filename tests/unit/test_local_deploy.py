@@ -84,6 +84,26 @@ def test_nothing_is_left_of_what_sam_writes_beside_the_build(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_the_same_sources_are_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sam(tmp_path, monkeypatch, '#!/bin/sh\nmkdir -p "$3" && cp template.yaml "$3" && echo built\n')
+    monkeypatch.setattr(deploy, "_BUILDS", tmp_path / "builds")
+    said: list[str] = []
+
+    def changed(source: Path) -> None:
+        (source / "template.yaml").write_text("changed")
+
+    first, second = deploy.built(said.append), deploy.built(said.append)
+    other = deploy.built(said.append, changed)
+
+    assert first == second
+    assert said == ["built", "built"]
+    assert (other.read_text(), first.read_bytes()) == (
+        "changed",
+        (deploy.ROOT / "template.yaml").read_bytes(),
+    )
+    assert {first.parents[1], other.parents[1]} == set((tmp_path / "builds").iterdir())
+
+
 def test_a_deployment_ends_at_its_limit_with_all_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,8 +58,7 @@ def test_from_an_empty_account_to_a_notebook_and_back(tmp_path: Path) -> None:
         # When a data scientist signs in as on the page of the embedded AWS and follows their own,
         # then there is a notebook that opens, and it is given back.
         _write_the_file_of_make_aws(aws, administrator.clone)
-        for page, sections in LAUNCHERS.items():
-            _follow_the_launchers_page(aws, administrator, page, *sections)
+        _follow_the_launchers_page(aws, administrator)
 
         # When the administrator goes on to code for notebooks and to another project, then there
         # are the files in the bucket, and a portfolio.
@@ -75,10 +74,7 @@ def test_from_an_empty_account_to_a_notebook_and_back(tmp_path: Path) -> None:
         assert outputs(aws, "notebook-vending-genomics")["PortfolioId"]
 
 
-@pytest.mark.parametrize("page", ["docs/launchers.md", "docs/launchers.zh-CN.md"])
-def test_a_launch_of_an_older_version_keeps_what_it_has(
-    deployed: tuple[Emulator, Path], page: str
-) -> None:
+def test_a_launch_of_an_older_version_keeps_what_it_has(deployed: tuple[Emulator, Path]) -> None:
     # Given a launch of version 1 among several products, and a version 2 with a parameter more.
     aws, directory = deployed
     user = end_user.sign_in(aws, outputs(aws)["ProductId"])
@@ -87,7 +83,11 @@ def test_a_launch_of_an_older_version_keeps_what_it_has(
     assert launched.succeeded, launched.reason
     launcher = reader(aws, directory, user.credentials)
     keep, wait_for_it = (
-        next(block for block in commands(deploy.ROOT / page, *LAUNCHERS[page]) if said in block)
+        next(
+            block
+            for block in commands(deploy.ROOT / LAUNCHERS, FROM_A_COMMAND_LINE)
+            if said in block
+        )
         for said in ("KEEP=", "wait_for_it()")
     )
     with _newer_version(aws, user.product_id):
@@ -109,10 +109,9 @@ def test_a_launch_of_an_older_version_keeps_what_it_has(
     assert ended.succeeded, ended.reason
 
 
-LAUNCHERS = {
-    "docs/launchers.md": ("From a command line",),
-    "docs/launchers.zh-CN.md": ("在命令行中",),
-}
+# The translation has the same commands, see tests/unit/test_docs.py.
+LAUNCHERS = "docs/launchers.md"
+FROM_A_COMMAND_LINE = "From a command line"
 
 
 @pytest.fixture(scope="module")
@@ -174,9 +173,9 @@ def _write_the_file_of_make_aws(aws: Emulator, clone: Path) -> None:
     (clone / ".local" / "aws.env").write_text(make_aws._shell_file(aws))
 
 
-def _follow_the_launchers_page(aws: Emulator, at: Reader, page: str, section: str) -> None:
+def _follow_the_launchers_page(aws: Emulator, at: Reader) -> None:
     (sign_in,) = commands(at.clone / "docs/local-aws.md", "As a data scientist")
-    launch = "\n".join(commands(at.clone / page, section))
+    launch = "\n".join(commands(at.clone / LAUNCHERS, FROM_A_COMMAND_LINE))
     said = at.run(sign_in + launch)
     assert said.count("SUCCEEDED") == 3, "launch, update and termination"
     assert "Notebook analysis-1 is InService on ml.t3.medium." in said

@@ -40,9 +40,7 @@ FOLLOWED: Mapping[tuple[str, str], str] = {
     ("docs/deploy.md", "Let people launch"): NEW_VPC,
     ("docs/deploy.md", "A project of its own"): NEW_VPC,
     ("docs/launchers.md", "From a command line"): NEW_VPC,
-    ("docs/launchers.zh-CN.md", "在命令行中"): NEW_VPC,
     ("docs/launchers.md", "Packages and data"): PACKAGES,
-    ("docs/launchers.zh-CN.md", "软件包与数据"): PACKAGES,
     ("docs/local-aws.md", "As a data scientist"): NEW_VPC,
     ("examples/README.md", ""): NEW_VPC,
     ("docs/deploy.md", "An existing VPC"): EXISTING_VPC,
@@ -141,7 +139,7 @@ def commands() -> Iterator[tuple[str, str, str]]:
     """Yield every command line that is not followed: its page, its section, itself."""
     for page in PAGES:
         name = page.relative_to(ROOT).as_posix()
-        if name in (*TYPED, "README.zh-CN.md"):  # the translation has README.md's commands
+        if name in TYPED or name.endswith(".zh-CN.md"):  # a translation has the same commands
             continue
         for heading, text in sections(page.read_text()):
             if (name, heading) in FOLLOWED or (name, heading) in OF_ANOTHER_ACCOUNT:

@@ -67,11 +67,11 @@ TEMPLATES = [
 ]
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_cfn_lint_finds_nothing(template: str) -> None:
-    check(BIN / "cfn-lint", "--", template)
+def test_cfn_lint_finds_nothing() -> None:
+    check(BIN / "cfn-lint", "--", *TEMPLATES)
 
 
+@pytest.mark.verify
 def test_sam_finds_nothing(tmp_path: Path) -> None:
     check(
         ROOT / ".sam-venv" / "bin" / "sam",

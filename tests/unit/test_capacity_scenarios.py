@@ -601,6 +601,7 @@ def test_a_notebook_with_data_that_gets_none_keeps_its_data(platform: Platform) 
     assert platform.notebook(stack.notebook)["volume_id"] == volume
 
 
+@pytest.mark.verify
 def test_a_function_that_dies_at_any_call_of_an_update_changes_nothing_of_the_outcome(
     seldom_looking: Platform,
 ) -> None:

@@ -83,7 +83,7 @@ def test_a_platform_throttled_all_along_answers_at_the_deadline(platform: Platfo
     assert platform.clock.now - BEGIN <= DEADLINE + 20
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.verify), True])
 def test_a_function_that_dies_at_any_call_of_a_life_changes_nothing_of_the_outcome(
     platform: Platform, after: bool
 ) -> None:

@@ -115,7 +115,8 @@ def test_a_delete_that_was_decided_is_not_done_once_a_newer_request_is_there(
     second.expect_success()
 
 
-@pytest.mark.parametrize("seconds_later", [1, 110])  # just before the next look of the first
+# 110: just before the next look of the first
+@pytest.mark.parametrize("seconds_later", [1, pytest.param(110, marks=pytest.mark.verify)])
 def test_a_rollback_at_any_moment_of_an_update_ends_with_the_old_settings(
     platform: Platform, seconds_later: int
 ) -> None:

@@ -30,8 +30,11 @@ _MACHINE = f"on Python {platform.python_version()} and {platform.machine()}, unl
 _FLOOR = Path(__file__).parent / "floor_function"
 _NOTEBOOK = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/analysis-1"
 # Which of a function's sample events, where it is not the one of the function's own name.
-_EVENTS = {"RequestFunction": "request-create", "CleanFunction": "clean-for-sweep"}
-_REQUESTS = ("request-create", "request-update", "request-delete")
+_EVENTS = {
+    "RequestFunction": "receive-request-create",
+    "DeleteOrphansFunction": "delete-orphans-for-schedule",
+}
+_REQUESTS = ("receive-request-create", "receive-request-update", "receive-request-delete")
 
 
 def measure(progress: Progress) -> list[dict[str, Any]]:
@@ -59,7 +62,7 @@ class _Bench:
     def __init__(self, aws: AnsweringAws, bucket: ResponseBucket) -> None:
         self.aws, self.bucket = aws, bucket
         self.requests: list[Item] = []
-        stack_id = built.event("request-create")["StackId"]
+        stack_id = built.event("receive-request-create")["StackId"]
         product_id = stack_id.split("/")[1].removeprefix("SC-123456789012-")
         tags = {
             **ownership_tags(built.environment()["PLATFORM"], stack_id, "Notebook"),

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from rich.progress import Progress
 
 from benchmarks import built
-from handlers import clean, expire, rest
+from handlers import delete_orphans, expire_launches, stop_idle
 from notebook_vending.notebooks.notebook import (
     EXPIRES_TAG,
     LOGICAL_RESOURCE_TAG,
@@ -42,8 +42,16 @@ _AWS = {
 }
 _HOME = "us-east-1:123456789012"
 _NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
-_EVENTS = {clean: "clean-for-sweep", expire: "expire", rest: "rest"}
-_FUNCTIONS = {clean: "CleanFunction", expire: "ExpireFunction", rest: "RestFunction"}
+_EVENTS = {
+    delete_orphans: "delete-orphans-for-schedule",
+    expire_launches: "expire-launches",
+    stop_idle: "stop-idle",
+}
+_FUNCTIONS = {
+    delete_orphans: "DeleteOrphansFunction",
+    expire_launches: "ExpireLaunchesFunction",
+    stop_idle: "StopIdleFunction",
+}
 
 
 @dataclass

@@ -250,7 +250,7 @@ _EXECUTIONS_FAIL = Incident(
 )
 _CLEAN_UP_DENIED = Incident(
     "the function that cleans up may not search for notebooks",
-    _sweep_without("CleanRole", "CleanFunction", "tag:GetResources"),
+    _sweep_without("DeleteOrphansRole", "DeleteOrphansFunction", "tag:GetResources"),
 )
 INCIDENTS: Mapping[str, Incident] = {
     "executions-failed": _EXECUTIONS_FAIL,
@@ -278,18 +278,18 @@ INCIDENTS: Mapping[str, Incident] = {
         _sweep_without("RespondRole", "RespondFunction", "dynamodb:*"),
     ),
     "dead-letters": _CLEAN_UP_DENIED,
-    "clean-up-fails": _CLEAN_UP_DENIED,
+    "orphan-cleanup-fails": _CLEAN_UP_DENIED,
     "expiry-fails": Incident(
         "the function that ends launches may not search for notebooks",
-        _sweep_without("ExpireRole", "ExpireFunction", "tag:GetResources"),
+        _sweep_without("ExpireLaunchesRole", "ExpireLaunchesFunction", "tag:GetResources"),
     ),
-    "rest-fails": Incident(
+    "idle-stop-fails": Incident(
         "the function that stops idle notebooks may not list them",
-        _sweep_without("RestRole", "RestFunction", "sagemaker:ListNotebookInstances"),
+        _sweep_without("StopIdleRole", "StopIdleFunction", "sagemaker:ListNotebookInstances"),
     ),
     "count-fails": Incident(
         "the function that counts notebooks may not search for them",
-        _sweep_without("CountRole", "CountFunction", "tag:GetResources"),
+        _sweep_without("CountRunningRole", "CountRunningFunction", "tag:GetResources"),
     ),
     "launches-slow": Incident(
         "the platform gets to know of a launch after 25 minutes", _deliver_late

@@ -15,19 +15,19 @@ _FUNCTIONS = (
     "DeleteRole",
     "RespondRole",
     "WaitRole",
-    "PublishRole",
-    "ShareRole",
-    "EmptyBucketRole",
-    "CleanRole",
-    "ExpireRole",
-    "VersionRole",
-    "GuardRole",
-    "CountRole",
-    "RestRole",
+    "PublishProductRole",
+    "SharePortfolioRole",
+    "EraseDataRole",
+    "DeleteOrphansRole",
+    "ExpireLaunchesRole",
+    "PublishVersionsRole",
+    "GuardNotebooksRole",
+    "CountRunningRole",
+    "StopIdleRole",
 )
 _READS_THE_LEDGER = (
     *("RequestRole", "ObserveRole", "CreateRole", "UpdateRole", "StartRole", "StopRole"),
-    *("DeleteRole", "RespondRole", "WaitRole", "CleanRole", "RestRole"),
+    *("DeleteRole", "RespondRole", "WaitRole", "DeleteOrphansRole", "StopIdleRole"),
 )
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"

@@ -58,11 +58,11 @@ class Told:
 
 
 _SCHEDULES = (
-    "CleanFunctionCleanUp",
-    "CountFunctionCount",
-    "ExpireFunctionExpire",
-    "RespondFunctionSweep",
-    "RestFunctionRest",
+    "DeleteOrphansFunctionSchedule",
+    "CountRunningFunctionSchedule",
+    "ExpireLaunchesFunctionSchedule",
+    "RespondFunctionOverdue",
+    "StopIdleFunctionSchedule",
 )
 
 
@@ -135,7 +135,7 @@ def tell(directory: Path, page: Progress) -> Told:
         _launch_in_vain(run)
         _answer_for_what_failed(run)
         page.step("The sweeps come, and the look for what expires.")
-        await_that(lambda: _invoked_by(run, "Sweep"), "the sweep")
+        await_that(lambda: _invoked_by(run, "Overdue"), "the sweep")
         await_that(lambda: _invoked_by(run, "Expire"), "the look for what expires")
         await_that(lambda: _invoked_by(run, "Rest"), "the sweep of idle notebooks")
         await_that(lambda: _invoked_by(run, "Count"), "the count of what runs")
@@ -282,7 +282,7 @@ def _have_it_rest(run: _Run, launched: Record) -> None:
         {"reason": "off-hours"},
     ):
         run.aws.client("lambda").invoke(
-            FunctionName=run.physical_id("RestFunction"), Payload=json.dumps(event)
+            FunctionName=run.physical_id("StopIdleFunction"), Payload=json.dumps(event)
         )
         start()
     run.page.outcome("It was stopped each time, and started again.")
@@ -455,7 +455,9 @@ def _let_a_launch_expire(run: _Run) -> None:
     for day in (tomorrow, date(2020, 1, 1)):
         tag = {"Key": "notebook-vending:expires-on", "Value": day.isoformat()}
         sagemaker.add_tags(ResourceArn=arn, Tags=[tag])
-        answer = run.aws.client("lambda").invoke(FunctionName=run.physical_id("ExpireFunction"))
+        answer = run.aws.client("lambda").invoke(
+            FunctionName=run.physical_id("ExpireLaunchesFunction")
+        )
         if "FunctionError" in answer:
             raise SurpriseError(answer["Payload"].read().decode())
     catalog = run.aws.client("servicecatalog")
@@ -510,7 +512,7 @@ def _leave_a_notebook_behind(run: _Run) -> None:
     )
     # An operator asks what a sweep would do, while the notebook is in its stack yet.
     run.aws.client("lambda").invoke(
-        FunctionName=run.physical_id("CleanFunction"), Payload=json.dumps({"DryRun": True})
+        FunctionName=run.physical_id("DeleteOrphansFunction"), Payload=json.dumps({"DryRun": True})
     )
     tag = {"Key": "notebook-vending:stack-id", "Value": stack_id}
     sagemaker.add_tags(ResourceArn=arn, Tags=[tag])
@@ -554,11 +556,13 @@ def _answer_for_what_failed(run: _Run) -> None:
         InvocationType="Event",
         Payload=json.dumps({"Resource": "nobody's", "Request": "none"}),
     )
-    with _broken(run, "CleanFunction"):
+    with _broken(run, "DeleteOrphansFunction"):
         run.aws.client("lambda").invoke(
-            FunctionName=run.physical_id("CleanFunction"), InvocationType="Event", Payload="{}"
+            FunctionName=run.physical_id("DeleteOrphansFunction"),
+            InvocationType="Event",
+            Payload="{}",
         )
-        await_that(lambda: _sent(run, "CleanRole"), "the message on the cleanup")
+        await_that(lambda: _sent(run, "DeleteOrphansRole"), "the message on the cleanup")
     await_that(lambda: _sent(run, "RespondRole"), "the message to the queue")
     run.page.outcome("Each was answered for, or counted.")
 
@@ -641,7 +645,7 @@ def _delete_the_platform(run: _Run) -> None:
     stack = cloudformation.describe_stacks(StackName=deploy.STACK)["Stacks"][0]["StackId"]
     _be_refused_while_there_is_a_notebook(run, stack)
     # A function that runs while its role is deleted would be recorded as denied.
-    for rule in (*_SCHEDULES, "CleanFunctionStackChanged"):
+    for rule in (*_SCHEDULES, "DeleteOrphansFunctionStackChanged"):
         run.aws.client("events").disable_rule(Name=run.physical_id(rule))
     cloudformation.delete_stack(StackName=stack)
     cloudformation.get_waiter("stack_delete_complete").wait(

@@ -9,7 +9,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from typer.core import TyperGroup
 
-from vending import answering, checking, explaining, launches, listing, platform, screen, sweeping
+from vending import answering, checking, explaining, launches, listing, orphans, platform, screen
 from vending.checks import parameters
 from vending.checks.findings import Verdict
 from vending.errors import AWS_SAID_NO, REFUSED, OperatorError, unexpected, worded
@@ -237,8 +237,8 @@ def answer(
     screen.show(asdict(done), as_json=as_json, render=lambda: screen.say(f"{told}{earlier}."))
 
 
-@app.command(epilog="Example: vending sweep --dry-run")
-def sweep(
+@app.command(epilog="Example: vending delete-orphans --dry-run")
+def delete_orphans(
     stack_name: StackName,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, and do nothing.")] = False,
     yes: Yes = False,
@@ -249,16 +249,16 @@ def sweep(
     """Show which notebooks stacks left behind, and why, and have these deleted if you confirm."""
     of = _platform(region, profile, stack_name)
     with screen.progress("Looking at all notebooks and their stacks"):
-        found = sweeping.judge(of)
-    orphans = [each.notebook for each in found.notebooks if each.action == "delete"]
-    if dry_run or not orphans:
-        screen.show(asdict(found), as_json=as_json, render=lambda: sweeping.render(found))
+        found = orphans.judge(of)
+    to_delete = [each.notebook for each in found.notebooks if each.action == "delete"]
+    if dry_run or not to_delete:
+        screen.show(asdict(found), as_json=as_json, render=lambda: orphans.render(found))
         return
     if not as_json:
-        sweeping.render(found)
-    sweeping.refuse_if_only_reported(found)
-    _confirm(f"Delete {', '.join(orphans)} with their volumes and all files on them?", yes=yes)
-    done = sweeping.begin(of, found)
+        orphans.render(found)
+    orphans.refuse_if_only_reported(found)
+    _confirm(f"Delete {', '.join(to_delete)} with their volumes and all files on them?", yes=yes)
+    done = orphans.begin(of, found)
     screen.show(
         asdict(done),
         as_json=as_json,

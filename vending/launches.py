@@ -106,8 +106,8 @@ def launch_of(notebook: Notebook) -> Ended:
     status = stack["StackStatus"]
     if status == "DELETE_COMPLETE":
         raise OperatorError(
-            f"The launch of {notebook.name} is gone, and so is its stack: `vending sweep` deletes "
-            "what they left behind."
+            f"The launch of {notebook.name} is gone, and so is its stack: `vending delete-orphans` "
+            "deletes what they left behind."
         )
     if status.endswith("_IN_PROGRESS"):
         raise OperatorError(
@@ -232,7 +232,7 @@ def _settled(notebook: Notebook) -> Ended | None:
     if not product_id or product_id != provisioned_product_of(notebook.tags.get(STACK_TAG, "")):
         raise OperatorError(
             f"{notebook.name} is of no launch of Service Catalog: delete its stack, or, if that is "
-            "gone, let `vending sweep` delete it."
+            "gone, let `vending delete-orphans` delete it."
         )
     try:
         found = client("servicecatalog").describe_provisioned_product(Id=product_id)

@@ -19,7 +19,17 @@ from benchmarks.lambda_service import Function, FunctionError, Handler
 from benchmarks.state_machine import Ended, StateMachine
 from benchmarks.world import EVENT_SECONDS, World
 from embedded_aws.runtime.service_model import ServiceError
-from handlers import clean, create, delete, observe, request, respond, start, stop, update
+from handlers import (
+    create,
+    delete,
+    delete_orphans,
+    observe,
+    receive_request,
+    respond,
+    start,
+    stop,
+    update,
+)
 from handlers import wait as wait_handler
 from notebook_vending import clock
 from notebook_vending.lifecycle.waiting import WAKING
@@ -27,7 +37,7 @@ from notebook_vending.requests import answer
 from tests.lifecycle_driver import load
 
 _HANDLERS = {
-    "RequestFunction": request.handler,
+    "RequestFunction": receive_request.handler,
     "ObserveFunction": observe.handler,
     "CreateFunction": create.handler,
     "UpdateFunction": update.handler,
@@ -36,7 +46,7 @@ _HANDLERS = {
     "DeleteFunction": delete.handler,
     "RespondFunction": respond.handler,
     "WaitFunction": wait_handler.handler,
-    "CleanFunction": clean.handler,
+    "DeleteOrphansFunction": delete_orphans.handler,
 }
 # stacks/housekeeping.yaml: the event StackChanged.
 _CLEANED_AFTER = ("DELETE_COMPLETE", "ROLLBACK_COMPLETE")
@@ -178,7 +188,7 @@ def _at_rest(world: World, stack_id: str, status: str) -> None:
     if status in _CLEANED_AFTER:
         detail = {"stack-id": stack_id, "status-details": {"status": status}}
         event = {"source": "aws.cloudformation", "detail": detail}
-        world.lambda_.invoke_later("CleanFunction", event, EVENT_SECONDS)
+        world.lambda_.invoke_later("DeleteOrphansFunction", event, EVENT_SECONDS)
 
 
 def _ended(world: World, ended: Ended) -> None:

@@ -314,4 +314,4 @@ def a_launch_expires_too_early(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(Schedule((StackPlan(expires=True, deletion=None),), expiries=(90_000,)))
 def nothing_expires(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("handlers.expire.expire", lambda _: None)
+    patch.setattr("handlers.expire_launches.expire", lambda _: None)

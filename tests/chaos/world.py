@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.sagemaker_notebooks.instance import Notebook, Timing
-from handlers import clean, expire, request, respond, wait
+from handlers import delete_orphans, expire_launches, receive_request, respond, wait
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
@@ -314,7 +314,9 @@ class World:
         """Run the shim, again after a minute and after two more, as Lambda does."""
         try:
             self.platform.invoke(
-                "RequestFunction", sent.event, lambda: request.handler(sent.event, context())
+                "RequestFunction",
+                sent.event,
+                lambda: receive_request.handler(sent.event, context()),
             )
         except TaskFailedError as failed:
             self._disrupted()
@@ -329,7 +331,9 @@ class World:
     def _clean(self, event: dict[str, Any], attempt: int = 1) -> None:
         """Run the function that cleans up as Lambda does."""
         try:
-            self.platform.invoke("CleanFunction", event, lambda: clean.handler(event, context()))
+            self.platform.invoke(
+                "DeleteOrphansFunction", event, lambda: delete_orphans.handler(event, context())
+            )
         except TaskFailedError:
             if attempt < 3:
                 self.at(60 * attempt, lambda: self._clean(event, attempt + 1))
@@ -339,7 +343,9 @@ class World:
         """Run the function that terminates what has expired as Lambda does."""
         event: dict[str, Any] = {}
         try:
-            self.platform.invoke("ExpireFunction", event, lambda: expire.handler(event, context()))
+            self.platform.invoke(
+                "ExpireLaunchesFunction", event, lambda: expire_launches.handler(event, context())
+            )
         except TaskFailedError:
             if attempt < 3:
                 self.at(60 * attempt, lambda: self._expire(attempt + 1))

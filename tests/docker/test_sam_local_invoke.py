@@ -93,10 +93,10 @@ def _create(
     deployed: Deployed, told: ToldAnew, stack: Stack, properties: Mapping[str, Any]
 ) -> None:
     platform = deployed.platform
-    request = stack.create(EVENTS["request-create"], properties)
-    told.learn(EVENTS["request-create"], request)
+    request = stack.create(EVENTS["receive-request-create"], properties)
+    told.learn(EVENTS["receive-request-create"], request)
 
-    assert deployed.invoke("request-create", told("request-create")) is None
+    assert deployed.invoke("receive-request-create", told("receive-request-create")) is None
 
     execution = deployed.execution(request["RequestId"])
     begun = json.loads(execution["input"])
@@ -129,7 +129,7 @@ def _create(
 
 
 def _count(deployed: Deployed, told: ToldAnew) -> None:
-    assert deployed.invoke("count", told("count")) is None
+    assert deployed.invoke("count-running", told("count-running")) is None
 
     (running,) = [each for each in deployed.logged if each["message"] == "Running"]
     assert (running["project"], running["usd_per_hour"]) == ("QuickStart007", 0.05)
@@ -138,10 +138,10 @@ def _count(deployed: Deployed, told: ToldAnew) -> None:
 def _update(
     deployed: Deployed, told: ToldAnew, stack: Stack, properties: Mapping[str, Any]
 ) -> None:
-    request = stack.update(EVENTS["request-update"], properties)
-    told.learn(EVENTS["request-update"], request)
+    request = stack.update(EVENTS["receive-request-update"], properties)
+    told.learn(EVENTS["receive-request-update"], request)
 
-    assert deployed.invoke("request-update", told("request-update")) is None
+    assert deployed.invoke("receive-request-update", told("receive-request-update")) is None
 
     begun = json.loads(deployed.execution(request["RequestId"])["input"])
     told.learn({name: EVENTS["update"][name] for name in begun}, begun)
@@ -166,7 +166,9 @@ def _update(
 
 def _put_to_rest(deployed: Deployed, told: ToldAnew) -> None:
     logs, sagemaker = (deployed.platform.aws.client(each) for each in ("logs", "sagemaker"))
-    assert deployed.invoke("rest-for-off-hours", told("rest-for-off-hours")) == ["Analysis-1"]
+    assert deployed.invoke("stop-idle-for-off-hours", told("stop-idle-for-off-hours")) == [
+        "Analysis-1"
+    ]
     await_that(lambda: status(deployed) == "Stopped")
     sagemaker.start_notebook_instance(NotebookInstanceName="Analysis-1")
     await_that(lambda: status(deployed) == "InService")
@@ -179,7 +181,7 @@ def _put_to_rest(deployed: Deployed, told: ToldAnew) -> None:
     at = int(notebook["LastModifiedTime"].timestamp() * 1000) + 1
     said = [{"timestamp": at, "message": "IDLE and could not stop"}]
     logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=said)
-    assert deployed.invoke("rest", told("rest")) == ["Analysis-1"]
+    assert deployed.invoke("stop-idle", told("stop-idle")) == ["Analysis-1"]
     await_that(lambda: status(deployed) == "Stopped")
     sagemaker.start_notebook_instance(NotebookInstanceName="Analysis-1")
     await_that(lambda: status(deployed) == "InService")
@@ -187,9 +189,9 @@ def _put_to_rest(deployed: Deployed, told: ToldAnew) -> None:
 
 def _terminate(deployed: Deployed, told: ToldAnew, stack: Stack) -> None:
     request = stack.delete()
-    told.learn(EVENTS["request-delete"], request)
+    told.learn(EVENTS["receive-request-delete"], request)
 
-    assert deployed.invoke("request-delete", told("request-delete")) is None
+    assert deployed.invoke("receive-request-delete", told("receive-request-delete")) is None
 
     begun = json.loads(deployed.execution(request["RequestId"])["input"])
     told.learn({name: EVENTS["stop"][name] for name in begun}, begun)
@@ -226,7 +228,7 @@ def succeeds(deployed: Deployed, state: Any) -> Any:
 def _clean_up(deployed: Deployed, told: ToldAnew, stack: Stack) -> None:
     make_notebook(deployed.platform, "Analysis-1", stack.stack_id)
 
-    assert deployed.invoke("clean", told("clean")) is None
+    assert deployed.invoke("delete-orphans", told("delete-orphans")) is None
 
     assert cleaned_up(deployed) == [stack.stack_id]
     deployed.platform.aws.client("sagemaker").stop_notebook_instance(
@@ -236,7 +238,7 @@ def _clean_up(deployed: Deployed, told: ToldAnew, stack: Stack) -> None:
 
 def cleaned_up(deployed: Deployed) -> list[str]:
     """Return the stacks whose notebooks executions were started to clean up."""
-    names = [each["name"] for each in deployed.platform.executions("CleanUp-")]
+    names = [each["name"] for each in deployed.platform.executions("OrphanCleanup-")]
     inputs = [json.loads(deployed.execution(name)["input"]) for name in names]
     return [each["Resource"].partition("|")[0] for each in inputs]
 
@@ -245,20 +247,22 @@ def test_the_sweep_cleans_up_what_a_stack_no_more_has(alone: Deployed, told: Tol
     stack_id = make_stack(alone.platform, "one")
     make_notebook(alone.platform, unique("Left"), stack_id)
 
-    verdicts = alone.invoke("clean-for-dry-run", told("clean-for-dry-run"))["Judged"]
+    verdicts = alone.invoke("delete-orphans-for-dry-run", told("delete-orphans-for-dry-run"))[
+        "Judged"
+    ]
     assert [each["Delete"] for each in verdicts if each["StackId"] == stack_id] == [True]
     assert stack_id not in cleaned_up(alone)
 
-    assert alone.invoke("clean-for-sweep", told("clean-for-sweep")) is None
+    assert alone.invoke("delete-orphans-for-schedule", told("delete-orphans-for-schedule")) is None
 
     assert stack_id in cleaned_up(alone)
 
 
 def test_a_platform_that_has_a_notebook_is_not_deleted(alone: Deployed, told: ToldAnew) -> None:
     aws, stack = alone.platform.aws, Stack(alone, unique("platform"))
-    request = stack.create(EVENTS["guard"], {"After": ["", ""]})
+    request = stack.create(EVENTS["guard-notebooks"], {"After": ["", ""]})
     aws.client("iam").put_role_policy(  # as it may of the stack that this one stands for
-        RoleName=alone.platform.physical_id("GuardRole"),
+        RoleName=alone.platform.physical_id("GuardNotebooksRole"),
         PolicyName=stack.name,
         PolicyDocument=json.dumps(
             {
@@ -271,13 +275,13 @@ def test_a_platform_that_has_a_notebook_is_not_deleted(alone: Deployed, told: To
             }
         ),
     )
-    alone.beside("GuardFunction", request)
+    alone.beside("GuardNotebooksFunction", request)
     assert stack.ended() == "CREATE_COMPLETE"
     name = unique("Left")
     make_notebook(alone.platform, name, make_stack(alone.platform, "one"))
-    told.learn(EVENTS["guard"], stack.delete())
+    told.learn(EVENTS["guard-notebooks"], stack.delete())
 
-    alone.invoke("guard", told("guard"))
+    alone.invoke("guard-notebooks", told("guard-notebooks"))
 
     assert stack.ended() == "DELETE_FAILED"
     assert name.lower() in stack.reason()
@@ -285,7 +289,9 @@ def test_a_platform_that_has_a_notebook_is_not_deleted(alone: Deployed, told: To
 
 def test_what_was_not_taken_in_is_answered(alone: Deployed, told: ToldAnew) -> None:
     stack, properties = a_launch(alone)
-    told.learn(EVENTS["request-create"], stack.create(EVENTS["request-create"], properties))
+    told.learn(
+        EVENTS["receive-request-create"], stack.create(EVENTS["receive-request-create"], properties)
+    )
 
     alone.invoke("respond-for-failed-request", told("respond-for-failed-request"))
 
@@ -295,7 +301,7 @@ def test_what_was_not_taken_in_is_answered(alone: Deployed, told: ToldAnew) -> N
 
 def test_an_execution_that_ran_out_of_time_is_answered_for(alone: Deployed, told: ToldAnew) -> None:
     stack, properties = a_launch(alone)
-    request = stack.create(EVENTS["request-create"], properties)
+    request = stack.create(EVENTS["receive-request-create"], properties)
     alone.beside("RequestFunction", request)
     execution = alone.execution(request["RequestId"])
     told.learn(EVENTS["observe"], json.loads(execution["input"]))
@@ -310,7 +316,7 @@ def test_an_execution_that_ran_out_of_time_is_answered_for(alone: Deployed, told
 
 def test_an_operator_answers_by_hand(alone: Deployed, told: ToldAnew) -> None:
     stack, properties = a_launch(alone)
-    request = stack.create(EVENTS["request-create"], properties)
+    request = stack.create(EVENTS["receive-request-create"], properties)
     alone.beside("RequestFunction", request)
     key = json.loads(alone.execution(request["RequestId"])["input"])
     by_hand = EVENTS["respond-for-operator"]["ByHand"]
@@ -331,10 +337,10 @@ def test_what_is_past_its_deadline_is_answered(alone: Deployed, told: ToldAnew) 
     usual = lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     short = {**usual, "DEADLINE_SECONDS": "1"}
     lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": short})
-    alone.beside("RequestFunction", stack.create(EVENTS["request-create"], properties))
+    alone.beside("RequestFunction", stack.create(EVENTS["receive-request-create"], properties))
     lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": usual})
 
-    alone.invoke("respond-for-sweep", told("respond-for-sweep"))
+    alone.invoke("respond-for-overdue", told("respond-for-overdue"))
 
     assert stack.ended() == "CREATE_FAILED"
     assert "did not answer this request within" in stack.reason()
@@ -345,14 +351,14 @@ def test_the_bucket_of_a_terminated_launch_is_emptied(alone: Deployed, told: Tol
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="data", Body=b"1")
     stack = Stack(alone, unique("SC-000000000000-pp"))
-    request = stack.create(EVENTS["empty-bucket"], {"BucketName": bucket})
+    request = stack.create(EVENTS["erase-data"], {"BucketName": bucket})
     ours = [{"Key": STACK_TAG, "Value": stack.stack_id}]
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": ours})
-    alone.beside("EmptyBucketFunction", request)
+    alone.beside("EraseDataFunction", request)
     assert stack.ended() == "CREATE_COMPLETE"
-    told.learn(EVENTS["empty-bucket"], stack.delete())
+    told.learn(EVENTS["erase-data"], stack.delete())
 
-    alone.invoke("empty-bucket", told("empty-bucket"))
+    alone.invoke("erase-data", told("erase-data"))
 
     assert stack.ended() == "DELETE_COMPLETE"
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
@@ -364,9 +370,11 @@ def test_the_products_templates_are_published(alone: Deployed, told: ToldAnew) -
     for key in keys:
         s3.delete_object(Bucket=bucket, Key=key)
     stack = Stack(alone, unique("platform"))
-    told.learn(EVENTS["publish"], stack.create(EVENTS["publish"], {"Bucket": bucket}))
+    told.learn(
+        EVENTS["publish-product"], stack.create(EVENTS["publish-product"], {"Bucket": bucket})
+    )
 
-    alone.invoke("publish", told("publish"))
+    alone.invoke("publish-product", told("publish-product"))
 
     assert stack.ended() == "CREATE_COMPLETE"
     published = {s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
@@ -375,7 +383,7 @@ def test_the_products_templates_are_published(alone: Deployed, told: ToldAnew) -
 
 
 def test_versions_of_functions_are_published(alone: Deployed, told: ToldAnew) -> None:
-    platform, sample = alone.platform, EVENTS["version"]
+    platform, sample = alone.platform, EVENTS["publish-versions"]
     functions = {
         name: platform.physical_id(name) for name in sample["ResourceProperties"]["Functions"]
     }
@@ -386,7 +394,7 @@ def test_versions_of_functions_are_published(alone: Deployed, told: ToldAnew) ->
     stack = Stack(alone, unique("platform"))
     told.learn(sample, stack.create(sample, {"Functions": functions}))
 
-    alone.invoke("version", told("version"))
+    alone.invoke("publish-versions", told("publish-versions"))
 
     assert stack.ended() == "CREATE_COMPLETE"
     after = {name: platform.version(name) for name in functions}
@@ -396,10 +404,10 @@ def test_versions_of_functions_are_published(alone: Deployed, told: ToldAnew) ->
 def test_versions_are_deprecated(alone: Deployed, told: ToldAnew) -> None:
     catalog, product = alone.platform.aws.client("servicecatalog"), alone.platform.user.product_id
     stack = Stack(alone, unique("platform"))
-    sample = EVENTS["publish-for-deprecated-versions"]
+    sample = EVENTS["publish-product-for-deprecation"]
     told.learn(sample, stack.create(sample, {"ProductId": product}))
 
-    alone.invoke("publish-for-deprecated-versions", told("publish-for-deprecated-versions"))
+    alone.invoke("publish-product-for-deprecation", told("publish-product-for-deprecation"))
 
     assert stack.ended() == "CREATE_COMPLETE"
     listed = catalog.list_provisioning_artifacts(ProductId=product)
@@ -413,10 +421,10 @@ def test_the_portfolio_is_shared(alone: Deployed, told: ToldAnew) -> None:
     catalog.enable_aws_organizations_access()
     portfolio = alone.platform.outputs["PortfolioId"]
     stack = Stack(alone, unique("platform"))
-    request = stack.create(EVENTS["share"], {"PortfolioId": portfolio})
-    told.learn(EVENTS["share"], request)
+    request = stack.create(EVENTS["share-portfolio"], {"PortfolioId": portfolio})
+    told.learn(EVENTS["share-portfolio"], request)
 
-    alone.invoke("share", told("share"))
+    alone.invoke("share-portfolio", told("share-portfolio"))
 
     assert stack.ended() == "CREATE_COMPLETE"
     shared = {
@@ -442,6 +450,6 @@ def test_what_has_expired_is_terminated(deployed: Deployed, told: ToldAnew) -> N
         Tags=[{"Key": "notebook-vending:expires-on", "Value": LONG_AGO}],
     )
 
-    assert deployed.invoke("expire", told("expire")) is None
+    assert deployed.invoke("expire-launches", told("expire-launches")) is None
 
     await_that(lambda: platform.leftovers(stack) == [])

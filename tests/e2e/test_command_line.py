@@ -62,7 +62,7 @@ def policy(platform: Platform) -> dict[str, Any]:
         "TABLE": platform.outputs["LedgerTable"],
         "MACHINE": machine[6],
         "KEY": platform.physical_id("Key"),
-        "CLEAN": platform.outputs["CleanFunction"],
+        "CLEAN": platform.outputs["DeleteOrphansFunction"],
         "RESPOND": platform.outputs["RespondFunction"],
     }
     document: dict[str, Any] = json.loads(re.sub("|".join(names), lambda m: names[m[0]], text))
@@ -186,13 +186,15 @@ def test_a_sweep_shows_what_it_would_delete_and_then_has_it_deleted(
     assert there
     _make_without_a_stack(platform, orphan, there)
 
-    told = {each["notebook"]: each for each in shell.ask("sweep", "--dry-run")["notebooks"]}
+    told = {
+        each["notebook"]: each for each in shell.ask("delete-orphans", "--dry-run")["notebooks"]
+    }
 
     assert told[name.lower()]["action"] == "leave"
     assert told[orphan.lower()]["action"] == "delete"
     assert told[orphan.lower()]["reason"] == "its stack is gone"
     assert platform.notebook(orphan)
-    assert shell.ask("sweep", "--yes")["begun"]
+    assert shell.ask("delete-orphans", "--yes")["begun"]
     await_that(lambda: platform.notebook(orphan) is None)
     assert platform.notebook(name)
     assert cloudformation.describe_stacks(StackName=platform.stack(stack)["StackId"])
@@ -214,7 +216,9 @@ def test_a_stack_whose_launch_is_gone_is_named_and_deleted(
     assert platform.user.wait(record).succeeded
     assert platform.notebook(name)
 
-    told = {each["notebook"]: each for each in shell.ask("sweep", "--dry-run")["notebooks"]}
+    told = {
+        each["notebook"]: each for each in shell.ask("delete-orphans", "--dry-run")["notebooks"]
+    }
     assert told[name.lower()]["action"] == "leave"
     assert f"delete the stack {stack['StackName']}" in told[name.lower()]["reason"]
     # The operator's own policy has no right to delete what a launch consists of.
@@ -235,7 +239,7 @@ def test_a_stack_whose_launch_is_gone_is_named_and_deleted(
         ("SeeLaunchesThatFailed", ("list",), "servicecatalog:SearchProvisionedProducts"),
         ("ReadTheLedgerButNoReplyAddress", ("explain", "any"), "dynamodb:Scan"),
         ("LookAtThem", ("extend", "any", "--days", "1"), "sagemaker:DescribeNotebookInstance"),
-        ("AnswerAndSweep", ("sweep", "--dry-run"), "lambda:InvokeFunction"),
+        ("AnswerAndDeleteOrphans", ("delete-orphans", "--dry-run"), "lambda:InvokeFunction"),
     ],
 )
 def test_without_a_statement_of_the_policy_its_permission_is_named(

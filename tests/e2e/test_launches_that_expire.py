@@ -11,7 +11,7 @@ from tests.e2e.deployed import Platform
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique
 
-EVENT = (Path(__file__).parents[2] / "events" / "expire.json").read_text()
+EVENT = (Path(__file__).parents[2] / "events" / "expire-launches.json").read_text()
 EXPIRES, WARNED = "notebook-vending:expires-on", "notebook-vending:warned-of"
 LONG_AGO = "2020-01-01"
 
@@ -34,7 +34,7 @@ def living(platform: Platform, name: str) -> Iterator[Record]:
 def expire(platform: Platform) -> None:
     """Let the schedule's event come."""
     answer = platform.aws.client("lambda").invoke(
-        FunctionName=platform.physical_id("ExpireFunction"), Payload=EVENT
+        FunctionName=platform.physical_id("ExpireLaunchesFunction"), Payload=EVENT
     )
     assert "FunctionError" not in answer, answer["Payload"].read()
 

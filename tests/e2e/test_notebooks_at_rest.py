@@ -79,7 +79,7 @@ def test_an_idle_notebook_stops_itself_and_is_stopped_when_it_says_that_it_canno
 
 def _rest(platform: Platform, event: dict[str, Any]) -> list[str]:
     answer = platform.aws.client("lambda").invoke(
-        FunctionName=platform.physical_id("RestFunction"), Payload=json.dumps(event)
+        FunctionName=platform.physical_id("StopIdleFunction"), Payload=json.dumps(event)
     )
     text = answer["Payload"].read()
     assert "FunctionError" not in answer, text

@@ -12,7 +12,7 @@ from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 
 SLOW = {"pending": 3}  # seconds: time enough to come in between
-SWEEP = json.loads((deploy.ROOT / "events" / "clean-for-sweep.json").read_text())
+SWEEP = json.loads((deploy.ROOT / "events" / "delete-orphans-for-schedule.json").read_text())
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -167,7 +167,7 @@ def make_notebook(
 def sweep(platform: Platform) -> None:
     """Have the function do what it does for the schedule's event."""
     answered = platform.aws.client("lambda").invoke(
-        FunctionName=platform.physical_id("CleanFunction"), Payload=json.dumps(SWEEP)
+        FunctionName=platform.physical_id("DeleteOrphansFunction"), Payload=json.dumps(SWEEP)
     )
     assert "FunctionError" not in answered, answered["Payload"].read()
 
@@ -201,7 +201,7 @@ def check_cleanup(platform: Platform, name: str, stack_id: str) -> None:
 @contextmanager
 def no_events(platform: Platform) -> Iterator[None]:
     """Have no stack event arrive within the block."""
-    rule = platform.physical_id("CleanFunctionStackChanged")
+    rule = platform.physical_id("DeleteOrphansFunctionStackChanged")
     events = platform.aws.client("events")
     events.disable_rule(Name=rule)
     try:
@@ -213,7 +213,7 @@ def no_events(platform: Platform) -> Iterator[None]:
 @contextmanager
 def dry_run(platform: Platform) -> Iterator[None]:
     """Have the function only report within the block."""
-    client, name = platform.aws.client("lambda"), platform.physical_id("CleanFunction")
+    client, name = platform.aws.client("lambda"), platform.physical_id("DeleteOrphansFunction")
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     dry = {**variables, "CLEAN_UP_DRY_RUN": "YES"}
     client.update_function_configuration(FunctionName=name, Environment={"Variables": dry})

@@ -304,7 +304,12 @@ def test_the_launch_role_asks_no_other_function_for_a_custom_resource(platform: 
     session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="servicecatalog")
     lambda_ = aws.client("lambda", session["Credentials"])
 
-    for function in ("RespondFunction", "CreateFunction", "DeleteFunction", "PublishFunction"):
+    for function in (
+        "RespondFunction",
+        "CreateFunction",
+        "DeleteFunction",
+        "PublishProductFunction",
+    ):
         with pytest.raises(ClientError, match="AccessDenied"):
             lambda_.invoke(FunctionName=platform.physical_id(function), Payload=b"{}")
     # Nor the function behind the notebook otherwise than by the alias.

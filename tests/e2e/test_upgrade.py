@@ -22,7 +22,7 @@ FAILS_LAST = """
     Type: Custom::FunctionVersions
     DependsOn: Portfolio
     Properties:
-      ServiceToken: !GetAtt VersionFunction.Arn
+      ServiceToken: !GetAtt PublishVersionsFunction.Arn
       ServiceTimeout: 120
       Functions: {None: of-another}
 """

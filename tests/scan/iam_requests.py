@@ -483,7 +483,7 @@ _BY_ROLE: dict[str, list[Request]] = {
             "releases its interface",
         ),
     ],
-    "CleanRole": [
+    "DeleteOrphansRole": [
         may(
             "servicecatalog:DescribeProvisionedProduct",
             "*",
@@ -500,7 +500,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         may_not("sagemaker:DeleteNotebookInstance", NOTEBOOK, "deletes none itself", OURS),
         may("sqs:SendMessage", UNDELIVERED, "counts what it failed at"),
     ],
-    "RestRole": [
+    "StopIdleRole": [
         may("sagemaker:StopNotebookInstance", NOTEBOOK, "with the platform's tag", OURS),
         may_not(
             "sagemaker:StopNotebookInstance", NOTEBOOK, "with another platform's tag", ANOTHERS
@@ -512,11 +512,11 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
         may_not("logs:GetLogEvents", arn("logs", f"{STREAM}n/OnStart"), "reads no other stream"),
     ],
-    "CountRole": [
+    "CountRunningRole": [
         may("tag:GetResources", "*", "counts notebooks"),
         may_not("sagemaker:DescribeNotebookInstance", NOTEBOOK, "describes none", OURS),
     ],
-    "GuardRole": [
+    "GuardNotebooksRole": [
         may("cloudformation:DescribeStacks", PLATFORM, "sees whether the platform goes"),
         may("cloudformation:DescribeStacks", STACK, "sees which portfolio a launch is of"),
         may_not(
@@ -528,7 +528,9 @@ _BY_ROLE: dict[str, list[Request]] = {
     ],
     "OffHoursRole": [
         may(
-            "lambda:InvokeFunction", arn("lambda", "function:restfunction"), "invokes the function"
+            "lambda:InvokeFunction",
+            arn("lambda", "function:stopidlefunction"),
+            "invokes the function",
         ),
         may_not(
             "lambda:InvokeFunction", arn("lambda", "function:deletefunction"), "invokes no other"
@@ -542,7 +544,7 @@ _BY_ROLE: dict[str, list[Request]] = {
             "writes no other log",
         ),
     ],
-    "VersionRole": [
+    "PublishVersionsRole": [
         may(
             "lambda:PublishVersion",
             arn("lambda", "function:requestfunction"),
@@ -559,11 +561,11 @@ _BY_ROLE: dict[str, list[Request]] = {
         may("logs:CreateLogDelivery", "*", "logs the executions"),
         may_not(
             "lambda:InvokeFunction",
-            arn("lambda", "function:publishfunction"),
+            arn("lambda", "function:publishproductfunction"),
             "invokes no function but the lifecycle's",
         ),
     ],
-    "PublishRole": [
+    "PublishProductRole": [
         may("s3:PutObject", "arn:aws:s3:::templates/1.yaml", "publishes a template"),
         may_not(
             "s3:PutObject",
@@ -577,7 +579,7 @@ _BY_ROLE: dict[str, list[Request]] = {
             "servicecatalog:UpdateProvisioningArtifact", PRODUCT, "of no other product", ANOTHERS
         ),
     ],
-    "ShareRole": [
+    "SharePortfolioRole": [
         may(
             "servicecatalog:CreatePortfolioShare",
             PORTFOLIO,
@@ -586,7 +588,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
         may_not("servicecatalog:CreatePortfolioShare", PORTFOLIO, "shares no other portfolio"),
     ],
-    "ExpireRole": [
+    "ExpireLaunchesRole": [
         may(
             "sagemaker:AddTags",
             NOTEBOOK,
@@ -628,7 +630,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         may("sns:Publish", OWNERS_TOPIC, "warns the owner"),
         may_not("sns:Publish", arn("sns", "other"), "publishes to no other topic"),
     ],
-    "EmptyBucketRole": [
+    "EraseDataRole": [
         may(
             "s3:DeleteObjectVersion",
             f"{BUCKET}/data",
@@ -654,7 +656,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         may_not("cloudformation:DeleteStack", PLATFORM, "touches no other stack"),
         may(
             "lambda:InvokeFunction",
-            arn("lambda", "function:emptybucketfunction"),
+            arn("lambda", "function:erasedatafunction"),
             "empties a launch's bucket",
         ),
         may(
@@ -1345,7 +1347,7 @@ _BY_ROLE: dict[str, list[Request]] = {
             UNDELIVERED,
             "keeps an event that a rule could not deliver",
             {
-                "aws:SourceArn": arn("events", "rule/cleanfunctioncleanup"),
+                "aws:SourceArn": arn("events", "rule/deleteorphansfunctionschedule"),
                 "aws:SourceAccount": ACCOUNT,
             },
         ),

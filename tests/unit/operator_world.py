@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from aws_testing.catalog_world import ALICE, Offer, Person, World, an_offer
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.service_catalog.model import StackState
-from handlers import clean, respond
+from handlers import delete_orphans, respond
 from notebook_vending.requests.stack_ids import provisioned_product_of
 from tests.lambda_context import context
 from tests.unit.account_in_process import ACCOUNT, REGION
@@ -199,7 +199,7 @@ def an_operator(platform: Platform, patch: pytest.MonkeyPatch) -> Iterator[Opera
     goes_on = SimpleNamespace(sleep=lambda _seconds: world.let_run("DELETE_COMPLETE"))
     patch.setattr("vending.launches.time", goes_on)
     functions = {
-        "CleanFunction": lambda event: clean.handler(event, context()),
+        "DeleteOrphansFunction": lambda event: delete_orphans.handler(event, context()),
         "RespondFunction": lambda event: respond.handler(event, context()),
     }
     yield Operator(platform, world, an_offer(world), functions)

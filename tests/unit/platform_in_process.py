@@ -26,11 +26,11 @@ from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
 from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
 from embedded_aws.sagemaker_notebooks.service import NotebookService
 from handlers import (
-    clean,
     create,
     delete,
+    delete_orphans,
     observe,
-    request,
+    receive_request,
     respond,
     start,
     stop,
@@ -185,7 +185,7 @@ class Platform:
         """
 
         def call() -> None:
-            request.handler(sent.event, context())
+            receive_request.handler(sent.event, context())
 
         failed = self._asynchronously("RequestFunction", sent.event, call)
         self.pick_up_executions()
@@ -203,7 +203,7 @@ class Platform:
     def clean(self, event: Any) -> TaskFailedError | None:
         """Invoke the function that cleans up asynchronously, and take over what it started."""
         failed = self._asynchronously(
-            "CleanFunction", event, lambda: clean.handler(event, context())
+            "DeleteOrphansFunction", event, lambda: delete_orphans.handler(event, context())
         )
         self.pick_up_executions()
         return failed

@@ -16,7 +16,7 @@ from benchmarks import artifacts, built, cold_starts, imports, lambda_emulator, 
 from benchmarks.answering_aws import AnsweringAws, answering_aws, read_call
 from benchmarks.floor_function import floor
 from benchmarks.lambda_emulator import ColdStart, EmulatorError
-from handlers import clean, expire, rest
+from handlers import delete_orphans, expire_launches, stop_idle
 from notebook_vending.log import logger
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,10 @@ OF_ALL = {
 PARSES = {"attr", "attrs", "cattrs"}
 # botocore takes it where it is installed, as here; no function has it.
 NOT_DEPLOYED = {"certifi"}
-PARSERS = {"request", "respond", "publish", "share", "empty_bucket", "guard", "version"}
+PARSERS = {
+    *("receive_request", "respond", "publish_product", "share_portfolio"),
+    *("erase_data", "guard_notebooks", "publish_versions"),
+}
 HANDLERS = sorted(handler.split(".")[1] for handler in built.handlers().values())
 
 
@@ -222,7 +225,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sweep_of_living_stacks_deletes_nothing_and_looks_at_each_once() -> None:
-    found = sweep.looks(clean, 201, 0)
+    found = sweep.looks(delete_orphans, 201, 0)
 
     assert found["calls"] == {
         "GetResources": 3,
@@ -234,7 +237,7 @@ def test_a_sweep_of_living_stacks_deletes_nothing_and_looks_at_each_once() -> No
 
 
 def test_more_orphans_than_one_sweep_begins_with_take_several() -> None:
-    found = sweep.looks(clean, 60, 60)
+    found = sweep.looks(delete_orphans, 60, 60)
 
     assert found["calls"]["StartExecution"] == 25
     assert (found["runs"], found["left"]) == (3, 0)
@@ -245,7 +248,7 @@ def test_what_expires_is_terminated_first_though_there_is_no_time_for_all(
 ) -> None:
     monkeypatch.setattr(sweep, "_CALL_MS", 20_000)
 
-    found = sweep.looks(expire, 100, 2)
+    found = sweep.looks(expire_launches, 100, 2)
 
     assert found["calls"]["TerminateProvisionedProduct"] == 2
     assert not found["finished"]
@@ -257,7 +260,7 @@ def test_idle_notebooks_are_stopped_in_the_end_though_there_is_no_time_for_all(
 ) -> None:
     monkeypatch.setattr(sweep, "_CALL_MS", 10_000)
 
-    found = sweep.looks(rest, 100, 2)
+    found = sweep.looks(stop_idle, 100, 2)
 
     assert not found["finished"]
     assert found["runs"] > 1
@@ -265,6 +268,6 @@ def test_idle_notebooks_are_stopped_in_the_end_though_there_is_no_time_for_all(
 
 
 def test_one_look_at_a_notebook_that_is_not_idle_is_one_call() -> None:
-    found = sweep.looks(rest, 150, 0)
+    found = sweep.looks(stop_idle, 150, 0)
 
     assert found["calls"] == {"ListNotebookInstances": 2, "GetLogEvents": 150}

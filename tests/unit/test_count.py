@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from embedded_aws.ministack_fixes import embedded_metrics
-from handlers import count
+from handlers import count_running
 from notebook_vending.metrics import OTHERS as REST
 from tests.lambda_context import context
 from tests.unit.broken_calls import intercepted
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = ("RunningNotebooks", "ProjectID")
 TYPE = ("RunningNotebooks", "InstanceType")
 COST = ("EstimatedHourlyCost", "ProjectID")
-EVENT = json.loads((ROOT / "events" / "count.json").read_text())
+EVENT = json.loads((ROOT / "events" / "count-running.json").read_text())
 
 
 def launched(platform: Platform, project: str, instance_type: str) -> str:
@@ -33,7 +33,7 @@ def launched(platform: Platform, project: str, instance_type: str) -> str:
 def counted(platform: Platform) -> dict[tuple[str, ...], float]:
     """Count; return each metric's value by its name, its dimension and the dimension's value."""
     platform.logged.clear()
-    count.handler(EVENT, context())
+    count_running.handler(EVENT, context())
     data = [datum for line in platform.logged for datum in embedded_metrics.read(line)]
     found: dict[tuple[str, ...], float] = {
         (datum.name, *pair): datum.value for datum in data for pair in datum.dimensions.items()
@@ -111,6 +111,6 @@ def test_when_aws_does_not_say_nothing_is_counted_and_it_is_tried_again(
 
     platform.logged.clear()
     with intercepted(deny), pytest.raises(ClientError, match=operation):
-        count.handler(EVENT, context())
+        count_running.handler(EVENT, context())
 
     assert not any("_aws" in line for line in platform.logged)

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from handlers import empty_bucket
+from handlers import erase_data
 from notebook_vending import clock, metrics
 from notebook_vending.aws import kms as aws_kms
 from notebook_vending.aws import s3 as aws_s3
@@ -130,7 +130,7 @@ def test_termination_erases_versions_delete_markers_and_unfinished_uploads(
     s3.delete_object(Bucket=BUCKET, Key="model")
     s3.create_multipart_upload(Bucket=BUCKET, Key="big")
 
-    empty_bucket.handler(event("Delete"), context())
+    erase_data.handler(event("Delete"), context())
 
     assert held(s3) is None
     (said,) = answers
@@ -142,9 +142,9 @@ def test_termination_has_the_key_deleted_after_the_bucket(
 ) -> None:
     key = make_key(kms)
 
-    empty_bucket.handler(event("Delete", key=key), context())
+    erase_data.handler(event("Delete", key=key), context())
     # CloudFormation sends it once more, as the answer did not reach it.
-    empty_bucket.handler(event("Delete", key=key), context())
+    erase_data.handler(event("Delete", key=key), context())
 
     assert held(s3) is None
     assert state(kms, key) == "PendingDeletion"
@@ -157,7 +157,7 @@ def test_a_key_stays_with_the_data_that_stay(
     kms: "KMSClient", answers: Answers, retention: str
 ) -> None:
     key = make_key(kms)
-    empty_bucket.handler(event("Delete", retention=retention, key=key), context())
+    erase_data.handler(event("Delete", retention=retention, key=key), context())
     assert state(kms, key) == "Enabled"
     assert answers[0]["Status"] == "SUCCESS"
 
@@ -169,7 +169,7 @@ def test_a_key_that_is_not_the_stacks_is_refused_and_left_alone_with_the_bucket(
     key = make_key(kms, owner)
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
-    empty_bucket.handler(event("Delete", key=key), context())
+    erase_data.handler(event("Delete", key=key), context())
 
     assert (held(s3), state(kms, key)) == (1, "Enabled")
     assert answers[0]["Status"] == "FAILED"
@@ -182,7 +182,7 @@ def test_a_bucket_and_a_key_that_are_not_the_stacks_are_both_named(
     make_bucket(s3, "foreign", None)
     key = make_key(kms, None)
 
-    empty_bucket.handler(event("Delete", "foreign", key=key), context())
+    erase_data.handler(event("Delete", "foreign", key=key), context())
 
     assert "The bucket foreign is left" in answers[0]["Reason"]
     assert f"The key {key} is left" in answers[0]["Reason"]
@@ -195,7 +195,7 @@ def test_a_bucket_that_still_has_data_keeps_its_key(
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
     monkeypatch.setattr(aws_s3, "empty", lambda *_: None)
 
-    empty_bucket.handler(event("Delete", key=key), context())
+    erase_data.handler(event("Delete", key=key), context())
 
     assert (held(s3), state(kms, key)) == (1, "Enabled")
     assert answers[0]["Status"] == "FAILED"
@@ -211,7 +211,7 @@ def test_a_bucket_that_cannot_be_looked_into_is_no_bucket_that_is_gone(
     monkeypatch.setattr(aws_s3, "empty", deny)
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
-    empty_bucket.handler(event("Delete"), context())
+    erase_data.handler(event("Delete"), context())
 
     (said,) = answers
     assert said["Status"] == "FAILED"
@@ -227,7 +227,7 @@ def test_more_than_one_batch_is_erased(
     all_of_it = aws_s3._next_objects
     monkeypatch.setattr(aws_s3, "_next_objects", lambda bucket: all_of_it(bucket)[:3])
 
-    empty_bucket.handler(event("Delete"), context())
+    erase_data.handler(event("Delete"), context())
 
     assert held(s3) is None
     assert answers[0]["Status"] == "SUCCESS"
@@ -239,7 +239,7 @@ def test_nothing_is_erased_unless_the_launcher_said_delete(
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
-    empty_bucket.handler(event("Delete", retention=retention), context())
+    erase_data.handler(event("Delete", retention=retention), context())
 
     assert held(s3) == 1
     assert answers[0]["Status"] == "SUCCESS"
@@ -249,7 +249,7 @@ def test_a_retained_bucket_never_keeps_a_product_from_being_terminated(
     s3: "S3Client", answers: Answers
 ) -> None:
     s3.delete_bucket_tagging(Bucket=BUCKET)
-    empty_bucket.handler(event("Delete", retention="Retain"), context())
+    erase_data.handler(event("Delete", retention="Retain"), context())
     assert answers[0]["Status"] == "SUCCESS"
 
 
@@ -261,12 +261,12 @@ def test_a_bucket_that_is_not_the_stacks_is_refused_and_left_alone(
     s3.put_object(Bucket="foreign", Key="treasure", Body=b"1")
 
     # The launch fails, and CloudFormation deletes what it was told was made.
-    empty_bucket.handler(event("Create", "foreign"), context())
+    erase_data.handler(event("Create", "foreign"), context())
     waited = sum(pauses)
     made = answers[0]["PhysicalResourceId"]
-    empty_bucket.handler(event("Delete", "foreign", PhysicalResourceId=made), context())
+    erase_data.handler(event("Delete", "foreign", PhysicalResourceId=made), context())
     # Somebody who knows the id sends a Delete of their own making.
-    empty_bucket.handler(event("Delete", "foreign"), context())
+    erase_data.handler(event("Delete", "foreign"), context())
 
     assert held(s3, "foreign") == 1
     assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS", "FAILED"]
@@ -277,7 +277,7 @@ def test_a_bucket_that_is_not_the_stacks_is_refused_and_left_alone(
 def test_a_create_takes_the_bucket_on_and_changes_nothing(s3: "S3Client", answers: Answers) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
-    empty_bucket.handler(event("Create"), context())
+    erase_data.handler(event("Create"), context())
 
     assert held(s3) == 1
     assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", BUCKET)
@@ -298,7 +298,7 @@ def test_a_bucket_whose_tag_is_not_seen_yet_is_taken_on_when_it_is(
 
     monkeypatch.setattr(clock, "pause", pause)
 
-    empty_bucket.handler(event("Create", "young"), context())
+    erase_data.handler(event("Create", "young"), context())
 
     assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", "young")
     assert len(seen) == 3
@@ -309,9 +309,9 @@ def test_an_update_changes_what_becomes_of_the_data_but_not_whose_they_are(
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
-    empty_bucket.handler(event("Update", retention="Retain"), context())
-    empty_bucket.handler(event("Update", "another", PhysicalResourceId=BUCKET), context())
-    empty_bucket.handler(event("Update"), context())  # the rollback of the one before
+    erase_data.handler(event("Update", retention="Retain"), context())
+    erase_data.handler(event("Update", "another", PhysicalResourceId=BUCKET), context())
+    erase_data.handler(event("Update"), context())  # the rollback of the one before
 
     assert held(s3) == 1
     assert [said["Status"] for said in answers] == ["SUCCESS", "FAILED", "SUCCESS"]
@@ -326,9 +326,9 @@ def test_what_time_does_not_suffice_for_fails_and_the_next_attempt_goes_on(
     all_of_it = aws_s3._next_objects
     monkeypatch.setattr(aws_s3, "_next_objects", lambda bucket: all_of_it(bucket)[:2])
 
-    empty_bucket.handler(event("Delete"), context(left=110_000, step=15_000))
+    erase_data.handler(event("Delete"), context(left=110_000, step=15_000))
     left = held(s3)
-    empty_bucket.handler(event("Delete"), context())
+    erase_data.handler(event("Delete"), context())
 
     assert (left, held(s3)) == (3, None)
     assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS"]
@@ -345,7 +345,7 @@ def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(
     counted: list[str] = []
     monkeypatch.setattr(metrics, "refused", counted.append)
 
-    empty_bucket.handler(event("Delete"), context())
+    erase_data.handler(event("Delete"), context())
 
     assert answers[0]["Status"] == "FAILED"
     assert "'held': AccessDenied" in answers[0]["Reason"]
@@ -359,7 +359,7 @@ def test_a_delete_that_names_no_resource_is_answered_within_what_an_answer_holds
     asked = event("Delete", "\U0001f600" * 1024)
     del asked["PhysicalResourceId"]
 
-    empty_bucket.handler(asked, context())
+    erase_data.handler(asked, context())
 
     assert answers[0]["PhysicalResourceId"] == "BucketContents"
 
@@ -368,7 +368,7 @@ def test_a_bucket_that_is_gone_already_is_nothing_to_fail_for(
     s3: "S3Client", answers: Answers
 ) -> None:
     s3.delete_bucket(Bucket=BUCKET)
-    empty_bucket.handler(event("Delete"), context())
+    erase_data.handler(event("Delete"), context())
     assert answers[0]["Status"] == "SUCCESS"
 
 
@@ -376,7 +376,7 @@ def test_a_create_for_a_bucket_that_does_not_exist_is_refused(
     s3: "S3Client", answers: Answers
 ) -> None:
     s3.delete_bucket(Bucket=BUCKET)
-    empty_bucket.handler(event("Create"), context())
+    erase_data.handler(event("Create"), context())
     assert answers[0]["Status"] == "FAILED"
     assert answers[0]["PhysicalResourceId"] == "BucketContents"
 
@@ -387,7 +387,7 @@ def test_a_request_with_a_foreign_reply_address_erases_nothing(
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
-    empty_bucket.handler(event("Delete", ResponseURL=url), context())
+    erase_data.handler(event("Delete", ResponseURL=url), context())
 
     assert held(s3) == 1
     assert answers == []
@@ -395,8 +395,8 @@ def test_a_request_with_a_foreign_reply_address_erases_nothing(
 
 @pytest.mark.usefixtures("s3")
 def test_a_request_that_is_none_is_answered(answers: Answers) -> None:
-    empty_bucket.handler(event("Erase"), context())
-    empty_bucket.handler({}, context())
+    erase_data.handler(event("Erase"), context())
+    erase_data.handler({}, context())
 
     (said,) = answers
     assert said["Status"] == "FAILED"
@@ -408,8 +408,8 @@ def test_whatever_breaks_is_answered(answers: Answers, monkeypatch: pytest.Monke
     def break_down(request: CustomResourceRequest, *_: object) -> str:
         raise RuntimeError(f"out of order for {request.RequestId}")
 
-    monkeypatch.setattr(empty_bucket, "_serve", break_down)
-    empty_bucket.handler(event("Delete"), context())
+    monkeypatch.setattr(erase_data, "_serve", break_down)
+    erase_data.handler(event("Delete"), context())
     assert answers[0]["Status"] == "FAILED"
     assert "out of order" in answers[0]["Reason"]
     assert URL not in answers[0]["Reason"]

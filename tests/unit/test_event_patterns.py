@@ -94,7 +94,7 @@ RULES = {
             (("detail-type",), "SageMaker Training Job State Change"),
         ),
     ),
-    "CleanFunctionStackChanged": Rule(
+    "DeleteOrphansFunctionStackChanged": Rule(
         "clean",
         ("detail", "status-details", "status"),
         ("cloudformation", "StackStatus"),
@@ -202,7 +202,7 @@ def test_what_a_launchs_report_is_made_of_is_in_the_event_and_gives_json() -> No
     portfolio = Stack(load(ROOT / "stacks" / "portfolio.yaml"))
     (target,) = portfolio.resources()["LaunchChanged"]["Properties"]["Targets"]
     paths, text = (target["InputTransformer"][each] for each in ("InputPathsMap", "InputTemplate"))
-    event = json.loads((ROOT / "events" / "clean.json").read_text())
+    event = json.loads((ROOT / "events" / "delete-orphans.json").read_text())
     values = {}
     for name, path in paths.items():
         value = event

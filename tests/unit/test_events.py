@@ -125,7 +125,7 @@ class Story:
 
     def created(self) -> None:
         """Bring the launch to its end."""
-        self.request("request-create")
+        self.request("receive-request-create")
         invoke("create")
         self.clock.advance(300)
         invoke("respond")
@@ -133,7 +133,7 @@ class Story:
     def updating(self) -> dict[str, Any]:
         """Bring the update to where the notebook is stopped; return the next decision."""
         self.created()
-        self.request("request-update")
+        self.request("receive-request-update")
         state = EVENTS["observe"] | {"Request": EVENTS["update"]["Request"]}
         state = steps.act(steps.look(state), steps.stop)
         self.clock.advance(120)
@@ -142,7 +142,7 @@ class Story:
     def terminating(self) -> dict[str, Any]:
         """Bring the termination to its first decision, and return it."""
         self.created()
-        self.request("request-delete")
+        self.request("receive-request-delete")
         return steps.look(EVENTS["observe"] | {"Request": EVENTS["delete"]["Request"]})
 
 
@@ -169,7 +169,7 @@ def story(monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
         around = Surroundings(clock, network=Ec2Network(ec2))
         of_stacks: dict[str, dict[str, Any]] = {}
         with notebook_service(NotebookService(around), stacks=of_stacks) as simulator:
-            config = EVENTS["request-create"]["ResourceProperties"]["LifecycleConfigName"]
+            config = EVENTS["receive-request-create"]["ResourceProperties"]["LifecycleConfigName"]
             simulator.call(
                 "CreateNotebookInstanceLifecycleConfig",
                 {"NotebookInstanceLifecycleConfigName": config},
@@ -184,7 +184,7 @@ def story(monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
 
 
 def _make_network(ec2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = EVENTS["request-create"]["ResourceProperties"]
+    asked = EVENTS["receive-request-create"]["ResourceProperties"]
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
     group = ec2.create_security_group(VpcId=vpc, GroupName="notebooks", Description="x")["GroupId"]
@@ -264,10 +264,10 @@ def test_the_environment_file_has_the_templates_defaults() -> None:
             assert ENVIRONMENT[name] == str(default), name
 
 
-def test_request_create_is_entered_and_starts_the_execution_that_observe_begins(
+def test_receive_request_create_is_entered_and_starts_the_execution_that_observe_begins(
     story: Story,
 ) -> None:
-    story.request("request-create")
+    story.request("receive-request-create")
 
     (started,) = _executions()
     assert json.loads(started["input"]) == EVENTS["observe"]
@@ -275,20 +275,20 @@ def test_request_create_is_entered_and_starts_the_execution_that_observe_begins(
     assert story.answers == []
 
 
-def test_request_update_is_entered_and_starts_an_execution(story: Story) -> None:
+def test_receive_request_update_is_entered_and_starts_an_execution(story: Story) -> None:
     story.created()
 
-    story.request("request-update")
+    story.request("receive-request-update")
 
     keys = {"Resource", "Request"}
     inputs = [json.loads(each["input"]) for each in _executions()]
     assert {k: v for k, v in EVENTS["update"].items() if k in keys} in inputs
 
 
-def test_request_delete_is_entered_and_starts_an_execution(story: Story) -> None:
+def test_receive_request_delete_is_entered_and_starts_an_execution(story: Story) -> None:
     story.created()
 
-    story.request("request-delete")
+    story.request("receive-request-delete")
 
     keys = {"Resource", "Request"}
     inputs = [json.loads(each["input"]) for each in _executions()]
@@ -296,18 +296,18 @@ def test_request_delete_is_entered_and_starts_an_execution(story: Story) -> None
 
 
 def test_observe_finds_nothing_and_decides_to_create(story: Story) -> None:
-    story.request("request-create")
+    story.request("receive-request-create")
 
     assert comparable(invoke("observe")) == comparable(EVENTS["create"])
 
 
 def test_create_makes_a_private_encrypted_notebook_of_this_stack(story: Story) -> None:
-    story.request("request-create")
+    story.request("receive-request-create")
 
     state = invoke("create")
 
     assert state["Progress"]["created"] is True
-    asked = EVENTS["request-create"]
+    asked = EVENTS["receive-request-create"]
     seen = sagemaker.describe("Analysis-1")
     assert seen is not None
     assert (seen.status, seen.direct_internet_access, seen.minimum_metadata_version) == (
@@ -320,7 +320,7 @@ def test_create_makes_a_private_encrypted_notebook_of_this_stack(story: Story) -
 
 
 def test_respond_gives_the_answer_that_the_execution_ends_with(story: Story) -> None:
-    story.request("request-create")
+    story.request("receive-request-create")
     state = invoke("create")
     story.clock.advance(300)
     assert comparable(steps.look(state)) == comparable(EVENTS["respond"])
@@ -329,7 +329,7 @@ def test_respond_gives_the_answer_that_the_execution_ends_with(story: Story) -> 
 
     (said,) = story.answers
     assert said["PhysicalResourceId"] == "Analysis-1"
-    assert said["RequestId"] == EVENTS["request-create"]["RequestId"]
+    assert said["RequestId"] == EVENTS["receive-request-create"]["RequestId"]
     assert said["Data"] == EVENTS["respond"]["Decision"]["Data"]
 
 
@@ -339,13 +339,13 @@ def test_respond_for_failed_request_answers_what_the_shim_did_not_take_in(story:
     (said,) = story.answers
     assert (said["Status"], said["RequestId"]) == (
         "FAILED",
-        EVENTS["request-create"]["RequestId"],
+        EVENTS["receive-request-create"]["RequestId"],
     )
     assert "could not take this request in (Sandbox.Timedout). Try again" in said["Reason"]
 
 
 def test_respond_for_ended_execution_answers_in_its_place(story: Story) -> None:
-    story.request("request-create")
+    story.request("receive-request-create")
 
     invoke("respond-for-ended-execution")
     invoke("respond-for-ended-execution")
@@ -355,21 +355,21 @@ def test_respond_for_ended_execution_answers_in_its_place(story: Story) -> None:
     assert "ran out of time. Try again" in said["Reason"]
 
 
-def test_respond_for_sweep_answers_what_is_past_its_deadline(story: Story) -> None:
-    story.request("request-create")
-    invoke("respond-for-sweep")
+def test_respond_for_overdue_answers_what_is_past_its_deadline(story: Story) -> None:
+    story.request("receive-request-create")
+    invoke("respond-for-overdue")
     assert story.answers == []
 
     story.clock.advance(3240)
-    invoke("respond-for-sweep")
-    invoke("respond-for-sweep")
+    invoke("respond-for-overdue")
+    invoke("respond-for-overdue")
 
     (said,) = story.answers
     assert "did not answer this request within 54 minutes. Try again" in said["Reason"]
 
 
 def test_respond_for_operator_answers_as_told(story: Story) -> None:
-    story.request("request-create")
+    story.request("receive-request-create")
 
     assert invoke("respond-for-operator") == {"Status": "FAILED"}
 
@@ -424,7 +424,7 @@ def test_delete_deletes_the_stopped_notebook(story: Story) -> None:
 
 
 def test_wait_keeps_the_token_and_gives_it_back_when_the_notebook_has_changed(story: Story) -> None:
-    story.request("request-create")
+    story.request("receive-request-create")
     invoke("create")
     woken: list[str] = []
 
@@ -453,7 +453,7 @@ def test_wait_for_notebook_event_wakes_nobody_where_nobody_waits(story: Story) -
     assert story.answers == []
 
 
-def test_rest_stops_the_notebook_that_says_it_is_idle(
+def test_stop_idle_stops_the_notebook_that_says_it_is_idle(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story.created()
@@ -461,7 +461,7 @@ def test_rest_stops_the_notebook_that_says_it_is_idle(
         "moto.logs.models.utcnow",
         lambda: datetime.fromtimestamp(story.clock.now, UTC).replace(tzinfo=None),
     )
-    assert invoke("rest") == []
+    assert invoke("stop-idle") == []
 
     logs = boto3.client("logs")
     group, stream = "/aws/sagemaker/NotebookInstances", "Analysis-1/IdleStop"
@@ -471,26 +471,26 @@ def test_rest_stops_the_notebook_that_says_it_is_idle(
     logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[said])
     logs.close()
 
-    assert invoke("rest") == ["Analysis-1"]
+    assert invoke("stop-idle") == ["Analysis-1"]
 
 
-def test_rest_for_off_hours_stops_every_notebook_that_runs(story: Story) -> None:
+def test_stop_idle_for_off_hours_stops_every_notebook_that_runs(story: Story) -> None:
     story.created()
 
-    assert invoke("rest-for-off-hours") == ["Analysis-1"]
+    assert invoke("stop-idle-for-off-hours") == ["Analysis-1"]
 
     seen = sagemaker.describe("Analysis-1")
     assert seen is not None
     assert seen.status == "Stopping"
 
 
-def test_count_tells_what_runs_and_what_it_costs(
+def test_count_running_tells_what_runs_and_what_it_costs(
     story: Story, caplog: pytest.LogCaptureFixture
 ) -> None:
     story.created()
     caplog.clear()
 
-    invoke("count")
+    invoke("count-running")
 
     lines = {record.getMessage(): vars(record) for record in caplog.records}
     assert (lines["Running"]["project"], lines["Running"]["usd_per_hour"]) == (
@@ -500,8 +500,8 @@ def test_count_tells_what_runs_and_what_it_costs(
     assert "RunningNotebooks" in lines
 
 
-def test_empty_bucket_erases_the_bucket_of_the_terminated_launch(story: Story) -> None:
-    event = EVENTS["empty-bucket"]
+def test_erase_data_erases_the_bucket_of_the_terminated_launch(story: Story) -> None:
+    event = EVENTS["erase-data"]
     bucket = event["ResourceProperties"]["BucketName"]
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=bucket)
@@ -510,45 +510,45 @@ def test_empty_bucket_erases_the_bucket_of_the_terminated_launch(story: Story) -
     )
     s3.put_object(Bucket=bucket, Key="data", Body=b"1")
 
-    invoke("empty-bucket")
+    invoke("erase-data")
 
     assert bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}
     assert [said["Status"] for said in story.answers] == ["SUCCESS"]
     s3.close()
 
 
-def test_clean_has_what_a_deleted_stack_left_behind_deleted(story: Story) -> None:
+def test_delete_orphans_has_what_a_deleted_stack_left_behind_deleted(story: Story) -> None:
     story.created()
-    stack_id = EVENTS["clean"]["detail"]["stack-id"]
+    stack_id = EVENTS["delete-orphans"]["detail"]["stack-id"]
     story.stacks[stack_id] = {"status": "DELETE_COMPLETE", "physical_ids": ["Analysis-1"]}
     answers = len(story.answers)
 
-    invoke("clean")
+    invoke("delete-orphans")
 
     assert _cleaned_up(story) == [stack_id]
     assert story.notebook() is None
     assert len(story.answers) == answers
 
 
-def test_clean_for_sweep_has_what_any_stack_left_behind_deleted(story: Story) -> None:
+def test_delete_orphans_for_schedule_has_what_any_stack_left_behind_deleted(story: Story) -> None:
     story.created()
-    stack_id = EVENTS["request-create"]["StackId"]
-    invoke("clean-for-sweep")
+    stack_id = EVENTS["receive-request-create"]["StackId"]
+    invoke("delete-orphans-for-schedule")
     assert _cleaned_up(story) == []
     story.stacks[stack_id] = {"status": "UPDATE_COMPLETE", "physical_ids": ["Analysis-2"]}
 
-    invoke("clean-for-sweep")
+    invoke("delete-orphans-for-schedule")
 
     assert _cleaned_up(story) == [stack_id]
     assert story.notebook() is None
 
 
-def test_clean_for_dry_run_says_what_it_would_do_and_does_nothing(story: Story) -> None:
+def test_delete_orphans_for_dry_run_says_what_it_would_do_and_does_nothing(story: Story) -> None:
     story.created()
-    stack_id = EVENTS["request-create"]["StackId"]
+    stack_id = EVENTS["receive-request-create"]["StackId"]
     story.stacks[stack_id] = {"status": "UPDATE_COMPLETE", "physical_ids": ["Analysis-2"]}
 
-    told = invoke("clean-for-dry-run")
+    told = invoke("delete-orphans-for-dry-run")
 
     assert told == {
         "Judged": [
@@ -566,22 +566,24 @@ def test_clean_for_dry_run_says_what_it_would_do_and_does_nothing(story: Story) 
 
 def _cleaned_up(story: Story) -> list[str]:
     """Run the executions that clean up; return their stacks' ids."""
-    begun = [json.loads(e["input"]) for e in _executions() if e["name"].startswith("CleanUp-")]
+    begun = [
+        json.loads(e["input"]) for e in _executions() if e["name"].startswith("OrphanCleanup-")
+    ]
     for state in begun:
         _walk(story, state)
     return [state["Resource"].partition("|")[0] for state in begun]
 
 
-def test_publish_puts_the_products_template_into_the_bucket(
+def test_publish_product_puts_the_products_template_into_the_bucket(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In the artifact the product lies beside the handlers' folder, here beside src/.
-    monkeypatch.setattr("handlers.publish._VERSIONS", ROOT / "product" / "versions")
-    bucket = EVENTS["publish"]["ResourceProperties"]["Bucket"]
+    monkeypatch.setattr("handlers.publish_product._VERSIONS", ROOT / "product" / "versions")
+    bucket = EVENTS["publish-product"]["ResourceProperties"]["Bucket"]
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=bucket)
 
-    invoke("publish")
+    invoke("publish-product")
 
     (said,) = story.answers
     key = said["Data"]["Url1"].partition(".amazonaws.com/")[2]
@@ -590,48 +592,53 @@ def test_publish_puts_the_products_template_into_the_bucket(
     s3.close()
 
 
-def test_publish_for_deprecated_versions_deprecates_them(story: Story) -> None:
+def test_publish_product_for_deprecation_deprecates_them(story: Story) -> None:
     world = World()
-    asked = EVENTS["publish-for-deprecated-versions"]["ResourceProperties"]
+    asked = EVENTS["publish-product-for-deprecation"]["ResourceProperties"]
     world.catalog._created_with["CreateProduct", "product-Notebook"] = asked["ProductId"]
     product_id, artifact_id = product(world)
 
     with speaking_to(world):
-        invoke("publish-for-deprecated-versions")
+        invoke("publish-product-for-deprecation")
 
     assert [said["Status"] for said in story.answers] == ["SUCCESS"]
     assert guidance(world, product_id) == {artifact_id: "DEPRECATED"}
 
 
-def test_share_shares_the_portfolio_with_accounts_and_parts_of_the_organization(
+def test_share_portfolio_shares_the_portfolio_with_accounts_and_parts_of_the_organization(
     story: Story,
 ) -> None:
     world = World()
-    asked = EVENTS["share"]["ResourceProperties"]
+    asked = EVENTS["share-portfolio"]["ResourceProperties"]
     world.catalog._created_with["CreatePortfolio", "portfolio-Notebooks"] = asked["PortfolioId"]
     world.admin("EnableAWSOrganizationsAccess")
     portfolio(world)
 
     with speaking_to(world):
-        invoke("share")
+        invoke("share-portfolio")
 
     assert [said["Status"] for said in story.answers] == ["SUCCESS"]
     assert shared_with(world, asked["PortfolioId"]) == set(asked["ShareWith"])
 
 
-def test_guard_refuses_the_deletion_of_a_platform_that_has_a_notebook(story: Story) -> None:
+def test_guard_notebooks_refuses_the_deletion_of_a_platform_that_has_a_notebook(
+    story: Story,
+) -> None:
     story.created()
-    story.stacks[EVENTS["guard"]["StackId"]] = {"status": "DELETE_IN_PROGRESS", "physical_ids": []}
+    story.stacks[EVENTS["guard-notebooks"]["StackId"]] = {
+        "status": "DELETE_IN_PROGRESS",
+        "physical_ids": [],
+    }
     story.answers.clear()
 
-    invoke("guard")
+    invoke("guard-notebooks")
 
     (said,) = story.answers
     assert (said["Status"], said["PhysicalResourceId"]) == ("FAILED", "Guard")
     assert "analysis-1 (InService, of SC-123456789012-pp-4vk2dq7xmzr3e)" in said["Reason"]
 
 
-def test_version_publishes_the_functions_of_the_lifecycle(
+def test_publish_versions_publishes_the_functions_of_the_lifecycle(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published: list[str] = []
@@ -642,9 +649,9 @@ def test_version_publishes_the_functions_of_the_lifecycle(
 
     monkeypatch.setattr(lambda_, "publish_version", publish)
 
-    invoke("version")
+    invoke("publish-versions")
 
-    asked = EVENTS["version"]["ResourceProperties"]["Functions"]
+    asked = EVENTS["publish-versions"]["ResourceProperties"]["Functions"]
     (said,) = story.answers
     assert published == list(asked.values())
     assert said["Data"] == {
@@ -657,7 +664,9 @@ def test_version_publishes_the_functions_of_the_lifecycle(
     }
 
 
-def test_expire_terminates_what_has_expired(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expire_launches_terminates_what_has_expired(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
     story.created()
     seen = sagemaker.describe("Analysis-1")
     assert seen is not None
@@ -668,7 +677,7 @@ def test_expire_terminates_what_has_expired(story: Story, monkeypatch: pytest.Mo
     sagemaker.change_tags(
         seen.arn, tags_of(id_, "2026-01-01", platform=ENVIRONMENT["PLATFORM"]), []
     )
-    story.clock.now = datetime.fromisoformat(EVENTS["expire"]["time"]).timestamp()
+    story.clock.now = datetime.fromisoformat(EVENTS["expire-launches"]["time"]).timestamp()
     found = [{"ResourceARN": seen.arn, "Tags": []}]
     said: list[str] = []
 
@@ -681,7 +690,7 @@ def test_expire_terminates_what_has_expired(story: Story, monkeypatch: pytest.Mo
         return call()
 
     with intercepted(answered), speaking_to(world):
-        invoke("expire")
+        invoke("expire-launches")
 
     assert world.provisioned(id_)["Status"] == "UNDER_CHANGE"
     assert said == [ENVIRONMENT["TOPIC_ARN"]]
@@ -689,7 +698,7 @@ def test_expire_terminates_what_has_expired(story: Story, monkeypatch: pytest.Mo
 
 def test_the_readme_counts_what_a_launch_its_update_and_its_end_use(story: Story) -> None:
     transitions, calls = 0, 2  # the function that empties the bucket is called at both ends
-    for request in ("request-create", "request-update", "request-delete"):
+    for request in ("receive-request-create", "receive-request-update", "receive-request-delete"):
         story.request(request)
         entered, called = _walk(story, _ledger_key(request))
         # Step Functions' pricing page counts the start and the end of an execution too.

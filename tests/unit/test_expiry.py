@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from aws_testing.catalog_world import ACCOUNT, Offer, World, an_offer, product
 from embedded_aws.service_catalog.model import StackState
-from handlers.expire import handler
+from handlers.expire_launches import handler
 from notebook_vending.aws import sagemaker, sns, tagging
 from notebook_vending.housekeeping.expiry import Due, NotExpiredError, read_launch
 from tests.lambda_context import context

@@ -53,8 +53,8 @@ def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
         "ActionsRoleArn",
         "CreateRoleArn",
         "DataAdministratorRoleArn",
-        "EmptyBucketRoleArn",
-        "EmptyBucketServiceToken",
+        "EraseDataRoleArn",
+        "EraseDataServiceToken",
         "ExecutionRoleBoundaryArn",
         "JobsPolicyArn",
         "KeyArn",
@@ -65,7 +65,7 @@ def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
         "ProjectsServiceToken",
         "S3EndpointId",
         "ServiceToken",
-        "ShareServiceToken",
+        "SharePortfolioServiceToken",
         "StartRoleArn",
     ]
 

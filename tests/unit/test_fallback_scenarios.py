@@ -318,10 +318,10 @@ def test_the_rule_takes_the_bad_ends_of_this_state_machine_alone(
 @pytest.mark.parametrize(
     "name",
     [
-        "ExpireFunctionExpire",
+        "ExpireLaunchesFunctionSchedule",
         "RespondFunctionExecutionEnded",
-        "RespondFunctionSweep",
-        "RestFunctionRest",
+        "RespondFunctionOverdue",
+        "StopIdleFunctionSchedule",
     ],
 )
 def test_a_rule_is_delivered_for_a_while_and_what_is_not_delivered_is_kept(name: str) -> None:
@@ -348,7 +348,7 @@ def test_what_may_hold_an_address_is_kept_no_longer_than_the_address_lives() -> 
 
 def test_a_sweep_comes_before_cloudformation_gives_up() -> None:
     deadline = TEMPLATE["Parameters"]["DeadlineSeconds"]["MaxValue"]
-    sweep = platform_resources()["RespondFunctionSweep"]["Properties"]
+    sweep = platform_resources()["RespondFunctionOverdue"]["Properties"]
 
     assert sweep["ScheduleExpression"] == "rate(5 minutes)"
     assert deadline + 5 * 60 < 3600
@@ -379,7 +379,7 @@ def test_a_second_sweep_repeats_the_bytes_when_the_first_did_not_learn_that_they
     platform.clock.advance(DEADLINE)
     platform.bucket_answers.append(OSError("the connection broke"))
     with pytest.raises(UnansweredError, match="1 requests"):
-        respond.handler(EVENTS["respond-for-sweep"], context())
+        respond.handler(EVENTS["respond-for-overdue"], context())
     platform.clock.advance(60)
 
     platform.sweep()
@@ -412,7 +412,7 @@ def test_one_that_cannot_be_answered_does_not_keep_the_others_from_their_answers
     platform.bucket_answers += [403, 200, 200]
 
     with pytest.raises(UnansweredError, match="1 requests"):
-        respond.handler(EVENTS["respond-for-sweep"], context())
+        respond.handler(EVENTS["respond-for-overdue"], context())
 
     answered = [bool(each.answers) for each in (first, second, third)]
     assert sorted(answered) == [False, True, True]
@@ -468,7 +468,7 @@ def test_a_sweep_out_of_time_leaves_the_rest_to_the_next(platform: Platform) -> 
     platform.clock.advance(DEADLINE)
     # It looks before each: 30, 20 and then 10 seconds are left.
     with pytest.raises(UnansweredError, match="3 requests"):
-        respond.handler(EVENTS["respond-for-sweep"], context(left=40_000, step=10_000))
+        respond.handler(EVENTS["respond-for-overdue"], context(left=40_000, step=10_000))
     assert sum(len(each.answers) for each in sent) == 2
 
     platform.sweep()

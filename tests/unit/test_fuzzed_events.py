@@ -13,20 +13,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handlers import clean, request, respond
+from handlers import delete_orphans, receive_request, respond
 from tests.lambda_context import context
 from tests.unit.damaged_events import ADDRESS, anything, damaged, dated_addresses, foreign_addresses
 from tests.unit.test_events import EVENTS
 from tests.unit.watched_functions import Watched, watched_functions
 
-REQUEST = EVENTS["request-create"] | {"ResponseURL": ADDRESS}
+REQUEST = EVENTS["receive-request-create"] | {"ResponseURL": ADDRESS}
 FAILED = EVENTS["respond-for-failed-request"] | {
     "requestPayload": REQUEST,
     "responsePayload": {"errorType": "ValueError", "errorMessage": f"not served: {ADDRESS}"},
 }
 ENDED = EVENTS["respond-for-ended-execution"]
-SWEEP = EVENTS["respond-for-sweep"]
-STACK_CHANGED = EVENTS["clean"]
+SWEEP = EVENTS["respond-for-overdue"]
+STACK_CHANGED = EVENTS["delete-orphans"]
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_damaged_event_of_an_ended_execution_is_answered_or_logged(
     functions: Watched, event: Any
 ) -> None:
     functions.begin()
-    request.handler(REQUEST, context())
+    receive_request.handler(REQUEST, context())
     functions.platform.logged.clear()
     respond.handler(event, context())
     functions.check()
@@ -114,7 +114,7 @@ def test_a_damaged_state_ends_in_an_error_at_most_and_gives_no_address_away(
 ) -> None:
     """It is the state machine's own, which catches the error; it is not checked again."""
     functions.begin()
-    request.handler(REQUEST, context())
+    receive_request.handler(REQUEST, context())
     try:
         respond.handler(event, context())
     except Exception as error:
@@ -147,7 +147,7 @@ def test_what_is_no_event_of_these_is_refused_in_the_log(functions: Watched, eve
 def clean_for(functions: Watched, event: Any) -> None:
     """Give the function an event, and check what holds whatever it is."""
     functions.begin()
-    clean.handler(event, context())
+    delete_orphans.handler(event, context())
     functions.check()
     assert functions.answers == []
 
@@ -166,7 +166,7 @@ def test_a_damaged_event_of_a_stack_is_a_look_or_is_refused_in_the_log(
     assert functions.refused or functions.calls == [("resourcegroupstaggingapi", "GetResources")]
 
 
-@given(event=damaged(EVENTS["clean-for-sweep"]))
+@given(event=damaged(EVENTS["delete-orphans-for-schedule"]))
 def test_a_damaged_event_of_the_schedule_is_a_look_at_all_or_is_refused_in_the_log(
     functions: Watched, event: Any
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aws_testing.catalog_world import World, portfolio, product
-from handlers import empty_bucket, publish, request, share
+from handlers import erase_data, publish_product, receive_request, share_portfolio
 from notebook_vending.notebooks.notebook import STACK_TAG
 from tests.lambda_context import context
 from tests.unit.account_in_process import client
@@ -33,16 +33,16 @@ from tests.unit.watched_functions import Watched, watched_functions
 Handler = Callable[[Any, Any], None]
 
 FUNCTIONS: dict[str, Handler] = {
-    "request-create": request.handler,
-    "request-update": request.handler,
-    "request-delete": request.handler,
-    "empty-bucket": empty_bucket.handler,
-    "publish": publish.handler,
-    "publish-for-deprecated-versions": publish.handler,
-    "share": share.handler,
+    "receive-request-create": receive_request.handler,
+    "receive-request-update": receive_request.handler,
+    "receive-request-delete": receive_request.handler,
+    "empty-bucket": erase_data.handler,
+    "publish": publish_product.handler,
+    "publish-product-for-deprecation": publish_product.handler,
+    "share": share_portfolio.handler,
 }
 SAMPLES = {name: {**EVENTS[name], "ResponseURL": ADDRESS} for name in FUNCTIONS}
-SETTINGS: dict[str, Any] = SAMPLES["request-update"]["ResourceProperties"]
+SETTINGS: dict[str, Any] = SAMPLES["receive-request-update"]["ResourceProperties"]
 IDS = ("RequestType", "StackId", "RequestId", "LogicalResourceId", "PhysicalResourceId")
 HUGE = "é" * 150_000  # 300 KB as UTF-8, thrice that as the ledger has it
 
@@ -50,7 +50,7 @@ HUGE = "é" * 150_000  # 300 KB as UTF-8, thrice that as the ledger has it
 @pytest.fixture
 def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Run the functions under watch, with the buckets that the sample events name."""
-    monkeypatch.setattr(publish, "_VERSIONS", ROOT / "product" / "versions")
+    monkeypatch.setattr(publish_product, "_VERSIONS", ROOT / "product" / "versions")
     with watched_functions(monkeypatch) as watched, speaking_to(_catalog()):
         owner = {"Key": STACK_TAG, "Value": SAMPLES["empty-bucket"]["StackId"]}
         for bucket in _buckets():
@@ -63,7 +63,8 @@ def _catalog() -> World:
     world = World()
     ids = world.catalog._created_with
     versions, shares = (
-        SAMPLES[name]["ResourceProperties"] for name in ("publish-for-deprecated-versions", "share")
+        SAMPLES[name]["ResourceProperties"]
+        for name in ("publish-product-for-deprecation", "share-portfolio")
     )
     ids["CreateProduct", "product-Notebook"] = versions["ProductId"]
     ids["CreatePortfolio", "portfolio-Notebooks"] = shares["PortfolioId"]
@@ -123,7 +124,7 @@ def test_a_request_with_damaged_properties_is_answered_or_served(
 @example(field="RequestId", value=None)
 @example(field="LogicalResourceId", value="")
 @example(field="PhysicalResourceId", value=None)
-@pytest.mark.parametrize("name", ["request-update", "empty-bucket", "publish"])
+@pytest.mark.parametrize("name", ["receive-request-update", "empty-bucket", "publish"])
 def test_whatever_a_request_is_known_by_it_is_answered_or_refused_in_the_log(
     functions: Watched, name: str, field: str, value: Any
 ) -> None:
@@ -142,11 +143,15 @@ def test_whatever_a_notebook_is_to_have_the_request_is_answered_or_served(
 ) -> None:
     asked = json.loads(json.dumps(SETTINGS | {setting: value}))
 
-    serve(functions, request.handler, SAMPLES["request-update"] | {"ResourceProperties": asked})
+    serve(
+        functions,
+        receive_request.handler,
+        SAMPLES["receive-request-update"] | {"ResourceProperties": asked},
+    )
     assert functions.answers or functions.started
 
     rolled_back = {"ResourceProperties": SETTINGS, "OldResourceProperties": asked}
-    serve(functions, request.handler, SAMPLES["request-update"] | rolled_back)
+    serve(functions, receive_request.handler, SAMPLES["receive-request-update"] | rolled_back)
     assert functions.started
 
 
@@ -171,7 +176,7 @@ def test_whatever_a_bucket_is_called_the_request_is_answered(
 
 
 @given(event=anything)
-@pytest.mark.parametrize("name", ["request-create", "empty-bucket", "publish"])
+@pytest.mark.parametrize("name", ["receive-request-create", "empty-bucket", "publish"])
 def test_what_is_no_request_at_all_is_refused_in_the_log(
     functions: Watched, name: str, event: Any
 ) -> None:
@@ -203,7 +208,9 @@ def test_no_known_trick_with_a_host_makes_it_cloudformations(functions: Watched,
 
 
 @given(address=dated_addresses)
-@pytest.mark.parametrize("name", ["request-create", "request-update", "request-delete"])
+@pytest.mark.parametrize(
+    "name", ["receive-request-create", "receive-request-update", "receive-request-delete"]
+)
 def test_whenever_an_address_says_it_was_signed_the_request_is_served(
     functions: Watched, name: str, address: str
 ) -> None:

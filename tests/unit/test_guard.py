@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from handlers import guard
+from handlers import guard_notebooks
 from notebook_vending.aws import tagging
 from notebook_vending.aws.tagging import Candidate
 from notebook_vending.requests import answer
@@ -67,7 +67,7 @@ def test_a_platform_without_notebooks_may_be_deleted(
 ) -> None:
     make(platform, "Foreign", **{"notebook-vending:platform": "another"})
 
-    guard.handler(event(), context())
+    guard_notebooks.handler(event(), context())
 
     (said,) = answers
     assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", "Guard")
@@ -79,9 +79,9 @@ def test_a_launch_keeps_the_platform_until_it_is_gone(
     stack = platform.stack()
     stack.create(NotebookInstanceName="Analysis-1").expect_success()
 
-    guard.handler(event(), context())
+    guard_notebooks.handler(event(), context())
     stack.delete().expect_success()
-    guard.handler(event(), context())
+    guard_notebooks.handler(event(), context())
 
     refused, allowed = answers
     assert refused["Status"] == "FAILED"
@@ -97,7 +97,7 @@ def test_what_a_stack_left_behind_keeps_the_platform_whatever_its_status(
     platform.notebooks.force_status("Orphan", "Failed")
     platform.notebooks.force_status("Stopping", "Stopping")
 
-    guard.handler(event(), context())
+    guard_notebooks.handler(event(), context())
 
     (said,) = answers
     assert said["Status"] == "FAILED"
@@ -109,7 +109,7 @@ def test_of_many_notebooks_twenty_are_named(
 ) -> None:
     make(platform, *(f"Notebook-{number:02}" for number in range(22)))
 
-    guard.handler(event(), context())
+    guard_notebooks.handler(event(), context())
 
     (said,) = answers
     assert said["Reason"].count("(Pending, ") == 20
@@ -123,7 +123,7 @@ def test_one_that_went_while_it_was_looked_for_is_none(
     gone = Candidate("arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/gone", {})
     monkeypatch.setattr(tagging, "notebooks", lambda _tags: iter([gone]))
 
-    guard.handler(event(), context())
+    guard_notebooks.handler(event(), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
     assert platform.calls("DescribeNotebookInstance") == 1
@@ -138,7 +138,7 @@ def test_a_deployment_that_is_taken_back_is_not_held_up(
     make(platform, "Living")
     platform.stacks[STACK] = {"status": status, "physical_ids": ()}
 
-    guard.handler(event(), context())
+    guard_notebooks.handler(event(), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
 
@@ -149,7 +149,7 @@ def test_a_platform_is_deployed_whatever_notebooks_there_are(
 ) -> None:
     make(platform, "Living")
 
-    guard.handler(event(kind), context())
+    guard_notebooks.handler(event(kind), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
 
@@ -159,7 +159,7 @@ def test_when_nobody_can_tell_the_platform_stays(
 ) -> None:
     platform.stacks[STACK] = {"status": "AccessDenied", "physical_ids": ()}
 
-    guard.handler(event(), context())
+    guard_notebooks.handler(event(), context())
 
     (said,) = answers
     assert said["Status"] == "FAILED"
@@ -190,9 +190,9 @@ def test_a_project_that_has_notebooks_is_not_dropped_and_they_are_named_with_the
     stack = platform.stack()
     stack.create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
 
-    guard.handler(changed("QuickStart007,Churn42,Other", "Churn42"), context())
+    guard_notebooks.handler(changed("QuickStart007,Churn42,Other", "Churn42"), context())
     stack.delete().expect_success()
-    guard.handler(changed("QuickStart007,Churn42", "Churn42"), context())
+    guard_notebooks.handler(changed("QuickStart007,Churn42", "Churn42"), context())
 
     refused, allowed = answers
     assert refused["Status"] == "FAILED"
@@ -216,7 +216,7 @@ def test_a_change_that_locks_nobody_out_is_made(
 ) -> None:
     platform.stack().create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
 
-    guard.handler(changed(before, now, portfolio), context())
+    guard_notebooks.handler(changed(before, now, portfolio), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
 
@@ -232,7 +232,7 @@ def test_the_platforms_own_projects_are_those_of_the_portfolio_in_its_outputs(
         "outputs": {"LedgerTable": "ledger", "PortfolioId": portfolio},
     }
 
-    guard.handler(changed("QuickStart007", "Churn42", ""), context())
+    guard_notebooks.handler(changed("QuickStart007", "Churn42", ""), context())
 
     assert [said["Status"] for said in answers] == [status]
 
@@ -242,7 +242,7 @@ def test_a_notebook_that_no_stack_has_keeps_no_project(
 ) -> None:
     make(platform, "Orphan", ProjectID="QuickStart007")
 
-    guard.handler(changed("QuickStart007", "Churn42"), context())
+    guard_notebooks.handler(changed("QuickStart007", "Churn42"), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
 
@@ -253,6 +253,6 @@ def test_a_portfolio_comes_and_goes_whatever_notebooks_there_are(
 ) -> None:
     platform.stack().create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
 
-    guard.handler({**changed("QuickStart007", "Churn42"), "RequestType": kind}, context())
+    guard_notebooks.handler({**changed("QuickStart007", "Churn42"), "RequestType": kind}, context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]

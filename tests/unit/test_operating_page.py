@@ -16,7 +16,7 @@ import pytest
 import typer.main
 
 from tests.unit.test_docs import ROOT, commands, table
-from vending import answering, checking, explaining, launches, listing, sweeping
+from vending import answering, checking, explaining, launches, listing, orphans
 from vending.cli import app
 
 PAGE = ROOT / "docs" / "operating.md"
@@ -25,7 +25,7 @@ JSON = {
     "list": listing.Listing,
     "explain": explaining.Explained,
     "answer": answering.Answered,
-    "sweep": sweeping.Sweep,
+    "delete-orphans": orphans.Orphans,
     "extend": launches.Extended,
     "end": launches.Ended,
     "check": checking.Checked,

@@ -64,7 +64,7 @@ def emitted() -> set[Name]:
     many = {f"{number:02}": number for number in range(40)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log.logger, "info", lambda _, extra: lines.append(json.dumps(extra)))
-        for kind in ("Create", "Update", "Delete", "CleanUp"):
+        for kind in ("Create", "Update", "Delete", "OrphanCleanup"):
             for outcome in ("SUCCESS", "FAILED"):
                 for cause in Cause:
                     metrics.answered(
@@ -302,7 +302,7 @@ def test_a_runbook_begins_with_the_command_to_copy_and_says_what_is_to_be_said(n
     assert begin, text
     command, severity = begin.groups()
     assert CliRunner().invoke(app, [*command.split()[1:], "--help"]).exit_code == 0
-    assert command in ("vending list", "vending sweep --dry-run"), "it changes nothing"
+    assert command in ("vending list", "vending delete-orphans --dry-run"), "it changes nothing"
     assert severity in [row[0] for row in table(RUNBOOKS, "Severity")]
     (said,) = (
         each["AlarmDescription"]

@@ -342,7 +342,7 @@ def test_a_notebook_without_a_launch_is_not_ended(operator: Operator) -> None:
     ran = operator.run("end", stack.notebook, "--yes")
 
     assert ran.status == 1
-    assert "vending sweep" in ran.err
+    assert "vending delete-orphans" in ran.err
 
 
 # answer
@@ -546,7 +546,7 @@ def test_where_the_stack_is_gone_too_the_sweep_is_named(operator: Operator) -> N
     ran = operator.run("end", stack.notebook, "--yes")
 
     assert (ran.status, operator.deleted) == (1, [])
-    assert "`vending sweep` deletes what they left behind" in ran.err
+    assert "`vending delete-orphans` deletes what they left behind" in ran.err
 
 
 def test_without_the_permission_to_delete_the_stack_it_is_named(operator: Operator) -> None:
@@ -575,7 +575,7 @@ def test_what_nothing_ends_is_not_extended(operator: Operator) -> None:
 def test_a_dry_sweep_names_the_stack_whose_launch_is_gone(operator: Operator, status: str) -> None:
     stack = operator.without_launch(status)
 
-    (told,) = operator.run("sweep", "--dry-run", "--json").json["notebooks"]
+    (told,) = operator.run("delete-orphans", "--dry-run", "--json").json["notebooks"]
 
     assert told["action"] == "leave"
     assert told["reason"] == (
@@ -605,7 +605,7 @@ def test_a_dry_sweep_tells_what_it_would_delete_and_why_and_deletes_nothing(
 ) -> None:
     kept, orphan = at_rest(operator), left_behind(operator)
 
-    ran = operator.run("sweep", "--dry-run", "--json")
+    ran = operator.run("delete-orphans", "--dry-run", "--json")
 
     told = {each["notebook"]: (each["action"], each["reason"]) for each in ran.json["notebooks"]}
     assert told == {
@@ -622,7 +622,7 @@ def test_a_dry_sweep_shows_a_stack_that_nobody_may_see_as_left_alone(operator: O
     stack = operator.launched()
     operator.platform.stacks[stack.id] = {"status": "AccessDenied", "physical_ids": []}
 
-    ran = operator.run("sweep", "--dry-run")
+    ran = operator.run("delete-orphans", "--dry-run")
 
     assert ran.status == 0
     assert "leave" in ran.out
@@ -632,7 +632,7 @@ def test_a_dry_sweep_shows_a_stack_that_nobody_may_see_as_left_alone(operator: O
 def test_a_sweep_deletes_what_was_shown_once_that_is_confirmed(operator: Operator) -> None:
     kept, orphan = at_rest(operator), left_behind(operator)
 
-    ran = operator.run("sweep", answer="y\n")
+    ran = operator.run("delete-orphans", answer="y\n")
 
     assert ran.status == 0
     assert f"Delete {orphan.notebook.lower()} with their volumes" in ran.err
@@ -644,25 +644,25 @@ def test_a_sweep_deletes_what_was_shown_once_that_is_confirmed(operator: Operato
 
 def test_a_sweep_that_is_not_waited_for_says_that_it_goes_on(operator: Operator) -> None:
     left_behind(operator)
-    clean = operator.functions["CleanFunction"]
+    clean = operator.functions["DeleteOrphansFunction"]
 
     def interrupted(event: Any) -> Any:
         if "DryRun" in event:
             return clean(event)
         raise KeyboardInterrupt
 
-    operator.functions["CleanFunction"] = interrupted
+    operator.functions["DeleteOrphansFunction"] = interrupted
 
-    ran = operator.run("sweep", "--yes")
+    ran = operator.run("delete-orphans", "--yes")
 
     assert ran.status == 1
-    assert "The platform's CleanFunction goes on" in ran.err
+    assert "The platform's DeleteOrphansFunction goes on" in ran.err
 
 
 def test_a_sweep_that_is_not_confirmed_deletes_nothing(operator: Operator) -> None:
     orphan = left_behind(operator)
 
-    assert operator.run("sweep", answer="n\n").status == 1
+    assert operator.run("delete-orphans", answer="n\n").status == 1
 
     operator.platform.pick_up_executions()
     operator.platform.run()
@@ -672,7 +672,7 @@ def test_a_sweep_that_is_not_confirmed_deletes_nothing(operator: Operator) -> No
 def test_a_sweep_with_nothing_to_delete_asks_nothing(operator: Operator) -> None:
     at_rest(operator)
 
-    ran = operator.run("sweep")
+    ran = operator.run("delete-orphans")
 
     assert ran.status == 0
     assert "?" not in ran.err
@@ -684,22 +684,22 @@ def test_a_platform_that_only_reports_sweeps_nothing(
     monkeypatch.setenv("CLEAN_UP_DRY_RUN", "YES")
     left_behind(operator)
 
-    ran = operator.run("sweep", "--yes")
+    ran = operator.run("delete-orphans", "--yes")
 
     assert ran.status == 1
-    assert "CleanUpDryRun=NO" in ran.err
+    assert "OrphansDryRun=NO" in ran.err
 
 
 def test_a_function_that_fails_is_named_with_its_log(operator: Operator) -> None:
     def fail(_event: object) -> None:
         raise LookupError("PLATFORM is not set")
 
-    operator.functions["CleanFunction"] = fail
+    operator.functions["DeleteOrphansFunction"] = fail
 
-    ran = operator.run("sweep", "--dry-run")
+    ran = operator.run("delete-orphans", "--dry-run")
 
     assert ran.status == 1
-    assert "CleanFunction failed: PLATFORM is not set Its log is /aws/lambda/" in ran.err
+    assert "DeleteOrphansFunction failed: PLATFORM is not set Its log is /aws/lambda/" in ran.err
 
 
 # launches that CloudFormation refused before the platform was asked
@@ -1061,7 +1061,7 @@ def test_a_missing_permission_is_named_and_is_no_traceback(operator: Operator) -
 
 def test_every_command_has_an_example_and_says_what_it_does(operator: Operator) -> None:
     commands = operator.run("--help").out
-    for name in ("list", "explain", "answer", "sweep", "extend", "end", "check"):
+    for name in ("list", "explain", "answer", "delete-orphans", "extend", "end", "check"):
         assert f"│ {name} " in commands
         told = operator.run(name, "--help")
         assert told.status == 0

@@ -438,5 +438,5 @@ def test_shells_complete_commands_and_options(shell_name: str) -> None:
     answer = started(f"_VENDING_COMPLETE=complete_{shell_name} {asked} $VENDING")
 
     assert "_VENDING_COMPLETE=complete_" in script.stdout
-    assert "sweep" in answer.stdout
+    assert "delete-orphans" in answer.stdout
     assert "explain" not in answer.stdout

@@ -23,7 +23,7 @@ from tests.unit.stack_in_process import Stack as LaunchedStack
 from tests.unit.test_events import EVENTS
 
 NAME = "Analysis-1"
-STACK_ID = EVENTS["clean"]["detail"]["stack-id"]
+STACK_ID = EVENTS["delete-orphans"]["detail"]["stack-id"]
 OURS = ownership_tags("notebook-vending", STACK_ID, "Notebook")
 NOTEBOOK_ARN = f"arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/{NAME.lower()}"
 AT_WORK = "its stack is not done with it"
@@ -113,12 +113,12 @@ def test_a_stack_of_another_account_or_region_is_told_apart(stack_id: str, same:
 
 
 def changed(stack: LaunchedStack, status: str = "DELETE_COMPLETE") -> dict[str, Any]:
-    event = json.loads(json.dumps(EVENTS["clean"]))
+    event = json.loads(json.dumps(EVENTS["delete-orphans"]))
     event["detail"] |= {"stack-id": stack.id, "status-details": {"status": status}}
     return dict(event)
 
 
-SWEEP = EVENTS["clean-for-sweep"]
+SWEEP = EVENTS["delete-orphans-for-schedule"]
 
 
 def launched(platform: Platform) -> LaunchedStack:
@@ -253,7 +253,7 @@ def test_events_and_sweeps_together_start_one_execution(platform: Platform) -> N
 
 def test_a_function_that_died_before_the_execution_is_made_up_for(platform: Platform) -> None:
     stack = left_behind(platform)
-    platform.kill("CleanFunction", after=True)
+    platform.kill("DeleteOrphansFunction", after=True)
 
     platform.clean(changed(stack))
     platform.run()
@@ -395,7 +395,7 @@ def with_sweeps(platform: Platform, stack: LaunchedStack, status: str) -> None:
     while running := [each for each in platform.executions if each.running]:
         platform.clean(SWEEP)
         platform.step(min(running, key=lambda each: each.due))
-    assert not [each for each in platform.executions if each.name.startswith("CleanUp-")]
+    assert not [each for each in platform.executions if each.name.startswith("OrphanCleanup-")]
 
 
 def test_sweeps_at_every_moment_of_a_stacks_life_touch_nothing(platform: Platform) -> None:

@@ -96,7 +96,7 @@ def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> Non
         only("Alias")["Name"],
     )
     assert "FailedAnswers" in destinations["RespondFunction"]
-    assert "UndeliveredEvents" in destinations["CleanFunction"]
+    assert "UndeliveredEvents" in destinations["DeleteOrphansFunction"]
     assert len(of_type("Queue")) == 2
     assert watched["UndeliveredEvents"] == {"Fn::GetAtt": ["UndeliveredEvents", "QueueName"]}
     assert watched["FailedAnswers"] == {"Fn::GetAtt": ["Lifecycle", "Outputs.FailedAnswers"]}
@@ -302,7 +302,7 @@ def named_in(resource: dict[str, Any]) -> set[str]:
 
 
 def test_the_guard_may_ask_for_the_platforms_own_stack_and_those_of_launches_alone() -> None:
-    (policy,) = RESOURCES["GuardRole"]["Properties"]["Policies"]
+    (policy,) = RESOURCES["GuardNotebooksRole"]["Properties"]["Policies"]
     asked = [
         each["Resource"]
         for each in policy["PolicyDocument"]["Statement"]

@@ -135,7 +135,7 @@ def _stringified(properties: dict[str, Any]) -> dict[str, Any]:
     ("logical_id", "token", "seconds"),
     [
         ("Notebook", "NotebookVending-ServiceToken", 3600),
-        ("BucketContents", "NotebookVending-EmptyBucketServiceToken", 900),
+        ("BucketContents", "NotebookVending-EraseDataServiceToken", 900),
     ],
 )
 def test_nobody_types_which_function_serves_a_launch(

@@ -11,7 +11,7 @@ from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
 
 from aws_testing.catalog_world import NEWER_URL, World, product
-from handlers import publish
+from handlers import publish_product
 from notebook_vending.aws import s3 as aws_s3
 from notebook_vending.requests import answer
 from tests.lambda_context import context
@@ -30,7 +30,7 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     # In the artifact product/ lies beside the code; here it lies beside src/.
     (tmp_path / "released").mkdir()
     (tmp_path / "released" / "1.yaml").write_bytes(TEMPLATE.read_bytes())
-    monkeypatch.setattr(publish, "_VERSIONS", tmp_path / "released")
+    monkeypatch.setattr(publish_product, "_VERSIONS", tmp_path / "released")
     aws_s3.client.cache_clear()
     with mock_aws():
         client = aws_s3.client()
@@ -72,7 +72,7 @@ def keys(s3: Any) -> list[str]:
 def test_the_template_is_published_under_its_digest(
     s3: Any, answers: list[dict[str, Any]], kind: str
 ) -> None:
-    publish.handler(event(kind), context())
+    publish_product.handler(event(kind), context())
 
     key = f"notebook/{hashlib.sha256(TEMPLATE.read_bytes()).hexdigest()}.yaml"
     assert keys(s3) == [key]
@@ -86,8 +86,8 @@ def test_the_template_is_published_under_its_digest(
 def test_the_default_project_is_the_one_of_the_first_deployment(
     s3: Any, answers: list[dict[str, Any]], project: str
 ) -> None:
-    publish.handler(event("Create", DefaultProjectID=project), context())
-    publish.handler(event("Update", DefaultProjectID="Another"), context())
+    publish_product.handler(event("Create", DefaultProjectID=project), context())
+    publish_product.handler(event("Update", DefaultProjectID="Another"), context())
 
     (key,) = keys(s3)
     text = s3.get_object(Bucket="templates", Key=key)["Body"].read().decode()
@@ -106,7 +106,7 @@ def test_a_template_without_a_default_project_is_not_published_with_one(
 ) -> None:
     (tmp_path / "released" / "2.yaml").write_text("Parameters: {}")
 
-    publish.handler(event("Create", DefaultProjectID="Churn42"), context())
+    publish_product.handler(event("Create", DefaultProjectID="Churn42"), context())
 
     assert answers[0]["Status"] == "FAILED"
     assert "0 defaults of ProjectID" in answers[0]["Reason"]
@@ -115,12 +115,12 @@ def test_a_template_without_a_default_project_is_not_published_with_one(
 def test_a_further_version_leaves_the_one_in_use_alone(
     s3: Any, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    publish.handler(event("Create"), context())
+    publish_product.handler(event("Create"), context())
     (tmp_path / "1.yaml").write_bytes(TEMPLATE.read_bytes())
     (tmp_path / "2.yaml").write_text("the next version")
-    monkeypatch.setattr(publish, "_VERSIONS", tmp_path)
+    monkeypatch.setattr(publish_product, "_VERSIONS", tmp_path)
 
-    publish.handler(event("Update"), context())
+    publish_product.handler(event("Update"), context())
 
     assert len(keys(s3)) == 2
     first, second = (each["Data"] for each in answers)
@@ -131,10 +131,10 @@ def test_a_further_version_leaves_the_one_in_use_alone(
 def test_the_bucket_is_emptied_when_the_platform_is_deleted(
     s3: Any, answers: list[dict[str, Any]]
 ) -> None:
-    publish.handler(event("Create"), context())
-    publish.handler(event("Update"), context())
+    publish_product.handler(event("Create"), context())
+    publish_product.handler(event("Update"), context())
 
-    publish.handler(event("Delete"), context())
+    publish_product.handler(event("Delete"), context())
 
     s3.delete_bucket(Bucket="templates")  # which CloudFormation does next
     assert answers[-1]["Status"] == "SUCCESS"
@@ -144,7 +144,7 @@ def test_a_bucket_that_cannot_be_written_yet_is_written_then(
     s3: Any, answers: list[dict[str, Any]], pauses: list[float]
 ) -> None:
     with denied_at_first("PutObject", times=3):
-        publish.handler(event("Create"), context())
+        publish_product.handler(event("Create"), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
     assert len(keys(s3)) == 1
@@ -155,7 +155,7 @@ def test_a_bucket_that_cannot_be_written_yet_is_written_then(
 def test_a_bucket_that_cannot_be_written_fails_the_deployment_with_the_reason(
     answers: list[dict[str, Any]],
 ) -> None:
-    publish.handler(event("Create", Bucket="missing"), context())
+    publish_product.handler(event("Create", Bucket="missing"), context())
 
     assert answers[0]["Status"] == "FAILED"
     assert "NoSuchBucket" in answers[0]["Reason"]
@@ -163,7 +163,7 @@ def test_a_bucket_that_cannot_be_written_fails_the_deployment_with_the_reason(
 
 @pytest.mark.usefixtures("s3")
 def test_a_request_without_a_bucket_is_answered(answers: list[dict[str, Any]]) -> None:
-    publish.handler({**event("Create"), "ResourceProperties": {}}, context())
+    publish_product.handler({**event("Create"), "ResourceProperties": {}}, context())
 
     assert answers[0]["Status"] == "FAILED"
     assert answers[0]["PhysicalResourceId"] == "PublishedTemplates"
@@ -207,16 +207,16 @@ def test_the_versions_named_are_deprecated_and_those_named_no_more_are_not(
 ) -> None:
     world, product_id, ids = offered
     with speaking_to(world) as operations:
-        publish.handler(deprecation("Create", product_id, "1"), context())
+        publish_product.handler(deprecation("Create", product_id, "1"), context())
         assert guidance(world, product_id) == {ids["1"]: "DEPRECATED", ids["2"]: "DEFAULT"}
 
-        publish.handler(deprecation("Update", product_id, "2"), context())
+        publish_product.handler(deprecation("Update", product_id, "2"), context())
         assert guidance(world, product_id) == {ids["1"]: "DEFAULT", ids["2"]: "DEPRECATED"}
 
-        publish.handler(deprecation("Update", product_id), context())
+        publish_product.handler(deprecation("Update", product_id), context())
         assert set(guidance(world, product_id).values()) == {"DEFAULT"}
 
-        publish.handler(deprecation("Delete", product_id), context())
+        publish_product.handler(deprecation("Delete", product_id), context())
 
     assert operations.count("UpdateProvisioningArtifact") == 4  # what is so already is left alone
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 4
@@ -235,7 +235,7 @@ def test_versions_that_cannot_be_deprecated_yet_are_deprecated_then(
         denied_at_first("UpdateProvisioningArtifact", times=1),
         denied_at_first("ListProvisioningArtifacts", times=1),
     ):
-        publish.handler(deprecation("Create", product_id, "1"), context())
+        publish_product.handler(deprecation("Create", product_id, "1"), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
     assert guidance(world, product_id) == {ids["1"]: "DEPRECATED", ids["2"]: "DEFAULT"}
@@ -248,7 +248,7 @@ def test_deprecating_a_version_that_is_not_there_fails_and_names_those_that_are(
     world, product_id, _ = offered
 
     with speaking_to(world):
-        publish.handler(deprecation("Create", product_id, "1", "7"), context())
+        publish_product.handler(deprecation("Create", product_id, "1", "7"), context())
 
     assert answers[0]["Status"] == "FAILED"
     assert "no version 7: name versions that it has, which are 1, 2." in answers[0]["Reason"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handlers import rest
+from handlers import stop_idle
 from notebook_vending.housekeeping.idle import UnfinishedError
 from tests.lambda_context import context
 from tests.scan.templates import platform_resources
@@ -17,8 +17,8 @@ from tests.unit.platform_in_process import Platform, running_platform
 from tests.unit.stack_in_process import Stack
 
 ROOT = Path(__file__).parents[2]
-OFF_HOURS = json.loads((ROOT / "events" / "rest-for-off-hours.json").read_text())
-SWEEP = json.loads((ROOT / "events" / "rest.json").read_text())
+OFF_HOURS = json.loads((ROOT / "events" / "stop-idle-for-off-hours.json").read_text())
+SWEEP = json.loads((ROOT / "events" / "stop-idle.json").read_text())
 GROUP = "/aws/sagemaker/NotebookInstances"
 IDLE = "IDLE and could not stop itself"
 ROLE = "arn:aws:iam::123456789012:role/somebody"
@@ -80,7 +80,7 @@ def test_at_off_hours_every_notebook_of_the_platform_is_stopped_and_none_is_dele
 ) -> None:
     notebooks = [launched(platform).notebook for _ in range(2)]
 
-    assert rest.handler(OFF_HOURS, context()) == notebooks
+    assert stop_idle.handler(OFF_HOURS, context()) == notebooks
 
     assert [platform.status(each) for each in notebooks] == ["Stopping"] * 2
     assert platform.calls("DeleteNotebookInstance") == 0
@@ -90,7 +90,7 @@ def test_at_off_hours_what_is_not_the_platforms_runs_on(platform: Platform) -> N
     somebodys(platform, "by-hand")
     somebodys(platform, "of-another-platform", platform="another")
 
-    assert rest.handler(OFF_HOURS, context()) == []
+    assert stop_idle.handler(OFF_HOURS, context()) == []
 
     assert platform.status("by-hand") == platform.status("of-another-platform") == "InService"
 
@@ -101,7 +101,7 @@ def test_at_off_hours_there_may_be_more_notebooks_than_sagemaker_lists_at_once(
     for number in range(101):
         somebodys(platform, f"notebook-{number}", platform="notebook-vending")
 
-    assert len(rest.handler(OFF_HOURS, context())) == 101
+    assert len(stop_idle.handler(OFF_HOURS, context())) == 101
 
 
 @pytest.mark.parametrize("status", ["Pending", "Stopping", "Stopped", "Failed", "Updating"])
@@ -109,7 +109,7 @@ def test_only_a_notebook_that_is_in_service_is_stopped(platform: Platform, statu
     stack = launched(platform)
     platform.notebooks.force_status(stack.notebook, status)
 
-    assert rest.handler(OFF_HOURS, context()) == []
+    assert stop_idle.handler(OFF_HOURS, context()) == []
 
     assert platform.calls("StopNotebookInstance") == 0
 
@@ -118,19 +118,19 @@ def test_a_notebook_whose_request_is_being_served_is_left_to_that(platform: Plat
     stack = launched(platform)
     updated = stack.send_update(NotebookInstanceType="ml.t3.large")
 
-    assert rest.handler(OFF_HOURS, context()) == []
+    assert stop_idle.handler(OFF_HOURS, context()) == []
     platform.run()
 
     updated.expect_success()
     assert platform.status(stack.notebook) == "InService"
-    assert rest.handler(OFF_HOURS, context()) == [stack.notebook]
+    assert stop_idle.handler(OFF_HOURS, context()) == [stack.notebook]
 
 
 def test_an_update_leaves_a_notebook_stopped_that_rests_and_a_termination_removes_it(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
-    rest.handler(OFF_HOURS, context())
+    stop_idle.handler(OFF_HOURS, context())
     platform.clock.advance(10 * MINUTE)
 
     stack.update(NotebookInstanceType="ml.t3.large").expect_success()
@@ -147,21 +147,21 @@ def test_a_notebook_that_cannot_be_stopped_keeps_none_of_the_others_running(
     platform.fail_calls("StopNotebookInstance", "ThrottlingException")
 
     with pytest.raises(UnfinishedError) as failure:
-        rest.handler(OFF_HOURS, context())
+        stop_idle.handler(OFF_HOURS, context())
 
     (left,) = [each for each in notebooks if platform.status(each) == "InService"]
     assert left in str(failure.value)
-    assert rest.handler(OFF_HOURS, context()) == [left]  # Lambda tries again
+    assert stop_idle.handler(OFF_HOURS, context()) == [left]  # Lambda tries again
 
 
 def test_what_there_is_no_time_for_is_left_to_the_next_try(platform: Platform) -> None:
     notebooks = [launched(platform).notebook for _ in range(2)]
 
     with pytest.raises(UnfinishedError, match="no time to go on behind 1 stop"):
-        rest.handler(OFF_HOURS, context(left=121_000, step=60_500))
+        stop_idle.handler(OFF_HOURS, context(left=121_000, step=60_500))
 
     (left,) = [each for each in notebooks if platform.status(each) == "InService"]
-    assert rest.handler(OFF_HOURS, context()) == [left]
+    assert stop_idle.handler(OFF_HOURS, context()) == [left]
 
 
 # --- notebooks that say that they are idle --------------------------------------------------------
@@ -176,7 +176,7 @@ def test_a_notebook_that_is_idle_and_could_not_stop_itself_is_stopped_and_no_oth
     platform.clock.advance(1)
     say(platform, working, "WORKS again")
 
-    assert rest.handler(SWEEP, context()) == [idle]
+    assert stop_idle.handler(SWEEP, context()) == [idle]
 
     assert platform.status(silent) == platform.status(working) == "InService"
 
@@ -186,7 +186,7 @@ def test_what_a_notebook_said_some_time_ago_counts_no_more(platform: Platform) -
     say(platform, stack.notebook, IDLE)
     platform.clock.advance(6 * MINUTE)
 
-    assert rest.handler(SWEEP, context()) == []
+    assert stop_idle.handler(SWEEP, context()) == []
 
 
 def test_what_a_notebook_said_before_it_was_started_again_counts_no_more(
@@ -197,7 +197,7 @@ def test_what_a_notebook_said_before_it_was_started_again_counts_no_more(
     platform.clock.advance(1)
     platform.notebooks.force_status(stack.notebook, "InService")
 
-    assert rest.handler(SWEEP, context()) == []
+    assert stop_idle.handler(SWEEP, context()) == []
 
 
 @pytest.mark.parametrize("minutes", [-30, 30])
@@ -205,14 +205,14 @@ def test_a_notebooks_wrong_clock_makes_no_difference(platform: Platform, minutes
     stack = launched(platform)
     say(platform, stack.notebook, IDLE, clock_is_ahead=minutes * MINUTE)
 
-    assert rest.handler(SWEEP, context()) == [stack.notebook]
+    assert stop_idle.handler(SWEEP, context()) == [stack.notebook]
 
 
 def test_somebody_elses_notebook_is_not_asked(platform: Platform) -> None:
     somebodys(platform, "by-hand")
     say(platform, "by-hand", IDLE)
 
-    assert rest.handler(SWEEP, context()) == []
+    assert stop_idle.handler(SWEEP, context()) == []
 
 
 def test_an_idle_notebook_whose_request_is_being_served_is_left_to_that(
@@ -222,13 +222,13 @@ def test_an_idle_notebook_whose_request_is_being_served_is_left_to_that(
     stack.send_update(NotebookInstanceType="ml.t3.large")
     say(platform, stack.notebook, IDLE)
 
-    assert rest.handler(SWEEP, context()) == []
+    assert stop_idle.handler(SWEEP, context()) == []
 
 
 def test_an_unknown_event_stops_nothing(platform: Platform) -> None:
     stack = launched(platform)
 
-    assert rest.handler({"reason": "unknown"}, context()) == []
+    assert stop_idle.handler({"reason": "unknown"}, context()) == []
 
     assert platform.status(stack.notebook) == "InService"
     assert any("no event that stops notebooks" in line for line in platform.logged)
@@ -253,17 +253,17 @@ def test_the_schedule_is_the_administrators_in_their_time_zone_and_not_there_wit
 
 
 def test_the_schedules_invoke_the_function_and_what_they_fail_at_is_kept() -> None:
-    (target,) = properties("RestFunctionRest")["Targets"]
+    (target,) = properties("StopIdleFunctionSchedule")["Targets"]
     for each in (target, properties("OffHours")["Target"]):
-        assert each["Arn"] == {"Fn::GetAtt": ["RestFunction", "Arn"]}
+        assert each["Arn"] == {"Fn::GetAtt": ["StopIdleFunction", "Arn"]}
         assert each["DeadLetterConfig"] == {"Arn": {"Ref": "UndeliveredEventsArn"}}
         assert each["RetryPolicy"]["MaximumRetryAttempts"] > 0
-    permission = properties("RestFunctionRestPermission")
-    assert permission["SourceArn"] == {"Fn::GetAtt": ["RestFunctionRest", "Arn"]}
+    permission = properties("StopIdleFunctionSchedulePermission")
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["StopIdleFunctionSchedule", "Arn"]}
 
 
 def test_whoever_stops_notebooks_for_rest_may_delete_and_start_none() -> None:
-    statements = properties("RestRole")["Policies"][0]["PolicyDocument"]["Statement"]
+    statements = properties("StopIdleRole")["Policies"][0]["PolicyDocument"]["Statement"]
     actions = [
         action
         for each in statements

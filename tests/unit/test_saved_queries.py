@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from embedded_aws.ministack_fixes import insights
-from handlers import count, rest
+from handlers import count_running, stop_idle
 from notebook_vending.failure_causes import Cause
 from tests.lambda_context import context
 from tests.unit.account_in_process import forget_the_developers_account
@@ -39,15 +39,15 @@ class Story:
             VolumeSizeInGB="30",
         )
         platform.notebooks.configure({"no_capacity": []})
-        count.handler(SCHEDULED, context())
+        count_running.handler(SCHEDULED, context())
         platform.fail_calls("StopNotebookInstance", "ThrottlingException")
         self.update = self.launched.update(NotebookInstanceType="ml.g5.xlarge")
         self.refused = platform.stack().create(NotebookInstanceType="ml.p5.48xlarge")
         for _ in range(5):
             platform.kill("ObserveFunction", after=False)
         self.failed = platform.stack().create()
-        count.handler(SCHEDULED, context())
-        rest.handler({"reason": "off-hours"}, context())
+        count_running.handler(SCHEDULED, context())
+        stop_idle.handler({"reason": "off-hours"}, context())
         self.orphan = left_behind(platform)
         platform.clean(SWEEP)
         platform.run()

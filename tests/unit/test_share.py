@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aws_testing.catalog_world import World, portfolio
-from handlers import share
+from handlers import share_portfolio
 from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.unit.broken_calls import denied_at_first
@@ -55,7 +55,7 @@ def test_a_portfolio_is_shared_with_accounts_and_parts_of_the_organization(
     port = portfolio(world)
 
     with speaking_to(world):
-        share.handler(request("Create", port, [ACCOUNT, ORGANIZATION, UNIT]), context())
+        share_portfolio.handler(request("Create", port, [ACCOUNT, ORGANIZATION, UNIT]), context())
 
     assert shared_with(world, port) == {ACCOUNT, ORGANIZATION, UNIT}
     assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", "Shares")
@@ -67,7 +67,7 @@ def test_who_may_launch_and_the_tag_options_go_along_within_the_organization(
     port = portfolio(world)
 
     with speaking_to(world):
-        share.handler(request("Create", port, [ACCOUNT, UNIT]), context())
+        share_portfolio.handler(request("Create", port, [ACCOUNT, UNIT]), context())
 
     def of(kind: str) -> tuple[bool, bool]:
         found = world.admin("DescribePortfolioShares", PortfolioId=port, Type=kind)
@@ -85,9 +85,9 @@ def test_whoever_is_named_no_more_is_shared_with_no_more_and_others_shares_stay(
     port, by_hand = portfolio(world), "345678901234"
     world.admin("CreatePortfolioShare", PortfolioId=port, AccountId=by_hand)
     with speaking_to(world):
-        share.handler(request("Create", port, [ACCOUNT, "456789012345"]), context())
+        share_portfolio.handler(request("Create", port, [ACCOUNT, "456789012345"]), context())
 
-        share.handler(
+        share_portfolio.handler(
             request("Update", port, ["456789012345", "567890123456"], [ACCOUNT, "456789012345"]),
             context(),
         )
@@ -95,7 +95,9 @@ def test_whoever_is_named_no_more_is_shared_with_no_more_and_others_shares_stay(
     assert shared_with(world, port) == {by_hand, "456789012345", "567890123456"}
 
     with speaking_to(world):
-        share.handler(request("Delete", port, ["456789012345", "567890123456"]), context())
+        share_portfolio.handler(
+            request("Delete", port, ["456789012345", "567890123456"]), context()
+        )
 
     assert shared_with(world, port) == {by_hand}
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 3
@@ -106,10 +108,10 @@ def test_a_request_that_comes_twice_changes_nothing_the_second_time(
 ) -> None:
     port = portfolio(world)
     with speaking_to(world) as operations:
-        share.handler(request("Create", port, [ACCOUNT]), context())
-        share.handler(request("Create", port, [ACCOUNT]), context())
-        share.handler(request("Delete", port, [ACCOUNT]), context())
-        share.handler(request("Delete", port, [ACCOUNT]), context())
+        share_portfolio.handler(request("Create", port, [ACCOUNT]), context())
+        share_portfolio.handler(request("Create", port, [ACCOUNT]), context())
+        share_portfolio.handler(request("Delete", port, [ACCOUNT]), context())
+        share_portfolio.handler(request("Delete", port, [ACCOUNT]), context())
 
     assert operations.count("CreatePortfolioShare") == operations.count("DeletePortfolioShare") == 1
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 4
@@ -121,7 +123,7 @@ def test_a_portfolio_that_cannot_be_shared_yet_is_shared_then(
     port = portfolio(world)
 
     with speaking_to(world) as operations, denied_at_first("CreatePortfolioShare", times=2):
-        share.handler(request("Create", port, [ACCOUNT, "345678901234"]), context())
+        share_portfolio.handler(request("Create", port, [ACCOUNT, "345678901234"]), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
     assert shared_with(world, port) == {ACCOUNT, "345678901234"}
@@ -136,7 +138,7 @@ def test_sharing_with_an_organization_that_does_not_allow_it_fails_with_the_reas
     port = portfolio(world)
 
     with speaking_to(world):
-        share.handler(request("Create", port, [ORGANIZATION]), context())
+        share_portfolio.handler(request("Create", port, [ORGANIZATION]), context())
 
     assert answers[0]["Status"] == "FAILED"
     assert "rganization" in answers[0]["Reason"]

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from handlers import guard
+from handlers import guard_notebooks
 from tests.lifecycle_driver import load
 from tests.scan import templates
 from tests.unit.stack_template import platform_resources
@@ -38,7 +38,7 @@ def test_the_sizes_are_those_that_were_measured() -> None:
 
 def test_the_refusal_is_worded_as_the_guard_words_it() -> None:
     (shown,) = re.findall(r"^The platform has notebooks .*$", TEXT, re.M)
-    code = Path(guard.__file__).read_text()
+    code = Path(guard_notebooks.__file__).read_text()
     begin, _, end = shown.partition("left-behind (InService, of SC-123456789012-pp-4vk2dq7xmzr3e)")
 
     said = re.sub(r'"\s+f?"', "", code)  # as one text

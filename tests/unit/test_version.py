@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from handlers import version
+from handlers import publish_versions
 from notebook_vending.aws import lambda_ as aws_lambda
 from notebook_vending.requests import answer
 from tests.lambda_context import context
@@ -58,7 +58,7 @@ def test_each_function_is_published_and_its_version_answered(
         published = {"FunctionArn": f"{ARN}:{name}:{number}"}
         lambda_.add_response("publish_version", published, {"FunctionName": name})
 
-    version.handler(event(kind), context())
+    publish_versions.handler(event(kind), context())
 
     (said,) = answers
     assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", "Versions")
@@ -79,7 +79,7 @@ def test_a_function_that_cannot_be_published_yet_is_published_then(
     for name, version_ in (("f-stop-1a", stop), ("f-start-2b", start)):
         lambda_.add_response("publish_version", version_, {"FunctionName": name})
 
-    version.handler(event("Create"), context())
+    publish_versions.handler(event("Create"), context())
 
     (said,) = answers
     assert said["Status"] == "SUCCESS"
@@ -92,7 +92,7 @@ def test_a_function_that_cannot_be_published_fails_the_deployment_and_says_why(
 ) -> None:
     lambda_.add_client_error("publish_version", "CodeStorageExceededException", "No room is left")
 
-    version.handler(event("Update"), context())
+    publish_versions.handler(event("Update"), context())
 
     (said,) = answers
     assert said["Status"] == "FAILED"
@@ -101,6 +101,6 @@ def test_a_function_that_cannot_be_published_fails_the_deployment_and_says_why(
 
 @pytest.mark.usefixtures("lambda_")
 def test_no_version_is_removed_when_the_resource_is(answers: list[dict[str, Any]]) -> None:
-    version.handler(event("Delete"), context())
+    publish_versions.handler(event("Delete"), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]

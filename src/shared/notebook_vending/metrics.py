@@ -37,7 +37,7 @@ def answered(
         refused(cause)
     elif in_service:
         _put("TimeToInService", MetricUnit.Seconds, seconds, RequestType=request_type)
-    elif request_type in ("Delete", "CleanUp"):
+    elif request_type in ("Delete", "OrphanCleanup"):
         _put("TimeToGone", MetricUnit.Seconds, seconds, RequestType=request_type)
     for phase, spent in waited.items():
         _put("Waited", MetricUnit.Seconds, spent, Phase=phase)

@@ -149,4 +149,4 @@ def _entry_of(notebook: Notebook) -> Entry:
 
 
 def _execution_name(entry: Entry) -> str:
-    return f"CleanUp-{entry.request_id}-{entry.issued_at:%Y%m%dT%H%M%SZ}"
+    return f"OrphanCleanup-{entry.request_id}-{entry.issued_at:%Y%m%dT%H%M%SZ}"

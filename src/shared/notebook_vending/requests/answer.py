@@ -108,7 +108,7 @@ def _tell(
     spec, waited = entry.spec, course.waited if course else {}
     outcome, data = said["Status"], said["Data"]
     counted_as = "" if outcome == "SUCCESS" else cause or Cause.PLATFORM_FAILED
-    kind = "CleanUp" if entry.cleans_up else entry.request_type
+    kind = "OrphanCleanup" if entry.cleans_up else entry.request_type
     logger.info(
         "Answered",
         extra={

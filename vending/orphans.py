@@ -1,4 +1,4 @@
-"""`vending sweep`: what the cleanup would do now and why, and having it done.
+"""`vending delete-orphans`: what the cleanup would do now and why, and having it done.
 
 The platform's own function judges, so that nobody else has to be allowed to look at every stack,
 and what is shown is what would be done.
@@ -10,14 +10,14 @@ from vending import screen
 from vending.errors import OperatorError
 from vending.platform import Platform
 
-_FUNCTION = "CleanFunction"
+_FUNCTION = "DeleteOrphansFunction"
 # What EventBridge's schedule sends.
 _SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A notebook of the platform, and what a sweep would do to it."""
+    """A notebook of the platform, and what the cleanup would do to it."""
 
     notebook: str
     """Its name, in lower case."""
@@ -28,8 +28,8 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """All of `vending sweep`."""
+class Orphans:
+    """All of `vending delete-orphans`."""
 
     notebooks: list[Judged]
     only_reported: bool
@@ -38,8 +38,8 @@ class Sweep:
     """Whether the deletions were begun."""
 
 
-def judge(platform: Platform) -> Sweep:
-    """Return what a sweep would do; raises OperatorError, ClientError, BotoCoreError."""
+def judge(platform: Platform) -> Orphans:
+    """Return what the cleanup would do; raises OperatorError, ClientError, BotoCoreError."""
     told = platform.invoke(_FUNCTION, {"DryRun": True})
     judged = [
         Judged(
@@ -51,33 +51,33 @@ def judge(platform: Platform) -> Sweep:
         for each in told["Judged"]
     ]
     judged.sort(key=lambda each: (each.action, each.notebook))
-    return Sweep(judged, told["OnlyReported"], begun=False)
+    return Orphans(judged, told["OnlyReported"], begun=False)
 
 
-def begin(platform: Platform, sweep: Sweep) -> Sweep:
-    """Have a sweep done, which judges anew; raises OperatorError, ClientError, BotoCoreError."""
+def begin(platform: Platform, found: Orphans) -> Orphans:
+    """Start the cleanup, which judges again; raises OperatorError, ClientError, BotoCoreError."""
     platform.invoke(_FUNCTION, _SCHEDULED)
-    return replace(sweep, begun=True)
+    return replace(found, begun=True)
 
 
-def refuse_if_only_reported(sweep: Sweep) -> None:
-    """Raise OperatorError where a sweep would delete nothing anyway."""
-    if sweep.only_reported:
+def refuse_if_only_reported(found: Orphans) -> None:
+    """Raise OperatorError where the cleanup would delete nothing anyway."""
+    if found.only_reported:
         raise OperatorError(
-            "The platform is deployed with CleanUpDryRun=YES and deletes nothing: deploy it with "
-            "CleanUpDryRun=NO."
+            "The platform is deployed with OrphansDryRun=YES and deletes nothing: deploy it with "
+            "OrphansDryRun=NO."
         )
 
 
-def render(sweep: Sweep) -> None:
+def render(found: Orphans) -> None:
     """Print it as a table."""
-    if not sweep.notebooks:
+    if not found.notebooks:
         screen.say("There are no notebooks.")
         return
     screen.table(
         ("Notebook", "Would", "Why", "Stack"),
         [
             (each.notebook, each.action, each.reason, each.stack_id.rpartition("stack/")[2])
-            for each in sweep.notebooks
+            for each in found.notebooks
         ],
     )

@@ -22,9 +22,14 @@ FAILS_LAST = """
     Type: Custom::FunctionVersions
     DependsOn: Portfolio
     Properties:
-      ServiceToken: !GetAtt PublishVersionsFunction.Arn
+      ServiceToken: !GetAtt Lifecycle.Outputs.PublishVersionsFunctionArn
       ServiceTimeout: 120
       Functions: {None: of-another}
+"""
+OUTPUT = """
+Outputs:
+  PublishVersionsFunctionArn:
+    Value: !GetAtt PublishVersionsFunction.Arn
 """
 OF_THE_LIFECYCLE = ("Observe", "Create", "Update", "Start", "Stop", "Delete", "Respond", "Wait")
 
@@ -63,6 +68,7 @@ def test_a_release_that_fails_late_is_taken_back(patient: Platform) -> None:
     def broken(source: Path) -> None:
         next_release.next_release(source)
         next_release.replace(source / "template.yaml", "\nOutputs:\n", f"{FAILS_LAST}\nOutputs:\n")
+        next_release.replace(source / "stacks" / "lifecycle.yaml", "\nOutputs:\n", OUTPUT)
 
     with pytest.raises(deploy.SamError, match="UPDATE_ROLLBACK_COMPLETE"):
         deploy.deploy(patient.aws, deploy.built(change=broken), PATIENT)

@@ -85,13 +85,13 @@ def test_a_product_named_in_vain_tells_no_more_than_that(offer: Offer) -> None:
 @pytest.mark.parametrize(
     ("principal", "kind", "caller", "matches"),
     [
-        (f"arn:aws:iam::{ACCOUNT}:role/SCEndUserRole", "IAM", ALICE.arn, True),
+        (f"arn:aws:iam::{ACCOUNT}:role/EndUsers", "IAM", ALICE.arn, True),
         (END_USERS, "IAM", ALICE.arn, True),
-        (f"arn:aws:iam::{ACCOUNT}:role/SCEndUser", "IAM", ALICE.arn, False),
-        ("arn:aws:iam::999999999999:role/SCEndUserRole", "IAM", ALICE.arn, False),
-        ("arn:aws:iam:::role/SCEndUserRole", "IAM", ALICE.arn, False),
-        ("arn:aws:iam:::role/SCEnd*", "IAM_PATTERN", ALICE.arn, True),
-        ("arn:aws:iam:::role/people/SCEnd*", "IAM_PATTERN", ALICE.arn, True),
+        (f"arn:aws:iam::{ACCOUNT}:role/EndUser", "IAM", ALICE.arn, False),
+        ("arn:aws:iam::999999999999:role/EndUsers", "IAM", ALICE.arn, False),
+        ("arn:aws:iam:::role/EndUsers", "IAM", ALICE.arn, False),
+        ("arn:aws:iam:::role/End*", "IAM_PATTERN", ALICE.arn, True),
+        ("arn:aws:iam:::role/people/End*", "IAM_PATTERN", ALICE.arn, True),
         ("arn:aws:iam:::role/Other*", "IAM_PATTERN", ALICE.arn, False),
         ("arn:aws:iam:::user/*", "IAM_PATTERN", ALICE.arn, False),
         (ADMIN.arn, "IAM", ADMIN.arn, True),
@@ -213,7 +213,7 @@ def test_with_two_portfolios_the_launcher_must_name_the_path(offer: Offer) -> No
     offer.world.admin(
         "AssociatePrincipalWithPortfolio",
         PortfolioId=second,
-        PrincipalARN="arn:aws:iam:::role/SCEnd*",
+        PrincipalARN="arn:aws:iam:::role/End*",
         PrincipalType="IAM_PATTERN",
     )
 
@@ -849,7 +849,7 @@ def test_a_tag_option_in_use_does_not_go(offer: Offer) -> None:
 
 
 def test_a_pattern_principal_is_disassociated_as_a_pattern(world: World) -> None:
-    ids = {"PortfolioId": portfolio(world), "PrincipalARN": "arn:aws:iam:::role/SCEnd*"}
+    ids = {"PortfolioId": portfolio(world), "PrincipalARN": "arn:aws:iam:::role/End*"}
     world.admin("AssociatePrincipalWithPortfolio", PrincipalType="IAM_PATTERN", **ids)
 
     refusal = world.refused("DisassociatePrincipalFromPortfolio", ADMIN, **ids)
@@ -861,10 +861,10 @@ def test_a_pattern_principal_is_disassociated_as_a_pattern(world: World) -> None
 @pytest.mark.parametrize(
     ("principal", "kind"),
     [
-        ("arn:aws:iam:::role/SCEndUserRole", "IAM"),
-        (f"arn:aws:iam::{ACCOUNT}:role/SCEnd*", "IAM"),
+        ("arn:aws:iam:::role/EndUsers", "IAM"),
+        (f"arn:aws:iam::{ACCOUNT}:role/End*", "IAM"),
         (f"arn:aws:iam::{ACCOUNT}:root", "IAM"),
-        ("SCEndUserRole", "IAM"),
+        ("EndUsers", "IAM"),
     ],
 )
 def test_a_principal_that_is_none_is_refused(world: World, principal: str, kind: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from aws_testing.functions import role
 from aws_testing.waiting import await_that, unique
 from embedded_aws.emulator import Emulator
 
@@ -143,3 +144,38 @@ def test_a_query_that_cannot_be_saved_is_refused(
         )
 
     assert refused.value.response["Error"]["Code"] == code
+
+
+def summed(aws: Emulator, namespace: str, metric: str, statistic: str, **of: str) -> float:
+    """Return a metric's value in the last minutes."""
+    answer = aws.client("cloudwatch").get_metric_statistics(
+        Namespace=namespace,
+        MetricName=metric,
+        Dimensions=[{"Name": name, "Value": value} for name, value in of.items()],
+        StartTime=time.time() - 300,
+        EndTime=time.time() + 60,
+        Period=3600,
+        Statistics=[statistic],
+    )
+    return float(sum(each[statistic] for each in answer["Datapoints"]))
+
+
+def test_executions_and_waiting_messages_are_counted(emulator: Emulator) -> None:
+    states, sqs, name = emulator.client("stepfunctions"), emulator.client("sqs"), unique("counted")
+    definition = {"StartAt": "No", "States": {"No": {"Type": "Fail"}}}
+    machine = states.create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn=role(emulator, "states")
+    )["stateMachineArn"]
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    states.start_execution(stateMachineArn=machine)
+    sqs.send_message(QueueUrl=queue, MessageBody="waits")
+
+    def seen() -> tuple[float, ...]:
+        waiting = "ApproximateNumberOfMessagesVisible"
+        return (
+            summed(emulator, "AWS/States", "ExecutionsStarted", "Sum", StateMachineArn=machine),
+            summed(emulator, "AWS/States", "ExecutionsFailed", "Sum", StateMachineArn=machine),
+            summed(emulator, "AWS/SQS", waiting, "Maximum", QueueName=name),
+        )
+
+    await_that(lambda: seen() == (1, 1, 1))

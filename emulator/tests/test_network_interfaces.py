@@ -107,3 +107,21 @@ def test_a_stack_keeps_a_security_group_that_an_interface_uses(
     cloudformation.delete_stack(StackName=name)
 
     assert await_that(status) == "DELETE_FAILED"
+
+
+def test_a_shared_subnet_is_its_owners(
+    emulator: Emulator, ec2: Any, subnet: dict[str, Any]
+) -> None:
+    subnet_id, own = subnet["SubnetId"], subnet["OwnerId"]
+    ec2.create_tags(Resources=[subnet_id], Tags=[{"Key": "Name", "Value": "mine"}])
+
+    def described() -> tuple[str, list[Any]]:
+        (found,) = ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"]
+        return found["OwnerId"], found.get("Tags", [])
+
+    assert emulator.control("shared-subnets", {subnet_id: "111122223333"})[subnet_id] != own
+    assert described() == ("111122223333", [])
+    assert subnet_id not in emulator.control("shared-subnets", {subnet_id: own})
+    assert described() == (own, [{"Key": "Name", "Value": "mine"}])
+    with pytest.raises(ValueError, match="no subnets"):
+        emulator.control("shared-subnets", {"subnet-0": own})

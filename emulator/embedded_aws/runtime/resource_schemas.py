@@ -14,7 +14,7 @@ from typing import Any
 
 # The handlers of a resource type, in the order in which a stack operation may need them.
 HANDLERS = ("create", "read", "update", "delete", "list")
-REGION = "us-east-1"  # where every type is; docs/deploy.md lists the Regions that lack one
+REGION = "us-east-1"  # where every type is
 
 
 @functools.cache

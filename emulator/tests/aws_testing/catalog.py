@@ -120,6 +120,15 @@ class Account:
         )
         return name
 
+    def stack_of(self, body: dict[str, Any], **parameters: str) -> str:
+        """Start a stack of a whole template; returns its name."""
+        name = unique("stack")
+        given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
+        self.cloudformation.create_stack(
+            StackName=name, TemplateBody=json.dumps(body), Parameters=given
+        )
+        return name
+
     def settled(self, stack: str) -> dict[str, Any]:
         """Wait for a stack; returns what DescribeStacks tells."""
 

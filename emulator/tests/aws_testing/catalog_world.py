@@ -44,10 +44,10 @@ def session(role: str, name: str) -> Person:
 
 
 ADMIN = Person(f"arn:aws:iam::{ACCOUNT}:user/admin")
-ALICE = session("SCEndUserRole", "alice")
-BOB = session("SCEndUserRole", "bob")
+ALICE = session("EndUsers", "alice")
+BOB = session("EndUsers", "bob")
 STRANGER = session("Other", "mallory")
-END_USERS = f"arn:aws:iam::{ACCOUNT}:role/people/SCEndUserRole"
+END_USERS = f"arn:aws:iam::{ACCOUNT}:role/people/EndUsers"
 LAUNCH_ROLE = f"arn:aws:iam::{ACCOUNT}:role/Launch"
 
 

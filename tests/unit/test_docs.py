@@ -15,7 +15,9 @@ from tests.unit import stack_template
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    path for folder in (".", "docs", "examples", "product") for path in ROOT.glob(f"{folder}/*.md")
+    path
+    for folder in (".", "docs", "emulator", "examples", "product")
+    for path in ROOT.glob(f"{folder}/*.md")
 ]
 TRANSLATIONS = [
     (ROOT / "README.md", ROOT / "README.zh-CN.md"),

@@ -848,6 +848,21 @@ def test_a_tag_option_in_use_does_not_go(offer: Offer) -> None:
     assert offer.world.admin("ListTagOptions")["TagOptionDetails"] == []
 
 
+def test_a_tag_option_is_described(world: World) -> None:
+    made = world.admin("CreateTagOption", Key="team", Value="red")["TagOptionDetail"]
+
+    assert world.admin("DescribeTagOption", Id=made["Id"])["TagOptionDetail"] == made
+
+
+def test_a_product_is_in_the_portfolios_that_hold_it(offer: Offer) -> None:
+    portfolio(offer.world, "Empty")
+    params = {"ProductId": offer.product_id}
+
+    found = offer.world.admin("ListPortfoliosForProduct", **params)["PortfolioDetails"]
+
+    assert [each["Id"] for each in found] == [offer.portfolio_id]
+
+
 def test_a_pattern_principal_is_disassociated_as_a_pattern(world: World) -> None:
     ids = {"PortfolioId": portfolio(world), "PrincipalARN": "arn:aws:iam:::role/End*"}
     world.admin("AssociatePrincipalWithPortfolio", PrincipalType="IAM_PATTERN", **ids)

@@ -19,7 +19,7 @@ VERIFIED = (
     "tests/integration",
     "tests/scan/test_scanners.py",
     "tests/sdk",
-    "tests/unit/test_local_",
+    "emulator/tests",
 )
 # The modules of each share what they set up, so one worker runs them. The first that fits counts.
 GROUPS = {

@@ -11,7 +11,7 @@ from typing import Any
 from aws_testing.functions import function, role
 from demo import deploy
 from tests.e2e.deployed import Platform
-from tests.unit.test_events import FUNCTIONS, handler_of
+from tests.unit.sample_events import FUNCTIONS, handler_of
 from tests.waiting import await_that
 
 # A function that does nothing but write down what it was asked: whoever waits for it, waits on.

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from demo import deploy
-from tests.e2e.test_make_aws import started
+from tests.e2e.serving import started
 from tests.waiting import await_that
 
 _SECONDS = 240  # of a busy machine; an idle one needs half a minute

@@ -17,8 +17,8 @@ from embedded_aws.emulator import Emulator
 from tests.docker.deployed import Deployed, Stack
 from tests.docker.told_anew import ToldAnew
 from tests.e2e.deployed import NOTEBOOKS, deploy_platform
-from tests.e2e.test_notebooks_left_behind import TRUST, make_notebook, make_stack
-from tests.unit.test_events import EVENTS, comparable
+from tests.e2e.left_behind import TRUST, make_notebook, make_stack
+from tests.unit.sample_events import EVENTS, comparable
 from tests.waiting import await_that, unique
 
 STACK_TAG = "notebook-vending:stack-id"

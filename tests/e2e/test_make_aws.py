@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,32 +12,12 @@ import boto3
 import pytest
 
 from demo import aws, deploy
-from tests.e2e.test_make_launch import directory_of, processes_of
-from tests.unit.test_events import ENVIRONMENT, FUNCTIONS
+from tests.e2e.processes import directory_of, processes_of
+from tests.e2e.serving import started
+from tests.unit.sample_events import ENVIRONMENT, FUNCTIONS
 from tests.waiting import await_that
 
 _SECONDS = 240  # of a busy machine; an idle one needs half a minute
-# The files go to a folder of the test's: somebody may be using those of the clone.
-_MAKE_AWS = """
-import pathlib, sys
-from demo import aws
-aws.FOLDER = pathlib.Path(sys.argv[1])
-sys.exit(aws.main())
-"""
-
-
-def started(folder: Path, fault: str = "") -> subprocess.Popen[str]:
-    """Start what `make aws` starts, with a fault or without."""
-    return subprocess.Popen(
-        [sys.executable, "-c", _MAKE_AWS, str(folder)],
-        cwd=deploy.ROOT,
-        env={**os.environ, "FAULT": fault, "PYTHONPATH": "src:src/shared:emulator:."},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def environment_of(shell_file: Path) -> dict[str, str]:

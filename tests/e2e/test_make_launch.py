@@ -7,16 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
 from demo import pictures
 from demo.faults import FAULTS
+from tests.e2e.processes import directory_of, processes_of
 from tests.pictures import text_of
+from tests.project import ROOT
 from tests.waiting import await_that
 
-ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 240  # of a busy machine; an idle one needs a minute
 
 
@@ -36,23 +36,6 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         yield process
         if process.poll() is None:
             process.terminate()
-
-
-def directory_of(pid: int) -> Path:
-    return ROOT / ".local" / f"launch-{pid}"
-
-
-def processes_of(directory: Path) -> set[int]:
-    """Return the processes that have to do with a directory, by command line or environment."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        for part in ("cmdline", "environ"):
-            try:
-                if bytes(directory) in (process / part).read_bytes():
-                    found.add(int(process.name))
-            except OSError:  # it has ended, or is not ours to look at
-                continue
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Notebooks that their stacks left behind: gone after an event alone, and after a sweep alone."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,20 +9,11 @@ import pytest
 
 from demo import deploy
 from tests.e2e.deployed import Platform
+from tests.e2e.left_behind import make_notebook, make_stack, status_of, template
 from tests.waiting import await_that, unique
 
 SLOW = {"pending": 3}  # seconds: time enough to come in between
 SWEEP = json.loads((deploy.ROOT / "events" / "delete-orphans-for-schedule.json").read_text())
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "sagemaker.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
 
 
 @pytest.mark.seam
@@ -108,60 +99,6 @@ def test_a_dry_run_leaves_an_orphan_alone(platform: Platform) -> None:
 
     await_that(lambda: platform.notebook(name) is None)
     check_cleanup(platform, name, stack_id)
-
-
-def template(value: str) -> str:
-    """Return the template of a stack that has no notebook."""
-    properties = {"Type": "String", "Value": value}
-    parameter = {"Type": "AWS::SSM::Parameter", "Properties": properties}
-    return json.dumps({"Resources": {"Parameter": parameter}})
-
-
-def make_stack(platform: Platform, value: str) -> str:
-    """Make a stack; return its id."""
-    client = platform.aws.client("cloudformation")
-    made = client.create_stack(StackName=unique("bystander"), TemplateBody=template(value))
-    stack_id = str(made["StackId"])
-    await_that(lambda: status_of(platform, stack_id) == "CREATE_COMPLETE")
-    return stack_id
-
-
-def status_of(platform: Platform, stack_id: str) -> str:
-    stacks = platform.aws.client("cloudformation").describe_stacks(StackName=stack_id)["Stacks"]
-    return str(stacks[0]["StackStatus"])
-
-
-def make_notebook(
-    platform: Platform, name: str, stack_id: str, tags: Mapping[str, str] | None = None
-) -> None:
-    """Make a notebook with the platform's tags, as one of a stack."""
-    role = platform.aws.client("iam").create_role(
-        RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST)
-    )
-    all_tags = {
-        "notebook-vending:platform": deploy.STACK,
-        "notebook-vending:stack-id": stack_id,
-        "notebook-vending:logical-resource-id": "Notebook",
-        **(tags or {}),
-    }
-    client = platform.aws.client("sagemaker")
-
-    def create() -> bool:
-        try:
-            client.create_notebook_instance(
-                NotebookInstanceName=name,
-                InstanceType="ml.t3.medium",
-                RoleArn=role["Role"]["Arn"],
-                Tags=[{"Key": key, "Value": value} for key, value in all_tags.items()],
-            )
-        except client.exceptions.ClientError as error:
-            if "assume role" not in str(error):  # one just made
-                raise
-            return False
-        return True
-
-    await_that(create)
-    await_that(lambda: platform.simulated(name)["status"] == "InService")
 
 
 def sweep(platform: Platform) -> None:

@@ -19,7 +19,7 @@ from tests.e2e.deployed import (
     Platform,
     deploy_platform,
 )
-from tests.e2e.test_notebooks_left_behind import make_notebook
+from tests.e2e.left_behind import make_notebook
 from tests.network import make_network
 from tests.waiting import await_that, unique
 

@@ -135,3 +135,19 @@ def unreachable(service: str, *, calls: int, inside: Callable[[], bool]) -> Iter
     with intercepted(fail):
         yield
     assert not left, f"{service} was not called often enough"
+
+
+FOREVER = 1_000_000
+
+
+NOTEBOOK_CALLS = [
+    "DescribeNotebookInstance",
+    "ListTags",
+    "CreateNotebookInstance",
+    "StopNotebookInstance",
+    "UpdateNotebookInstance",
+    "AddTags",
+    "DeleteTags",
+    "StartNotebookInstance",
+    "DeleteNotebookInstance",
+]

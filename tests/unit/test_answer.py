@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,25 +18,13 @@ from embedded_aws.ministack_fixes import response_bucket
 from embedded_aws.ministack_fixes.response_bucket import ResponseBucket
 from notebook_vending import clock
 from notebook_vending.requests import answer, ledger
-from notebook_vending.requests.entry import Entry, Key
+from notebook_vending.requests.entry import Key
 from notebook_vending.requests.ledger import Recorded
+from tests.unit.answered_entry import ENTRY, NOW
 from tests.unit.platform_in_process import running_platform
 
 REGION = "us-east-1"
-NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 HOST = "cloudformation-custom-resource-response-useast1"
-
-ENTRY = Entry(
-    request_type="Create",
-    request_id="r-1",
-    stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/SC-1/s",
-    logical_resource_id="Notebook",
-    physical_resource_id="analysis",
-    notebook_name="analysis",
-    role_arn="",
-    issued_at=NOW,
-    deadline=NOW,
-)
 
 
 FIELDS: Any = {

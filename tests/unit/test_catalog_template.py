@@ -4,18 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.project import ROOT
+from tests.unit.platform_templates import CATALOG, PLATFORM, PORTFOLIO, VERSIONS
 from tests.unit.stack_template import Stack, load, platform_resources, strings
 
-ROOT = Path(__file__).parents[2]
-VERSIONS = sorted((ROOT / "product" / "versions").glob("*.yaml"), key=lambda path: int(path.stem))
-PLATFORM, CATALOG, PORTFOLIO = (
-    load(ROOT / path) for path in ("template.yaml", "stacks/catalog.yaml", "stacks/portfolio.yaml")
-)
 PRODUCT = load(VERSIONS[-1])
 NESTED = [n for n, r in PLATFORM["Resources"].items() if r["Type"] == "AWS::CloudFormation::Stack"]
 

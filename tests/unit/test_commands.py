@@ -13,8 +13,9 @@ from typing import NamedTuple
 import botocore.session
 import pytest
 
+from tests.pages import PAGES, functions_of
+from tests.project import ROOT
 from tests.unit import stack_template
-from tests.unit.test_docs import PAGES, ROOT, _functions
 
 
 class Program(NamedTuple):
@@ -167,7 +168,7 @@ def test_what_is_held_is_said_on_a_page() -> None:
 )
 def test_the_test_of_a_command_exists(test: str) -> None:
     path, name = test.split("::")
-    assert name in _functions(ROOT / path)
+    assert name in functions_of(ROOT / path)
 
 
 @pytest.mark.parametrize("test", sorted(set(FOLLOWED.values())))

@@ -12,8 +12,8 @@ from handlers import count_running
 from notebook_vending.metrics import OTHERS as REST
 from tests.lambda_context import context
 from tests.unit.broken_calls import intercepted
+from tests.unit.notebooks_of_others import somebodys
 from tests.unit.platform_in_process import Platform
-from tests.unit.test_rest import somebodys
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ("RunningNotebooks", "ProjectID")

@@ -6,8 +6,8 @@ from typing import Any
 from embedded_aws.runtime import resource_schemas
 from embedded_aws.runtime.authorization_reference import is_action
 from permissions_proof import deployer
+from tests.project import ROOT
 from tests.scan.templates import transformed
-from tests.unit.test_static_checks import ROOT
 
 FILES = sorted((ROOT / "docs").glob("deployer-policy-*.json"))
 TEMPLATES = deployer.platform()

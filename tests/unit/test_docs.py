@@ -2,7 +2,6 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,10 @@ import yaml
 
 from demo.faults import FAULTS
 from demo.incidents import INCIDENTS
+from tests.pages import PAGES, anchors, blocks, commands, functions_of, in_backticks, links, table
+from tests.project import ROOT
 from tests.unit import stack_template
 
-ROOT = Path(__file__).parents[2]
-PAGES = [
-    path
-    for folder in (".", "docs", "emulator", "examples", "product")
-    for path in ROOT.glob(f"{folder}/*.md")
-]
 TRANSLATIONS = [
     (ROOT / "README.md", ROOT / "README.zh-CN.md"),
     (ROOT / "docs" / "launchers.md", ROOT / "docs" / "launchers.zh-CN.md"),
@@ -33,52 +28,6 @@ _PATH = re.compile(r"[\w.-]*/[\w./-]*|[\w-]+\.(?:md|py|yaml|json|toml)")
 
 def each_page(function: Any) -> Any:
     return pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)(function)
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.M | re.S)
-
-
-def in_backticks(page: Path) -> list[str]:
-    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
-    return re.findall(r"`([^`\n]+)`", prose)
-
-
-def commands(page: Path) -> Iterator[list[str]]:
-    """Yield the commands a page names, as words."""
-    for text in [*in_backticks(page), *blocks(page, "sh")]:
-        for line in re.split(r"\n|&&", text):
-            if words := line.split():
-                yield words
-
-
-def table(page: Path, first_heading: str) -> list[list[str]]:
-    """Return the cells of the table whose first column has this heading."""
-    lines = iter(page.read_text().splitlines())
-    for line in lines:
-        if line.startswith(f"| {first_heading} |"):
-            break
-    else:
-        pytest.fail(f"{page.name} has no table that begins with {first_heading}")
-    next(lines)  # the rule below the heading
-    rows = []
-    for line in lines:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
-    return rows
-
-
-def links(page: Path) -> list[str]:
-    """Return what a page links to or shows, in its order."""
-    found = re.findall(r'\]\(([^)\s]+)\)|<img src="([^"]+)"', page.read_text())
-    return [link or picture for link, picture in found]
-
-
-def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
-    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
 @each_page
@@ -229,7 +178,7 @@ def test_everything_that_is_claimed_is_held_by_tests_that_exist(page: Path, head
         assert _TEST.sub("", row[-1]).strip(", ") == "", row[-1]
         for path, name in named:
             assert name.startswith("test_"), name
-            assert name in _functions(ROOT / path), f"{path}::{name}"
+            assert name in functions_of(ROOT / path), f"{path}::{name}"
 
 
 @pytest.mark.parametrize("heading", ["Of the notebook", "Of its data", "Of the platform"])
@@ -252,12 +201,6 @@ def test_every_rule_that_is_skipped_is_told_as_not_kept() -> None:
     assert len(skipped) > 3
     for rule in skipped:
         assert f"`{rule}`" in told, rule
-
-
-def _functions(path: Path) -> set[str]:
-    """Return the functions of a module, as pytest finds them: at its top."""
-    body = ast.parse(path.read_text()).body
-    return {each.name for each in body if isinstance(each, ast.FunctionDef)}
 
 
 def each_translation(function: Any) -> Any:

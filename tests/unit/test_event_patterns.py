@@ -17,9 +17,9 @@ import botocore.session
 import pytest
 from ministack.services import eventbridge
 
+from tests.project import ROOT
 from tests.scan.templates import transformed
 from tests.unit.stack_template import ACCOUNT, Stack, load
-from tests.unit.test_static_checks import ROOT
 
 _MODELS = botocore.session.get_session()
 _LAUNCH = (

@@ -8,9 +8,7 @@ import importlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -35,24 +33,24 @@ from notebook_vending.aws import (
     tagging,
 )
 from notebook_vending.lifecycle import steps
-from notebook_vending.lifecycle.decision import ExecutionMemory
 from notebook_vending.notebooks.notebook import STACK_TAG
 from notebook_vending.requests import answer
 from tests.lambda_context import context
+from tests.project import ROOT
 from tests.unit import stack_template
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import guidance, shared_with, speaking_to
-from tests.unit.test_expiry import tags_of
+from tests.unit.expiry_tags import tags_of
+from tests.unit.sample_events import (
+    ENVIRONMENT,
+    EVENTS,
+    FUNCTIONS,
+    TEMPLATE,
+    comparable,
+    handler_of,
+    name_of,
+)
 
-ROOT = Path(__file__).parents[2]
-EVENTS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events").glob("*.json")}
-ENVIRONMENT = EVENTS.pop("env")["Parameters"]
-TEMPLATE = stack_template.load(ROOT / "template.yaml")
-FUNCTIONS = {
-    name: resource["Properties"]
-    for name, resource in stack_template.platform_resources().items()
-    if resource["Type"] == "AWS::Serverless::Function"
-}
 # The modules that keep a client for the life of their process.
 _CLIENTS = (
     s3.client,
@@ -71,29 +69,6 @@ def invoke(event: str) -> Any:
     return importlib.import_module(handler_of(event).rpartition(".")[0]).handler(
         json.loads(json.dumps(EVENTS[event])), context()
     )
-
-
-def handler_of(event: str) -> str:
-    (handler,) = (
-        properties["Handler"]
-        for properties in FUNCTIONS.values()
-        if re.fullmatch(rf"{name_of(properties)}(-create|-update|-delete|-for-[a-z-]+)?", event)
-    )
-    return str(handler)
-
-
-def name_of(properties: dict[str, Any]) -> str:
-    return str(properties["Handler"]).split(".")[1].replace("_", "-")
-
-
-def comparable(state: dict[str, Any]) -> Any:
-    """Return a state without what AWS makes up: resource ids and a notebook's address.
-
-    What an event does not say of an execution's progress is what the code assumes.
-    """
-    known = {**state, "Progress": asdict(ExecutionMemory(**state["Progress"]))}
-    text = re.sub(r"\b(eni|subnet|sg)-[0-9a-f]+", r"\1-…", json.dumps(known))
-    return json.loads(re.sub(r"https://[\w.-]+", "https://…", text))
 
 
 class Story:

@@ -18,27 +18,13 @@ from notebook_vending.housekeeping.expiry import Due, NotExpiredError, read_laun
 from tests.lambda_context import context
 from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import speaking_to
+from tests.unit.expiry_tags import UUID, expires_on, tags_of
 from tests.unit.platform_in_process import Platform
 
 TODAY = date(2026, 3, 10)
 TOMORROW, YESTERDAY = TODAY + timedelta(days=1), TODAY - timedelta(days=1)
-UUID = "1f2e3d4c-0000-4000-8000-123456789abc"
 OWNERS = f"arn:aws:sns:us-east-1:{ACCOUNT}:NotebookVending-Owner-{UUID}"
 PLATFORMS = f"arn:aws:sns:us-east-1:{ACCOUNT}:NotebookVending-platform"
-
-
-def tags_of(provisioned_product_id: str, expires_on: date | str, **more: str) -> dict[str, str]:
-    stack = f"SC-{ACCOUNT}-{provisioned_product_id}/{UUID}"
-    tags = {
-        "platform": "the-platform",
-        "stack-id": f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/{stack}",
-        "provisioned-product": (
-            f"arn:aws:servicecatalog:us-east-1:{ACCOUNT}:stack/mine/{provisioned_product_id}"
-        ),
-        "expires-on": str(expires_on),
-        **{key.replace("_", "-"): value for key, value in more.items()},
-    }
-    return {f"notebook-vending:{key}": value for key, value in tags.items()}
 
 
 class Account:
@@ -425,11 +411,6 @@ def test_without_time_for_the_next_one_it_is_tried_again(account: Account) -> No
 
 
 # The date
-
-
-def expires_on(platform: Platform, notebook: str) -> str | None:
-    tags: dict[str, str] = platform.notebook(notebook)["tags"]
-    return tags.get("notebook-vending:expires-on")
 
 
 def test_the_days_are_counted_from_the_launch_and_anew_from_an_update(platform: Platform) -> None:

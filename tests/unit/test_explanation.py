@@ -17,8 +17,8 @@ from tests.explained import created, refused
 from tests.explained import explanation as explained_history
 from tests.lifecycle_driver import load
 from tests.unit.account_in_process import client
+from tests.unit.ledger_entries import LATER, entry
 from tests.unit.platform_in_process import SECRET, Platform
-from tests.unit.test_ledger import LATER, entry
 from vending.explanation import Explanation, ExplanationError, collect
 
 pytestmark = pytest.mark.usefixtures("platform")

@@ -15,8 +15,8 @@ from tests.scan.templates import platform_resources
 from tests.unit.account_in_process import client
 from tests.unit.broken_calls import unreachable
 from tests.unit.platform_in_process import SECRET, Platform
+from tests.unit.sample_events import EVENTS, TEMPLATE
 from tests.unit.stack_in_process import Sent, Stack
-from tests.unit.test_events import EVENTS, TEMPLATE
 
 DEADLINE = 3240
 ADDRESS_LIVES = 7199

@@ -9,24 +9,11 @@ import urllib3
 
 from handlers import respond
 from tests.lambda_context import context
-from tests.unit.broken_calls import dying_at_call, unreachable
+from tests.unit.broken_calls import FOREVER, NOTEBOOK_CALLS, dying_at_call, unreachable
 from tests.unit.platform_in_process import BEGIN, SECRET, Platform, running_platform
 from tests.unit.stack_in_process import Sent, Stack
 
 DEADLINE = 3240
-FOREVER = 1_000_000
-
-NOTEBOOK_CALLS = [
-    "DescribeNotebookInstance",
-    "ListTags",
-    "CreateNotebookInstance",
-    "StopNotebookInstance",
-    "UpdateNotebookInstance",
-    "AddTags",
-    "DeleteTags",
-    "StartNotebookInstance",
-    "DeleteNotebookInstance",
-]
 
 
 @pytest.fixture

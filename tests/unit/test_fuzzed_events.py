@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from handlers import delete_orphans, receive_request, respond
 from tests.lambda_context import context
 from tests.unit.damaged_events import ADDRESS, anything, damaged, dated_addresses, foreign_addresses
-from tests.unit.test_events import EVENTS
+from tests.unit.sample_events import EVENTS
 from tests.unit.watched_functions import Watched, watched_functions
 
 REQUEST = EVENTS["receive-request-create"] | {"ResponseURL": ADDRESS}

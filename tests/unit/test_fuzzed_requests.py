@@ -16,6 +16,7 @@ from aws_testing.catalog_world import World, portfolio, product
 from handlers import erase_data, publish_product, receive_request, share_portfolio
 from notebook_vending.notebooks.notebook import STACK_TAG
 from tests.lambda_context import context
+from tests.project import ROOT
 from tests.unit.account_in_process import client
 from tests.unit.catalog_calls import speaking_to
 from tests.unit.damaged_events import (
@@ -27,7 +28,7 @@ from tests.unit.damaged_events import (
     dated_addresses,
     foreign_addresses,
 )
-from tests.unit.test_events import EVENTS, ROOT
+from tests.unit.sample_events import EVENTS
 from tests.unit.watched_functions import Watched, watched_functions
 
 Handler = Callable[[Any, Any], None]

@@ -13,8 +13,8 @@ from embedded_aws.runtime import resource_schemas
 from embedded_aws.runtime.authorization_reference import is_action
 from permissions_proof import handlers
 from permissions_proof.handlers import Difference, Granted
+from tests.project import ROOT
 from tests.unit import stack_template
-from tests.unit.test_static_checks import ROOT
 
 CATALOG = stack_template.Stack(stack_template.load(ROOT / "stacks" / "catalog.yaml"))
 VERSIONS = [

@@ -20,8 +20,9 @@ from ministack.core import iam_actions
 from ministack.services.cloudformation import engine
 
 from embedded_aws.ministack_fixes import stack_parameters
+from tests.pages import table
+from tests.project import ROOT
 from tests.unit import stack_template
-from tests.unit.test_docs import ROOT, table
 
 each_page = pytest.mark.parametrize(
     ("page", "heading"),

@@ -1,9 +1,9 @@
 """The ledger: requests in order, who stands where, and one answer a request."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -11,35 +11,13 @@ from botocore.exceptions import ClientError
 from notebook_vending.requests import ledger, request_order
 from notebook_vending.requests.entry import Entry, Key
 from notebook_vending.requests.request_order import QueuePosition
-from tests.unit.account_in_process import client
+from tests.unit.ledger_entries import ISSUED, LATER, entry, items
 from tests.unit.platform_in_process import SECRET, Platform
-from tests.unit.test_notebook import SPEC
+from tests.unit.sample_notebook import SPEC
 
-Kind = Literal["Create", "Update", "Delete"]
-
-ISSUED = datetime(2026, 1, 5, 8, tzinfo=UTC)
-LATER = ISSUED + timedelta(minutes=1)  # when the tests look
 URL = f"https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/?{SECRET}"
 
 pytestmark = pytest.mark.usefixtures("platform")
-
-
-def entry(kind: Kind = "Create", id_: str = "r-1", seconds: int = 0, **changes: Any) -> Entry:
-    """Return a request issued so many seconds after the first one."""
-    issued = ISSUED + timedelta(seconds=seconds)
-    plain = Entry(
-        request_type=kind,
-        request_id=id_,
-        stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/SC-1/s",
-        logical_resource_id="Notebook",
-        physical_resource_id="analysis",
-        notebook_name="analysis",
-        role_arn="role",
-        issued_at=issued,
-        deadline=issued + timedelta(seconds=3240),
-        spec=None if kind == "Delete" else SPEC,
-    )
-    return replace(plain, **changes)
 
 
 def enter(*entries: Entry) -> None:
@@ -53,11 +31,6 @@ def answer(entry: Entry, outcome: str = "SUCCESS") -> None:
 
 def position(entry: Entry, now: datetime = LATER) -> QueuePosition:
     return ledger.read(entry.key, now).position
-
-
-def items() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client("dynamodb").scan(TableName="ledger")["Items"]
-    return found
 
 
 # What it holds

@@ -16,7 +16,7 @@ import pytest
 from demo import aws, deploy, invocation
 from demo.incidents import INCIDENTS
 from embedded_aws.emulator import Emulator, EmulatorError
-from tests.unit.test_local_launch import signals as signals
+from tests.unit.signals import signals as signals
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from demo import invocation
+from tests.unit.sample_events import FUNCTIONS
 from tests.unit.stack_template import ROOT, load
-from tests.unit.test_events import FUNCTIONS
 
 
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:

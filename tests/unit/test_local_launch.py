@@ -1,7 +1,6 @@
 """How `make launch` ends, whatever its story comes to, and which faults it knows."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,16 +30,6 @@ def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let runs write below another checkout; return where their directories lie."""
     monkeypatch.setattr(deploy, "ROOT", tmp_path)
     return tmp_path / ".local"
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Give signals back what was to become of them."""
-    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {each: signal.getsignal(each) for each in ending}
-    yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, telling: Any, *arguments: str) -> int:

@@ -9,7 +9,7 @@ from notebook_vending.aws.ec2 import Place
 from notebook_vending.aws.errors import RefusedError
 from tests.unit.account_in_process import client, named
 from tests.unit.platform_in_process import Platform
-from tests.unit.test_notebook import SPEC
+from tests.unit.sample_notebook import SPEC
 
 
 def find(subnet: str = "research", group: str = "notebooks") -> Place:

@@ -10,8 +10,6 @@ from notebook_vending.notebooks.notebook import (
     PLATFORM_TAG,
     REQUEST_TAG,
     STACK_TAG,
-    Notebook,
-    NotebookSpec,
     Ownership,
     faults_of_stack_tags,
     ownership_tags,
@@ -19,38 +17,7 @@ from notebook_vending.notebooks.notebook import (
     tags_at_creation,
     tags_to_change,
 )
-
-ROLE = "arn:aws:iam::123456789012:role/execution"
-OURS = ownership_tags("platform", "stack", "Notebook")
-
-NOTEBOOK = Notebook(
-    name="analysis",
-    arn="arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/analysis",
-    status="InService",
-    instance_type="ml.t3.medium",
-    role_arn=ROLE,
-    volume_size_in_gb=20,
-    root_access="Disabled",
-    platform_identifier="notebook-al2023-v1",
-    subnet_id="subnet-1",
-    security_group_ids=("sg-1",),
-    kms_key_id="key",
-    direct_internet_access="Disabled",
-    lifecycle_config_name="",
-    minimum_metadata_version="2",
-    network_interface_id="eni-1",
-    url="analysis.notebook.us-east-1.sagemaker.aws",
-    failure_reason="",
-    tags=OURS,
-)
-SPEC = NotebookSpec(
-    NotebookInstanceName="analysis",
-    NotebookInstanceType="ml.t3.medium",
-    RoleArn=ROLE,
-    KmsKeyId="key",
-    Subnet="research",
-    SecurityGroupName="notebooks",
-)
+from tests.unit.sample_notebook import NOTEBOOK, OURS, ROLE, SPEC
 
 
 def test_a_notebook_of_the_platform_is_known_by_these_tags() -> None:

@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 import typer.main
 
-from tests.unit.test_docs import ROOT, commands, table
+from tests.pages import commands, table
+from tests.project import ROOT
 from vending import answering, checking, explaining, launches, listing, orphans
 from vending.cli import app
 

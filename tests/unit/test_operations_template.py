@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,30 +15,15 @@ from notebook_vending import log, metrics
 from notebook_vending.failure_causes import CONCERNS, Cause
 from notebook_vending.lifecycle.wait_times import Phase
 from notebook_vending.notebooks import prices
+from tests.pages import anchors, table
+from tests.project import ROOT
+from tests.unit.operations_stack import LINK, OPERATIONS, QUERIES
 from tests.unit.stack_template import Stack, load
-from tests.unit.test_docs import anchors, table
 from vending.cli import app
 
-ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 PLATFORM = load(ROOT / "template.yaml")
-LINK = "https://runbooks.example/page"
-OPERATIONS = Stack(
-    load(ROOT / "stacks" / "operations.yaml"),
-    {
-        "Platform": "vending",
-        "RunbookUrl": LINK,
-        "NotificationTopicArn": "arn:aws:sns:eu-west-1:111122223333:portfolio",
-        "AlarmTopicArn": "",
-        "FunctionLogs": "/aws/lambda/vending",
-        "LifecycleLogs": "/aws/vendedlogs/states/vending",
-    },
-)
 ALARMS = OPERATIONS.resources("AWS::CloudWatch::Alarm")
-QUERIES = {
-    each["Properties"]["Name"].removeprefix("vending/"): each["Properties"]
-    for each in OPERATIONS.resources("AWS::Logs::QueryDefinition").values()
-}
 # The metrics of AWS's own that are looked at, and their dimension (Step Functions, SQS and Lambda
 # developer guides, "CloudWatch metrics").
 OF_AWS = {

@@ -16,10 +16,10 @@ from notebook_vending.notebooks import prices
 from notebook_vending.requests.stack_ids import provisioned_product_of
 from tests.lifecycle_driver import load
 from tests.unit.account_in_process import ACCOUNT, REGION, client
+from tests.unit.ledger_entries import items
 from tests.unit.operator_world import BUCKET, Operator, an_operator
 from tests.unit.platform_in_process import LAUNCHER, Platform
 from tests.unit.stack_in_process import Stack
-from tests.unit.test_ledger import items
 from vending import explanation
 from vending.explanation import Explanation
 from vending.history import Step

@@ -5,8 +5,8 @@ EC2, IAM and SNS are moto's; services, quotas, endpoint services, exports and st
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -15,160 +15,16 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from notebook_vending.housekeeping import projects
+from tests.project import ROOT
 from tests.unit import stack_template
 from tests.unit.account_in_process import REGION, client, named
 from tests.unit.broken_calls import intercepted
-from tests.unit.operator_world import refusal
-from tests.unit.test_docs import ROOT
+from tests.unit.checked_account import Account
 from vending import platform
 from vending.checks import names, network, parameters, quotas, region, zones
 from vending.cli import app
 
 TEMPLATE = stack_template.load(ROOT / "template.yaml")
-ALLOWED = parameters.defaults()["AllowedInstanceTypes"].split(",")
-
-
-@dataclass
-class Account:
-    """An account that has all that a deployment needs, until a test takes something away."""
-
-    quotas: dict[str, float] = field(
-        default_factory=lambda: {f"{each} for notebook instance usage": 2.0 for each in ALLOWED}
-    )
-    notebooks: list[str] = field(default_factory=list)
-    """The types of those that there are."""
-    vpcs: float = 100
-    vpc_owner: str = "123456789012"
-    roles_left: int = 900
-    stack: str = ""
-    """The platform's status, if it is deployed, and its ProjectIDs."""
-    projects: str = "QuickStart007"
-    role_made: str = "YES"
-    exports: tuple[str, ...] = ()
-    repositories: tuple[str, ...] = ()
-    services: dict[str, list[str]] = field(
-        default_factory=lambda: {
-            each.format(region=REGION, **zones.PREFIXES["aws"]): [f"{REGION}a", f"{REGION}b"]
-            for each in zones.SERVICES.values()
-        }
-    )
-    zones: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """The kind and the state of zones, where they are not moto's."""
-    lacking: tuple[str, ...] = ()
-    """Services that the Region does not have."""
-    refused: dict[str, str] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    """The operations that were called."""
-
-    def offer_in(self, letters: str) -> None:
-        """Have all services in these zones."""
-        self.services = {name: [f"{REGION}{each}" for each in letters] for name in self.services}
-
-    def check(self, *words: str) -> tuple[int, list[dict[str, str]]]:
-        """Return the exit status and what was found."""
-        with intercepted(self._answer):
-            result = CliRunner().invoke(app, ["check", "--json", *words])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.stdout, result.stderr
-        return result.exit_code, json.loads(result.stdout)["findings"]
-
-    def lacks(self, *words: str) -> dict[str, tuple[str, str]]:
-        """Return what is missing: by its subject, what was found and what to do."""
-        status, found = self.check(*words)
-        assert status == (1 if any(each["verdict"] == "missing" for each in found) else 0)
-        return {
-            each["subject"]: (each["found"], each["todo"])
-            for each in found
-            if each["verdict"] == "missing"
-        }
-
-    def _answer(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
-        self.asked.append(operation)
-        if code := self.refused.get(operation):
-            raise refusal(operation, code, f"not authorized to perform: {service}:{operation}")
-        match service, operation:
-            case "service-quotas", _:
-                applied = operation == "ListServiceQuotas"
-                return {"Quotas": list(self._quotas(params["ServiceCode"], applied))}
-            case "sagemaker", "ListNotebookInstances":
-                return {"NotebookInstances": [{"InstanceType": each} for each in self.notebooks]}
-            case "iam", "GetAccountSummary":
-                return {"SummaryMap": {"Roles": 1000 - self.roles_left, "RolesQuota": 1000}}
-            case "cloudformation", "DescribeStacks":
-                if self.stack:
-                    return {"Stacks": [self._deployed()]}
-                raise refusal(operation, "ValidationError", "Stack with id x does not exist")
-            case "cloudformation", "ListExports":
-                stack = f"arn:aws:cloudformation:{REGION}:123456789012:stack/another/1"
-                return {
-                    "Exports": [{"Name": each, "ExportingStackId": stack} for each in self.exports]
-                }
-        return self._answer_of_the_region(service, operation, params, call)
-
-    def _deployed(self) -> dict[str, Any]:
-        return {
-            "StackStatus": self.stack,
-            "Parameters": [
-                {"ParameterKey": "ProjectIDs", "ParameterValue": self.projects},
-                {"ParameterKey": "CreateEndUserRole", "ParameterValue": self.role_made},
-            ],
-            "Outputs": [{"OutputKey": "PortfolioId", "OutputValue": "port-1"}],
-        }
-
-    def _answer_of_the_region(
-        self, service: str, operation: str, params: Any, call: Callable[[], Any]
-    ) -> Any:
-        match service, operation:
-            case "ssm", "GetParameters":
-                found = [(each, each.rpartition("/")[2]) for each in params["Names"]]
-                return {
-                    "Parameters": [
-                        {"Name": name, "Value": value}
-                        for name, value in found
-                        if value not in self.lacking
-                    ]
-                }
-            case "ec2", "DescribeAvailabilityZones":
-                assert params == {"AllAvailabilityZones": True}
-                told = {
-                    each["ZoneName"]: (each["ZoneType"], each["State"])
-                    for each in call()["AvailabilityZones"]
-                }
-                return {
-                    "AvailabilityZones": [
-                        {"ZoneName": name, "ZoneType": kind, "State": state}
-                        for name, (kind, state) in (told | self.zones).items()
-                    ]
-                }
-            case "codeartifact", "DescribeRepository":
-                if f"{params['domain']}/{params['repository']}" in self.repositories:
-                    return {"repository": {}}
-                raise refusal(operation, "ResourceNotFoundException", "Repository not found.")
-            case "ec2", "DescribeVpcs":
-                vpcs = call()["Vpcs"]
-                return {"Vpcs": [each | {"OwnerId": self.vpc_owner} for each in vpcs]}
-            case "ec2", "DescribeVpcEndpointServices":
-                (asked,) = params["Filters"]
-                return {
-                    "ServiceDetails": [
-                        {"ServiceName": name, "AvailabilityZones": zones}
-                        for name, zones in self.services.items()
-                        if name in asked["Values"]
-                    ]
-                }
-        return call()
-
-    def _quotas(self, service: str, applied: bool) -> Iterator[Mapping[str, Any]]:
-        if service == "vpc":
-            values = {("L-F678F1CE", "VPCs per Region"): self.vpcs}
-        else:
-            values = {("L-04CE2E67", "Total notebooks"): 8.0}
-            values |= {(f"L-{name}", name): value for name, value in self.quotas.items()}
-        for (code, name), value in values.items():
-            # Of most there is no applied value, and the default is what counts.
-            if not applied or value:
-                yield {"ServiceCode": service, "QuotaCode": code, "QuotaName": name, "Value": value}
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 from botocore.exceptions import LoginRefreshRequired, UnauthorizedSSOTokenError
 from typer.testing import CliRunner
 
+from tests.project import ROOT
 from tests.unit.broken_calls import intercepted
 from tests.unit.operator_world import refusal
-from tests.unit.test_docs import ROOT
 from vending import platform
 from vending.cli import app
 from vending.errors import worded

@@ -18,9 +18,10 @@ from notebook_vending.notebooks.notebook import (
 )
 from notebook_vending.requests.entry import Key
 from tests.unit.account_in_process import client
+from tests.unit.orphaned_stack import SWEEP, launched, left_behind
 from tests.unit.platform_in_process import Platform
+from tests.unit.sample_events import EVENTS
 from tests.unit.stack_in_process import Stack as LaunchedStack
-from tests.unit.test_events import EVENTS
 
 NAME = "Analysis-1"
 STACK_ID = EVENTS["delete-orphans"]["detail"]["stack-id"]
@@ -116,24 +117,6 @@ def changed(stack: LaunchedStack, status: str = "DELETE_COMPLETE") -> dict[str, 
     event = json.loads(json.dumps(EVENTS["delete-orphans"]))
     event["detail"] |= {"stack-id": stack.id, "status-details": {"status": status}}
     return dict(event)
-
-
-SWEEP = EVENTS["delete-orphans-for-schedule"]
-
-
-def launched(platform: Platform) -> LaunchedStack:
-    """Return a stack with a notebook, at rest."""
-    stack = platform.stack()
-    stack.create().expect_success()
-    platform.stacks[stack.id] = {"status": "CREATE_COMPLETE", "physical_ids": [stack.notebook]}
-    return stack
-
-
-def left_behind(platform: Platform, status: str = "DELETE_COMPLETE") -> LaunchedStack:
-    """Return a stack that has left its notebook behind."""
-    stack = launched(platform)
-    platform.stacks[stack.id] = {"status": status, "physical_ids": []}
-    return stack
 
 
 def outcome() -> dict[str, Any]:

@@ -18,10 +18,10 @@ from permissions_proof import grants, report, scenario
 from permissions_proof.__main__ import main
 from permissions_proof.cannot_be_shown import UNEXERCISED
 from permissions_proof.usage import Call, Grant, Place, Unexercised, Usage, calls_of, usage
+from tests.pages import table
+from tests.project import ROOT
 from tests.unit import stack_template
 from tests.unit.product_launch import TEMPLATE
-from tests.unit.test_docs import table
-from tests.unit.test_static_checks import ROOT
 
 LOOK = Place("stack-Role-1", "Policy", 0, "s3:GetObject", "arn:aws:s3:::data/*")
 SEND = Place("stack-Role-1", "Policy", 1, "sqs:SendMessage", "arn:aws:sqs:::queue")

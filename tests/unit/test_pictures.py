@@ -8,9 +8,10 @@ import pytest
 
 from demo import pictures
 from demo.faults import NOTEBOOK
+from tests.pages import PAGES
 from tests.pictures import text_of
+from tests.project import ROOT
 from tests.unit import stack_template
-from tests.unit.test_docs import PAGES, ROOT
 
 SVG = sorted(pictures.IMAGES.glob("*.svg"))
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.project import PLATFORM, ROOT
 from tests.scan import templates
 from tests.unit.stack_template import platform_resources, rooms
-from tests.unit.test_static_checks import PLATFORM, ROOT
 
 RESOURCES = platform_resources()
 NESTED = {path: room for path, room in rooms().items() if path != "template.yaml"}

@@ -8,9 +8,9 @@ from importlib import resources
 
 import pytest
 
+from tests.pages import table
+from tests.project import PLATFORM, ROOT, locked
 from tests.unit import stack_template
-from tests.unit.test_docs import ROOT, table
-from tests.unit.test_static_checks import PLATFORM, locked
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TOLD = {part: (version, why) for part, version, why in table(ROOT / "docs/versions.md", "Part")}

@@ -17,9 +17,9 @@ from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.unit.broken_calls import denied_at_first
 from tests.unit.catalog_calls import guidance, speaking_to
+from tests.unit.reply_address import URL
 
 TEMPLATE = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
-URL = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/reply"
 
 
 @pytest.fixture

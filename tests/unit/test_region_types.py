@@ -6,8 +6,9 @@ import pytest
 from cfnlint.helpers import REGIONS  # type: ignore[import-untyped] # it ships none
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped] # nor here
 
+from tests.pages import table
+from tests.project import ROOT
 from tests.scan.templates import templates, transformed
-from tests.unit.test_docs import ROOT, table
 from vending.checks import region
 from vending.checks.findings import Verdict
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 import botocore.session
 import pytest
 
+from tests.project import ROOT
+from tests.unit.platform_templates import CATALOG, PLATFORM, PORTFOLIO, VERSIONS
 from tests.unit.stack_template import ACCOUNT, Stack, load
-from tests.unit.test_catalog_template import CATALOG, PLATFORM, PORTFOLIO, ROOT, VERSIONS
 
 SESSION = botocore.session.get_session()
 # Of every partition, those not yet open to all among them.

@@ -26,8 +26,8 @@ from rehearsal.interrupts import Interrupts
 from rehearsal.plan import INSTANCE_TYPE, TAG
 from tests.unit.account_in_process import REGION
 from tests.unit.broken_calls import intercepted
+from tests.unit.checked_account import Account
 from tests.unit.operator_world import refusal
-from tests.unit.test_operator_check import Account
 from vending import platform
 
 ID = "123456789012"  # moto's

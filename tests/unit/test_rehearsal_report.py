@@ -14,7 +14,7 @@ from rehearsal.observations import Observation, Verdict
 from rehearsal.plan import Plan, make
 from rehearsal.rehearse import FAILED, Outcome, Took
 from rehearsal.remains import Remain
-from tests.unit.test_docs import ROOT
+from tests.project import ROOT
 
 ID = "111122223333"
 SECRETS = {

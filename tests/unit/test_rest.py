@@ -13,6 +13,7 @@ from notebook_vending.housekeeping.idle import UnfinishedError
 from tests.lambda_context import context
 from tests.scan.templates import platform_resources
 from tests.unit.account_in_process import client
+from tests.unit.notebooks_of_others import somebodys
 from tests.unit.platform_in_process import Platform, running_platform
 from tests.unit.stack_in_process import Stack
 
@@ -21,7 +22,6 @@ OFF_HOURS = json.loads((ROOT / "events" / "stop-idle-for-off-hours.json").read_t
 SWEEP = json.loads((ROOT / "events" / "stop-idle.json").read_text())
 GROUP = "/aws/sagemaker/NotebookInstances"
 IDLE = "IDLE and could not stop itself"
-ROLE = "arn:aws:iam::123456789012:role/somebody"
 MINUTE = 60
 
 
@@ -44,22 +44,6 @@ def launched(platform: Platform) -> Stack:
     stack.create().expect_success()
     platform.clock.advance(60 * MINUTE)
     return stack
-
-
-def somebodys(world: Platform, name: str, **tags: str) -> None:
-    """Make a notebook by hand, with these tags of the platform's, and have it run."""
-    world.roles[ROLE] = 0
-    given = [{"Key": f"notebook-vending:{key}", "Value": value} for key, value in tags.items()]
-    world.notebooks.call(
-        "CreateNotebookInstance",
-        {
-            "NotebookInstanceName": name,
-            "InstanceType": "ml.t3.medium",
-            "RoleArn": ROLE,
-            "Tags": given,
-        },
-    )
-    world.notebooks.force_status(name, "InService")
 
 
 def say(platform: Platform, notebook: str, message: str, clock_is_ahead: float = 0) -> None:

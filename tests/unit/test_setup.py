@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from requirements import install
-from tests.unit.test_docs import ROOT
+from tests.project import ROOT
 
 HOSTILE = {
     "PIP_USER": "1",

@@ -11,7 +11,7 @@ from notebook_vending.requests import answer
 from tests.lambda_context import context
 from tests.unit.broken_calls import denied_at_first
 from tests.unit.catalog_calls import shared_with, speaking_to
-from tests.unit.test_publish import URL
+from tests.unit.reply_address import URL
 
 ACCOUNT, ORGANIZATION, UNIT = "210987654321", "o-abcdefghij", "ou-ab12-abcdefgh"
 

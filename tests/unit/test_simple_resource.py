@@ -15,7 +15,7 @@ from notebook_vending.failure_causes import Cause
 from notebook_vending.requests import answer
 from notebook_vending.requests.cfn_request import CustomResourceRequest
 from notebook_vending.requests.simple_resource import Served, serve
-from tests.unit.test_publish import URL
+from tests.unit.reply_address import URL
 
 LONGEST_ANSWER = 90  # seconds: five attempts of 13 s, and the pauses between them
 

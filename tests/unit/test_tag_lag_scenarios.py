@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.unit.launched_stack import launched
 from tests.unit.platform_in_process import Platform
-from tests.unit.test_update_scenarios import launched
 
 
 @pytest.fixture(params=["shows none", "shows some", "knows no such notebook"])

@@ -4,15 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.launched_stack import launched
 from tests.unit.platform_in_process import Platform
-from tests.unit.stack_in_process import Stack
-
-
-def launched(platform: Platform, **properties: Any) -> Stack:
-    """Return a stack whose notebook is InService."""
-    stack = platform.stack()
-    stack.create(**properties).expect_success()
-    return stack
 
 
 def with_config(platform: Platform, name: str = "setup") -> None:

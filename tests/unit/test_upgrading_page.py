@@ -6,9 +6,9 @@ from pathlib import Path
 
 from handlers import guard_notebooks
 from tests.lifecycle_driver import load
+from tests.project import ROOT
 from tests.scan import templates
 from tests.unit.stack_template import platform_resources
-from tests.unit.test_static_checks import ROOT
 
 PAGE = ROOT / "docs" / "upgrading.md"
 TEXT = PAGE.read_text()

@@ -9,8 +9,8 @@ from handlers import wait
 from tests.lambda_context import context
 from tests.unit.broken_calls import unreachable
 from tests.unit.platform_in_process import Platform, running_platform
+from tests.unit.sample_events import EVENTS
 from tests.unit.stack_in_process import Stack
-from tests.unit.test_events import EVENTS
 
 POLL = 45
 

@@ -1,0 +1,22 @@
+"""A stack that left its notebook behind, and the event that begins its cleanup."""
+
+from tests.unit.platform_in_process import Platform
+from tests.unit.sample_events import EVENTS
+from tests.unit.stack_in_process import Stack as LaunchedStack
+
+SWEEP = EVENTS["delete-orphans-for-schedule"]
+
+
+def launched(platform: Platform) -> LaunchedStack:
+    """Return a stack with a notebook, at rest."""
+    stack = platform.stack()
+    stack.create().expect_success()
+    platform.stacks[stack.id] = {"status": "CREATE_COMPLETE", "physical_ids": [stack.notebook]}
+    return stack
+
+
+def left_behind(platform: Platform, status: str = "DELETE_COMPLETE") -> LaunchedStack:
+    """Return a stack that has left its notebook behind."""
+    stack = launched(platform)
+    platform.stacks[stack.id] = {"status": status, "physical_ids": []}
+    return stack

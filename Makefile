@@ -5,6 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := .venv/bin/python requirements/install.py
+UV := $(PIP) --uv
 PYTEST := $(BIN)/python -m pytest -n logical --dist loadgroup
 RUN := PYTHONPATH=src:src/shared:emulator:emulator/tests:. $(BIN)/python
 # npm's settings for where packages come from count, and none that would leave something out.
@@ -108,13 +109,14 @@ setup: .venv/.ready .venv/bin/vending .sam-venv/.ready tools/node_modules/.ready
 $(TMP):
 	@mkdir -p $@
 
-.venv/.ready: requirements/dev.txt | $(TMP)
+.venv/.ready: requirements/uv.txt requirements/dev.txt | $(TMP)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or newer is needed: name one with PYTHON=…' >&2; exit 1; }
 	@echo 'setup: the tools (.venv), about a minute'
 	@$(PYTHON) -m venv --clear .venv || \
 		{ echo 'Python has no venv module: install the package python3-venv' >&2; exit 1; }
-	@$(PIP) -r requirements/dev.txt
+	@$(PIP) -r requirements/uv.txt
+	@$(UV) -r requirements/dev.txt
 	@touch $@
 
 # It holds paths of this clone, as this Makefile says.
@@ -124,44 +126,44 @@ $(TMP):
 	@chmod +x $@
 
 .venv/.mutation: requirements/mutation.txt .venv/.ready
-	@$(PIP) -r requirements/mutation.txt
+	@$(UV) -r requirements/mutation.txt
 	@touch $@
 
 .sam-venv/.ready: requirements/sam.txt .venv/.ready
 	@echo 'setup: the SAM CLI (.sam-venv), about a minute'
-	@$(PYTHON) -m venv --clear .sam-venv
-	@$(PIP:.venv%=.sam-venv%) -r requirements/sam.txt
+	@$(PYTHON) -m venv --clear --without-pip .sam-venv
+	@$(UV) --python .sam-venv -r requirements/sam.txt
 	@touch $@
 
 .scan-venv/.ready: requirements/scan.txt .venv/.ready
 	@echo 'setup: the scanners (.scan-venv), about a minute'
-	@$(PYTHON) -m venv --clear .scan-venv
-	@$(PIP:.venv%=.scan-venv%) -r requirements/scan.txt
+	@$(PYTHON) -m venv --clear --without-pip .scan-venv
+	@$(UV) --python .scan-venv -r requirements/scan.txt
 	@touch $@
 
 .jupyter-venv/.ready: requirements/jupyter.txt requirements/ipykernel.txt .venv/.ready
 	@echo 'setup: a Jupyter server (.jupyter-venv), about a minute'
-	@$(PYTHON) -m venv --clear .jupyter-venv
-	@$(PIP:.venv%=.jupyter-venv%) -r requirements/jupyter.txt
-	@$(PIP:.venv%=.jupyter-venv%) --target .jupyter-venv/ipykernel -r requirements/ipykernel.txt
+	@$(PYTHON) -m venv --clear --without-pip .jupyter-venv
+	@$(UV) --python .jupyter-venv -r requirements/jupyter.txt
+	@$(UV) --python .jupyter-venv --target .jupyter-venv/ipykernel -r requirements/ipykernel.txt
 	@touch $@
 
 .aws-venv/.ready: requirements/aws.txt .venv/.ready
 	@echo 'setup: the AWS CLI (.aws-venv), about a minute'
-	@$(PYTHON) -m venv --clear .aws-venv
-	@$(PIP:.venv%=.aws-venv%) -r requirements/aws.txt
+	@$(PYTHON) -m venv --clear --without-pip .aws-venv
+	@$(UV) --python .aws-venv -r requirements/aws.txt
 	@touch $@
 
 .sdk%-venv/.ready: requirements/sdk%.txt .venv/.ready
 	@echo 'setup: the SageMaker SDK $* (.sdk$*-venv), about a minute'
-	@$(PYTHON) -m venv --clear .sdk$*-venv
-	@$(PIP:.venv%=.sdk$*-venv%) -r requirements/sdk$*.txt
+	@$(PYTHON) -m venv --clear --without-pip .sdk$*-venv
+	@$(UV) --python .sdk$*-venv -r requirements/sdk$*.txt
 	@touch $@
 
 .bench-venv/.ready: requirements/bench.txt .venv/.ready
 	@echo 'setup: what the benchmarks need beside (.bench-venv)'
-	@$(PYTHON) -m venv --clear .bench-venv
-	@$(PIP:.venv%=.bench-venv%) -r requirements/bench.txt
+	@$(PYTHON) -m venv --clear --without-pip .bench-venv
+	@$(UV) --python .bench-venv -r requirements/bench.txt
 	@touch $@
 
 benchmarks/peers/cdk/node_modules/.ready: benchmarks/peers/cdk/package-lock.json .venv/.ready
@@ -177,7 +179,6 @@ tools/node_modules/.ready: tools/package-lock.json .venv/.ready
 # Writes the locks anew from their inputs: requirements/*.in, tools/package.json. The head of each
 # lock is its command, with every option spelt out, as Renovate reads it there and runs it.
 lock: .venv/.ready
-	@$(PIP) -r requirements/uv.txt
 	@for each in emulator/requirements:3.11 $(addprefix requirements/,lambda:3.13 dev:3.11 mutation:3.11 sam:3.11 scan:3.11 jupyter:3.11 ipykernel:3.11 aws:3.11 sdk2:3.11 sdk3:3.11 bench:3.11 uv:3.11); do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes \
 			--python-version=$${each#*:} --output-file=$${each%:*}.txt $${each%:*}.in || exit 1; done

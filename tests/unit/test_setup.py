@@ -112,6 +112,77 @@ def test_settings_for_where_packages_come_from_are_kept(pip: Path, place: str) -
     assert given.keys().isdisjoint({"PIP_USER", "PIP_TARGET", "PIP_REQUIRE_VIRTUALENV"})
 
 
+# uv
+
+
+def installed_by_uv(folder: Path, **variables: str) -> tuple[list[str], dict[str, str]]:
+    """Return uv's arguments and its environment, from an environment whose uv prints them."""
+    python = folder / "bin" / "python"
+    python.parent.mkdir(exist_ok=True)
+    if not python.exists():
+        python.symlink_to(sys.executable)
+        uv = python.with_name("uv")
+        uv.write_text(
+            f"#!{sys.executable}\nimport json, os, sys\n"
+            "print(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
+        )
+        uv.chmod(0o755)
+    ran = subprocess.run(
+        [python, ROOT / "requirements" / "install.py", "--uv", "--requirement", "x.txt"],
+        env={"HOME": str(folder), "XDG_CONFIG_DIRS": "/x", **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    arguments, environment = json.loads(ran.stdout)
+    return arguments, environment
+
+
+def test_no_setting_of_pip_or_uv_changes_what_uv_installs_or_where(tmp_path: Path) -> None:
+    hostile = {
+        **HOSTILE,
+        "UV_NO_CACHE": "1",
+        "UV_PRERELEASE": "allow",
+        "UV_PYTHON": "/x",
+        "UV_NO_VERIFY_HASHES": "1",
+        "UV_LINK_MODE": "symlink",
+    }
+
+    arguments, plain = installed_by_uv(tmp_path)
+    as_hostile = installed_by_uv(tmp_path, **hostile)
+
+    python = str(tmp_path / "bin" / "python")
+    assert arguments == [
+        *("pip", "install", "--quiet", "--no-deps", "--require-hashes"),
+        *("--requirement", "x.txt", "--python", python),
+    ]
+    assert as_hostile == (arguments, plain)
+    assert plain["UV_CACHE_DIR"] == str(ROOT / ".local" / "uv")
+
+
+def test_uv_gets_the_settings_of_pip_for_where_packages_come_from(tmp_path: Path) -> None:
+    path = tmp_path / ".config" / "pip" / "pip.conf"
+    path.parent.mkdir(parents=True)
+    path.write_text(CONFIGURATION)
+
+    arguments, given = installed_by_uv(
+        tmp_path, PIP_CERT="/ca.pem", PIP_FIND_LINKS="/a /b", PIP_NO_INDEX="1", PIP_PROXY="http://p"
+    )
+
+    assert given["UV_DEFAULT_INDEX"] == "https://example.com/simple"
+    assert given["UV_INDEX"] == "https://a.example/simple https://b.example/simple"
+    assert given["UV_FIND_LINKS"] == "/a,/b"
+    assert given["SSL_CERT_FILE"] == "/ca.pem"
+    assert given["HTTP_PROXY"] == given["HTTPS_PROXY"] == "http://p"
+    assert "--no-index" in arguments
+
+
+def test_a_setting_of_uv_for_where_packages_come_from_wins(tmp_path: Path) -> None:
+    _, given = installed_by_uv(tmp_path, PIP_INDEX_URL="https://c", UV_DEFAULT_INDEX="https://d")
+
+    assert given["UV_DEFAULT_INDEX"] == "https://d"
+
+
 def test_a_variable_wins_over_a_file(tmp_path: Path) -> None:
     (tmp_path / "pip.conf").write_text(CONFIGURATION)
     environment = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_INDEX_URL": "https://c"}

@@ -41,10 +41,8 @@ def test_every_function_has_a_limit_in_time_memory_and_a_role_of_its_own() -> No
     functions = of_type("Function")
     roles = [json.dumps(each["Role"]) for each in functions.values()]
 
-    assert len(functions) > 8
     assert len(set(roles)) == len(roles)
     for everybody in GLOBALS:
-        assert (everybody["Timeout"], everybody["MemorySize"]) == (60, 256)
         assert everybody["Tracing"] == {"Fn::If": ["TracesFunctions", "Active", "PassThrough"]}
 
 
@@ -97,7 +95,6 @@ def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> Non
     )
     assert "FailedAnswers" in destinations["RespondFunction"]
     assert "UndeliveredEvents" in destinations["DeleteOrphansFunction"]
-    assert len(of_type("Queue")) == 2
     assert watched["UndeliveredEvents"] == {"Fn::GetAtt": ["UndeliveredEvents", "QueueName"]}
     assert watched["FailedAnswers"] == {"Fn::GetAtt": ["Lifecycle", "Outputs.FailedAnswers"]}
     output = rooms()["stacks/lifecycle.yaml"]["Outputs"]["FailedAnswers"]["Value"]
@@ -122,7 +119,7 @@ def test_executions_run_versions_of_functions_and_may_invoke_nothing_else() -> N
         "Statement"
     ]
 
-    assert len(functions) == 8
+    assert functions == VERSIONS["LifecycleVersions"]["Functions"].keys()
     for name in functions:
         assert substitutions[name] == {"Fn::GetAtt": ["LifecycleVersions", name]}
         assert VERSIONS["LifecycleVersions"]["Functions"][name] == {"Ref": name}

@@ -22,8 +22,8 @@ def test_the_counts_of_versions_are_those_of_the_template() -> None:
         if each["Type"] == "Custom::FunctionVersions"
     ]
 
-    assert sorted(published) == [1, 8]
-    assert "publishes up to 9 versions: of the 8 functions of the lifecycle" in TEXT
+    assert f" {sum(published)} versions" in TEXT
+    assert f" {max(published)} functions" in TEXT
     assert f"no execution lives longer than {load()['TimeoutSeconds'] / 60:.0f} minutes" in TEXT
 
 

@@ -98,7 +98,6 @@ def listed(shell: Shell, notebook: str) -> dict[str, Any] | None:
     return next((each for each in found if each["notebook"] == notebook), None)
 
 
-@pytest.mark.seam
 def test_a_launch_is_listed_explained_extended_and_ended(platform: Platform, shell: Shell) -> None:
     name = unique("operated")
     launched = platform.launch(name, ExpiresAfterDays="14", NotebookInstanceType="ml.m5.xlarge")

@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from tests.e2e.deployed import Platform
 from vending.explanation import collect
 
 
+@pytest.mark.seam
 def test_a_launch_and_its_end_are_told_as_they_happened(platform: Platform) -> None:
     launched = platform.launch("explained")
     there = collect(platform.aws.client, platform.outputs["LedgerTable"], "explained")

@@ -1,6 +1,7 @@
 """A plain CloudFormation template, resolved as CloudFormation would for given parameters."""
 
 import base64
+import copy
 import ipaddress
 import itertools
 import re
@@ -10,15 +11,28 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
+import yaml
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "111122223333"
 
 
+class _Loader(yaml.CSafeLoader):
+    """Reads a template as SAM's own loader does, in a tenth of its time."""
+
+
+_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return the template with its functions in their long form."""
-    template: dict[str, Any] = yaml_parse(path.read_text())
+    return copy.deepcopy(_parsed(path.read_text()))
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    template: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
     return template
 
 

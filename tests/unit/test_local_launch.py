@@ -16,6 +16,7 @@ from demo.story import Platform
 from embedded_aws.sagemaker_notebooks.control import SETTINGS
 from embedded_aws.sagemaker_notebooks.instance import Timing
 from tests.unit import stack_template
+from tests.unit.signals import signals as signals
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -247,6 +247,23 @@ def test_packages_of_node_go_into_the_clone_whatever_npm_is_set_to() -> None:
     assert " --cache=.local/npm --logs-max=0 " in command
 
 
+# What make verify leaves out
+
+
+def test_what_verify_leaves_out_is_named_and_said_at_the_end() -> None:
+    started = make("-n", "verify", "WITHOUT=docker browser").stdout.splitlines()
+
+    assert "--ignore=tests/docker --ignore=tests/browser" in started[-2]
+    assert started[-1].count("NOT PROVEN") == 2
+
+
+def test_verify_leaves_out_nothing_else() -> None:
+    refused = make("-n", "verify", "WITHOUT=e2e")
+
+    assert refused.returncode == 2
+    assert "WITHOUT takes docker, browser or both, not: e2e" in refused.stderr
+
+
 # Where the clone lies
 
 

@@ -11,8 +11,8 @@ def _engine() -> None:
     try:
         invocation.check()
     except invocation.NoWayError as error:
-        pytest.fail(
+        raise pytest.fail.Exception(
             f"sam local invoke cannot run: {error}. Or leave it unproven: "
             "make verify WITHOUT=docker",
             pytrace=False,
-        )
+        ) from None

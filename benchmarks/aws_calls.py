@@ -2,13 +2,12 @@
 
 Calls are taken where botocore would send an HTTP request, so its own trying again happens as it
 does before AWS, save that its pauses are the timeline's. SageMaker is the notebook simulator behind
-a limit of calls a second; what no contender's world answers itself is moto's.
+a limit of calls a second; what no contender's world answers itself, the simulated account does.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,18 +19,16 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.endpoint import Endpoint
 
-from benchmarks.lambda_service import Lambda
-from benchmarks.virtual_time import Timeline
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.sagemaker_notebooks.service import NotebookService
-from tests.unit.account_in_process import client
+from simulation import services
+from simulation.lambda_service import Lambda
+from simulation.timeline import Timeline
 
 # What every call takes, and every answer to CloudFormation: none is measured, all are alike.
 CALL_SECONDS = 0.05
 
 Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-
-_get_response: Any = Endpoint._do_get_response  # type: ignore[attr-defined] # no stub knows it
 
 
 class RateLimit:
@@ -74,14 +71,14 @@ class AwsCalls:
         timeline: Timeline,
         lambda_: Lambda,
         notebooks: NotebookService,
+        services_: services.Services,
         limit: RateLimit,
         before_create: Callable[[str], None],
     ) -> None:
         self._timeline, self._lambda, self._notebooks = timeline, lambda_, notebooks
+        self._services = services_
         self._limit, self._before_create = limit, before_create
-        self._inside = False
         self._due: set[float] = set()
-        self._tables: set[str] = set()
         self._per_second: Counter[int] = Counter()
         self.sagemaker: Counter[str] = Counter()
         self.throttled = 0
@@ -106,25 +103,18 @@ class AwsCalls:
     def _hook(self) -> Callable[..., Any]:
         calls = self
 
-        def do_get_response(this: Endpoint, request: Any, model: Any, context: Any) -> Any:
-            if calls._inside or not calls._lambda.running:
-                return _get_response(this, request, model, context)
+        def do_get_response(_endpoint: Endpoint, request: Any, model: Any, context: Any) -> Any:
             calls._lambda.sleep(CALL_SECONDS)
             service, operation = model.service_model.service_name, model.name
             with calls._lambda.away():
-                calls._inside = True
-                try:
-                    if service == "sagemaker":
-                        return calls._call_sagemaker(operation, json.loads(request.body or b"{}"))
-                    name = f"{service}:{operation}"
-                    calls.others[name] += 1
-                    if name in calls.answers:
-                        return _answered(lambda: calls.answers[name](_params(request)))
-                    if service == "dynamodb":
-                        calls._shard(request)
-                    return _get_response(this, request, model, context)
-                finally:
-                    calls._inside = False
+                if service == "sagemaker":
+                    return calls._call_sagemaker(operation, json.loads(request.body or b"{}"))
+                name = f"{service}:{operation}"
+                calls.others[name] += 1
+                if name in calls.answers:
+                    return _answered(lambda: calls.answers[name](_params(request)))
+                asked, params = calls._services[service], context["parameters"]
+                return _answered(lambda: services.answer(asked, operation, params))
 
         return do_get_response
 
@@ -141,31 +131,6 @@ class AwsCalls:
         finally:
             self._see_changes_through()
 
-    def _shard(self, request: Any) -> None:
-        """Send a call of DynamoDB's to a table of its own for each resource in the ledger.
-
-        moto's table sorts all it holds at every query, which DynamoDB does not.
-        """
-        params = json.loads(request.body)
-        given = params.get("Item") or params.get("Key")
-        resource = given["Resource"] if given else params["ExpressionAttributeValues"][":resource"]
-        params["TableName"] = table = f"ledger-{zlib.crc32(resource['S'].encode())}"
-        if table not in self._tables:
-            self._tables.add(table)
-            key = [
-                {"AttributeName": "Resource", "KeyType": "HASH"},
-                {"AttributeName": "Request", "KeyType": "RANGE"},
-            ]
-            client("dynamodb").create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[
-                    {"AttributeName": each["AttributeName"], "AttributeType": "S"} for each in key
-                ],
-                KeySchema=key,
-            )
-        request.body = json.dumps(params).encode()
-
     def _see_changes_through(self) -> None:
         """Have the simulator catch up with the clock whenever a notebook changes."""
         due = self._notebooks.notebooks.next_change()
@@ -176,11 +141,7 @@ class AwsCalls:
 
     def _advance(self, due: float) -> None:
         self._due.discard(due)
-        self._inside = True
-        try:
-            self._notebooks.advance()
-        finally:
-            self._inside = False
+        self._notebooks.advance()
         self._see_changes_through()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
-from benchmarks.virtual_time import Timeline
+from simulation.timeline import Timeline
 
 SERVICE_TIMEOUT = 3600.0
 PAUSE = 60.0  # between a stack's creation and its deletion

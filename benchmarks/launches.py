@@ -28,8 +28,8 @@ from rich.progress import Progress
 from benchmarks import prices
 from benchmarks.contenders import cdk_provider as cdk
 from benchmarks.contenders import crhelper, notebook_vending, sleeping_function
-from benchmarks.lambda_service import Durations
 from benchmarks.world import Contender, Scenario, World, run
+from simulation.lambda_service import Durations
 
 # Of one launch alone, each with a notebook that takes another time: who looks every some seconds
 # answers soon or late by chance, which so many even out.

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.lambda_service import FunctionError, Lambda
-from benchmarks.virtual_time import Signal, Timeline
-from tests.lifecycle_driver import at_path, choose, matches
+from simulation.lambda_service import FunctionError, Lambda
+from simulation.state_machine import at_path, choose, matches
+from simulation.timeline import Signal, Timeline
 
 _KNOWN = {
     "Task": {

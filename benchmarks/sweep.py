@@ -29,7 +29,7 @@ from notebook_vending.notebooks.notebook import (
     PROVISIONED_PRODUCT_TAG,
     STACK_TAG,
 )
-from tests.unit.broken_calls import intercepted
+from simulation.broken_calls import intercepted
 
 SIZES = (100, 1_000, 10_000)
 _CALL_MS = 50  # assumed of every call

@@ -12,18 +12,17 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
-from moto import mock_aws
-
 from benchmarks.aws_calls import CALL_SECONDS, AwsCalls, RateLimit
 from benchmarks.cloudformation import CloudFormation, Deliver
-from benchmarks.lambda_service import Durations, Lambda
 from benchmarks.state_machine import StateMachine
-from benchmarks.virtual_time import Timeline
 from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.instance import Timing
 from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
 from embedded_aws.sagemaker_notebooks.service import NotebookService
-from tests.unit.account_in_process import ACCOUNT, REGION, Account, client
+from simulation.account import ACCOUNT, REGION, Account
+from simulation.lambda_service import Durations, Lambda
+from simulation.services import Direct
+from simulation.timeline import Timeline
 
 # EventBridge, from a change to the function that is told. "Typical latency [...] is about half a
 # second" (https://aws.amazon.com/eventbridge/faqs/); how long SageMaker takes to tell it is
@@ -73,13 +72,19 @@ class World:
         self.machines: list[StateMachine] = []
         self.on_notebook_event: NotebookEvent = lambda _event: None
         self.in_service_at: dict[str, float] = {}
-        self.account = Account()
-        network, keys = Ec2Network(client("ec2")), KmsKeys(client("kms"))
+        self.account = Account(self.timeline)
+        network = Ec2Network(Direct(self.account.network))
+        keys = KmsKeys(Direct(self.account.keys))
         self._around = Surroundings(self.timeline, network=network, keys=keys)
         self.notebooks = NotebookService(self._around, emit=self._changed)
         limit = RateLimit(self.timeline, scenario.allowed_calls_per_second)
         self.calls = AwsCalls(
-            self.timeline, self.lambda_, self.notebooks, limit, self._about_to_create
+            self.timeline,
+            self.lambda_,
+            self.notebooks,
+            self.account.services,
+            limit,
+            self._about_to_create,
         )
         self.subnet = self.account.make_subnet("bench", "10.0.16.0/20")  # for 500 at once
         self.cloudformation: CloudFormation
@@ -165,23 +170,19 @@ def _uuid4(numbers: random.Random) -> UUID:
 
 @contextmanager
 def account() -> Iterator[None]:
-    """Be in an account of moto's, whatever the shell knows of a real one."""
+    """Be in an account of the simulation's, whatever the shell knows of a real one."""
     ours = {
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with ExitStack() as ending:
         ending.enter_context(mock.patch.dict(os.environ, {**others, **ours}, clear=True))
-        # An RSA pair for every key takes its time, and nothing here signs.
-        ending.enter_context(mock.patch("moto.kms.models.generate_private_key", return_value=None))
         # The same ones each time; and each of the kernel's random numbers lets a thread in.
         numbers = random.Random(1)  # noqa: S311 # no secret
         ending.enter_context(mock.patch("uuid.uuid4", partial(_uuid4, numbers)))
-        ending.enter_context(mock_aws())
         yield
 
 

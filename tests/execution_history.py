@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.lifecycle_driver import load
+from simulation.state_machine import load
 from vending.history import Step, steps
 
 BEGUN = datetime(2026, 1, 5, 8, tzinfo=UTC)

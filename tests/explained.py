@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from simulation.state_machine import load
 from tests.execution_history import BEGUN, History
-from tests.lifecycle_driver import load
 from vending.explanation import Explanation, Notebook
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/SC-123456789012-pp-a1b2c3/9e8d7c6b"

@@ -21,10 +21,10 @@ from typing import IO, Any
 
 from benchmarks.aws_calls import CALL_SECONDS
 from benchmarks.cloudformation import Deliver
-from benchmarks.lambda_service import Function, FunctionError, Handler
 from benchmarks.peers.functions import cdk_functions as peer
 from benchmarks.state_machine import StateMachine
 from benchmarks.world import World
+from simulation.lambda_service import Function, FunctionError, Handler
 
 APP = Path(__file__).parents[1] / "peers" / "cdk"
 OUT = Path(".local/bench/cdk.out")

@@ -24,9 +24,9 @@ from urllib.parse import unquote
 import boto3
 
 from benchmarks.cloudformation import ACCOUNT, REGION, Deliver
-from benchmarks.lambda_service import Function
 from benchmarks.world import World
 from embedded_aws.runtime.service_model import ServiceError
+from simulation.lambda_service import Function
 
 _NAME = "CrhelperFunction"
 _RULES = 300

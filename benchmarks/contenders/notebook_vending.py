@@ -15,7 +15,6 @@ from unittest import mock
 
 from benchmarks import built
 from benchmarks.cloudformation import Deliver
-from benchmarks.lambda_service import Function, FunctionError, Handler
 from benchmarks.state_machine import Ended, StateMachine
 from benchmarks.world import EVENT_SECONDS, World
 from embedded_aws.runtime.service_model import ServiceError
@@ -34,7 +33,8 @@ from handlers import wait as wait_handler
 from notebook_vending import clock
 from notebook_vending.lifecycle.waiting import WAKING
 from notebook_vending.requests import answer
-from tests.lifecycle_driver import load
+from simulation.lambda_service import Function, FunctionError, Handler
+from simulation.state_machine import load
 
 _HANDLERS = {
     "RequestFunction": receive_request.handler,

@@ -9,9 +9,9 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.cloudformation import Deliver
-from benchmarks.lambda_service import Function
 from benchmarks.peers.functions import sleeping_function as peer
 from benchmarks.world import World
+from simulation.lambda_service import Function
 
 _NAME = "SleepingFunction"
 INITS = {_NAME: ("python", "import boto3, urllib3, json; boto3.client('sagemaker')")}

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page
 
+from simulation.state_machine import load
 from tests import explained
 from tests.execution_history import BEGUN
-from tests.lifecycle_driver import load
 from vending.explanation import Explanation
 from vending.page import render
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simulation.stack import Sent, Stack
 from tests.chaos.schedule import Change, Delivery, StackPlan, Update
-from tests.unit.stack_in_process import Sent, Stack
 
 if TYPE_CHECKING:
     from tests.chaos.world import World

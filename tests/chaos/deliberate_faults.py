@@ -32,6 +32,8 @@ from notebook_vending.notebooks.notebook import Notebook, Ownership
 from notebook_vending.requests import answer, entry, late_answers, ledger, request_order
 from notebook_vending.requests.cfn_request import CustomResourceRequest
 from notebook_vending.requests.request_order import QueuePosition, RequestInOrder
+from simulation import platform
+from simulation.state_machine import load
 from tests.chaos.schedule import (
     Delivery,
     Hand,
@@ -41,8 +43,6 @@ from tests.chaos.schedule import (
     Trouble,
     Update,
 )
-from tests.lifecycle_driver import load
-from tests.unit import platform_in_process
 
 Break = Callable[[pytest.MonkeyPatch], None]
 FAULTS: dict[str, tuple[Break, Schedule]] = {}
@@ -249,7 +249,7 @@ def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     definition = load()
     for state in definition["States"].values():
         state.pop("Retry", None)
-    patch.setattr(platform_in_process, "load", lambda: definition)
+    patch.setattr(platform, "load", lambda: definition)
 
 
 @_caught_by(Schedule((StackPlan(create=Delivery(again=400), deletion=None),)))

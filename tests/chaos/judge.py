@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from embedded_aws.sagemaker_notebooks.instance import Notebook
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, STACK_TAG
+from simulation.platform import Work
+from simulation.stack import Sent
 from tests.chaos.cloudformation import SERVICE_TIMEOUT, StackLife
-from tests.unit.platform_in_process import Work
-from tests.unit.stack_in_process import Sent
 
 if TYPE_CHECKING:
     from tests.chaos.world import World

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from notebook_vending.housekeeping import orphan_cleanup
 from notebook_vending.lifecycle import steps
 from notebook_vending.requests import answer
+from simulation.account import forget_the_developers_account
+from simulation.broken_calls import intercepted
+from simulation.platform import running_platform
 from tests.chaos.judge import Violation
 from tests.chaos.schedule import Schedule, brief, schedules
 from tests.chaos.world import PRODUCT_ID, World
-from tests.unit.account_in_process import forget_the_developers_account
-from tests.unit.broken_calls import intercepted
-from tests.unit.platform_in_process import running_platform
 
 
 @dataclass
@@ -38,8 +38,8 @@ def simulate(schedule: Schedule) -> None:
         ours = {"PRODUCT_ID": PRODUCT_ID, "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:ours"}
         platform = ending.enter_context(running_platform(patch, **waits, **ours))
         ids = Random(repr(schedule))  # noqa: S311 - so that a schedule always goes the same way
-        for module in ("stack_in_process", "platform_in_process"):
-            patch.setattr(f"tests.unit.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
+        for module in ("stack", "platform"):
+            patch.setattr(f"simulation.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
         patch.setattr(orphan_cleanup, "random", ids)
         patch.setattr(steps, "random", ids)
         world = World(platform, schedule)

@@ -19,14 +19,14 @@ from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.sagemaker_notebooks.instance import Notebook, Timing
 from handlers import delete_orphans, expire_launches, receive_request, respond, wait
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
+from simulation.broken_calls import KilledError
+from simulation.lambda_context import context
+from simulation.platform import Platform, record_of_failure
+from simulation.stack import Sent
+from simulation.state_machine import Execution, TaskFailedError
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
 from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble, Where
-from tests.lambda_context import context
-from tests.lifecycle_driver import Execution, TaskFailedError
-from tests.unit.broken_calls import KilledError
-from tests.unit.platform_in_process import Platform, record_of_failure
-from tests.unit.stack_in_process import Sent
 
 # stacks/lifecycle.yaml: the functions' Timeout, the rate of the Sweep.
 FUNCTION_TIMEOUT = 60

@@ -22,11 +22,11 @@ from rehearsal.plan import make
 from rehearsal.rehearse import Outcome, rehearse
 from rehearsal.run import Run, Step
 from rehearsal.time_limit import TimeLimit
+from simulation.broken_calls import intercepted
 from tests.e2e.rehearsing import (
     QUICK,
     what_is_there,
 )
-from tests.unit.broken_calls import intercepted
 from vending import platform
 
 pytestmark = pytest.mark.usefixtures("everything_of_the_others_stays")

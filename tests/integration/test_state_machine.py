@@ -19,9 +19,9 @@ from moto import mock_aws
 
 from aws_testing.functions import function, role
 from embedded_aws.emulator import Emulator
+from simulation.state_machine import Machine, TaskFailedError, load
 from tests.integration import scripted_function
 from tests.integration.scripted_function import perform
-from tests.lifecycle_driver import Machine, TaskFailedError, load
 from tests.waiting import await_that, unique
 from vending.history import Step, steps
 

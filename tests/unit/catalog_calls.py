@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from aws_testing.catalog_world import World
 from embedded_aws.runtime.service_model import ServiceError
 from notebook_vending.aws import servicecatalog
-from tests.unit.broken_calls import intercepted
+from simulation.broken_calls import intercepted
 
 
 @contextmanager

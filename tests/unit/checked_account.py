@@ -7,8 +7,8 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from tests.unit.account_in_process import REGION
-from tests.unit.broken_calls import intercepted
+from simulation.account import REGION
+from simulation.broken_calls import intercepted
 from tests.unit.operator_world import refusal
 from vending.checks import parameters, zones
 from vending.cli import app

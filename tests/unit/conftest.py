@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from notebook_vending import clock
-from tests.unit.account_in_process import forget_the_developers_account
-from tests.unit.platform_in_process import Platform, running_platform
+from simulation.account import forget_the_developers_account
+from simulation.platform import Platform, running_platform
 
 
 @pytest.fixture(autouse=True)

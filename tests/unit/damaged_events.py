@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.unit.account_in_process import REGION
-from tests.unit.platform_in_process import SECRET
+from simulation.account import REGION
+from simulation.platform import SECRET
 
 BUCKET = f"cloudformation-custom-resource-response-{REGION.replace('-', '')}"
 HOST = f"{BUCKET}.s3.amazonaws.com"

@@ -3,7 +3,7 @@
 from datetime import date
 
 from aws_testing.catalog_world import ACCOUNT
-from tests.unit.platform_in_process import Platform
+from simulation.platform import Platform
 
 UUID = "1f2e3d4c-0000-4000-8000-123456789abc"
 

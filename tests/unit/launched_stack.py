@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.unit.platform_in_process import Platform
-from tests.unit.stack_in_process import Stack
+from simulation.platform import Platform
+from simulation.stack import Stack
 
 
 def launched(platform: Platform, **properties: Any) -> Stack:

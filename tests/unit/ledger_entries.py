@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from notebook_vending.requests.entry import Entry
-from tests.unit.account_in_process import client
+from simulation.account import client
 from tests.unit.sample_notebook import SPEC
 
 Kind = Literal["Create", "Update", "Delete"]

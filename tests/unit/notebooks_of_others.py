@@ -1,6 +1,6 @@
 """Notebooks in the account that the platform did not make."""
 
-from tests.unit.platform_in_process import Platform
+from simulation.platform import Platform
 
 ROLE = "arn:aws:iam::123456789012:role/somebody"
 

@@ -21,12 +21,12 @@ from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.service_catalog.model import StackState
 from handlers import delete_orphans, respond
 from notebook_vending.requests.stack_ids import provisioned_product_of
-from tests.lambda_context import context
-from tests.unit.account_in_process import ACCOUNT, REGION
-from tests.unit.broken_calls import intercepted
+from simulation.account import ACCOUNT, REGION
+from simulation.broken_calls import intercepted
+from simulation.lambda_context import context
+from simulation.platform import LAUNCHER, Platform
+from simulation.stack import Stack
 from tests.unit.catalog_calls import speaking_to
-from tests.unit.platform_in_process import LAUNCHER, Platform
-from tests.unit.stack_in_process import Stack
 from vending.cli import app
 
 STACK = "notebook-vending"
@@ -152,6 +152,8 @@ class Operator:
                 operation, code, f"alice is not authorized to perform: {service}:{operation}"
             )
         match service, operation:
+            case "sts", "GetCallerIdentity":
+                return {"Account": ACCOUNT}
             case "cloudformation", "DescribeStacks" if params["StackName"] == STACK:
                 return {"Stacks": [self._stack()]}
             case "cloudformation", "DescribeStacks" if not params["StackName"].startswith("arn:"):

@@ -1,8 +1,8 @@
 """A stack that left its notebook behind, and the event that begins its cleanup."""
 
-from tests.unit.platform_in_process import Platform
+from simulation.platform import Platform
+from simulation.stack import Stack as LaunchedStack
 from tests.unit.sample_events import EVENTS
-from tests.unit.stack_in_process import Stack as LaunchedStack
 
 SWEEP = EVENTS["delete-orphans-for-schedule"]
 

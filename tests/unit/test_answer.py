@@ -20,8 +20,8 @@ from notebook_vending import clock
 from notebook_vending.requests import answer, ledger
 from notebook_vending.requests.entry import Key
 from notebook_vending.requests.ledger import Recorded
+from simulation.platform import running_platform
 from tests.unit.answered_entry import ENTRY, NOW
-from tests.unit.platform_in_process import running_platform
 
 REGION = "us-east-1"
 HOST = "cloudformation-custom-resource-response-useast1"

@@ -10,11 +10,11 @@ from benchmarks import prices
 from benchmarks.aws_calls import RateLimit
 from benchmarks.cloudformation import CloudFormation, Deliver
 from benchmarks.contenders.notebook_vending import notebook_vending
-from benchmarks.lambda_service import Durations, Function, FunctionError, Lambda
 from benchmarks.launches import figures, rows, spread
 from benchmarks.state_machine import StateMachine
-from benchmarks.virtual_time import Timeline
 from benchmarks.world import Scenario, World, run
+from simulation.lambda_service import Durations, Function, FunctionError, Lambda
+from simulation.timeline import Timeline
 
 
 def judged(status_in_sagemaker: str | None, said: str) -> CloudFormation:

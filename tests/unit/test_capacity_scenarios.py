@@ -7,9 +7,9 @@ import pytest
 
 from embedded_aws.sagemaker_notebooks.faults import NO_CAPACITY
 from notebook_vending.notebooks.notebook import REQUEST_TAG
-from tests.unit.broken_calls import dying_at_call
-from tests.unit.platform_in_process import BEGIN, Platform, running_platform
-from tests.unit.stack_in_process import Stack
+from simulation.broken_calls import dying_at_call
+from simulation.platform import BEGIN, Platform, running_platform
+from simulation.stack import Stack
 
 FIRST, SECOND, THIRD = "ml.t3.medium", "ml.t3.large", "ml.g5.xlarge"  # all that are allowed
 DEADLINE = 3240

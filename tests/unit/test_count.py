@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError
 from embedded_aws.ministack_fixes import embedded_metrics
 from handlers import count_running
 from notebook_vending.metrics import OTHERS as REST
-from tests.lambda_context import context
-from tests.unit.broken_calls import intercepted
+from simulation.broken_calls import intercepted
+from simulation.lambda_context import context
+from simulation.platform import Platform
 from tests.unit.notebooks_of_others import somebodys
-from tests.unit.platform_in_process import Platform
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ("RunningNotebooks", "ProjectID")

@@ -13,8 +13,8 @@ from notebook_vending.notebooks.notebook import (
     REQUEST_TAG,
     STACK_TAG,
 )
+from simulation.platform import LAUNCHER, PROVISIONED_PRODUCT, Platform
 from tests.unit.answered_entry import ENTRY
-from tests.unit.platform_in_process import LAUNCHER, PROVISIONED_PRODUCT, Platform
 
 
 def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from notebook_vending.notebooks.notebook import STACK_TAG
-from tests.unit.account_in_process import client
-from tests.unit.broken_calls import ec2_denied
-from tests.unit.platform_in_process import Platform
-from tests.unit.stack_in_process import Stack
+from simulation.account import client
+from simulation.broken_calls import ec2_denied
+from simulation.platform import Platform
+from simulation.stack import Stack
 
 UNDER_WAY = {  # and what follows
     "Pending": "InService",

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.broken_calls import FOREVER, NOTEBOOK_CALLS
-from tests.unit.platform_in_process import Platform, running_platform
-from tests.unit.stack_in_process import Sent, Stack
+from simulation.broken_calls import FOREVER, NOTEBOOK_CALLS
+from simulation.platform import Platform, running_platform
+from simulation.stack import Sent, Stack
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.lifecycle_driver import load
+from simulation.state_machine import load
 from vending.drawing import draw
 from vending.layout import WIDTH, Layout, lay_out
 

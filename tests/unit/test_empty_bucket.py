@@ -17,7 +17,7 @@ from notebook_vending.failure_causes import Cause
 from notebook_vending.notebooks.notebook import STACK_TAG
 from notebook_vending.requests import answer
 from notebook_vending.requests.cfn_request import CustomResourceRequest
-from tests.lambda_context import context
+from simulation.lambda_context import context
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

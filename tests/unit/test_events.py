@@ -35,10 +35,10 @@ from notebook_vending.aws import (
 from notebook_vending.lifecycle import steps
 from notebook_vending.notebooks.notebook import STACK_TAG
 from notebook_vending.requests import answer
-from tests.lambda_context import context
+from simulation.broken_calls import intercepted
+from simulation.lambda_context import context
 from tests.project import ROOT
 from tests.unit import stack_template
-from tests.unit.broken_calls import intercepted
 from tests.unit.catalog_calls import guidance, shared_with, speaking_to
 from tests.unit.expiry_tags import tags_of
 from tests.unit.sample_events import (

@@ -15,11 +15,11 @@ from embedded_aws.service_catalog.model import StackState
 from handlers.expire_launches import handler
 from notebook_vending.aws import sagemaker, sns, tagging
 from notebook_vending.housekeeping.expiry import Due, NotExpiredError, read_launch
-from tests.lambda_context import context
-from tests.unit.broken_calls import intercepted
+from simulation.broken_calls import intercepted
+from simulation.lambda_context import context
+from simulation.platform import Platform
 from tests.unit.catalog_calls import speaking_to
 from tests.unit.expiry_tags import UUID, expires_on, tags_of
-from tests.unit.platform_in_process import Platform
 
 TODAY = date(2026, 3, 10)
 TOMORROW, YESTERDAY = TODAY + timedelta(days=1), TODAY - timedelta(days=1)

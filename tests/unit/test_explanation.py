@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 from notebook_vending.failure_causes import CONCERNS, Cause
 from notebook_vending.requests import ledger, wait_tokens
 from notebook_vending.requests.entry import Entry
+from simulation.account import client
+from simulation.platform import SECRET, Platform
+from simulation.state_machine import load
 from tests.execution_history import History
 from tests.explained import created, refused
 from tests.explained import explanation as explained_history
-from tests.lifecycle_driver import load
-from tests.unit.account_in_process import client
 from tests.unit.ledger_entries import LATER, entry
-from tests.unit.platform_in_process import SECRET, Platform
 from vending.explanation import Explanation, ExplanationError, collect
 
 pytestmark = pytest.mark.usefixtures("platform")

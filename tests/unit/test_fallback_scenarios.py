@@ -9,14 +9,14 @@ from moto.events.models import EventPattern
 from handlers import respond
 from notebook_vending.requests import entry, ledger
 from notebook_vending.requests.late_answers import UnansweredError
-from tests.lambda_context import context
-from tests.lifecycle_driver import TaskFailedError
+from simulation.account import client
+from simulation.broken_calls import unreachable
+from simulation.lambda_context import context
+from simulation.platform import SECRET, Platform
+from simulation.stack import Sent, Stack
+from simulation.state_machine import TaskFailedError
 from tests.scan.templates import platform_resources
-from tests.unit.account_in_process import client
-from tests.unit.broken_calls import unreachable
-from tests.unit.platform_in_process import SECRET, Platform
 from tests.unit.sample_events import EVENTS, TEMPLATE
-from tests.unit.stack_in_process import Sent, Stack
 
 DEADLINE = 3240
 ADDRESS_LIVES = 7199

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers import delete_orphans, receive_request, respond
-from tests.lambda_context import context
+from simulation.lambda_context import context
 from tests.unit.damaged_events import ADDRESS, anything, damaged, dated_addresses, foreign_addresses
 from tests.unit.sample_events import EVENTS
 from tests.unit.watched_functions import Watched, watched_functions

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from aws_testing.catalog_world import World, portfolio, product
 from handlers import erase_data, publish_product, receive_request, share_portfolio
 from notebook_vending.notebooks.notebook import STACK_TAG
-from tests.lambda_context import context
+from simulation.account import client
+from simulation.lambda_context import context
 from tests.project import ROOT
-from tests.unit.account_in_process import client
 from tests.unit.catalog_calls import speaking_to
 from tests.unit.damaged_events import (
     ADDRESS,

@@ -9,8 +9,8 @@ from handlers import guard_notebooks
 from notebook_vending.aws import tagging
 from notebook_vending.aws.tagging import Candidate
 from notebook_vending.requests import answer
-from tests.lambda_context import context
-from tests.unit.platform_in_process import Platform
+from simulation.lambda_context import context
+from simulation.platform import Platform
 from tests.unit.reply_address import URL
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/notebook-vending/p"

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.platform_in_process import Platform
-from tests.unit.stack_in_process import Stack
+from simulation.platform import Platform
+from simulation.stack import Stack
 
 ANOTHER_FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:moved"
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lifecycle_driver import load
-from tests.unit.platform_in_process import Platform, running_platform
-from tests.unit.stack_in_process import Sent, Stack
+from simulation.platform import Platform, running_platform
+from simulation.stack import Sent, Stack
+from simulation.state_machine import load
 
 HANDS = ["stops", "starts", "deletes"]
 ASKED = {"NotebookInstanceType": "ml.t3.large"}

@@ -1,5 +1,6 @@
 """The ledger: requests in order, who stands where, and one answer a request."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -11,13 +12,21 @@ from botocore.exceptions import ClientError
 from notebook_vending.requests import ledger, request_order
 from notebook_vending.requests.entry import Entry, Key
 from notebook_vending.requests.request_order import QueuePosition
+from simulation.platform import SECRET, Platform, running_platform
 from tests.unit.ledger_entries import ISSUED, LATER, entry, items
-from tests.unit.platform_in_process import SECRET, Platform
+from tests.unit.on_moto import dynamodb_on_both
 from tests.unit.sample_notebook import SPEC
 
 URL = f"https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/?{SECRET}"
 
 pytestmark = pytest.mark.usefixtures("platform")
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Run the platform; moto must answer each call to DynamoDB as the simulation does."""
+    with running_platform(monkeypatch) as platform, dynamodb_on_both(monkeypatch):
+        yield platform
 
 
 def enter(*entries: Entry) -> None:

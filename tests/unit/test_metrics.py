@@ -10,7 +10,7 @@ from embedded_aws.ministack_fixes import embedded_metrics
 from notebook_vending import metrics
 from notebook_vending.failure_causes import Cause
 from notebook_vending.lifecycle.wait_times import Phase
-from tests.unit.platform_in_process import Platform, running_platform
+from simulation.platform import Platform, running_platform
 
 FIRST, SECOND, THIRD = "ml.t3.medium", "ml.t3.large", "ml.g5.xlarge"
 

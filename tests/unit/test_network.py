@@ -1,5 +1,7 @@
 """Subnets and security groups: found once, in the platform's VPC, or refused with what to do."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -7,9 +9,20 @@ import pytest
 from notebook_vending.aws import ec2
 from notebook_vending.aws.ec2 import Place
 from notebook_vending.aws.errors import RefusedError
-from tests.unit.account_in_process import client, named
-from tests.unit.platform_in_process import Platform
+from simulation.account import client, named
+from simulation.platform import Platform, running_platform
+from tests.unit.on_moto import ec2_on_moto
 from tests.unit.sample_notebook import SPEC
+
+
+@pytest.fixture(params=["simulated", "moto"])
+def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Run the platform, on the simulation's EC2 and on moto's."""
+    with ExitStack() as ending:
+        platform = ending.enter_context(running_platform(monkeypatch))
+        if request.param == "moto":
+            ending.enter_context(ec2_on_moto(platform, monkeypatch))
+        yield platform
 
 
 def find(subnet: str = "research", group: str = "notebooks") -> Place:

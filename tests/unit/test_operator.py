@@ -14,12 +14,12 @@ from embedded_aws.service_catalog import answers
 from embedded_aws.service_catalog.model import StackState
 from notebook_vending.notebooks import prices
 from notebook_vending.requests.stack_ids import provisioned_product_of
-from tests.lifecycle_driver import load
-from tests.unit.account_in_process import ACCOUNT, REGION, client
+from simulation.account import ACCOUNT, REGION, client
+from simulation.platform import LAUNCHER, Platform
+from simulation.stack import Stack
+from simulation.state_machine import load
 from tests.unit.ledger_entries import items
 from tests.unit.operator_world import BUCKET, Operator, an_operator
-from tests.unit.platform_in_process import LAUNCHER, Platform
-from tests.unit.stack_in_process import Stack
 from vending import explanation
 from vending.explanation import Explanation
 from vending.history import Step

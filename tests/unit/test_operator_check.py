@@ -15,10 +15,10 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from notebook_vending.housekeeping import projects
+from simulation.account import REGION, client, named
+from simulation.broken_calls import intercepted
 from tests.project import ROOT
 from tests.unit import stack_template
-from tests.unit.account_in_process import REGION, client, named
-from tests.unit.broken_calls import intercepted
 from tests.unit.checked_account import Account
 from vending import platform
 from vending.checks import names, network, parameters, quotas, region, zones

@@ -15,8 +15,8 @@ import pytest
 from botocore.exceptions import LoginRefreshRequired, UnauthorizedSSOTokenError
 from typer.testing import CliRunner
 
+from simulation.broken_calls import intercepted
 from tests.project import ROOT
-from tests.unit.broken_calls import intercepted
 from tests.unit.operator_world import refusal
 from vending import platform
 from vending.cli import app

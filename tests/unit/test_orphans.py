@@ -17,11 +17,11 @@ from notebook_vending.notebooks.notebook import (
     ownership_tags,
 )
 from notebook_vending.requests.entry import Key
-from tests.unit.account_in_process import client
+from simulation.account import client
+from simulation.platform import Platform
+from simulation.stack import Stack as LaunchedStack
 from tests.unit.orphaned_stack import SWEEP, launched, left_behind
-from tests.unit.platform_in_process import Platform
 from tests.unit.sample_events import EVENTS
-from tests.unit.stack_in_process import Stack as LaunchedStack
 
 NAME = "Analysis-1"
 STACK_ID = EVENTS["delete-orphans"]["detail"]["stack-id"]

@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from tests.unit.broken_calls import interrupted_at_call
-from tests.unit.platform_in_process import BEGIN, Platform, running_platform
-from tests.unit.stack_in_process import Stack
+from simulation.broken_calls import interrupted_at_call
+from simulation.platform import BEGIN, Platform, running_platform
+from simulation.stack import Stack
 
 
 @pytest.fixture

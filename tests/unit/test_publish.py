@@ -14,8 +14,8 @@ from aws_testing.catalog_world import NEWER_URL, World, product
 from handlers import publish_product
 from notebook_vending.aws import s3 as aws_s3
 from notebook_vending.requests import answer
-from tests.lambda_context import context
-from tests.unit.broken_calls import denied_at_first
+from simulation.broken_calls import denied_at_first
+from simulation.lambda_context import context
 from tests.unit.catalog_calls import guidance, speaking_to
 from tests.unit.reply_address import URL
 

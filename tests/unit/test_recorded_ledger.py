@@ -18,7 +18,7 @@ from notebook_vending.lifecycle import steps
 from notebook_vending.requests import ledger, wait_tokens
 from notebook_vending.requests.entry import Entry, Key
 from notebook_vending.requests.request_order import QueuePosition
-from tests.unit.account_in_process import client
+from simulation.account import client
 
 RECORDED: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "recorded" / "ledger.json").read_text()

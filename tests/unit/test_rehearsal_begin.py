@@ -24,8 +24,8 @@ from rehearsal import __main__ as program
 from rehearsal import command
 from rehearsal.interrupts import Interrupts
 from rehearsal.plan import INSTANCE_TYPE, TAG
-from tests.unit.account_in_process import REGION
-from tests.unit.broken_calls import intercepted
+from simulation.account import REGION
+from simulation.broken_calls import intercepted
 from tests.unit.checked_account import Account
 from tests.unit.operator_world import refusal
 from vending import platform

@@ -23,7 +23,7 @@ from rehearsal.run import Run, Step
 from rehearsal.seen import StackEvent
 from rehearsal.terminal import Terminal
 from rehearsal.time_limit import TimeLimit
-from tests.unit.broken_calls import intercepted
+from simulation.broken_calls import intercepted
 from tests.unit.operator_world import refusal
 
 PLAN = Plan("1a2b3c4d")

@@ -9,7 +9,7 @@ from moto import mock_aws
 
 from rehearsal import owned
 from rehearsal.plan import TAG, Plan
-from tests.unit.broken_calls import intercepted
+from simulation.broken_calls import intercepted
 from tests.unit.operator_world import refusal
 from vending import platform
 

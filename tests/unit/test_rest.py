@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto import mock_aws
 
 from handlers import stop_idle
 from notebook_vending.housekeeping.idle import UnfinishedError
-from tests.lambda_context import context
+from simulation.account import client
+from simulation.lambda_context import context
+from simulation.platform import Platform, running_platform
+from simulation.stack import Stack
 from tests.scan.templates import platform_resources
-from tests.unit.account_in_process import client
 from tests.unit.notebooks_of_others import somebodys
-from tests.unit.platform_in_process import Platform, running_platform
-from tests.unit.stack_in_process import Stack
 
 ROOT = Path(__file__).parents[2]
 OFF_HOURS = json.loads((ROOT / "events" / "stop-idle-for-off-hours.json").read_text())
@@ -28,7 +29,8 @@ MINUTE = 60
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """Run the platform; CloudWatch Logs tells the same time as everybody else."""
-    with running_platform(monkeypatch) as platform:
+    with mock_aws(), running_platform(monkeypatch) as platform:
+        platform.account.services["logs"] = None
 
         def now() -> datetime:
             return datetime.fromtimestamp(platform.clock.now, UTC).replace(tzinfo=None)

@@ -10,11 +10,11 @@ import pytest
 from embedded_aws.ministack_fixes import insights
 from handlers import count_running, stop_idle
 from notebook_vending.failure_causes import Cause
-from tests.lambda_context import context
-from tests.unit.account_in_process import forget_the_developers_account
+from simulation.account import forget_the_developers_account
+from simulation.lambda_context import context
+from simulation.platform import LAUNCHER, Platform, running_platform
 from tests.unit.operations_stack import QUERIES
 from tests.unit.orphaned_stack import SWEEP, left_behind
-from tests.unit.platform_in_process import LAUNCHER, Platform, running_platform
 
 ROOT = Path(__file__).parents[2]
 SECOND = "ml.t3.large"

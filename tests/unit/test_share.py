@@ -8,8 +8,8 @@ import pytest
 from aws_testing.catalog_world import World, portfolio
 from handlers import share_portfolio
 from notebook_vending.requests import answer
-from tests.lambda_context import context
-from tests.unit.broken_calls import denied_at_first
+from simulation.broken_calls import denied_at_first
+from simulation.lambda_context import context
 from tests.unit.catalog_calls import shared_with, speaking_to
 from tests.unit.reply_address import URL
 

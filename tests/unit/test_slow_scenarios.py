@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.platform_in_process import BEGIN, Platform, running_platform
-from tests.unit.stack_in_process import Stack
+from simulation.platform import BEGIN, Platform, running_platform
+from simulation.stack import Stack
 
 MINUTE = 60
 LONGEST_FUNCTION = 15 * MINUTE

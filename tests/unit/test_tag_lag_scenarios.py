@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from simulation.platform import Platform
 from tests.unit.launched_stack import launched
-from tests.unit.platform_in_process import Platform
 
 
 @pytest.fixture(params=["shows none", "shows some", "knows no such notebook"])

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from simulation.platform import Platform
+from simulation.stack import Stack
 from tests.unit.launched_stack import launched
-from tests.unit.platform_in_process import Platform
-from tests.unit.stack_in_process import Stack
 
 # Of each limit: the setting that breaks it, how SageMaker shows that, and the limit as tightened.
 LIMITS = [

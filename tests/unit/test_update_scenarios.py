@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from simulation.platform import Platform
 from tests.unit.launched_stack import launched
-from tests.unit.platform_in_process import Platform
 
 
 def with_config(platform: Platform, name: str = "setup") -> None:

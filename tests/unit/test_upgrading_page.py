@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from handlers import guard_notebooks
-from tests.lifecycle_driver import load
+from simulation.state_machine import load
 from tests.project import ROOT
 from tests.scan import templates
 from tests.unit.stack_template import platform_resources

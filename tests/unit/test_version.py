@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 from handlers import publish_versions
 from notebook_vending.aws import lambda_ as aws_lambda
 from notebook_vending.requests import answer
-from tests.lambda_context import context
+from simulation.lambda_context import context
 from tests.unit.reply_address import URL
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function"

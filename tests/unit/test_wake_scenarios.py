@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from handlers import wait
-from tests.lambda_context import context
-from tests.unit.broken_calls import unreachable
-from tests.unit.platform_in_process import Platform, running_platform
+from simulation.broken_calls import unreachable
+from simulation.lambda_context import context
+from simulation.platform import Platform, running_platform
+from simulation.stack import Stack
 from tests.unit.sample_events import EVENTS
-from tests.unit.stack_in_process import Stack
 
 POLL = 45
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
+from moto import mock_aws
 from urllib3.util import parse_url
 
 from notebook_vending.aws import s3
 from notebook_vending.requests import answer
-from tests.unit.account_in_process import REGION, client
+from simulation.account import REGION, client
+from simulation.platform import SECRET, Platform, running_platform
 from tests.unit.damaged_events import HOST
-from tests.unit.platform_in_process import SECRET, Platform, running_platform
 
 OUR_HOSTS = {HOST, HOST.replace(".s3.", f".s3.{REGION}."), HOST.replace(".s3.", f".s3-{REGION}.")}
 # StartExecution: what a name may hold if its executions are to be logged, and how long it may be.
@@ -121,7 +122,8 @@ def watched_functions(patch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Run the platform with its functions under watch, and a bucket of templates for `publish`."""
     patch.setenv("URL_SUFFIX", "amazonaws.com")
     s3.client.cache_clear()
-    with running_platform(patch) as platform:
+    with mock_aws(), running_platform(patch) as platform:
+        platform.account.services.update({"s3": None, "kms": None})
         platform.clock.now = datetime(2026, 11, 22, 10, tzinfo=UTC).timestamp()  # as events/ has it
         watched = Watched(platform)
         patch.setattr(answer, "_http", SimpleNamespace(request=watched.put))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from types import SimpleNamespace
@@ -25,7 +25,6 @@ from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.sagemaker_notebooks.service import NotebookService
 
 _BEING_MADE = {"status": "CREATE_IN_PROGRESS", "physical_ids": ()}
-_HANDLER_ID = "notebook-simulator"
 
 Stacks = Mapping[str, Mapping[str, Any]]
 
@@ -148,17 +147,17 @@ def _epoch(value: Any) -> float:
     raise TypeError(f"{value!r} has no place in a JSON answer")
 
 
-def _hook_into_botocore() -> None:
+def hook_into_botocore(event: str, handler: Callable[..., Any], handler_id: str) -> None:
     """Hear of the calls of all clients: those of sessions to come, and those there are already.
 
     botocore hands its handlers down from session to client by copying, hence the three places.
     """
-    BUILTIN_HANDLERS.append(("before-call", _answer))
+    BUILTIN_HANDLERS.append((event, handler))
     for thing in gc.get_objects():
         if isinstance(thing, botocore.session.Session):
-            thing.register("before-call", _answer, unique_id=_HANDLER_ID)
+            thing.register(event, handler, unique_id=handler_id)
         elif isinstance(thing, BaseClient):
-            thing.meta.events.register("before-call", _answer, unique_id=_HANDLER_ID)
+            thing.meta.events.register(event, handler, unique_id=handler_id)
 
 
-_hook_into_botocore()
+hook_into_botocore("before-call", _answer, "notebook-simulator")

@@ -1,7 +1,7 @@
 """The platform in this process: its real functions, driven by its real state machine definition.
 
-Notebooks are the simulator's, DynamoDB, EC2, KMS and Step Functions' names are moto's, time is a
-clock that only tests move. What CloudFormation sends is in `stack_in_process`.
+Notebooks are the simulator's, DynamoDB, EC2, KMS and Step Functions' names are the account's, and
+time is a clock that only tests move. What CloudFormation sends is in `stack`.
 """
 
 import json
@@ -17,9 +17,7 @@ from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import pytest
-from moto import mock_aws
 
-from aws_testing.notebook_world import Clock
 from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.faults import CallFault
 from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
@@ -38,16 +36,17 @@ from handlers import (
     wait,
 )
 from notebook_vending import clock
-from notebook_vending.aws import stepfunctions
 from notebook_vending.lifecycle import steps
 from notebook_vending.lifecycle.waiting import WAKING
 from notebook_vending.log import logger
 from notebook_vending.requests import answer
-from tests.lambda_context import context
-from tests.lifecycle_driver import Execution, Machine, TaskFailedError, load
-from tests.unit.account_in_process import REGION, Account, client
-from tests.unit.broken_calls import KilledError, intercepted
-from tests.unit.stack_in_process import Sent, Stack
+from simulation.account import REGION, Account
+from simulation.broken_calls import KilledError
+from simulation.clock import Clock
+from simulation.lambda_context import context
+from simulation.services import Direct, serving
+from simulation.stack import Sent, Stack
+from simulation.state_machine import Execution, Machine, TaskFailedError, load
 
 SECRET = "d9f1c0ffee5ec3e7"  # in the signature of every reply address
 # What Service Catalog gives the stack of a launch, and what else whoever launches may give it.
@@ -121,8 +120,7 @@ class Platform:
     """
 
     def __init__(self) -> None:
-        self.clock = Clock()
-        self.clock.now = BEGIN
+        self.clock = Clock(BEGIN)
         self.roles: dict[str, float] = {}
         self.executions: list[Execution] = []
         self.bucket_answers: list[int | Exception] = []
@@ -141,12 +139,13 @@ class Platform:
         self.on_event: Callable[[dict[str, Any]], object] = self.respond_to
         self.on_notebook_event: Callable[[dict[str, Any]], object] = self.tell_of_notebook
         self._machine = Machine(load(), {name: self._task(name) for name in _FUNCTIONS})
-        self.account = Account()
+        self.account = Account(self.clock)
+        self.account.states.wake = self._wake
         self.notebooks = NotebookService(
             Surroundings(
                 self.clock,
-                network=Ec2Network(client("ec2")),
-                keys=KmsKeys(client("kms")),
+                network=Ec2Network(Direct(self.account.network)),
+                keys=KmsKeys(Direct(self.account.keys)),
                 role_created=self.roles.get,
             ),
             emit=self._changed,
@@ -281,8 +280,8 @@ class Platform:
     def expect_nothing_left(self) -> None:
         """Check that no notebook, network interface or grant on the key is there."""
         assert self._all_notebooks() == []
-        assert client("ec2").describe_network_interfaces()["NetworkInterfaces"] == []
-        assert client("kms").list_grants(KeyId=self.account.key_arn)["Grants"] == []
+        assert self.account.network.describe_network_interfaces()["NetworkInterfaces"] == []
+        assert self.account.keys.list_grants(self.account.key_arn)["Grants"] == []
 
     def expect_no_address_anywhere(self) -> None:
         """Check that no reply address got into an execution, a log line or an exception."""
@@ -327,19 +326,12 @@ class Platform:
         """Let SageMaker's event come."""
         self._asynchronously("WaitFunction", event, lambda: wait.handler(event, context()))
 
-    def _take_token(
-        self, _service: str, operation: str, params: Any, call: Callable[[], Any]
-    ) -> Any:
-        """Answer SendTaskSuccess for Step Functions, since moto runs no execution here."""
-        if operation != "SendTaskSuccess":
-            return call()
+    def _wake(self, token: str) -> bool:
         for each in self.executions:
-            if each.running and each.token == params["taskToken"]:
+            if each.running and each.token == token:
                 self._machine.wake(each, self.clock.now)
-                return {}
-        code = "TaskTimedOut"
-        timed_out: Any = stepfunctions._client().exceptions.from_code(code)
-        raise timed_out({"Error": {"Code": code, "Message": "Task Timed Out"}}, operation)
+                return True
+        return False
 
     def _all_notebooks(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.notebooks.state()["notebooks"]
@@ -390,8 +382,8 @@ class Platform:
         return failed
 
     def _ended(self, execution: Execution) -> None:
-        arn = self._execution_arn(execution)
-        client("stepfunctions").stop_execution(executionArn=arn)
+        arn = self.account.states.arn(execution.name)
+        self.account.states.started[execution.name].running = False
         if not self.events_arrive or execution.status == "SUCCEEDED":
             return
         self.on_event(
@@ -408,20 +400,13 @@ class Platform:
             }
         )
 
-    def _execution_arn(self, execution: Execution) -> str:
-        return (
-            f"{self.account.machine_arn.replace(':stateMachine:', ':execution:')}:{execution.name}"
-        )
-
     def pick_up_executions(self) -> None:
         """Take over the executions that were started since, to be driven from now on."""
-        states, known = client("stepfunctions"), {each.name for each in self.executions}
-        listed = states.list_executions(stateMachineArn=self.account.machine_arn)["executions"]
-        for each in listed:
-            if each["name"] not in known:
-                found = states.describe_execution(executionArn=each["executionArn"])
+        known = {each.name for each in self.executions}
+        for each in self.account.states.started.values():
+            if each.name not in known:
                 self.executions.append(
-                    self._machine.start(each["name"], json.loads(found["input"]), self.clock.now)
+                    self._machine.start(each.name, json.loads(each.input), self.clock.now)
                 )
 
 
@@ -444,14 +429,10 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
     """
     # Who was refused comes again after a while that chance decides, the same one each time here.
     patch.setattr(steps, "random", Random(1))  # noqa: S311 - no secret
-    patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # thousands, and no test needs one
-    # An RSA pair for every key, the symmetric ones too; nothing here signs, and it takes its time.
-    patch.setattr("moto.kms.models.generate_private_key", lambda _key_spec: None)
     with ExitStack() as ending:
-        ending.enter_context(mock_aws())
         platform = Platform()
         ending.enter_context(notebook_service(platform.notebooks, STACK_TAGS, platform.stacks))
-        ending.enter_context(intercepted(platform._take_token))
+        ending.enter_context(serving(platform.account.services))
         for name, value in {
             "AWS_REGION": REGION,
             "LEDGER_TABLE": "ledger",

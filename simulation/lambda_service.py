@@ -18,7 +18,7 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.virtual_time import Timeline
+from simulation.timeline import Timeline
 
 KEPT_IDLE = 600.0
 # "If the function returns an error or times out, Lambda attempts to run it two more times, with a

@@ -11,6 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +179,13 @@ def _parameters(template: Any, execution: Execution) -> Any:
 
 def load() -> dict[str, Any]:
     """Return the definition that is deployed."""
-    definition: dict[str, Any] = json.loads(DEFINITION.read_text())
+    definition: dict[str, Any] = json.loads(_text())
     return definition
+
+
+@cache
+def _text() -> str:
+    return DEFINITION.read_text()
 
 
 def _through_json(data: Any) -> Any:

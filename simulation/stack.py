@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tests.lifecycle_driver import Execution
-from tests.unit.account_in_process import ACCOUNT, REGION
+from simulation.account import ACCOUNT, REGION
+from simulation.state_machine import Execution
 
 if TYPE_CHECKING:
-    from tests.unit.platform_in_process import Platform
+    from simulation.platform import Platform
 
 
 @dataclass

@@ -1,0 +1,83 @@
+"""The account around the platform in this process: its network, key, ledger and state machine."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+
+from simulation.dynamodb import DynamoDB
+from simulation.ec2 import Ec2
+from simulation.kms import Kms
+from simulation.state_machine import load
+from simulation.stepfunctions import StepFunctions
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"  # moto's
+LEDGER = "ledger"
+
+
+class Account:
+    """What the platform's deployment and its administrator have made.
+
+    Attributes:
+        services: what `services.serving` needs to answer for this account.
+        subnets: subnet ids by Name tag: `research` and `another`.
+        group: the id of the security group with the Name tag `notebooks`.
+
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.machine_arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:lifecycle"
+        self.keys, self.network = Kms(REGION, ACCOUNT), Ec2(REGION, ACCOUNT)
+        self.tables, self.states = DynamoDB(), StepFunctions(self.machine_arn, load(), clock)
+        self.services: dict[str, object] = {
+            "dynamodb": self.tables,
+            "ec2": self.network,
+            "kms": self.keys,
+            "stepfunctions": self.states,
+        }
+        self.key_arn: str = self.keys.create_key()["KeyMetadata"]["Arn"]
+        self.vpc: str = self.network.create_vpc("10.0.0.0/16")["Vpc"]["VpcId"]
+        self.subnets = {
+            name: self.make_subnet(name, f"10.0.{number}.0/24")
+            for number, name in enumerate(("research", "another"))
+        }
+        self.group = self.make_group("notebooks")
+        self.tables.add_table(
+            LEDGER, ("Resource", "Request"), Unanswered=("Unanswered", "Deadline")
+        )
+
+    def make_group(self, name: str) -> str:
+        """Make a security group in the platform's VPC; return its id."""
+        tags = named("security-group", name)
+        made = self.network.create_security_group(name, name, self.vpc, tags)
+        return str(made["GroupId"])
+
+    def make_subnet(self, name: str, block: str) -> str:
+        """Make a subnet in the platform's VPC; return its id."""
+        made = self.network.create_subnet(self.vpc, block, named("subnet", name))
+        return str(made["Subnet"]["SubnetId"])
+
+
+def named(kind: str, name: str) -> list[dict[str, Any]]:
+    """Return what gives a new resource of EC2 its name."""
+    return [{"ResourceType": kind, "Tags": [{"Key": "Name", "Value": name}]}]
+
+
+def forget_the_developers_account(patch: pytest.MonkeyPatch) -> None:
+    """Leave no way to an AWS account, whatever the developer's shell has."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("AWS_DEFAULT_REGION", REGION)
+    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+
+
+@cache
+def client(service: str) -> Any:
+    """Return this process's client of a service, for tests."""
+    make: Any = boto3.client  # typed by literal names only
+    return make(service, region_name=REGION)

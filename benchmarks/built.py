@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from demo import deploy
-from tests.unit import stack_template
 
 FUNCTION, LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
 
@@ -23,17 +22,25 @@ def directory(name: str) -> Path:
     return found
 
 
+@cache
+def _templates() -> list[dict[str, Any]]:
+    paths = [deploy.ROOT / "template.yaml", *(deploy.ROOT / "stacks").glob("*.yaml")]
+    return [yaml_parse(path.read_text()) for path in paths]
+
+
 def resources() -> dict[str, Any]:
     """Return the platform's functions and layers by their names."""
-    found = stack_template.platform_resources()
+    found = {
+        name: each for template in _templates() for name, each in template["Resources"].items()
+    }
     return {name: each for name, each in found.items() if each["Type"] in (FUNCTION, LAYER)}
 
 
 def settings(function: str) -> dict[str, Any]:
     """Return a function's properties, those of all functions of its template included."""
-    (room,) = (each for each in stack_template.rooms().values() if function in each["Resources"])
-    of_all: dict[str, Any] = room["Globals"]["Function"]
-    own: dict[str, Any] = room["Resources"][function]["Properties"]
+    (template,) = (each for each in _templates() if function in each["Resources"])
+    of_all: dict[str, Any] = template["Globals"]["Function"]
+    own: dict[str, Any] = template["Resources"][function]["Properties"]
     return of_all | own
 
 

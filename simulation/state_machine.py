@@ -1,9 +1,9 @@
 """A small interpreter of the state machine's definition, on a clock that tests move.
 
 It knows what the definition uses of the Amazon States Language and refuses the rest, so that it
-never passes over something it does not understand. It takes one state at a time: whoever drives it
-decides which of several executions moves next. Delays of a Retry are the longest ones, without
-jitter.
+never passes over something it does not understand. It takes one state at a time: its caller decides
+which of several executions moves next. Delays of a Retry have no jitter, and so are the longest
+ones, unless there is a source of chance.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 DEFINITION = Path(__file__).parents[1] / "statemachine" / "notebook_lifecycle.asl.json"
@@ -26,7 +27,12 @@ _KNOWN = {
     },
     "Choice": {"Choices", "Default"},
     "Wait": {"SecondsPath", "Next"},
+    "Succeed": set(),
     "Fail": {"Error", "Cause"},
+}
+_RETRY = {
+    *("ErrorEquals", "IntervalSeconds", "BackoffRate", "MaxAttempts"),
+    *("MaxDelaySeconds", "JitterStrategy"),
 }
 
 
@@ -79,13 +85,25 @@ class Execution:
 
 
 class Machine:
-    """The state machine; `tasks` are its functions by the names that it substitutes."""
+    """The state machine; `tasks` are its functions by the names that it substitutes.
 
-    def __init__(self, definition: Mapping[str, Any], tasks: Mapping[str, Task]) -> None:
+    A delay of a Retry counts from when the task failed, by the `clock` if there is one.
+    """
+
+    def __init__(
+        self,
+        definition: Mapping[str, Any],
+        tasks: Mapping[str, Task],
+        clock: Callable[[], float] | None = None,
+        chance: Random | None = None,
+    ) -> None:
         self._definition, self._tasks = definition, tasks
+        self._clock, self._chance = clock, chance
         for name, state in definition["States"].items():
             unknown = state.keys() - _KNOWN[state["Type"]] - {"Type", "Comment"}
-            assert not unknown, f"the driver does not know {unknown} of state {name}"
+            assert not unknown, f"the interpreter does not know {unknown} of state {name}"
+            for rule in state.get("Retry", ()):
+                assert not rule.keys() - _RETRY, f"{rule} of state {name} is not known"
 
     def start(self, name: str, data: Any, now: float) -> Execution:
         """Start an execution; its first state is due at once."""
@@ -95,7 +113,7 @@ class Machine:
 
     def step(self, execution: Execution, now: float) -> None:
         """Enter the execution's next state, or try it again."""
-        if now >= execution.began + self._definition["TimeoutSeconds"]:
+        if now >= execution.began + self._definition.get("TimeoutSeconds", float("inf")):
             execution.status = "TIMED_OUT"
             return
         name = execution.at
@@ -109,10 +127,12 @@ class Machine:
             case "Task":
                 self._run_task(execution, state, now)
             case "Choice":
-                execution.at = choose(state, execution.data)
+                execution.at = _choose(state, execution.data)
             case "Wait":
-                execution.due = now + at_path(execution.data, state["SecondsPath"])
+                execution.due = now + _at_path(execution.data, state["SecondsPath"])
                 execution.at = state["Next"]
+            case "Succeed":
+                execution.status = "SUCCEEDED"
             case "Fail":
                 execution.status = "FAILED"
         execution.carried.append(json.dumps(execution.data))
@@ -138,7 +158,7 @@ class Machine:
             execution.token, over = "", failed
         else:
             if execution.token:
-                execution.due = now + at_path(execution.data, state["TimeoutSecondsPath"])
+                execution.due = now + _at_path(execution.data, state["TimeoutSecondsPath"])
             else:  # it was woken before the function returned
                 execution.at = state["Next"]
                 return
@@ -149,8 +169,8 @@ class Machine:
         try:
             execution.data = _through_json(task(_through_json(execution.data)))
         except TaskFailedError as failed:
-            if (delay := _retry_delay(execution, state, failed.error)) is not None:
-                execution.due = now + delay
+            if (delay := self._retry_delay(execution, state, failed.error)) is not None:
+                execution.due = (self._clock() if self._clock else now) + delay
                 return
             execution.at = _catch(execution, state, failed)
         else:
@@ -159,6 +179,23 @@ class Machine:
             else:
                 execution.at = state["Next"]
         execution.retried.clear()
+
+    def _retry_delay(
+        self, execution: Execution, state: Mapping[str, Any], error: str
+    ) -> float | None:
+        for number, rule in enumerate(state.get("Retry", ())):
+            if not _matches(rule, error):
+                continue
+            attempts = execution.retried[number]
+            if attempts == rule["MaxAttempts"]:
+                return None
+            execution.retried[number] += 1
+            delay: float = rule["IntervalSeconds"] * rule["BackoffRate"] ** attempts
+            delay = min(delay, rule.get("MaxDelaySeconds", delay))
+            if self._chance and rule.get("JitterStrategy") == "FULL":
+                return self._chance.uniform(0, delay)
+            return delay
+        return None
 
 
 def _function(substitution: str) -> str:
@@ -192,48 +229,36 @@ def _through_json(data: Any) -> Any:
     return json.loads(json.dumps(data))
 
 
-def at_path(data: Any, path: str) -> Any:
+def _at_path(data: Any, path: str) -> Any:
     """Return what is at a path of the form $.a.b."""
     for name in path.removeprefix("$.").split("."):
         data = data[name]
     return data
 
 
-def choose(state: Mapping[str, Any], data: Any) -> str:
+def _choose(state: Mapping[str, Any], data: Any) -> str:
     """Return the state that a Choice goes on to."""
     for rule in state["Choices"]:
         assert rule.keys() == {"Variable", "StringEquals", "Next"}
-        if at_path(data, rule["Variable"]) == rule["StringEquals"]:
+        if _at_path(data, rule["Variable"]) == rule["StringEquals"]:
             return str(rule["Next"])
     return str(state["Default"])
 
 
-def matches(rule: Mapping[str, Any], error: str) -> bool:
+def _matches(rule: Mapping[str, Any], error: str) -> bool:
     """Tell whether a rule of Retry or Catch is for an error."""
     return error in rule["ErrorEquals"] or "States.ALL" in rule["ErrorEquals"]
 
 
-def _retry_delay(execution: Execution, state: Mapping[str, Any], error: str) -> float | None:
-    for number, rule in enumerate(state.get("Retry", ())):
-        if not matches(rule, error):
-            continue
-        attempts = execution.retried[number]
-        if attempts == rule["MaxAttempts"]:
-            return None
-        execution.retried[number] += 1
-        delay: float = rule["IntervalSeconds"] * rule["BackoffRate"] ** attempts
-        longest: float = rule.get("MaxDelaySeconds", delay)
-        return min(delay, longest)
-    return None
-
-
 def _catch(execution: Execution, state: Mapping[str, Any], failed: TaskFailedError) -> str:
     for rule in state.get("Catch", ()):
-        if matches(rule, failed.error):
-            if rule["ResultPath"] is not None:
-                name = rule["ResultPath"].removeprefix("$.")
-                caught = {"Error": failed.error, "Cause": failed.cause}
-                execution.data = {**execution.data, name: caught}
+        if _matches(rule, failed.error):
+            caught = {"Error": failed.error, "Cause": failed.cause}
+            path = rule.get("ResultPath", "$")
+            if path == "$":
+                execution.data = caught
+            elif path is not None:
+                execution.data = {**execution.data, path.removeprefix("$."): caught}
             return str(rule["Next"])
     execution.status = "FAILED"
     return ""

@@ -127,7 +127,7 @@ def cdk_provider(world: World, stack: str = "Default") -> Iterator[Deliver]:
         world.lambda_.add(Function(logical_id, memory, properties["Timeout"], partial(_same, run)))
     (waiter,) = _of_type(template, "AWS::StepFunctions::StateMachine").values()
     definition = json.loads("".join(_reference(each) for each in _parts(waiter)))
-    machine = StateMachine(world.timeline, world.lambda_, definition, lambda resource: resource)
+    machine = StateMachine(world.timeline, world.lambda_, definition)
     world.machines.append(machine)
 
     def start(params: Mapping[str, Any]) -> dict[str, Any]:

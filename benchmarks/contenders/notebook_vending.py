@@ -77,7 +77,6 @@ def notebook_vending(world: World) -> Iterator[Deliver]:
         world.timeline,
         world.lambda_,
         load(),
-        lambda resource: resource.removeprefix("${").removesuffix("}"),
         lambda ended: _ended(world, ended),
     )
     world.machines.append(machine)

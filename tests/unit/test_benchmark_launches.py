@@ -1,5 +1,6 @@
 """The benchmark's own rules: what it calls right, what it counts, and what it charges."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from benchmarks.aws_calls import RateLimit
 from benchmarks.cloudformation import CloudFormation, Deliver
 from benchmarks.contenders.notebook_vending import notebook_vending
 from benchmarks.launches import figures, rows, spread
-from benchmarks.state_machine import StateMachine
+from benchmarks.state_machine import Ended, StateMachine
 from benchmarks.world import Scenario, World, run
 from simulation.lambda_service import Durations, Function, FunctionError, Lambda
 from simulation.timeline import Timeline
@@ -117,14 +118,40 @@ def test_each_attempt_of_a_retry_is_a_transition() -> None:
     lambda_.add(Function("it", 128, 60, lambda: third_time))
     retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 9}
     state = {"Type": "Task", "Resource": "it", "End": True, "Retry": [{**retry, "BackoffRate": 1}]}
-    machine = StateMachine(
-        timeline, lambda_, {"StartAt": "It", "States": {"It": state}}, lambda name: name
-    )
+    machine = StateMachine(timeline, lambda_, {"StartAt": "It", "States": {"It": state}})
     timeline.at(0, lambda: machine.start("one", {}))
     timeline.run()
 
     assert calls == [0, 5, 10]
     assert machine.transitions == 3
+
+
+def test_what_is_caught_without_a_path_is_all_that_the_next_state_gets() -> None:
+    """The waiter of CDK's framework is of this form."""
+    timeline = Timeline()
+    lambda_ = Lambda(timeline, Durations())
+    given = []
+
+    def fails(_event: Any, _context: Any) -> None:
+        raise RuntimeError("not yet")
+
+    lambda_.add(Function("it", 128, 60, lambda: fails))
+    lambda_.add(Function("last", 128, 60, lambda: lambda event, _context: given.append(event)))
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Last"}]
+    states = {
+        "It": {"Type": "Task", "Resource": "it", "End": True, "Catch": catch},
+        "Last": {"Type": "Task", "Resource": "last", "End": True},
+    }
+    ended: list[Ended] = []
+    machine = StateMachine(timeline, lambda_, {"StartAt": "It", "States": states}, ended.append)
+    timeline.at(0, lambda: machine.start("one", {"a": 1}))
+    timeline.run()
+
+    assert [(each["Error"], json.loads(each["Cause"])["errorMessage"]) for each in given] == [
+        ("RuntimeError", "not yet")
+    ]
+    assert ended == [Ended("one", "SUCCEEDED", {"a": 1})]
+    assert machine.transitions == 2
 
 
 def test_the_price_of_a_case_computed_by_hand() -> None:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlencode
 from uuid import UUID
 
+from simulation.account import ACCOUNT, REGION
+from simulation.events import reply_address
 from simulation.timeline import Timeline
 
 SERVICE_TIMEOUT = 3600.0
 PAUSE = 60.0  # between a stack's creation and its deletion
-ACCOUNT, REGION = "123456789012", "us-east-1"
 
 Deliver = Callable[[dict[str, Any]], None]
 
@@ -139,7 +138,7 @@ class CloudFormation:
             "ResourceProperties": {**properties},
             **({"PhysicalResourceId": physical_id} if physical_id else {}),
         }
-        event["ResponseURL"] = url = _reply_address(event, self._timeline.now)
+        event["ResponseURL"] = url = reply_address(event, self._timeline.now, "0" * 64)
         request = self._requests[url] = Request(event, self._timeline.now)
         signal = self._signals[url] = self._timeline.signal()
         self._deliver(event)
@@ -177,16 +176,3 @@ class CloudFormation:
 
 def _in_short(reason: str) -> str:
     return " ".join(reason.split())[:160]
-
-
-def _reply_address(event: Mapping[str, Any], now: float) -> str:
-    key = f"{event['StackId']}|{event['LogicalResourceId']}|{event['RequestId']}"
-    query = {
-        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-        "X-Amz-Date": datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ"),
-        "X-Amz-SignedHeaders": "host",
-        "X-Amz-Expires": "7200",
-        "X-Amz-Signature": "0" * 64,
-    }
-    host = f"cloudformation-custom-resource-response-useast1.s3.{REGION}.amazonaws.com"
-    return f"https://{host}/{quote(key, safe='')}?{urlencode(query)}"

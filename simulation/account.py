@@ -50,6 +50,25 @@ class Account:
             LEDGER, ("Resource", "Request"), Unanswered=("Unanswered", "Deadline")
         )
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables of the functions, as template.yaml sets them."""
+        return {
+            "AWS_REGION": REGION,
+            "LEDGER_TABLE": LEDGER,
+            "PLATFORM": "notebook-vending",
+            "VPC_ID": self.vpc,
+            "STATE_MACHINE_ARN": self.machine_arn,
+            "FIRST_WAIT_SECONDS": "330",
+            "WAIT_SECONDS": "45",
+            "DEADLINE_SECONDS": "3240",
+            "CLEAN_UP_DRY_RUN": "NO",
+            "ALLOWED_INSTANCE_TYPES": "ml.t3.medium,ml.t3.large,ml.g5.xlarge",
+            "MAX_VOLUME_SIZE_IN_GB": "100",
+            "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1,notebook-al2-v3",
+            "ROOT_ACCESS_ALLOWED": "YES",
+        }
+
     def make_group(self, name: str) -> str:
         """Make a security group in the platform's VPC; return its id."""
         tags = named("security-group", name)

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from random import Random
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import pytest
@@ -40,7 +39,8 @@ from notebook_vending.lifecycle import steps
 from notebook_vending.lifecycle.waiting import WAKING
 from notebook_vending.log import logger
 from notebook_vending.requests import answer
-from simulation.account import REGION, Account
+from simulation import events
+from simulation.account import Account
 from simulation.broken_calls import KilledError
 from simulation.clock import Clock
 from simulation.lambda_context import context
@@ -163,17 +163,8 @@ class Platform:
 
     def issue(self, event: dict[str, Any]) -> Sent:
         """Give a request its reply address; it is not delivered yet."""
-        key = f"{event['StackId']}|{event['LogicalResourceId']}|{event['RequestId']}"
-        issued = datetime.fromtimestamp(self.clock.now, UTC)
-        query = {
-            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-            "X-Amz-Date": issued.strftime("%Y%m%dT%H%M%SZ"),
-            "X-Amz-SignedHeaders": "host",
-            "X-Amz-Expires": "7199",
-            "X-Amz-Signature": f"{SECRET}{uuid4().hex}",
-        }
-        host = f"cloudformation-custom-resource-response-useast1.s3.{REGION}.amazonaws.com"
-        event = {**event, "ResponseURL": f"https://{host}/{quote(key, safe='')}?{urlencode(query)}"}
+        url = events.reply_address(event, self.clock.now, f"{SECRET}{uuid4().hex}")
+        event = {**event, "ResponseURL": url}
         sent = self._sent[event["ResponseURL"]] = Sent(event, self, self.clock.now)
         return sent
 
@@ -193,11 +184,11 @@ class Platform:
 
     def tell_destination(self, sent: Sent, failed: TaskFailedError) -> None:
         """Hand a request that the shim failed to take in to the shim's on-failure destination."""
-        self.respond_to(record_of_failure(sent, failed))
+        self.respond_to(events.record_of_failure(sent.event, failed.payload))
 
     def sweep(self) -> None:
         """Let the schedule's event come, whatever time it is."""
-        self.respond_to({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+        self.respond_to(events.SCHEDULED)
 
     def clean(self, event: Any) -> TaskFailedError | None:
         """Invoke the function that cleans up asynchronously, and take over what it started."""
@@ -317,8 +308,8 @@ class Platform:
 
     def tell_of_notebooks(self) -> None:
         """Let EventBridge have what SageMaker told since."""
-        events, self._notebook_events = self._notebook_events, []
-        for event in events:
+        told, self._notebook_events = self._notebook_events, []
+        for event in told:
             if self.notebook_events_arrive and event["detail"]["NotebookInstanceStatus"] in WAKING:
                 self.on_notebook_event(event)
 
@@ -386,19 +377,7 @@ class Platform:
         self.account.states.started[execution.name].running = False
         if not self.events_arrive or execution.status == "SUCCEEDED":
             return
-        self.on_event(
-            {
-                "source": "aws.states",
-                "detail-type": "Step Functions Execution Status Change",
-                "detail": {
-                    "executionArn": arn,
-                    "name": execution.name,
-                    "status": execution.status,
-                    "input": execution.carried[0],
-                    "error": "Unanswered" if execution.status == "FAILED" else None,
-                },
-            }
-        )
+        self.on_event(events.execution_ended(arn, execution.status, execution.carried[0]))
 
     def pick_up_executions(self) -> None:
         """Take over the executions that were started since, to be driven from now on."""
@@ -408,17 +387,6 @@ class Platform:
                 self.executions.append(
                     self._machine.start(each.name, json.loads(each.input), self.clock.now)
                 )
-
-
-def record_of_failure(sent: Sent, failed: TaskFailedError) -> dict[str, Any]:
-    """Return what Lambda tells the destination of a shim that failed three times."""
-    return {
-        "version": "1.0",
-        "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
-        "requestPayload": sent.event,
-        "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
-        "responsePayload": {"errorType": failed.error, **json.loads(failed.cause)},
-    }
 
 
 @contextmanager
@@ -433,22 +401,7 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
         platform = Platform()
         ending.enter_context(notebook_service(platform.notebooks, STACK_TAGS, platform.stacks))
         ending.enter_context(serving(platform.account.services))
-        for name, value in {
-            "AWS_REGION": REGION,
-            "LEDGER_TABLE": "ledger",
-            "PLATFORM": "notebook-vending",
-            "VPC_ID": platform.account.vpc,
-            "STATE_MACHINE_ARN": platform.account.machine_arn,
-            "FIRST_WAIT_SECONDS": "330",
-            "WAIT_SECONDS": "45",
-            "DEADLINE_SECONDS": "3240",
-            "CLEAN_UP_DRY_RUN": "NO",
-            "ALLOWED_INSTANCE_TYPES": "ml.t3.medium,ml.t3.large,ml.g5.xlarge",
-            "MAX_VOLUME_SIZE_IN_GB": "100",
-            "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1,notebook-al2-v3",
-            "ROOT_ACCESS_ALLOWED": "YES",
-            **environment,
-        }.items():
+        for name, value in {**platform.account.environment, **environment}.items():
             patch.setenv(name, value)
         patch.setattr(clock, "now", lambda: datetime.fromtimestamp(platform.clock.now, UTC))
         patch.setattr(answer, "_http", SimpleNamespace(request=platform.put))

@@ -43,6 +43,11 @@ class TaskFailedError(Exception):
         super().__init__(f"{error}: {cause}")
         self.error, self.cause = error, cause
 
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The failure of a function, as Lambda hands it on."""
+        return {"errorType": self.error, **json.loads(self.cause)}
+
     @classmethod
     def of(cls, error: Exception) -> "TaskFailedError":
         """Word a function's exception as Lambda reports it."""

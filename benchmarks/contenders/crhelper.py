@@ -23,9 +23,10 @@ from urllib.parse import unquote
 
 import boto3
 
-from benchmarks.cloudformation import ACCOUNT, REGION, Deliver
+from benchmarks.cloudformation import Deliver
 from benchmarks.world import World
 from embedded_aws.runtime.service_model import ServiceError
+from simulation.account import ACCOUNT, REGION
 from simulation.lambda_service import Function
 
 _NAME = "CrhelperFunction"

@@ -33,6 +33,7 @@ from handlers import wait as wait_handler
 from notebook_vending import clock
 from notebook_vending.lifecycle.waiting import WAKING
 from notebook_vending.requests import answer
+from simulation import events
 from simulation.lambda_service import Function, FunctionError, Handler
 from simulation.state_machine import load
 
@@ -91,35 +92,15 @@ def notebook_vending(world: World) -> Iterator[Deliver]:
 
     def deliver(event: dict[str, Any]) -> None:
         def failed(error: FunctionError) -> None:
-            record = {
-                "version": "1.0",
-                "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
-                "requestPayload": event,
-                "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
-                "responsePayload": error.payload,
-            }
+            record = events.record_of_failure(event, error.payload)
             world.lambda_.invoke_later("RespondFunction", record)
 
         world.cloudformation.on_rest = lambda stack, status: _at_rest(world, stack, status)
         world.lambda_.invoke_later("RequestFunction", event, on_failure=failed)
 
-    environment = {
-        "LEDGER_TABLE": "ledger",
-        "PLATFORM": "notebook-vending",
-        "VPC_ID": world.account.vpc,
-        "STATE_MACHINE_ARN": world.account.machine_arn,
-        "FIRST_WAIT_SECONDS": "330",
-        "WAIT_SECONDS": "45",
-        "DEADLINE_SECONDS": "3240",
-        "CLEAN_UP_DRY_RUN": "NO",
-        "ALLOWED_INSTANCE_TYPES": "ml.t3.medium",
-        "MAX_VOLUME_SIZE_IN_GB": "100",
-        "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1",
-        "ROOT_ACCESS_ALLOWED": "YES",
-    }
     world.timeline.at(_SWEEP_SECONDS / 2, partial(_sweep, world))
     with ExitStack() as ending:
-        ending.enter_context(mock.patch.dict(os.environ, environment))
+        ending.enter_context(mock.patch.dict(os.environ, world.account.environment))
         ending.enter_context(mock.patch.object(clock, "now", partial(_now, world)))
         http = SimpleNamespace(request=lambda _method, url, **more: _put(world, url, more["body"]))
         ending.enter_context(mock.patch.object(answer, "_http", http))
@@ -178,32 +159,19 @@ def _tell(world: World, event: dict[str, Any]) -> None:
 
 def _sweep(world: World) -> None:
     """Let the schedule have unanswered requests looked for, and again at its next time."""
-    event = {"source": "aws.events", "detail-type": "Scheduled Event"}
-    world.lambda_.invoke_later("RespondFunction", event)
+    world.lambda_.invoke_later("RespondFunction", events.SCHEDULED)
     world.timeline.at(_SWEEP_SECONDS, partial(_sweep, world))
 
 
 def _at_rest(world: World, stack_id: str, status: str) -> None:
     if status in _CLEANED_AFTER:
-        detail = {"stack-id": stack_id, "status-details": {"status": status}}
-        event = {"source": "aws.cloudformation", "detail": detail}
+        event = events.stack_at_rest(stack_id, status)
         world.lambda_.invoke_later("DeleteOrphansFunction", event, EVENT_SECONDS)
 
 
 def _ended(world: World, ended: Ended) -> None:
     if ended.status == "SUCCEEDED":
         return
-    arn = f"{world.account.machine_arn.replace(':stateMachine:', ':execution:')}:{ended.name}"
-    detail = {
-        "executionArn": arn,
-        "name": ended.name,
-        "status": ended.status,
-        "input": json.dumps(ended.input),
-        "error": "Unanswered" if ended.status == "FAILED" else None,
-    }
-    event = {
-        "source": "aws.states",
-        "detail-type": "Step Functions Execution Status Change",
-        "detail": detail,
-    }
+    arn = world.account.states.arn(ended.name)
+    event = events.execution_ended(arn, ended.status, json.dumps(ended.input))
     world.lambda_.invoke_later("RespondFunction", event, EVENT_SECONDS)

@@ -19,9 +19,10 @@ from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.sagemaker_notebooks.instance import Notebook, Timing
 from handlers import delete_orphans, expire_launches, receive_request, respond, wait
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
+from simulation import events
 from simulation.broken_calls import KilledError
 from simulation.lambda_context import context
-from simulation.platform import Platform, record_of_failure
+from simulation.platform import Platform
 from simulation.stack import Sent
 from simulation.state_machine import Execution, TaskFailedError
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
@@ -37,7 +38,6 @@ ADDRESS_LIVES = 7199
 
 PRODUCT_ID = "prod-ours"
 
-SWEEP = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 _CHANGING = {
     "CreateNotebookInstance",
     "StartNotebookInstance",
@@ -115,8 +115,7 @@ class World:
     def at_rest(self, life: StackLife, status: str) -> None:
         """Have an operation of CloudFormation's end, and EventBridge tell of it."""
         life.status = status
-        detail = {"stack-id": life.stack.id, "status-details": {"status": status}}
-        event = {"source": "aws.cloudformation", "detail": detail}
+        event = events.stack_at_rest(life.stack.id, status)
         self._tell_of(
             f"the stack of {life.stack.notebook} is {status}", partial(self._clean, event)
         )
@@ -131,8 +130,7 @@ class World:
     def deliver(self, sent: Sent, lag: float, again: float | None) -> None:
         """Have Lambda deliver a request, once or twice."""
         if lag > LONGEST_LAG:
-            record = record_of_failure(sent, TaskFailedError("", "{}"))
-            expired = record | {"requestContext": {"condition": "EventAgeExceeded"}}
+            expired = events.record_of_failure(sent.event, {"errorType": ""}, "EventAgeExceeded")
             self.causes.add("a request lay in the queue for too long")
             self.at(LONGEST_LAG, lambda: self._respond(expired))
         else:
@@ -156,7 +154,7 @@ class World:
 
     def through(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
         """Make a call to AWS, unless something goes wrong with it."""
-        if self._within_call or not self.platform.in_function or operation == "StopExecution":
+        if self._within_call or not self.platform.in_function:
             return call()
         self._calls["anywhere"] += 1
         self._calls["a change"] += operation in _CHANGING
@@ -222,7 +220,7 @@ class World:
             if there:
                 self.causes.add(cause)
         for time in schedule.sweeps:
-            self.at(time, partial(self._clean, SWEEP))
+            self.at(time, partial(self._clean, events.SCHEDULED))
         for time in schedule.expiries:
             self.at(time, self._expire)
         for hand in schedule.hands:
@@ -306,7 +304,7 @@ class World:
             if notebook.arn in self.judge.stripped:
                 notebook.tags.update(self.judge.stripped[notebook.arn])
         for hours in (0, 2, 4):  # before, while and after people put things right
-            self.at(hours * 3600, partial(self._clean, SWEEP))
+            self.at(hours * 3600, partial(self._clean, events.SCHEDULED))
         self.at(72 * 3600, self._expire)
         return True
 
@@ -323,10 +321,10 @@ class World:
             if attempt < 3:
                 self.at(60 * attempt, lambda: self._take_in(sent, attempt + 1))
             else:
-                record = record_of_failure(sent, failed)
+                record = events.record_of_failure(sent.event, failed.payload)
                 self.causes.add("the shim failed")
                 self.at(0, lambda: self._respond(record))
-        self._pick_up_executions()
+        self.platform.pick_up_executions()
 
     def _clean(self, event: dict[str, Any], attempt: int = 1) -> None:
         """Run the function that cleans up as Lambda does."""
@@ -337,7 +335,7 @@ class World:
         except TaskFailedError:
             if attempt < 3:
                 self.at(60 * attempt, lambda: self._clean(event, attempt + 1))
-        self._pick_up_executions()
+        self.platform.pick_up_executions()
 
     def _expire(self, attempt: int = 1) -> None:
         """Run the function that terminates what has expired as Lambda does."""
@@ -357,12 +355,6 @@ class World:
         except TaskFailedError:
             if attempt < 3:
                 self.at(60 * attempt, lambda: self._wake(event, attempt + 1))
-
-    def _pick_up_executions(self) -> None:
-        # Calls of the simulation's own, which a function at work may be waiting for meanwhile.
-        before, self._within_call = self._within_call, True
-        self.platform.pick_up_executions()
-        self._within_call = before
 
     def _respond(self, event: dict[str, Any], attempt: int = 1) -> None:
         """Run the answering function as Lambda does; nothing goes wrong with the third attempt.
@@ -418,7 +410,7 @@ class World:
         late = [each for each in self.judge.requests if now > each.issued_at + DEADLINE + 5]
         if self.undisturbed:
             self.judge.about_to_sweep(late)
-        self._respond(SWEEP)
+        self._respond(events.SCHEDULED)
         for each in late:
             if each.answers or now >= each.issued_at + ADDRESS_LIVES:
                 self._swept.add(each.event["ResponseURL"])

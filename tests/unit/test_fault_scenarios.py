@@ -71,7 +71,8 @@ def test_a_platform_throttled_all_along_answers_at_the_deadline(platform: Platfo
     assert platform.clock.now - BEGIN <= DEADLINE + 20
 
 
-@pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.verify), True])
+@pytest.mark.verify  # a launch alone is in test_capacity_scenarios.py, for make test
+@pytest.mark.parametrize("after", [False, True])
 def test_a_function_that_dies_at_any_call_of_a_life_changes_nothing_of_the_outcome(
     platform: Platform, after: bool
 ) -> None:

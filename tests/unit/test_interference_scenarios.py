@@ -103,7 +103,7 @@ def test_a_notebook_that_somebody_stops_starts_or_deletes_while_it_is_created(
     platform.expect_nothing_left()
 
 
-@pytest.mark.parametrize("hand", ["stops", "starts"])
+@pytest.mark.parametrize("hand", ["stops", pytest.param("starts", marks=pytest.mark.verify)])
 def test_a_notebook_that_somebody_stops_or_starts_while_it_is_updated(
     platform: Platform, hand: str
 ) -> None:

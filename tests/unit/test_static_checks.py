@@ -398,6 +398,25 @@ def imports_at_run_time(tree: ast.AST) -> Iterator[str]:
         yield from imports_at_run_time(node)
 
 
+# How the tests are written
+
+
+def test_no_test_module_imports_another() -> None:
+    """A helper that two of them need is a module of its own: both can then be moved or deleted."""
+    imported = {
+        (path.relative_to(ROOT).as_posix(), module)
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for module in (node.module, *(f"{node.module}.{each.name}" for each in node.names))
+        if re.search(r"(^|\.)test_\w+$", module) and module.startswith("tests")
+    }
+
+    assert {
+        each for each in imported if Path(ROOT, f"{each[1].replace('.', '/')}.py").exists()
+    } == set()
+
+
 # What is shipped
 
 

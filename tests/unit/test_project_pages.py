@@ -12,6 +12,7 @@ from tests.pages import table
 from tests.project import PLATFORM, ROOT, locked
 from tests.unit import stack_template
 
+DOMAIN = ROOT / "src" / "shared" / "notebook_vending"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TOLD = {part: (version, why) for part, version, why in table(ROOT / "docs/versions.md", "Part")}
 
@@ -19,6 +20,15 @@ TOLD = {part: (version, why) for part, version, why in table(ROOT / "docs/versio
 def versions(part: str) -> list[str]:
     """Return the versions that the page tells of a part."""
     return [each.strip("` ") for each in TOLD[part][0].split(",")]
+
+
+def test_the_map_names_every_folder_and_every_package_of_the_domain() -> None:
+    page = ROOT / "docs" / "developing.md"
+    for heading, folder in (("Folder", ROOT), ("Package of the domain", DOMAIN)):
+        named = {row[0].strip("`/") for row in table(page, heading)}
+        found = {each.name for each in folder.iterdir() if each.is_dir()}
+        shown = {each for each in found if each == ".ci" or each[0] not in "._"}
+        assert named == shown, heading
 
 
 def test_the_licence_is_the_one_that_the_metadata_names() -> None:

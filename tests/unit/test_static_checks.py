@@ -324,6 +324,28 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
         yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
 
 
+# The packages of the domain, from the ground floor up; modules beside them are below them all.
+_FLOORS = ("notebooks", "aws", "requests", "housekeeping", "lifecycle")
+
+
+def _floor(module: str) -> int:
+    package = [*module.split("."), ""][1]
+    return _FLOORS.index(package) + 1 if package in _FLOORS else 0
+
+
+def test_no_module_of_the_domain_imports_one_of_a_floor_above() -> None:
+    domain = ROOT / "src" / "shared"
+    for where, tree in trees():
+        if not where.startswith("src/shared/"):
+            continue
+        path = (ROOT / where).relative_to(domain).with_suffix("")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for name in (node.module, *(f"{node.module}.{each.name}" for each in node.names)):
+                    if (domain / name.replace(".", "/")).with_suffix(".py").exists():
+                        assert _floor(name) <= _floor(".".join(path.parts)), f"{where}: {name}"
+
+
 def test_no_function_sleeps() -> None:
     """Waiting is the state machine's: a function that sleeps is paid for it, and ends at it.
 

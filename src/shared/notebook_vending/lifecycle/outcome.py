@@ -14,10 +14,17 @@ def answer_from(state: State) -> str:
 
     Raises UndeliverableError, UnknownRequestError, ClientError, BotoCoreError.
     """
-    entry, course = ledger.read_for_answer(key_of(state)), course_of(state)
+    entry, times = ledger.read_for_answer(key_of(state)), course_of(state)
     if "Error" in state:
         reason = _failure(state["Error"])
-        return answer.give(entry, "FAILED", reason, cause=Cause.PLATFORM_FAILED, course=course)
+        return answer.give(
+            entry,
+            "FAILED",
+            reason,
+            cause=Cause.PLATFORM_FAILED,
+            waited=times.waited,
+            launched_by=times.launched_by,
+        )
     decision, progress = state["Decision"], state["Progress"]
     return answer.give(
         entry,
@@ -25,7 +32,8 @@ def answer_from(state: State) -> str:
         decision["Reason"],
         decision["Data"],
         cause=Cause(decision["Cause"]) if decision.get("Cause") else None,
-        course=course,
+        waited=times.waited,
+        launched_by=times.launched_by,
         passed_over=_passed_over(progress, decision),
     )
 

@@ -10,7 +10,7 @@ import re
 from bisect import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import urllib3
 
@@ -19,9 +19,6 @@ from notebook_vending.failure_causes import Cause
 from notebook_vending.log import logger
 from notebook_vending.requests import ledger
 from notebook_vending.requests.entry import Entry
-
-if TYPE_CHECKING:  # a refusal has no wait times, and need not import them
-    from notebook_vending.lifecycle.wait_times import WaitTimes
 
 Status = Literal["SUCCESS", "FAILED"]
 
@@ -64,15 +61,16 @@ def give(
     data: Mapping[str, str] | None = None,
     *,
     cause: Cause | None = None,
-    course: "WaitTimes | None" = None,
+    waited: Mapping[str, float] | None = None,
+    launched_by: str = "",
     passed_over: Sequence[str] = (),
 ) -> str:
-    """Answer a request that is in the ledger, and return the status that was said.
+    """Answer a request that is in the ledger, and return the status that was sent.
 
-    The answer is recorded before it is sent, and what is recorded is what is sent: whoever answers
-    a second time repeats the first answer. That it was taken is recorded last. Who answers first
-    tells the log and the metrics: of a FAILED its `cause`, how the request went, and the instance
-    types that made way for another one.
+    The answer is recorded before it is sent, and the recorded answer is sent: a second answer
+    repeats the first one. Its delivery is recorded last. Only the first answer is logged and
+    counted: a FAILED with its `cause`, with the seconds that each phase `waited`, who launched it,
+    and the instance types that made way for another one.
     Raises UndeliverableError, ClientError, BotoCoreError.
     """
     physical_id, name = entry.physical_resource_id, entry.notebook_name
@@ -89,23 +87,24 @@ def give(
     )
     recorded = ledger.record_answer(entry.key, said, status)
     if recorded.first:
-        _tell(entry, json.loads(said), cause, course, passed_over)
+        _report(entry, json.loads(said), cause, waited or {}, launched_by, passed_over)
     if recorded.url:  # a cleanup has none
         put(recorded.url, recorded.answer)
         ledger.record_delivery(entry.key, clock.now())
     return str(json.loads(recorded.answer)["Status"])
 
 
-def _tell(
+def _report(
     entry: Entry,
     said: Mapping[str, Any],
     cause: Cause | None,
-    course: "WaitTimes | None",
+    waited: Mapping[str, float],
+    launched_by: str,
     passed_over: Sequence[str],
 ) -> None:
     """Write the line that an audit goes by, and count the answer."""
     seconds = (clock.now() - entry.issued_at).total_seconds()
-    spec, waited = entry.spec, course.waited if course else {}
+    spec = entry.spec
     outcome, data = said["Status"], said["Data"]
     counted_as = "" if outcome == "SUCCESS" else cause or Cause.PLATFORM_FAILED
     kind = "OrphanCleanup" if entry.cleans_up else entry.request_type
@@ -119,7 +118,7 @@ def _tell(
             "reason": said["Reason"],
             "seconds": seconds,
             "waited": waited,
-            "launched_by": course.launched_by if course else "",
+            "launched_by": launched_by,
             "project": spec.ProjectID if spec else "",
             "instance_type": data.get("NotebookInstanceType", ""),
             "passed_over": passed_over,

@@ -69,7 +69,7 @@ RULES = {
         ),
     ),
     "LaunchChanged": Rule(
-        "clean",
+        "delete-orphans",
         ("detail", "status-details", "status"),
         ("cloudformation", "StackStatus"),
         frozenset(
@@ -95,7 +95,7 @@ RULES = {
         ),
     ),
     "DeleteOrphansFunctionStackChanged": Rule(
-        "clean",
+        "delete-orphans",
         ("detail", "status-details", "status"),
         ("cloudformation", "StackStatus"),
         frozenset(

@@ -37,10 +37,10 @@ FUNCTIONS: dict[str, Handler] = {
     "receive-request-create": receive_request.handler,
     "receive-request-update": receive_request.handler,
     "receive-request-delete": receive_request.handler,
-    "empty-bucket": erase_data.handler,
-    "publish": publish_product.handler,
+    "erase-data": erase_data.handler,
+    "publish-product": publish_product.handler,
     "publish-product-for-deprecation": publish_product.handler,
-    "share": share_portfolio.handler,
+    "share-portfolio": share_portfolio.handler,
 }
 SAMPLES = {name: {**EVENTS[name], "ResponseURL": ADDRESS} for name in FUNCTIONS}
 SETTINGS: dict[str, Any] = SAMPLES["receive-request-update"]["ResourceProperties"]
@@ -53,7 +53,7 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Run the functions under watch, with the buckets that the sample events name."""
     monkeypatch.setattr(publish_product, "_VERSIONS", ROOT / "product" / "versions")
     with watched_functions(monkeypatch) as watched, speaking_to(_catalog()):
-        owner = {"Key": STACK_TAG, "Value": SAMPLES["empty-bucket"]["StackId"]}
+        owner = {"Key": STACK_TAG, "Value": SAMPLES["erase-data"]["StackId"]}
         for bucket in _buckets():
             client("s3").create_bucket(Bucket=bucket)
             client("s3").put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [owner]})
@@ -77,7 +77,7 @@ def _catalog() -> World:
 
 def _buckets() -> tuple[str, str]:
     emptied, published = (
-        SAMPLES[name]["ResourceProperties"] for name in ("empty-bucket", "publish")
+        SAMPLES[name]["ResourceProperties"] for name in ("erase-data", "publish-product")
     )
     return emptied["BucketName"], published["Bucket"]
 
@@ -125,7 +125,7 @@ def test_a_request_with_damaged_properties_is_answered_or_served(
 @example(field="RequestId", value=None)
 @example(field="LogicalResourceId", value="")
 @example(field="PhysicalResourceId", value=None)
-@pytest.mark.parametrize("name", ["receive-request-update", "empty-bucket", "publish"])
+@pytest.mark.parametrize("name", ["receive-request-update", "erase-data", "publish-product"])
 def test_whatever_a_request_is_known_by_it_is_answered_or_refused_in_the_log(
     functions: Watched, name: str, field: str, value: Any
 ) -> None:
@@ -162,7 +162,7 @@ def test_whatever_a_notebook_is_to_have_the_request_is_answered_or_served(
     "kind", ["Create", pytest.param("Update", marks=pytest.mark.verify), "Delete"]
 )
 @pytest.mark.parametrize(
-    ("name", "setting"), [("empty-bucket", "BucketName"), ("publish", "Bucket")]
+    ("name", "setting"), [("erase-data", "BucketName"), ("publish-product", "Bucket")]
 )
 def test_whatever_a_bucket_is_called_the_request_is_answered(
     functions: Watched, name: str, setting: str, kind: str, bucket: Any
@@ -179,7 +179,7 @@ def test_whatever_a_bucket_is_called_the_request_is_answered(
 
 
 @given(event=anything)
-@pytest.mark.parametrize("name", ["receive-request-create", "empty-bucket", "publish"])
+@pytest.mark.parametrize("name", ["receive-request-create", "erase-data", "publish-product"])
 def test_what_is_no_request_at_all_is_refused_in_the_log(
     functions: Watched, name: str, event: Any
 ) -> None:

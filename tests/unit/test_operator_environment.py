@@ -266,7 +266,7 @@ def test_a_credential_that_cannot_be_sent_is_not_printed(shell: Shell) -> None:
 
 def test_an_error_of_the_command_itself_says_where_and_is_no_traceback(shell: Shell) -> None:
     found: dict[str, Any] = {}
-    shell.patch.setattr(platform, "find", lambda _: found["gone"])
+    shell.patch.setattr(platform, "connect", lambda _: found["gone"])
 
     status, told = shell.run("list")
 
@@ -430,7 +430,7 @@ def test_the_folder_of_the_clone_can_be_run(started_as: str) -> None:
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
 def test_shells_complete_commands_and_options(shell_name: str) -> None:
     asked = (  # as the scripts of the shells ask
-        "COMP_WORDS='vending swe' COMP_CWORD=1 _TYPER_COMPLETE_ARGS='vending swe' "
+        "COMP_WORDS='vending del' COMP_CWORD=1 _TYPER_COMPLETE_ARGS='vending del' "
         "_TYPER_COMPLETE_FISH_ACTION=get-args"
     )
 

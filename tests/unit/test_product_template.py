@@ -198,7 +198,7 @@ ROLES = f"arn:aws:iam::{ACCOUNT}:role"
 EXECUTION_ROLE = PLAIN.properties("Notebook")["RoleArn"]
 CREATES, STARTS, EMPTIES, ACTIONS, DATA_ADMINISTRATOR = (
     f"<import NotebookVending-{each}RoleArn>"
-    for each in ("Create", "Start", "EmptyBucket", "Actions", "DataAdministrator")
+    for each in ("Create", "Start", "EraseData", "Actions", "DataAdministrator")
 )
 SOMEBODY = f"{ROLES}/Somebody"
 

@@ -43,7 +43,7 @@ def schema(resource_type: str) -> Mapping[str, Any]:
 @functools.cache
 def date() -> str:
     """Return when the schemas were published."""
-    return str(_read(package_data() / "schemas" / "publish-versions.json")["schema_date"])
+    return str(_read(package_data() / "schemas" / "version.json")["schema_date"])
 
 
 def permissions(resource_type: str, handler: str) -> tuple[str, ...]:

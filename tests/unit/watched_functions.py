@@ -1,7 +1,6 @@
 """Functions under watch: what they call, answer, log and raise, held against AWS's own limits."""
 
 import json
-import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from moto import mock_aws
 from urllib3.util import parse_url
 
 from notebook_vending.aws import s3
-from notebook_vending.log import logger
 from notebook_vending.requests import answer
 from simulation.account import REGION, client
 from simulation.platform import SECRET, Platform, running_platform
@@ -127,8 +125,6 @@ def watched_functions(patch: pytest.MonkeyPatch) -> Iterator[Watched]:
     with mock_aws(), running_platform(patch) as platform:
         platform.account.services.update({"s3": None, "kms": None})
         platform.clock.now = datetime(2026, 11, 22, 10, tzinfo=UTC).timestamp()  # as events/ has it
-        # pytest keeps a traceback raw, and xdist cannot send half a surrogate pair of a request.
-        patch.setattr(logging.getLogger(logger.service), "propagate", False)
         watched = Watched(platform)
         patch.setattr(answer, "_http", SimpleNamespace(request=watched.put))
         make_call = BaseClient._make_api_call  # type: ignore[attr-defined] # no stub knows it

@@ -1,6 +1,7 @@
 """Decides which command runs a test, on which processor, and with how many fuzzed examples."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,13 @@ class _ByFolder(LoadGroupScheduling):  # type: ignore[misc] # it has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupScheduling | None:
     """Replace the scheduler of `--dist loadgroup`."""
     return _ByFolder(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have what a test logged hold no half of a surrogate pair, which xdist cannot send."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report

@@ -1,4 +1,4 @@
-"""The comparison in README.md and README.zh-CN.md, drawn from results.json alone."""
+"""Write the comparison in README.md and README.zh-CN.md from results.json alone."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _RUSH: Mapping[str, Any] = {
     "launches": 500,
     "allowed_calls_per_second": 5,
 }
-# Each as whoever takes it up gets it: events come, and no setting is changed.
+# Each with its defaults: events arrive, and no setting is changed.
 _CONTENDERS = (OURS, CDK, "crhelper", "sleeping-function")
 
 
@@ -40,16 +40,16 @@ _ROOT = Path(__file__).parents[1]
 ENGLISH = Words(
     page=_ROOT / "README.md",
     heads=("Notebook Vending", "CDK provider framework", "crhelper", "a function that sleeps"),
-    answered="CloudFormation has its answer after InService, seconds",
+    answered="seconds from InService to the answer to CloudFormation",
     looks="DescribeNotebookInstance calls",
     transitions="state transitions",
     cost="USD",
-    slow="right answers, when the notebook takes 3,000 seconds",
-    rush="right answers, when 500 launch at once and SageMaker allows 5 calls a second",
+    slow="correct answers when the notebook takes 3,000 seconds",
+    rush="correct answers when 500 users launch at once and SageMaker allows 5 calls a second",
     right="{right} of {all}",
     goals=(
-        "Of the {all} goals that were set beforehand, {met} are met; "
-        "[docs/benchmarks.md](docs/benchmarks.md) has all figures and says which."
+        "The platform meets {met} of the {all} goals that were set before the measurement. "
+        "[docs/benchmarks.md](docs/benchmarks.md) lists the goals and all figures."
     ),
 )
 CHINESE = Words(
@@ -63,24 +63,24 @@ CHINESE = Words(
     rush="500 次启动同时进行、SageMaker 每秒只允许 5 次调用时，正确的答复",
     right="{right} / {all}",
     goals=(
-        "事先设定的 {all} 个目标中，达到了 {met} 个；全部数字以及哪些未达到，"
-        "见 [docs/benchmarks.md](docs/benchmarks.md)（英文）。"
+        "在测量之前设定的 {all} 个目标中，平台达到了 {met} 个。"
+        "各项目标和全部数字见 [docs/benchmarks.md](docs/benchmarks.md)（英文）。"
     ),
 )
 LANGUAGES = (ENGLISH, CHINESE)
 
 
 def rewritten(words: Words, text: str, results: Results) -> str:
-    """Return a README with its comparison anew; raises ValueError if it has no place for it."""
+    """Return a README with its comparison rewritten; raise ValueError if a marker is missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError(f"{words.page.name} has no marks to write between: {BEGIN} {END}")
+        raise ValueError(f"{words.page.name} lacks the markers. Add {BEGIN} {END}")
     return f"{before}{BEGIN}\n\n{comparison(words, results)}\n\n{END}{after}"
 
 
 def comparison(words: Words, results: Results) -> str:
-    """Return the comparison in one language: a table, and how many goals are met."""
+    """Return the comparison in one language: a table, and the number of goals met."""
     found = goals(results)
     met = sum(each.met for each in found)
     lines = ["|  | " + " | ".join(words.heads) + " |", "| --- " * 5 + "|"]
@@ -105,7 +105,7 @@ def _rows(words: Words, results: Results) -> Iterator[list[str]]:
 
 
 def _of_each(results: Results, **wanted: Any) -> list[Run | None]:
-    """Return the run of each contender; None for one that could not be made."""
+    """Return the run of each contender, or None if it could not run."""
     return [
         next(
             runs(results, contender=each, settings="default", events=each == OURS, **wanted),

@@ -33,6 +33,7 @@ LOG = ROOT / ".local" / "mutation.log"
 # The quick and direct tests of each module.
 TESTS = {
     "lifecycle/decision": ["test_lifecycle"],
+    "lifecycle/differences": ["test_notebook", "test_update_scenarios"],
     "notebooks/notebook": ["test_notebook", "test_request"],
     "requests/cfn_request": ["test_request"],
     "requests/stack_ids": ["test_request"],

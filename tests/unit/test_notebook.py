@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from notebook_vending.lifecycle.differences import settings_to_change, tags_to_change
 from notebook_vending.notebooks.notebook import (
     LOGICAL_RESOURCE_TAG,
     PLATFORM_TAG,
@@ -13,9 +14,7 @@ from notebook_vending.notebooks.notebook import (
     Ownership,
     faults_of_stack_tags,
     ownership_tags,
-    settings_to_change,
     tags_at_creation,
-    tags_to_change,
 )
 from tests.unit.sample_notebook import NOTEBOOK, OURS, ROLE, SPEC
 

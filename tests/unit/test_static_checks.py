@@ -21,7 +21,7 @@ import pytest
 from botocore import xform_name
 
 from notebook_vending.lifecycle.decision import Action
-from notebook_vending.notebooks.notebook import settings_to_change
+from notebook_vending.lifecycle.differences import settings_to_change
 from notebook_vending.requests.simple_resource import _FOR_A_PERMISSION, _KEPT_FOR_THE_ANSWER
 from simulation.state_machine import DEFINITION, load
 from tests.project import PLATFORM, ROOT, locked

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from notebook_vending import environment
 from notebook_vending.aws import ec2, sagemaker
 from notebook_vending.aws.errors import (
     NoCapacityError,
@@ -21,6 +20,7 @@ from notebook_vending.aws.errors import (
 )
 from notebook_vending.failure_causes import Cause
 from notebook_vending.housekeeping import orphan_rules
+from notebook_vending.lifecycle import differences
 from notebook_vending.lifecycle.decision import (
     ABSENT,
     UNKNOWN,
@@ -30,22 +30,12 @@ from notebook_vending.lifecycle.decision import (
     Settings,
 )
 from notebook_vending.notebooks.notebook import (
-    EXPIRES_TAG,
     REQUEST_TAG,
     Notebook,
-    NotebookSpec,
     Ownership,
-    expiry_tags,
-    keys_alike,
-    ownership_tags,
-    settings_to_change,
-    tags_to_change,
 )
 from notebook_vending.requests.entry import Entry
 from notebook_vending.requests.request_order import QueuePosition, RequestInOrder
-
-# What UpdateNotebookInstance has no parameter for.
-_FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId")
 
 
 def observe(
@@ -92,42 +82,6 @@ def noting(
     if isinstance(error, RefusedError):
         return replace(progress, refusal=str(error), refused_for=error.cause)
     return replace(progress, waiting_for=str(error))
-
-
-def wanted_tags(entry: Entry) -> dict[str, str]:
-    """Return the tags that the notebook is to have, ours included."""
-    ours = ownership_tags(environment.text("PLATFORM"), entry.stack_id, entry.logical_resource_id)
-    return {**wanted_spec(entry).Tags, **ours, **expiry_tags(wanted_spec(entry), entry.issued_at)}
-
-
-def tag_changes(entry: Entry, notebook: Notebook) -> tuple[dict[str, str], list[str]]:
-    """Return the tags that the notebook lacks, and the keys of those that it is to lose."""
-    dropped = (*entry.dropped_tags, EXPIRES_TAG)
-    return tags_to_change(wanted_tags(entry), notebook.tags, dropped)
-
-
-def left_alone(entry: Entry, notebook: Notebook) -> list[str]:
-    """Return a sentence for each setting that stays other than asked for, as it is not allowed."""
-    spec = entry.spec
-    if spec is None:
-        return []
-    found = {
-        "NotebookInstanceType": (notebook.instance_type, spec.instance_types),
-        "RootAccess": (notebook.root_access, (spec.RootAccess,)),
-        "PlatformIdentifier": (notebook.platform_identifier, (spec.PlatformIdentifier,)),
-    }
-    return [
-        f"{name} stays {value}: {entry.not_allowed[name].removeprefix(name).strip()}."
-        for name, (value, asked) in found.items()
-        if name in entry.not_allowed and value not in asked
-    ]
-
-
-def wanted_spec(entry: Entry) -> NotebookSpec:
-    """Return the notebook asked for; raises LookupError for a request that asks for none."""
-    if entry.spec is None:
-        raise LookupError(f"{entry.request_type} {entry.request_id} asks for no notebook.")
-    return entry.spec
 
 
 def _refused(progress: ExecutionMemory, faults: Iterable[str]) -> ExecutionMemory:
@@ -206,12 +160,12 @@ def _seen(
     progress = _remembering(page, progress, notebook)
     left = _types_left(entry, progress, notebook.instance_type)
     type_ = _wanted_type(page, notebook, left)
-    cannot = _cannot_change(page, notebook)
+    cannot = differences.cannot_change(page, notebook, ec2.find_place)
     return Observed(
         notebook.status,
         notebook,
         whose,
-        settings=Settings.CANNOT_CHANGE if cannot else _compare(entry, notebook, type_),
+        settings=Settings.CANNOT_CHANGE if cannot else differences.compare(entry, notebook, type_),
         cannot_change=cannot,
         # A type that is not left and yet wanted was refused, and the notebook has another one.
         no_capacity=notebook.status in ("Stopped", "Failed")
@@ -309,57 +263,6 @@ def _wanted_type(page: RequestInOrder, notebook: Notebook, left: tuple[str, ...]
 def _is_allowed(entry: Entry, instance_type: str) -> bool:
     """Return whether a notebook may be given a type; an older release let no others in."""
     return entry.asked is None or instance_type in entry.types_allowed
-
-
-def _compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
-    if entry.spec is None:
-        return Settings.AS_ASKED
-    spec = replace(entry.spec, NotebookInstanceType=instance_type)
-    if settings_to_change(spec, notebook, entry.not_allowed):
-        return Settings.DIFFER
-    add, remove = tag_changes(entry, notebook)
-    return Settings.TAGS_DIFFER if add or remove else Settings.AS_ASKED
-
-
-def _cannot_change(page: RequestInOrder, notebook: Notebook) -> tuple[str, ...]:
-    """Return a sentence for each setting that differs and that SageMaker cannot change in place."""
-    entry, cannot = page.entry, []
-    spec = entry.spec
-    if spec is None or entry.request_type != "Update":
-        return ()
-    back = page.renamed_from.lower() == entry.notebook_name.lower()
-    if entry.replaces and not back:
-        return ()  # a new notebook, made as asked for
-    if moved := [name for name in _FIXED if not page.keeps(name)]:
-        place = ec2.find_place(spec)
-        found = {
-            "Subnet": notebook.subnet_id == place.subnet_id,
-            "SecurityGroupName": notebook.security_group_ids == (place.security_group_id,),
-            "KmsKeyId": notebook.kms_key_id == spec.KmsKeyId,
-        }
-        cannot += [
-            f"{name} of a notebook cannot be changed: give the old value back, or give a new "
-            "NotebookInstanceName and AllowReplacement YES (the data on the old volume is lost)."
-            for name in moved
-            if not found[name]
-        ]
-    # A volume that a failed update has grown stays so when CloudFormation rolls that back, and is
-    # no matter of a later update that leaves its size alone.
-    shrinks = spec.VolumeSizeInGB < notebook.volume_size_in_gb
-    if shrinks and not page.keeps("VolumeSizeInGB"):
-        cannot.append(
-            f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
-        )
-    add, remove = tag_changes(entry, notebook)
-    cannot += [
-        f"AWS takes tag keys that differ only by case for one: the template's Tags ask for "
-        f"{' and '.join(repr(key) for key in alike if key in add)}, and the notebook has "
-        f"{' and '.join(repr(key) for key in alike if key not in add)} (launch tag or TagOption): "
-        "give one of them."
-        for alike in keys_alike({*add, *notebook.tags} - set(remove))
-        if any(key in add and key not in notebook.tags for key in alike)
-    ]
-    return tuple(cannot)
 
 
 def _desired(page: RequestInOrder) -> Desired:

@@ -19,14 +19,14 @@ from notebook_vending.aws.errors import RefusedError, TryAgainError
 from notebook_vending.failure_causes import Cause
 from notebook_vending.housekeeping import orphan_rules
 from notebook_vending.lifecycle.decision import UNKNOWN, Decision, ExecutionMemory, Settings, decide
-from notebook_vending.lifecycle.observation import (
+from notebook_vending.lifecycle.differences import (
     left_alone,
-    noting,
-    observe,
+    settings_to_change,
     tag_changes,
     wanted_spec,
     wanted_tags,
 )
+from notebook_vending.lifecycle.observation import noting, observe
 from notebook_vending.lifecycle.wait_times import WaitTimes, after_look, trying_again
 from notebook_vending.log import logger
 from notebook_vending.notebooks.notebook import (
@@ -35,7 +35,6 @@ from notebook_vending.notebooks.notebook import (
     Notebook,
     Ownership,
     faults_of_stack_tags,
-    settings_to_change,
     tags_at_creation,
 )
 from notebook_vending.requests import ledger

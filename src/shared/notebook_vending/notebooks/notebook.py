@@ -7,7 +7,7 @@ carries its checks, so that `requests.cfn_request` can report every fault of a r
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum, auto
@@ -331,43 +331,3 @@ def _tags_of_launch(own: Mapping[str, str], stack: Mapping[str, str]) -> dict[st
         for key, value in stack.items()
         if not key.lower().startswith(("aws:", TAG_PREFIX)) and key not in own
     }
-
-
-def settings_to_change(
-    spec: NotebookSpec, notebook: Notebook, not_allowed: Container[str] = ()
-) -> dict[str, str | int]:
-    """Return what UpdateNotebookInstance must set, by its own parameter names.
-
-    A smaller volume than the present one is not in it: SageMaker only grows a volume
-    (UpdateNotebookInstance, VolumeSizeInGB). Nor is a setting that is `not_allowed`: a notebook
-    that has it keeps it, and none gets it. The instance type is chosen before, from those allowed.
-    """
-    asked: dict[str, tuple[str | int, str | int]] = {
-        "InstanceType": (spec.NotebookInstanceType, notebook.instance_type),
-        "RoleArn": (spec.RoleArn, notebook.role_arn),
-        "RootAccess": (spec.RootAccess, notebook.root_access),
-        "PlatformIdentifier": (spec.PlatformIdentifier, notebook.platform_identifier),
-        "VolumeSizeInGB": (
-            max(spec.VolumeSizeInGB, notebook.volume_size_in_gb),
-            notebook.volume_size_in_gb,
-        ),
-        "LifecycleConfigName": (spec.LifecycleConfigName, notebook.lifecycle_config_name),
-        "MinimumInstanceMetadataServiceVersion": ("2", notebook.minimum_metadata_version),
-    }
-    return {
-        name: wanted
-        for name, (wanted, found) in asked.items()
-        if wanted != found and name not in not_allowed
-    }
-
-
-def tags_to_change(
-    wanted: Mapping[str, str], present: Mapping[str, str], dropped: Iterable[str]
-) -> tuple[dict[str, str], list[str]]:
-    """Return the tags to add and the tag keys to remove.
-
-    `dropped` are the keys that the previous request asked for and this one does not; nobody
-    else's tags are removed, as CloudFormation leaves them on the resources it makes itself.
-    """
-    add = {key: value for key, value in wanted.items() if present.get(key) != value}
-    return add, sorted(set(dropped) & set(present) - set(wanted))

@@ -1,0 +1,154 @@
+"""What differs between a notebook as requested and as it is. Calls no AWS service."""
+
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import replace
+
+from notebook_vending import environment
+from notebook_vending.aws.ec2 import Place
+from notebook_vending.lifecycle.decision import Settings
+from notebook_vending.notebooks.notebook import (
+    EXPIRES_TAG,
+    Notebook,
+    NotebookSpec,
+    expiry_tags,
+    keys_alike,
+    ownership_tags,
+)
+from notebook_vending.requests.entry import Entry
+from notebook_vending.requests.request_order import RequestInOrder
+
+# What UpdateNotebookInstance has no parameter for.
+_FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId")
+
+
+def wanted_tags(entry: Entry) -> dict[str, str]:
+    """Return the tags that the notebook is to have, ours included."""
+    ours = ownership_tags(environment.text("PLATFORM"), entry.stack_id, entry.logical_resource_id)
+    return {**wanted_spec(entry).Tags, **ours, **expiry_tags(wanted_spec(entry), entry.issued_at)}
+
+
+def tag_changes(entry: Entry, notebook: Notebook) -> tuple[dict[str, str], list[str]]:
+    """Return the tags that the notebook lacks, and the keys of those that it is to lose."""
+    dropped = (*entry.dropped_tags, EXPIRES_TAG)
+    return tags_to_change(wanted_tags(entry), notebook.tags, dropped)
+
+
+def left_alone(entry: Entry, notebook: Notebook) -> list[str]:
+    """Return a sentence for each setting that stays other than asked for, as it is not allowed."""
+    spec = entry.spec
+    if spec is None:
+        return []
+    found = {
+        "NotebookInstanceType": (notebook.instance_type, spec.instance_types),
+        "RootAccess": (notebook.root_access, (spec.RootAccess,)),
+        "PlatformIdentifier": (notebook.platform_identifier, (spec.PlatformIdentifier,)),
+    }
+    return [
+        f"{name} stays {value}: {entry.not_allowed[name].removeprefix(name).strip()}."
+        for name, (value, asked) in found.items()
+        if name in entry.not_allowed and value not in asked
+    ]
+
+
+def wanted_spec(entry: Entry) -> NotebookSpec:
+    """Return the notebook asked for; raises LookupError for a request that asks for none."""
+    if entry.spec is None:
+        raise LookupError(f"{entry.request_type} {entry.request_id} asks for no notebook.")
+    return entry.spec
+
+
+def compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
+    """Return how a notebook compares with a request, if it is to have this instance type."""
+    if entry.spec is None:
+        return Settings.AS_ASKED
+    spec = replace(entry.spec, NotebookInstanceType=instance_type)
+    if settings_to_change(spec, notebook, entry.not_allowed):
+        return Settings.DIFFER
+    add, remove = tag_changes(entry, notebook)
+    return Settings.TAGS_DIFFER if add or remove else Settings.AS_ASKED
+
+
+def cannot_change(
+    page: RequestInOrder, notebook: Notebook, find_place: Callable[[NotebookSpec], Place]
+) -> tuple[str, ...]:
+    """Return a sentence for each setting that differs and that SageMaker cannot change in place.
+
+    `find_place` is asked only where the request changes the place.
+    """
+    entry, cannot = page.entry, []
+    spec = entry.spec
+    if spec is None or entry.request_type != "Update":
+        return ()
+    back = page.renamed_from.lower() == entry.notebook_name.lower()
+    if entry.replaces and not back:
+        return ()  # a new notebook, made as asked for
+    if moved := [name for name in _FIXED if not page.keeps(name)]:
+        place = find_place(spec)
+        found = {
+            "Subnet": notebook.subnet_id == place.subnet_id,
+            "SecurityGroupName": notebook.security_group_ids == (place.security_group_id,),
+            "KmsKeyId": notebook.kms_key_id == spec.KmsKeyId,
+        }
+        cannot += [
+            f"{name} of a notebook cannot be changed: give the old value back, or give a new "
+            "NotebookInstanceName and AllowReplacement YES (the data on the old volume is lost)."
+            for name in moved
+            if not found[name]
+        ]
+    # A volume that a failed update has grown stays so when CloudFormation rolls that back, and is
+    # no matter of a later update that leaves its size alone.
+    shrinks = spec.VolumeSizeInGB < notebook.volume_size_in_gb
+    if shrinks and not page.keeps("VolumeSizeInGB"):
+        cannot.append(
+            f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
+        )
+    add, remove = tag_changes(entry, notebook)
+    cannot += [
+        f"AWS takes tag keys that differ only by case for one: the template's Tags ask for "
+        f"{' and '.join(repr(key) for key in alike if key in add)}, and the notebook has "
+        f"{' and '.join(repr(key) for key in alike if key not in add)} (launch tag or TagOption): "
+        "give one of them."
+        for alike in keys_alike({*add, *notebook.tags} - set(remove))
+        if any(key in add and key not in notebook.tags for key in alike)
+    ]
+    return tuple(cannot)
+
+
+def settings_to_change(
+    spec: NotebookSpec, notebook: Notebook, not_allowed: Container[str] = ()
+) -> dict[str, str | int]:
+    """Return what UpdateNotebookInstance must set, by its own parameter names.
+
+    A smaller volume than the present one is not in it: SageMaker only grows a volume
+    (UpdateNotebookInstance, VolumeSizeInGB). Nor is a setting that is `not_allowed`: a notebook
+    that has it keeps it, and none gets it. The instance type is chosen before, from those allowed.
+    """
+    asked: dict[str, tuple[str | int, str | int]] = {
+        "InstanceType": (spec.NotebookInstanceType, notebook.instance_type),
+        "RoleArn": (spec.RoleArn, notebook.role_arn),
+        "RootAccess": (spec.RootAccess, notebook.root_access),
+        "PlatformIdentifier": (spec.PlatformIdentifier, notebook.platform_identifier),
+        "VolumeSizeInGB": (
+            max(spec.VolumeSizeInGB, notebook.volume_size_in_gb),
+            notebook.volume_size_in_gb,
+        ),
+        "LifecycleConfigName": (spec.LifecycleConfigName, notebook.lifecycle_config_name),
+        "MinimumInstanceMetadataServiceVersion": ("2", notebook.minimum_metadata_version),
+    }
+    return {
+        name: wanted
+        for name, (wanted, found) in asked.items()
+        if wanted != found and name not in not_allowed
+    }
+
+
+def tags_to_change(
+    wanted: Mapping[str, str], present: Mapping[str, str], dropped: Iterable[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the tags to add and the tag keys to remove.
+
+    `dropped` are the keys that the previous request asked for and this one does not; nobody
+    else's tags are removed, as CloudFormation leaves them on the resources it makes itself.
+    """
+    add = {key: value for key, value in wanted.items() if present.get(key) != value}
+    return add, sorted(set(dropped) & set(present) - set(wanted))

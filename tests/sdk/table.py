@@ -1,7 +1,7 @@
-"""The table of examples/README.md: what people call, and what comes of it on a notebook.
+"""Write the table of examples/README.md: SDK calls, and their results on a notebook.
 
-What a cell of the table says, a run decides. First the call runs as people type it. If that fails,
-the cell of the example runs, with the arguments that the table names.
+A run decides each cell of the table. First the call runs as people type it. If that fails, the
+example's cell runs, with the arguments that the table names.
 """
 
 import json
@@ -70,11 +70,11 @@ ROWS = [
         ),
         (
             (
-                "`base_job_name`, `volume_kms_key`; for a model of it `model_kms_key`",
+                "`base_job_name`, `volume_kms_key`; for its model also `model_kms_key`",
                 "`base_job_name`、`volume_kms_key`；由它得到的模型还要 `model_kms_key`",
             ),
             (
-                f"{_V3_KEYS}; for a model of it the builder's `model_kms_key`",
+                f"{_V3_KEYS}; for its model also the builder's `model_kms_key`",
                 f"{_V3_KEYS}；由它得到的模型还要构建器的 `model_kms_key`",
             ),
         ),
@@ -94,7 +94,7 @@ ROWS = [
         (
             ("`base_tuning_job_name`",) * 2,
             (
-                "`base_tuning_job_name`, `tags`, and the cell that adds the key of the volume",
+                "`base_tuning_job_name`, `tags`, and the cell that adds the volume's key",
                 "`base_tuning_job_name`、`tags`，以及添加卷密钥的那个单元格",
             ),
         ),
@@ -126,9 +126,9 @@ ROWS = [
         (
             ("", ""),
             (
-                "`EndpointConfig.create` and `endpoint.update`: the SDK's `update_endpoint=True` "
-                "fails with a TypeError",
-                "`EndpointConfig.create` 和 `endpoint.update`：SDK 的 `update_endpoint=True` "
+                "`EndpointConfig.create` and `endpoint.update`, because the SDK's "
+                "`update_endpoint=True` fails with a TypeError",
+                "`EndpointConfig.create` 和 `endpoint.update`，因为 SDK 的 `update_endpoint=True` "
                 "会以 TypeError 失败",
             ),
         ),
@@ -155,10 +155,11 @@ ROWS = [
         ),
         (
             (
-                "a group that is made before; `create_model().register`, not `estimator.register`",
-                "事先建好的组；用 `create_model().register`，不用 `estimator.register`",
+                "a group that you create first, and `create_model().register` instead of "
+                "`estimator.register`",
+                "事先建好的组，并用 `create_model().register` 代替 `estimator.register`",
             ),
-            ("a group that is made before", "事先建好的组"),
+            ("a group that you create first", "事先建好的组"),
         ),
     ),
     Row(("Delete", "删除"), "delete", ("", "")),
@@ -176,7 +177,7 @@ ROWS = [
             "    instance_type='ml.m5.large').run()",
         ),
         instead=(
-            "a training job, or a cell of the notebook",
+            "use a training job or a cell of the notebook",
             "改用训练作业，或在笔记本的单元格里做",
         ),
     ),
@@ -190,7 +191,7 @@ ROWS = [
             "with Run(experiment_name=name, run_name='one'): pass",
         ),
         instead=(
-            "write what you measure into the project's bucket",
+            "write your measurements into the project's bucket",
             "把测得的数值写入项目的存储桶",
         ),
     ),
@@ -222,7 +223,7 @@ ROWS = [
             "    feature_name='id', feature_type='String')], role_arn=project['RoleArn'])",
         ),
         instead=(
-            "files of features in the project's bucket",
+            "put files of features into the project's bucket",
             "把特征存成文件，放进项目的存储桶",
         ),
     ),
@@ -239,7 +240,7 @@ ROWS = [
             "S3Downloader.download('s3://sagemaker-sample-files/datasets', '.')",
         ),
         instead=(
-            "upload the files in JupyterLab, or have them in the code bucket",
+            "upload the files in JupyterLab or put them into the code bucket",
             "在 JupyterLab 里上传文件，或把它们放进代码存储桶",
         ),
     ),
@@ -253,7 +254,7 @@ ROWS = [
             "    role_arn=project['RoleArn']).build()",
         ),
         instead=(
-            "your administrator sets `JumpStartModels`",
+            "ask your administrator to set `JumpStartModels`",
             "请管理员设置 `JumpStartModels`",
         ),
     ),
@@ -309,7 +310,7 @@ def denied(outcome: Outcome) -> str:
 def verdict(row: Row, run: Run, sdk: int, language: int) -> str:
     """Return a cell of the table."""
     if not run.typed.error:
-        return ("as it is", "直接可用")[language]
+        return ("unchanged", "直接可用")[language]
     if run.example and not run.example.error:
         needs = row.needs[sdk - 2][language]
         if language:
@@ -317,7 +318,7 @@ def verdict(row: Row, run: Run, sdk: int, language: int) -> str:
             needs = gap + needs.replace("`, `", "`、`")
         return (f"with {needs}", f"需要{needs}")[language]
     action = denied(run.typed)
-    return (f"**not**: `{action}` is denied", f"**不行**：`{action}` 被拒绝")[language]
+    return (f"**no**: IAM denies `{action}`", f"**不行**：`{action}` 被拒绝")[language]
 
 
 def table(runs: Mapping[int, Mapping[str, Run]], language: int) -> str:
@@ -332,7 +333,7 @@ def _lines(runs: Mapping[int, Mapping[str, Run]], language: int) -> Iterator[str
         cells = [verdict(row, runs[sdk][row.want[0]], sdk, language) for sdk in (2, 3)]
         want = row.want[language]
         if row.instead[language]:
-            want += (". Instead: ", "。替代办法：")[language] + row.instead[language]
+            want += (f" (instead, {row.instead[0]})", f"（替代办法：{row.instead[1]}）")[language]
         yield f"| {want} | {cells[0]} | {cells[1]} |"
 
 

@@ -11,8 +11,9 @@ from vending import page
 from vending.explanation import collect
 
 _WHERE = "On an AWS embedded in this machine, where seconds stand for minutes."
-# Of a function or the state machine: CloudFormation names it after the stack and the template.
-_ROLE = re.compile(rf"{deploy.STACK}-(\w+)Role-\w+")
+# Of a function or the state machine: CloudFormation names it after the stack, which is nested in
+# the platform's, and the template.
+_ROLE = re.compile(rf"{deploy.STACK}-\w+-\w+-(\w+)Role-\w+")
 
 Calls = Counter[tuple[str, str]]
 

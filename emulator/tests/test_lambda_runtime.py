@@ -219,6 +219,9 @@ def test_a_worker_resolves_no_host_of_the_outside(emulator: Emulator) -> None:
     assert payload["errorType"] == "gaierror"
 
 
+MAY_CREATE_LOG_GROUPS = {"Effect": "Allow", "Action": "logs:CreateLogGroup", "Resource": "*"}
+
+
 @pytest.mark.parametrize("custom_group", [False, True])
 def test_what_a_function_prints_reaches_its_log_group(
     emulator: Emulator, custom_group: bool
@@ -227,7 +230,8 @@ def test_what_a_function_prints_reaches_its_log_group(
     settings = {"LoggingConfig": {"LogGroup": group}} if custom_group else {}
     logs = emulator.client("logs")
     logs.create_log_group(logGroupName=group)
-    made = function(emulator, "def handler(e, c):\n  print('said so')", **settings)
+    source = "def handler(e, c):\n  print('said so')"
+    made = function(emulator, source, MAY_CREATE_LOG_GROUPS, **settings)
     if not custom_group:
         group = f"/aws/lambda/{made['FunctionName']}"
 
@@ -236,6 +240,15 @@ def test_what_a_function_prints_reaches_its_log_group(
     lines = [e["message"] for e in logs.filter_log_events(logGroupName=group)["events"]]
     assert "said so" in lines
     assert any(line.startswith("REPORT RequestId: ") for line in lines)
+
+
+def test_a_function_creates_no_log_group_that_its_role_may_not(emulator: Emulator) -> None:
+    name = function(emulator, "def handler(e, c):\n  print('said so')")["FunctionName"]
+
+    invoke(emulator, name)
+
+    found = emulator.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{name}")
+    assert found["logGroups"] == []
 
 
 def test_an_alias_has_its_own_retries_and_destination(emulator: Emulator, tmp_path: Path) -> None:

@@ -25,12 +25,11 @@ def next_release(source: Path) -> None:
     shared = source / "src" / "shared" / "notebook_vending"
     replace(
         shared / "log.py",
-        "\n\ndef identify",
-        '\nlogger.append_keys(release=os.environ["RELEASE"])\n\n\ndef identify',
+        "have one log group\n)\n",
+        'have one log group\n)\nlogger.append_keys(release=os.environ["RELEASE"])\n',
     )
-    replace(shared / "log.py", "import json\n", "import json\nimport os\n")
     replace(
-        shared / "requests" / "ledger.py",
+        shared / "requests" / "entry.py",
         "    cleans_up: bool = False\n",
         '    entered_by: str = "next"\n    cleans_up: bool = False\n',
     )

@@ -1,6 +1,8 @@
-"""What CloudWatch Logs asks IAM about: calls on a stream are judged on the stream.
+"""What CloudWatch Logs asks IAM about.
 
-MiniStack judges them on the log group, which a policy that names streams does not allow.
+Calls on a stream are judged on the stream. MiniStack judges them on the log group, which a policy
+that names streams does not allow. And a function creates a log group that is not there only if its
+role may. MiniStack always creates it, also for a function that ends after its log group is deleted.
 """
 
 import json
@@ -8,6 +10,10 @@ from inspect import signature
 from typing import Any
 
 from ministack.core import iam_actions
+from ministack.core.responses import get_region
+from ministack.services import cloudwatch_logs, lambda_svc
+
+from embedded_aws.runtime import roles
 
 # Service authorization reference, "Actions defined by Amazon CloudWatch Logs": log-stream.
 _ON_STREAMS = ("CreateLogStream", "DeleteLogStream", "GetLogEvents", "PutLogEvents")
@@ -27,3 +33,22 @@ def install() -> None:
         return f"{arn}:log-stream:{json.loads(body)['logStreamName']}"
 
     iam_actions.extract_resource_arn = extract_with_stream
+    _let_functions_create_no_log_group_that_their_roles_may_not()
+
+
+def _let_functions_create_no_log_group_that_their_roles_may_not() -> None:
+    """Lambda developer guide, "Sending Lambda function logs to CloudWatch Logs": CreateLogGroup."""
+    emit = lambda_svc._emit_lambda_logs
+    assert next(iter(signature(emit).parameters)) == "func"
+
+    def emit_if_allowed(func: dict[str, Any], *args: Any, **named: Any) -> None:
+        config = func.get("config") or func
+        name, given = config["FunctionName"], config.get("LoggingConfig") or {}
+        group = given.get("LogGroup") or f"/aws/lambda/{name}"
+        if group not in cloudwatch_logs._log_groups:
+            arn = cloudwatch_logs._make_group_arn(group)
+            if roles.denial(config["Role"], name, "logs:CreateLogGroup", arn, get_region()):
+                return
+        emit(func, *args, **named)
+
+    lambda_svc._emit_lambda_logs = emit_if_allowed

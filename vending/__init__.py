@@ -1,4 +1,4 @@
-"""The operator's command line: what there is, what became of it, and what to do about it.
+"""The operator's command line: list, explain, answer, extend, end, delete orphans and check.
 
-Nothing of it runs in Lambda.
+No part of it runs in Lambda.
 """

@@ -1,7 +1,7 @@
-"""`vending answer`: a request of CloudFormation that nobody has answered, answered by hand.
+"""`vending answer`: answer a request of CloudFormation by hand.
 
-The platform's own function gives the answer, as it does for its executions: it alone reads the
-reply address, which is a credential, and what it recorded once it repeats.
+The platform's RespondFunction sends the answer, as it does for executions. Only that function reads
+the response URL, which is a credential. It repeats an answer that it has already recorded.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _FUNCTION = "RespondFunction"
 
 
 class Status(StrEnum):
-    """What CloudFormation can be told."""
+    """The statuses that CloudFormation accepts."""
 
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
@@ -36,39 +36,43 @@ class Answered:
     logical_resource_id: str
     request_id: str
     asked: str
-    """What it was to be answered with."""
+    """The status that the operator gave."""
     status: str
-    """What CloudFormation was told: what was recorded first, if anything was before."""
+    """The status that the platform sent, which is the one recorded first."""
 
 
 def request_about(target: str) -> Entry:
-    """Return the request about a stack or a notebook that CloudFormation waits for.
+    """Return the open request for a stack or a notebook.
 
-    `target` is a notebook's name, a stack's name or id, or a launch's id in Service Catalog.
-    Raises OperatorError when there is none or more than one, ClientError, BotoCoreError.
+    `target` is a notebook's name, a stack's name or ID, or a launch's ID in Service Catalog.
+    Raises OperatorError if there is none or more than one, ClientError, BotoCoreError.
     """
     waiting = listing.unanswered()
     found = [each for each in waiting if _is_about(each, target)]
     if len(found) == 1:
         return found[0]
     if found:
-        raise OperatorError(f"More than one request is about {target}: {_named(found)}.")
+        raise OperatorError(
+            f"More than one request for {target} waits for an answer: {_named(found)}. "
+            "Name the stack."
+        )
     raise OperatorError(
-        f"No request about {target} waits for an answer"
-        + (f"; these do: {_named(waiting)}." if waiting else ", nor does any other.")
-        + " One that never reached the platform, or is older than two hours, nobody can answer: "
-        "CloudFormation gives it up after an hour."
+        f"No request for {target} waits for an answer. "
+        + (f"These requests do: {_named(waiting)}. " if waiting else "No other request does. ")
+        + "Let CloudFormation time out if the request never reached the platform, or is older than "
+        "two hours."
     )
 
 
 def answer(platform: Platform, entry: Entry, status: Status, reason: str) -> Answered:
-    """Have the platform answer; return what was said.
+    """Have the platform answer, and return the answer that it sent.
 
-    Raises OperatorError when that cannot be said, or was not taken, ClientError, BotoCoreError.
+    Raises OperatorError if the answer is not possible or CloudFormation rejects it, ClientError,
+    BotoCoreError.
     """
     reason = f"Answered by hand: {reason}"
     succeeds = status is Status.SUCCESS
-    # What was recorded is repeated, so that what is asked of it now does not matter.
+    # The function repeats a recorded answer, so it ignores this data.
     data = _attributes(entry, reason) if succeeds and not entry.outcome else {}
     said = platform.invoke(
         _FUNCTION,
@@ -94,37 +98,39 @@ def answer(platform: Platform, entry: Entry, status: Status, reason: str) -> Ans
 
 
 def consequence(entry: Entry, status: Status) -> str:
-    """Return what CloudFormation does when it is told so, for who is asked to confirm it."""
+    """Return what CloudFormation does after this answer, for the confirmation."""
     match status, entry.request_type:
         case Status.SUCCESS, "Delete":
-            return "CloudFormation takes the notebook for deleted, without a look."
+            return "CloudFormation treats the notebook as deleted, without a check."
         case Status.SUCCESS, _:
-            return "CloudFormation takes the notebook for ready, without a look."
+            return "CloudFormation treats the notebook as ready, without a check."
         case _, "Delete":
-            return "CloudFormation stops the deletion: the stack stays, with what is left of it."
+            return (
+                "CloudFormation stops the deletion. The stack stays with its remaining resources."
+            )
         case _, "Create":
             return (
-                "CloudFormation rolls the stack back. A notebook that it has made goes with all "
-                "files on it."
+                "CloudFormation rolls the stack back. It deletes the notebook, if there is "
+                "one, with all files on it."
             )
         case _:
             return "CloudFormation rolls the stack back."
 
 
 def _attributes(entry: Entry, reason: str) -> dict[str, str]:
-    """Return what the stack's outputs are made of; without it a success would fail the stack."""
+    """Return the attributes for the stack's outputs, without which a success fails the stack."""
     if entry.request_type == "Delete":
         return {}
     found = sagemaker.describe(entry.notebook_name)
     if found is None:
         raise OperatorError(
-            f"There is no notebook {entry.notebook_name}: the stack's outputs need one, so only "
-            "FAILED can be answered."
+            f"There is no notebook {entry.notebook_name}, which the stack's outputs need. Answer "
+            "FAILED."
         )
     whose = found.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
     if whose is not Ownership.OURS:
         raise OperatorError(
-            f"The notebook {entry.notebook_name} is not of this stack: only FAILED can be answered."
+            f"The notebook {entry.notebook_name} does not belong to this stack. Answer FAILED."
         )
     return found.attributes(reason)
 

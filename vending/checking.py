@@ -1,4 +1,4 @@
-"""`vending check`: what an account has and lacks for a deployment."""
+"""`vending check`: what an account lacks for a deployment."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ class Checked:
 def check(
     parameters: Parameters,
     stack_name: str,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     changed: Collection[str] = (),
 ) -> Checked:
-    """Look at all that a deployment needs, and tell how far that is.
+    """Check everything that a deployment needs, and report the progress.
 
-    Of one that is there already only what may change is looked at: its names and its network are
-    its own, and its projects stay unless they are among what is `changed`. Where CloudFormation
-    cannot make the platform, nothing else is looked at. Raises ClientError, BotoCoreError when even
-    the account is not known.
+    For an existing deployment, check only what can change. Its names and network are its own, and
+    its projects stay unless `changed` names them. If CloudFormation cannot create the platform in
+    the Region, check nothing else. Raises ClientError, BotoCoreError if even the account ID cannot
+    be read.
     """
     sts = client("sts")
     caller = sts.get_caller_identity()
@@ -44,7 +44,7 @@ def check(
     found = [region.resource_types(here, partition)]
     if found[0].verdict is Verdict.MISSING:
         return Checked(caller["Account"], here, found)
-    tell("the stack")
+    report("the stack")
     found += looked("stack", stack_name, partial(names.stack, stack_name))
     deployed = any("deployed already" in each.found for each in found)
     looks: dict[str, Iterator[Finding]] = {
@@ -62,13 +62,13 @@ def check(
             "the network": network.findings(parameters, here, partition),
         }
     for what, findings in looks.items():
-        tell(what)
+        report(what)
         found += findings
     return Checked(caller["Account"], here, found)
 
 
 def render(checked: Checked) -> None:
-    """Print what is missing or unknown, and how much is as it should be."""
+    """Print what is missing or unknown, and the number of each verdict."""
     wrong = [each for each in checked.findings if each.verdict is not Verdict.OK]
     if wrong:
         screen.table(

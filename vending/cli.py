@@ -1,4 +1,4 @@
-"""The commands, as they are typed; what they do is in the modules beside this one."""
+"""The commands as operators type them. The other modules of this package do the work."""
 
 import sys
 from dataclasses import asdict
@@ -16,15 +16,15 @@ from vending.errors import AWS_SAID_NO, REFUSED, OperatorError, unexpected, word
 from vending.explanation import ExplanationError
 
 _EXIT_CODES = (
-    "Exit status: 0 done; 1 not done, or `check` found something missing; 2 typed wrong; "
+    "Exit status: 0 done; 1 not done, or `check` found something missing; 2 usage error; "
     "3 AWS refused, did not answer or could not be called."
 )
 
 Region = Annotated[
-    str | None, typer.Option("--region", help="The Region; your configuration's by default.")
+    str | None, typer.Option("--region", help="The Region. Default: your AWS configuration's.")
 ]
 Profile = Annotated[
-    str | None, typer.Option("--profile", help="The profile of your AWS configuration.")
+    str | None, typer.Option("--profile", help="A profile of your AWS configuration.")
 ]
 StackName = Annotated[
     str,
@@ -32,21 +32,21 @@ StackName = Annotated[
         "--stack-name",
         help="The platform's stack.",
         default_factory=platform.default_name,
-        callback=lambda given: given or platform.default_name(),  # as of an empty variable
-        show_default="of samconfig.toml, else notebook-vending",
+        callback=lambda given: given or platform.default_name(),  # from an empty variable
+        show_default="from samconfig.toml, else notebook-vending",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")]
 Notebook = Annotated[str, typer.Argument(metavar="NOTEBOOK", help="The notebook's name.")]
 
 
 class _Commands(TyperGroup):
-    """Print errors as a sentence, with an exit status that shows whose they are."""
+    """Print every error without a traceback, and exit with the status of its kind."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run a command; whatever happens, a sentence and no traceback is printed."""
-        if sys.stdout is None:  # Python's way to say that it is closed
+        """Run a command, and print any error without a traceback."""
+        if sys.stdout is None:  # Python sets it to None when it is closed
             screen.note("Standard output is closed. Open it, or send it to a file or /dev/null.")
             sys.exit(REFUSED)
         screen.replace_what_cannot_be_encoded()
@@ -66,7 +66,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except OperatorError as error:
             said, status = str(error), error.status
-        except EOFError as error:  # typer would say "Aborted." of a sign-in's
+        except EOFError as error:  # from a sign-in; typer would print "Aborted."
             said, status = unexpected(error)
         except (ClientError, BotoCoreError) as error:
             said, status = worded(error), AWS_SAID_NO
@@ -83,7 +83,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help=f"Operates Notebook Vending: what there is, why it failed, what to do.\n\n{_EXIT_CODES}",
+    help=f"Operate Notebook Vending: list, explain, extend and end launches.\n\n{_EXIT_CODES}",
 )
 
 
@@ -109,7 +109,7 @@ def _vending(
 def list_(
     stack_name: StackName, region: Region = None, profile: Profile = None, as_json: Json = False
 ) -> None:
-    """List the notebooks with owner, status, cost so far and expiry, and what is not answered."""
+    """List notebooks with owner, status, cost and expiry, open requests and failed launches."""
     found = listing.collect(_platform(region, profile, stack_name))
     screen.show(asdict(found), as_json=as_json, render=lambda: listing.render(found))
 
@@ -120,22 +120,22 @@ def explain(
         str,
         typer.Argument(
             metavar="NOTEBOOK|LAUNCH|OWNER",
-            help="A notebook's name, a launch's name or id (pp-…), or who launched.",
+            help="A notebook's name, a launch's name or ID (pp-…), or an owner.",
         ),
     ],
     stack_name: StackName,
     request_id: Annotated[
-        str, typer.Option("--request-id", help="Only this request, by CloudFormation's id.")
+        str, typer.Option("--request-id", help="Show only the request with this CloudFormation ID.")
     ] = "",
     html: Annotated[
         Path | None,
-        typer.Option("--html", help="Write it as a page to this file, too.", dir_okay=False),
+        typer.Option("--html", help="Write an HTML page to this file, too.", dir_okay=False),
     ] = None,
     region: Region = None,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what became of each request about a notebook or a launch, and what to do."""
+    """Show what happened to each request for a notebook or a launch, and what to do."""
     of = _platform(region, profile, stack_name)
     with screen.progress("Reading launches, ledger and executions"):
         found = explaining.collect(of, target, request_id)
@@ -149,20 +149,20 @@ def explain(
 @app.command(epilog="Example: vending extend analysis-1 --days 14")
 def extend(
     notebook: Notebook,
-    days: Annotated[int, typer.Option("--days", min=1, max=365, help="How many days later.")],
+    days: Annotated[int, typer.Option("--days", min=1, max=365, help="How many days to add.")],
     stack_name: StackName,
     region: Region = None,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
-    """Have a launch expire later. It holds until the launch is updated: that counts anew."""
+    """Postpone a launch's expiry date. A later update of the launch recalculates it."""
     of = _platform(region, profile, stack_name)
     done = launches.extend(launches.notebook_named(notebook, of), days)
     screen.show(
         asdict(done),
         as_json=as_json,
         render=lambda: screen.say(
-            f"{done.notebook} expires on {done.expires_on} (UTC), no more on {done.expired_on}."
+            f"{done.notebook} expires on {done.expires_on} (UTC) instead of {done.expired_on}."
         ),
     )
 
@@ -176,32 +176,32 @@ def end(
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
-    """Terminate a notebook's launch through Service Catalog, and wait until all of it is gone."""
+    """Terminate a notebook's launch through Service Catalog, and wait for the result."""
     of = _platform(region, profile, stack_name)
     launch = launches.launch_of(launches.notebook_named(notebook, of))
     question, doing, ended = (
         f"End the launch {launch.name} ({launch.provisioned_product})?",
         f"Terminating {launch.name}",
-        f"the launch {launch.name} is terminated",
+        f"The launch {launch.name} is terminated",
     )
     if launch.stack_id:
         question, doing, ended = (
-            f"The launch {launch.provisioned_product} is gone from Service Catalog, and its stack "
-            f"is not. Delete the stack {launch.stack_name}?",
+            f"The launch {launch.provisioned_product} is gone from Service Catalog, but its stack "
+            f"still exists. Delete the stack {launch.stack_name}?",
             f"Deleting {launch.stack_name}",
-            f"the stack {launch.stack_name} is deleted",
+            f"The stack {launch.stack_name} is deleted",
         )
     for each in launch.destroyed:
         screen.note(f"Destroyed: {each}.")
     for each in launch.stays:
         screen.note(f"Stays: {each}.")
     _confirm(question, yes=yes)
-    with screen.progress(doing) as tell:
-        done = launches.end(launch, tell)
+    with screen.progress(doing) as report:
+        done = launches.end(launch, report)
     screen.show(
         asdict(done),
         as_json=as_json,
-        render=lambda: screen.say(f"{done.notebook} is gone: {ended}."),
+        render=lambda: screen.say(f"{done.notebook} is gone. {ended}."),
     )
 
 
@@ -210,21 +210,23 @@ def answer(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="STACK|NOTEBOOK", help="A stack's name or id, a launch's id, or a notebook."
+            metavar="STACK|NOTEBOOK", help="A stack's name or ID, a launch's ID, or a notebook."
         ),
     ],
-    status: Annotated[answering.Status, typer.Option("--status", help="What to tell.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; its launcher reads it.")],
+    status: Annotated[
+        answering.Status, typer.Option("--status", help="The status to send to CloudFormation.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, which the launcher reads.")],
     stack_name: StackName,
     yes: Yes = False,
     region: Region = None,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
-    """Answer CloudFormation by hand, for a stack that waits and that nobody answers."""
+    """Answer CloudFormation by hand for a stack that the platform has not answered."""
     of = _platform(region, profile, stack_name)
     entry = answering.request_about(target)
-    again = f"{entry.outcome} is recorded already, and is said again, whatever you give. "
+    again = f"The ledger already holds {entry.outcome}, so the platform sends that again. "
     _confirm(
         f"Answer the {entry.request_type} of {entry.notebook_name} in "
         f"{entry.stack_id.split('/')[1]}, issued {entry.issued_at:%Y-%m-%d %H:%M:%S} UTC, with "
@@ -232,23 +234,25 @@ def answer(
         yes=yes,
     )
     done = answering.answer(of, entry, status, reason)
-    told = f"CloudFormation was told {done.status}"
-    earlier = "" if done.status == status else ", which had been recorded before"
-    screen.show(asdict(done), as_json=as_json, render=lambda: screen.say(f"{told}{earlier}."))
+    sent = f"The platform sent {done.status} to CloudFormation"
+    earlier = "" if done.status == status else ", which the ledger already held"
+    screen.show(asdict(done), as_json=as_json, render=lambda: screen.say(f"{sent}{earlier}."))
 
 
 @app.command(epilog="Example: vending delete-orphans --dry-run")
 def delete_orphans(
     stack_name: StackName,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, and do nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show them, and delete nothing.")
+    ] = False,
     yes: Yes = False,
     region: Region = None,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
-    """Show which notebooks stacks left behind, and why, and have these deleted if you confirm."""
+    """Show which notebooks are orphans and why, and delete the orphans if you confirm."""
     of = _platform(region, profile, stack_name)
-    with screen.progress("Looking at all notebooks and their stacks"):
+    with screen.progress("Checking all notebooks and their stacks"):
         found = orphans.judge(of)
     to_delete = [each.notebook for each in found.notebooks if each.action == "delete"]
     if dry_run or not to_delete:
@@ -262,7 +266,9 @@ def delete_orphans(
     screen.show(
         asdict(done),
         as_json=as_json,
-        render=lambda: screen.say("Their deletion has begun: `vending list` shows how far it is."),
+        render=lambda: screen.say(
+            "The deletions have started. `vending list` shows their progress."
+        ),
     )
 
 
@@ -273,7 +279,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[PARAMETER=VALUE]...",
-            help="What you are going to deploy with, if it is not the default.",
+            help="A parameter of your deployment, if not the default.",
             show_default=False,
         ),
     ] = None,
@@ -281,12 +287,12 @@ def check(
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
-    """Check before a deployment what the account and Region lack, and say what to do about it."""
+    """Check before a deployment what the account and Region lack, and show what to do."""
     wanted = parameters.parse(given or [])
     changed = {each.partition("=")[0] for each in given or []}  # the others stay as deployed
     platform.use_session(region, profile)
-    with screen.progress("Looking at the account") as tell:
-        found = checking.check(wanted, stack_name, tell, changed)
+    with screen.progress("Checking the account") as report:
+        found = checking.check(wanted, stack_name, report, changed)
     screen.show(asdict(found), as_json=as_json, render=lambda: checking.render(found))
     if found.having(Verdict.MISSING):
         raise typer.Exit(REFUSED)

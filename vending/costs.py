@@ -1,8 +1,9 @@
-"""What a notebook has cost while it ran, as far as that is known.
+"""The cost of a notebook so far, as a range.
 
-SageMaker tells when a notebook was made and when its status or a setting changed last, and nothing
-in between: how long it ran lies between two bounds. The price is the list price of the type that
-it has now (`notebook_vending.notebooks.prices`), without volume, data and taxes.
+SageMaker reports when a notebook was created and when its status or a setting last changed, and
+nothing in between. The time that it ran therefore has a lower and an upper bound. The price is
+the list price of its current type (`notebook_vending.notebooks.prices`), without volume, data and
+taxes.
 """
 
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from datetime import datetime, timedelta
 
 from notebook_vending.notebooks import prices
 
-# It is billed while it is up, and while it starts or stops; of what is unknown, the most is taken.
+# AWS bills it while it runs, starts or stops. Unknown statuses count as billed.
 _AT_REST = ("Stopped", "Failed")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """In US dollars; the same twice where it is known."""
+    """In US dollars; both bounds are equal if the cost is known."""
 
     at_least: float
     at_most: float
@@ -25,10 +26,10 @@ class Cost:
 def so_far(
     instance_type: str, status: str, created: datetime, changed: datetime, now: datetime
 ) -> Cost | None:
-    """Return what a notebook has cost until now; None for a type whose price is not known.
+    """Return a notebook's cost so far, or None if the price of its type is not known.
 
-    One that runs has done so since its last change at least. One at rest ran until it changed last
-    at most. `created` and `changed` are SageMaker's CreationTime and LastModifiedTime.
+    A running notebook has run at least since its last change. A stopped notebook ran at most until
+    its last change. `created` and `changed` are SageMaker's CreationTime and LastModifiedTime.
     """
     price = prices.hourly(instance_type)
     if price is None:

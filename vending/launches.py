@@ -1,4 +1,4 @@
-"""`vending extend` and `vending end`: a notebook's launch, as Service Catalog knows it."""
+"""`vending extend` and `vending end`: postpone or end a notebook's launch."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending.errors import OperatorError
 from vending.platform import Platform, client
 
-# A termination's custom resource is answered within 54 minutes; the rest of its stack takes less.
+# The platform answers a termination within 54 minutes; the rest of the stack takes less.
 _PATIENCE = timedelta(minutes=75)
 _POLL = 2.0  # seconds
 
@@ -34,21 +34,21 @@ class Extended:
 
     notebook: str
     expired_on: date
-    """The day on which it was to expire."""
+    """The day on which it would have expired."""
     expires_on: date
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What `vending end` did: the launch is terminated, or its stack is deleted."""
+    """What `vending end` did: terminate the launch, or delete its stack."""
 
     notebook: str
     provisioned_product: str
     name: str
-    """The launch's name in Service Catalog; empty if it is gone from there."""
+    """The launch's name in Service Catalog; empty if it has no such launch."""
     status: str
     stack_id: str = ""
-    """The stack that is deleted, since its launch is gone; else empty."""
+    """The stack to delete because its launch is gone; else empty."""
     destroyed: tuple[str, ...] = ()
     stays: tuple[str, ...] = ()
 
@@ -59,32 +59,33 @@ class Ended:
 
 
 def notebook_named(name: str, platform: Platform) -> Notebook:
-    """Return a notebook of the platform; raises OperatorError when it has none of this name.
+    """Return a notebook of the platform by its name.
 
-    Raises ClientError, BotoCoreError.
+    Raises OperatorError if the platform has no notebook of this name, ClientError, BotoCoreError.
     """
     found = sagemaker.describe(name)
     if found is None:
-        raise OperatorError(
-            f"There is no notebook {name}: `vending list` shows those that there are."
-        )
+        raise OperatorError(f"There is no notebook {name}. `vending list` shows all notebooks.")
     if found.tags.get(PLATFORM_TAG) != platform.name:
-        raise OperatorError(f"The notebook {name} is not of the platform {platform.name}.")
+        raise OperatorError(
+            f"The notebook {name} does not belong to the platform {platform.name}. `vending list` "
+            "shows its notebooks."
+        )
     return found
 
 
 def extend(notebook: Notebook, days: int) -> Extended:
-    """Have a launch expire so many days later, and not before that many from today.
+    """Postpone a launch's expiry by this many days, counted from today if that is later.
 
-    The date is a tag that the platform goes by. Raises OperatorError, ClientError, BotoCoreError.
+    The platform reads the date from a tag. Raises OperatorError, ClientError, BotoCoreError.
     """
     before = expiry_date(notebook.tags)
     if before is None:
-        raise OperatorError(f"{notebook.name} does not expire: there is nothing to extend.")
+        raise OperatorError(f"{notebook.name} does not expire. It needs no extension.")
     if _settled(notebook) is None:
         raise OperatorError(
-            f"The launch of {notebook.name} is gone, so nothing ends it on its day: "
-            f"`vending end {notebook.name}` ends it now."
+            f"The launch of {notebook.name} is gone, so the platform cannot end it when it "
+            f"expires. `vending end {notebook.name}` ends it now."
         )
     after = max(before, clock.now().date()) + timedelta(days=days)
     sagemaker.change_tags(notebook.arn, {EXPIRES_TAG: after.isoformat()}, [])
@@ -92,10 +93,10 @@ def extend(notebook: Notebook, days: int) -> Extended:
 
 
 def launch_of(notebook: Notebook) -> Ended:
-    """Return the launch, or the stack without one, that `end` would end.
+    """Return the launch that `end` would end, or the stack without a launch.
 
-    None that is being changed: Service Catalog does one thing at a time to it. Raises
-    OperatorError, ClientError.
+    Raises OperatorError if either is being changed, because Service Catalog runs one operation at a
+    time, ClientError.
     """
     launch = _settled(notebook)
     stack_id = notebook.tags[STACK_TAG]
@@ -106,38 +107,37 @@ def launch_of(notebook: Notebook) -> Ended:
     status = stack["StackStatus"]
     if status == "DELETE_COMPLETE":
         raise OperatorError(
-            f"The launch of {notebook.name} is gone, and so is its stack: `vending delete-orphans` "
-            "deletes what they left behind."
+            f"The launch of {notebook.name} is gone, and so is its stack. `vending delete-orphans` "
+            "deletes the notebook."
         )
     if status.endswith("_IN_PROGRESS"):
         raise OperatorError(
             f"The launch of {notebook.name} is gone, and its stack {stack_id.split('/')[1]} is "
-            f"being changed ({status}): wait until that has ended."
+            f"being changed ({status}). Wait until that has ended."
         )
     return Ended(notebook.name, _product_id(notebook), "", status, stack_id, destroyed, stays)
 
 
-def end(launch: Ended, tell: Callable[[str], None]) -> Ended:
-    """Terminate a launch through Service Catalog, so that all of it goes, and wait until it has.
+def end(launch: Ended, report: Callable[[str], None]) -> Ended:
+    """Terminate a launch through Service Catalog, and wait until it is gone.
 
-    Of one that is gone from there its stack is deleted, with the rights of the session. Raises
-    OperatorError when it fails, takes too long or is waited for no more, ClientError,
-    BotoCoreError.
+    If Service Catalog has no such launch, delete its stack with the session's rights. Raises
+    OperatorError if that fails, takes too long or is interrupted, ClientError, BotoCoreError.
     """
     try:
-        return _delete_stack(launch, tell) if launch.stack_id else _terminate(launch, tell)
+        return _delete_stack(launch, report) if launch.stack_id else _terminate(launch, report)
     except KeyboardInterrupt:
         what, where = f"termination of {launch.name}", "Service Catalog"
         if launch.stack_id:
             what, where = f"deletion of the stack {launch.stack_name}", "CloudFormation"
         raise OperatorError(
-            f"The {what} goes on in {where}, and is waited for no more. `vending list` shows "
-            f"{launch.notebook} until it is gone, `vending explain {launch.notebook}` what comes "
-            "of it."
+            f"Stopped waiting. The {what} goes on in {where}. `vending list` shows "
+            f"{launch.notebook} until it is gone, `vending explain {launch.notebook}` shows the "
+            "result."
         ) from None
 
 
-def _terminate(launch: Ended, tell: Callable[[str], None]) -> Ended:
+def _terminate(launch: Ended, report: Callable[[str], None]) -> Ended:
     catalog = client("servicecatalog")
     record_id = catalog.terminate_provisioned_product(
         ProvisionedProductId=launch.provisioned_product, TerminateToken=str(uuid4())
@@ -150,19 +150,19 @@ def _terminate(launch: Ended, tell: Callable[[str], None]) -> Ended:
         if record["Status"] in ("FAILED", "IN_PROGRESS_IN_ERROR"):
             said = "; ".join(each["Description"] for each in record.get("RecordErrors", []))
             raise OperatorError(
-                f"The termination of {launch.name} failed: {said or 'no reason is given'}. Look at "
-                f"`vending explain {launch.notebook}`, mend that, and end it again."
+                f"The termination of {launch.name} failed: {said or 'no reason is given'}. Run "
+                f"`vending explain {launch.notebook}`, remove the cause, then end it again."
             )
         status = sagemaker.status(launch.notebook)
-        tell(f"notebook {status}" if status else "the notebook is gone, the rest of it goes")
+        report(f"notebook {status}" if status else "the notebook is gone, other resources remain")
         time.sleep(_POLL)
     raise OperatorError(
-        f"{launch.name} is still being terminated after {_PATIENCE.seconds // 60} minutes: look at "
+        f"{launch.name} is still being terminated after {_PATIENCE.seconds // 60} minutes. See "
         f"record {record_id} in Service Catalog."
     )
 
 
-def _delete_stack(launch: Ended, tell: Callable[[str], None]) -> Ended:
+def _delete_stack(launch: Ended, report: Callable[[str], None]) -> Ended:
     client("cloudformation").delete_stack(StackName=launch.stack_id)
     deadline = clock.now() + _PATIENCE
     while clock.now() < deadline:
@@ -172,30 +172,31 @@ def _delete_stack(launch: Ended, tell: Callable[[str], None]) -> Ended:
         if stack["StackStatus"] == "DELETE_FAILED":
             raise OperatorError(
                 f"The deletion of the stack {launch.stack_name} failed: "
-                f"{stack.get('StackStatusReason') or 'no reason is given'} Look at its events in "
-                "CloudFormation, which deletes with your rights. Mend that, and end it again."
+                f"{stack.get('StackStatusReason') or 'no reason is given'} See its events in "
+                "CloudFormation, which deletes with your rights. Remove the cause, then end it "
+                "again."
             )
         status = sagemaker.status(launch.notebook)
-        tell(f"notebook {status}" if status else "the notebook is gone, the rest of it goes")
+        report(f"notebook {status}" if status else "the notebook is gone, other resources remain")
         time.sleep(_POLL)
     raise OperatorError(
         f"The stack {launch.stack_name} is still being deleted after {_PATIENCE.seconds // 60} "
-        "minutes: look at it in CloudFormation."
+        "minutes. See its events in CloudFormation."
     )
 
 
 def _belongings(
     notebook: Notebook, stack: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what of a launch is destroyed when its stack is deleted, and what stays."""
+    """Return what the deletion of a launch's stack destroys, and what stays."""
     given = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
     files = (
         f"the notebook {notebook.name} with its volume of {notebook.volume_size_in_gb} GB and all "
         "files on it"
     )
-    made = "what was made in SageMaker from the notebook; its endpoints cost money until deleted"
-    bucket = f"the bucket {outputs.get('S3BucketName', 'of the project')} and all that it holds"
+    made = "SageMaker resources made from the notebook, whose endpoints cost money until deleted"
+    bucket = f"the bucket {outputs.get('S3BucketName', 'of the project')} and all objects in it"
     key = f"the key {outputs.get('SagemakerKMSKey', 'of the project')}"
     match retention := given.get("DataRetention"):
         case "Delete":
@@ -203,14 +204,12 @@ def _belongings(
             return (files, f"{bucket} (DataRetention is Delete)", key), (made,)
         case "Retain":
             return (files,), (f"{bucket} (DataRetention is Retain)", key, made)
-    unknown = (
-        f"{bucket}, with {key}: DataRetention is {retention or 'not known'}, look at its stack"
-    )
+    unknown = f"{bucket}, with {key} (DataRetention is {retention or 'not known'}, see its stack)"
     return (files,), (unknown, made)
 
 
 def _stack(stack_id: str) -> dict[str, Any]:
-    """Return a stack, DELETE_COMPLETE if CloudFormation has none of this ID; raises ClientError."""
+    """Return a stack, or DELETE_COMPLETE if it does not exist; raises ClientError."""
     try:
         return dict(client("cloudformation").describe_stacks(StackName=stack_id)["Stacks"][0])
     except ClientError as error:
@@ -224,15 +223,15 @@ def _product_id(notebook: Notebook) -> str:
 
 
 def _settled(notebook: Notebook) -> Ended | None:
-    """Return the launch of a notebook, None if it is gone from Service Catalog.
+    """Return the launch of a notebook, or None if it is gone from Service Catalog.
 
-    Raises OperatorError when it is of none, or of one that is being changed, ClientError.
+    Raises OperatorError if the notebook has no launch or the launch is being changed, ClientError.
     """
     product_id = _product_id(notebook)
     if not product_id or product_id != provisioned_product_of(notebook.tags.get(STACK_TAG, "")):
         raise OperatorError(
-            f"{notebook.name} is of no launch of Service Catalog: delete its stack, or, if that is "
-            "gone, let `vending delete-orphans` delete it."
+            f"{notebook.name} does not belong to a Service Catalog launch. Delete its stack, or, "
+            "if that is gone, run `vending delete-orphans`."
         )
     try:
         found = client("servicecatalog").describe_provisioned_product(Id=product_id)
@@ -243,7 +242,7 @@ def _settled(notebook: Notebook) -> Ended | None:
     detail = found["ProvisionedProductDetail"]
     if detail["Status"] in ("UNDER_CHANGE", "PLAN_IN_PROGRESS"):
         raise OperatorError(
-            f"The launch of {notebook.name} is being changed ({detail['Status']}): wait until that "
-            f"has ended, `vending explain {notebook.name}` shows how far it is."
+            f"The launch of {notebook.name} is being changed ({detail['Status']}). Wait until that "
+            f"has ended. `vending explain {notebook.name}` shows its progress."
         )
     return Ended(notebook.name, product_id, detail["Name"], detail["Status"])

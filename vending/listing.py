@@ -1,4 +1,4 @@
-"""`vending list`: the notebooks there are, and the requests that are not answered yet."""
+"""`vending list`: the notebooks, the open requests and the failed launches."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from vending.failures import Failure
 from vending.platform import Platform, client
 from vending.screen import text_of
 
-# Service Catalog adds to what CloudFormation said the name of an exception and a request's id.
+# Service Catalog adds an exception's name and a request ID to CloudFormation's message.
 _SENT_ALONG = re.compile(r"^AmazonCloudFormationException | \(Service: [^()]*\)$")
 _LATEST_DEADLINE = timedelta(hours=2)  # from now: later than any request's
 
@@ -39,7 +39,7 @@ class Listed:
     status: str
     instance_type: str
     owner: str
-    """The session's or user's name that launched it; empty if no tag tells."""
+    """The name of the session or user that launched it; empty if no tag has it."""
     launched_by: str
     """That principal's ARN."""
     project: str
@@ -53,7 +53,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Open:
-    """A request of CloudFormation without an answer that it took."""
+    """A request whose answer CloudFormation has not accepted yet."""
 
     notebook: str
     request_type: str
@@ -63,7 +63,7 @@ class Open:
     issued_at: datetime
     deadline: datetime
     recorded: str
-    """SUCCESS or FAILED, if an answer was recorded that CloudFormation has not taken yet."""
+    """SUCCESS or FAILED, if the ledger holds an answer; else empty."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ class Listing:
 
 
 def collect(platform: Platform) -> Listing:
-    """Return what there is; raises ClientError, BotoCoreError."""
+    """Return the notebooks, requests and failures; raises ClientError, BotoCoreError."""
     now = clock.now()
     notebooks = sorted(_notebooks(platform), key=lambda each: _by_trouble(each, now))
     requests = [open_request(each) for each in unanswered()]
-    # Those first that somebody should have answered, or taken the answer of.
+    # First those whose answer is overdue or not accepted.
     requests.sort(key=lambda each: (not each.recorded and now < each.deadline, each.issued_at))
     return Listing(notebooks, requests, failures.current(platform))
 
@@ -94,7 +94,7 @@ def _by_trouble(each: Listed, now: datetime) -> tuple[bool, str]:
 def unanswered() -> list[Entry]:
     """Return the requests that CloudFormation waits for, the oldest first.
 
-    Of those for a resource that is the newest: it gave up the ones before. Raises ClientError,
+    CloudFormation waits only for the newest request of a resource. Raises ClientError,
     BotoCoreError.
     """
     now = clock.now()
@@ -105,7 +105,7 @@ def unanswered() -> list[Entry]:
 
 
 def open_request(entry: Entry) -> Open:
-    """Return what of a request is shown."""
+    """Return the part of a request that the list shows."""
     return Open(
         entry.notebook_name,
         entry.request_type,
@@ -135,7 +135,7 @@ def render(listing: Listing) -> None:
         for each in listing.notebooks
     ]
     if listing.failures:
-        screen.say("Launches that failed, of which `vending explain` tells more:")
+        screen.say("Failed launches (details: `vending explain`):")
         screen.table(
             ("Launch", "Owner", "Request", "Failed (UTC)", "Why"),
             [
@@ -150,9 +150,9 @@ def render(listing: Listing) -> None:
             ],
         )
     if listing.requests:
-        screen.say("Not answered yet:")
+        screen.say("Open requests:")
         screen.table(
-            ("Notebook", "Request", "Launch", "Since (UTC)", "Answer is due"),
+            ("Notebook", "Request", "Launch", "Since (UTC)", "Answer due"),
             [
                 (
                     each.notebook,
@@ -174,7 +174,7 @@ def render(listing: Listing) -> None:
 
 def _due(request: Open, now: datetime) -> str:
     if request.recorded:
-        return f"{request.recorded} was not taken"
+        return f"{request.recorded} not accepted"
     minutes = (request.deadline - now).total_seconds() / 60
     return f"in {minutes:.0f} min" if minutes > 0 else f"{-minutes:.0f} min ago"
 
@@ -188,7 +188,7 @@ def _cost(cost: Cost | None) -> str:
 
 
 def _notebooks(platform: Platform) -> Iterator[Listed]:
-    """Join the search by tag, which knows whose a notebook is, with SageMaker's own list."""
+    """Join the search by tag, which has the owners, with SageMaker's own list."""
     tags = {each.name: each.tags for each in tagging.notebooks({PLATFORM_TAG: platform.name})}
     pages = (
         client("sagemaker")

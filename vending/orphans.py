@@ -1,7 +1,7 @@
-"""`vending delete-orphans`: what the cleanup would do now and why, and having it done.
+"""`vending delete-orphans`: show what the cleanup would delete and why, and start it.
 
-The platform's own function judges, so that nobody else has to be allowed to look at every stack,
-and what is shown is what would be done.
+The platform's own function judges. Operators therefore need no right to read every stack, and they
+see exactly what the cleanup would do.
 """
 
 from dataclasses import dataclass, replace
@@ -33,14 +33,14 @@ class Orphans:
 
     notebooks: list[Judged]
     only_reported: bool
-    """Whether the platform is deployed to report alone, and deletes nothing."""
+    """Whether the platform is deployed to report orphans only, and deletes nothing."""
     begun: bool
-    """Whether the deletions were begun."""
+    """Whether the deletions have started."""
 
 
 def judge(platform: Platform) -> Orphans:
     """Return what the cleanup would do; raises OperatorError, ClientError, BotoCoreError."""
-    told = platform.invoke(_FUNCTION, {"DryRun": True})
+    answer = platform.invoke(_FUNCTION, {"DryRun": True})
     judged = [
         Judged(
             each["Notebook"],
@@ -48,23 +48,26 @@ def judge(platform: Platform) -> Orphans:
             each["Reason"],
             each["StackId"],
         )
-        for each in told["Judged"]
+        for each in answer["Judged"]
     ]
     judged.sort(key=lambda each: (each.action, each.notebook))
-    return Orphans(judged, told["OnlyReported"], begun=False)
+    return Orphans(judged, answer["OnlyReported"], begun=False)
 
 
 def begin(platform: Platform, found: Orphans) -> Orphans:
-    """Start the cleanup, which judges again; raises OperatorError, ClientError, BotoCoreError."""
+    """Start the cleanup, which judges every notebook again.
+
+    Raises OperatorError, ClientError, BotoCoreError.
+    """
     platform.invoke(_FUNCTION, _SCHEDULED)
     return replace(found, begun=True)
 
 
 def refuse_if_only_reported(found: Orphans) -> None:
-    """Raise OperatorError where the cleanup would delete nothing anyway."""
+    """Raise OperatorError if the cleanup is deployed to delete nothing."""
     if found.only_reported:
         raise OperatorError(
-            "The platform is deployed with OrphansDryRun=YES and deletes nothing: deploy it with "
+            "The platform is deployed with OrphansDryRun=YES and deletes nothing. Deploy it with "
             "OrphansDryRun=NO."
         )
 

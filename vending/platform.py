@@ -1,4 +1,4 @@
-"""The deployed platform, as its stack tells it, and the AWS session that the commands share."""
+"""The deployed platform, from its stack's outputs, and the AWS session of all commands."""
 
 import json
 import os
@@ -18,45 +18,50 @@ from notebook_vending.aws.clients import CONFIG
 from vending.errors import ConfigurationError, OperatorError
 
 _DEFAULT_NAME = "notebook-vending"
-# Lambda runs a function for 900 seconds at the most, and answers no sooner than it ends.
+# Lambda runs a function for at most 900 seconds, and answers when it ends.
 _LONGEST_CALL = 910
 
 
 @dataclass(frozen=True)
 class Platform:
-    """A deployment: its stack's name, by which its notebooks are tagged, and its outputs."""
+    """A deployment: its stack's outputs and name, which is also a tag of its notebooks."""
 
     name: str
     outputs: Mapping[str, str]
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
-        """Invoke a function that the stack has an output of, and return what it returned.
+        """Invoke a function by the name of its stack output, and return its result.
 
-        Raises OperatorError when it failed or is waited for no more, ClientError, BotoCoreError.
+        Raises OperatorError if it fails or if Ctrl-C ends the wait, ClientError, BotoCoreError.
         """
         payload = json.dumps(event)
         try:
             answer = client("lambda").invoke(FunctionName=self.outputs[function], Payload=payload)
         except KeyboardInterrupt:
             raise OperatorError(
-                f"The platform's {function} goes on with what it was asked, and is waited for no "
-                f"more. Its log is /aws/lambda/{self.name}."
+                f"Stopped waiting. The platform's {function} goes on. See its log "
+                f"/aws/lambda/{self.name}."
             ) from None
         returned = json.load(answer["Payload"])
         if "FunctionError" in answer:
             raise OperatorError(
-                f"The platform's {function} failed: {returned.get('errorMessage')} Its log is "
+                f"The platform's {function} failed: {_message(returned)} See its log "
                 f"/aws/lambda/{self.name}."
             )
         return returned
 
 
+def _message(returned: Mapping[str, Any]) -> str:
+    message = str(returned.get("errorMessage"))
+    return message if message.endswith(".") else f"{message}."
+
+
 def use_session(region: str | None, profile: str | None) -> None:
-    """Have all calls go to this Region as this profile; the shell's own ones when None.
+    """Send all calls to this Region with this profile; None keeps the shell's own.
 
     Raises ProfileNotFound.
     """
-    # boto3 takes an empty variable for a value, and the AWS CLI takes it for none.
+    # The AWS CLI ignores an empty variable, but boto3 does not.
     for name in [name for name, value in os.environ.items() if name[:4] == "AWS_" and not value]:
         del os.environ[name]
     # The AWS CLI reads AWS_REGION first; boto3 reads AWS_DEFAULT_REGION alone.
@@ -67,9 +72,9 @@ def use_session(region: str | None, profile: str | None) -> None:
 
 
 def connect(name: str) -> Platform:
-    """Find a platform, and have the functions' own modules work on its ledger in this process.
+    """Find a platform, and point the functions' modules in this process to its ledger.
 
-    Raises OperatorError when no stack of this name is a platform.
+    Raises OperatorError if no stack of this name is a platform.
     """
     platform = _find(name)
     os.environ["LEDGER_TABLE"] = platform.outputs["LedgerTable"]
@@ -84,22 +89,22 @@ def _find(name: str) -> Platform:
         if "does not exist" not in error.response["Error"]["Message"]:
             raise
         raise OperatorError(
-            f"There is no stack {name} in {cloudformation.meta.region_name}: deploy the platform, "
+            f"There is no stack {name} in {cloudformation.meta.region_name}. Deploy the platform, "
             "or name its stack with --stack-name and its Region with --region."
         ) from None
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
     if "LedgerTable" not in outputs:
         raise OperatorError(
-            f"The stack {name} is no Notebook Vending platform, or its deployment did not finish "
-            f"({stack['StackStatus']}): name another one with --stack-name."
+            f"The stack {name} is not a Notebook Vending platform, or its deployment is not "
+            f"complete ({stack['StackStatus']}). Name another stack with --stack-name."
         )
     return Platform(name, outputs)
 
 
 def default_name() -> str:
-    """Return the stack's name in the samconfig.toml of this folder, or the one of the project.
+    """Return the stack's name in samconfig.toml in this folder, or the project's default.
 
-    Raises ConfigurationError when the file cannot be read: another stack may be meant.
+    Raises ConfigurationError if the file cannot be read, because it may name another stack.
     """
     try:
         settings = tomllib.loads(Path("samconfig.toml").read_text(encoding="utf-8"))
@@ -114,14 +119,14 @@ def default_name() -> str:
         pass
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"samconfig.toml of this folder cannot be read: {error}. Correct it, or name the "
+            f"samconfig.toml in this folder cannot be read: {error}. Correct it, or name the "
             "platform's stack with --stack-name."
         ) from None
     return _DEFAULT_NAME
 
 
 def _inside(settings: Any, *path: str) -> Any:
-    """Return the value at a path of tables, None if there is none; raises ValueError."""
+    """Return the value at a path of tables, or None if it is missing; raises ValueError."""
     for number, key in enumerate(path):
         if not isinstance(settings, Mapping):
             raise ValueError(f"{'.'.join(path[:number])} is not a table")
@@ -132,7 +137,7 @@ def _inside(settings: Any, *path: str) -> Any:
 
 
 def version() -> str:
-    """Return the version of the clone that this is run from, or else of the package."""
+    """Return the version of the clone that runs this, or else of the package."""
     try:
         project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
     except FileNotFoundError:
@@ -141,17 +146,17 @@ def version() -> str:
 
 
 def client_in(region: str, service: str) -> Any:
-    """Return the session's client of a service in some Region."""
+    """Return the session's client of a service in a Region."""
     make: Any = boto3.client  # typed by literal names only
     return make(service, region_name=region, config=CONFIG)
 
 
 @cache
 def client(service: str) -> Any:
-    """Return the session's client of a service; Lambda's waits as long as a function may run."""
+    """Return the session's client of a service; Lambda's waits as long as a function can run."""
     make: Any = boto3.client  # typed by literal names only
     if service != "lambda":
         return make(service, config=CONFIG)
-    # One attempt: an invocation that went unanswered may have done its work.
+    # One attempt, because an invocation without an answer may have done its work.
     patient = Config(read_timeout=_LONGEST_CALL, retries={"total_max_attempts": 1})
     return make(service, config=CONFIG.merge(patient))

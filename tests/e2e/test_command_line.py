@@ -248,7 +248,7 @@ def test_without_a_statement_of_the_policy_its_permission_is_named(
     assert len(left) == len(policy["Statement"]) - 1
     somebody = Shell(platform, _key_of_somebody(platform, {**policy, "Statement": left}))
 
-    somebody.run(*words, status=3, says=f"You lack the permission {says}:")
+    somebody.run(*words, status=3, says=f"You lack the permission {says}.")
 
 
 def test_the_account_that_has_the_platform_is_checked(

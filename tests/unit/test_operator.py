@@ -196,7 +196,7 @@ def test_an_extended_launch_expires_so_many_days_later(operator: Operator) -> No
     ran = operator.run("extend", stack.notebook, "--days", "14")
 
     assert ran.status == 0
-    assert ran.out == f"{stack.notebook} expires on 2026-01-22 (UTC), no more on 2026-01-08.\n"
+    assert ran.out == f"{stack.notebook} expires on 2026-01-22 (UTC) instead of 2026-01-08.\n"
     (listed,) = operator.run("list", "--json").json["notebooks"]
     assert listed["expires_on"] == "2026-01-22"
 
@@ -366,7 +366,7 @@ def test_a_stuck_stack_is_told_failed_by_hand_with_the_reason(operator: Operator
     )
 
     assert ran.status == 0
-    assert ran.out.endswith("CloudFormation was told FAILED.\n")
+    assert ran.out.endswith("The platform sent FAILED to CloudFormation.\n")
     assert f"Answer the Create of {stack.notebook} in SC-" in ran.err
     assert "CloudFormation rolls the stack back." in ran.err
     stack.last.expect_failed("Answered by hand: SageMaker hangs")
@@ -418,7 +418,7 @@ def test_success_is_not_said_of_a_notebook_that_is_not_there(operator: Operator)
     ran = operator.run("answer", stack.notebook, "--status", "SUCCESS", "--reason", "x", "--yes")
 
     assert ran.status == 1
-    assert "only FAILED can be answered" in ran.err
+    assert "Answer FAILED." in ran.err
     assert stack.last.answers == []
 
 
@@ -430,7 +430,7 @@ def test_success_is_not_said_of_another_stacks_notebook(operator: Operator) -> N
     ran = operator.run("answer", stack.id, "--status", "SUCCESS", "--reason", "x", "--yes")
 
     assert ran.status == 1
-    assert "not of this stack" in ran.err
+    assert "does not belong to this stack" in ran.err
     assert stack.last.answers == []
 
 
@@ -441,11 +441,12 @@ def test_an_answer_that_cloudformation_did_not_take_is_given_again(operator: Ope
     refused = operator.run(*words, "FAILED")
     assert (refused.status, stack.last.answers) == (1, [])
     assert "HTTP 403" in refused.err
-    assert "FAILED was not taken" in operator.run("list").out
+    assert "FAILED not accepted" in operator.run("list").out
 
     ran = operator.run(*words, "SUCCESS")
 
-    assert ran.out == "CloudFormation was told FAILED, which had been recorded before.\n"
+    sent = "The platform sent FAILED to CloudFormation"
+    assert ran.out == f"{sent}, which the ledger already held.\n"
     stack.last.expect_failed("Answered by hand: x")
 
 
@@ -470,8 +471,8 @@ def test_without_a_request_there_is_nothing_to_answer(operator: Operator) -> Non
     ran = operator.run("answer", answered.notebook, "--status", "FAILED", "--reason", "x", "--yes")
 
     assert ran.status == 1
-    assert f"No request about {answered.notebook} waits for an answer" in ran.err
-    assert f"these do: Create of {waiting.notebook} in SC-" in ran.err
+    assert f"No request for {answered.notebook} waits for an answer" in ran.err
+    assert f"These requests do: Create of {waiting.notebook} in SC-" in ran.err
 
 
 def test_of_two_requests_the_one_that_cloudformation_waits_for_is_answered(
@@ -518,7 +519,7 @@ def test_a_stack_whose_launch_is_gone_is_deleted_once_that_is_confirmed(
     assert f"Delete the stack {name}?" in ran.err
     assert "is gone from Service Catalog" in ran.err
     assert (ran.status, operator.deleted) == (0, [stack.id])
-    assert f"the stack {name} is deleted" in ran.out
+    assert f"The stack {name} is deleted" in ran.out
 
 
 def test_a_deletion_of_a_stack_that_fails_names_the_stack(operator: Operator) -> None:
@@ -546,7 +547,7 @@ def test_where_the_stack_is_gone_too_the_sweep_is_named(operator: Operator) -> N
     ran = operator.run("end", stack.notebook, "--yes")
 
     assert (ran.status, operator.deleted) == (1, [])
-    assert "`vending delete-orphans` deletes what they left behind" in ran.err
+    assert "`vending delete-orphans` deletes the notebook" in ran.err
 
 
 def test_without_the_permission_to_delete_the_stack_it_is_named(operator: Operator) -> None:
@@ -699,7 +700,7 @@ def test_a_function_that_fails_is_named_with_its_log(operator: Operator) -> None
     ran = operator.run("delete-orphans", "--dry-run")
 
     assert ran.status == 1
-    assert "DeleteOrphansFunction failed: PLATFORM is not set Its log is /aws/lambda/" in ran.err
+    assert "DeleteOrphansFunction failed: PLATFORM is not set. See its log /aws/lambda/" in ran.err
 
 
 # launches that CloudFormation refused before the platform was asked
@@ -1040,7 +1041,7 @@ def test_a_notebook_that_is_not_there_is_named(operator: Operator) -> None:
     ran = operator.run("end", "nobodys", "--yes")
 
     assert ran.status == 1
-    assert ran.err == "There is no notebook nobodys: `vending list` shows those that there are.\n"
+    assert ran.err == "There is no notebook nobodys. `vending list` shows all notebooks.\n"
 
 
 def test_a_stack_that_is_not_there_is_named_with_its_region(operator: Operator) -> None:
@@ -1056,7 +1057,7 @@ def test_a_missing_permission_is_named_and_is_no_traceback(operator: Operator) -
     ran = operator.run("list")
 
     assert (ran.status, ran.out) == (3, "")
-    assert ran.err.startswith("You lack the permission sagemaker:ListNotebookInstances: ")
+    assert ran.err.startswith("You lack the permission sagemaker:ListNotebookInstances. ")
 
 
 def test_every_command_has_an_example_and_says_what_it_does(operator: Operator) -> None:

@@ -122,14 +122,14 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
         ("missing", "No such file or directory: no-such-tool. Check credential_process"),
         ("chatty", "Your AWS credentials could not be read. "),
         ("unbalanced", "Your AWS credentials could not be read. No closing quotation."),
-        ("fails", "The program of credential_process failed: "),
+        ("fails", "The program of credential_process failed. "),
         ("web", "No such file or directory: /no/such/token. Check "),
         ("empty", "from custom-process. Run it in your shell"),
         ("expired", "are still expired. Check credential_process"),
         ("sso", "To sign in, run `aws sso login --profile sso`."),
         ("older-sso", "To sign in, run `aws sso login --profile older-sso`."),
         ("elsewhere", "Invalid endpoint: localhost:4566. "),
-        ("none-such", "name a --profile of your AWS configuration."),
+        ("none-such", "Name a --profile of your AWS configuration."),
     ],
 )
 def test_a_profile_that_gives_no_credentials_is_a_sentence(
@@ -177,7 +177,7 @@ def test_a_code_that_cannot_be_typed_is_a_sentence(shell: Shell) -> None:
     status, told = shell.run("list", "--profile", "mfa")
 
     assert status == 3
-    assert "Nothing was typed when a code was asked for. Check " in told
+    assert "No MFA code was typed. Check " in told
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ValidationError"])
@@ -237,7 +237,7 @@ def test_the_region_is_the_one_that_the_aws_cli_takes(
         raise refusal("DescribeStacks", "ValidationError", "Stack with id x does not exist")
 
     with intercepted(none):
-        assert f"There is no stack notebook-vending in {region}: " in shell.run("list", *words)[1]
+        assert f"There is no stack notebook-vending in {region}. " in shell.run("list", *words)[1]
 
 
 def test_a_region_of_no_form_is_a_sentence(shell: Shell) -> None:
@@ -251,7 +251,7 @@ def test_a_region_of_no_form_is_a_sentence(shell: Shell) -> None:
 
 def test_no_region_is_a_sentence(shell: Shell) -> None:
     shell.set(**KEYS, AWS_REGION="")
-    assert shell.run("list") == (3, "No Region is set: name one with --region.\n")
+    assert shell.run("list") == (3, "No Region is set. Name one with --region.\n")
 
 
 def test_a_credential_that_cannot_be_sent_is_not_printed(shell: Shell) -> None:
@@ -260,7 +260,7 @@ def test_a_credential_that_cannot_be_sent_is_not_printed(shell: Shell) -> None:
     status, told = shell.run("list")
 
     assert status == 3
-    assert "a line break is in your credentials" in told
+    assert "your credentials or your Region contain a line break" in told
     assert "secret" not in told
 
 
@@ -282,7 +282,7 @@ def test_an_argument_that_is_no_text_is_a_sentence(shell: Shell, words: tuple[st
 
     assert shell.run(*words) == (
         2,
-        "An argument or a variable is not text in UTF-8. Type it again.\n",
+        "An argument or a variable is not UTF-8 text. Type it again.\n",
     )
 
 
@@ -321,7 +321,7 @@ def test_an_odd_samconfig_is_a_sentence_and_another_stack_is_not_taken(
     status, told = shell.run("list")
 
     assert status == 3
-    assert told.startswith("samconfig.toml of this folder cannot be read: ")
+    assert told.startswith("samconfig.toml in this folder cannot be read: ")
     assert said in told
     assert told.endswith("name the platform's stack with --stack-name.\n")
 
@@ -370,7 +370,10 @@ def started(command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     ("to", "said"),
     [
         (">&-", "Standard output is closed. "),
-        (">/dev/full", "The output could not be written. No space left on device."),
+        (
+            ">/dev/full",
+            "The output could not be written. No space left on device. Send it elsewhere.",
+        ),
         ("| true", ""),
         (">&- 2>&-", ""),
     ],

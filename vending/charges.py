@@ -1,7 +1,7 @@
 """What AWS charges for serving a request: list prices of us-east-1, no free tier.
 
-Where AWS publishes them; looked up in copies of these pages of 2025 and 2026, Lambda's and
-DynamoDB's in articles that quote them:
+Sources are copies of these pages from 2025 and 2026, and for Lambda and DynamoDB articles that
+quote them:
 - Lambda: https://aws.amazon.com/lambda/pricing/ (requests; GB-seconds of x86 and of arm, first
   tier; the init phase is billed since 1 August 2025:
   https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/)
@@ -20,7 +20,7 @@ from vending.explanation import Explanation
 
 @dataclass(frozen=True)
 class Prices:
-    """US dollars for one of each."""
+    """US dollars per unit."""
 
     lambda_request: float = 0.20 / 1_000_000
     lambda_gb_second_x86: float = 0.0000166667
@@ -37,17 +37,17 @@ MEMORY_IN_GB = 256 / 1024  # of every function: stacks/lifecycle.yaml, Globals
 
 @dataclass(frozen=True)
 class Charge:
-    """What an execution was charged for, as far as its history tells."""
+    """What AWS charges for an execution, as far as its history shows."""
 
     transitions: int
     invocations: int
-    """Of functions: that of the shim, those of the states, those of the events that woke it."""
+    """Calls of functions: by CloudFormation, by the states, and by the events that woke it."""
     seconds: float
-    """How long the states' functions took, as Step Functions saw it: more than is billed."""
+    """The duration of the states' functions in Step Functions, which is more than Lambda bills."""
 
     @property
     def usd(self) -> float:
-        """All of it, in US dollars; on arm64, as by default."""
+        """The total in US dollars, on arm64, which is the default."""
         return sum(self.parts)
 
     @property
@@ -61,7 +61,7 @@ class Charge:
 
 
 def charge(explanation: Explanation) -> Charge:
-    """Return what AWS charges for the serving of a request."""
+    """Return what AWS charges for serving a request."""
     steps = explanation.steps
     return Charge(
         transitions=sum(1 + step.retries for step in steps),

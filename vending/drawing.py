@@ -1,4 +1,4 @@
-"""A state machine's definition as a picture: SVG that stands by itself, and shows a path taken."""
+"""A state machine as a self-contained SVG picture, which can show an execution's path."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -8,7 +8,7 @@ from typing import Any
 from vending.layout import WIDTH, Layout, Place, lay_out
 
 _LETTER, _DIGIT = 7.9, 6.2  # pixels: about the widths of a name's and a number's characters
-_NUMBERS = 5  # of a state's steps, the most that are shown
+_NUMBERS = 5  # shown at most per state
 
 # Lines are legible on a light page and on a dark one, whichever the reader's system prefers: the
 # theme of a page, such as GitHub's, does not reach into a picture.
@@ -41,16 +41,16 @@ def draw(
 
     Args:
         definition: in the Amazon States Language, without Parallel and Map.
-        path: the states that an execution entered, in order; they and the ways between them stand
-            out, with the numbers of the steps, from 1.
-        name: begins the ids in the picture; another one for each picture of a page.
+        path: the states that an execution entered, in order. The picture highlights them with
+            their step numbers, from 1, and the transitions between them.
+        name: the prefix of the IDs in the picture, unique on its page.
         anchor: if given, a state on the path is a link to `#<anchor><number of its first step>`.
 
     """
     states = definition["States"]
     steps = {each: [n for n, state in enumerate(path, 1) if state == each] for each in states}
     layout = lay_out(definition, {each: _width(each, steps[each]) for each in states})
-    told = f"The path taken: {', '.join(path)}." if path else "Its states and their transitions."
+    title = f"The path taken: {', '.join(path)}." if path else "Its states and their transitions."
     drawn = [
         *_lines(layout, set(pairwise(path)), name),
         *_beginning(layout.places[definition["StartAt"]], "went" if path else "next", name),
@@ -61,7 +61,7 @@ def draw(
         f'viewBox="0 0 {WIDTH:g} {layout.height:g}" role="{"group" if anchor else "img"}" '
         f'aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">The state machine of the lifecycle</title>'
-        f'<desc id="{name}-desc">{escape(told)}</desc><style>{_STYLE}</style>'
+        f'<desc id="{name}-desc">{escape(title)}</desc><style>{_STYLE}</style>'
         f"<defs>{''.join(_tips(name))}</defs>{''.join(drawn)}</svg>"
     )
 
@@ -77,7 +77,7 @@ def _tips(name: str) -> Iterator[str]:
 
 
 def _lines(layout: Layout, went: set[tuple[str, str]], name: str) -> Iterator[str]:
-    """Yield the ways between the states: what was taken comes last, on top."""
+    """Yield the transitions, with those taken last, on top."""
     kinds = {**layout.kinds, **dict.fromkeys(went, "went")}
     for way in sorted(
         layout.courses, key=lambda each: ["fault", "next", "went"].index(kinds[each])
@@ -99,7 +99,7 @@ def _width(state: str, steps: Sequence[int]) -> float:
 
 
 def _numbers(steps: Sequence[int]) -> str:
-    """Return the numbers of a state's steps; of many, the first ones and the last."""
+    """Return the numbers of a state's steps; of many, only the first ones and the last."""
     if len(steps) > _NUMBERS:
         return f"{' · '.join(map(str, steps[: _NUMBERS - 1]))} … {steps[-1]}"
     return " · ".join(map(str, steps))
@@ -112,8 +112,8 @@ def _state(
     if not steps:
         return f"<g>{_box(state, place)}{text}</g>"
     text += f'<text class="numbers" x="{place.x:.1f}" y="{place.y + 13:g}">{_numbers(steps)}</text>'
-    told = f"{name}: {'steps' if len(steps) > 1 else 'step'} {', '.join(map(str, steps))}"
-    group = f'<g class="on"><title>{escape(told)}</title>{_box(state, place)}{text}</g>'
+    title = f"{name}: {'steps' if len(steps) > 1 else 'step'} {', '.join(map(str, steps))}"
+    group = f'<g class="on"><title>{escape(title)}</title>{_box(state, place)}{text}</g>'
     if not anchor:
         return group
     return f'<a href="#{anchor}{steps[0]}">{group}</a>'

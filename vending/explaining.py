@@ -1,4 +1,4 @@
-"""`vending explain`: what became of a notebook's requests, for a terminal and for scripts."""
+"""`vending explain`: show what happened to a notebook's requests, as text and as JSON."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,23 +26,24 @@ class Explained:
 
     requests: tuple[Explanation, ...]
     failures: tuple[Failure, ...] = ()
-    """What failed without a request to the platform that did."""
+    """Failures in Service Catalog that no failed request to the platform explains."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """The launches' names, by their ids, as far as Service Catalog still has them."""
+    """The names of the launches that Service Catalog still has, by ID."""
 
 
 def collect(of: Platform, target: str, request_id: str = "") -> Explained:
-    """Return what became of a notebook's or a launch's requests, or of all of an owner's launches.
+    """Return the requests and failures of a notebook, a launch or an owner.
 
-    Raises ExplanationError when there is nothing to tell, OperatorError, ClientError,
-    BotoCoreError.
+    Raises ExplanationError if there are none, OperatorError, ClientError, BotoCoreError.
     """
     known = failures.launches(of)
     ids = {each.provisioned_product for each in known if each.is_named(target)}
     if target.startswith("pp-"):
         ids.add(target)
     if any(each.name.lower() == target.lower() for each in known):
-        ids |= failures.once_named(of, target)  # one that failed was terminated to free its name
+        ids |= failures.once_named(
+            of, target
+        )  # an earlier, terminated launch may have had this name
     found = _explained(of, target, request_id, ids, known)
     if not found.requests and not found.failures and not request_id:
         ids |= _searched(of, target)
@@ -53,15 +54,17 @@ def collect(of: Platform, target: str, request_id: str = "") -> Explained:
 
 
 def _searched(of: Platform, target: str) -> set[str]:
-    """Return the ids of launches that failed and may be meant; it costs more calls.
+    """Return the IDs of failed launches that may match; this needs more calls.
 
-    Of a launch without a stack nothing tells the notebook that it was for, so that one is taken
-    whose name begins as the notebook's does.
+    No record holds the notebook's name of a launch without a stack. Such a launch matches if its
+    name and the notebook's begin alike.
     """
-    may_be_a_notebook = NAME.fullmatch(target) and len(target) <= 63  # else SageMaker refuses it
+    may_be_a_notebook = (
+        NAME.fullmatch(target) and len(target) <= 63
+    )  # else SageMaker rejects the call
     seen = sagemaker.describe(target) if may_be_a_notebook else None
     if seen and (launch := provisioned_product_of(seen.tags.get(STACK_TAG, ""))):
-        return {launch}  # older than what the ledger keeps
+        return {launch}  # older than the ledger's requests
     failed, wanted = failures.current(of), target.lower()
     similar = {
         each.provisioned_product
@@ -82,11 +85,11 @@ def _explained(
         )
     except NothingToExplainError:
         requests = ()
-    told = {*ids, *(provisioned_product_of(each.stack_id) for each in requests)} - {""}
-    found = [] if request_id else failures.of(told, known)
+    of_launches = {*ids, *(provisioned_product_of(each.stack_id) for each in requests)} - {""}
+    found = [] if request_id else failures.of(of_launches, known)
     return Explained(
         requests,
-        tuple(each for each in found if not each.is_told_by(requests)),
+        tuple(each for each in found if not each.is_explained_by(requests)),
         {each.provisioned_product: each.name for each in known},
     )
 
@@ -100,70 +103,72 @@ def _nothing(target: str, request_id: str, known: Sequence[Launch], ids: Collect
         named = ", ".join(
             f"{each.name} ({each.provisioned_product}) is {each.status}" for each in there
         )
-        return f"Nothing is known to have failed: the launch {named}. {kept}"
+        return f"No failure is on record, and the launch {named}. {kept}"
     return (
         f"The ledger holds no request for a notebook named {target}, and Service Catalog no launch "
-        "or owner of this name: give one that there is, in the platform's account and Region. A "
-        "launch that CloudFormation refused at once goes by its own name, which `vending list` "
-        f"shows. {kept}"
+        "or owner of this name. Give another name, and check the account and Region. If "
+        "CloudFormation refused the launch at once, give the launch's name from `vending list`. "
+        f"{kept}"
     )
 
 
 def document(explained: Explained) -> dict[str, Any]:
-    """Return what `--json` prints: all but the definition of the state machine."""
+    """Return what `--json` prints, which excludes the state machine's definition."""
     failed = [{**asdict(each), "what_to_do": each.what_to_do} for each in explained.failures]
     return {"requests": [_document(each) for each in explained.requests], "failures": failed}
 
 
 def _document(each: Explanation) -> dict[str, Any]:
-    told = asdict(each)
-    del told["definition"]
-    return {**told, "cause": each.cause or "", "what_to_do": each.what_to_do}
+    fields = asdict(each)
+    del fields["definition"]
+    return {**fields, "cause": each.cause or "", "what_to_do": each.what_to_do}
 
 
 def write_page(explained: Explained, path: Path) -> None:
-    """Write it as a page for a browser; raises OperatorError when the file cannot be written."""
+    """Write an HTML page; raises OperatorError if the file cannot be written."""
     if not explained.requests:
-        screen.note("The platform was not asked, so there is no page of its requests.")
+        screen.note("No page was written, because no request reached the platform.")
         return
     sts = client("sts")
     where = f"Account {sts.get_caller_identity()['Account']}, {sts.meta.region_name}."
     try:
         path.write_text(page.render(explained.requests, clock.now(), where))
     except OSError as error:
-        raise OperatorError(f"{path} cannot be written: {error.strerror}. Name another.") from None
-    screen.note(f"{path} has it for a browser.")
+        raise OperatorError(
+            f"{path} cannot be written: {error.strerror}. Name another file."
+        ) from None
+    screen.note(f"Wrote the page {path}. Open it in a browser.")
 
 
 def render(explained: Explained) -> None:
-    """Print it launch by launch, what matters most first."""
-    for number, (key, told) in enumerate(_launches(explained).items()):
+    """Print the launches, open and failed ones first."""
+    for number, (key, items) in enumerate(_launches(explained).items()):
         name = explained.names.get(key) or next(
-            (each.launch for each in told if isinstance(each, Failure)), ""
+            (each.launch for each in items if isinstance(each, Failure)), ""
         )
         launch = f"{name} ({key})" if name else key
-        by = next(filter(None, map(_launched_by, told)), "")
+        by = next(filter(None, map(_launched_by, items)), "")
         if number:
             screen.say("")
         screen.say(f"Launch {launch}{f', by {failures.owner(by)}' if by else ''}:")
-        for each in told:
+        for each in items:
             if isinstance(each, Failure):
-                _render_failure(each, told)
+                _render_failure(each, items)
             else:
                 _render(each)
 
 
 def _launches(explained: Explained) -> dict[str, list[Explanation | Failure]]:
-    """Return what is told of each launch, by its id or its stack's name."""
-    told: dict[str, list[Explanation | Failure]] = {}
+    """Return the requests and failures of each launch, by its ID or its stack's name."""
+    found: dict[str, list[Explanation | Failure]] = {}
     for each in explained.requests:
         name = each.stack_id.split("/")[1]
-        told.setdefault(provisioned_product_of(each.stack_id) or name, []).append(each)
+        found.setdefault(provisioned_product_of(each.stack_id) or name, []).append(each)
     for failure in explained.failures:
-        of_launch = told.setdefault(failure.provisioned_product, [])
+        of_launch = found.setdefault(failure.provisioned_product, [])
         before = (n for n, each in enumerate(of_launch) if _comes_after(each, failure))
         of_launch.insert(next(before, len(of_launch)), failure)
-    return dict(sorted(told.items(), key=lambda each: _matter(each[1][0])))
+    return dict(sorted(found.items(), key=lambda each: _matter(each[1][0])))
 
 
 def _comes_after(each: Explanation | Failure, failure: Failure) -> bool:
@@ -185,15 +190,15 @@ def _matter(each: Explanation | Failure) -> tuple[int, float]:
     return rank, -each.issued.timestamp()
 
 
-def _render_failure(failure: Failure, told: Sequence[Explanation | Failure]) -> None:
-    was_asked = any(failure.includes(each) for each in told if isinstance(each, Explanation))
-    how = ", and not by the platform" if was_asked else " before the platform was asked"
+def _render_failure(failure: Failure, items: Sequence[Explanation | Failure]) -> None:
+    reached = any(failure.includes(each) for each in items if isinstance(each, Explanation))
+    how = " outside the platform" if reached else " before the request reached the platform"
     screen.say(f"{failure.request_type} of {failure.launch}: FAILED{how}")
     facts = {
         "Record": f"{failure.record_id}, begun {_moment(failure.begun_at)}",
         "Failed": _moment(failure.failed_at),
         "Owner": failure.launched_by,
-        "Notebook": failure.notebook or "not known, as CloudFormation made no stack",
+        "Notebook": failure.notebook or "not known, because CloudFormation created no stack",
         "Stack": failure.stack_id.partition(":stack/")[2],
         "Reason": failure.reason,
         "What to do": failure.what_to_do,
@@ -203,26 +208,26 @@ def _render_failure(failure: Failure, told: Sequence[Explanation | Failure]) -> 
 
 def _render(request: Explanation) -> None:
     kind = "Cleanup" if request.cleans_up else request.request_type
-    outcome = request.outcome or "not answered yet"
+    outcome = request.outcome or "no answer yet"
     screen.say(f"{kind} of {request.notebook_name}: {outcome}")
     _, _, stack = request.stack_id.partition(":stack/")
     facts = {
         "Request": f"{request.request_id}, issued {_moment(request.issued)}",
         "Stack": f"{stack}, {request.logical_resource_id}",
         "Owner": request.owner,
-        "Asked for": ", ".join(f"{k}={v}" for k, v in request.settings.items()),
-        "Refused for": " ".join(request.violations),
+        "Settings": ", ".join(f"{k}={v}" for k, v in request.settings.items()),
+        "Violations": " ".join(request.violations),
         "Notebook now": request.notebook and request.notebook.status,
-        "Why it failed": request.notebook and request.notebook.failure_reason,
+        "Failure": request.notebook and request.notebook.failure_reason,
         "Answer": request.reason,
         "Cause": request.cause and _whose(request.cause),
-        "Taken": request.delivered and _moment(request.delivered),
+        "Accepted": request.delivered and _moment(request.delivered),
         "What to do": request.what_to_do,
     }
     screen.facts({name: str(value) for name, value in facts.items() if value})
     if request.steps:
         screen.table(
-            ("Time (UTC)", "State", "Took", "What came of it"),
+            ("Time (UTC)", "State", "Took", "Result"),
             [_row(each) for each in request.steps],
         )
 
@@ -232,11 +237,11 @@ def _whose(cause: Cause) -> str:
 
 
 def _row(step: Step) -> tuple[str, str, str, str]:
-    took = "still there" if step.seconds is None else f"{step.seconds:.1f} s"
-    told = [step.said, step.failure]
+    took = "in progress" if step.seconds is None else f"{step.seconds:.1f} s"
+    parts = [step.said, step.failure]
     if step.retries:
-        told.append(f"tried {step.attempts} times")
-    return f"{step.entered:%H:%M:%S}", step.state, took, text_of("; ".join(filter(None, told)))
+        parts.append(f"tried {step.attempts} times")
+    return f"{step.entered:%H:%M:%S}", step.state, took, text_of("; ".join(filter(None, parts)))
 
 
 def _moment(time: datetime) -> str:

@@ -1,7 +1,7 @@
-"""What became of a notebook's requests: of each, what was asked, what was done, what was said.
+"""What happened to a notebook's requests: the settings, the steps and the answer of each.
 
-Read from the ledger, from the executions' histories and from SageMaker, on AWS as on the embedded
-AWS. The reply address is never read: it is in none of the attributes asked for.
+The data comes from the ledger, the executions' histories and SageMaker, on AWS and on the embedded
+AWS. No call reads the response URL, because no projection includes its attribute.
 """
 
 import json
@@ -22,16 +22,18 @@ from vending.history import Step, steps
 Client = Callable[[str], Any]
 """Returns a boto3 client of a service, as a session's `client` does."""
 
-# CloudFormation signs its reply addresses for 7,199 seconds: what is older gets no answer any more.
+# CloudFormation signs its response URLs for 7,199 seconds. Older requests accept no answer.
 ADDRESS_LIVES = timedelta(seconds=7199)
-_SWEPT_WITHIN = timedelta(minutes=10)  # by when the platform answers from outside: five, or twice
+_ANSWERED_WITHIN = timedelta(
+    minutes=10
+)  # a late answer arrives within one or two runs of five minutes
 
 _LAUNCHED_BY = "aws:servicecatalog:provisioningPrincipalArn"  # a stack's tag, of Service Catalog
 _READ = ("Resource", "Request", "Entry", "Outcome", "Answer", "DeliveredAt")
 
 
 class ExplanationError(Exception):
-    """There is nothing to explain, or it may not be read; the text says which and what to do."""
+    """Nothing to explain, or AWS refused a read. The message says which and what to do."""
 
 
 class NothingToExplainError(ExplanationError):
@@ -40,7 +42,7 @@ class NothingToExplainError(ExplanationError):
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook as SageMaker shows it now."""
+    """A notebook as SageMaker describes it now."""
 
     name: str
     status: str
@@ -53,70 +55,70 @@ class Notebook:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A request and what became of it. Times are in UTC."""
+    """A request and what happened to it. Times are in UTC."""
 
     request_type: str
     """Create, Update or Delete."""
     request_id: str
     cleans_up: bool
-    """Whether it is none of CloudFormation's, but the removal of a notebook left behind."""
+    """Whether it is the platform's deletion of an orphan, and not a request of CloudFormation."""
     notebook_name: str
     stack_id: str
     logical_resource_id: str
     physical_resource_id: str
     owner: str
-    """The ARN of who launched it, empty if it was not launched from Service Catalog."""
+    """The launcher's ARN; empty if it was not launched from Service Catalog."""
     settings: Mapping[str, str]
-    """What was asked for, by the parameters' names; nothing of a Delete."""
+    """The requested settings by the parameters' names; empty for a Delete."""
     violations: tuple[str, ...]
     issued: datetime
     deadline: datetime
     execution_arn: str
-    """Empty when no execution was started, as the request was answered at once."""
+    """Empty if the request was answered at once, without an execution."""
     execution_status: str
-    """Step Functions': RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; empty without one."""
+    """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; empty without an execution."""
     started: datetime | None
     ended: datetime | None
     outcome: str
-    """What was answered: SUCCESS or FAILED; empty as long as nothing was."""
+    """The answer, SUCCESS or FAILED; empty if there is none yet."""
     reason: str
-    """What the launcher was told, and with it what to do."""
+    """The reason in the answer, which the launcher reads, with its advice."""
     answer: Mapping[str, str]
-    """What the answer gave the stack, by the attributes' names."""
+    """The values in the answer, by the attributes' names."""
     delivered: datetime | None
-    """When CloudFormation took the answer."""
+    """When CloudFormation accepted the answer."""
     steps: tuple[Step, ...]
     definition: Mapping[str, Any] = field(repr=False)
-    """What the execution ran, in the Amazon States Language; empty without one."""
+    """The execution's state machine in the Amazon States Language; empty without one."""
     notebook: Notebook | None
-    """The notebook of this name as it is now; None if there is none, or it is of another stack."""
+    """The notebook of this name now; None if there is none, or another stack has it."""
     followed_by: str = ""
-    """What CloudFormation asked for after a request that failed, or whose answer it did not take:
-    rollback if that alone, request if anything else, empty if nothing."""
+    """What CloudFormation sent after a request that failed or whose answer it did not accept:
+    rollback for a rollback only, request for anything else, empty for nothing."""
     as_of: datetime | None = field(default=None, compare=False)
-    """When this was read; None is the moment when CloudFormation asked."""
+    """The time of this reading; None means the time of the request."""
 
     @property
     def cause(self) -> Cause | None:
-        """What the refusal is counted as; None if nothing was refused, or it is not known here."""
+        """The cause that the metrics count; None for no failure or an unknown cause."""
         if self.outcome != "FAILED":
             return None
-        if told := [step.cause for step in self.steps if step.cause]:
-            return next((each for each in Cause if each == told[-1]), None)
-        # Answered at once for what it asks, or from outside.
+        if causes := [step.cause for step in self.steps if step.cause]:
+            return next((each for each in Cause if each == causes[-1]), None)
+        # The request function answered at once, or the platform answered late.
         return Cause.INVALID if self.violations else Cause.PLATFORM_FAILED
 
     @property
     def what_to_do(self) -> str:
-        """What an operator can do about it; empty when the reason tells, or nothing is to be done.
+        """The advice for the operator; empty if the reason has it, or nothing is left to do.
 
-        The Reason of a refusal has the launcher's advice. What is the platform's matter has an
-        alarm, and the operator's advice.
+        The reason of a failed request has the launcher's advice. A failure of the platform has an
+        alarm and advice for the operator.
         """
         if failed := [each for each in self.steps if each.failure and not each.said]:
             return (
-                f"{failed[-1].state} failed: look for {self.request_id} in the functions' log for "
-                "what came before it."
+                f"{failed[-1].state} failed. Search the functions' log for {self.request_id} to "
+                "see the events before it."
             )
         if not self.outcome:
             return self._until_it_is_answered()
@@ -126,38 +128,38 @@ class Explanation:
             alarm, advice = CONCERNS[self.cause]
             if self.cleans_up:
                 advice = "The next cleanup tries again."
-            return f"{advice} {self.cause} is the platform's: see the runbook of {alarm}."
+            return f"{advice} {self.cause} concerns the platform. See the runbook of {alarm}."
         return ""
 
     def _until_it_is_answered(self) -> str:
         now, why = (
             self.as_of or self.issued,
-            f"Look for {self.request_id} in the functions' log for why.",
+            f"Search the functions' log for {self.request_id} to see why.",
         )
         due = f"{self.deadline:%Y-%m-%d %H:%M:%S} UTC"
         if self.followed_by:
-            return f"Nothing was answered, and CloudFormation waits for it no more. {why}"
+            return f"The platform sent no answer, and CloudFormation no longer waits for one. {why}"
         if now < self.deadline and self.execution_status == "RUNNING":
-            return f"Nothing yet: it is answered by {due}."
-        if now < self.deadline + _SWEPT_WITHIN:
-            return f"The platform answers by itself within some minutes after {due}. {why}"
+            return f"Wait. The platform answers by {due}."
+        if now < self.deadline + _ANSWERED_WITHIN:
+            return f"The platform answers automatically within some minutes after {due}. {why}"
         if now < self.issued + ADDRESS_LIVES and not self.cleans_up:
             return (
-                f"It was to be answered by {due}. `vending answer {self.notebook_name}` answers it "
-                f"by hand. {why}"
+                f"The answer was due by {due}. `vending answer {self.notebook_name}` answers by "
+                f"hand. {why}"
             )
-        return f"Nothing was answered by {due}, and nothing can be any more. {why}"
+        return f"The platform sent no answer by {due}, and CloudFormation accepts none now. {why}"
 
     def _until_it_is_taken(self) -> str:
-        why = f"Look for {self.request_id} in the functions' log for why."
+        why = f"Search the functions' log for {self.request_id} to see why."
         if self.followed_by:
             return ""  # CloudFormation went on without it
         if (self.as_of or self.issued) < self.issued + ADDRESS_LIVES:
             return (
-                "CloudFormation has not taken the answer; the platform gives it again for two "
+                "CloudFormation has not accepted the answer. The platform sends it again for two "
                 f"hours. {why}"
             )
-        return f"CloudFormation has not taken the answer, and takes none any more. {why}"
+        return f"CloudFormation has not accepted the answer, and accepts none now. {why}"
 
 
 def collect(
@@ -167,19 +169,19 @@ def collect(
     request_id: str = "",
     launches: Collection[str] = (),
 ) -> tuple[Explanation, ...]:
-    """Return the requests that a notebook's name was in, or the one asked for.
+    """Return a notebook's requests, or only the one with an ID.
 
-    The whole ledger is read, which keeps requests for 30 days; names differ not by upper and lower
-    case, as SageMaker's. Of one stack all requests are told, also those under other names. They
-    stay together, newest first, but a rollback comes after what it rolls back. The stack comes
-    first whose first request is not answered, then one whose first request failed.
+    This reads the whole ledger, which keeps requests for 30 days. Names match without regard to
+    case, as in SageMaker. The result has all requests of each stack, also under other names. They
+    stay together, newest first, but a rollback follows the request that it rolls back. Stacks with
+    an open first request come first, then stacks with a failed one.
 
     Args:
-        client: gives the clients of dynamodb, stepfunctions, sagemaker and cloudformation.
+        client: returns the clients of dynamodb, stepfunctions, sagemaker and cloudformation.
         ledger_table: the platform's output LedgerTable.
-        notebook: its NotebookInstanceName, or the name or id of its stack, or its launch's id.
-        request_id: CloudFormation's id of one request; all of them when empty.
-        launches: ids of launches whose requests are told, too.
+        notebook: its NotebookInstanceName, its stack's name or ID, or its launch's ID.
+        request_id: CloudFormation's ID of one request; empty for all requests.
+        launches: IDs of further launches to include.
 
     Raises ExplanationError.
 
@@ -198,7 +200,7 @@ def collect(
     except ClientError as error:
         said = error.response["Error"]
         raise ExplanationError(
-            f"{error.operation_name} was refused ({said['Code']}): {said['Message']}"
+            f"AWS refused {error.operation_name} ({said['Code']}): {said['Message']}"
         ) from error
     except BotoCoreError as error:
         raise ExplanationError(f"AWS did not answer: {error}") from error
@@ -207,8 +209,8 @@ def collect(
 def _unknown(notebook: str, request_id: str) -> str:
     what = f"no request {request_id} for a notebook" if request_id else "no request for a notebook"
     return (
-        f"The ledger holds {what} named {notebook}: give the name that was launched, in the "
-        "platform's account and Region. Requests are kept for 30 days."
+        f"The ledger holds {what} named {notebook}. Check the name, the account and the Region. "
+        "The ledger keeps requests for 30 days."
     )
 
 
@@ -221,7 +223,7 @@ def _requests(
         .paginate(
             TableName=table,
             ConsistentRead=True,
-            FilterExpression="attribute_exists(Entry)",  # else it is the token of a wait
+            FilterExpression="attribute_exists(Entry)",  # else the item is the token of a wait
             ProjectionExpression=", ".join(f"#{name}" for name in _READ),
             ExpressionAttributeNames={f"#{name}": name for name in _READ},
         )
@@ -237,22 +239,22 @@ def _requests(
 
 
 def _by_matter(requests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return requests stack by stack, what matters most first, and note what followed each."""
+    """Return the requests by stack, open and failed ones first, and note what followed each."""
     of_resources: dict[str, list[dict[str, Any]]] = {}
     for each in requests:
         of_resources.setdefault(each["Resource"], []).append(each)
     of_stacks: dict[str, list[list[dict[str, Any]]]] = {}
     for those in of_resources.values():
         of_stacks.setdefault(those[0]["Entry"]["stack_id"], []).append(_newest_first(those))
-    told = [
+    by_stack = [
         [each for resource in sorted(resources, key=_matter) for each in resource]
         for resources in of_stacks.values()
     ]
-    return [each for of_stack in sorted(told, key=_matter) for each in of_stack]
+    return [each for of_stack in sorted(by_stack, key=_matter) for each in of_stack]
 
 
 def _newest_first(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a resource's requests, the newest first, but a rollback after what it rolls back."""
+    """Return a resource's requests, newest first, but a rollback after its failed request."""
     by_key = {each["Request"]: each for each in requests}
     entries = request_order.in_order(ledger.entry_of(each["Item"]) for each in requests)
     ordered = [by_key[entry.key.Request] for entry in entries]
@@ -282,7 +284,7 @@ def _rolls_back(entry: Mapping[str, Any], failed: Mapping[str, Any]) -> bool:
 
 
 def _matter(requests: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
-    """Return a key by which those come first whose first request has no answer, or has failed."""
+    """Return a sort key that puts open requests first, then failed ones."""
     first = requests[0]
     outcome = first.get("Outcome", "FAILED" if "FollowedBy" in first else "")
     order = ("", "FAILED", "SUCCESS").index(outcome)
@@ -327,7 +329,7 @@ def _notebook(client: Client, name: str) -> Notebook | None:
 
 
 def _owner(client: Client, stack_id: str) -> str:
-    """Return who launched a stack; a deleted one is found by its id for 90 days."""
+    """Return a stack's launcher; CloudFormation keeps deleted stacks by ID for 90 days."""
     try:
         (stack,) = client("cloudformation").describe_stacks(StackName=stack_id)["Stacks"]
     except ClientError as error:
@@ -347,7 +349,7 @@ def _explanation(
     entry, answer = item["Entry"], item["Answer"]
     notebook = notebooks[entry["notebook_name"]]
     if notebook and notebook.tags.get(STACK_TAG, entry["stack_id"]) != entry["stack_id"]:
-        notebook = None  # somebody else's
+        notebook = None  # of another stack
     execution = _execution(client, entry["execution_arn"])
     delivered = item.get("DeliveredAt")
     return Explanation(
@@ -375,7 +377,7 @@ def _explanation(
 
 
 def _execution(client: Client, arn: str) -> Mapping[str, Any]:
-    """Return what an Explanation holds of an execution; all of it is empty if there is none."""
+    """Return an Explanation's fields for an execution, which are empty if there is none."""
     states = client("stepfunctions")
     try:
         if not arn:
@@ -383,7 +385,7 @@ def _execution(client: Client, arn: str) -> Mapping[str, Any]:
         described = states.describe_execution(executionArn=arn)
     except states.exceptions.ExecutionDoesNotExist:
         return _NO_EXECUTION
-    # What it ran, whatever the platform was upgraded to since.
+    # The definition that it ran, even if the platform was upgraded since.
     machine = states.describe_state_machine_for_execution(executionArn=arn)
     definition = json.loads(machine["definition"])
     pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)

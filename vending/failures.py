@@ -1,7 +1,7 @@
-"""Launches that failed, as Service Catalog's records tell of them.
+"""Failed launches, from Service Catalog's records.
 
-CloudFormation refuses many a launch before the platform is asked: for a parameter's value, for a
-rule of the template, for a role. The ledger knows of none of these.
+CloudFormation refuses many launches before the request reaches the platform: for a parameter's
+value, a rule of the template or a role. The ledger has no entry for these launches.
 """
 
 import re
@@ -19,33 +19,33 @@ from vending.explanation import Explanation
 from vending.platform import Platform, client
 
 _EVERYONES = {"AccessLevelFilter": {"Key": "Account", "Value": "self"}}
-# RecordDetail, RecordType; what else there is, a service action for one, makes and ends no launch.
+# RecordDetail, RecordType. Other types, such as a service action, start and end no launch.
 _TYPES = {
     "PROVISION_PRODUCT": "Launch",
     "UPDATE_PROVISIONED_PRODUCT": "Update",
     "TERMINATE_PROVISIONED_PRODUCT": "Termination",
 }
 _FAILED = ("ERROR", "TAINTED")  # ProvisionedProductAttribute, Status
-# As long as the ledger keeps requests: of older ones it does not tell whether they came to it.
-_TOLD_FOR = timedelta(days=30)
+# The ledger keeps requests for this long, so it cannot explain older failures.
+_SHOWN_FOR = timedelta(days=30)
 _DENIED = re.compile(r"not authorized|AccessDenied|UnauthorizedOperation", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A launch that Service Catalog has now."""
+    """A launch that Service Catalog still has."""
 
     name: str
     provisioned_product: str
     status: str
     launched_by: str
-    """The ARN of who launched it."""
+    """The launcher's ARN."""
     stack_id: str
-    """Empty if CloudFormation made none."""
+    """Empty if CloudFormation created no stack."""
     last_record: str
 
     def is_named(self, target: str) -> bool:
-        """Tell whether a name is the launch's, or its owner's, or one of its ids."""
+        """Return whether a name is the launch's name, ID or owner."""
         of_launch = (self.name, self.provisioned_product, self.stack_id)
         of_owner = (self.launched_by, owner(self.launched_by))
         return target.lower() in (each.lower() for each in (*of_launch, *of_owner))
@@ -63,37 +63,37 @@ class Failure:
     owner: str
     launched_by: str
     notebook: str
-    """The notebook that its stack is for; empty if CloudFormation made no stack."""
+    """The notebook that its stack is for; empty if CloudFormation created no stack."""
     stack_id: str
     record_id: str
     begun_at: datetime
     failed_at: datetime
     reason: str
     followed: bool
-    """Whether a later request for the launch succeeded, its termination included."""
+    """Whether a later request for the launch succeeded, including its termination."""
 
     @property
     def what_to_do(self) -> str:
-        """What can be done about it; empty once a later request succeeded."""
+        """The advice for the operator; empty once a later request succeeded."""
         if self.followed:
             return ""
         if _DENIED.search(self.reason):
             return (
-                "Give the launch role the permission that the reason names, or look for a policy "
-                "that denies it. Then the launcher tries again."
+                "Give the launch role the permission that the reason names, or find the policy "
+                "that denies it. Then ask the launcher to try again."
             )
         match self.request_type:
             case "Launch":
                 return (
-                    f"The launcher terminates {self.launch}, then launches again without what the "
-                    "reason names."
+                    f"Ask the launcher to terminate {self.launch}, then to launch again with the "
+                    "cause in the reason removed."
                 )
             case "Update":
-                return "The launcher updates again, without what the reason names."
-        return f"Remove what the reason names, then terminate {self.launch} again."
+                return "Ask the launcher to update again with the cause in the reason removed."
+        return f"Remove the cause in the reason, then terminate {self.launch} again."
 
-    def is_told_by(self, requests: Iterable[Explanation]) -> bool:
-        """Tell whether one of these requests is what failed, and so tells more."""
+    def is_explained_by(self, requests: Iterable[Explanation]) -> bool:
+        """Return whether one of these requests caused the failure, and so explains it."""
         return any(
             provisioned_product_of(each.stack_id) == self.provisioned_product
             and each.outcome == "FAILED"
@@ -102,7 +102,7 @@ class Failure:
         )
 
     def includes(self, request: Explanation) -> bool:
-        """Tell whether CloudFormation issued a request meanwhile; its clock ticks in seconds."""
+        """Return whether CloudFormation issued a request meanwhile; its clock ticks in seconds."""
         return self.begun_at.replace(microsecond=0) <= request.issued <= self.failed_at
 
 
@@ -114,7 +114,7 @@ def owner(launched_by: str) -> str:
 def launches(platform: Platform) -> list[Launch]:
     """Return all launches of the platform's product; raises ClientError, BotoCoreError.
 
-    It is a search, which may lag behind.
+    The search may lag behind.
     """
     product = _product(platform)
     found: list[Any] = []
@@ -144,9 +144,9 @@ def current(platform: Platform) -> list[Failure]:
 
 
 def of(launch_ids: Collection[str], known: Iterable[Launch]) -> list[Failure]:
-    """Return all that failed of some launches in the last 30 days, the newest first.
+    """Return the failures of some launches in the last 30 days, the newest first.
 
-    `known` are those that Service Catalog still has. Raises ClientError, BotoCoreError.
+    `known` holds the launches that Service Catalog still has. Raises ClientError, BotoCoreError.
     """
     by_id = {each.provisioned_product: each for each in known}
     found: list[Failure] = []
@@ -160,15 +160,15 @@ def of(launch_ids: Collection[str], known: Iterable[Launch]) -> list[Failure]:
                 followed=any(record["CreatedTime"] <= succeeded for succeeded in done),
             )
             for record in records
-            if _has_failed(record) and clock.now() - _time(record["UpdatedTime"]) < _TOLD_FOR
+            if _has_failed(record) and clock.now() - _time(record["UpdatedTime"]) < _SHOWN_FOR
         ]
     return sorted(found, key=lambda each: each.failed_at, reverse=True)
 
 
 def once_named(platform: Platform, name: str) -> set[str]:
-    """Return the ids of launches that had a name, those that are gone included.
+    """Return the IDs of all launches that ever had a name.
 
-    All records of the product are read. Raises ClientError, BotoCoreError.
+    This reads all records of the product. Raises ClientError, BotoCoreError.
     """
     return {
         each["ProvisionedProductId"]
@@ -180,7 +180,7 @@ def once_named(platform: Platform, name: str) -> set[str]:
 def _product(platform: Platform) -> str:
     if "ProductId" not in platform.outputs:
         raise OperatorError(
-            f"The stack {platform.name} has no output ProductId: wait until its deployment has "
+            f"The stack {platform.name} has no output ProductId. Wait until its deployment has "
             "finished."
         )
     return platform.outputs["ProductId"]
@@ -206,7 +206,7 @@ def _records(key: str, value: str) -> Iterator[Any]:
     try:
         for page in pages:
             yield from page["RecordDetails"]
-    except ClientError as error:  # AWS does not say what it answers of a launch that never was
+    except ClientError as error:  # AWS does not document its answer for an unknown launch
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
             raise
 
@@ -231,7 +231,7 @@ def _failure(record: Any, launch: Launch | None, *, followed: bool = False) -> F
         record["RecordId"],
         _time(record["CreatedTime"]),
         _time(record["UpdatedTime"]),
-        " ".join(filter(None, said)) or "No reason is given.",
+        " ".join(filter(None, said)) or "Service Catalog gives no reason.",
         followed,
     )
 

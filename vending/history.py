@@ -1,8 +1,8 @@
-"""What an execution of the lifecycle did, step by step, read from its history.
+"""The steps of an execution of the lifecycle, from its history.
 
-Of a function that a state names by its ARN, Step Functions tells in events of Lambda
-(LambdaFunctionScheduled, …), of any other task in events of a task (TaskScheduled, …): API
-reference, HistoryEvent.
+If a state names a function by its ARN, Step Functions records Lambda events
+(LambdaFunctionScheduled, …). For any other task it records task events (TaskScheduled, …). Source:
+API reference, HistoryEvent.
 """
 
 import json
@@ -31,28 +31,28 @@ class Step:
     kind: Kind
     entered: datetime
     exited: datetime | None
-    """None while it is in there."""
+    """None while the execution is in this state."""
     said: str = ""
-    """What came of it, as a sentence; empty while nothing has."""
+    """The result as a sentence; empty if there is none yet."""
     failure: str = ""
-    """Why its last attempt that failed did, though another one may have succeeded."""
+    """The error of its last failed attempt; a later attempt may have succeeded."""
     attempts: int = 0
-    """How often its function was called."""
+    """The number of calls of its function."""
     notebook_status: str = ""
-    """What it saw the notebook in, if it looked."""
+    """The notebook's status, if this state observed it."""
     woken: bool = False
-    """Whether an event ended this wait, and not its time."""
+    """Whether an event ended this wait before its timeout."""
     cause: str = ""
-    """Of a look that decided to refuse, and of an answer to a fault: the `Cause`."""
+    """The `Cause`, if this state decided to refuse or answered an error."""
 
     @property
     def retries(self) -> int:
-        """How often its function was called again after a failure."""
+        """The number of calls after a failed one."""
         return max(0, self.attempts - 1)
 
     @property
     def seconds(self) -> float | None:
-        """How long it took; None while it is in there."""
+        """Its duration; None while the execution is in this state."""
         return None if self.exited is None else (self.exited - self.entered).total_seconds()
 
 
@@ -60,8 +60,8 @@ def steps(events: Iterable[Mapping[str, Any]], definition: Mapping[str, Any]) ->
     """Return the steps of an execution, oldest first.
 
     Args:
-        events: all that GetExecutionHistory gives, oldest first.
-        definition: what the execution ran, in the Amazon States Language.
+        events: all events of GetExecutionHistory, oldest first.
+        definition: the execution's state machine in the Amazon States Language.
 
     """
     visits: list[list[Mapping[str, Any]]] = []
@@ -81,7 +81,7 @@ def _step(visit: Sequence[Mapping[str, Any]], states: Mapping[str, Any]) -> Step
     for event in events:
         if details := event.get("stateExitedEventDetails"):
             left, exited = _data(details.get("output")), event["timestamp"]
-        elif event["type"].startswith("Execution"):  # it ended in here
+        elif event["type"].startswith("Execution"):  # the execution ended in this state
             exited = exited or event["timestamp"]
     kind = _kind(states.get(name, {}))
     errors = [found for event in events if (found := _error(event))]
@@ -111,7 +111,7 @@ def _kind(state: Mapping[str, Any]) -> Kind:
 
 
 def _data(text: str | None) -> dict[str, Any]:
-    """Return a state's data; what was too large for the history is cut, and is no JSON then."""
+    """Return a state's data; empty if Step Functions truncated it for the history."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -120,27 +120,27 @@ def _data(text: str | None) -> dict[str, Any]:
 
 
 def _error(event: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the error and the cause that an event tells of."""
+    """Return the error and the cause of an event."""
     kind = str(event["type"])
     if not kind.endswith(_ABNORMAL):
         return None
     details = event.get(f"{kind[0].lower()}{kind[1:]}EventDetails") or {}
     error = details.get("error")
     if kind == "ExecutionTimedOut":
-        return error or _TIMED_OUT, "the execution was out of time"
+        return error or _TIMED_OUT, "the execution timed out"
     if kind == "ExecutionAborted":
-        return error or "Aborted", details.get("cause") or "somebody stopped the execution"
+        return error or "Aborted", details.get("cause") or "StopExecution ended the execution"
     return error or kind, details.get("cause") or ""
 
 
 def _worded(error: str, cause: str) -> str:
-    """Word an error; Lambda's causes are JSON, of which the stack trace is left out."""
+    """Return an error as text, without the stack trace of Lambda's JSON causes."""
     message = str(_data(cause).get("errorMessage", "")) or cause
     return f"{error}: {message}" if message else error
 
 
 def _looked(state: str, left: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return the decision that a look led to, if this was one."""
+    """Return the decision of an observation, or nothing for another state."""
     found = (left or {}).get("Decision") if state == "Observe" else None
     return found if isinstance(found, Mapping) else {}
 
@@ -159,7 +159,7 @@ def _said(
             return _of_look(look, left.get("Progress") or {})
         case "Decide":
             action = decision.get("Action", "")
-            return {"Succeed": "Answer: as asked.", "Fail": "Answer: refused."}.get(
+            return {"Succeed": "Answer SUCCESS.", "Fail": "Answer FAILED."}.get(
                 action, f"{action}."
             )
         case "Respond" if "Status" in left:
@@ -168,8 +168,8 @@ def _said(
             return _of_action(state, left["Progress"])
         case _ if kind == "waited":
             most = decision.get("WaitSeconds", "?")
-            how = "Woken: SageMaker told of a change" if woken else "The time was over"
-            return f"{how} (at most {most} s)."
+            how = "SageMaker reported a change" if woken else "The wait timed out"
+            return f"{how} (timeout {most} s)."
         case _:
             return ""
 
@@ -178,10 +178,10 @@ def _of_look(decision: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
     name, status = decision.get("Notebook"), decision.get("Status")
     seen = {
         ABSENT: f"There is no notebook {name}.",
-        UNKNOWN: "Nothing was learned of the notebook.",
+        UNKNOWN: "SageMaker did not report the notebook's status.",
     }.get(str(status), f"Notebook {name} is {status}.")
     if decision.get("Action") == "Succeed":
-        return str(decision.get("Reason"))  # says it all
+        return str(decision.get("Reason"))  # the reason includes the status
     because = decision.get("Reason") or _cause(progress)
     return f"{seen} {because}".strip()
 
@@ -189,7 +189,7 @@ def _of_look(decision: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
 def _of_action(action: str, progress: Mapping[str, Any]) -> str:
     if refusal := progress.get("refusal"):
         return f"Refused: {refusal}"
-    return _cause(progress) or f"Asked SageMaker to {action.lower()} it."
+    return _cause(progress) or f"Sent {action} to SageMaker."
 
 
 def _cause(progress: Mapping[str, Any]) -> str:

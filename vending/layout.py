@@ -1,7 +1,7 @@
-"""Where the states of a picture stand, and how the ways between them run.
+"""The positions of a picture's states, and the paths of its transitions.
 
-Layered, from top to bottom: a state stands below all that lead to it, but for what leads back.
-Ways back run along the left edge; those of faults that pass other layers, along the right one.
+States stand in layers from top to bottom, each below its predecessors, except for transitions back.
+Transitions back run along the left edge. Error transitions that skip layers run along the right.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _LANE = 8.0  # ways along an edge
 
 @dataclass(frozen=True)
 class Place:
-    """Where a state stands, or a way that passes through a layer: its middle, and its width."""
+    """The middle and width of a state, or of a transition that passes through a layer."""
 
     x: float
     y: float
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True)
 class _Passing:
-    """A way, in a layer that it passes through."""
+    """A transition in a layer that it passes through."""
 
     way: Way
     rank: int
@@ -54,7 +54,7 @@ _Item = str | _Passing
 
 @dataclass(frozen=True)
 class Layout:
-    """A picture's measures: the courses are path data of SVG."""
+    """A picture's measures; the courses are SVG path data."""
 
     height: float
     places: Mapping[str, Place]
@@ -63,7 +63,7 @@ class Layout:
 
 
 def lay_out(definition: Mapping[str, Any], widths: Mapping[str, float]) -> Layout:
-    """Return the layout of a state machine, whose states have these widths.
+    """Return the layout of a state machine with these widths of its states.
 
     `definition` is in the Amazon States Language, without Parallel and Map.
     """
@@ -89,7 +89,7 @@ def lay_out(definition: Mapping[str, Any], widths: Mapping[str, float]) -> Layou
 
 
 def _ways(states: Mapping[str, Any]) -> dict[Way, Kind]:
-    """Return the ways between the states, each once, those of faults last."""
+    """Return each transition once, error transitions last."""
     kinds: dict[Way, Kind] = {}
     for name, state in states.items():
         for rule in (*state.get("Choices", ()), {"Next": state.get("Default")}, state):
@@ -106,7 +106,7 @@ def _from(state: str, ways: Iterable[Way]) -> list[str]:
 
 
 def _leading_back(start: str, ways: Iterable[Way]) -> set[Way]:
-    """Return the ways that lead back to where an execution came from."""
+    """Return the transitions that lead back to an earlier state."""
     back: set[Way] = set()
     seen: set[str] = set()
 
@@ -123,7 +123,7 @@ def _leading_back(start: str, ways: Iterable[Way]) -> set[Way]:
 
 
 def _ranks(start: str, ways: Iterable[Way]) -> dict[str, int]:
-    """Return the number of each state's layer: its longest way from the start."""
+    """Return each state's layer, which is its longest distance from the start."""
     ranks: dict[str, int] = {}
 
     def reach(state: str, rank: int) -> None:
@@ -137,7 +137,7 @@ def _ranks(start: str, ways: Iterable[Way]) -> dict[str, int]:
 
 
 def _layers(start: str, ranks: Mapping[str, int], ways: Sequence[Way]) -> list[list[_Item]]:
-    """Return the layers, each in the order in which the one above leads to it."""
+    """Return the layers, each in the order of the transitions from the layer above."""
     layers: list[list[_Item]] = [[start]]
     while (rank := len(layers)) <= max(ranks.values()):
         led = (
@@ -154,7 +154,7 @@ def _layers(start: str, ranks: Mapping[str, int], ways: Sequence[Way]) -> list[l
 
 
 def _places(layers: Sequence[Sequence[_Item]], widths: Mapping[str, float]) -> dict[_Item, Place]:
-    """Return where everything stands: each layer spread over the width, with even gaps."""
+    """Return all positions, with each layer spread evenly over the width."""
     places: dict[_Item, Place] = {}
     for rank, layer in enumerate(layers):
         wide = [_PASSING if isinstance(each, _Passing) else widths[each] for each in layer]
@@ -168,7 +168,7 @@ def _places(layers: Sequence[Sequence[_Item]], widths: Mapping[str, float]) -> d
 
 
 def _course(way: Way, down: Sequence[Way], places: Mapping[_Item, Place]) -> str:
-    """Return the course of a way from layer to layer."""
+    """Return the course of a transition from layer to layer."""
     source, target = way
     leaving = sorted((w for w in down if w[0] == source), key=lambda w: _stops(w, places)[1].x)
     coming = sorted((w for w in down if w[1] == target), key=lambda w: _stops(w, places)[-2].x)
@@ -183,13 +183,13 @@ def _course(way: Way, down: Sequence[Way], places: Mapping[_Item, Place]) -> str
 
 
 def _stops(way: Way, places: Mapping[_Item, Place]) -> list[Place]:
-    """Return where a way begins, the layers it passes, and where it ends."""
+    """Return the start of a transition, the layers that it passes, and its end."""
     passed = [p for each, p in places.items() if isinstance(each, _Passing) and each.way == way]
     return [places[way[0]], *passed, places[way[1]]]
 
 
 def _shift(number: int, count: int, width: float) -> float:
-    """Return how far from the middle of a side the way of this number begins or ends."""
+    """Return the distance of a transition's end from the middle of a side."""
     apart = min(_APART, (width - 16) / max(count - 1, 1))
     return (number - (count - 1) / 2) * apart
 
@@ -203,7 +203,7 @@ def _bend(x: float, y: float, to_x: float, to_y: float) -> str:
 def _along(
     ways: Sequence[Way], places: Mapping[_Item, Place], edge: float, side: Literal[-1, 1]
 ) -> Iterator[tuple[Way, str]]:
-    """Yield the courses of ways along an edge of the picture, the outermost first.
+    """Yield the courses of transitions along an edge of the picture, the outermost first.
 
     `side`: -1 for the left edge, 1 for the right one.
     """

@@ -1,7 +1,7 @@
-"""What became of a notebook's requests as one page: HTML that needs nothing beside itself.
+"""The HTML page of a notebook's requests, in one file.
 
-No script, no font and no picture is loaded, and the page forbids it: it can be mailed, kept and
-opened anywhere. Whatever was said is text in it, escaped.
+The page loads no script, font or picture, and its policy forbids that, so it can be mailed and
+kept. All text in it is escaped.
 """
 
 import math
@@ -20,20 +20,20 @@ from vending.explanation import Explanation
 from vending.timeline import Axis, lanes, time_taken
 
 Calls = Mapping[tuple[str, str], int]
-"""How often a part of the platform called an operation of AWS, `service:Operation`."""
+"""The number of calls by a part of the platform and an AWS operation, `service:Operation`."""
 
 
 def render(
     explanations: Sequence[Explanation], now: datetime, where: str, calls: Calls | None = None
 ) -> str:
-    """Return the page of one notebook's requests, in the order given.
+    """Return the page of a notebook's requests, in the given order.
 
     Args:
-        explanations: at least one.
-        now: when they were collected, in UTC.
-        where: a sentence on which AWS this was.
-        calls: what the functions called meanwhile, where that was recorded; an execution's history
-            does not tell it.
+        explanations: the requests, at least one.
+        now: the time of their collection, in UTC.
+        where: a sentence that names the account and Region.
+        calls: the functions' calls in that time, if they were recorded. An execution's history
+            does not include them.
 
     """
     requests = [_request(n, each, now) for n, each in enumerate(explanations, 1)]
@@ -78,7 +78,7 @@ def _request(number: int, explanation: Explanation, now: datetime) -> dict[str, 
         "seconds": axis.seconds,
         "worked": _seconds(of, "worked"),
         "waited": _seconds(of, "waited"),
-        "drawing": Markup(  # noqa: S704 - it escapes what it is given
+        "drawing": Markup(  # noqa: S704 - `draw` escapes its input
             draw(of.definition, states, name=f"drawing-{number}", anchor=anchor)
         )
         if states
@@ -97,7 +97,7 @@ def _seconds(explanation: Explanation, kind: str) -> float:
 
 
 def _by_function(explanation: Explanation) -> dict[str, int]:
-    """Return how often the function of each state was called."""
+    """Return the number of calls of each state's function."""
     counts: dict[str, int] = {}
     for step in explanation.steps:
         if step.attempts:
@@ -106,7 +106,7 @@ def _by_function(explanation: Explanation) -> dict[str, int]:
 
 
 def _by_operation(calls: Calls) -> list[tuple[str, str, int]]:
-    """Return the operations, the most called first, with who called them how often."""
+    """Return the operations with their callers and counts, the most called first."""
     found: dict[str, dict[str, int]] = {}
     for (function, operation), count in sorted(calls.items()):
         found.setdefault(operation, {})[function] = count
@@ -140,7 +140,7 @@ def _totals(requests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _hourly(explanations: Sequence[Explanation]) -> dict[str, float]:
-    """Return what each instance type that was asked for costs an hour, where that is known."""
+    """Return the hourly price of each requested instance type, if it is known."""
     asked = (each.settings.get("NotebookInstanceType", "") for each in explanations)
     return {each: usd for each in asked if (usd := prices.hourly(each))}
 
@@ -150,6 +150,6 @@ def _moment(time: datetime | None) -> str:
 
 
 def _dollars(amount: float) -> str:
-    """Word an amount in US dollars, however small, with two digits that say something."""
+    """Return an amount in US dollars as text with two significant digits."""
     digits = 2 if amount >= 0.1 or amount == 0 else 1 - math.floor(math.log10(amount))
     return f"{amount:.{digits}f}"

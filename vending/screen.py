@@ -1,7 +1,7 @@
-"""What a command shows: data on standard output, all else on standard error.
+"""The output of a command: data on standard output, everything else on standard error.
 
-Colours, tables and lines broken at words are for terminals, which rich tells from files and pipes.
-Those get a row a line, its cells parted by tabs.
+Terminals get colours, tables and wrapped lines. Files and pipes get one line per row, with tabs
+between its cells. rich detects which it is.
 """
 
 import io
@@ -22,8 +22,8 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-_WHOLE = 24  # characters: a cell up to this long is not broken, and a longer one gets no less
-_NAME = 63  # the longest name that a notebook may have; a longer word of a sentence may be broken
+_WHOLE = 24  # characters: the least width of a longer cell
+_NAME = 63  # characters of the longest notebook name; longer words may break
 _NOTHING = "-"
 _STYLES = {
     "InService": "green",
@@ -36,7 +36,7 @@ _STYLES = {
 
 
 def show(data: Mapping[str, Any], *, as_json: bool, render: Callable[[], None]) -> None:
-    """Print a command's data: as one JSON document, or as `render` does."""
+    """Print a command's data as one JSON document, or with `render`."""
     if as_json:
         typer.echo(json.dumps(data, indent=2, default=_as_text))
     else:
@@ -49,14 +49,14 @@ def say(text: str) -> None:
 
 
 def replace_what_cannot_be_encoded() -> None:
-    """Have a terminal whose encoding lacks a character show `?` in its place."""
+    """Show `?` for a character that the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def drop_what_cannot_be_written() -> None:
-    """Drop what standard output does not take: Python would try again at its exit, and complain."""
+    """Discard unwritten output, which Python would otherwise retry and report at its exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -64,12 +64,12 @@ def drop_what_cannot_be_written() -> None:
 
 
 def note(text: str) -> None:
-    """Tell something that is no data."""
+    """Print a line to standard error."""
     _print(_console(stderr=True), text)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; a cell that is a status has its colour in a terminal."""
+    """Print a table, with coloured statuses in a terminal."""
     console = _console(stderr=False)
     if console.is_terminal:
         console.print(tabular(heads, rows, console.width), crop=False)
@@ -79,7 +79,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def facts(named: Mapping[str, str]) -> None:
-    """Print a line for each fact, with its name before it."""
+    """Print one line per fact, name first."""
     console = _console(stderr=False)
     width = max(map(len, named), default=0)
     for name, value in named.items():
@@ -92,11 +92,11 @@ def facts(named: Mapping[str, str]) -> None:
 def tabular(
     heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, indent: int = 0
 ) -> RenderableType:
-    """Return a table for a terminal of a width; where it is too narrow, each row as a paragraph.
+    """Return a table for a terminal; if it is too narrow, each row is a paragraph.
 
-    Lines are broken at spaces alone: half of a name is of no use. Print it with `crop=False`.
+    Lines break only at spaces, so that names stay whole. Print the result with `crop=False`.
     """
-    room = width - indent - 3 * len(heads) - 1  # of which the frame takes some
+    room = width - indent - 3 * len(heads) - 1  # less the frame
     widths = _widths(heads, [[row[n] for row in rows] for n in range(len(heads))], room)
     if not widths:
         return Group(*(_paragraph(heads, row, width, indent) for row in rows))
@@ -114,7 +114,7 @@ def tabular(
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
-    """Return a text as lines, broken at spaces alone; those after the first are indented."""
+    """Return a text as lines that break only at spaces; lines after the first are indented."""
     return textwrap.wrap(
         text,
         width,
@@ -125,7 +125,7 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
 
 def _widths(heads: Sequence[str], columns: Sequence[Sequence[str]], room: int) -> list[int] | None:
-    """Return how wide each column of a table is, None if there is no room for them."""
+    """Return the width of each column, or None if the table does not fit."""
     words = [max(map(len, head.split()), default=0) for head in heads]
     wide = [max(map(_least, cells), default=0) for cells in columns]
     widths = [max(each) for each in zip(words, wide, strict=True)]
@@ -136,7 +136,7 @@ def _widths(heads: Sequence[str], columns: Sequence[Sequence[str]], room: int) -
     spare = room - sum(widths)
     if spare < 0:
         return None
-    # The least first: most columns then have all that they need.
+    # Smallest need first, so that most columns get their full width.
     left = len(widths)
     for number in sorted(range(left), key=lambda each: lacking[each]):
         more = min(lacking[number], spare // left)
@@ -157,10 +157,10 @@ def _paragraph(heads: Sequence[str], row: Sequence[str], width: int, indent: int
     for name, cell in zip(names, cells, strict=True):
         if cell == _NOTHING:
             continue
-        told = f"{name}: {cell}" if name else cell
-        if lines[-1] and len(lines[-1]) + 2 + len(told) > room:
+        part = f"{name}: {cell}" if name else cell
+        if lines[-1] and len(lines[-1]) + 2 + len(part) > room:
             lines.append("")
-        lines[-1] += f"  {told}" if lines[-1] else told
+        lines[-1] += f"  {part}" if lines[-1] else part
     begin = " " * (indent + 2)
     parts = [f"{begin}  {part}" for line in lines for part in wrapped(line, room, 2)]
     shown = Text("\n".join([begin + first, *parts]), no_wrap=True, overflow="ignore")
@@ -173,35 +173,35 @@ def _paragraph(heads: Sequence[str], row: Sequence[str], width: int, indent: int
 
 @contextmanager
 def progress(doing: str) -> Iterator[Callable[[str], None]]:
-    """Show that something takes its time; yields a function that tells how far it has come.
+    """Show that a command is busy; yield a function that prints a progress line.
 
-    A terminal has a last line that moves meanwhile; what is told is a line each, said once.
+    A terminal shows a spinner on its last line. A repeated progress line prints once.
     """
     console, begun = _console(stderr=True), time.monotonic()
-    told = ""
+    last = ""
 
-    def tell(what: str) -> None:
-        nonlocal told
-        if what != told:
-            told = what
+    def report(what: str) -> None:
+        nonlocal last
+        if what != last:
+            last = what
             _print(console, f"{time.monotonic() - begun:6.0f} s  {what}", indent=10)
 
     if console.is_terminal and not console.is_dumb_terminal:
         with console.status(Text(doing)):
-            yield tell
+            yield report
     else:
         _print(console, doing)
-        yield tell
+        yield report
 
 
 def text_of(value: object) -> str:
-    """Return a value for a cell: a dash for none."""
+    """Return a value for a cell, or a dash for an empty one."""
     return _NOTHING if value in (None, "") else str(value)
 
 
 def _print(console: Console, text: str, indent: int = 0) -> None:
     if not console.is_terminal:
-        typer.echo(text, file=console.file)  # a console would make spaces of tabs
+        typer.echo(text, file=console.file)  # a console would turn tabs into spaces
         return
     for line in text.splitlines() or [""]:
         for part in wrapped(line, console.width, indent):
@@ -209,11 +209,11 @@ def _print(console: Console, text: str, indent: int = 0) -> None:
 
 
 def _console(*, stderr: bool) -> Console:
-    # Made for each use: what standard output is may change, as it does in tests.
+    # A new console for each use, because tests replace standard output.
     return Console(stderr=stderr, highlight=False)
 
 
 def _as_text(value: Any) -> str:
     if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
-    raise TypeError(f"{value!r} has no place in JSON")
+    raise TypeError(f"{value!r} cannot be JSON")

@@ -1,4 +1,4 @@
-"""When each part worked and waited, as bars along one axis, in percent of its length."""
+"""When each part worked and waited, as bars on one axis, in percent of its length."""
 
 import math
 from collections.abc import Iterator
@@ -10,18 +10,17 @@ from vending.explanation import Explanation
 from vending.history import Step
 
 _MOST_TICKS = 6
-_LABELLED = 0.92  # of the axis: what begins behind that has no room
-# Seconds: what people count time in.
+_LABELLED = 0.92  # of the axis: a later label has no room
+# Seconds between ticks, as people count time.
 _APART = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """Something that lasted."""
+    """A period on the axis."""
 
     kind: str
-    """worked, waited or decided, of a step; asked, before and around them; of a notebook seen or
-    absent."""
+    """A step's worked, waited or decided; asked around the steps; a notebook's seen or absent."""
     label: str
     begin: float
     length: float
@@ -30,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Lane:
-    """What one part did."""
+    """The bars of one part."""
 
     name: str
     bars: tuple[Bar, ...]
@@ -45,7 +44,7 @@ class Tick:
 
 
 class Axis:
-    """The time of a request, from when it was issued until it was answered, or until now."""
+    """The time from a request to its answer, or until now."""
 
     def __init__(self, explanation: Explanation, now: datetime) -> None:
         of = explanation
@@ -56,7 +55,7 @@ class Axis:
         self.seconds = max((self.end - self.begin).total_seconds(), 0.001)
 
     def percent(self, moment: datetime) -> float:
-        """Return where a moment is on the axis."""
+        """Return the position of a moment on the axis."""
         share = (moment - self.begin).total_seconds() / self.seconds
         return round(100 * min(max(share, 0), 1), 2)
 
@@ -66,7 +65,7 @@ class Axis:
         return Bar(kind, label, at, round(self.percent(end) - at, 2), (end - begin).total_seconds())
 
     def step(self, step: Step) -> Bar:
-        """Return a step's bar; one that is not over lasts until now."""
+        """Return a step's bar, which ends now if the step has not."""
         return self.bar(step.kind, step.state, step.entered, step.exited or self.end)
 
     def ticks(self) -> tuple[Tick, ...]:
@@ -77,7 +76,7 @@ class Axis:
 
 
 def lanes(explanation: Explanation, axis: Axis) -> tuple[Lane, ...]:
-    """Return who did what: CloudFormation, the platform and the notebook, as far as it was seen."""
+    """Return the lanes of CloudFormation, the platform and the observed notebook."""
     of = explanation
     asked = axis.bar("asked", "waits for the answer", of.issued, of.delivered or axis.end)
     taken = [axis.bar("asked", "taken in", of.issued, of.started)] if of.started else []
@@ -91,7 +90,7 @@ def lanes(explanation: Explanation, axis: Axis) -> tuple[Lane, ...]:
 
 
 def _seen(explanation: Explanation, axis: Axis) -> Iterator[Bar]:
-    """Yield the notebook's statuses: each from the look that saw it until one saw another."""
+    """Yield the notebook's statuses, each until the observation of another status."""
     looks = [step for step in explanation.steps if step.notebook_status]
     groups = [(status, list(group)) for status, group in groupby(looks, _status)]
     for number, (status, group) in enumerate(groups):
@@ -106,7 +105,7 @@ def _status(step: Step) -> str:
 
 
 def time_taken(seconds: float) -> str:
-    """Word a length of time: the shorter, the more exactly."""
+    """Return a duration as text, more precise the shorter it is."""
     if seconds < 59.95:
         return f"{seconds:.{1 if seconds >= 1 else 2}f}".rstrip("0").rstrip(".") + " s"
     minutes, rest = divmod(round(seconds), 60)

@@ -243,12 +243,12 @@ def test_what_may_not_be_read_is_said_in_a_sentence(aws: Aws) -> None:
     enter(entry())
     aws.denied.add("DescribeNotebookInstance")
 
-    with pytest.raises(ExplanationError, match=r"^DescribeNotebookInstance was refused \(Access"):
+    with pytest.raises(ExplanationError, match=r"^AWS refused DescribeNotebookInstance \(Access"):
         explained(aws)
 
 
 def test_a_ledger_that_is_none_is_said_in_a_sentence(aws: Aws) -> None:
-    with pytest.raises(ExplanationError, match=r"^Scan was refused \(ResourceNotFound"):
+    with pytest.raises(ExplanationError, match=r"^AWS refused Scan \(ResourceNotFound"):
         collect(aws.client, "another-table", "analysis")
 
 
@@ -349,7 +349,7 @@ def test_the_notebook_of_another_launch_is_not_shown_as_this_ones(aws: Aws) -> N
 def test_an_answer_that_cloudformation_has_not_taken_is_something_to_look_into(aws: Aws) -> None:
     answer(enter(entry()), "SUCCESS", "Done.")
 
-    assert "has not taken the answer" in explained(aws).what_to_do
+    assert "has not accepted the answer" in explained(aws).what_to_do
 
 
 def later(platform: Platform, **time: float) -> None:
@@ -362,12 +362,12 @@ def test_what_is_not_answered_is_not_promised_an_answer_that_cannot_come(
     enter(entry())
 
     later(platform, minutes=70)
-    assert "`vending answer analysis` answers it by hand" in explained(aws).what_to_do
+    assert "`vending answer analysis` answers by hand" in explained(aws).what_to_do
     later(platform, hours=2)
-    assert "nothing can be any more" in explained(aws).what_to_do
+    assert "and CloudFormation accepts none now" in explained(aws).what_to_do
     enter(entry("Delete", "r-2", 9000))
     (create,) = collect(aws.client, "ledger", "analysis", "r-1")
-    assert "CloudFormation waits for it no more" in create.what_to_do
+    assert "CloudFormation no longer waits" in create.what_to_do
 
 
 def test_an_execution_past_its_deadline_is_not_said_to_answer_by_then(
@@ -377,11 +377,11 @@ def test_an_execution_past_its_deadline_is_not_said_to_answer_by_then(
     aws.histories["arn:execution"] = []
     aws.status = "RUNNING"
 
-    assert explained(aws).what_to_do == "Nothing yet: it is answered by 2026-01-05 08:54:00 UTC."
+    assert explained(aws).what_to_do == "Wait. The platform answers by 2026-01-05 08:54:00 UTC."
     later(platform, minutes=57)
     assert "within some minutes after 2026-01-05 08:54:00 UTC" in explained(aws).what_to_do
     later(platform, days=3)
-    assert "nothing can be any more" in explained(aws).what_to_do
+    assert "and CloudFormation accepts none now" in explained(aws).what_to_do
 
 
 def test_an_answer_that_was_not_taken_is_not_promised_for_ever(
@@ -390,7 +390,7 @@ def test_an_answer_that_was_not_taken_is_not_promised_for_ever(
     answer(enter(entry()), "FAILED", "No.")
 
     later(platform, hours=3)
-    assert "takes none any more" in explained(aws).what_to_do
+    assert "accepts none now" in explained(aws).what_to_do
     enter(entry("Delete", "r-2", 9000))
     (create,) = collect(aws.client, "ledger", "analysis", "r-1")
     assert create.what_to_do == ""
@@ -399,9 +399,9 @@ def test_an_answer_that_was_not_taken_is_not_promised_for_ever(
 def test_what_failed_before_another_request_needs_nothing_any_more(aws: Aws) -> None:
     settled(entry("Create", "made", asked=OLD, asked_before={}))
     settled(entry("Update", "failed", 100, asked=NEW, asked_before=OLD), "FAILED")
-    assert "see the runbook of" in explained(aws, "failed").what_to_do
+    assert "See the runbook of" in explained(aws, "failed").what_to_do
     settled(entry("Update", "rollback", 102, asked=OLD, asked_before=NEW))
-    assert "see the runbook of" in explained(aws, "failed").what_to_do
+    assert "See the runbook of" in explained(aws, "failed").what_to_do
     settled(entry("Update", "again", 900, asked=NEW, asked_before=OLD))
 
     assert explained(aws, "failed").what_to_do == ""
@@ -413,7 +413,7 @@ def test_a_cleanup_that_fails_has_no_launcher_who_tries_again(aws: Aws) -> None:
     found = explained(aws).what_to_do
 
     assert "launcher" not in found
-    assert "The next cleanup tries again. PlatformFailed is" in found
+    assert "The next cleanup tries again. PlatformFailed concerns" in found
 
 
 def test_a_cleanup_is_answered_to_nobody(aws: Aws) -> None:
@@ -446,7 +446,9 @@ def test_what_is_the_platforms_has_advice_and_names_the_runbook_and_nothing_else
 
     assert each.cause == cause
     if alarm := CONCERNS[cause].alarm:
-        assert each.what_to_do.endswith(f"{cause} is the platform's: see the runbook of {alarm}.")
+        assert each.what_to_do.endswith(
+            f"{cause} concerns the platform. See the runbook of {alarm}."
+        )
         assert each.what_to_do.startswith(CONCERNS[cause].advice)
     else:
         assert each.what_to_do == ""

@@ -47,7 +47,7 @@ def test_a_step_has_its_times_in_utc_and_says_how_long_it_took() -> None:
         (
             {"Status": "Unknown", "Action": "Wait"},
             {"waiting_for": "Throttling"},
-            "Nothing was learned of the notebook. Not yet: Throttling.",
+            "SageMaker did not report the notebook's status. Not yet: Throttling.",
         ),
         (
             {"Status": "InService", "Action": "Succeed", "Reason": "analysis is InService."},
@@ -70,7 +70,7 @@ def test_a_look_says_what_it_saw(decision: Any, progress: Any, says: str) -> Non
 
 @pytest.mark.parametrize(
     ("action", "says"),
-    [("Wait", "Wait."), ("Succeed", "Answer: as asked."), ("Fail", "Answer: refused.")],
+    [("Wait", "Wait."), ("Succeed", "Answer SUCCESS."), ("Fail", "Answer FAILED.")],
 )
 def test_a_decision_says_the_next_step(action: str, says: str) -> None:
     data = looked(Action=action)
@@ -82,7 +82,7 @@ def test_a_decision_says_the_next_step(action: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("progress", "says"),
     [
-        ({"acted": True}, "Asked SageMaker to create it."),
+        ({"acted": True}, "Sent Create to SageMaker."),
         ({"refusal": "A quota is reached."}, "Refused: A quota is reached."),
         ({"waiting_for": "Throttling"}, "Not yet: Throttling."),
     ],
@@ -104,9 +104,9 @@ def test_a_wait_that_an_event_ended_is_told_from_one_whose_time_was_over() -> No
     woken, timed_out = history.told
 
     assert (woken.kind, woken.woken) == ("waited", True)
-    assert woken.said == "Woken: SageMaker told of a change (at most 12 s)."
+    assert woken.said == "SageMaker reported a change (timeout 12 s)."
     assert (timed_out.woken, timed_out.failure) == (False, "")
-    assert timed_out.said == "The time was over (at most 12 s)."
+    assert timed_out.said == "The wait timed out (timeout 12 s)."
     assert timed_out.attempts == 1
 
 
@@ -135,7 +135,7 @@ def test_a_wait_whose_function_fails_waits_unwoken() -> None:
     failed, unwoken = history.told
 
     assert (failed.said, failed.failure) == ("", "LookupError: gone")
-    assert (unwoken.kind, unwoken.said) == ("waited", "The time was over (at most 12 s).")
+    assert (unwoken.kind, unwoken.said) == ("waited", "The wait timed out (timeout 12 s).")
 
 
 def test_an_answer_is_told_with_its_reason() -> None:
@@ -168,8 +168,8 @@ def test_a_step_that_runs_has_no_end() -> None:
             {"error": "Unanswered", "cause": "it did not"},
             "Unanswered: it did not",
         ),
-        ("ExecutionTimedOut", {}, "States.Timeout: the execution was out of time"),
-        ("ExecutionAborted", {}, "Aborted: somebody stopped the execution"),
+        ("ExecutionTimedOut", {}, "States.Timeout: the execution timed out"),
+        ("ExecutionAborted", {}, "Aborted: StopExecution ended the execution"),
     ],
 )
 def test_an_execution_that_ends_badly_ends_in_its_last_step(

@@ -770,9 +770,9 @@ def test_a_refused_launch_is_found_by_its_name_its_id_and_its_owner(
     assert told["requests"] == []
     (failure,) = told["failures"]
     assert (failure["launch"], failure["reason"]) == ("analysis", WRONG)
-    assert failure["what_to_do"].startswith("The launcher terminates analysis")
+    assert failure["what_to_do"].startswith("Ask the launcher to terminate analysis")
     assert f"Launch analysis ({launch}), by alice:\n" in ran.out
-    assert "Launch of analysis: FAILED before the platform was asked" in ran.out
+    assert "Launch of analysis: FAILED before the request reached the platform" in ran.out
     assert WRONG in ran.out
     assert "of bob" not in ran.out
 
@@ -934,7 +934,7 @@ def test_without_a_request_there_is_no_page(operator: Operator, tmp_path: Path) 
     ran = operator.run("explain", "analysis", "--html", str(tmp_path / "page.html"))
 
     assert ran.status == 0
-    assert "The platform was not asked" in ran.err
+    assert "no request reached the platform" in ran.err
     assert WRONG in ran.out
     assert not (tmp_path / "page.html").exists()
 
@@ -994,14 +994,14 @@ def test_a_request_is_explained_with_its_steps_and_its_answer(
         "2.0 s",
         "Told all.",
         "SageMaker hung; tried 3 times",
-        "still there",
-        "CloudFormation has not taken the answer",
+        "in progress",
+        "CloudFormation has not accepted the answer",
     ):
         assert each in ran.out, each
     (request,) = document["requests"]
     assert "definition" not in request
     assert request["steps"][0]["entered"] == "2026-01-05T08:00:05+00:00"
-    assert request["what_to_do"].startswith("CloudFormation has not taken the answer")
+    assert request["what_to_do"].startswith("CloudFormation has not accepted the answer")
 
 
 def test_an_explanation_is_written_as_a_page_for_a_browser(
@@ -1015,7 +1015,7 @@ def test_an_explanation_is_written_as_a_page_for_a_browser(
     assert "Create of analysis-1" in ran.out
     assert "No capacity." in (tmp_path / "page.html").read_text()
     assert (refused.status, refused.out) == (1, "")
-    assert "cannot be written: No such file or directory. Name another." in refused.err
+    assert "cannot be written: No such file or directory. Name another file." in refused.err
 
 
 def test_a_name_that_was_never_asked_for_is_no_traceback(operator: Operator) -> None:

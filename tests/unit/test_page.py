@@ -72,8 +72,8 @@ def test_a_page_tells_what_was_asked_and_what_came_of_it() -> None:
         "Notebook analysis-1 is InService on ml.t3.medium.",
         "The notebook is InService on ml.t3.medium, with 20 GB.",
         "2026-01-05 08:00:00 UTC",
-        "Woken: SageMaker told of a change (at most 12 s).",
-        "Asked SageMaker to create it.",
+        "SageMaker reported a change (timeout 12 s).",
+        "Sent Create to SageMaker.",
         explained.EXECUTION,
         "assumed-role/SCEndUserRole/data.scientist",
         "NotebookInstanceType ml.t3.medium",
@@ -148,8 +148,8 @@ def test_a_request_that_runs_is_told_as_one() -> None:
     text = read(explained.running()).text
 
     assert "RUNNING" in text
-    assert "Nothing was answered yet. Nothing yet: it is answered by" in text
-    assert "It is under way." in text
+    assert "There is no answer yet. Wait. The platform answers by" in text
+    assert "In progress." in text
 
 
 def test_a_request_without_an_execution_says_so() -> None:
@@ -160,7 +160,7 @@ def test_a_cleanup_is_called_so_and_answered_to_nobody() -> None:
     text = read(replace(explained.created(), request_type="Delete", cleans_up=True)).text
 
     assert "Cleanup SUCCESS" in text
-    assert "to nobody: it is a cleanup" in text
+    assert "not needed, because it is a cleanup" in text
 
 
 def test_retries_and_faults_are_told_of_their_steps() -> None:
@@ -175,6 +175,6 @@ def test_calls_are_told_the_most_frequent_first_or_where_to_find_them() -> None:
     recorded, unknown = read(explained.created(), calls=calls), read(explained.created())
 
     assert "x:Y Observe 3, Wait 2 5 sagemaker:ListTags Observe 1 1" in recorded.text
-    assert "Calls of AWS 6" in recorded.text
-    assert "CloudTrail has it" in unknown.text
-    assert "Calls of AWS" not in unknown.text
+    assert "Calls to AWS 6" in recorded.text
+    assert "CloudTrail records them" in unknown.text
+    assert "Calls to AWS" not in unknown.text

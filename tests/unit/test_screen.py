@@ -109,7 +109,7 @@ def test_a_long_arn_in_a_sentence_does_not_take_the_table_away(
     monkeypatch.setenv("COLUMNS", "80")
     arn = "arn:aws:iam::000000000000:role/notebook-vending/SC-000000000000-pp-17bgmxf3jwwrr-x"
 
-    screen.table(("State", "What came of it"), [("Observe", f"Not yet: could not assume {arn}.")])
+    screen.table(("State", "Result"), [("Observe", f"Not yet: could not assume {arn}.")])
     table = shown(capsys)
     screen.table(("Notebook", "Stack"), [("analysis-1", arn[:78])])
     paragraph = shown(capsys)

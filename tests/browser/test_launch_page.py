@@ -155,7 +155,7 @@ def test_a_state_in_the_picture_leads_to_its_first_step(browser: Browser, writte
 
 def test_what_is_folded_opens_with_the_keyboard(browser: Browser, written: Path) -> None:
     with opened(browser, written) as page:
-        settings = page.locator("details", has_text="What was asked for").first
+        settings = page.locator("details", has_text="Requested settings").first
         assert not settings.locator("table").is_visible()
 
         settings.locator("summary").focus()

@@ -274,7 +274,7 @@ def test_the_account_that_has_the_platform_is_checked(
     lacks = shell.ask("check", *given, "--stack-name", "another", status=1)["findings"]
     by_subject = {each["subject"]: each for each in lacks}
     endpoint = platform.outputs["S3EndpointId"]
-    assert by_subject["S3Endpoint"]["todo"] == f"Give its id: S3Endpoint={endpoint}."
+    assert by_subject["S3Endpoint"]["todo"] == f"Give its ID: S3Endpoint={endpoint}."
     assert by_subject[f"{vpc} enableDnsHostnames"]["verdict"] == "ok"
 
 

@@ -61,7 +61,7 @@ def test_a_region_without_the_resource_types_is_refused_and_nothing_else_is_aske
     assert status == 1
     (only,) = found
     assert (only["about"], only["subject"], only["verdict"]) == ("region", name, "missing")
-    assert only["found"] == f"CloudFormation has no resource types {region.LACKING[name]} there"
+    assert only["found"] == f"CloudFormation lacks the resource types {region.LACKING[name]} there"
     assert only["todo"] == "Deploy in another Region."
     assert account.asked == ["GetCallerIdentity"]
 
@@ -87,7 +87,10 @@ def test_a_service_that_the_region_lacks_is_missing(account: Account) -> None:
     account.lacking = ("servicecatalog",)
 
     assert account.lacks() == {
-        "servicecatalog": ("AWS names no servicecatalog in us-east-1", "Deploy in another Region.")
+        "servicecatalog": (
+            "AWS does not list servicecatalog in us-east-1",
+            "Deploy in another Region.",
+        )
     }
 
 
@@ -100,7 +103,7 @@ def test_a_region_that_does_not_answer_for_itself_is_asked_about_in_another(
 
     services = [each for each in found if each["about"] == "service"]
     assert {each["verdict"] for each in services} == {"ok"}
-    assert "in eu-south-1" in services[0]["found"]
+    assert "eu-south-1 has" in services[0]["found"]
 
 
 def test_an_instance_type_that_no_zone_has_is_missing(account: Account) -> None:
@@ -110,7 +113,7 @@ def test_an_instance_type_that_no_zone_has_is_missing(account: Account) -> None:
 
     assert lacks == {
         "ml.x9.huge": (
-            "EC2 offers it in no zone of the Region, and not in us-east-1a, us-east-1b",
+            "EC2 offers it in no zone of the Region, but not in us-east-1a, us-east-1b",
             "Leave it out of AllowedInstanceTypes.",
         )
     }
@@ -133,7 +136,7 @@ def test_for_a_type_that_other_zones_have_these_are_named_to_deploy_in(
 
     assert account.lacks() == {
         "ml.g5.xlarge": (
-            "EC2 offers it in us-east-1c, and not in us-east-1a, us-east-1b",
+            "EC2 offers it in us-east-1c, but not in us-east-1a, us-east-1b",
             "Deploy with AvailabilityZones=us-east-1b,us-east-1c, or leave it out of "
             "AllowedInstanceTypes.",
         )
@@ -167,8 +170,9 @@ def test_a_type_of_which_no_notebook_is_granted_is_missing_with_its_code(account
 
     assert account.lacks() == {
         "ml.g5.xlarge notebooks": (
-            "0, of which 0 are used",
-            "Ask for more in Service Quotas: sagemaker L-ml.g5.xlarge for notebook instance usage.",
+            "0 of 0 used",
+            "Request an increase in Service Quotas: "
+            "sagemaker L-ml.g5.xlarge for notebook instance usage.",
         )
     }
 
@@ -178,8 +182,8 @@ def test_notebooks_that_are_all_used_up_are_missing(account: Account) -> None:
 
     lacks = account.lacks()
 
-    assert lacks["notebooks of all types"][0] == "8, of which 8 are used"
-    assert lacks["ml.t3.medium notebooks"][0] == "2, of which 2 are used"
+    assert lacks["notebooks of all types"][0] == "8 of 8 used"
+    assert lacks["ml.t3.medium notebooks"][0] == "2 of 2 used"
     assert len(lacks) == 2
 
 
@@ -326,8 +330,8 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("now", "found", "todo"),
     [
-        ("GEN42", "dropped, and owners", "Keep Churn42 in ProjectIDs until"),
-        ("GEN42,Churn42", "no longer the first, to which", "Leave Churn42 the first of ProjectIDs"),
+        ("GEN42", "dropped, so owners", "Keep Churn42 in ProjectIDs until"),
+        ("GEN42,Churn42", "no longer the first, to which", "Keep Churn42 first in ProjectIDs"),
     ],
 )
 def test_a_project_that_has_notebooks_is_named_with_them_before_it_is_dropped(
@@ -486,7 +490,7 @@ def test_a_vpc_with_more_ranges_than_the_template_takes_needs_endpoints_of_its_o
     client("ec2").associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock="100.64.0.0/24")
     monkeypatch.setattr(network, "_MOST_RANGES", 1)  # moto has no more than five
 
-    assert account.lacks(*vpc.words)["VpcCidr"][1].startswith("Make the endpoints yourself")
+    assert account.lacks(*vpc.words)["VpcCidr"][1].startswith("Create the endpoints yourself")
 
 
 def test_two_subnets_of_one_zone_are_one_too_many(account: Account, vpc: Vpc) -> None:
@@ -496,8 +500,8 @@ def test_two_subnets_of_one_zone_are_one_too_many(account: Account, vpc: Vpc) ->
     subnets = f"SubnetIds={','.join((*vpc.subnets, made['Subnet']['SubnetId']))}"
 
     assert account.lacks(vpc.words[0], subnets, vpc.words[2])["SubnetIds"] == (
-        "two subnets are in us-east-1a, and an endpoint takes one in each zone",
-        "Name one subnet of each zone.",
+        "two subnets are in us-east-1a, but an endpoint accepts one per zone",
+        "Name one subnet per zone.",
     )
 
 
@@ -514,7 +518,7 @@ def test_an_endpoint_that_is_there_already_is_to_be_named(account: Account, vpc:
     lacks = account.lacks(*vpc.words)
 
     assert list(lacks) == ["StsEndpoint"]
-    assert lacks["StsEndpoint"][1] == f"Give its id: StsEndpoint={there}."
+    assert lacks["StsEndpoint"][1] == f"Give its ID: StsEndpoint={there}."
     assert account.lacks(*vpc.words, f"StsEndpoint={there}") == {}
 
 
@@ -529,7 +533,7 @@ def test_an_endpoint_for_another_service_is_not_taken(account: Account, vpc: Vpc
 
     lacks = account.lacks(*vpc.words, f"StsEndpoint={there}")
 
-    assert lacks["StsEndpoint"][0] == f"{there} is one for com.amazonaws.us-east-1.kms"
+    assert lacks["StsEndpoint"][0] == f"{there} is an endpoint for com.amazonaws.us-east-1.kms"
 
 
 def test_an_endpoint_that_is_not_in_the_vpc_is_missing(account: Account, vpc: Vpc) -> None:
@@ -553,8 +557,8 @@ def test_in_a_shared_vpc_its_owner_makes_the_endpoints(account: Account, shared_
 
     assert len(lacks) == 9
     assert lacks["S3Endpoint"] == (
-        f"the VPC is {SHARING}'s, and only its owner makes endpoints in it",
-        f"Have {SHARING} make it, then give its id: S3Endpoint=vpce-….",
+        f"the VPC belongs to {SHARING}, and only its owner can create endpoints in it",
+        f"Ask {SHARING} to create it, then give its ID: S3Endpoint=vpce-….",
     )
     assert lacks["StsEndpoint"][1].endswith(", or leave it out: StsEndpoint=none.")
 
@@ -577,7 +581,7 @@ def test_in_a_shared_vpc_its_owner_switches_dns_on(account: Account, shared_vpc:
 
     _, todo = account.lacks(*shared_vpc.words)[f"{shared_vpc.id} enableDnsHostnames"]
 
-    assert todo.startswith(f"Have {SHARING} switch it on: ")
+    assert todo.startswith(f"Ask {SHARING} to switch it on: ")
 
 
 def test_for_a_service_that_other_zones_have_these_are_named_to_deploy_in(
@@ -626,7 +630,7 @@ def test_where_no_two_zones_have_all_services_it_says_which_to_do_without(
 
     assert {name: todo for name, (_, todo) in lacks.items()} == dict.fromkeys(
         ("KmsEndpoint", "LogsEndpoint"),
-        f"No two zones have all services. Do without some: deploy with {wanted}.",
+        f"No two zones have all services. Leave some out: deploy with {wanted}.",
     )
     assert account.lacks(*wanted.split()) == {}
 
@@ -668,7 +672,7 @@ def test_a_service_that_the_subnets_of_a_vpc_lack_needs_other_subnets(
         ("us-east-1a,us-east-1a", "us-east-1a is named twice"),
         (
             "us-east-1a,us-east-1z",
-            "there is no zone us-east-1z, but there are us-east-1a, us-east-1b, us-east-1c, "
+            "there is no zone us-east-1z, only us-east-1a, us-east-1b, us-east-1c, "
             "us-east-1d, us-east-1e",
         ),
         (
@@ -713,7 +717,7 @@ def test_the_template_takes_the_zones_of_default_subnets(account: Account) -> No
         if each["AvailabilityZone"] in ("us-east-1d", "us-east-1e", "us-east-1f"):
             client("ec2").delete_subnet(SubnetId=each["SubnetId"])
     assert account.lacks()["AvailabilityZones"] == (
-        "1 zones have a default subnet, which the template takes zones by, and two are needed",
+        "1 zones have a default subnet, by which the template chooses, but it needs two",
         "Deploy with AvailabilityZones=us-east-1a,us-east-1b.",
     )
 
@@ -773,7 +777,7 @@ def test_all_parameters_that_are_none_are_named_at_once(account: Account) -> Non
         result = CliRunner().invoke(app, ["check", "VpcID=vpc-1", "Nonsense=1", "StsEndpoint"])
 
     assert result.exit_code == 1
-    assert "no parameter VpcID: did you mean VpcId?" in result.stderr
+    assert "no parameter VpcID. Did you mean VpcId?" in result.stderr
     assert "no parameter Nonsense." in result.stderr
     assert "StsEndpoint has no value" in result.stderr
 
@@ -814,13 +818,16 @@ def test_without_json_only_what_is_missing_is_shown_with_the_counts(account: Acc
         ("OffHoursCron=cron(0 20 * * MON-FRI *)", "one of the two days as ?"),
         ("OffHoursCron=cron(0 20 ? * ? *)", "one of the two days as ?"),
         ("OffHoursCron=cron(0 20 ? * MON-FRI)", "one of the two days as ?"),
-        ("OffHoursCron=cron(60 20 ? * MON-FRI *)", "'60' is no minutes of a schedule."),
-        ("OffHoursCron=cron(0 25 ? * MON-FRI *)", "'25' is no hours of a schedule."),
-        ("OffHoursCron=cron(0 20 32 * ? *)", "'32' is no day of month of a schedule."),
-        ("OffHoursCron=cron(0 20 ? 13 MON-FRI *)", "'13' is no month of a schedule."),
-        ("OffHoursCron=cron(0 20 ? * MON-FRY *)", "'MON-FRY' is no day of week of a schedule."),
-        ("OffHoursCron=cron(0 20 ? * 0 *)", "'0' is no day of week of a schedule."),
-        ("OffHoursCron=cron(0 20 ? * MON 1969)", "'1969' is no year of a schedule."),
+        ("OffHoursCron=cron(60 20 ? * MON-FRI *)", "'60' is no valid minutes in a schedule."),
+        ("OffHoursCron=cron(0 25 ? * MON-FRI *)", "'25' is no valid hours in a schedule."),
+        ("OffHoursCron=cron(0 20 32 * ? *)", "'32' is no valid day of month in a schedule."),
+        ("OffHoursCron=cron(0 20 ? 13 MON-FRI *)", "'13' is no valid month in a schedule."),
+        (
+            "OffHoursCron=cron(0 20 ? * MON-FRY *)",
+            "'MON-FRY' is no valid day of week in a schedule.",
+        ),
+        ("OffHoursCron=cron(0 20 ? * 0 *)", "'0' is no valid day of week in a schedule."),
+        ("OffHoursCron=cron(0 20 ? * MON 1969)", "'1969' is no valid year in a schedule."),
         ("AllowedInstanceTypes=", "'' is refused. Instance types such as ml.m5.xlarge"),
         ("AllowedInstanceTypes=m5.xlarge", "Instance types such as ml.m5.xlarge"),
         ("AllowedInstanceTypes=ml.m5.xlarge,,ml.c5.xlarge", "with commas between them."),

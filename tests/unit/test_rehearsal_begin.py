@@ -153,7 +153,7 @@ def test_the_root_user_is_refused(shell: Shell) -> None:
     [
         (
             refusal("GetCallerIdentity", "ExpiredToken", "The security token has expired"),
-            "AWS does not take these credentials (ExpiredToken): set AWS_ACCESS_KEY_ID",
+            "AWS rejected these credentials (ExpiredToken). To sign in, set AWS_ACCESS_KEY_ID",
         ),
         (UnauthorizedSSOTokenError(), "SSO session associated with this profile has expired"),
         (NoCredentialsError(), "Sign in, or set AWS_PROFILE."),
@@ -180,7 +180,7 @@ def test_a_region_without_the_services_is_refused_with_what_it_lacks(shell: Shel
     status, said = shell.rehearse("--yes")
 
     assert status == 2
-    assert f"AWS names no servicecatalog in {REGION}" in said
+    assert f"AWS does not list servicecatalog in {REGION}" in said
     assert "lacks what a deployment needs (2 findings)" in said.splitlines()[-1]
 
 
@@ -190,8 +190,8 @@ def test_a_quota_of_zero_is_refused_with_what_to_ask_for(shell: Shell) -> None:
     status, said = shell.rehearse("--yes")
 
     assert status == 2
-    assert "0, of which 0 are used" in said
-    assert "Ask for more in Service Quotas" in said
+    assert "0 of 0 used" in said
+    assert "Request an increase in Service Quotas" in said
 
 
 def test_a_platform_that_is_there_is_refused(shell: Shell) -> None:
@@ -215,7 +215,7 @@ def test_what_aws_does_not_say_is_no_yes(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
-        ("VpcIdd=vpc-0a", "no parameter VpcIdd: did you mean VpcId?"),
+        ("VpcIdd=vpc-0a", "no parameter VpcIdd. Did you mean VpcId?"),
         ("ProductName=x EndUserRoleName=y", "sets EndUserRoleName, ProductName itself"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a check finds, and how one that AWS refuses is told."""
+"""The findings of a check, including checks that AWS refuses."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,46 +10,46 @@ from vending.errors import worded
 
 
 class Verdict(StrEnum):
-    """What came of a look."""
+    """The result of a check."""
 
     OK = "ok"
     MISSING = "missing"
     UNKNOWN = "unknown"
-    """AWS did not say, or the check does not know the Region."""
+    """AWS refused or failed to answer, or the check does not know the Region."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a deployment needs, and whether the account has it."""
+    """A requirement of a deployment, and whether the account meets it."""
 
     about: str
     """region, service, quota, capacity, network, endpoint, role, name, project or stack."""
     subject: str
     verdict: Verdict
     found: str
-    """What there is."""
+    """The state of the account."""
     todo: str = ""
-    """What to do about what is missing or unknown."""
+    """What to do; empty if the verdict is ok."""
 
 
 def ok(about: str, subject: str, found: str) -> Finding:
-    """Return what is as it has to be."""
+    """Return a requirement that the account meets."""
     return Finding(about, subject, Verdict.OK, found)
 
 
 def missing(about: str, subject: str, found: str, todo: str) -> Finding:
-    """Return what has to be otherwise before a deployment."""
+    """Return a requirement that the account does not meet."""
     return Finding(about, subject, Verdict.MISSING, found, todo)
 
 
 def unknown(about: str, subject: str, found: str, todo: str) -> Finding:
-    """Return what a check cannot say."""
+    """Return a requirement that cannot be checked."""
     return Finding(about, subject, Verdict.UNKNOWN, found, todo)
 
 
 def looked(about: str, subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """Yield what a look finds, up to where AWS refuses it: the others are looked at too."""
+    """Yield a check's findings, and an unknown one if AWS refuses a call."""
     try:
         yield from look()
     except (ClientError, BotoCoreError) as error:
-        yield unknown(about, subject, worded(error), "Mend that, and check again.")
+        yield unknown(about, subject, worded(error), "Fix that, then check again.")

@@ -1,6 +1,6 @@
-"""Whether the names that the platform fixes are free: of roles, of exports, of its stack.
+"""Check whether the names of the platform's roles, exports and stack are free.
 
-IAM's names are an account's in all Regions, so a deployment in another Region may have them.
+IAM names are unique in an account across Regions, so a deployment in another Region may use them.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,14 @@ from vending.checks.findings import Finding, looked, missing, ok
 from vending.checks.parameters import Parameters
 from vending.platform import client
 
-EXPORTS = "NotebookVending-"  # begins the names of all
-# A stack in these takes no update (user guide, "Update behaviors", "Stack creation failure").
+EXPORTS = "NotebookVending-"  # prefix of every export
+# Stacks with these statuses accept no update (user guide, "Update behaviors" and "Stack creation
+# failure").
 _DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
 
 def findings(parameters: Parameters, region: str) -> Iterator[Finding]:
-    """Yield which names are taken, and whether what is named is there."""
+    """Yield which names are taken, and whether the named resources exist."""
     for name in role_names(parameters, region):
         free = partial(_is_free, name, region, parameters["EndUserRoleName"])
         yield from looked("role", name, free)
@@ -36,7 +37,7 @@ def findings(parameters: Parameters, region: str) -> Iterator[Finding]:
 
 
 def role_names(parameters: Parameters, region: str) -> Iterator[str]:
-    """Yield the names of the roles that a deployment makes under fixed names."""
+    """Yield the fixed names of the roles that a deployment creates."""
     yield from (f"NotebookVendingLaunchRole-{region}", f"NotebookVendingActions-{region}")
     if parameters["DataAdministratorArns"]:
         yield f"NotebookVendingDataAdministrator-{region}"
@@ -45,7 +46,7 @@ def role_names(parameters: Parameters, region: str) -> Iterator[str]:
 
 
 def stack(name: str) -> Iterator[Finding]:
-    """Yield whether a stack of this name is in the way."""
+    """Yield whether a stack of this name allows a deployment."""
     try:
         status = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0][
             "StackStatus"
@@ -60,12 +61,12 @@ def stack(name: str) -> Iterator[Finding]:
             "stack",
             name,
             f"{status}: an earlier deployment failed",
-            f"Look at its events for why, then delete it: sam delete --stack-name {name}.",
+            f"Find the cause in its events, then delete it: sam delete --stack-name {name}.",
         )
     elif status.endswith("_IN_PROGRESS"):
         yield missing("stack", name, status, "Wait until that has ended.")
     else:
-        yield ok("stack", name, f"deployed already: {status}; a deployment updates it")
+        yield ok("stack", name, f"deployed already ({status}), so a deployment updates it")
 
 
 def _is_free(name: str, region: str, end_user_role: str) -> Iterator[Finding]:
@@ -80,18 +81,21 @@ def _is_free(name: str, region: str, end_user_role: str) -> Iterator[Finding]:
         name,
         f"taken{where}",
         "If a platform in another Region has it, deploy with "
-        f"EndUserRoleName=SCEndUserRole-{region}. Otherwise delete it."
+        f"EndUserRoleName=SCEndUserRole-{region}. Otherwise delete the role."
         if name == end_user_role
-        else "Delete the role, or the stack that has it.",
+        else "Delete the role, or the stack that created it.",
     )
 
 
 def _is_there(name: str) -> Iterator[Finding]:
     if _role(name):
-        yield ok("role", name, "it is there")
+        yield ok("role", name, "the role exists")
     else:
         yield missing(
-            "role", name, "there is none", "Make it, or deploy with CreateEndUserRole=YES."
+            "role",
+            name,
+            "there is no such role",
+            "Create it, or deploy with CreateEndUserRole=YES.",
         )
 
 
@@ -113,7 +117,7 @@ def _policy(arn: str) -> Iterator[Finding]:
             raise
         yield missing("name", arn, "there is no such policy", "Correct PermissionsBoundaryArn.")
         return
-    yield ok("name", arn, "the policy is there")
+    yield ok("name", arn, "the policy exists")
 
 
 def _topic(arn: str) -> Iterator[Finding]:
@@ -124,7 +128,7 @@ def _topic(arn: str) -> Iterator[Finding]:
             raise
         yield missing("name", arn, "there is no such topic", "Correct AlarmTopicArn.")
         return
-    yield ok("name", arn, "the topic is there")
+    yield ok("name", arn, "the topic exists")
 
 
 def _repository(name: str) -> Iterator[Finding]:
@@ -134,10 +138,10 @@ def _repository(name: str) -> Iterator[Finding]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
             raise
-        todo = "Make it, or correct CodeArtifactRepository."
+        todo = "Create it, or correct CodeArtifactRepository."
         yield missing("name", name, "there is no such CodeArtifact repository", todo)
         return
-    yield ok("name", name, "the CodeArtifact repository is there")
+    yield ok("name", name, "the CodeArtifact repository exists")
 
 
 def _exports() -> Iterator[Finding]:
@@ -155,5 +159,5 @@ def _exports() -> Iterator[Finding]:
         "name",
         f"exports {EXPORTS}…",
         f"taken by {', '.join(sorted(taken))}",
-        "An account and Region has one platform: update that stack, with --stack-name.",
+        "An account has one platform per Region. Update that stack, with --stack-name.",
     )

@@ -1,4 +1,4 @@
-"""Whether the VPC that is named has what notebooks and endpoints need, and AWS the endpoints."""
+"""Check the network parameters, the existing VPC and the endpoints."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -10,11 +10,11 @@ from vending.checks.findings import Finding, looked, missing, ok, unknown
 from vending.checks.parameters import Parameters, broken_rules, listed
 from vending.platform import client
 
-_MOST_RANGES = 5  # that ExistingVpcCidrs takes
+_MOST_RANGES = 5  # the template's limit for ExistingVpcCidrs
 
 
 def findings(parameters: Parameters, region: str, partition: str) -> Iterator[Finding]:
-    """Yield what of the network there is."""
+    """Yield the findings about the network."""
     services = zones.names(region, partition)
     for rule, name, todo in broken_rules(parameters):
         yield missing("network", name, f"the template's rule {rule} refuses it", todo)
@@ -36,15 +36,15 @@ def _vpc(parameters: Parameters) -> Iterator[Finding]:
         yield _ranges(parameters, found)
     owner = _sharing(found)
     for attribute in ("enableDnsSupport", "enableDnsHostnames"):
-        told = ec2.describe_vpc_attribute(VpcId=vpc_id, Attribute=attribute)
-        if told[attribute[0].upper() + attribute[1:]]["Value"]:
+        answer = ec2.describe_vpc_attribute(VpcId=vpc_id, Attribute=attribute)
+        if answer[attribute[0].upper() + attribute[1:]]["Value"]:
             yield ok("network", f"{vpc_id} {attribute}", "on")
         else:
             yield missing(
                 "network",
                 f"{vpc_id} {attribute}",
                 "off, and endpoints with private DNS need it",
-                f"{f'Have {owner} switch' if owner else 'Switch'} it on: aws ec2 "
+                f"{f'Ask {owner} to switch' if owner else 'Switch'} it on: aws ec2 "
                 f"modify-vpc-attribute --vpc-id {vpc_id} --{_dashed(attribute)}.",
             )
     yield from _members(parameters, "SubnetIds", "describe_subnets", "Subnets", "SubnetId")
@@ -57,13 +57,13 @@ def _vpc(parameters: Parameters) -> Iterator[Finding]:
 
 
 def _found(vpc_id: str) -> Mapping[str, Any] | None:
-    # By a filter, which finds what there is: an id of a wrong form or of no VPC is no error then.
+    # With a filter, a malformed or unknown ID is not an error.
     found = client("ec2").describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [vpc_id]}])["Vpcs"]
     return found[0] if found else None
 
 
 def _ranges(parameters: Parameters, vpc: Mapping[str, Any]) -> Finding:
-    """Return whether the endpoints that are made let in the VPC's addresses, and no others."""
+    """Return whether new endpoints will admit exactly the VPC's addresses."""
     there = [
         each["CidrBlock"]
         for each in vpc.get("CidrBlockAssociationSet", ())
@@ -74,11 +74,11 @@ def _ranges(parameters: Parameters, vpc: Mapping[str, Any]) -> Finding:
         return ok("network", name, f"the ranges of {parameters['VpcId']}")
     todo = f"Deploy with ExistingVpcCidrs={','.join(there)}."
     if len(there) > _MOST_RANGES:
-        todo = "Make the endpoints yourself and give their ids, or none: StsEndpoint=vpce-…."
+        todo = "Create the endpoints yourself and give their IDs, or none: StsEndpoint=vpce-…."
     return missing(
         "network",
         name,
-        f"{parameters[name]} may use the endpoints, and {parameters['VpcId']} has "
+        f"{parameters[name]} may use the endpoints, but {parameters['VpcId']} has "
         f"{', '.join(there)}",
         todo,
     )
@@ -87,14 +87,14 @@ def _ranges(parameters: Parameters, vpc: Mapping[str, Any]) -> Finding:
 def _networks(ranges: Iterable[str]) -> list[IPv4Network] | None:
     try:
         return [*collapse_addresses(IPv4Network(each, strict=False) for each in ranges)]
-    except ValueError:  # none that EC2 takes
+    except ValueError:  # EC2 accepts no such range
         return None
 
 
 def _sharing(vpc: Mapping[str, Any] | None) -> str:
-    """Return the account that shares a VPC's subnets with this one; empty if it is this account's.
+    """Return the account that shares a VPC's subnets with this account; empty for an own VPC.
 
-    Its endpoints, routes and attributes are then its owner's alone (VPC user guide,
+    Only the owner manages the endpoints, routes and attributes of a shared VPC (VPC user guide,
     "Responsibilities and permissions for owners and participants").
     """
     owner = str(vpc["OwnerId"]) if vpc else ""
@@ -104,11 +104,11 @@ def _sharing(vpc: Mapping[str, Any] | None) -> str:
 def _members(
     parameters: Parameters, name: str, operation: str, key: str, id_key: str
 ) -> Iterator[Finding]:
-    """Yield whether what a parameter names is in the VPC."""
+    """Yield whether the VPC has the resources that a parameter names."""
     wanted = listed(parameters[name])
     if not wanted:
         return
-    # By a filter, which finds what there is: by its id, one that is not there is an error for all.
+    # With a filter, an unknown ID is not an error for all others.
     pages = (
         client("ec2")
         .get_paginator(operation)
@@ -129,8 +129,8 @@ def _members(
         yield missing(
             "network",
             name,
-            f"two subnets are in {', '.join(twice)}, and an endpoint takes one in each zone",
-            "Name one subnet of each zone.",
+            f"two subnets are in {', '.join(twice)}, but an endpoint accepts one per zone",
+            "Name one subnet per zone.",
         )
 
 
@@ -152,7 +152,7 @@ def _endpoints(parameters: Parameters, services: Mapping[str, str]) -> Iterator[
     for name, service in services.items():
         asked = parameters[name]
         if asked == "none" or (asked != "create" and not parameters["VpcId"]):
-            continue  # which a rule refuses without a VPC
+            continue  # a rule of the template refuses it
         if owner:
             yield _of_owner(name, asked, owner)
         elif asked != "create":
@@ -161,15 +161,17 @@ def _endpoints(parameters: Parameters, services: Mapping[str, str]) -> Iterator[
             yield missing(
                 "endpoint",
                 name,
-                f"the VPC has {taken} for {service} already, and has room for one",
-                f"Give its id: {name}={taken}.",
+                f"the VPC has {taken} for {service} already, and can have only one",
+                f"Give its ID: {name}={taken}.",
             )
         elif name not in offered:
             yield missing(
                 "endpoint",
                 name,
                 f"AWS offers no {service} here",
-                f"Leave it out: {name}=none." if name != "S3Endpoint" else "Take another Region.",
+                f"Leave it out: {name}=none."
+                if name != "S3Endpoint"
+                else "Deploy in another Region.",
             )
         elif name in zones.GATEWAYS:
             yield ok("endpoint", name, f"AWS offers {service}")
@@ -186,13 +188,13 @@ def _endpoints(parameters: Parameters, services: Mapping[str, str]) -> Iterator[
 
 
 def _elsewhere(parameters: Parameters, name: str, better: zones.Advice | None) -> str:
-    """Return what to do about a service that the zones lack."""
+    """Return the advice for a service that the zones lack."""
     if parameters["VpcId"]:
         return f"Name subnets in those zones with SubnetIds, or leave it out: {name}=none."
     if better is None:
         return f"Leave it out: {name}=none."
     if better.without:
-        return f"No two zones have all services. Do without some: deploy with {better}."
+        return f"No two zones have all services. Leave some out: deploy with {better}."
     return f"Deploy with {better}."
 
 
@@ -211,7 +213,7 @@ def _there(vpc_id: str) -> dict[str, Any]:
 
 
 def _in_the_way(there: Mapping[str, Any], service: str) -> str:
-    """Return the endpoint that keeps a second one out; a gateway is one for a route table."""
+    """Return the endpoint that prevents a second one; a route table has one gateway per service."""
     found = [
         id_
         for id_, each in there.items()
@@ -229,28 +231,33 @@ def _given(name: str, service: str, asked: str, there: Mapping[str, Any]) -> Fin
         return missing(
             "endpoint",
             name,
-            f"{asked} is one for {found['ServiceName']}",
-            f"Give the id of one for {service}.",
+            f"{asked} is an endpoint for {found['ServiceName']}",
+            f"Give the ID of an endpoint for {service}.",
         )
     if found["State"].lower() != "available":
-        return missing("endpoint", name, f"{asked} is {found['State']}", "Have it made available.")
+        return missing(
+            "endpoint",
+            name,
+            f"{asked} is {found['State']}",
+            "Wait until it is available, or replace it.",
+        )
     return ok("endpoint", name, f"{asked} is available")
 
 
 def _of_owner(name: str, asked: str, owner: str) -> Finding:
-    """Return what there is to say of an endpoint in a VPC that another account shares."""
+    """Return the finding for an endpoint in a VPC that another account shares."""
     if asked == "create":
         without = "" if name in zones.GATEWAYS else f", or leave it out: {name}=none"
         return missing(
             "endpoint",
             name,
-            f"the VPC is {owner}'s, and only its owner makes endpoints in it",
-            f"Have {owner} make it, then give its id: {name}=vpce-…{without}.",
+            f"the VPC belongs to {owner}, and only its owner can create endpoints in it",
+            f"Ask {owner} to create it, then give its ID: {name}=vpce-…{without}.",
         )
     return unknown(
         "endpoint",
         name,
-        f"{asked} is {owner}'s, and its owner alone sees it",
+        f"{asked} belongs to {owner}, and only its owner can describe it",
         "Ask the owner whether it is available, and whether its policy admits this account.",
     )
 

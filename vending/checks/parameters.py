@@ -1,6 +1,6 @@
-"""The parameters of the deployment that is checked: template.yaml's, with its defaults.
+"""The parameters of the deployment to check, with the defaults of template.yaml.
 
-The template itself is read, so that a value that CloudFormation would refuse is refused here too.
+This module reads the template, so it rejects every value that CloudFormation would reject.
 """
 
 import difflib
@@ -21,8 +21,8 @@ Parameters = Mapping[str, str]
 _PACKAGE = Path(__file__).parents[1]
 _LONGEST_VALUE = 4096  # bytes (CloudFormation user guide, "Quotas")
 _CRON = re.compile(r"cron\((.*)\)")
-# EventBridge Scheduler user guide, "Cron-based schedules": what each field may have, beside ranges,
-# lists and steps of these.
+# EventBridge Scheduler user guide, "Cron-based schedules": the values of each field, in
+# addition to ranges, lists and steps of these.
 _CRON_FIELDS = {
     "minutes": (range(60), "", ""),
     "hours": (range(24), "", ""),
@@ -40,10 +40,10 @@ def defaults() -> dict[str, str]:
 
 
 def parse(given: Sequence[str]) -> Parameters:
-    """Return the parameters of a deployment, given some as `Name=Value`.
+    """Return the parameters of a deployment, with some given as `Name=Value`.
 
-    Raises OperatorError with every one that the template does not have, and with every value that
-    CloudFormation or the functions would refuse.
+    Raises OperatorError with every unknown parameter, and with every value that CloudFormation or
+    the functions would reject.
     """
     declared = _template()["Parameters"]
     pairs = [each.partition("=") for each in given]
@@ -61,9 +61,9 @@ def parse(given: Sequence[str]) -> Parameters:
 
 
 def broken_rules(parameters: Parameters) -> Iterator[tuple[str, str, str]]:
-    """Yield the rules of the template that parameters break: its name, the parameter, what to do.
+    """Yield each broken rule of the template as its name, the parameter and what to do.
 
-    A description of an assertion begins with the parameter, as in `SubnetIds - name the subnets.`
+    An assertion's description begins with the parameter, as in `SubnetIds - name the subnets.`
     """
     for name, rule in _template().get("Rules", {}).items():
         if not _holds(rule.get("RuleCondition", True), parameters):
@@ -75,14 +75,14 @@ def broken_rules(parameters: Parameters) -> Iterator[tuple[str, str, str]]:
 
 
 def listed(value: str) -> list[str]:
-    """Return the values of a list with commas."""
+    """Return the values of a comma-separated list."""
     return [each.strip() for each in value.split(",") if each.strip()]
 
 
 def _faults(value: str, declared: Mapping[str, Any]) -> Iterator[str]:
-    """Yield which constraints of the template a value breaks, and what to give."""
+    """Yield a message for each constraint of the template that a value breaks."""
     if declared["Type"] == "Number":
-        # CloudFormation takes "1e2" and "2.5" for a number, the functions digits only.
+        # CloudFormation accepts "1e2" and "2.5" as numbers, the functions only digits.
         try:
             number = digits.number(value)
         except ValueError as error:
@@ -92,7 +92,7 @@ def _faults(value: str, declared: Mapping[str, Any]) -> Iterator[str]:
         if not least <= number <= most:
             yield f"{value!r:.80} is refused. Give a number from {least} to {most}."
     members = [value]
-    if declared["Type"] == "CommaDelimitedList":  # whose rules hold for each member
+    if declared["Type"] == "CommaDelimitedList":  # the constraints apply to each member
         members = [each.strip() for each in value.split(",")]
     allowed = [str(each) for each in declared.get("AllowedValues", ())]
     pattern = re.compile(declared.get("AllowedPattern", "(?s:.*)"), re.ASCII)  # as Java's is
@@ -108,7 +108,7 @@ def _faults(value: str, declared: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _schedule_faults(name: str, value: str) -> Iterator[str]:
-    """Yield what EventBridge Scheduler would refuse of the off-hours."""
+    """Yield a message for each off-hours value that EventBridge Scheduler would reject."""
     if name == "TimeZone" and value not in (zoneinfo.available_timezones() or (value,)):
         yield f"{value!r:.80} is refused. Give the IANA name of a time zone, such as Europe/Berlin."
     if name == "OffHoursCron" and (found := _CRON.fullmatch(value)):
@@ -116,7 +116,7 @@ def _schedule_faults(name: str, value: str) -> Iterator[str]:
         if len(fields) != 6 or (fields[2] == "?") == (fields[4] == "?"):
             yield (
                 f"{value!r:.80} is refused. Give minutes, hours, day of month, month, day of week "
-                "and year, one of the two days as ?: cron(0 20 ? * MON-FRI *)."
+                "and year, with one of the two days as ?, such as cron(0 20 ? * MON-FRI *)."
             )
         for (field, (numbers, names, more)), text in zip(
             _CRON_FIELDS.items(), fields, strict=False
@@ -124,11 +124,11 @@ def _schedule_faults(name: str, value: str) -> Iterator[str]:
             one = f"(0?({'|'.join(map(str, numbers))}){names})"
             each = rf"(\*|{one}(-{one})?)(/\d+)?{more}"
             if not re.fullmatch(rf"({each})(,({each}))*", text, re.I | re.A):
-                yield f"{value!r:.80} is refused. {text!r:.80} is no {field} of a schedule."
+                yield f"{value!r:.80} is refused. {text!r:.80} is no valid {field} in a schedule."
 
 
 def _holds(condition: Any, parameters: Parameters) -> bool:
-    """Return whether a condition of a rule holds; only the functions of the template are known."""
+    """Return whether a rule's condition holds; supports the template's functions only."""
     if isinstance(condition, bool):
         return condition
     ((function, arguments),) = condition.items()
@@ -142,7 +142,7 @@ def _holds(condition: Any, parameters: Parameters) -> bool:
             return bool(first == second)
         case "Fn::Contains":
             return _value(arguments[1], parameters) in arguments[0]
-    raise ValueError(f"{function} is unknown here")
+    raise ValueError(f"{function} is not supported here")
 
 
 def _value(given: Any, parameters: Parameters) -> Any:
@@ -178,6 +178,6 @@ _Loader.add_multi_constructor("!", _function)
 
 def _worded(name: str, known: Sequence[str]) -> str:
     if name in known:
-        return f"{name} has no value: give {name}=…."
+        return f"{name} has no value. Give {name}=…."
     near = difflib.get_close_matches(name, known, n=1)
-    return f"The platform has no parameter {name}" + (f": did you mean {near[0]}?" if near else ".")
+    return f"The platform has no parameter {name}." + (f" Did you mean {near[0]}?" if near else "")

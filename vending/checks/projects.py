@@ -1,4 +1,4 @@
-"""Whether a changed ProjectIDs leaves people out of notebooks that they have."""
+"""Check whether a changed ProjectIDs locks owners out of their notebooks."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ from vending.platform import client
 
 
 def findings(parameters: Parameters, stack_name: str) -> Iterator[Finding]:
-    """Yield which projects of the deployed platform's portfolio a deployment may not do without."""
+    """Yield which projects of the deployed portfolio a deployment must keep."""
     stack = client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
     was = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}
@@ -22,7 +22,7 @@ def findings(parameters: Parameters, stack_name: str) -> Iterator[Finding]:
             yield missing(
                 "project",
                 project,
-                f"{why}, and owners could not open their notebooks: {found}",
+                f"{why}, so owners could not open their notebooks: {found}",
                 todo,
             )
         else:
@@ -32,15 +32,15 @@ def findings(parameters: Parameters, stack_name: str) -> Iterator[Finding]:
 def _fault(
     project: str, before: Sequence[str], now: Sequence[str], *, role_made: bool
 ) -> tuple[str, str]:
-    """Return what a change takes from a project's people, and what to do; empty if nothing.
+    """Return what a change does to a project and what to do; empty if it does nothing.
 
-    The end users' role that the portfolio makes is a member of the first project.
+    The end users' role of the portfolio is a member of the first project.
     """
     if project not in now:
         return "dropped", f"Keep {project} in ProjectIDs until their launches are terminated."
     if role_made and project == before[0] != now[0]:
         return (
             "no longer the first, to which the end users' role belongs",
-            f"Leave {project} the first of ProjectIDs, and append others.",
+            f"Keep {project} first in ProjectIDs, and append others.",
         )
     return "", ""

@@ -1,4 +1,4 @@
-"""Whether the account's quotas leave room for the platform and for a first launch."""
+"""Check whether the account's quotas allow the platform and a first launch."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from vending.checks.findings import Finding, looked, missing, ok
 from vending.checks.parameters import Parameters, listed
 from vending.platform import client
 
-ROLES = 30  # more than the platform makes; a launch takes one more
+ROLES = 30  # more than the platform creates; a launch needs one more
 _ALL_NOTEBOOKS = "L-04CE2E67"
 _VPCS = "L-F678F1CE"
-_ASK = "Ask for more in Service Quotas"
+_ASK = "Request an increase in Service Quotas"
 
 
 def findings(parameters: Parameters) -> Iterator[Finding]:
-    """Yield what the quotas leave."""
+    """Yield the findings about quotas."""
     yield from looked("quota", "SageMaker", partial(_notebooks, parameters))
     yield from looked("quota", "IAM roles", _roles)
     if not parameters["VpcId"]:
@@ -38,23 +38,23 @@ def _notebooks(parameters: Parameters) -> Iterator[Finding]:
         yield missing(
             "quota",
             f"{each} notebooks",
-            "SageMaker has no quota for it here, as of types that it does not offer",
+            "SageMaker has no quota for it here, so it probably does not offer the type",
             "Leave it out of AllowedInstanceTypes.",
         )
 
 
 def _room(subject: str, quota: Any, used: int) -> Finding:
     value = int(quota["Value"])
-    found = f"{value}, of which {used} are used"
+    found = f"{used} of {value} used"
     if used < value:
         return ok("quota", subject, found)
     return missing("quota", subject, found, f"{_ASK}: {quota['ServiceCode']} {quota['QuotaCode']}.")
 
 
 def _quotas(service: str) -> dict[str, Any]:
-    """Return a service's quotas by their codes: what is applied, else AWS's default.
+    """Return a service's quotas by code: the applied value, or else AWS's default.
 
-    Not every quota has an applied value (API reference, ListServiceQuotas).
+    Some quotas have no applied value (API reference, ListServiceQuotas).
     """
     quotas = client("service-quotas")
     found: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def _quotas(service: str) -> dict[str, Any]:
 def _roles() -> Iterator[Finding]:
     summary = client("iam").get_account_summary()["SummaryMap"]
     used, quota = summary["Roles"], summary["RolesQuota"]
-    found = f"{quota}, of which {used} are used"
+    found = f"{used} of {quota} used"
     if quota - used >= ROLES:
         yield ok("quota", "IAM roles", found)
     else:

@@ -1,4 +1,4 @@
-"""Whether the Region has the resource types and services, the zones the instance types, needed."""
+"""Check the Region's resource types and services, and the zones' instance types."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -10,7 +10,7 @@ from vending.checks.findings import Finding, looked, missing, ok, unknown
 from vending.checks.parameters import Parameters, listed
 from vending.platform import client_in
 
-# Which resource types of the templates CloudFormation lacks in a Region, by its own schemas of them
+# The templates' resource types that CloudFormation lacks in a Region, by its own schemas
 # (cfn-lint 1.58.0 carries those of each Region; a test computes this from them).
 LACKING: Mapping[str, str] = {
     "ap-east-2": "AWS::ServiceCatalog::*",
@@ -20,7 +20,7 @@ LACKING: Mapping[str, str] = {
     "mx-central-1": "AWS::ServiceCatalog::*",
     "us-gov-east-1": "AWS::SageMaker::NotebookInstanceLifecycleConfig",
 }
-# The other Regions that there are schemas of: they have all types.
+# The other Regions with schemas, which have all types.
 COMPLETE = (
     *("af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3"),
     *("ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3"),
@@ -31,7 +31,7 @@ COMPLETE = (
     *("us-iso-east-1", "us-iso-west-1", "us-isob-east-1", "us-isob-west-1", "us-isof-east-1"),
     *("us-isof-south-1", "us-west-1", "us-west-2"),
 )
-# By the names that both AWS's list of its Regions and botocore have for them.
+# The names that both AWS's list of Regions and botocore use.
 SERVICES = (
     "cloudformation",
     "cloudwatch",
@@ -52,15 +52,15 @@ SERVICES = (
     "sts",
     "xray",
 )
-# The Regions that answer for all (Systems Manager user guide, "Calling public parameters for AWS
-# services, Regions, endpoints, ..."); another one asks the first.
+# The Regions that answer for every Region (Systems Manager user guide, "Calling public parameters
+# for AWS services, Regions, endpoints, ..."); the others use the first.
 _ANSWERING = (
     *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ap-east-1", "ap-south-1"),
     *("ap-northeast-2", "ap-southeast-1", "ap-southeast-2", "ap-northeast-1", "ca-central-1"),
     *("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "sa-east-1"),
 )
 
-# What the Regions above lack; a wildcard stands for all types of a service.
+# One missing type of each kind above, where a wildcard means all types of a service.
 _ABSENT_FIRST = (
     "AWS::ServiceCatalog::Portfolio",
     "AWS::SageMaker::NotebookInstanceLifecycleConfig",
@@ -69,7 +69,7 @@ _AT_ONCE = 10  # names (API reference, GetParameters)
 
 
 def resource_types(region: str, partition: str) -> Finding:
-    """Return whether CloudFormation can make there what the templates have; no call asks it."""
+    """Return whether CloudFormation has the templates' resource types there, without a call."""
     if partition not in zones.PREFIXES:
         return missing(
             "region",
@@ -81,7 +81,7 @@ def resource_types(region: str, partition: str) -> Finding:
         return missing(
             "region",
             region,
-            f"CloudFormation has no resource types {LACKING[region]} there",
+            f"CloudFormation lacks the resource types {LACKING[region]} there",
             "Deploy in another Region.",
         )
     if region in COMPLETE:
@@ -100,35 +100,38 @@ def resource_types(region: str, partition: str) -> Finding:
 def findings(
     parameters: Parameters, region: str, partition: str, *, deployed: bool
 ) -> Iterator[Finding]:
-    """Yield what of services and capacity there is, for a platform that may be deployed already."""
+    """Yield the findings about services and capacity."""
     services = zones.names(region, partition)
     yield from looked("service", "all", partial(_services, region, partition))
     yield from looked("capacity", "all", partial(_capacity, parameters, services, deployed))
 
 
 def _services(region: str, partition: str) -> Iterator[Finding]:
-    # AWS publishes the list in its first partition alone.
-    told = _told_by_aws(region) if partition == "aws" else _told_by_botocore(region, partition)
+    # AWS publishes the list only in its first partition.
+    there = _by_aws(region) if partition == "aws" else _by_botocore(region, partition)
     for each in SERVICES:
-        if each in told:
-            yield ok("service", each, f"there is {each} in {region}")
+        if each in there:
+            yield ok("service", each, f"{region} has {each}")
         else:
             yield missing(
-                "service", each, f"AWS names no {each} in {region}", "Deploy in another Region."
+                "service",
+                each,
+                f"AWS does not list {each} in {region}",
+                "Deploy in another Region.",
             )
 
 
-def _told_by_aws(region: str) -> set[str]:
+def _by_aws(region: str) -> set[str]:
     asked = region if region in _ANSWERING else _ANSWERING[0]
     path = f"/aws/service/global-infrastructure/regions/{region}/services/"
-    ssm, told = client_in(asked, "ssm"), set[str]()
+    ssm, found = client_in(asked, "ssm"), set[str]()
     for start in range(0, len(SERVICES), _AT_ONCE):
         names = [f"{path}{each}" for each in SERVICES[start : start + _AT_ONCE]]
-        told |= {each["Value"] for each in ssm.get_parameters(Names=names)["Parameters"]}
-    return told
+        found |= {each["Value"] for each in ssm.get_parameters(Names=names)["Parameters"]}
+    return found
 
 
-def _told_by_botocore(region: str, partition: str) -> set[str]:
+def _by_botocore(region: str, partition: str) -> set[str]:
     session = boto3.session.Session()
     return {each for each in SERVICES if region in session.get_available_regions(each, partition)}
 
@@ -156,6 +159,6 @@ def _capacity(
             "capacity",
             each,
             f"EC2 offers it in {', '.join(offered[each]) or 'no zone of the Region'}, "
-            f"and not in {', '.join(wanted)}",
+            f"but not in {', '.join(wanted)}",
             f"{todo}.",
         )

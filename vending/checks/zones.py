@@ -1,7 +1,7 @@
-"""Which Availability Zones notebooks are placed in, and which two a VPC that is made can be in.
+"""Find the Availability Zones of notebooks, and two zones for a new VPC.
 
-EC2 is asked: a service has its endpoints in some zones of a Region, and zones' names are mapped for
-each account (EC2 user guide, "AZ IDs"), so that no list of names is right everywhere.
+This module queries EC2, because a service has endpoints in some zones only, and AWS maps zone names
+per account (EC2 user guide, "AZ IDs"). No fixed list is right everywhere.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from vending.checks.findings import Finding, missing, ok
 from vending.checks.parameters import Parameters, listed
 from vending.platform import client
 
-# How an endpoint's service is called, by its parameter: as stacks/network.yaml calls it.
+# Each endpoint's service by its parameter, as in stacks/network.yaml.
 SERVICES: Mapping[str, str] = {
     "S3Endpoint": "com.amazonaws.{region}.s3",
     "SageMakerApiEndpoint": "{SageMaker}.{region}.sagemaker.api",
@@ -37,31 +37,31 @@ PREFIXES: Mapping[str, Mapping[str, str]] = {
     "aws-eusc": {"Ecr": "eu.amazonaws", "SageMaker": "com.amazonaws", "Sts": "com.amazonaws"},
     "aws-us-gov": {"Ecr": "com.amazonaws", "SageMaker": "com.amazonaws", "Sts": "com.amazonaws"},
 }
-# S3's is a gateway: it belongs to route tables and not to zones.
+# S3's endpoint is a gateway, which belongs to route tables and not to zones.
 GATEWAYS = ("S3Endpoint",)
 
 _KINDS = {"local-zone": "a Local Zone", "wavelength-zone": "a Wavelength Zone"}
 
 Zones = Mapping[str, Sequence[str]]
-"""The zones that have something, by its name."""
+"""The zones that offer each item, by its name."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """The two zones that have most of what is wanted, and what to do without in them."""
+    """The two zones that offer most, and the endpoints to leave out there."""
 
     zones: tuple[str, str]
     without: tuple[str, ...] = ()
-    """The endpoints whose services are in no such two zones, by their parameters."""
+    """The parameters of the endpoints whose services are not in both zones."""
 
     def __str__(self) -> str:
-        """Return the parameters as they are typed."""
+        """Return the parameters as operators type them."""
         zones = f"AvailabilityZones={','.join(self.zones)}"
         return " ".join((zones, *(f"{each}=none" for each in self.without)))
 
 
 def names(region: str, partition: str) -> dict[str, str]:
-    """Return the name of each endpoint's service there, by the endpoint's parameter."""
+    """Return each endpoint's service name there, by the endpoint's parameter."""
     return {
         name: called.format(region=region, **PREFIXES[partition])
         for name, called in SERVICES.items()
@@ -73,7 +73,7 @@ def of_services(services: Mapping[str, str]) -> dict[str, list[str]]:
 
     Raises ClientError, BotoCoreError.
     """
-    # By a filter, which finds what there is: a name that is not there would be an error for all.
+    # With a filter, an unknown name is not an error for all others.
     pages = (
         client("ec2")
         .get_paginator("describe_vpc_endpoint_services")
@@ -88,7 +88,7 @@ def of_services(services: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def of_types(types: Sequence[str]) -> dict[str, list[str]]:
-    """Return the zones that EC2 offers SageMaker's types in, which has no such list of its own.
+    """Return the zones in which EC2 offers each type, because SageMaker has no such list.
 
     Raises ClientError, BotoCoreError.
     """
@@ -109,7 +109,7 @@ def of_types(types: Sequence[str]) -> dict[str, list[str]]:
 
 
 def wanted(parameters: Parameters) -> list[str]:
-    """Return the zones that notebooks are to be placed in; of those named, the ones that can be.
+    """Return the zones for notebooks, without named zones that are unusable.
 
     Raises ClientError, BotoCoreError.
     """
@@ -123,7 +123,7 @@ def wanted(parameters: Parameters) -> list[str]:
 
 
 def findings(parameters: Parameters, services: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield whether a VPC can be made in the zones that are named, or in the template's."""
+    """Yield whether a VPC can use the named zones, or else the template's."""
     all_zones = _all()
     named = listed(parameters["AvailabilityZones"])
     zones = named or _of_the_template(_usable(all_zones))
@@ -131,10 +131,10 @@ def findings(parameters: Parameters, services: Mapping[str, str]) -> Iterator[Fi
         *(_fault(each, all_zones) for each in dict.fromkeys(zones)),
         *(f"{each} is named twice" for each in dict.fromkeys(zones) if zones.count(each) > 1),
     ]
-    if len(zones) != 2:  # subnets are made; if zones are named, they are two
+    if len(zones) != 2:  # named zones are always two
         wrong.append(
-            f"{len(zones)} zones have a default subnet, which the template takes zones by, and two "
-            "are needed"
+            f"{len(zones)} zones have a default subnet, by which the template chooses, but it "
+            "needs two"
         )
     if faults := [each for each in wrong if each]:
         better = advice(parameters, services)
@@ -145,9 +145,9 @@ def findings(parameters: Parameters, services: Mapping[str, str]) -> Iterator[Fi
 
 
 def advice(parameters: Parameters, services: Mapping[str, str]) -> Advice | None:
-    """Return the zones to make a VPC in, which have all services if any two zones have them.
+    """Return the two best zones for a VPC, or None if there are fewer than two.
 
-    Of these the two in which most of the allowed types are offered. None if there are no two zones.
+    Zones with all services come first, then zones with most of the allowed types.
     Raises ClientError, BotoCoreError.
     """
     made = {
@@ -173,12 +173,12 @@ def choose(zones: Sequence[str], services: Zones, types: Zones) -> Advice | None
     pairs = list(itertools.combinations(sorted(zones), 2))
     if not pairs:
         return None
-    best = min(pairs, key=rank)  # the first one by name of those that are equal
+    best = min(pairs, key=rank)  # the first by name if several are equal
     return Advice(best, lacking(best))
 
 
 def _all() -> dict[str, Any]:
-    """Return every zone by its name, those that are not opted in to among them."""
+    """Return every zone by its name, including zones without an opt-in."""
     found = client("ec2").describe_availability_zones(AllAvailabilityZones=True)
     return {each["ZoneName"]: each for each in found["AvailabilityZones"]}
 
@@ -188,9 +188,9 @@ def _usable(zones: Mapping[str, Any]) -> list[str]:
 
 
 def _fault(name: str, zones: Mapping[str, Any]) -> str:
-    """Return what is wrong with a zone; empty if it can be used."""
+    """Return the fault of a zone; empty if it is usable."""
     if name not in zones:
-        return f"there is no zone {name}, but there are {', '.join(_usable(zones))}"
+        return f"there is no zone {name}, only {', '.join(_usable(zones))}"
     zone = zones[name]
     if (kind := zone["ZoneType"]) != "availability-zone":
         return f"{name} is {_KINDS.get(kind, kind)}, which has neither the endpoints nor notebooks"
@@ -200,9 +200,9 @@ def _fault(name: str, zones: Mapping[str, Any]) -> str:
 
 
 def _of_the_template(usable: Sequence[str]) -> list[str]:
-    """Return the first two of what Fn::GetAZs returns: the zones with a default subnet, if any.
+    """Return the first two zones of Fn::GetAZs: those with a default subnet, or else all.
 
-    CloudFormation template reference, Fn::GetAZs.
+    Source: CloudFormation template reference, Fn::GetAZs.
     """
     pages = (
         client("ec2")

@@ -1,4 +1,4 @@
-"""The operator's command line on the deployed platform, typed as a person or a script does."""
+"""The operator's command line on the deployed platform, run as a person or a script runs it."""
 
 import json
 import re
@@ -18,13 +18,13 @@ from tests.waiting import await_that, unique
 
 @dataclass(frozen=True)
 class Shell:
-    """A shell of somebody, with an access key of theirs."""
+    """A shell with a user's access key."""
 
     platform: Platform
     key: Mapping[str, str]
 
     def run(self, *words: str, status: int = 0, says: str = "") -> str:
-        """Type a command, which must end with this exit status; return what it printed."""
+        """Run a command, which must exit with this status; return its standard output."""
         done = subprocess.run(
             [sys.executable, "-m", "vending", *words],
             cwd=ROOT,
@@ -41,19 +41,19 @@ class Shell:
         assert done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         assert says in done.stderr
-        # Neither is a terminal.
+        # Neither stream is a terminal.
         assert "\x1b[" not in done.stdout + done.stderr
         assert "X-Amz-Signature" not in done.stdout + done.stderr
         return done.stdout
 
     def ask(self, *words: str, status: int = 0) -> Any:
-        """Type a command with --json; return what it printed."""
+        """Run a command with --json; return its document."""
         return json.loads(self.run(*words, "--json", status=status))
 
 
 @pytest.fixture(scope="module")
 def policy(platform: Platform) -> dict[str, Any]:
-    """Return the policy that the page gives operators, for this deployment."""
+    """Return the operator's policy from the page, for this deployment."""
     (text,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "operating.md").read_text(), re.S)
     machine = platform.outputs["StateMachineArn"].split(":")
     names = {
@@ -71,18 +71,18 @@ def policy(platform: Platform) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def shell(platform: Platform, policy: dict[str, Any]) -> Shell:
-    """Sit down at the shell of an operator who has the page's policy and nothing else."""
-    return Shell(platform, _key_of_somebody(platform, policy))
+    """Return the shell of an operator who has only the page's policy."""
+    return Shell(platform, _key_with(platform, policy))
 
 
 @pytest.fixture(scope="module")
 def administrator(platform: Platform) -> Shell:
-    """Sit down at the shell of who deploys."""
+    """Return the shell of the administrator who deploys."""
     return Shell(platform, {})
 
 
-def _key_of_somebody(platform: Platform, document: dict[str, Any]) -> dict[str, str]:
-    """Make a user with a policy; return what their shell exports."""
+def _key_with(platform: Platform, document: dict[str, Any]) -> dict[str, str]:
+    """Create a user with a policy; return the variables that its shell exports."""
     iam, user = platform.aws.client("iam"), unique("operator")
     iam.create_user(UserName=user)
     iam.put_user_policy(UserName=user, PolicyName="all", PolicyDocument=json.dumps(document))
@@ -141,8 +141,8 @@ def test_a_launch_that_cloudformation_refused_is_listed_and_explained(
     assert listed["owner"].startswith("data-scientist-")
     assert "VolumeSizeInGB" in listed["reason"]
     for target in (name, launch, listed["owner"]):
-        told = shell.ask("explain", target)["failures"]
-        assert [each for each in told if each["launch"] == name], target
+        output = shell.ask("explain", target)["failures"]
+        assert [each for each in output if each["launch"] == name], target
 
     assert platform.terminate(record).succeeded
     assert name not in shell.run("list")
@@ -150,9 +150,9 @@ def test_a_launch_that_cloudformation_refused_is_listed_and_explained(
     assert (gone["reason"], gone["what_to_do"]) == (listed["reason"], "")
 
 
-def test_a_stack_that_nobody_answers_is_answered_by_hand(platform: Platform, shell: Shell) -> None:
+def test_a_stack_without_an_answer_is_answered_by_hand(platform: Platform, shell: Shell) -> None:
     name = unique("stuck")
-    with _nobody_told(platform):
+    with _no_late_answers(platform):
         record_id = platform.begin(name)
         (execution,) = await_that(lambda: _executions_of(platform, name))
         platform.aws.client("stepfunctions").stop_execution(executionArn=execution)
@@ -163,18 +163,18 @@ def test_a_stack_that_nobody_answers_is_answered_by_hand(platform: Platform, she
     assert (waiting["request_type"], waiting["recorded"]) == ("Create", "")
     shell.run("answer", name, "--status", "FAILED", "--reason", "x", status=1)  # not confirmed
     answered = shell.ask(
-        "answer", name, "--status", "FAILED", "--reason", "nobody answers", "--yes"
+        "answer", name, "--status", "FAILED", "--reason", "no answer came", "--yes"
     )
 
     assert answered["stack_id"] == waiting["stack_id"]
     record = platform.user.wait(record_id)
     assert not record.succeeded
-    assert "Answered by hand: nobody answers" in record.reason
+    assert "Answered by hand: no answer came" in record.reason
     assert platform.terminate(record).succeeded
     assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
 
 
-def test_a_sweep_shows_what_it_would_delete_and_then_has_it_deleted(
+def test_delete_orphans_shows_the_orphans_and_then_deletes_them(
     platform: Platform, shell: Shell
 ) -> None:
     name = unique("left")
@@ -185,13 +185,13 @@ def test_a_sweep_shows_what_it_would_delete_and_then_has_it_deleted(
     assert there
     _make_without_a_stack(platform, orphan, there)
 
-    told = {
+    output = {
         each["notebook"]: each for each in shell.ask("delete-orphans", "--dry-run")["notebooks"]
     }
 
-    assert told[name.lower()]["action"] == "leave"
-    assert told[orphan.lower()]["action"] == "delete"
-    assert told[orphan.lower()]["reason"] == "its stack is gone"
+    assert output[name.lower()]["action"] == "leave"
+    assert output[orphan.lower()]["action"] == "delete"
+    assert output[orphan.lower()]["reason"] == "its stack is gone"
     assert platform.notebook(orphan)
     assert shell.ask("delete-orphans", "--yes")["begun"]
     await_that(lambda: platform.notebook(orphan) is None)
@@ -215,12 +215,12 @@ def test_a_stack_whose_launch_is_gone_is_named_and_deleted(
     assert platform.user.wait(record).succeeded
     assert platform.notebook(name)
 
-    told = {
+    output = {
         each["notebook"]: each for each in shell.ask("delete-orphans", "--dry-run")["notebooks"]
     }
-    assert told[name.lower()]["action"] == "leave"
-    assert f"delete the stack {stack['StackName']}" in told[name.lower()]["reason"]
-    # The operator's own policy has no right to delete what a launch consists of.
+    assert output[name.lower()]["action"] == "leave"
+    assert f"delete the stack {stack['StackName']}" in output[name.lower()]["reason"]
+    # The operator's policy has no right to delete a launch's resources.
     shell.run("end", name, "--yes", status=3, says="cloudformation:DeleteStack")
     ended = administrator.ask("end", name, "--yes")
 
@@ -246,9 +246,9 @@ def test_without_a_statement_of_the_policy_its_permission_is_named(
 ) -> None:
     left = [each for each in policy["Statement"] if each["Sid"] != without]
     assert len(left) == len(policy["Statement"]) - 1
-    somebody = Shell(platform, _key_of_somebody(platform, {**policy, "Statement": left}))
+    reduced = Shell(platform, _key_with(platform, {**policy, "Statement": left}))
 
-    somebody.run(*words, status=3, says=f"You lack the permission {says}.")
+    reduced.run(*words, status=3, says=f"You lack the permission {says}.")
 
 
 def test_the_account_that_has_the_platform_is_checked(
@@ -260,7 +260,7 @@ def test_the_account_that_has_the_platform_is_checked(
     found = shell.ask("check", types)["findings"]
     assert {each["verdict"] for each in found} == {"ok"}
 
-    # Another one would find its names taken, and no VPC to make.
+    # A second platform finds its names taken.
     lacks = shell.ask("check", types, "--stack-name", "another", status=1)["findings"]
     missing = {each["subject"] for each in lacks if each["verdict"] == "missing"}
     assert {
@@ -279,8 +279,8 @@ def test_the_account_that_has_the_platform_is_checked(
 
 
 @contextmanager
-def _nobody_told(platform: Platform) -> Iterator[None]:
-    """Have nobody told of executions that end, within the block; hold them before they look."""
+def _no_late_answers(platform: Platform) -> Iterator[None]:
+    """Suppress late answers within the block, and hold executions before they observe."""
     events = platform.aws.client("events")
     rule = platform.physical_id("RespondFunctionExecutionEnded")
     events.disable_rule(Name=rule)
@@ -292,7 +292,7 @@ def _nobody_told(platform: Platform) -> Iterator[None]:
 
 
 def _executions_of(platform: Platform, notebook: str) -> list[str]:
-    """Return the executions that serve the stack of a launch that has just begun."""
+    """Return the executions that serve the stack of a launch that has just started."""
     stack_id = platform.stack_id_of(notebook)
     requests = platform.requests(stack_id) if stack_id else []
     return [

@@ -1,4 +1,4 @@
-"""What became of a real launch, read from the deployed platform as an operator reads it."""
+"""The explanation of a real launch on the deployed platform."""
 
 import json
 
@@ -9,7 +9,7 @@ from vending.explanation import collect
 
 
 @pytest.mark.seam
-def test_a_launch_and_its_end_are_told_as_they_happened(platform: Platform) -> None:
+def test_a_launch_and_its_end_are_explained_as_they_happened(platform: Platform) -> None:
     launched = platform.launch("explained")
     there = collect(platform.aws.client, platform.outputs["LedgerTable"], "explained")
     platform.terminate(launched)

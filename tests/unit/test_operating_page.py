@@ -1,4 +1,4 @@
-"""What the operator's page says of commands, options and JSON is so, and the package holds all."""
+"""Hold the operator's page to the commands, options and JSON, and the package to its imports."""
 
 import ast
 import dataclasses
@@ -41,7 +41,7 @@ def options(command: str) -> set[str]:
 
 
 def section(command: str) -> str:
-    """Return what the page says of a command."""
+    """Return the page's section on a command."""
     _, _, after = PAGE.read_text().partition(f"\n## vending {command}\n")
     assert after, f"the page has no heading: vending {command}"
     return after.partition("\n## ")[0]
@@ -64,9 +64,9 @@ def test_every_command_and_option_that_is_typed_on_the_page_exists() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_is_on_the_page(command: str) -> None:
-    told = section(command)
+    page = section(command)
     missing = {each for each in options(command) - COMMON if each.startswith("--")}
-    assert {each for each in missing if each not in told} == set()
+    assert {each for each in missing if each not in page} == set()
 
 
 def test_the_options_of_all_commands_are_those_of_the_table() -> None:
@@ -78,17 +78,17 @@ def test_the_options_of_all_commands_are_those_of_the_table() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_json_of_a_command_has_the_fields_of_its_table(command: str) -> None:
     rows = [line.split(" | ") for line in section(command).splitlines() if line.startswith("| `")]
-    told = {row[0].strip("|` "): row[1].strip() for row in rows}
+    output = {row[0].strip("|` "): row[1].strip() for row in rows}
     made = dict(fields(JSON[command]))
     if command == "explain":
         del made["requests[].definition"], made["names"]
         properties = ("requests[].cause", "requests[].what_to_do", "failures[].what_to_do")
         made |= dict.fromkeys(properties, "text")
-    assert told == made
+    assert output == made
 
 
 def fields(of: Any, path: str = "", null: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the paths of a document's values and their types, from the classes it is made of."""
+    """Yield the paths of a document's values and their types, from its classes."""
     if isinstance(of, types.UnionType):
         of, _ = get_args(of)
         null = " or null"
@@ -135,7 +135,7 @@ def test_the_package_has_all_that_the_command_imports(tmp_path: Path) -> None:
 
 
 def test_the_package_depends_on_all_that_the_command_imports() -> None:
-    """Beside Python itself, and what boto3 and jinja2 bring along."""
+    """Except Python itself, and the dependencies of boto3 and jinja2."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     brought = {
         *known,

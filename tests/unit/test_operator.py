@@ -1,4 +1,4 @@
-"""The operator's command line: what each command shows, does, refuses and asks before."""
+"""The operator's command line: what each command shows, does, refuses and confirms."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -126,7 +126,7 @@ def test_a_type_without_a_known_price_has_no_cost(
     assert listed["cost_usd"] is None
 
 
-def test_a_notebook_of_somebody_else_is_not_listed(operator: Operator) -> None:
+def test_a_notebook_outside_the_platform_is_not_listed(operator: Operator) -> None:
     operator.platform.notebooks.call(
         "CreateNotebookInstance",
         {
@@ -258,15 +258,18 @@ def test_before_it_asks_it_says_what_is_destroyed_and_what_stays(
     ran = operator.run("end", stack.notebook, answer="n\n")
     done = operator.run("end", stack.notebook, "--yes", "--json").json
 
-    told, question, _ = ran.err.partition("? [y/N]")
+    output, question, _ = ran.err.partition("? [y/N]")
     assert question
     files = f"the notebook {stack.notebook} with its volume of 30 GB and all files on it"
-    assert f"Destroyed: {files}.\n" in told
+    assert f"Destroyed: {files}.\n" in output
     bucket = f"{'Destroyed' if retention == 'Delete' else 'Stays'}: the bucket {BUCKET} and all"
     key = f"the key {operator.platform.account.key_arn}"
-    assert bucket in told
-    assert f"DataRetention is {retention}" in told
-    assert f"Stays: {key}.\n" in told or f"Destroyed: {key}, which KMS deletes after 7 days" in told
+    assert bucket in output
+    assert f"DataRetention is {retention}" in output
+    assert (
+        f"Stays: {key}.\n" in output
+        or f"Destroyed: {key}, which KMS deletes after 7 days" in output
+    )
     gone, kept = (" ".join(done[each]) for each in ("destroyed", "stays"))
     assert files in gone
     assert [BUCKET in gone, key in gone] == [retention == "Delete"] * 2
@@ -349,7 +352,7 @@ def test_a_notebook_without_a_launch_is_not_ended(operator: Operator) -> None:
 
 
 def stuck(operator: Operator) -> Stack:
-    """Return the stack of a launch whose execution was stopped, and nobody told of it."""
+    """Return the stack of a launch whose execution stopped without an answer."""
     stack = operator.launching()
     stack.send_create()
     operator.platform.run(until=lambda: operator.platform.status(stack.notebook) == "InService")
@@ -358,7 +361,7 @@ def stuck(operator: Operator) -> Stack:
     return stack
 
 
-def test_a_stuck_stack_is_told_failed_by_hand_with_the_reason(operator: Operator) -> None:
+def test_a_stuck_stack_gets_failed_by_hand_with_the_reason(operator: Operator) -> None:
     stack = stuck(operator)
 
     ran = operator.run(
@@ -373,7 +376,7 @@ def test_a_stuck_stack_is_told_failed_by_hand_with_the_reason(operator: Operator
     assert operator.run("list", "--json").json["requests"] == []
 
 
-def test_a_stuck_stack_is_told_success_with_what_its_outputs_need(operator: Operator) -> None:
+def test_a_stuck_stack_gets_success_with_the_values_for_its_outputs(operator: Operator) -> None:
     stack = stuck(operator)
 
     ran = operator.run("answer", stack.id, "--status", "SUCCESS", "--reason", "it runs", "--yes")
@@ -489,7 +492,7 @@ def test_of_two_requests_the_one_that_cloudformation_waits_for_is_answered(
     delete.expect_failed("Answered by hand: x")
 
 
-def test_two_stacks_that_wait_for_one_name_are_told_apart_first(operator: Operator) -> None:
+def test_two_stacks_that_wait_for_one_name_are_ambiguous(operator: Operator) -> None:
     first = stuck(operator)
     second = operator.launching(NotebookInstanceName=first.notebook)
     second.send_create()
@@ -541,7 +544,7 @@ def test_a_stack_whose_launch_is_gone_is_left_alone_while_it_changes(operator: O
     assert "DELETE_IN_PROGRESS" in ran.err
 
 
-def test_where_the_stack_is_gone_too_the_sweep_is_named(operator: Operator) -> None:
+def test_if_the_stack_is_gone_too_the_error_names_delete_orphans(operator: Operator) -> None:
     stack = operator.without_launch("DELETE_COMPLETE")
 
     ran = operator.run("end", stack.notebook, "--yes")
@@ -569,24 +572,24 @@ def test_what_nothing_ends_is_not_extended(operator: Operator) -> None:
     assert f"`vending end {stack.notebook}` ends it now" in ran.err
 
 
-# sweep
+# delete-orphans
 
 
 @pytest.mark.parametrize("status", STATES)
-def test_a_dry_sweep_names_the_stack_whose_launch_is_gone(operator: Operator, status: str) -> None:
+def test_a_dry_run_names_the_stack_whose_launch_is_gone(operator: Operator, status: str) -> None:
     stack = operator.without_launch(status)
 
-    (told,) = operator.run("delete-orphans", "--dry-run", "--json").json["notebooks"]
+    (output,) = operator.run("delete-orphans", "--dry-run", "--json").json["notebooks"]
 
-    assert told["action"] == "leave"
-    assert told["reason"] == (
+    assert output["action"] == "leave"
+    assert output["reason"] == (
         f"its launch is gone and its stack is not: delete the stack {stack.id.split('/')[1]} "
         "(`vending end` does)"
     )
 
 
 def left_behind(operator: Operator) -> Stack:
-    """Return a stack that is deleted and has left its notebook behind."""
+    """Return a deleted stack that left an orphan."""
     stack = operator.launched()
     operator.platform.stacks[stack.id] = {"status": "DELETE_COMPLETE", "physical_ids": []}
     return stack
@@ -601,15 +604,15 @@ def at_rest(operator: Operator) -> Stack:
     return stack
 
 
-def test_a_dry_sweep_tells_what_it_would_delete_and_why_and_deletes_nothing(
+def test_a_dry_run_shows_what_it_would_delete_and_why_and_deletes_nothing(
     operator: Operator,
 ) -> None:
     kept, orphan = at_rest(operator), left_behind(operator)
 
     ran = operator.run("delete-orphans", "--dry-run", "--json")
 
-    told = {each["notebook"]: (each["action"], each["reason"]) for each in ran.json["notebooks"]}
-    assert told == {
+    output = {each["notebook"]: (each["action"], each["reason"]) for each in ran.json["notebooks"]}
+    assert output == {
         kept.notebook.lower(): ("leave", "it is in its stack: CREATE_COMPLETE"),
         orphan.notebook.lower(): ("delete", "its stack is deleted"),
     }
@@ -619,7 +622,7 @@ def test_a_dry_sweep_tells_what_it_would_delete_and_why_and_deletes_nothing(
     assert not ran.json["begun"]
 
 
-def test_a_dry_sweep_shows_a_stack_that_nobody_may_see_as_left_alone(operator: Operator) -> None:
+def test_a_dry_run_leaves_a_stack_that_aws_refuses_to_describe(operator: Operator) -> None:
     stack = operator.launched()
     operator.platform.stacks[stack.id] = {"status": "AccessDenied", "physical_ids": []}
 
@@ -630,7 +633,7 @@ def test_a_dry_sweep_shows_a_stack_that_nobody_may_see_as_left_alone(operator: O
     assert "AWS did not say" in ran.out
 
 
-def test_a_sweep_deletes_what_was_shown_once_that_is_confirmed(operator: Operator) -> None:
+def test_a_cleanup_deletes_the_shown_orphans_after_confirmation(operator: Operator) -> None:
     kept, orphan = at_rest(operator), left_behind(operator)
 
     ran = operator.run("delete-orphans", answer="y\n")
@@ -643,7 +646,7 @@ def test_a_sweep_deletes_what_was_shown_once_that_is_confirmed(operator: Operato
     assert operator.platform.status(kept.notebook) == "InService"
 
 
-def test_a_sweep_that_is_not_waited_for_says_that_it_goes_on(operator: Operator) -> None:
+def test_an_interrupted_cleanup_says_that_it_goes_on(operator: Operator) -> None:
     left_behind(operator)
     clean = operator.functions["DeleteOrphansFunction"]
 
@@ -660,7 +663,7 @@ def test_a_sweep_that_is_not_waited_for_says_that_it_goes_on(operator: Operator)
     assert "The platform's DeleteOrphansFunction goes on" in ran.err
 
 
-def test_a_sweep_that_is_not_confirmed_deletes_nothing(operator: Operator) -> None:
+def test_a_cleanup_without_confirmation_deletes_nothing(operator: Operator) -> None:
     orphan = left_behind(operator)
 
     assert operator.run("delete-orphans", answer="n\n").status == 1
@@ -670,7 +673,7 @@ def test_a_sweep_that_is_not_confirmed_deletes_nothing(operator: Operator) -> No
     assert operator.platform.status(orphan.notebook) == "InService"
 
 
-def test_a_sweep_with_nothing_to_delete_asks_nothing(operator: Operator) -> None:
+def test_a_cleanup_without_orphans_asks_nothing(operator: Operator) -> None:
     at_rest(operator)
 
     ran = operator.run("delete-orphans")
@@ -679,7 +682,7 @@ def test_a_sweep_with_nothing_to_delete_asks_nothing(operator: Operator) -> None
     assert "?" not in ran.err
 
 
-def test_a_platform_that_only_reports_sweeps_nothing(
+def test_a_platform_that_only_reports_deletes_nothing(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEAN_UP_DRY_RUN", "YES")
@@ -703,7 +706,7 @@ def test_a_function_that_fails_is_named_with_its_log(operator: Operator) -> None
     assert "DeleteOrphansFunction failed: PLATFORM is not set. See its log /aws/lambda/" in ran.err
 
 
-# launches that CloudFormation refused before the platform was asked
+# launches that CloudFormation refused before the request reached the platform
 
 WRONG = "Parameter 'VolumeSizeInGB' must be a number not less than 5"
 
@@ -765,10 +768,10 @@ def test_a_refused_launch_is_found_by_its_name_its_id_and_its_owner(
     target = {"the launch's id": launch, "alice's ARN": ALICE.arn}.get(by, by)
 
     ran = operator.run("explain", target)
-    told = operator.run("explain", target, "--json").json
+    output = operator.run("explain", target, "--json").json
 
-    assert told["requests"] == []
-    (failure,) = told["failures"]
+    assert output["requests"] == []
+    (failure,) = output["failures"]
     assert (failure["launch"], failure["reason"]) == ("analysis", WRONG)
     assert failure["what_to_do"].startswith("Ask the launcher to terminate analysis")
     assert f"Launch analysis ({launch}), by alice:\n" in ran.out
@@ -830,16 +833,16 @@ def test_a_refused_launch_is_found_by_its_name_when_another_one_has_it_now(
     ]
 
 
-def test_a_refused_update_is_told_before_the_requests_that_succeeded(operator: Operator) -> None:
+def test_a_refused_update_comes_before_the_requests_that_succeeded(operator: Operator) -> None:
     stack = operator.launched()
     launch = provisioned_product_of(stack.id)
     wait(operator, minutes=5)
     operator.refused_update(launch, WRONG)
 
     for target in (stack.notebook, launch):
-        told = operator.run("explain", target, "--json").json
-        assert [each["request_type"] for each in told["requests"]] == ["Create"]
-        (failure,) = told["failures"]
+        output = operator.run("explain", target, "--json").json
+        assert [each["request_type"] for each in output["requests"]] == ["Create"]
+        (failure,) = output["failures"]
         assert failure["request_type"] == "Update"
     shown = operator.run("explain", stack.notebook).out
     assert shown.index("Update of") < shown.index("Create of")
@@ -861,7 +864,7 @@ def test_a_refused_update_that_a_later_one_made_good_needs_nothing(operator: Ope
     assert operator.run("list", "--json").json["failures"] == []
 
 
-def test_what_the_platform_refused_is_told_once(operator: Operator) -> None:
+def test_a_request_that_the_platform_refused_is_shown_once(operator: Operator) -> None:
     taken = operator.launched()
     operator.platform.clock.advance(0.5)  # CloudFormation's clock ticks in seconds
     launch = operator.rolled_back_launch("second", taken.notebook, "The name is taken")
@@ -873,17 +876,17 @@ def test_what_the_platform_refused_is_told_once(operator: Operator) -> None:
         next(reversed(operator.world.catalog._records))
     ].updated = datetime.fromtimestamp(operator.platform.clock.now, UTC)
 
-    told = operator.run("explain", "second", "--json").json
+    output = operator.run("explain", "second", "--json").json
 
-    assert told["failures"] == []
-    (request,) = told["requests"]
+    assert output["failures"] == []
+    (request,) = output["requests"]
     assert request["outcome"] == "FAILED"
     assert request["notebook"] is None, "it is of another launch"
     (listed,) = operator.run("list", "--json").json["failures"]
     assert listed["launch"] == "second"
 
 
-def test_two_owners_of_one_name_are_told_apart(operator: Operator) -> None:
+def test_two_owners_of_one_name_are_shown_apart(operator: Operator) -> None:
     first = operator.launched()
     wait(operator, minutes=5)
     second = operator.launching(NotebookInstanceName=first.notebook)
@@ -902,7 +905,7 @@ def test_two_owners_of_one_name_are_told_apart(operator: Operator) -> None:
     assert "Notebook now: InService" in made
 
 
-def test_a_refused_update_is_told_of_a_notebook_older_than_the_ledger(operator: Operator) -> None:
+def test_a_refused_update_is_shown_for_a_notebook_older_than_the_ledger(operator: Operator) -> None:
     stack = operator.launched()
     for each in items():
         key = {name: each[name] for name in ("Resource", "Request")}
@@ -910,11 +913,11 @@ def test_a_refused_update_is_told_of_a_notebook_older_than_the_ledger(operator: 
     still = operator.run("explain", stack.notebook)
     operator.refused_update(provisioned_product_of(stack.id), WRONG)
 
-    told = operator.run("explain", stack.notebook, "--json").json
+    output = operator.run("explain", stack.notebook, "--json").json
 
     assert still.status == 1
     assert "is AVAILABLE" in still.err
-    assert (told["requests"], [each["reason"] for each in told["failures"]]) == ([], [WRONG])
+    assert (output["requests"], [each["reason"] for each in output["failures"]]) == ([], [WRONG])
 
 
 def test_a_name_that_service_catalog_has_and_nothing_failed_of_is_said_so(
@@ -963,7 +966,7 @@ def test_a_missing_permission_for_the_records_is_named(
 
 
 def explained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Have every name explained as EXPLAINED; return what is asked for."""
+    """Explain every name as EXPLAINED; return the arguments of each call."""
     asked: list[tuple[str, ...]] = []
 
     def collect(_client: object, *rest: str, launches: object) -> tuple[Explanation, ...]:
@@ -978,7 +981,7 @@ def explained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def test_a_request_is_explained_with_its_steps_and_its_answer(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How an explanation is collected is told by its own tests."""
+    """tests/unit/test_explanation.py covers the collection itself."""
     asked = explained(monkeypatch)
 
     ran = operator.run("explain", "analysis-1", "--request-id", "r-1")
@@ -1034,7 +1037,7 @@ def test_an_explanation_that_may_not_be_read_names_the_permission(operator: Oper
     assert "You lack the permission dynamodb:Scan" in ran.err
 
 
-# What goes wrong
+# Errors
 
 
 def test_a_notebook_that_is_not_there_is_named(operator: Operator) -> None:
@@ -1064,6 +1067,6 @@ def test_every_command_has_an_example_and_says_what_it_does(operator: Operator) 
     commands = operator.run("--help").out
     for name in ("list", "explain", "answer", "delete-orphans", "extend", "end", "check"):
         assert f"│ {name} " in commands
-        told = operator.run(name, "--help")
-        assert told.status == 0
-        assert f"vending {name}" in told.out
+        output = operator.run(name, "--help")
+        assert output.status == 0
+        assert f"vending {name}" in output.out

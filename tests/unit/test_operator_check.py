@@ -1,6 +1,6 @@
-"""`vending check`: what it says an account has and lacks, each thing taken away once.
+"""`vending check`: its findings, with each requirement removed once.
 
-EC2, IAM and SNS are moto's; services, quotas, endpoint services, exports and stacks are told here.
+EC2, IAM and SNS are moto's. This module sets services, quotas, endpoints, exports and stacks.
 """
 
 import json
@@ -29,7 +29,7 @@ TEMPLATE = stack_template.load(ROOT / "template.yaml")
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    """Have an account that lacks nothing."""
+    """Set up an account that lacks nothing."""
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     assert os.environ["AWS_DEFAULT_REGION"] == REGION
     with mock_aws():
@@ -121,10 +121,10 @@ def test_an_instance_type_that_no_zone_has_is_missing(account: Account) -> None:
 
 @pytest.fixture
 def types(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Say in which zones EC2 offers a type; of the others moto says it."""
+    """Set the zones in which EC2 offers a type; moto has the other types."""
     where: dict[str, list[str]] = {}
-    told = zones.of_types
-    monkeypatch.setattr(zones, "of_types", lambda types: {**told(types), **where})
+    on_moto = zones.of_types
+    monkeypatch.setattr(zones, "of_types", lambda types: {**on_moto(types), **where})
     return where
 
 
@@ -147,7 +147,7 @@ def test_for_a_type_that_other_zones_have_these_are_named_to_deploy_in(
 def test_a_type_is_no_reason_to_do_without_a_service(
     account: Account, types: dict[str, list[str]]
 ) -> None:
-    types["ml.g5.xlarge"] = ["us-east-1c"]  # where no service is
+    types["ml.g5.xlarge"] = ["us-east-1c"]  # a zone without services
 
     assert account.lacks()["ml.g5.xlarge"][1] == "Leave it out of AllowedInstanceTypes."
 
@@ -379,7 +379,7 @@ def test_the_first_project_may_be_another_where_the_end_users_role_is_not_the_pl
 
 @dataclass
 class Vpc:
-    """A VPC with all that the platform wants of one."""
+    """A VPC that meets all requirements of the platform."""
 
     id: str
     subnets: list[str]
@@ -417,7 +417,7 @@ def test_a_vpc_that_is_not_there_is_missing(account: Account) -> None:
     assert lacks["vpc-0a1b2c3d"] == ("there is no such VPC", "Correct VpcId, or leave it out.")
 
 
-def test_a_vpc_without_dns_hostnames_is_told_how_to_switch_them_on(
+def test_a_vpc_without_dns_hostnames_gets_the_command_that_switches_them_on(
     account: Account, vpc: Vpc
 ) -> None:
     client("ec2").modify_vpc_attribute(VpcId=vpc.id, EnableDnsHostnames={"Value": False})
@@ -522,7 +522,9 @@ def test_an_endpoint_that_is_there_already_is_to_be_named(account: Account, vpc:
     assert account.lacks(*vpc.words, f"StsEndpoint={there}") == {}
 
 
-def test_an_endpoint_without_private_dns_is_in_nobodys_way(account: Account, vpc: Vpc) -> None:
+def test_an_endpoint_without_private_dns_conflicts_with_no_other(
+    account: Account, vpc: Vpc
+) -> None:
     endpoint(vpc, "sts", VpcEndpointType="Interface", PrivateDnsEnabled=False)
 
     assert account.lacks(*vpc.words) == {}
@@ -570,7 +572,7 @@ def test_an_endpoint_of_a_shared_vpcs_owner_is_taken_unseen(
 
     status, found = account.check(*shared_vpc.words, *none, "S3Endpoint=vpce-0a1b")
 
-    assert status == 3  # what the check cannot say
+    assert status == 3  # the check cannot describe it
     (endpoint,) = (each for each in found if each["about"] == "endpoint")
     assert (endpoint["subject"], endpoint["verdict"]) == ("S3Endpoint", "unknown")
     assert SHARING in endpoint["found"]
@@ -605,7 +607,7 @@ def test_for_a_service_that_other_zones_have_these_are_named_to_deploy_in(
     }
     assert account.lacks("AvailabilityZones=us-east-1b,us-east-1c") == {}
     without = ("SageMakerApiEndpoint=none", "StsEndpoint=none")
-    assert account.lacks(*without) == {}  # what is not made needs no zone
+    assert account.lacks(*without) == {}  # an endpoint left out needs no zone
 
 
 def test_of_the_zones_that_have_all_services_those_with_the_most_types_are_named(
@@ -700,7 +702,7 @@ def test_zones_that_no_vpc_can_be_made_in_are_refused(
         "Deploy with AvailabilityZones=us-east-1a,us-east-1b.",
     )
     about = [each for each in lacks if each.endswith("Endpoint")]
-    assert about == []  # no zone, no word of what it lacks
+    assert about == []  # without a zone there is nothing to check in it
 
 
 def test_the_template_takes_the_zones_of_default_subnets(account: Account) -> None:
@@ -722,7 +724,7 @@ def test_the_template_takes_the_zones_of_default_subnets(account: Account) -> No
     )
 
     client("ec2").delete_subnet(SubnetId=_of_zone(subnets, "us-east-1b"))
-    assert account.lacks() == {}  # without any all zones count
+    assert account.lacks() == {}  # without default subnets, all zones count
 
 
 def _of_zone(subnets: list[Any], zone: str) -> str:
@@ -746,7 +748,7 @@ def test_an_endpoint_that_aws_does_not_offer_can_be_left_out(account: Account) -
     assert account.lacks("EcrApiEndpoint=none") == {}
 
 
-# What AWS refuses, and what is typed wrong
+# Refusals by AWS, and usage errors
 
 
 def test_what_may_not_be_looked_at_is_unknown_and_keeps_nothing_else(account: Account) -> None:

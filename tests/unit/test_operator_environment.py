@@ -1,4 +1,4 @@
-"""The operator's command line in shells, and with AWS configurations, that are out of order."""
+"""The operator's command line with broken shells and AWS configurations."""
 
 import os
 import re
@@ -70,7 +70,7 @@ aws_secret_access_key = b
 
 @dataclass
 class Shell:
-    """A shell in a folder of its own, with nothing of AWS in its environment but what is set."""
+    """A shell in its own folder, whose environment has only the AWS variables that a test sets."""
 
     folder: Path
     patch: pytest.MonkeyPatch
@@ -89,7 +89,7 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    """Have a shell of one's own."""
+    """Set up a shell."""
     for name in os.environ:
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
@@ -113,7 +113,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     platform.client.cache_clear()
 
 
-# What AWS is called with
+# Credentials and Regions
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
 def test_a_profile_that_gives_no_credentials_is_a_sentence(
     shell: Shell, profile: str, said: str
 ) -> None:
-    status, told = shell.run("list", "--profile", profile)
+    status, output = shell.run("list", "--profile", profile)
 
     assert status == 3
-    assert said in told
-    assert len(told.splitlines()) == 1
+    assert said in output
+    assert len(output.splitlines()) == 1
 
 
 def test_what_a_credential_program_said_is_passed_on(shell: Shell) -> None:
@@ -163,9 +163,9 @@ def test_a_sign_in_that_has_expired_names_the_command(
 
     with intercepted(expired):
         shell.patch.setattr("botocore.session.Session.get_credentials", lambda *_: None)
-        status, told = shell.run("list", "--profile", profile)
+        status, output = shell.run("list", "--profile", profile)
 
-    assert (status, told.count(command)) == (3, 1)
+    assert (status, output.count(command)) == (3, 1)
 
 
 def test_a_code_that_cannot_be_typed_is_a_sentence(shell: Shell) -> None:
@@ -174,10 +174,10 @@ def test_a_code_that_cannot_be_typed_is_a_sentence(shell: Shell) -> None:
 
     shell.patch.setattr("botocore.credentials.AssumeRoleCredentialFetcher._get_credentials", nobody)
 
-    status, told = shell.run("list", "--profile", "mfa")
+    status, output = shell.run("list", "--profile", "mfa")
 
     assert status == 3
-    assert "No MFA code was typed. Check " in told
+    assert "No MFA code was typed. Check " in output
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ValidationError"])
@@ -209,11 +209,11 @@ def test_an_endpoint_that_is_no_address_is_a_sentence(
 ) -> None:
     shell.set(**KEYS, **{variable: endpoint})
 
-    status, told = shell.run("list")
+    status, output = shell.run("list")
 
     assert status == 3
-    assert "AWS could not be called." in told
-    assert "starts with http:// or https://" in told
+    assert "AWS could not be called." in output
+    assert "starts with http:// or https://" in output
 
 
 @pytest.mark.parametrize(
@@ -243,10 +243,10 @@ def test_the_region_is_the_one_that_the_aws_cli_takes(
 def test_a_region_of_no_form_is_a_sentence(shell: Shell) -> None:
     shell.set(**KEYS)
 
-    status, told = shell.run("list", "--region", "not a region")
+    status, output = shell.run("list", "--region", "not a region")
 
     assert status == 3
-    assert told.endswith("Name a Region with --region.\n")
+    assert output.endswith("Name a Region with --region.\n")
 
 
 def test_no_region_is_a_sentence(shell: Shell) -> None:
@@ -257,21 +257,23 @@ def test_no_region_is_a_sentence(shell: Shell) -> None:
 def test_a_credential_that_cannot_be_sent_is_not_printed(shell: Shell) -> None:
     shell.set(**KEYS, AWS_SESSION_TOKEN="secret\nsecret", AWS_ENDPOINT_URL="http://127.0.0.1:9")
 
-    status, told = shell.run("list")
+    status, output = shell.run("list")
 
     assert status == 3
-    assert "your credentials or your Region contain a line break" in told
-    assert "secret" not in told
+    assert "your credentials or your Region contain a line break" in output
+    assert "secret" not in output
 
 
 def test_an_error_of_the_command_itself_says_where_and_is_no_traceback(shell: Shell) -> None:
     found: dict[str, Any] = {}
     shell.patch.setattr(platform, "connect", lambda _: found["gone"])
 
-    status, told = shell.run("list")
+    status, output = shell.run("list")
 
     assert status == 1
-    assert re.match(r"vending failed unexpectedly\. KeyError: 'gone' \(\S+\.py, line \d+\)\.", told)
+    assert re.match(
+        r"vending failed unexpectedly\. KeyError: 'gone' \(\S+\.py, line \d+\)\.", output
+    )
 
 
 @pytest.mark.parametrize(
@@ -318,12 +320,12 @@ def test_an_odd_samconfig_is_a_sentence_and_another_stack_is_not_taken(
     shell.set(**KEYS)
     (shell.folder / "samconfig.toml").write_bytes(text)
 
-    status, told = shell.run("list")
+    status, output = shell.run("list")
 
     assert status == 3
-    assert told.startswith("samconfig.toml in this folder cannot be read: ")
-    assert said in told
-    assert told.endswith("name the platform's stack with --stack-name.\n")
+    assert output.startswith("samconfig.toml in this folder cannot be read: ")
+    assert said in output
+    assert output.endswith("name the platform's stack with --stack-name.\n")
 
 
 @pytest.mark.parametrize(
@@ -350,7 +352,7 @@ def test_a_samconfig_that_is_a_folder_is_a_sentence(shell: Shell) -> None:
     assert shell.run("list")[0] == 3
 
 
-# How it is started, and where it prints
+# Start and output
 
 
 def started(command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -88,7 +88,7 @@ def _request(number: int, explanation: Explanation, now: datetime) -> dict[str, 
         "steps": [(step, axis.step(step)) for step in of.steps],
         "charge": charged,
         "charges": _charges(charged),
-        "functions": [("The shim", 1), *_by_function(of).items()],
+        "functions": [("The request", 1), *_by_function(of).items()],
     }
 
 

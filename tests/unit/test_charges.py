@@ -12,7 +12,7 @@ def test_a_request_is_charged_for_its_steps_its_functions_and_their_time() -> No
 
     # Observe, Decide, Create, Wait; Observe, Decide, Wait; Observe, Decide, Respond.
     assert charged.transitions == 10
-    # The shim, three looks, Create, two waits, Respond; one event that woke it.
+    # The request function, three observations, Create, two waits, Respond, one event that woke it.
     assert charged.invocations == 1 + 3 + 1 + 2 + 1 + 1
     assert charged.seconds == 5 * 4  # each state's function, and not the waits
     assert charged.parts == pytest.approx(

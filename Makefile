@@ -16,6 +16,8 @@ NPM := npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --cache=.lo
 TMP := .local/tmp
 export TMPDIR := $(CURDIR)/$(TMP)
 export UV_NO_CACHE := 1
+# The pages that textlint checks, except those in tools/prose.ignore.
+PAGES = $(sort $(shell find . \( -name '.?*' -o -name node_modules \) -prune -o -name '*.md' -print))
 # Calls to the embedded AWS go past a proxy.
 export NO_PROXY := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 export no_proxy := $(NO_PROXY)
@@ -100,6 +102,8 @@ coverage: setup .venv/.mutation
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/node_modules/.bin/textlint --config tools/prose.yml \
+		--ignore-path tools/prose.ignore $(PAGES)
 
 types: setup
 	@$(BIN)/mypy
@@ -172,7 +176,7 @@ benchmarks/peers/cdk/node_modules/.ready: benchmarks/peers/cdk/package-lock.json
 	@touch $@
 
 tools/node_modules/.ready: tools/package-lock.json .venv/.ready
-	@echo 'setup: asl-validator (tools/node_modules)'
+	@echo 'setup: asl-validator, textlint and others (tools/node_modules)'
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) --prefix tools > /dev/null
 	@touch $@
 

@@ -1,0 +1,138 @@
+"""The linter of prose, on sentences that break its rules and on the same ones rewritten."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.project import ROOT
+
+TEXTLINT = ROOT / "tools" / "node_modules" / ".bin" / "textlint"
+RULES = ROOT / "tools" / "prose.yml"
+IGNORED = ROOT / "tools" / "prose.ignore"
+LENGTH = "Exceeds the maximum word count of 25."
+
+# A sentence, and the beginnings of the messages it breaks; then the same, rewritten.
+REWRITTEN = [
+    (
+        "A wait ends when SageMaker tells that the notebook has changed.",
+        ["Machines report, return, send, log, reject, show or wait: they do not tell"],
+        "A wait ends when SageMaker reports a change or when its timeout expires, so a lost event "
+        "only delays the request.",
+    ),
+    (
+        "Who asks more seldom pays less, and answers later, or wrong.",
+        ["Begin a text", "Write rarely"],
+        "Polling less often is cheaper, but the answer arrives later and is sometimes wrong. "
+        "The last two rows show how often.",
+    ),
+    (
+        "Of endpoints with private DNS a VPC takes one for each service: give the id of each that "
+        "is there, by the parameter in the right column, and `none` for those you do without.",
+        ["Begin a text", LENGTH],
+        "A VPC can have one endpoint with private DNS per service. For each service below, pass "
+        "the ID of your existing endpoint, or `none` if you don't need one.",
+    ),
+    (
+        "The cleanup failed. What is left behind costs money as long.",
+        ["Begin a sentence"],
+        "Orphaned notebooks cost money until the cleanup succeeds.",
+    ),
+    (
+        "Without an address that was confirmed, your administrator is told.",
+        ["Machines report, return, send, log, reject, show or wait: they do not tell"],
+        "Until someone confirms it, the warning goes to your administrator instead.",
+    ),
+    (
+        "It is the one place that knows the reply address.",
+        ["Machines report, return, send, log, reject, show or wait: they do not say"],
+        "Only the ledger stores the response URL, which is a credential.",
+    ),
+    (
+        "`StackId` is none that CloudFormation gives.",
+        ["Write it with a plainer word"],
+        "`StackId` is not a CloudFormation stack ID.",
+    ),
+    (
+        "It holds until the launch is updated: that counts anew.",
+        ["Write again"],
+        "A later update of the launch recalculates it.",
+    ),
+    (
+        "Nobody shall mend by itself what stands beside it.",
+        ["Name the actor", "Write must", "Write fix", "Write automatically", "Write next to"],
+        "The administrator fixes what the platform does not fix automatically.",
+    ),
+    (
+        "Moreover it waits for want of an event, save that it ends, as ever.",
+        4 * ["Write it with a plainer word"],
+        "It also waits if the event is lost.",
+    ),
+    (
+        "Somebody, anybody or everybody is one that takes whatever whoever gives.",
+        6 * ["Name the actor"],
+        "The launcher reads the reason.",
+    ),
+    (
+        "The notebook is to stop.",
+        ["Write must"],
+        "The way is to stop the notebook. What does that cost?",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[str]]:
+    """Return the messages for each line of a page that has each sentence in both ways."""
+    page = tmp_path_factory.mktemp("prose") / "page.md"
+    page.write_text("# What a heading may be\n\n")
+    with page.open("a") as written:
+        for broken, _, instead in REWRITTEN:
+            written.write(f"{broken}\n\n{instead}\n\n")
+    ended = subprocess.run(
+        [TEXTLINT, "--config", RULES, "--format", "json", page],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    assert ended.returncode == 1, ended.stderr
+    by_line: dict[int, list[str]] = {}
+    for each in json.loads(ended.stdout)[0]["messages"]:
+        by_line.setdefault(each["line"], []).append(each["message"])
+    return by_line
+
+
+@pytest.mark.parametrize("index", range(len(REWRITTEN)))
+def test_a_sentence_breaks_its_rules_and_holds_to_them_when_it_is_rewritten(
+    found: dict[int, list[str]], index: int
+) -> None:
+    line = 3 + 4 * index
+    expected = REWRITTEN[index][1]
+    messages = found[line]
+
+    assert len(messages) == len(expected), messages
+    for beginning in expected:
+        assert any(message.startswith(beginning) for message in messages), (beginning, messages)
+    assert found.get(line + 2) is None
+
+
+def test_every_rule_was_seen_to_fail(found: dict[int, list[str]]) -> None:
+    rules = yaml.safe_load(RULES.read_text())["rules"]
+    patterns = rules["@textlint-rule/pattern"]["patterns"]
+
+    seen = {message for messages in found.values() for message in messages}
+
+    assert seen == {LENGTH, *(each["message"] for each in patterns)}
+    assert found.get(1) is None
+
+
+def test_every_page_that_is_not_held_exists() -> None:
+    lines = IGNORED.read_text().splitlines()
+    for each in lines:
+        if each and not each.startswith("#"):
+            assert list(ROOT.glob(each)), each

@@ -16,8 +16,10 @@ NPM := npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --cache=.lo
 TMP := .local/tmp
 export TMPDIR := $(CURDIR)/$(TMP)
 export UV_NO_CACHE := 1
-# The pages that textlint checks, except those in tools/prose.ignore.
-PAGES = $(sort $(shell find . \( -name '.?*' -o -name node_modules \) -prune -o -name '*.md' -print))
+# What textlint checks, except for what tools/prose.ignore lists: the pages, and files whose
+# docstrings or descriptions become pages.
+PAGES = $(shell find . \( -name '.?*' -o -name node_modules \) -prune -o -name '*.md' -print)
+DESCRIBED = $(shell find src vending -name '*.py') template.yaml $(wildcard stacks/*.yaml product/versions/*.yaml)
 # Calls to the embedded AWS go past a proxy.
 export NO_PROXY := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 export no_proxy := $(NO_PROXY)
@@ -102,8 +104,10 @@ coverage: setup .venv/.mutation
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@rm -rf .local/prose
+	@$(BIN)/python tools/prose.py .local/prose $(DESCRIBED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/node_modules/.bin/textlint --config tools/prose.yml \
-		--ignore-path tools/prose.ignore $(PAGES)
+		--ignore-path tools/prose.ignore $(PAGES) $(DESCRIBED:%=.local/prose/%.md)
 
 types: setup
 	@$(BIN)/mypy

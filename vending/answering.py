@@ -28,7 +28,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Answered:
-    """What `vending answer` did."""
+    """The result of `vending answer`."""
 
     notebook: str
     request_type: str

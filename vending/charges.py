@@ -1,4 +1,4 @@
-"""What AWS charges for serving a request: list prices of us-east-1, no free tier.
+"""The price of serving a request: list prices of us-east-1, no free tier.
 
 Sources are copies of these pages from 2025 and 2026, and for Lambda and DynamoDB articles that
 quote them:
@@ -37,7 +37,7 @@ MEMORY_IN_GB = 256 / 1024  # of every function: stacks/lifecycle.yaml, Globals
 
 @dataclass(frozen=True)
 class Charge:
-    """What AWS charges for an execution, as far as its history shows."""
+    """AWS's charges for an execution, as far as its history shows."""
 
     transitions: int
     invocations: int

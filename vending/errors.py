@@ -90,8 +90,8 @@ def worded(error: ClientError | BotoCoreError) -> str:
 def unexpected(error: Exception) -> tuple[str, int]:
     """Return the message and the exit status for an error that no command expects.
 
-    botocore does not wrap some errors of a configuration: an endpoint without a scheme, a
-    credential program that is missing or does not print JSON, a token file that is missing.
+    botocore does not wrap some errors of a configuration. Examples are an endpoint without a scheme
+    and a credential program that does not print JSON.
     """
     frames = traceback.extract_tb(error.__traceback__)
     paths = [Path(each.filename).parts for each in frames]

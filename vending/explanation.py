@@ -1,4 +1,4 @@
-"""What happened to a notebook's requests: the settings, the steps and the answer of each.
+"""The history of a notebook's requests: the settings, the steps and the answer of each.
 
 The data comes from the ledger, the executions' histories and SageMaker, on AWS and on the embedded
 AWS. No call reads the response URL, because no projection includes its attribute.

@@ -30,7 +30,7 @@ _POLL = 2.0  # seconds
 
 @dataclass(frozen=True)
 class Extended:
-    """What `vending extend` did."""
+    """The result of `vending extend`."""
 
     notebook: str
     expired_on: date
@@ -40,7 +40,7 @@ class Extended:
 
 @dataclass(frozen=True)
 class Ended:
-    """What `vending end` did: terminate the launch, or delete its stack."""
+    """The result of `vending end`: terminate the launch, or delete its stack."""
 
     notebook: str
     provisioned_product: str

@@ -18,7 +18,7 @@ from notebook_vending.aws import dynamodb, ec2, errors, sagemaker
 from notebook_vending.housekeeping import orphan_rules
 from notebook_vending.housekeeping.expiry import Due, Launch
 from notebook_vending.housekeeping.orphan_rules import Verdict
-from notebook_vending.lifecycle import observation, steps, waiting
+from notebook_vending.lifecycle import differences, observation, steps, waiting
 from notebook_vending.lifecycle.decision import (
     Decision,
     Desired,
@@ -156,7 +156,7 @@ def the_network_interface_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(UPDATED)
 def an_update_changes_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(observation, "_compare", lambda *_: Settings.AS_ASKED)
+    patch.setattr(differences, "compare", lambda *_: Settings.AS_ASKED)
 
 
 @_caught_by(PLAIN)
@@ -175,8 +175,8 @@ def the_reply_address_is_logged(patch: pytest.MonkeyPatch) -> None:
 
 
 @_caught_by(Schedule((StackPlan(),), hands=(Hand(60, 0, "abort"),), events=("lost",)))
-def nothing_is_swept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(late_answers, "sweep", lambda _: None)
+def nothing_overdue_is_answered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(late_answers, "overdue", lambda _: None)
 
 
 @_caught_by(Schedule((StackPlan(),), (Trouble(1, 3, "killed"),)))

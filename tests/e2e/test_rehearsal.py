@@ -61,7 +61,7 @@ def test_the_story_succeeds_and_leaves_nothing(
     ("changed", "words", "says"),
     [
         ({}, ("--account", "111122223333"), "not to 111122223333"),
-        ({"AWS_SECRET_ACCESS_KEY": "expired"}, (), "AWS does not take these credentials"),
+        ({"AWS_SECRET_ACCESS_KEY": "expired"}, (), "AWS rejected these credentials"),
         ({"AWS_REGION": "mx-central-1"}, (), "lacks what a deployment needs"),
         ({}, ("--parameters", "AvailabilityZones=a,b"), "lacks what a deployment needs"),
     ],

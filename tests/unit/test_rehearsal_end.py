@@ -105,10 +105,10 @@ def test_a_sign_in_that_expires_leaves_what_is_left_unknown_and_says_why(tmp_pat
         outcome = rehearse(a_run(tmp_path), [Step("launch", "", 1, do)], Interrupts(lambda _: None))
 
     assert outcome.ending == FAILED
-    assert "AWS does not take these credentials (ExpiredToken): " in outcome.why
+    assert "AWS rejected these credentials (ExpiredToken). " in outcome.why
     assert outcome.left is None
     assert not outcome.is_clean
-    assert any("the launches: AWS does not take" in each for each in outcome.troubles)
+    assert any("the launches: AWS rejected" in each for each in outcome.troubles)
 
 
 def test_a_fault_of_the_program_is_cleaned_up_too(tmp_path: Path, cleaned: list[str]) -> None:

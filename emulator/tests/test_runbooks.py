@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aws_testing.runbooks import FIND
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.ssm_automation.content import parse
 from embedded_aws.ssm_automation.documents import Documents
@@ -24,23 +25,7 @@ DOCUMENT: dict[str, Any] = {
         "Role": {"type": "String", "default": ""},
     },
     "mainSteps": [
-        {
-            "name": "Find",
-            "action": "aws:executeAwsApi",
-            "inputs": {
-                "Service": "cloudformation",
-                "Api": "DescribeStackResources",
-                "PhysicalResourceId": "{{ BucketName }}",
-                "LogicalResourceId": "Notebook",
-            },
-            "outputs": [
-                {
-                    "Name": "Notebook",
-                    "Selector": "$.StackResources[0].PhysicalResourceId",
-                    "Type": "String",
-                }
-            ],
-        },
+        FIND,
         {
             "name": "Stop",
             "action": "aws:executeAwsApi",

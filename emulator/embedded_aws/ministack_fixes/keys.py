@@ -144,5 +144,5 @@ def _of_bucket(arn: str) -> str | None:
     configuration = s3._bucket_encryption.get(arn.rpartition(":")[2].partition("/")[0])
     if not configuration:
         return None
-    # S3's own, which MiniStack has parsed before.
-    return ElementTree.fromstring(configuration).findtext(".//{*}KMSMasterKeyID")  # noqa: S314
+    root = ElementTree.fromstring(configuration)  # noqa: S314 - MiniStack has parsed it before
+    return root.findtext(".//{*}KMSMasterKeyID")

@@ -2,6 +2,24 @@
 
 from typing import Any
 
+# Finds the notebook of the launch that has a bucket.
+FIND: dict[str, Any] = {
+    "name": "Find",
+    "action": "aws:executeAwsApi",
+    "inputs": {
+        "Service": "cloudformation",
+        "Api": "DescribeStackResources",
+        "PhysicalResourceId": "{{ BucketName }}",
+        "LogicalResourceId": "Notebook",
+    },
+    "outputs": [
+        {
+            "Name": "Notebook",
+            "Selector": "$.StackResources[0].PhysicalResourceId",
+            "Type": "String",
+        }
+    ],
+}
 PARTS = {
     "Bucket": {"Type": "AWS::S3::Bucket"},
     # In the place of a notebook: something with a state that a call changes.
@@ -17,23 +35,7 @@ RUNBOOK: dict[str, Any] = {
     },
     "assumeRole": "{{ AutomationAssumeRole }}",
     "mainSteps": [
-        {
-            "name": "Find",
-            "action": "aws:executeAwsApi",
-            "inputs": {
-                "Service": "cloudformation",
-                "Api": "DescribeStackResources",
-                "PhysicalResourceId": "{{ BucketName }}",
-                "LogicalResourceId": "Notebook",
-            },
-            "outputs": [
-                {
-                    "Name": "Notebook",
-                    "Selector": "$.StackResources[0].PhysicalResourceId",
-                    "Type": "String",
-                }
-            ],
-        },
+        FIND,
         {
             "name": "Keep",
             "action": "aws:executeAwsApi",

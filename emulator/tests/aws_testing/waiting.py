@@ -1,4 +1,4 @@
-"""Waiting for what the embedded AWS does in its own time, and names that nobody else uses."""
+"""Awaits conditions of the embedded AWS, and makes names that are unique."""
 
 import time
 from collections.abc import Callable
@@ -18,5 +18,5 @@ def await_that(condition: Callable[[], T], seconds: float = 60.0) -> T:
 
 
 def unique(prefix: str) -> str:
-    """Return a name nobody else uses."""
+    """Return a unique name."""
     return f"{prefix}-{uuid4().hex[:8]}"

@@ -147,8 +147,8 @@ def tags_to_change(
 ) -> tuple[dict[str, str], list[str]]:
     """Return the tags to add and the tag keys to remove.
 
-    `dropped` are the keys that the previous request asked for and this one does not; nobody
-    else's tags are removed, as CloudFormation leaves them on the resources it makes itself.
+    `dropped` are the keys that the previous request asked for and this one does not. Other tags
+    stay, as CloudFormation leaves them on the resources that it creates.
     """
     add = {key: value for key, value in wanted.items() if present.get(key) != value}
     return add, sorted(set(dropped) & set(present) - set(wanted))

@@ -19,7 +19,7 @@ RANKS = {"Create": 0, "Update": 1, "Delete": 2}
 
 @dataclass(frozen=True)
 class Key:
-    """A ledger item's key; the only thing an execution is told about its request."""
+    """A ledger item's key, which is an execution's only input."""
 
     Resource: str
     Request: str

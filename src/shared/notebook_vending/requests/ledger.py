@@ -38,7 +38,7 @@ class Recorded(NamedTuple):
     """What the ledger holds of an answer."""
 
     url: str
-    """The reply address; empty if nobody is to be answered."""
+    """The response URL; empty for a cleanup, which has no answer to send."""
     answer: bytes
     first: bool
     """Whether it was recorded just now, and not said before."""
@@ -47,7 +47,7 @@ class Recorded(NamedTuple):
 def enter(entry: Entry, response_url: str) -> None:
     """Enter a request, once: a second delivery of it changes nothing.
 
-    Without a reply address nobody is to be answered, and it is in no index of what is not.
+    A cleanup has no response URL, so the index of unanswered requests leaves it out.
     """
     item: dict[str, AttributeValueTypeDef] = {
         **_texts(asdict(entry.key)),
@@ -128,7 +128,7 @@ def remember_resume(key: Key, instance_type: str) -> None:
 def record_answer(key: Key, answer: bytes, outcome: str) -> Recorded:
     """Record the answer, once, and return what is recorded.
 
-    Whoever comes second gets what the first one said, so that two paths cannot say two things.
+    A second call gets the answer of the first, so that two paths cannot send two answers.
     """
     before = dynamodb.client().update_item(
         TableName=_table(),

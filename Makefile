@@ -1,5 +1,5 @@
 # `make launch` shows the platform, `make test` checks a change, `make verify` proves the rest.
-.PHONY: launch rehearse aws test verify emulator sdk pictures scan permissions bench chaos mutation coverage setup lint types clean lock
+.PHONY: launch rehearse aws test verify emulator sdk pictures scan permissions bench chaos mutation coverage first setup lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -26,7 +26,6 @@ export no_proxy := $(NO_PROXY)
 # Settings of Python and Node.js that people have for other programs.
 unexport NODE_ENV NODE_OPTIONS NODE_PATH VIRTUAL_ENV $(filter PYTHON%,$(.VARIABLES))
 export SAM_CLI_TELEMETRY := 0
-export PYTHONDONTWRITEBYTECODE := 1
 
 # Make, a shell or Python would split such a path, and a first line of a script holds 255 bytes.
 ifneq (,$(shell p=$$(pwd -P; echo .); test $${#p} -le 200 || echo long; \
@@ -36,17 +35,17 @@ $(error The path of this clone is too long, or has a space or another character 
 take: $(CURDIR). Move it to a path of at most 190 letters, digits and the characters ._+@-)
 endif
 
-launch: setup
+launch: first
 	@$(RUN) -m demo.launch $(FAULT)
 
 # The same story on the AWS account that the shell is signed in to; it asks first.
-rehearse: setup
+rehearse: first
 	@$(RUN) -m rehearsal $(if $(YES),--yes) --account '$(ACCOUNT)' \
 		--parameters '$(PARAMETERS)' --clean '$(CLEAN)'
 
 # The embedded AWS with the platform deployed, for you to use until Ctrl-C; FAULT, which make puts
 # into the environment, has an alarm go off first.
-aws: setup
+aws: first
 	@$(RUN) -m demo.aws
 
 # Between two changes: style, types, and all tests that need no further tools and no minutes.
@@ -112,7 +111,10 @@ lint: setup
 types: setup
 	@$(BIN)/mypy
 
-setup: .venv/.ready .venv/bin/vending .sam-venv/.ready tools/node_modules/.ready | $(TMP)
+# A first launch does not wait for the linters of Node.js.
+first: .venv/.ready .venv/bin/vending .sam-venv/.ready | $(TMP)
+
+setup: first tools/node_modules/.ready
 
 $(TMP):
 	@mkdir -p $@

@@ -125,8 +125,6 @@ def main() -> None:
                 "UV_SYSTEM_CERTS": "1",  # as pip
                 "UV_INDEX_STRATEGY": "unsafe-best-match",  # as pip; the digests are the safety
                 "UV_PYTHON_DOWNLOADS": "never",
-                # Python itself writes none there, as the Makefile asks it to write none.
-                "UV_COMPILE_BYTECODE": "1",
             },
         )
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]

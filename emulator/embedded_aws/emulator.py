@@ -225,7 +225,6 @@ class Emulator:
             "TMPDIR": str(self.directory / "tmp"),
             "STATE_DIR": str(self.directory / "state"),
             "S3_DATA_DIR": str(self.directory / "s3"),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
         }
 

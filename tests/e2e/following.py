@@ -92,6 +92,5 @@ def reader(aws: Emulator, directory: Path, credentials: Mapping[str, str] | None
         "PATH": os.pathsep.join([*map(str, _PATH), os.environ["PATH"]]),
         "HOME": str(directory),
         "SAM_CLI_TELEMETRY": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     return Reader(clone, environment)

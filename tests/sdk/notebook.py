@@ -198,7 +198,6 @@ class Notebook:
             "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
             "AWS_SECRET_ACCESS_KEY": "secret",
             "PATH": os.environ["PATH"],
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         profile = (
             f"for each in {self.folder}/etc/profile.d/*.sh; do [ ! -e $each ] || . $each; done"

@@ -230,7 +230,6 @@ def test_what_make_starts_writes_its_temporary_files_into_the_clone_and_goes_pas
     given = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     assert given.keys().isdisjoint(hostile)
     assert given["TMPDIR"] == str(ROOT / ".local" / "tmp")
-    assert given["PYTHONDONTWRITEBYTECODE"] == "1"
     assert given["NODE_EXTRA_CA_CERTS"] == "/ca.pem"
     assert given["no_proxy"] == given["NO_PROXY"] == "127.0.0.1,localhost,example.com"
 

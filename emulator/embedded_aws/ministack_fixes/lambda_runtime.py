@@ -64,8 +64,6 @@ def install(bucket: ResponseBucket) -> None:
     prelude = Path(lambda_worker.__file__).read_text(encoding="utf-8")
     workers._PYTHON_WORKER_SCRIPT = f"{prelude}\n_prepare()\n{script}"
 
-    # A layer is compiled by the first worker that imports it, for all of them.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     server_only = [n for n in os.environ if n not in _KEPT and not n.startswith("AWS_")]
     os.environ["LOCAL_LAMBDA_WORKER"] = json.dumps(
         {

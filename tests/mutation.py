@@ -34,9 +34,10 @@ LOG = ROOT / ".local" / "mutation.log"
 TESTS = {
     "lifecycle/decision": ["test_lifecycle"],
     "lifecycle/differences": ["test_notebook", "test_update_scenarios"],
-    "notebooks/notebook": ["test_notebook", "test_request"],
-    "requests/cfn_request": ["test_request"],
-    "requests/stack_ids": ["test_request"],
+    "notebooks/notebook": ["test_notebook", "test_notebook_request"],
+    "requests/cfn_request": ["test_cfn_request"],
+    "requests/notebook_request": ["test_notebook_request"],
+    "requests/stack_ids": ["test_cfn_request"],
     "notebooks/limits": ["test_limits"],
     "requests/answer": ["test_answer"],
     "aws/errors": ["test_errors"],
@@ -47,7 +48,7 @@ SECONDS = 300  # for one that waits for nothing
 
 # What no test can notice, and why: by the changed line.
 EXPLAINED = {
-    "converter.register_structure_hook(_text)": "cattrs reads the type off the function as well",
+    "converter.register_structure_hook(only_text)": "cattrs reads the function's type",
     "raise_on_status=None,": "as good as False",
     'response = _http.request("put", url, body=answer, headers={"Content-Type": ""})': (
         "urllib3 writes methods in capitals"

@@ -29,8 +29,14 @@ from notebook_vending.lifecycle.decision import (
 )
 from notebook_vending.log import logger
 from notebook_vending.notebooks.notebook import Notebook, Ownership
-from notebook_vending.requests import answer, entry, late_answers, ledger, request_order
-from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests import (
+    answer,
+    entry,
+    late_answers,
+    ledger,
+    notebook_request,
+    request_order,
+)
 from notebook_vending.requests.request_order import QueuePosition, RequestInOrder
 from simulation import platform
 from simulation.state_machine import load
@@ -161,7 +167,7 @@ def an_update_changes_nothing(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(PLAIN)
 def the_physical_id_is_always_new(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(CustomResourceRequest, "physical_resource_id", property(lambda _: str(uuid4())))
+    patch.setattr(notebook_request, "physical_resource_id", lambda _: str(uuid4()))
 
 
 @_caught_by(PLAIN)

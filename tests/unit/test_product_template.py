@@ -17,7 +17,7 @@ from ministack.core import iam_evaluator
 from embedded_aws.runtime.authorization_reference import resource_kinds
 from notebook_vending.notebooks.limits import Limits
 from notebook_vending.notebooks.notebook import STACK_TAG
-from notebook_vending.requests.cfn_request import parse_notebook
+from notebook_vending.requests.notebook_request import parse_notebook
 from tests.unit import stack_template
 from tests.unit.product_launch import (
     ACCOUNT,

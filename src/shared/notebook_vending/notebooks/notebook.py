@@ -1,7 +1,7 @@
 """The notebook: what is asked for (`NotebookSpec`), what SageMaker shows (`Notebook`).
 
 Knows no AWS call. The spec's fields are the properties of the custom resource, by their names; each
-carries its checks, so that `requests.cfn_request` can report every fault of a request at once.
+carries its checks, so that `requests.notebook_request` can report every fault of a request at once.
 """
 
 import re

@@ -14,13 +14,13 @@ from notebook_vending import clock
 from notebook_vending.aws import stepfunctions
 from notebook_vending.failure_causes import Cause
 from notebook_vending.log import logger
-from notebook_vending.requests import answer, intake, ledger
+from notebook_vending.requests import answer, intake, ledger, notebook_request
 from notebook_vending.requests.entry import Entry, Key
 from notebook_vending.requests.ledger import UnknownRequestError
 
 # CloudFormation signs its reply addresses for 7,199 seconds (X-Amz-Expires in them).
 _ADDRESS_LIVES = timedelta(seconds=7199)
-# The characters of a key (cfn_request). DynamoDB refuses to search for an empty or longer one.
+# The characters of a key (stack_ids). DynamoDB refuses to search for an empty or longer one.
 _KEY = re.compile(r"[!-~]{1,1024}")
 
 
@@ -41,7 +41,7 @@ def failed_shim(record: Mapping[str, Any]) -> None:
     request = intake.accept_or_refuse(record["requestPayload"])
     if request is None:
         return
-    entry = intake.entry_of(request)
+    entry = notebook_request.entry_for_answer(request)
     ledger.enter(entry, request.ResponseURL)  # changes nothing if the shim came so far
     entry = ledger.read_for_answer(entry.key)
     if entry.execution_arn and stepfunctions.was_started(entry.execution_arn):

@@ -1,57 +1,33 @@
-"""CloudFormation's request: parsed, checked, and named so that duplicates are harmless."""
+"""The notebook in a request: checked, compared, and named so that duplicates are harmless."""
 
 import json
 import re
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
 
 from notebook_vending.notebooks.limits import Limits
 from notebook_vending.notebooks.notebook import NotebookSpec
-from notebook_vending.requests.cfn_request import (
-    CustomResourceRequest,
-    InvalidRequestError,
+from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.notebook_request import (
+    changes_type,
+    dropped_tags,
+    execution_name,
+    fixed_changes,
     is_notebook_name,
+    notebook_name,
     parse_notebook,
-    parse_request,
+    physical_resource_id,
+    replaced_name,
+    unchanged_properties,
 )
+from tests.unit.requested_notebook import ADDRESS, EVENT, PROPERTIES, request
 
-NOW = datetime(2026, 1, 5, 8, 0, 0, 250_000, tzinfo=UTC)
 LIMITS = Limits(
     ("ml.t3.medium", "ml.t3.large"), 100, ("notebook-al2-v3", "notebook-al2023-v1"), False
 )
-ADDRESS = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/key"
-
-PROPERTIES: dict[str, Any] = {
-    "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:request",
-    "ServiceTimeout": "3600",
-    "NotebookInstanceName": "analysis",
-    "NotebookInstanceType": "ml.t3.medium",
-    "RoleArn": "arn:aws:iam::123456789012:role/path/execution",
-    "KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/1234",
-    "Subnet": "research",
-    "SecurityGroupName": "notebooks",
-}
-
-EVENT: dict[str, Any] = {
-    "RequestType": "Create",
-    "RequestId": "8d5a3c1e-2b47-4f60-9e13-a1b2c3d4e5f6",
-    "ServiceToken": PROPERTIES["ServiceToken"],
-    "ResponseURL": f"{ADDRESS}?{urlencode({'X-Amz-Date': '20260105T075930Z'})}",
-    "ResourceType": "Custom::SageMakerNotebook",
-    "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/SC-1/s",
-    "LogicalResourceId": "Notebook",
-    "ResourceProperties": PROPERTIES,
-}
-
-
-def request(**changes: Any) -> CustomResourceRequest:
-    """Return a request that differs so far from a plain Create."""
-    return parse_request({**EVENT, **changes})
 
 
 def update(old: dict[str, Any] | None = None, **new: Any) -> CustomResourceRequest:
@@ -103,73 +79,11 @@ def listed(tags: dict[str, str]) -> list[dict[str, str]]:
 # The request
 
 
-def test_a_request_is_what_cloudformation_sends() -> None:
-    parsed = request()
+def test_a_create_changes_nothing_of_a_notebook() -> None:
+    create = request()
 
-    assert parsed.RequestType == "Create"
-    assert parsed.notebook_name == parsed.physical_resource_id == "analysis"
-    assert parsed.ResourceProperties == PROPERTIES
-    assert (parsed.replaces, parsed.fixed_changes, parsed.dropped_tags) == ("", (), ())
-    assert parsed.PhysicalResourceId == ""
-
-
-def test_a_request_lists_everything_that_is_missing() -> None:
-    with pytest.raises(InvalidRequestError) as error:
-        parse_request({"RequestType": "Create"})
-
-    assert [text.split()[0] for text in error.value.violations] == [
-        "RequestId",
-        "StackId",
-        "LogicalResourceId",
-        "ResponseURL",
-        "ResourceProperties",
-    ]
-
-
-def test_what_is_missing_is_one_sentence_in_the_log() -> None:
-    missing = {name: EVENT[name] for name in EVENT if name not in ("RequestId", "StackId")}
-
-    with pytest.raises(InvalidRequestError, match=r"^RequestId is missing; StackId is missing$"):
-        parse_request(missing)
-
-
-@pytest.mark.parametrize("event", [None, "Create", ["Create"], 7])
-def test_an_event_that_is_no_object_is_no_request(event: Any) -> None:
-    with pytest.raises(InvalidRequestError, match=r"^the event is no JSON object$"):
-        parse_request(event)
-
-
-def test_an_unknown_request_type_is_none_of_cloudformations() -> None:
-    with pytest.raises(InvalidRequestError, match="RequestType"):
-        request(RequestType="Upsert")
-
-
-@pytest.mark.parametrize("name", ["StackId", "RequestId", "LogicalResourceId", "ResponseURL"])
-@pytest.mark.parametrize("value", [None, 7, True, 1.5, [], ["text"], {"a": "b"}])
-def test_what_is_no_text_is_none_of_cloudformations_and_is_not_quoted(
-    name: str, value: Any
-) -> None:
-    with pytest.raises(InvalidRequestError, match=f"^{name} is no text$"):
-        request(**{name: value})
-
-
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("StackId", ["", "stack", "arn:aws:cloudformation:us-east-1:1:stack/a/b", "x" * 9000]),
-        ("RequestId", ["", "a b", "a/b", "a:b", "é", "x" * 129, "\ud83d"]),
-        ("LogicalResourceId", ["", "Note book", "Note|book", "é", "x" * 256]),
-        ("PhysicalResourceId", ["é", "\x00", "\n", "x" * 1025, "\ud83d"]),
-    ],
-)
-def test_an_id_that_cloudformation_gives_nobody_makes_it_no_request(
-    name: str, values: list[str]
-) -> None:
-    for value in values:
-        with pytest.raises(
-            InvalidRequestError, match=f"^{name} is none that CloudFormation gives$"
-        ):
-            request(**{name: value})
+    assert notebook_name(create) == physical_resource_id(create) == "analysis"
+    assert (replaced_name(create), fixed_changes(create), dropped_tags(create)) == ("", (), ())
 
 
 @pytest.mark.parametrize(
@@ -183,14 +97,14 @@ def test_an_id_that_cloudformation_gives_nobody_makes_it_no_request(
     ],
 )
 def test_the_physical_id_is_echoed_and_never_empty(changes: dict[str, Any], expected: str) -> None:
-    assert request(**changes).physical_resource_id == expected
+    assert physical_resource_id(request(**changes)) == expected
 
 
 @pytest.mark.parametrize("character", ["x", "é", "😀"])
 def test_the_physical_id_is_no_longer_than_cloudformation_takes(character: str) -> None:
     name = {"NotebookInstanceName": character * 5000}
 
-    id_ = request(ResourceProperties=name).physical_resource_id
+    id_ = physical_resource_id(request(ResourceProperties=name))
 
     assert 0 < len(id_.encode()) <= 1024
 
@@ -200,49 +114,49 @@ def test_the_physical_id_is_no_longer_than_cloudformation_takes(character: str) 
     [("analysis", ""), ("ANALYSIS", ""), ("another", "analysis"), ("", "analysis")],
 )
 def test_only_another_name_replaces_the_notebook(new: str, replaces: str) -> None:
-    assert update(NotebookInstanceName=new).replaces == replaces
+    assert replaced_name(update(NotebookInstanceName=new)) == replaces
 
 
 def test_an_update_of_what_had_no_name_replaces_nothing() -> None:
     old = {name: value for name, value in PROPERTIES.items() if name != "NotebookInstanceName"}
 
-    assert request(RequestType="Update", OldResourceProperties=old).replaces == ""
+    assert replaced_name(request(RequestType="Update", OldResourceProperties=old)) == ""
 
 
 def test_changes_that_cannot_be_made_in_place_are_named() -> None:
     changed = update(Subnet="b", KmsKeyId="k", NotebookInstanceType="ml.t3.large")
 
-    assert changed.fixed_changes == ("Subnet", "KmsKeyId")
-    assert update(SecurityGroupName="b").fixed_changes == ("SecurityGroupName",)
-    assert update(VolumeSizeInGB="5").fixed_changes == ("VolumeSizeInGB",)
+    assert fixed_changes(changed) == ("Subnet", "KmsKeyId")
+    assert fixed_changes(update(SecurityGroupName="b")) == ("SecurityGroupName",)
+    assert fixed_changes(update(VolumeSizeInGB="5")) == ("VolumeSizeInGB",)
 
 
 def test_a_rename_makes_a_new_notebook_so_nothing_is_changed_in_place() -> None:
-    assert update(NotebookInstanceName="another", Subnet="b").fixed_changes == ()
+    assert fixed_changes(update(NotebookInstanceName="another", Subnet="b")) == ()
 
 
 def test_an_update_says_whether_it_asks_for_another_first_choice_of_type() -> None:
-    assert update(NotebookInstanceType="ml.t3.large").changes_type
-    assert not update(FallbackInstanceTypes=["ml.t3.large"]).changes_type
-    assert not request().changes_type
+    assert changes_type(update(NotebookInstanceType="ml.t3.large"))
+    assert not changes_type(update(FallbackInstanceTypes=["ml.t3.large"]))
+    assert not changes_type(request())
 
 
 def test_what_an_update_leaves_alone_is_unchanged() -> None:
     changed = update({"RootAccess": "Disabled"}, RootAccess="Enabled", ENVName="new")
 
-    assert changed.unchanged == PROPERTIES.keys()
+    assert unchanged_properties(changed) == PROPERTIES.keys()
 
 
 def test_tags_no_longer_asked_for_are_dropped() -> None:
     old = [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}]
 
-    assert update({"Tags": old}, Tags=[{"Key": "b", "Value": "2"}]).dropped_tags == ("a",)
-    assert set(update({"Tags": old}).dropped_tags) == {"a", "b"}
+    assert dropped_tags(update({"Tags": old}, Tags=[{"Key": "b", "Value": "2"}])) == ("a",)
+    assert set(dropped_tags(update({"Tags": old}))) == {"a", "b"}
 
 
 def test_only_tags_that_can_be_on_a_notebook_are_dropped() -> None:
     def dropped(*keys: str) -> tuple[str, ...]:
-        return update({"Tags": listed(dict.fromkeys(keys, ""))}).dropped_tags
+        return dropped_tags(update({"Tags": listed(dict.fromkeys(keys, ""))}))
 
     assert len(dropped(*map(str, range(50)))) == 50
     assert dropped(*map(str, range(51))) == ()
@@ -263,7 +177,7 @@ def test_only_tags_that_can_be_on_a_notebook_are_dropped() -> None:
     ],
 )
 def test_tags_that_are_none_do_not_break_the_request(tags: Any) -> None:
-    update({"Tags": tags}, Tags=tags).dropped_tags  # noqa: B018 - it is computed
+    dropped_tags(update({"Tags": tags}, Tags=tags))
     if tags != {"a": "b"}:
         (fault,) = violations(Tags=tags)
         assert fault.startswith("Tags ")
@@ -274,85 +188,33 @@ def test_a_tag_without_a_value_has_an_empty_one() -> None:
     assert spec(Tags=[{"Key": "a"}]).Tags == {"a": ""}
 
 
-# When it was issued
-
-
-def test_the_issue_time_is_that_of_the_signed_address() -> None:
-    assert request().issued_at(NOW) == datetime(2026, 1, 5, 7, 59, 30, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "",
-        "?Expires=soon",
-        "?Expires=99999999999999999",
-        "?Expires=-99999999999999999",
-        "?Expires=253402300799",  # the last second of the year 9999
-        "?X-Amz-Date=",
-        "?X-Amz-Date=soon",
-        "?X-Amz-Date=99991231T235959Z",
-        "?X-Amz-Date=20260105T090001Z",
-        "?X-Amz-Date=202615T75930Z",
-        "?X-Amz-Date=\uff12\uff10260105T075930Z",
-        "?Expires=1_767_607_170",
-        "?Expires=%201767607170",
-        "?Expires=176760717\uff10",
-    ],
-)
-def test_without_one_it_is_now_to_the_second(query: str) -> None:
-    issued = request(ResponseURL=f"{ADDRESS}{query}").issued_at(NOW)
-
-    assert issued == NOW.replace(microsecond=0)
-
-
-def test_clocks_may_differ_a_little() -> None:
-    sent = request(ResponseURL=f"{ADDRESS}?X-Amz-Date=20260105T080005Z")
-
-    assert sent.issued_at(NOW) == datetime(2026, 1, 5, 8, 0, 5, tzinfo=UTC)
-
-
-def test_a_clock_may_be_an_hour_ahead_and_no_more() -> None:
-    for seconds, issued in ((3600, NOW + timedelta(hours=1)), (3601, NOW)):
-        expires = int(NOW.timestamp()) + 7200 + seconds
-        sent = request(ResponseURL=f"{ADDRESS}?Expires={expires}")
-
-        assert sent.issued_at(NOW.replace(microsecond=0)) == issued.replace(microsecond=0)
-
-
-def test_the_issue_time_of_an_old_signature_is_two_hours_before_it_expires() -> None:
-    sent = request(ResponseURL=f"{ADDRESS}?AWSAccessKeyId=A&Expires=1767607170&Signature=s")
-
-    assert sent.issued_at(NOW) == datetime(2026, 1, 5, 7, 59, 30, tzinfo=UTC)
-
-
 # The execution's name
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
 def test_an_executions_name_is_one_that_step_functions_takes(kind: str) -> None:
-    name = request(RequestType=kind, RequestId=str(uuid4())).execution_name
+    name = execution_name(request(RequestType=kind, RequestId=str(uuid4())))
 
     assert len(name) <= 80
     assert re.fullmatch(r"[A-Za-z0-9_-]+", name)
 
 
 def test_an_execution_can_be_found_by_its_request() -> None:
-    name = request().execution_name
+    name = execution_name(request())
 
     assert re.fullmatch(rf"Create-{EVENT['RequestId']}-[0-9a-f]{{32}}", name)
 
 
 def test_a_request_id_may_have_capitals() -> None:
-    assert "-A1_b-" in request(RequestId="A1_b").execution_name
+    assert "-A1_b-" in execution_name(request(RequestId="A1_b"))
 
 
 def test_a_long_request_id_is_cut() -> None:
-    assert len(request(RequestId="x" * 128).execution_name) <= 80
+    assert len(execution_name(request(RequestId="x" * 128))) <= 80
 
 
 def test_a_second_delivery_has_the_same_name() -> None:
-    assert request().execution_name == request().execution_name
+    assert execution_name(request()) == execution_name(request())
 
 
 @pytest.mark.parametrize(
@@ -365,11 +227,11 @@ def test_a_second_delivery_has_the_same_name() -> None:
     ],
 )
 def test_any_other_request_has_another_name(changes: dict[str, str]) -> None:
-    assert request(**changes).execution_name != request().execution_name
+    assert execution_name(request(**changes)) != execution_name(request())
 
 
 def test_the_name_does_not_give_the_address_away() -> None:
-    name = request(ResponseURL=f"{ADDRESS}?X-Amz-Signature=0ff1ce").execution_name
+    name = execution_name(request(ResponseURL=f"{ADDRESS}?X-Amz-Signature=0ff1ce"))
 
     assert "0ff1ce" not in name
 
@@ -672,7 +534,7 @@ def test_the_rollback_of_a_huge_request_is_not_huge() -> None:
     many = [{"Key": str(n), "Value": ""} for n in range(10_000)]
     for tags in (TAGS, many):
         back = update({"NotebookInstanceName": HUGE[0], "Tags": tags})
-        assert (len(back.replaces), back.dropped_tags) == (64, ())
+        assert (len(replaced_name(back)), dropped_tags(back)) == (64, ())
 
 
 def test_a_request_at_every_limit_fits_in_the_ledger() -> None:

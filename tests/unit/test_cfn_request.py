@@ -1,0 +1,130 @@
+"""CloudFormation's request: its parts, its faults, and when it was issued."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from notebook_vending.requests.cfn_request import InvalidRequestError, parse_request
+from tests.unit.requested_notebook import ADDRESS, EVENT, PROPERTIES, request
+
+NOW = datetime(2026, 1, 5, 8, 0, 0, 250_000, tzinfo=UTC)
+
+
+def test_a_request_is_what_cloudformation_sends() -> None:
+    parsed = request()
+
+    assert parsed.RequestType == "Create"
+    assert parsed.ResourceProperties == PROPERTIES
+    assert parsed.PhysicalResourceId == ""
+
+
+def test_a_request_lists_everything_that_is_missing() -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        parse_request({"RequestType": "Create"})
+
+    assert [text.split()[0] for text in error.value.violations] == [
+        "RequestId",
+        "StackId",
+        "LogicalResourceId",
+        "ResponseURL",
+        "ResourceProperties",
+    ]
+
+
+def test_what_is_missing_is_one_sentence_in_the_log() -> None:
+    missing = {name: EVENT[name] for name in EVENT if name not in ("RequestId", "StackId")}
+
+    with pytest.raises(InvalidRequestError, match=r"^RequestId is missing; StackId is missing$"):
+        parse_request(missing)
+
+
+@pytest.mark.parametrize("event", [None, "Create", ["Create"], 7])
+def test_an_event_that_is_no_object_is_no_request(event: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^the event is no JSON object$"):
+        parse_request(event)
+
+
+def test_an_unknown_request_type_is_none_of_cloudformations() -> None:
+    with pytest.raises(InvalidRequestError, match="RequestType"):
+        request(RequestType="Upsert")
+
+
+@pytest.mark.parametrize("name", ["StackId", "RequestId", "LogicalResourceId", "ResponseURL"])
+@pytest.mark.parametrize("value", [None, 7, True, 1.5, [], ["text"], {"a": "b"}])
+def test_what_is_no_text_is_none_of_cloudformations_and_is_not_quoted(
+    name: str, value: Any
+) -> None:
+    with pytest.raises(InvalidRequestError, match=f"^{name} is no text$"):
+        request(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("StackId", ["", "stack", "arn:aws:cloudformation:us-east-1:1:stack/a/b", "x" * 9000]),
+        ("RequestId", ["", "a b", "a/b", "a:b", "é", "x" * 129, "\ud83d"]),
+        ("LogicalResourceId", ["", "Note book", "Note|book", "é", "x" * 256]),
+        ("PhysicalResourceId", ["é", "\x00", "\n", "x" * 1025, "\ud83d"]),
+    ],
+)
+def test_an_id_that_cloudformation_gives_nobody_makes_it_no_request(
+    name: str, values: list[str]
+) -> None:
+    for value in values:
+        with pytest.raises(
+            InvalidRequestError, match=f"^{name} is none that CloudFormation gives$"
+        ):
+            request(**{name: value})
+
+
+# When it was issued
+
+
+def test_the_issue_time_is_that_of_the_signed_address() -> None:
+    assert request().issued_at(NOW) == datetime(2026, 1, 5, 7, 59, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?Expires=soon",
+        "?Expires=99999999999999999",
+        "?Expires=-99999999999999999",
+        "?Expires=253402300799",  # the last second of the year 9999
+        "?X-Amz-Date=",
+        "?X-Amz-Date=soon",
+        "?X-Amz-Date=99991231T235959Z",
+        "?X-Amz-Date=20260105T090001Z",
+        "?X-Amz-Date=202615T75930Z",
+        "?X-Amz-Date=\uff12\uff10260105T075930Z",
+        "?Expires=1_767_607_170",
+        "?Expires=%201767607170",
+        "?Expires=176760717\uff10",
+    ],
+)
+def test_without_one_it_is_now_to_the_second(query: str) -> None:
+    issued = request(ResponseURL=f"{ADDRESS}{query}").issued_at(NOW)
+
+    assert issued == NOW.replace(microsecond=0)
+
+
+def test_clocks_may_differ_a_little() -> None:
+    sent = request(ResponseURL=f"{ADDRESS}?X-Amz-Date=20260105T080005Z")
+
+    assert sent.issued_at(NOW) == datetime(2026, 1, 5, 8, 0, 5, tzinfo=UTC)
+
+
+def test_a_clock_may_be_an_hour_ahead_and_no_more() -> None:
+    for seconds, issued in ((3600, NOW + timedelta(hours=1)), (3601, NOW)):
+        expires = int(NOW.timestamp()) + 7200 + seconds
+        sent = request(ResponseURL=f"{ADDRESS}?Expires={expires}")
+
+        assert sent.issued_at(NOW.replace(microsecond=0)) == issued.replace(microsecond=0)
+
+
+def test_the_issue_time_of_an_old_signature_is_two_hours_before_it_expires() -> None:
+    sent = request(ResponseURL=f"{ADDRESS}?AWSAccessKeyId=A&Expires=1767607170&Signature=s")
+
+    assert sent.issued_at(NOW) == datetime(2026, 1, 5, 7, 59, 30, tzinfo=UTC)

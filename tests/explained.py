@@ -15,7 +15,7 @@ EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:notebook-vending:Cr
 
 def _state(action: str, status: str, reason: str = "", wait: int = 12) -> dict[str, Any]:
     return {
-        "Progress": {},
+        "Memory": {},
         "Decision": {
             "Action": action,
             "Notebook": "analysis-1",

@@ -156,7 +156,7 @@ def _said(
     decision = given.get("Decision") or {}
     match state:
         case "Observe" if look := _looked(state, left):
-            return _of_look(look, left.get("Progress") or {})
+            return _of_look(look, left.get("Memory") or {})
         case "Decide":
             action = decision.get("Action", "")
             return {"Succeed": "Answer SUCCESS.", "Fail": "Answer FAILED."}.get(
@@ -164,8 +164,8 @@ def _said(
             )
         case "Respond" if "Status" in left:
             return f"Answered {left['Status']}. {_reason(given)}".strip()
-        case _ if state in _ACTIONS and "Progress" in left:
-            return _of_action(state, left["Progress"])
+        case _ if state in _ACTIONS and "Memory" in left:
+            return _of_action(state, left["Memory"])
         case _ if kind == "waited":
             most = decision.get("WaitSeconds", "?")
             how = "SageMaker reported a change" if woken else "The wait timed out"
@@ -174,7 +174,7 @@ def _said(
             return ""
 
 
-def _of_look(decision: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
+def _of_look(decision: Mapping[str, Any], memory: Mapping[str, Any]) -> str:
     name, status = decision.get("Notebook"), decision.get("Status")
     seen = {
         ABSENT: f"There is no notebook {name}.",
@@ -182,18 +182,18 @@ def _of_look(decision: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
     }.get(str(status), f"Notebook {name} is {status}.")
     if decision.get("Action") == "Succeed":
         return str(decision.get("Reason"))  # the reason includes the status
-    because = decision.get("Reason") or _cause(progress)
+    because = decision.get("Reason") or _cause(memory)
     return f"{seen} {because}".strip()
 
 
-def _of_action(action: str, progress: Mapping[str, Any]) -> str:
-    if refusal := progress.get("refusal"):
+def _of_action(action: str, memory: Mapping[str, Any]) -> str:
+    if refusal := memory.get("refusal"):
         return f"Refused: {refusal}"
-    return _cause(progress) or f"Sent {action} to SageMaker."
+    return _cause(memory) or f"Sent {action} to SageMaker."
 
 
-def _cause(progress: Mapping[str, Any]) -> str:
-    waiting_for = progress.get("waiting_for")
+def _cause(memory: Mapping[str, Any]) -> str:
+    waiting_for = memory.get("waiting_for")
     return f"Not yet: {waiting_for}." if waiting_for else ""
 
 

@@ -187,7 +187,7 @@ class Judge:
         )
         self._as_asked.add(event["ResponseURL"])
         if event["RequestType"] == "Delete":
-            interface = returned["Progress"]["network_interface_id"]
+            interface = returned["Memory"]["network_interface_id"]
             if ours:
                 self._violated(f"{wanted['NotebookInstanceName']} is said to be gone")
             if interface in world.platform.notebooks.notebooks.lingering_interfaces():

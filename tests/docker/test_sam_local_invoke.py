@@ -112,7 +112,7 @@ def _create(
     acted = deployed.invoke("create", told("create"))
     notebook = platform.notebook("Analysis-1")
     assert notebook is not None
-    assert acted["Progress"]["created"] is True
+    assert acted["Memory"]["created"] is True
     assert notebook["KmsKeyId"] == properties["KmsKeyId"]
     assert notebook["DirectInternetAccess"] == "Disabled"
     assert platform.simulated("Analysis-1")["tags"][STACK_TAG] == stack.stack_id
@@ -210,9 +210,9 @@ def _terminate(deployed: Deployed, told: ToldAnew, stack: Stack) -> None:
 
 def timeless(state: dict[str, Any]) -> Any:
     """Return a state without what AWS makes up, and without times: these are the events' own."""
-    course = state["Course"]
-    waited, since = sorted(course["waited"]), bool(course["since"])
-    return comparable({**state, "Course": {**course, "waited": waited, "since": since}})
+    times = state["WaitTimes"]
+    waited, since = sorted(times["waited"]), bool(times["since"])
+    return comparable({**state, "WaitTimes": {**times, "waited": waited, "since": since}})
 
 
 def status(deployed: Deployed) -> str:

@@ -43,6 +43,6 @@ def comparable(state: dict[str, Any]) -> Any:
 
     What an event does not say of an execution's progress is what the code assumes.
     """
-    known = {**state, "Progress": asdict(ExecutionMemory(**state["Progress"]))}
+    known = {**state, "Memory": asdict(ExecutionMemory(**state["Memory"]))}
     text = re.sub(r"\b(eni|subnet|sg)-[0-9a-f]+", r"\1-…", json.dumps(known))
     return json.loads(re.sub(r"https://[\w.-]+", "https://…", text))

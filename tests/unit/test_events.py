@@ -281,7 +281,7 @@ def test_create_makes_a_private_encrypted_notebook_of_this_stack(story: Story) -
 
     state = invoke("create")
 
-    assert state["Progress"]["created"] is True
+    assert state["Memory"]["created"] is True
     asked = EVENTS["receive-request-create"]
     seen = sagemaker.describe("Analysis-1")
     assert seen is not None

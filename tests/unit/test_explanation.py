@@ -439,7 +439,7 @@ def test_what_is_the_platforms_has_advice_and_names_the_runbook_and_nothing_else
     cause: Cause,
 ) -> None:
     history = History()
-    state = {"Progress": {}, "Decision": {"Action": "Fail", "Reason": "No.", "Cause": cause}}
+    state = {"Memory": {}, "Decision": {"Action": "Fail", "Reason": "No.", "Cause": cause}}
     history.enter("Observe", {}).succeed().leave("Observe", state)
 
     each = explained_history(history, outcome="FAILED", reason="No.")

@@ -17,8 +17,8 @@ DECISION = {
 }
 
 
-def looked(progress: Any = None, **decision: Any) -> dict[str, Any]:
-    return {"Decision": {**DECISION, **decision}, "Progress": progress or {}}
+def looked(memory: Any = None, **decision: Any) -> dict[str, Any]:
+    return {"Decision": {**DECISION, **decision}, "Memory": memory or {}}
 
 
 def test_a_step_has_its_times_in_utc_and_says_how_long_it_took() -> None:
@@ -40,7 +40,7 @@ def test_a_step_has_its_times_in_utc_and_says_how_long_it_took() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decision", "progress", "says"),
+    ("decision", "memory", "says"),
     [
         ({}, {}, "There is no notebook analysis."),
         ({"Status": "Pending", "Action": "Wait"}, {}, "Notebook analysis is Pending."),
@@ -61,8 +61,8 @@ def test_a_step_has_its_times_in_utc_and_says_how_long_it_took() -> None:
         ),
     ],
 )
-def test_a_look_says_what_it_saw(decision: Any, progress: Any, says: str) -> None:
-    step = History().enter("Observe", {}).succeed().leave("Observe", looked(progress, **decision))
+def test_a_look_says_what_it_saw(decision: Any, memory: Any, says: str) -> None:
+    step = History().enter("Observe", {}).succeed().leave("Observe", looked(memory, **decision))
 
     assert step.step.said == says
     assert step.step.notebook_status == {**DECISION, **decision}["Status"]
@@ -80,17 +80,17 @@ def test_a_decision_says_the_next_step(action: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("progress", "says"),
+    ("memory", "says"),
     [
         ({"acted": True}, "Sent Create to SageMaker."),
         ({"refusal": "A quota is reached."}, "Refused: A quota is reached."),
         ({"waiting_for": "Throttling"}, "Not yet: Throttling."),
     ],
 )
-def test_an_action_says_what_came_of_it(progress: Any, says: str) -> None:
+def test_an_action_says_what_came_of_it(memory: Any, says: str) -> None:
     history = History().enter("Create", looked()).succeed()
 
-    assert history.leave("Create", looked(progress)).step.said == says
+    assert history.leave("Create", looked(memory)).step.said == says
 
 
 def test_a_wait_that_an_event_ended_is_told_from_one_whose_time_was_over() -> None:

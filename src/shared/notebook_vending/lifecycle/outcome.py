@@ -25,7 +25,7 @@ def answer_from(state: State) -> str:
             waited=times.waited,
             launched_by=times.launched_by,
         )
-    decision, progress = state["Decision"], state["Progress"]
+    decision, progress = state["Decision"], state["Memory"]
     return answer.give(
         entry,
         "SUCCESS" if decision["Action"] == "Succeed" else "FAILED",

@@ -62,14 +62,14 @@ def key_of(state: Mapping[str, Any]) -> Key:
 
 def course_of(state: Mapping[str, Any]) -> WaitTimes:
     """Return what is to be told of the way so far."""
-    return WaitTimes(**state.get("Course", {}))
+    return WaitTimes(**state.get("WaitTimes", {}))
 
 
 def look(state: State) -> State:
     """Look at the notebook and the ledger, and decide the next step."""
     now = clock.now()
     page = ledger.read(key_of(state), now)
-    progress = ExecutionMemory(**state.get("Progress", {}))
+    progress = ExecutionMemory(**state.get("Memory", {}))
     desired, observed, progress = observe(page, progress, now)
     decision = decide(desired, observed, progress, now)
     if page.entry.outcome:  # by another path, while this execution ran or before it began
@@ -93,8 +93,8 @@ def look(state: State) -> State:
         ledger.remember_resume(page.entry.key, progress.instance_type)
     return {
         **state,
-        "Progress": asdict(progress),
-        "Course": asdict(course),
+        "Memory": asdict(progress),
+        "WaitTimes": asdict(course),
         "Decision": {
             "Action": decision.action,
             "Notebook": desired.notebook_name,
@@ -119,7 +119,7 @@ def act(state: State, attempt: Attempt) -> State:
     entry = page.entry
     if page.position is not QueuePosition.NEWEST or entry.outcome or now >= entry.deadline:
         return state  # the next look says so
-    progress = replace(ExecutionMemory(**state["Progress"]), waiting_for="")
+    progress = replace(ExecutionMemory(**state["Memory"]), waiting_for="")
     decision, course = state["Decision"], course_of(state)
     try:
         if entry.cleans_up:
@@ -139,7 +139,7 @@ def act(state: State, attempt: Attempt) -> State:
         decision, course = {**decision, "WaitSeconds": soon}, trying_again(course)
     outcome = progress.refusal or progress.waiting_for or "done"
     logger.info(decision["Action"], extra={"outcome": outcome, **page.entry.log_fields})
-    changed = {"Progress": asdict(progress), "Decision": decision, "Course": asdict(course)}
+    changed = {"Memory": asdict(progress), "Decision": decision, "WaitTimes": asdict(course)}
     return {**state, **changed}
 
 

@@ -78,10 +78,10 @@ def _decides(
     otherwise: Callable[[Desired, Observed, ExecutionMemory], Decision | None],
 ) -> None:
     def decide_otherwise(
-        desired: Desired, observed: Observed, progress: ExecutionMemory, now: datetime
+        desired: Desired, observed: Observed, memory: ExecutionMemory, now: datetime
     ) -> Decision:
-        decision = decide(desired, observed, progress, now)
-        return otherwise(desired, observed, progress) or decision
+        decision = decide(desired, observed, memory, now)
+        return otherwise(desired, observed, memory) or decision
 
     patch.setattr(steps, "decide", decide_otherwise)
 
@@ -201,9 +201,9 @@ def what_a_failed_replacement_made_is_left(patch: pytest.MonkeyPatch) -> None:
 def what_is_gone_is_made_again(patch: pytest.MonkeyPatch) -> None:
     _decides(
         patch,
-        lambda desired, observed, progress: (
+        lambda desired, observed, memory: (
             Decision("Create")
-            if desired.request_type == "Create" and observed.status == "Absent" and progress.acted
+            if desired.request_type == "Create" and observed.status == "Absent" and memory.acted
             else None
         ),
     )

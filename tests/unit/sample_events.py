@@ -41,7 +41,7 @@ def name_of(properties: dict[str, Any]) -> str:
 def comparable(state: dict[str, Any]) -> Any:
     """Return a state without what AWS makes up: resource ids and a notebook's address.
 
-    What an event does not say of an execution's progress is what the code assumes.
+    What an event does not say of an execution's memory is what the code assumes.
     """
     known = {**state, "Memory": asdict(ExecutionMemory(**state["Memory"]))}
     text = re.sub(r"\b(eni|subnet|sg)-[0-9a-f]+", r"\1-…", json.dumps(known))

@@ -36,18 +36,18 @@ NEWEST = QueuePosition.NEWEST
 def test_a_look_says_what_is_waited_for_next(
     action: Action, status: str, position: QueuePosition, phase: str
 ) -> None:
-    course = after_look(WaitTimes(), Decision(action), status, position, BEGIN)
+    times = after_look(WaitTimes(), Decision(action), status, position, BEGIN)
 
-    assert course == WaitTimes(phase=phase, since=BEGIN.isoformat() if phase else "")
+    assert times == WaitTimes(phase=phase, since=BEGIN.isoformat() if phase else "")
 
 
 def test_the_waits_of_a_phase_are_added_up_and_the_end_begins_none() -> None:
-    course, now = WaitTimes(launched_by="somebody"), BEGIN
+    times, now = WaitTimes(launched_by="somebody"), BEGIN
     for action, status, seconds in (("Create", ABSENT, 100), ("Wait", "Pending", 20)):
-        course = after_look(course, Decision(action), status, NEWEST, now)  # type: ignore[arg-type]
+        times = after_look(times, Decision(action), status, NEWEST, now)  # type: ignore[arg-type]
         now += timedelta(seconds=seconds)
 
-    ended = after_look(course, Decision("Succeed"), "InService", NEWEST, now)
+    ended = after_look(times, Decision("Succeed"), "InService", NEWEST, now)
 
     assert ended == WaitTimes({Phase.STARTING: 120}, launched_by="somebody")
 

@@ -134,7 +134,7 @@ def next_step(cell: Cell) -> str:
         no_capacity=cell.Capacity != "enough",
         untried=() if cell.Capacity == "none left" else ("ml.t3.large",),
     )
-    progress = ExecutionMemory(
+    memory = ExecutionMemory(
         acted=cell.Acted in ("yes", "created"),
         created=cell.Acted == "created",
         resume=cell.Ran_before == "yes",
@@ -142,7 +142,7 @@ def next_step(cell: Cell) -> str:
         out_of_capacity=() if cell.Capacity == "enough" else ("ml.t3.medium",),
     )
     now = DEADLINE if cell.Deadline == "passed" else DEADLINE - timedelta(seconds=1)
-    decision = decide(desired, observed, progress, now)
+    decision = decide(desired, observed, memory, now)
     assert decision.reason or decision.action not in ("Succeed", "Fail"), "a launcher reads why"
     return decision.action
 
@@ -195,7 +195,7 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
 
 
 @pytest.mark.parametrize(
-    ("desired", "observed", "progress", "cause", "said"),
+    ("desired", "observed", "memory", "cause", "said"),
     [
         (
             plain(standing=QueuePosition.SUPERSEDED),
@@ -256,13 +256,13 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
     ],
 )
 def test_a_refusal_says_what_is_wrong_and_what_to_do(
-    desired: Desired, observed: Observed, progress: ExecutionMemory, cause: Cause, said: str
+    desired: Desired, observed: Observed, memory: ExecutionMemory, cause: Cause, said: str
 ) -> None:
-    assert decide(desired, observed, progress, ISSUED) == Decision("Fail", said, cause)
+    assert decide(desired, observed, memory, ISSUED) == Decision("Fail", said, cause)
 
 
 @pytest.mark.parametrize(
-    ("desired", "observed", "progress", "said"),
+    ("desired", "observed", "memory", "said"),
     [
         (plain("Delete"), Observed(ABSENT), ExecutionMemory(), "Notebook analysis is gone."),
         (
@@ -293,9 +293,9 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
     ],
 )
 def test_a_success_says_what_there_is_now(
-    desired: Desired, observed: Observed, progress: ExecutionMemory, said: str
+    desired: Desired, observed: Observed, memory: ExecutionMemory, said: str
 ) -> None:
-    assert decide(desired, observed, progress, ISSUED) == Decision("Succeed", said)
+    assert decide(desired, observed, memory, ISSUED) == Decision("Succeed", said)
 
 
 @pytest.mark.parametrize(
@@ -310,9 +310,9 @@ def test_a_success_says_what_there_is_now(
 def test_a_notebook_that_failed_says_why(
     failure_reason: str, why: str, lacking: tuple[str, ...], before: str, desired: Desired
 ) -> None:
-    progress = ExecutionMemory(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
+    memory = ExecutionMemory(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
 
-    decision = decide(desired, ours("Failed"), progress, ISSUED)
+    decision = decide(desired, ours("Failed"), memory, ISSUED)
 
     assert decision == Decision(
         "Fail",
@@ -332,9 +332,9 @@ def test_a_notebook_that_failed_says_why(
 def test_a_notebook_that_is_gone_again_says_why(
     failure_reason: str, why: str, lacking: tuple[str, ...], before: str
 ) -> None:
-    progress = ExecutionMemory(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
+    memory = ExecutionMemory(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
 
-    decision = decide(plain(), Observed(ABSENT), progress, ISSUED)
+    decision = decide(plain(), Observed(ABSENT), memory, ISSUED)
 
     assert decision == Decision(
         "Fail",
@@ -346,9 +346,9 @@ def test_a_notebook_that_is_gone_again_says_why(
 @pytest.mark.parametrize("observed", [ours("Failed"), Observed(ABSENT)])
 def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed: Observed) -> None:
     lacking = replace(observed, no_capacity=True)
-    progress = ExecutionMemory(acted=True, failure_reason="No.", out_of_capacity=LACKING)
+    memory = ExecutionMemory(acted=True, failure_reason="No.", out_of_capacity=LACKING)
 
-    assert decide(plain(), lacking, progress, ISSUED) == Decision(
+    assert decide(plain(), lacking, memory, ISSUED) == Decision(
         "Fail",
         "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
         "FallbackInstanceTypes.",
@@ -357,12 +357,10 @@ def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed:
 
 
 def test_a_type_that_the_zone_never_has_is_told_from_one_to_try_again() -> None:
-    progress = ExecutionMemory(
-        out_of_capacity=LACKING, not_in_zone=("ml.t3.large", "started-since")
-    )
+    memory = ExecutionMemory(out_of_capacity=LACKING, not_in_zone=("ml.t3.large", "started-since"))
 
     for observed in (Observed(ABSENT, no_capacity=True), ours("Stopped", no_capacity=True)):
-        assert decide(plain(), observed, progress, ISSUED).reason == (
+        assert decide(plain(), observed, memory, ISSUED).reason == (
             "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
             "FallbackInstanceTypes. The subnet's Availability Zone never has ml.t3.large."
         )
@@ -370,9 +368,9 @@ def test_a_type_that_the_zone_never_has_is_told_from_one_to_try_again() -> None:
 
 def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
     failed = ours("Failed", no_capacity=True, untried=("ml.m5.large", "ml.m5.xlarge"))
-    progress = ExecutionMemory(acted=True, out_of_capacity=LACKING)
+    memory = ExecutionMemory(acted=True, out_of_capacity=LACKING)
 
-    assert decide(plain(), failed, progress, ISSUED) == Decision(
+    assert decide(plain(), failed, memory, ISSUED) == Decision(
         "Fail",
         "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
         "FallbackInstanceTypes. Not tried: ml.m5.large, ml.m5.xlarge.",
@@ -381,7 +379,7 @@ def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("desired", "observed", "progress", "said"),
+    ("desired", "observed", "memory", "said"),
     [
         (
             plain(),
@@ -438,9 +436,9 @@ def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
     ],
 )
 def test_a_request_given_up_says_where_it_was_and_what_it_waited_for(
-    desired: Desired, observed: Observed, progress: ExecutionMemory, said: str
+    desired: Desired, observed: Observed, memory: ExecutionMemory, said: str
 ) -> None:
-    assert decide(desired, observed, progress, DEADLINE) == Decision(
+    assert decide(desired, observed, memory, DEADLINE) == Decision(
         "Fail", said, Cause.DEADLINE_PASSED
     )
 

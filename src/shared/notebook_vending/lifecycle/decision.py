@@ -105,7 +105,7 @@ class Decision:
 
 
 def decide(  # noqa: C901 - a table: a case a row
-    desired: Desired, observed: Observed, progress: ExecutionMemory, now: datetime
+    desired: Desired, observed: Observed, memory: ExecutionMemory, now: datetime
 ) -> Decision:
     """Return the next step of the lifecycle. The first row that fits, decides."""
     name, status = desired.notebook_name, observed.status
@@ -123,9 +123,9 @@ def decide(  # noqa: C901 - a table: a case a row
             return Decision("Succeed", f"Notebook {name} is gone.")
         case "Delete", "Absent", _ if not late:
             return Decision("Wait")
-        case _ if progress.refusal:
-            cause = Cause(progress.refused_for or Cause.REFUSED_BY_AWS)
-            return _fail(cause, _found(progress) + progress.refusal)
+        case _ if memory.refusal:
+            cause = Cause(memory.refused_for or Cause.REFUSED_BY_AWS)
+            return _fail(cause, _found(memory) + memory.refusal)
 
         case "Delete", _, Ownership.NOT_OURS:
             return Decision("Succeed", f"Notebook {name} was not made by this stack; left alone.")
@@ -143,33 +143,33 @@ def decide(  # noqa: C901 - a table: a case a row
             )
 
         case "Create" | "Update", "InService", _ if settings is Settings.AS_ASKED:
-            return Decision("Succeed", _in_service(name, progress))
-        case "Update", "Stopped", _ if settings is Settings.AS_ASKED and not progress.resume:
+            return Decision("Succeed", _in_service(name, memory))
+        case "Update", "Stopped", _ if settings is Settings.AS_ASKED and not memory.resume:
             return Decision("Succeed", f"Notebook {name} is updated, and Stopped as it was before.")
         case "Create" | "Update", _, Ownership.OURS if settings is Settings.CANNOT_CHANGE:
             return _fail(Cause.CANNOT_CHANGE, " ".join(observed.cannot_change))
         case "Create" | "Update", "Absent" | "Stopped", _ if none_left:
-            return _no_capacity(observed, progress)
-        case "Create" | "Update", "Absent", _ if progress.acted and not next_type:
-            return _why_gone(name, progress)
+            return _no_capacity(observed, memory)
+        case "Create" | "Update", "Absent", _ if memory.acted and not next_type:
+            return _why_gone(name, memory)
         case "Update", "Absent", _ if not desired.may_create:
             return _fail(
                 Cause.REPLACEMENT_NOT_ALLOWED,
                 f"A new name makes a new notebook and deletes the old one with its data: keep "
                 f"the old NotebookInstanceName instead of {name}, or set AllowReplacement to YES.",
             )
-        case "Update", "Failed", _ if progress.created and not late:
+        case "Update", "Failed", _ if memory.created and not late:
             return Decision(
                 "Delete"
             )  # a replacement that failed: only its rollback would remove it
-        case "Create", "Failed", _ if progress.created and next_type and not late:
+        case "Create", "Failed", _ if memory.created and next_type and not late:
             return Decision("Delete")  # nobody has worked on it yet: it makes way for the next type
         case "Create", "Failed", _:
-            return _why_failed(name, observed, progress)
-        case "Update", "Failed", _ if none_left or (progress.acted and not next_type):
-            return _why_failed(name, observed, progress)
+            return _why_failed(name, observed, memory)
+        case "Update", "Failed", _ if none_left or (memory.acted and not next_type):
+            return _why_failed(name, observed, memory)
         case _ if late:
-            return _fail(Cause.DEADLINE_PASSED, _overdue(desired, observed, progress, now))
+            return _fail(Cause.DEADLINE_PASSED, _overdue(desired, observed, memory, now))
 
         case "Delete", "InService", _:
             return Decision("Stop")
@@ -195,62 +195,60 @@ def _fail(cause: Cause, reason: str) -> Decision:
     return Decision("Fail", reason, cause)
 
 
-def _found(progress: ExecutionMemory) -> str:
+def _found(memory: ExecutionMemory) -> str:
     """Return a sentence on the types that had no capacity, to go before another one."""
-    if not progress.out_of_capacity:
+    if not memory.out_of_capacity:
         return ""
-    return f"AWS had no capacity for {', '.join(progress.out_of_capacity)}. "
+    return f"AWS had no capacity for {', '.join(memory.out_of_capacity)}. "
 
 
-def _not_tried(observed: Observed, progress: ExecutionMemory) -> str:
+def _not_tried(observed: Observed, memory: ExecutionMemory) -> str:
     """Return a sentence on the types left, to go after another one, once any had no capacity."""
-    if not progress.out_of_capacity or not observed.untried:
+    if not memory.out_of_capacity or not observed.untried:
         return ""
     return f" Not tried: {', '.join(observed.untried)}."
 
 
-def _in_service(name: str, progress: ExecutionMemory) -> str:
-    said = f"Notebook {name} is InService on {progress.instance_type}"
-    lacking = ", ".join(progress.out_of_capacity)
+def _in_service(name: str, memory: ExecutionMemory) -> str:
+    said = f"Notebook {name} is InService on {memory.instance_type}"
+    lacking = ", ".join(memory.out_of_capacity)
     return f"{said}: AWS had no capacity for {lacking}." if lacking else f"{said}."
 
 
-def _no_capacity(observed: Observed, progress: ExecutionMemory) -> Decision:
-    never = [each for each in progress.not_in_zone if each in progress.out_of_capacity]
+def _no_capacity(observed: Observed, memory: ExecutionMemory) -> Decision:
+    never = [each for each in memory.not_in_zone if each in memory.out_of_capacity]
     zone = f" The subnet's Availability Zone never has {', '.join(never)}." if never else ""
     return _fail(
         Cause.NO_CAPACITY,
-        f"AWS has no capacity for {', '.join(progress.out_of_capacity)}: try again later, or "
-        f"add FallbackInstanceTypes.{zone}{_not_tried(observed, progress)}",
+        f"AWS has no capacity for {', '.join(memory.out_of_capacity)}: try again later, or "
+        f"add FallbackInstanceTypes.{zone}{_not_tried(observed, memory)}",
     )
 
 
-def _why_failed(name: str, observed: Observed, progress: ExecutionMemory) -> Decision:
+def _why_failed(name: str, observed: Observed, memory: ExecutionMemory) -> Decision:
     if observed.no_capacity:
-        return _no_capacity(observed, progress)
-    why = progress.failure_reason.removesuffix(".") or "it gave no reason"
-    return _fail(
-        Cause.NOTEBOOK_FAILED, f"{_found(progress)}SageMaker could not start {name}: {why}."
-    )
+        return _no_capacity(observed, memory)
+    why = memory.failure_reason.removesuffix(".") or "it gave no reason"
+    return _fail(Cause.NOTEBOOK_FAILED, f"{_found(memory)}SageMaker could not start {name}: {why}.")
 
 
-def _why_gone(name: str, progress: ExecutionMemory) -> Decision:
-    why = progress.failure_reason.removesuffix(".") or "somebody deleted it"
+def _why_gone(name: str, memory: ExecutionMemory) -> Decision:
+    why = memory.failure_reason.removesuffix(".") or "somebody deleted it"
     return _fail(
         Cause.NOTEBOOK_GONE,
-        f"{_found(progress)}Notebook {name} was there and is gone again: {why}.",
+        f"{_found(memory)}Notebook {name} was there and is gone again: {why}.",
     )
 
 
-def _overdue(desired: Desired, observed: Observed, progress: ExecutionMemory, now: datetime) -> str:
+def _overdue(desired: Desired, observed: Observed, memory: ExecutionMemory, now: datetime) -> str:
     seconds = (now - desired.issued_at).total_seconds()
     took = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     what = f"still {observed.status}"
     if observed.status == ABSENT:
         held = desired.request_type == "Delete"
         what = "its network interface was still there" if held else "there was no notebook yet"
-    because = f" ({progress.waiting_for})" if progress.waiting_for else ""
+    because = f" ({memory.waiting_for})" if memory.waiting_for else ""
     return (
-        f"{_found(progress)}{desired.request_type} of notebook {desired.notebook_name} was given "
-        f"up after {took}: {what}{because}.{_not_tried(observed, progress)} Try again later."
+        f"{_found(memory)}{desired.request_type} of notebook {desired.notebook_name} was given "
+        f"up after {took}: {what}{because}.{_not_tried(observed, memory)} Try again later."
     )

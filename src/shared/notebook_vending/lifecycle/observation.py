@@ -39,56 +39,56 @@ from notebook_vending.requests.request_order import QueuePosition, RequestInOrde
 
 
 def observe(
-    page: RequestInOrder, progress: ExecutionMemory, now: datetime
+    page: RequestInOrder, memory: ExecutionMemory, now: datetime
 ) -> tuple[Desired, Observed, ExecutionMemory]:
-    """Return what is asked for, what one look shows, and the progress with what that tells.
+    """Return what is asked for, what one look shows, and the memory with what that tells.
 
-    What AWS refuses or does not answer is in the progress: the notebook is UNKNOWN then.
+    What AWS refuses or does not answer is in the memory: the notebook is UNKNOWN then.
     """
     desired = _desired(page)
-    progress = _refused(progress, _faults(page))
+    memory = _refused(memory, _faults(page))
     try:
         if now < desired.deadline and (leftover := _leftover(page, now)):
             notebook, whose = leftover
             removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
-            return removal, Observed(notebook.status, notebook, whose), progress
+            return removal, Observed(notebook.status, notebook, whose), memory
         seen = sagemaker.describe(page.entry.notebook_name)
         if seen and page.entry.cleans_up:
             orphan_rules.confirm(page.entry)
-        if seen is None and page.position is QueuePosition.NEWEST and not progress.acted:
+        if seen is None and page.position is QueuePosition.NEWEST and not memory.acted:
             # The notebook that an Update makes is a new one, and held to all of the limits.
-            progress = _refused(progress, page.entry.not_allowed.values())
-        return desired, *_seen(page, progress, seen, now)
+            memory = _refused(memory, page.entry.not_allowed.values())
+        return desired, *_seen(page, memory, seen, now)
     except (ClientError, BotoCoreError, RefusedError, TryAgainError) as error:
-        return desired, Observed(UNKNOWN), noting(progress, error, young=False)
+        return desired, Observed(UNKNOWN), noting(memory, error, young=False)
 
 
 def noting(
-    progress: ExecutionMemory,
+    memory: ExecutionMemory,
     error: ClientError | BotoCoreError | TryAgainError | RefusedError,
     *,
     young: bool,
     tried: str = "",
 ) -> ExecutionMemory:
-    """Return the progress with what an error means: a refusal, or something to wait for.
+    """Return the memory with what an error means: a refusal, or something to wait for.
 
     Or that AWS has none of the instance type that was `tried`, so that the next one is.
     """
     if isinstance(error, ClientError | BotoCoreError):
         error = translate(error, young=young)
-    if isinstance(error, NoCapacityError) and tried and tried not in progress.out_of_capacity:
+    if isinstance(error, NoCapacityError) and tried and tried not in memory.out_of_capacity:
         said = str(error).removesuffix(".")
-        return replace(_lacking(progress, tried, never=error.not_in_zone), waiting_for=said)
+        return replace(_lacking(memory, tried, never=error.not_in_zone), waiting_for=said)
     if isinstance(error, RefusedError):
-        return replace(progress, refusal=str(error), refused_for=error.cause)
-    return replace(progress, waiting_for=str(error))
+        return replace(memory, refusal=str(error), refused_for=error.cause)
+    return replace(memory, waiting_for=str(error))
 
 
-def _refused(progress: ExecutionMemory, faults: Iterable[str]) -> ExecutionMemory:
+def _refused(memory: ExecutionMemory, faults: Iterable[str]) -> ExecutionMemory:
     refusal = " ".join(f"{each}." for each in faults)
-    if progress.refusal or not refusal:
-        return progress
-    return replace(progress, refusal=refusal, refused_for=Cause.INVALID)
+    if memory.refusal or not refusal:
+        return memory
+    return replace(memory, refusal=refusal, refused_for=Cause.INVALID)
 
 
 def _faults(page: RequestInOrder) -> list[str]:
@@ -145,20 +145,20 @@ def _leftover(page: RequestInOrder, now: datetime) -> tuple[Notebook, Ownership]
 
 
 def _seen(
-    page: RequestInOrder, progress: ExecutionMemory, notebook: Notebook | None, now: datetime
+    page: RequestInOrder, memory: ExecutionMemory, notebook: Notebook | None, now: datetime
 ) -> tuple[Observed, ExecutionMemory]:
     entry = page.entry
     if notebook is None:
-        return _absent(entry, progress), progress
+        return _absent(entry, memory), memory
     whose = _whose(entry, notebook, now)
     if whose is Ownership.NOT_OURS and entry.request_type == "Delete":
-        absent = _absent(entry, progress)
+        absent = _absent(entry, memory)
         if not absent.interface_released:
-            return absent, progress  # ours is gone, and its name taken already
+            return absent, memory  # ours is gone, and its name taken already
     if whose is not Ownership.OURS:
-        return Observed(notebook.status, notebook, whose), progress
-    progress = _remembering(page, progress, notebook)
-    left = _types_left(entry, progress, notebook.instance_type)
+        return Observed(notebook.status, notebook, whose), memory
+    memory = _remembering(page, memory, notebook)
+    left = _types_left(entry, memory, notebook.instance_type)
     type_ = _wanted_type(page, notebook, left)
     cannot = differences.cannot_change(page, notebook, ec2.find_place)
     return Observed(
@@ -169,74 +169,74 @@ def _seen(
         cannot_change=cannot,
         # A type that is not left and yet wanted was refused, and the notebook has another one.
         no_capacity=notebook.status in ("Stopped", "Failed")
-        and any(each in progress.out_of_capacity for each in (notebook.instance_type, type_)),
+        and any(each in memory.out_of_capacity for each in (notebook.instance_type, type_)),
         wanted_type=type_,
         untried=tuple(each for each in left if each != notebook.instance_type),
-    ), progress
+    ), memory
 
 
-def _absent(entry: Entry, progress: ExecutionMemory) -> Observed:
-    interface = progress.network_interface_id
-    left = _types_left(entry, progress)
+def _absent(entry: Entry, memory: ExecutionMemory) -> Observed:
+    interface = memory.network_interface_id
+    left = _types_left(entry, memory)
     return Observed(
         ABSENT,
         interface_released=not interface or not ec2.network_interface_exists(interface),
         # One that held data, and that somebody deleted, made way for nothing.
-        no_capacity=(progress.created and progress.instance_type in progress.out_of_capacity)
-        or (not progress.acted and bool(progress.out_of_capacity)),
+        no_capacity=(memory.created and memory.instance_type in memory.out_of_capacity)
+        or (not memory.acted and bool(memory.out_of_capacity)),
         wanted_type=left[0] if left else "",
         untried=left,
     )
 
 
 def _remembering(
-    page: RequestInOrder, progress: ExecutionMemory, notebook: Notebook
+    page: RequestInOrder, memory: ExecutionMemory, notebook: Notebook
 ) -> ExecutionMemory:
-    """Return the progress with what the notebook, which is ours, tells of it."""
+    """Return the memory with what the notebook, which is ours, tells of it."""
     entry, type_ = page.entry, notebook.instance_type
     acted = (
-        progress.acted
+        memory.acted
         # An action that was cut short after it took effect is known by its notebook.
-        or progress.creating
-        or progress.starting not in ("", notebook.status)
+        or memory.creating
+        or memory.starting not in ("", notebook.status)
         or (entry.request_type == "Create" and notebook.status != "Deleting")
     )
     lacks = is_lack_of_capacity(notebook.failure_reason)
     if notebook.status == "Failed" and acted and lacks:
-        progress = _lacking(progress, type_, never=is_not_in_zone(notebook.failure_reason))
+        memory = _lacking(memory, type_, never=is_not_in_zone(notebook.failure_reason))
     if notebook.status == "InService":  # somebody else started it
-        has = [each for each in progress.out_of_capacity if each != type_]
-        progress = replace(progress, out_of_capacity=has)
+        has = [each for each in memory.out_of_capacity if each != type_]
+        memory = replace(memory, out_of_capacity=has)
     return replace(
-        progress,
-        network_interface_id=notebook.network_interface_id or progress.network_interface_id,
-        failure_reason=(not lacks and notebook.failure_reason) or progress.failure_reason,
+        memory,
+        network_interface_id=notebook.network_interface_id or memory.network_interface_id,
+        failure_reason=(not lacks and notebook.failure_reason) or memory.failure_reason,
         waiting_for="",
         acted=acted,
-        created=progress.created
-        or progress.creating
+        created=memory.created
+        or memory.creating
         or notebook.tags.get(REQUEST_TAG) == entry.request_id,
-        resume=progress.resume or page.resume or notebook.status in ("InService", "Pending"),
+        resume=memory.resume or page.resume or notebook.status in ("InService", "Pending"),
         instance_type=type_,
     )
 
 
-def _lacking(progress: ExecutionMemory, type_: str, *, never: bool) -> ExecutionMemory:
-    """Return the progress with a type that AWS has none of, at present or in this zone `never`."""
+def _lacking(memory: ExecutionMemory, type_: str, *, never: bool) -> ExecutionMemory:
+    """Return the memory with a type that AWS has none of, at present or in this zone `never`."""
     return replace(
-        progress,
-        out_of_capacity=list(dict.fromkeys((*progress.out_of_capacity, type_))),
-        not_in_zone=[*progress.not_in_zone, type_] if never else progress.not_in_zone,
+        memory,
+        out_of_capacity=list(dict.fromkeys((*memory.out_of_capacity, type_))),
+        not_in_zone=[*memory.not_in_zone, type_] if never else memory.not_in_zone,
     )
 
 
-def _types_left(entry: Entry, progress: ExecutionMemory, present: str = "") -> tuple[str, ...]:
+def _types_left(entry: Entry, memory: ExecutionMemory, present: str = "") -> tuple[str, ...]:
     """Return the types that the notebook may have: what is not allowed now, it may only keep."""
     types = entry.spec.instance_types if entry.spec else ()
     return tuple(
         each
         for each in types
-        if each not in progress.out_of_capacity and (each == present or _is_allowed(entry, each))
+        if each not in memory.out_of_capacity and (each == present or _is_allowed(entry, each))
     )
 
 

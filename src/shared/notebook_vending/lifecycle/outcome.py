@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from notebook_vending.failure_causes import Cause
-from notebook_vending.lifecycle.steps import State, course_of, key_of
+from notebook_vending.lifecycle.steps import State, key_of, times_of
 from notebook_vending.requests import answer, ledger
 
 
@@ -14,7 +14,7 @@ def answer_from(state: State) -> str:
 
     Raises UndeliverableError, UnknownRequestError, ClientError, BotoCoreError.
     """
-    entry, times = ledger.read_for_answer(key_of(state)), course_of(state)
+    entry, times = ledger.read_for_answer(key_of(state)), times_of(state)
     if "Error" in state:
         reason = _failure(state["Error"])
         return answer.give(
@@ -25,7 +25,7 @@ def answer_from(state: State) -> str:
             waited=times.waited,
             launched_by=times.launched_by,
         )
-    decision, progress = state["Decision"], state["Memory"]
+    decision, memory = state["Decision"], state["Memory"]
     return answer.give(
         entry,
         "SUCCESS" if decision["Action"] == "Succeed" else "FAILED",
@@ -34,16 +34,16 @@ def answer_from(state: State) -> str:
         cause=Cause(decision["Cause"]) if decision.get("Cause") else None,
         waited=times.waited,
         launched_by=times.launched_by,
-        passed_over=_passed_over(progress, decision),
+        passed_over=_passed_over(memory, decision),
     )
 
 
-def _passed_over(progress: Mapping[str, Any], decision: Mapping[str, Any]) -> list[str]:
+def _passed_over(memory: Mapping[str, Any], decision: Mapping[str, Any]) -> list[str]:
     """Return the instance types that made way for another one: the last that was tried did not."""
-    lacking: list[str] = progress["out_of_capacity"]
+    lacking: list[str] = memory["out_of_capacity"]
     if decision.get("Cause") == Cause.NO_CAPACITY:
         return lacking[:-1]
-    return [each for each in lacking if each != progress["instance_type"]]
+    return [each for each in lacking if each != memory["instance_type"]]
 
 
 def _failure(error: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def key_of(state: Mapping[str, Any]) -> Key:
     return Key(state["Resource"], state["Request"])
 
 
-def course_of(state: Mapping[str, Any]) -> WaitTimes:
+def times_of(state: Mapping[str, Any]) -> WaitTimes:
     """Return what is to be told of the way so far."""
     return WaitTimes(**state.get("WaitTimes", {}))
 
@@ -69,32 +69,32 @@ def look(state: State) -> State:
     """Look at the notebook and the ledger, and decide the next step."""
     now = clock.now()
     page = ledger.read(key_of(state), now)
-    progress = ExecutionMemory(**state.get("Memory", {}))
-    desired, observed, progress = observe(page, progress, now)
-    decision = decide(desired, observed, progress, now)
+    memory = ExecutionMemory(**state.get("Memory", {}))
+    desired, observed, memory = observe(page, memory, now)
+    decision = decide(desired, observed, memory, now)
     if page.entry.outcome:  # by another path, while this execution ran or before it began
         decision = Decision("Fail", "This request is answered already.")
     if decision.action == "Succeed" and observed.notebook:
         said = (decision.reason, *left_alone(page.entry, observed.notebook))
         decision = replace(decision, reason=" ".join(said))
-    course = after_look(course_of(state), decision, observed.status, desired.position, now)
+    times = after_look(times_of(state), decision, observed.status, desired.position, now)
     if observed.notebook and observed.ownership is Ownership.OURS:
         launched_by = observed.notebook.tags.get(LAUNCHED_BY_TAG, "")
-        course = replace(course, launched_by=launched_by or course.launched_by)
+        times = replace(times, launched_by=launched_by or times.launched_by)
     logger.info(
         decision.action, extra={"notebook_status": observed.status, **page.entry.log_fields}
     )
     if decision.action == "Create":
-        progress = replace(progress, creating=True)
+        memory = replace(memory, creating=True)
     if decision.action == "Start":
         # What it starts is to run after it, though it may never be seen to.
-        progress = replace(progress, starting=observed.status, resume=True)
-    if decision.action == "Stop" and page.entry.request_type == "Update" and progress.resume:
-        ledger.remember_resume(page.entry.key, progress.instance_type)
+        memory = replace(memory, starting=observed.status, resume=True)
+    if decision.action == "Stop" and page.entry.request_type == "Update" and memory.resume:
+        ledger.remember_resume(page.entry.key, memory.instance_type)
     return {
         **state,
-        "Memory": asdict(progress),
-        "WaitTimes": asdict(course),
+        "Memory": asdict(memory),
+        "WaitTimes": asdict(times),
         "Decision": {
             "Action": decision.action,
             "Notebook": desired.notebook_name,
@@ -119,31 +119,31 @@ def act(state: State, attempt: Attempt) -> State:
     entry = page.entry
     if page.position is not QueuePosition.NEWEST or entry.outcome or now >= entry.deadline:
         return state  # the next look says so
-    progress = replace(ExecutionMemory(**state["Memory"]), waiting_for="")
-    decision, course = state["Decision"], course_of(state)
+    memory = replace(ExecutionMemory(**state["Memory"]), waiting_for="")
+    decision, times = state["Decision"], times_of(state)
     try:
         if entry.cleans_up:
             orphan_rules.confirm(entry)
-        progress = attempt(_as_decided(page.entry, decision), progress)
+        memory = attempt(_as_decided(page.entry, decision), memory)
         if decision["Action"] == "Update" and decision.get("Settings") == Settings.TAGS_DIFFER:
             decision = {**decision, "WaitSeconds": min(_AT_ONCE, decision["WaitSeconds"])}
     except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
         young = now - page.entry.issued_at < _YOUNG
         changes = decision["Action"] in ("Create", "Update", "Start")
         tried = decision["InstanceType"] if changes else ""
-        lacking = progress.out_of_capacity
-        progress = noting(progress, error, young=young, tried=tried)
+        lacking = memory.out_of_capacity
+        memory = noting(memory, error, young=young, tried=tried)
         wait = environment.number("WAIT_SECONDS")
-        pause = _AT_ONCE if progress.out_of_capacity != lacking else _apart(min(_SOON, wait))
+        pause = _AT_ONCE if memory.out_of_capacity != lacking else _apart(min(_SOON, wait))
         soon = min(pause, decision["WaitSeconds"])  # not past the end
-        decision, course = {**decision, "WaitSeconds": soon}, trying_again(course)
-    outcome = progress.refusal or progress.waiting_for or "done"
+        decision, times = {**decision, "WaitSeconds": soon}, trying_again(times)
+    outcome = memory.refusal or memory.waiting_for or "done"
     logger.info(decision["Action"], extra={"outcome": outcome, **page.entry.log_fields})
-    changed = {"Memory": asdict(progress), "Decision": decision, "WaitTimes": asdict(course)}
+    changed = {"Memory": asdict(memory), "Decision": decision, "WaitTimes": asdict(times)}
     return {**state, **changed}
 
 
-def create(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
+def create(entry: Entry, memory: ExecutionMemory) -> ExecutionMemory:
     """Create the notebook where it belongs, with the tags that make it ours."""
     spec = wanted_spec(entry)
     own = {**wanted_tags(entry), REQUEST_TAG: entry.request_id}
@@ -152,38 +152,38 @@ def create(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
         raise RefusedError(" ".join(faults), Cause.INVALID)
     sagemaker.create(spec, ec2.find_place(spec), tags_at_creation(own, stack))
     return replace(
-        progress, acted=True, created=True, resume=True, instance_type=spec.NotebookInstanceType
+        memory, acted=True, created=True, resume=True, instance_type=spec.NotebookInstanceType
     )
 
 
-def update(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
+def update(entry: Entry, memory: ExecutionMemory) -> ExecutionMemory:
     """Give the notebook the settings and the tags asked for."""
     notebook = sagemaker.describe(entry.notebook_name)
     if notebook is None:
-        return progress  # the next look says so
+        return memory  # the next look says so
     if settings := settings_to_change(wanted_spec(entry), notebook, entry.not_allowed):
         sagemaker.update(entry.notebook_name, settings)
-        progress = replace(progress, acted=True)
+        memory = replace(memory, acted=True)
     sagemaker.change_tags(notebook.arn, *tag_changes(entry, notebook))
-    return progress
+    return memory
 
 
-def start(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
+def start(entry: Entry, memory: ExecutionMemory) -> ExecutionMemory:
     """Start the notebook."""
     sagemaker.start(entry.notebook_name)
-    return replace(progress, acted=True)
+    return replace(memory, acted=True)
 
 
-def stop(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
+def stop(entry: Entry, memory: ExecutionMemory) -> ExecutionMemory:
     """Stop the notebook, so that it can be updated or deleted."""
     sagemaker.stop(entry.notebook_name)
-    return progress
+    return memory
 
 
-def delete(entry: Entry, progress: ExecutionMemory) -> ExecutionMemory:
+def delete(entry: Entry, memory: ExecutionMemory) -> ExecutionMemory:
     """Delete the notebook and its volume."""
     sagemaker.delete(entry.notebook_name)
-    return progress
+    return memory
 
 
 def _as_decided(entry: Entry, decision: Mapping[str, Any]) -> Entry:

@@ -61,24 +61,24 @@ class WaitTimes:
 
 
 def after_look(
-    course: WaitTimes,
+    times: WaitTimes,
     decision: Decision,
     status: str,
     position: QueuePosition,
     now: datetime,
 ) -> WaitTimes:
-    """Return the course with the wait that this look ended, and the one that it begins."""
-    waited = dict(course.waited)
-    if course.since:
-        spent = (now - datetime.fromisoformat(course.since)).total_seconds()
-        waited[course.phase] = round(waited.get(course.phase, 0) + spent, 3)
+    """Return the times with the wait that this look ended, and the one that it begins."""
+    waited = dict(times.waited)
+    if times.since:
+        spent = (now - datetime.fromisoformat(times.since)).total_seconds()
+        waited[times.phase] = round(waited.get(times.phase, 0) + spent, 3)
     phase = _phase(decision, status, position)
-    return replace(course, waited=waited, phase=phase, since=now.isoformat() if phase else "")
+    return replace(times, waited=waited, phase=phase, since=now.isoformat() if phase else "")
 
 
-def trying_again(course: WaitTimes) -> WaitTimes:
-    """Return the course of an action that AWS refused for the moment."""
-    return replace(course, phase=Phase.TRYING_AGAIN)
+def trying_again(times: WaitTimes) -> WaitTimes:
+    """Return the times of an action that AWS refused for the moment."""
+    return replace(times, phase=Phase.TRYING_AGAIN)
 
 
 def _phase(decision: Decision, status: str, position: QueuePosition) -> str:

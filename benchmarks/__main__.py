@@ -13,13 +13,13 @@ from rich.progress import Progress
 from benchmarks import (
     artifacts,
     cold_starts,
+    housekeeping,
     imports,
     launches,
     page,
     prices,
     readme,
     scale,
-    sweep,
 )
 
 
@@ -34,7 +34,7 @@ def main() -> None:
             "cold_starts": cold_starts.measure(progress),
             "imports": imports.measure(progress),
             "artifacts": artifacts.measure(progress),
-            "sweep": sweep.measure(progress),
+            "housekeeping": housekeeping.measure(progress),
         }
     page.RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     page.write(results)

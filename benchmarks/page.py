@@ -164,8 +164,8 @@ def _sections(results: Results) -> Iterator[str]:
             for e in results["artifacts"]
         ),
     )
-    yield "## Growth of the sweeps"
-    yield _sweep_table(results)
+    yield "## Growth of the housekeeping"
+    yield _housekeeping_table(results)
     yield _method(results)
 
 
@@ -269,7 +269,7 @@ def _import_table(results: Results) -> str:
     )
 
 
-def _sweep_table(results: Results) -> str:
+def _housekeeping_table(results: Results) -> str:
     return _table(
         ("Function", "Notebooks", "Orphans", "AWS calls", "Calls a notebook", "Runs"),
         (
@@ -281,7 +281,7 @@ def _sweep_table(results: Results) -> str:
                 f"{sum(each['calls'].values()) / each['notebooks']:.2f}",
                 f"{each['runs']}",
             )
-            for each in results["sweep"]
+            for each in results["housekeeping"]
         ),
     )
 

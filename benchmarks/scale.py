@@ -132,8 +132,8 @@ COUNTS = (
 # What stays of a terminated launch with DataRetention=Retain, the default.
 RETAINED = ("buckets", "keys")
 
-# What the sweeps call besides.
-SWEEP_RATES = (
+# Further calls of the orphan cleanup, the expiry and the idle stop.
+HOUSEKEEPING_RATES = (
     _rate("SageMaker", "ListNotebookInstances", 2, _SAGEMAKER),
     _rate("CloudFormation", "ListStackResources", 10, _CLOUDFORMATION),
     _rate("CloudWatch Logs", "GetLogEvents", 10, _LOGS),
@@ -252,8 +252,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         _retained_text(),
         "### Launches at once, throttled",
         _throttled_text(results),
-        "### The sweeps",
-        _sweep_text(results),
+        "### The housekeeping",
+        _housekeeping_text(results),
     ]
     return "\n\n".join(parts)
 
@@ -432,7 +432,7 @@ def _throttled_text(results: Mapping[str, Any]) -> str:
     return _lines(header, rows) if rows else "Not measured."
 
 
-def _sweep_text(results: Mapping[str, Any]) -> str:
+def _housekeeping_text(results: Mapping[str, Any]) -> str:
     rows = [
         [
             each["function"],
@@ -443,7 +443,7 @@ def _sweep_text(results: Mapping[str, Any]) -> str:
             f"{each['left']:,}",
             _least_time(each["calls"]),
         ]
-        for each in results.get("sweep", ())
+        for each in results.get("housekeeping", ())
     ]
     header = ["Function", "Notebooks", "Orphans", "Calls", "Runs", "Left", "At least"]
     return _lines(header, rows) if rows else "Not measured."
@@ -451,7 +451,7 @@ def _sweep_text(results: Mapping[str, Any]) -> str:
 
 def _least_time(calls: Mapping[str, int]) -> str:
     """Say how long calls take by the published rates, and which of them it is that takes it."""
-    rates = {quota.name: quota.value for quota in (*RATES, *SWEEP_RATES)}
+    rates = {quota.name: quota.value for quota in (*RATES, *HOUSEKEEPING_RATES)}
     seconds = {name: number / rates[name] for name, number in calls.items() if name in rates}
     if not any(seconds.values()):
         return "not published"

@@ -140,7 +140,7 @@ def _launch_with(faults: Callable[[Deployed], Mapping[str, Any]]) -> Making:
     return make
 
 
-def _sweep_without(role: str, function: str, action: str) -> Making:
+def _schedule_without(role: str, function: str, action: str) -> Making:
     """Return an incident in which a scheduled function fails with each of its three attempts."""
 
     def make(here: Deployed, undo: ExitStack) -> None:
@@ -250,7 +250,7 @@ _EXECUTIONS_FAIL = Incident(
 )
 _CLEAN_UP_DENIED = Incident(
     "the function that cleans up may not search for notebooks",
-    _sweep_without("DeleteOrphansRole", "DeleteOrphansFunction", "tag:GetResources"),
+    _schedule_without("DeleteOrphansRole", "DeleteOrphansFunction", "tag:GetResources"),
 )
 INCIDENTS: Mapping[str, Incident] = {
     "executions-failed": _EXECUTIONS_FAIL,
@@ -275,21 +275,21 @@ INCIDENTS: Mapping[str, Incident] = {
     ),
     "answers-undeliverable": Incident(
         "the function that answers cannot read the ledger",
-        _sweep_without("RespondRole", "RespondFunction", "dynamodb:*"),
+        _schedule_without("RespondRole", "RespondFunction", "dynamodb:*"),
     ),
     "dead-letters": _CLEAN_UP_DENIED,
     "orphan-cleanup-fails": _CLEAN_UP_DENIED,
     "expiry-fails": Incident(
         "the function that ends launches may not search for notebooks",
-        _sweep_without("ExpireLaunchesRole", "ExpireLaunchesFunction", "tag:GetResources"),
+        _schedule_without("ExpireLaunchesRole", "ExpireLaunchesFunction", "tag:GetResources"),
     ),
     "idle-stop-fails": Incident(
         "the function that stops idle notebooks may not list them",
-        _sweep_without("StopIdleRole", "StopIdleFunction", "sagemaker:ListNotebookInstances"),
+        _schedule_without("StopIdleRole", "StopIdleFunction", "sagemaker:ListNotebookInstances"),
     ),
     "count-fails": Incident(
         "the function that counts notebooks may not search for them",
-        _sweep_without("CountRunningRole", "CountRunningFunction", "tag:GetResources"),
+        _schedule_without("CountRunningRole", "CountRunningFunction", "tag:GetResources"),
     ),
     "launches-slow": Incident(
         "the platform gets to know of a launch after 25 minutes", _deliver_late

@@ -510,7 +510,7 @@ def _leave_a_notebook_behind(run: _Run) -> None:
         for each in sagemaker.list_notebook_instances()["NotebookInstances"]
         if each["NotebookInstanceName"] == "left-behind"
     )
-    # An operator asks what a sweep would do, while the notebook is in its stack yet.
+    # An operator lists the orphans while the notebook is still in its stack.
     run.aws.client("lambda").invoke(
         FunctionName=run.physical_id("DeleteOrphansFunction"), Payload=json.dumps({"DryRun": True})
     )

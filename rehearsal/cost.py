@@ -38,7 +38,7 @@ ZONES = 2
 REQUESTS = LAUNCHES * 2 + 1  # create and delete, and one update
 _SECONDS_A_ROUND = 5  # the shortest wait that docs/deploy.md recommends
 _STATES_A_ROUND = 4
-_SWEEPS = HOURS * 60  # calls of scheduled functions: fewer than one a minute
+_SCHEDULED = HOURS * 60  # calls of scheduled functions: fewer than one a minute
 # An allowance: volumes of 5 GB for two hours, the ledger, some MB of logs, traces, objects, events.
 BY_USE = 0.50
 
@@ -75,7 +75,10 @@ def bound(parameters: Parameters) -> list[Line]:
         Line(f"{METRICS} metrics for {HOURS} hours", METRICS * METRIC_MONTH * share),
         Line(f"{ALARMS} alarms, a whole month", ALARMS * ALARM_MONTH),
         Line("the dashboard, a whole month", DASHBOARD_MONTH),
-        Line(f"{REQUESTS} requests as slow as the deadline allows, and the sweeps", _served()),
+        Line(
+            f"{REQUESTS} requests as slow as the deadline allows, and the scheduled functions",
+            _served(),
+        ),
         Line("an allowance for what is billed by use: volumes, logs, ledger, traces", BY_USE),
     ]
 
@@ -87,7 +90,7 @@ def total(lines: list[Line]) -> float:
 
 def _served() -> float:
     transitions = REQUESTS * DEADLINE / _SECONDS_A_ROUND * _STATES_A_ROUND
-    calls = transitions + _SWEEPS
+    calls = transitions + _SCHEDULED
     # Ten times the quarter of a second that README.md assumes for a call.
     seconds = calls * 2.5
     return (

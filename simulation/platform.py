@@ -186,8 +186,8 @@ class Platform:
         """Hand a request that the shim failed to take in to the shim's on-failure destination."""
         self.respond_to(events.record_of_failure(sent.event, failed.payload))
 
-    def sweep(self) -> None:
-        """Let the schedule's event come, whatever time it is."""
+    def answer_overdue(self) -> None:
+        """Invoke the answering function with its schedule's event, at any time."""
         self.respond_to(events.SCHEDULED)
 
     def clean(self, event: Any) -> TaskFailedError | None:

@@ -51,8 +51,8 @@ _HANDLERS = {
 }
 # stacks/housekeeping.yaml: the event StackChanged.
 _CLEANED_AFTER = ("DELETE_COMPLETE", "ROLLBACK_COMPLETE")
-# stacks/lifecycle.yaml: the event Sweep. It calls the function that answers, which so is warm.
-_SWEEP_SECONDS = 300.0
+# stacks/lifecycle.yaml: the event Overdue. It calls the answering function, which stays warm.
+_OVERDUE_SECONDS = 300.0
 
 INITS = {
     # What an environment does before its first event and, at it, once: its clients.
@@ -98,7 +98,7 @@ def notebook_vending(world: World) -> Iterator[Deliver]:
         world.cloudformation.on_rest = lambda stack, status: _at_rest(world, stack, status)
         world.lambda_.invoke_later("RequestFunction", event, on_failure=failed)
 
-    world.timeline.at(_SWEEP_SECONDS / 2, partial(_sweep, world))
+    world.timeline.at(_OVERDUE_SECONDS / 2, partial(_answer_overdue, world))
     with ExitStack() as ending:
         ending.enter_context(mock.patch.dict(os.environ, world.account.environment))
         ending.enter_context(mock.patch.object(clock, "now", partial(_now, world)))
@@ -157,10 +157,10 @@ def _tell(world: World, event: dict[str, Any]) -> None:
         world.lambda_.invoke_later("WaitFunction", plain, EVENT_SECONDS)
 
 
-def _sweep(world: World) -> None:
-    """Let the schedule have unanswered requests looked for, and again at its next time."""
+def _answer_overdue(world: World) -> None:
+    """Invoke the function that answers overdue requests, now and at each later time."""
     world.lambda_.invoke_later("RespondFunction", events.SCHEDULED)
-    world.timeline.at(_SWEEP_SECONDS, partial(_sweep, world))
+    world.timeline.at(_OVERDUE_SECONDS, partial(_answer_overdue, world))
 
 
 def _at_rest(world: World, stack_id: str, status: str) -> None:

@@ -298,7 +298,7 @@ def a_wait_after_a_look_in_vain_ends_itself(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(waiting, "UNKNOWN", "none")
 
 
-@_caught_by(Schedule((StackPlan(deletion=None),), sweeps=(600,)))
+@_caught_by(Schedule((StackPlan(deletion=None),), orphan_cleanups=(600,)))
 def a_notebook_in_a_stack_is_an_orphan(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(orphan_rules, "judge", lambda *_: Verdict(True, "it is somewhere"))
 

@@ -206,8 +206,8 @@ class Judge:
         if found := self.world.notebook(name):
             self._with_data.add(found.volume_id)
 
-    def about_to_sweep(self, late: list[Sent]) -> None:
-        """Judge what an undisturbed platform leaves to the sweep: nothing."""
+    def about_to_answer_overdue(self, late: list[Sent]) -> None:
+        """Check that an undisturbed platform has no overdue request."""
         for each in late:
             if not each.answers:
                 self._violated(f"{each.event['RequestType']} is past its deadline, unanswered")

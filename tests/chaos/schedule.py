@@ -149,7 +149,7 @@ class Schedule:
 
     Attributes:
         events: what becomes of EventBridge's events, in turn, and so again.
-        sweeps: when all notebooks are looked at for orphans.
+        orphan_cleanups: when the scheduled cleanup runs.
         expiries: when launches are looked at for those that have expired, which those of the
             first hour, if they expire at all, have at 90,000 seconds: at midnight.
         slow_start, slow_stop, slow_delete: how long notebooks take.
@@ -174,7 +174,7 @@ class Schedule:
     look_every: int = 60
     last_first: bool = False
     slow_delete: int = 30
-    sweeps: tuple[int, ...] = ()
+    orphan_cleanups: tuple[int, ...] = ()
     expiries: tuple[int, ...] = ()
 
 
@@ -285,6 +285,6 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
     look_every=st.sampled_from((60, 120, 300)),
     last_first=st.booleans(),
     slow_delete=st.sampled_from((30, 90, 400)),
-    sweeps=_some(st.integers(0, 8000), 0, 1, 3),
+    orphan_cleanups=_some(st.integers(0, 8000), 0, 1, 3),
     expiries=_some(st.integers(89_000, 98_000), 0, 1, 3),
 )

@@ -29,10 +29,10 @@ from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
 from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble, Where
 
-# stacks/lifecycle.yaml: the functions' Timeout, the rate of the Sweep.
+# stacks/lifecycle.yaml: the functions' Timeout, the rate of Overdue.
 FUNCTION_TIMEOUT = 60
 BEGIN = datetime(2026, 1, 5, 23, tzinfo=UTC).timestamp()  # an hour before midnight
-SWEEP_EVERY = 300
+OVERDUE_EVERY = 300
 DEADLINE = 3240
 ADDRESS_LIVES = 7199
 
@@ -84,7 +84,7 @@ class World:
         self._last_attempt = False
         self._disruptions = 0
         self._turns = 0
-        self._swept: set[str] = set()
+        self._checked: set[str] = set()
         self._tokens: set[str] = set()
         self._events = itertools.cycle(schedule.events)
         platform.watch = self._returned
@@ -219,7 +219,7 @@ class World:
         ):
             if there:
                 self.causes.add(cause)
-        for time in schedule.sweeps:
+        for time in schedule.orphan_cleanups:
             self.at(time, partial(self._clean, events.SCHEDULED))
         for time in schedule.expiries:
             self.at(time, self._expire)
@@ -262,7 +262,7 @@ class World:
             yield now if until.condition() else until.time, partial(self._go_on, index, life)
         if change := self.platform.notebooks.notebooks.next_change():
             yield max(now, change), self.platform.notebooks.advance
-        yield self._next_sweep(), self._sweep
+        yield self._next_overdue(), self._answer_overdue
 
     def _step(self, execution: Execution) -> None:
         self._busy.append(execution)
@@ -392,28 +392,28 @@ class World:
         if fate == "twice":
             self.at(30, deliver)
 
-    def _next_sweep(self) -> float:
-        """Return when the next sweep comes that finds something; the others do nothing."""
+    def _next_overdue(self) -> float:
+        """Return when the next check finds an overdue request. The checks before it do nothing."""
         now = self.platform.clock.now
         due = [
             each.issued_at + DEADLINE
             for each in self.judge.requests
-            if each.event["ResponseURL"] not in self._swept
+            if each.event["ResponseURL"] not in self._checked
         ]
         if not due:
             return float("inf")
         first = max(now, min(due)) - BEGIN
-        return BEGIN + (first // SWEEP_EVERY + 1) * SWEEP_EVERY
+        return BEGIN + (first // OVERDUE_EVERY + 1) * OVERDUE_EVERY
 
-    def _sweep(self) -> None:
+    def _answer_overdue(self) -> None:
         now = self.platform.clock.now
         late = [each for each in self.judge.requests if now > each.issued_at + DEADLINE + 5]
         if self.undisturbed:
-            self.judge.about_to_sweep(late)
+            self.judge.about_to_answer_overdue(late)
         self._respond(events.SCHEDULED)
         for each in late:
             if each.answers or now >= each.issued_at + ADDRESS_LIVES:
-                self._swept.add(each.event["ResponseURL"])
+                self._checked.add(each.event["ResponseURL"])
 
     def _returned(self, function: str, given: Any, returned: Any) -> None:
         if function == "ObserveFunction" and returned["Decision"]["Action"] == "Succeed":

@@ -243,7 +243,7 @@ def cleaned_up(deployed: Deployed) -> list[str]:
     return [each["Resource"].partition("|")[0] for each in inputs]
 
 
-def test_the_sweep_cleans_up_what_a_stack_no_more_has(alone: Deployed, told: ToldAnew) -> None:
+def test_the_cleanup_deletes_what_a_stack_no_more_has(alone: Deployed, told: ToldAnew) -> None:
     stack_id = make_stack(alone.platform, "one")
     make_notebook(alone.platform, unique("Left"), stack_id)
 

@@ -1,4 +1,4 @@
-"""Answers that no execution gives: the shim's destination, the rule, and the sweep, as deployed."""
+"""Answers that no execution gives: the shim's destination, the rule, the schedule; as deployed."""
 
 import json
 import time
@@ -48,7 +48,7 @@ def test_a_stopped_execution_is_answered_for_by_the_rule(platform: Platform) -> 
     _check_end(platform, record)
 
 
-def test_what_is_past_its_deadline_is_answered_by_the_sweep_alone(platform: Platform) -> None:
+def test_what_is_past_its_deadline_is_answered_by_the_schedule_alone(platform: Platform) -> None:
     events = platform.aws.client("events")
     rule = platform.physical_id("RespondFunctionExecutionEnded")
     events.disable_rule(Name=rule)

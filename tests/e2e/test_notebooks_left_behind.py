@@ -1,4 +1,4 @@
-"""Notebooks that their stacks left behind: gone after an event alone, and after a sweep alone."""
+"""Notebooks that their stacks left behind: gone after an event or a schedule alone."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.e2e.left_behind import make_notebook, make_stack, status_of, template
 from tests.waiting import await_that, unique
 
 SLOW = {"pending": 3}  # seconds: time enough to come in between
-SWEEP = json.loads((deploy.ROOT / "events" / "delete-orphans-for-schedule.json").read_text())
+CLEANUP = json.loads((deploy.ROOT / "events" / "delete-orphans-for-schedule.json").read_text())
 
 
 @pytest.mark.seam
@@ -42,7 +42,7 @@ def test_a_notebook_that_an_updated_stack_has_no_more_goes_after_the_event_alone
     check_cleanup(platform, name, stack_id)
 
 
-def test_it_goes_after_the_sweep_alone_when_the_event_was_lost(platform: Platform) -> None:
+def test_it_goes_after_the_cleanup_alone_when_the_event_was_lost(platform: Platform) -> None:
     name, stack_id = unique("Unheard"), make_stack(platform, "one")
     make_notebook(platform, name, stack_id)
     with no_events(platform):
@@ -50,7 +50,7 @@ def test_it_goes_after_the_sweep_alone_when_the_event_was_lost(platform: Platfor
         await_that(lambda: status_of(platform, stack_id) == "DELETE_COMPLETE")
         assert cleanups(platform, name, stack_id) == []
 
-        sweep(platform)
+        clean(platform)
 
         await_that(lambda: platform.notebook(name) is None)
     check_cleanup(platform, name, stack_id)
@@ -62,10 +62,10 @@ def test_a_notebook_of_a_stack_that_makes_it_or_has_it_is_left_alone(platform: P
         record_id = platform.begin(name)
         await_that(lambda: platform.notebook(name))
 
-        sweep(platform)
+        clean(platform)
     launched = platform.user.wait(record_id)
     assert launched.succeeded
-    sweep(platform)
+    clean(platform)
 
     stack_id = platform.stack_id_of(name)
     assert cleanups(platform, name, stack_id) == []
@@ -79,7 +79,7 @@ def test_what_is_somebody_elses_is_left_alone(platform: Platform) -> None:
     platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
     await_that(lambda: status_of(platform, stack_id) == "DELETE_COMPLETE")
 
-    sweep(platform)
+    clean(platform)
 
     assert cleanups(platform, name, stack_id) == []
     assert platform.notebook(name)
@@ -91,20 +91,20 @@ def test_a_dry_run_leaves_an_orphan_alone(platform: Platform) -> None:
     with dry_run(platform):
         platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
         await_that(lambda: status_of(platform, stack_id) == "DELETE_COMPLETE")
-        sweep(platform)
+        clean(platform)
         assert cleanups(platform, name, stack_id) == []
         assert platform.notebook(name)
 
-    sweep(platform)
+    clean(platform)
 
     await_that(lambda: platform.notebook(name) is None)
     check_cleanup(platform, name, stack_id)
 
 
-def sweep(platform: Platform) -> None:
+def clean(platform: Platform) -> None:
     """Have the function do what it does for the schedule's event."""
     answered = platform.aws.client("lambda").invoke(
-        FunctionName=platform.physical_id("DeleteOrphansFunction"), Payload=json.dumps(SWEEP)
+        FunctionName=platform.physical_id("DeleteOrphansFunction"), Payload=json.dumps(CLEANUP)
     )
     assert "FunctionError" not in answered, answered["Payload"].read()
 

@@ -156,7 +156,7 @@ LAUNCHING = {
     },
 }
 # All at once: each denies a function of its own.
-SWEEPING = {
+ON_SCHEDULE = {
     *("answers-undeliverable", "dead-letters", "expiry-fails", "idle-stop-fails", "count-fails"),
     "orphan-cleanup-fails",  # with dead-letters, of whose incident it is another sign
 }
@@ -202,11 +202,11 @@ def test_a_launch_that_fails_for_the_platform_wakes_the_operator(
         await_that(watched.all_told)
 
 
-def test_a_sweep_that_fails_for_good_wakes_the_operator(platform: Platform) -> None:
-    watched = Watched(platform, SWEEPING)
+def test_a_scheduled_function_that_fails_for_good_wakes_the_operator(platform: Platform) -> None:
+    watched = Watched(platform, ON_SCHEDULE)
 
     with ExitStack() as undo:
-        for make in {INCIDENTS[name].make for name in SWEEPING}:
+        for make in {INCIDENTS[name].make for name in ON_SCHEDULE}:
             make(watched.here, undo)
 
         await_that(watched.all_told)
@@ -215,7 +215,7 @@ def test_a_sweep_that_fails_for_good_wakes_the_operator(platform: Platform) -> N
 
 
 def test_every_alarm_is_seen_going_off() -> None:
-    seen = set().union(*LAUNCHING.values(), SWEEPING, ELSEWHERE)
+    seen = set().union(*LAUNCHING.values(), ON_SCHEDULE, ELSEWHERE)
 
     assert seen == INCIDENTS.keys()
     assert {alarm_named(name).partition(f"{deploy.STACK}-")[2] for name in seen} >= {

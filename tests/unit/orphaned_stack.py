@@ -4,7 +4,7 @@ from simulation.platform import Platform
 from simulation.stack import Stack as LaunchedStack
 from tests.unit.sample_events import EVENTS
 
-SWEEP = EVENTS["delete-orphans-for-schedule"]
+CLEANUP = EVENTS["delete-orphans-for-schedule"]
 
 
 def launched(platform: Platform) -> LaunchedStack:

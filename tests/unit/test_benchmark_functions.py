@@ -12,7 +12,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from benchmarks import artifacts, built, cold_starts, imports, lambda_emulator, sweep
+from benchmarks import artifacts, built, cold_starts, housekeeping, imports, lambda_emulator
 from benchmarks.answering_aws import AnsweringAws, answering_aws, read_call
 from benchmarks.floor_function import floor
 from benchmarks.lambda_emulator import ColdStart, EmulatorError
@@ -224,8 +224,8 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logger, "info", lambda *_, **__: None)
 
 
-def test_a_sweep_of_living_stacks_deletes_nothing_and_looks_at_each_once() -> None:
-    found = sweep.looks(delete_orphans, 201, 0)
+def test_an_orphan_cleanup_among_living_stacks_deletes_nothing_and_reads_each_once() -> None:
+    found = housekeeping.runs_of(delete_orphans, 201, 0)
 
     assert found["calls"] == {
         "GetResources": 3,
@@ -236,8 +236,8 @@ def test_a_sweep_of_living_stacks_deletes_nothing_and_looks_at_each_once() -> No
     assert (found["runs"], found["left"]) == (1, 0)
 
 
-def test_more_orphans_than_one_sweep_begins_with_take_several() -> None:
-    found = sweep.looks(delete_orphans, 60, 60)
+def test_more_orphans_than_one_cleanup_begins_with_take_several() -> None:
+    found = housekeeping.runs_of(delete_orphans, 60, 60)
 
     assert found["calls"]["StartExecution"] == 25
     assert (found["runs"], found["left"]) == (3, 0)
@@ -246,9 +246,9 @@ def test_more_orphans_than_one_sweep_begins_with_take_several() -> None:
 def test_what_expires_is_terminated_first_though_there_is_no_time_for_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweep, "_CALL_MS", 20_000)
+    monkeypatch.setattr(housekeeping, "_CALL_MS", 20_000)
 
-    found = sweep.looks(expire_launches, 100, 2)
+    found = housekeeping.runs_of(expire_launches, 100, 2)
 
     assert found["calls"]["TerminateProvisionedProduct"] == 2
     assert not found["finished"]
@@ -258,9 +258,9 @@ def test_what_expires_is_terminated_first_though_there_is_no_time_for_all(
 def test_idle_notebooks_are_stopped_in_the_end_though_there_is_no_time_for_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweep, "_CALL_MS", 10_000)
+    monkeypatch.setattr(housekeeping, "_CALL_MS", 10_000)
 
-    found = sweep.looks(stop_idle, 100, 2)
+    found = housekeeping.runs_of(stop_idle, 100, 2)
 
     assert not found["finished"]
     assert found["runs"] > 1
@@ -268,6 +268,6 @@ def test_idle_notebooks_are_stopped_in_the_end_though_there_is_no_time_for_all(
 
 
 def test_one_look_at_a_notebook_that_is_not_idle_is_one_call() -> None:
-    found = sweep.looks(stop_idle, 150, 0)
+    found = housekeeping.runs_of(stop_idle, 150, 0)
 
     assert found["calls"] == {"ListNotebookInstances": 2, "GetLogEvents": 150}

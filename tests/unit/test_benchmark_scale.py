@@ -11,7 +11,7 @@ from benchmarks import scale
 from benchmarks.scale import Quota, Row
 
 ROOT = Path(__file__).parents[2]
-QUOTAS = (*scale.RATES, *scale.COUNTS, *scale.SWEEP_RATES)
+QUOTAS = (*scale.RATES, *scale.COUNTS, *scale.HOUSEKEEPING_RATES)
 PRODUCT = ROOT / "product" / "versions" / "1.yaml"
 PLATFORM = (ROOT / "template.yaml", *sorted((ROOT / "stacks").glob("*.yaml")))
 
@@ -43,7 +43,7 @@ def launches(**changed: Any) -> dict[str, Any]:
     } | changed
 
 
-SWEEP = {
+CLEANUP = {
     "function": "rest",
     "notebooks": 1_000,
     "orphans": 0,
@@ -60,7 +60,7 @@ RESULTS: Mapping[str, Any] = {
         launches(notebook_seconds=3_000, state_transitions=5_000),
         launches(),
     ],
-    "sweep": [SWEEP],
+    "housekeeping": [CLEANUP],
 }
 
 
@@ -224,11 +224,11 @@ def test_throttled_launches_are_told_with_their_answers() -> None:
     assert scale.markdown({"launches": [launches()]}).count("Not measured.") == 2
 
 
-def test_a_sweep_takes_as_long_as_its_slowest_calls_by_the_published_rates() -> None:
+def test_an_orphan_cleanup_takes_as_long_as_its_slowest_calls_by_the_published_rates() -> None:
     (line,) = [each for each in scale.markdown(RESULTS).splitlines() if each.startswith("| rest |")]
     assert line.endswith("| 1 | 0 | 90 s (GetLogEvents) |")
-    unknown = {**SWEEP, "calls": {"ListTags": 7}}
-    text = scale.markdown({**RESULTS, "sweep": [unknown]})
+    unknown = {**CLEANUP, "calls": {"ListTags": 7}}
+    text = scale.markdown({**RESULTS, "housekeeping": [unknown]})
     assert "| 7 ListTags | 1 | 0 | not published |" in text
 
 

@@ -126,7 +126,7 @@ def test_an_update_beyond_the_limits_that_no_execution_could_refuse_is_answered_
     stack.roll_back().expect_success()
 
 
-def test_a_replacement_that_the_sweep_answered_is_removed_by_its_rollback(
+def test_a_replacement_that_was_answered_overdue_is_removed_by_its_rollback(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -139,7 +139,7 @@ def test_a_replacement_that_the_sweep_answered_is_removed_by_its_rollback(
     platform.abort(replaced.execution)
     platform.clock.advance(DEADLINE)
 
-    platform.sweep()
+    platform.answer_overdue()
 
     expect_one_answer(replaced, "did not answer this request within 54 minutes")
     stack.roll_back().expect_success()
@@ -346,33 +346,33 @@ def test_what_may_hold_an_address_is_kept_no_longer_than_the_address_lives() -> 
     assert age["MaximumEventAgeInSeconds"] < ADDRESS_LIVES
 
 
-def test_a_sweep_comes_before_cloudformation_gives_up() -> None:
+def test_overdue_requests_are_answered_before_cloudformation_gives_up() -> None:
     deadline = TEMPLATE["Parameters"]["DeadlineSeconds"]["MaxValue"]
-    sweep = platform_resources()["RespondFunctionOverdue"]["Properties"]
+    schedule = platform_resources()["RespondFunctionOverdue"]["Properties"]
 
-    assert sweep["ScheduleExpression"] == "rate(5 minutes)"
+    assert schedule["ScheduleExpression"] == "rate(5 minutes)"
     assert deadline + 5 * 60 < 3600
 
 
-# The sweep
+# Overdue requests
 
 
-def test_the_sweep_answers_what_nobody_else_did_at_its_deadline_and_not_before(
+def test_the_schedule_answers_what_nobody_else_did_at_its_deadline_and_not_before(
     platform: Platform,
 ) -> None:
     created = stranded(platform)
     platform.clock.advance(DEADLINE - 1)
-    platform.sweep()
+    platform.answer_overdue()
     assert created.answers == []
 
     platform.clock.advance(1)
-    platform.sweep()
-    platform.sweep()
+    platform.answer_overdue()
+    platform.answer_overdue()
 
     expect_one_answer(created, "did not answer this request within 54 minutes. Try again")
 
 
-def test_a_second_sweep_repeats_the_bytes_when_the_first_did_not_learn_that_they_were_taken(
+def test_a_second_run_repeats_the_bytes_when_the_first_did_not_learn_that_they_were_taken(
     platform: Platform,
 ) -> None:
     created = stranded(platform)
@@ -382,20 +382,20 @@ def test_a_second_sweep_repeats_the_bytes_when_the_first_did_not_learn_that_they
         respond.handler(EVENTS["respond-for-overdue"], context())
     platform.clock.advance(60)
 
-    platform.sweep()
+    platform.answer_overdue()
 
     assert len(created.answers) == 2
     created.expect_failed("did not answer")
 
 
-def test_the_sweep_finds_nothing_once_all_is_answered(platform: Platform) -> None:
+def test_the_schedule_finds_nothing_once_all_is_answered(platform: Platform) -> None:
     stack = platform.stack()
     stack.create().expect_success()
     stack.delete().expect_success()
     platform.clock.advance(DEADLINE)
     said = list(stack.last.answers)
 
-    platform.sweep()
+    platform.answer_overdue()
 
     assert stack.last.answers == said
     requests = [item for item in _items() if "Entry" in item]  # and not a token
@@ -417,36 +417,38 @@ def test_one_that_cannot_be_answered_does_not_keep_the_others_from_their_answers
     answered = [bool(each.answers) for each in (first, second, third)]
     assert sorted(answered) == [False, True, True]
     assert any("HTTP 403" in line for line in platform.logged)
-    platform.sweep()
+    platform.answer_overdue()
     for each in (first, second, third):
         expect_one_answer(each)
 
 
-def test_the_sweep_answers_as_long_as_the_address_lives(platform: Platform) -> None:
+def test_an_overdue_request_is_answered_as_long_as_the_address_lives(platform: Platform) -> None:
     created = stranded(platform)
     platform.clock.advance(ADDRESS_LIVES - 1)
 
-    platform.sweep()
+    platform.answer_overdue()
 
     expect_one_answer(created)
 
 
-def test_the_sweep_leaves_alone_whose_address_is_dead(platform: Platform) -> None:
+def test_an_overdue_request_is_left_alone_whose_address_is_dead(platform: Platform) -> None:
     created = stranded(platform)
     platform.clock.advance(ADDRESS_LIVES)
 
-    platform.sweep()
+    platform.answer_overdue()
 
     assert created.answers == []
 
 
-def test_an_execution_answered_by_the_sweep_ends_with_the_same_answer(platform: Platform) -> None:
+def test_an_execution_that_is_answered_overdue_ends_with_the_same_answer(
+    platform: Platform,
+) -> None:
     stack = platform.stack()
     created = stack.send_create()
     platform.step_until(created.execution, "Wait")
     platform.clock.advance(DEADLINE)
 
-    platform.sweep()
+    platform.answer_overdue()
     platform.run()
 
     created.expect_failed("did not answer this request")
@@ -458,12 +460,12 @@ def test_more_than_a_page_is_answered(platform: Platform) -> None:
     sent = [_entered(platform) for _ in range(101)]
     platform.clock.advance(DEADLINE)
 
-    platform.sweep()
+    platform.answer_overdue()
 
     assert [len(each.answers) for each in sent] == [1] * 101
 
 
-def test_a_sweep_out_of_time_leaves_the_rest_to_the_next(platform: Platform) -> None:
+def test_a_run_out_of_time_leaves_the_rest_to_the_next(platform: Platform) -> None:
     sent = [_entered(platform) for _ in range(5)]
     platform.clock.advance(DEADLINE)
     # It looks before each: 30, 20 and then 10 seconds are left.
@@ -471,7 +473,7 @@ def test_a_sweep_out_of_time_leaves_the_rest_to_the_next(platform: Platform) -> 
         respond.handler(EVENTS["respond-for-overdue"], context(left=40_000, step=10_000))
     assert sum(len(each.answers) for each in sent) == 2
 
-    platform.sweep()
+    platform.answer_overdue()
 
     assert [len(each.answers) for each in sent] == [1] * 5
 

@@ -25,7 +25,7 @@ FAILED = EVENTS["respond-for-failed-request"] | {
     "responsePayload": {"errorType": "ValueError", "errorMessage": f"not served: {ADDRESS}"},
 }
 ENDED = EVENTS["respond-for-ended-execution"]
-SWEEP = EVENTS["respond-for-overdue"]
+OVERDUE = EVENTS["respond-for-overdue"]
 STACK_CHANGED = EVENTS["delete-orphans"]
 
 
@@ -124,8 +124,8 @@ def test_a_damaged_state_ends_in_an_error_at_most_and_gives_no_address_away(
     assert not [each for each in functions.wrong if each.startswith("PUT")]
 
 
-@given(event=damaged(SWEEP))
-def test_a_damaged_event_of_the_schedule_is_a_sweep_or_is_refused_in_the_log(
+@given(event=damaged(OVERDUE))
+def test_a_damaged_event_of_the_schedule_is_the_schedules_or_is_refused_in_the_log(
     functions: Watched, event: Any
 ) -> None:
     respond_to(functions, event)

@@ -202,7 +202,7 @@ def test_an_answer_is_counted_once_however_often_it_is_given(platform: Platform)
     sent = stack.send_create()
     platform.run()
     platform.clock.advance(3300)
-    platform.sweep()
+    platform.answer_overdue()
     platform.deliver(sent)  # once more
     platform.run()
 

@@ -20,7 +20,7 @@ from notebook_vending.requests.entry import Key
 from simulation.account import client
 from simulation.platform import Platform
 from simulation.stack import Stack as LaunchedStack
-from tests.unit.orphaned_stack import SWEEP, launched, left_behind
+from tests.unit.orphaned_stack import CLEANUP, launched, left_behind
 from tests.unit.sample_events import EVENTS
 
 NAME = "Analysis-1"
@@ -138,14 +138,14 @@ def said(platform: Platform, message: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("status", ["DELETE_COMPLETE", "", "UPDATE_COMPLETE"])
-@pytest.mark.parametrize("by", ["event", "sweep"])
+@pytest.mark.parametrize("by", ["event", "schedule"])
 def test_an_orphan_is_deleted_by_the_same_lifecycle_without_an_answer(
     platform: Platform, status: str, by: str
 ) -> None:
     stack = left_behind(platform, status)
     answers = len(stack.last.answers)
 
-    assert platform.clean(changed(stack) if by == "event" else SWEEP) is None
+    assert platform.clean(changed(stack) if by == "event" else CLEANUP) is None
     platform.run()
 
     platform.expect_nothing_left()
@@ -174,7 +174,7 @@ def test_a_notebook_of_a_living_stack_is_left_alone(
 
     platform.clean(changed(stack))
     platform.clean(changed(stack, "UPDATE_COMPLETE"))
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
     platform.run()
 
     assert platform.status(stack.notebook) == "InService"
@@ -185,7 +185,7 @@ def test_denied_to_see_the_stack_nothing_is_deleted_and_the_run_fails(platform: 
     denied = left_behind(platform, "AccessDenied")
     orphan = left_behind(platform)
 
-    assert platform.clean(SWEEP)
+    assert platform.clean(CLEANUP)
     platform.run()
 
     assert platform.status(denied.notebook) == "InService"
@@ -199,7 +199,7 @@ def test_notebooks_of_others_are_left_alone(platform: Platform) -> None:
     platform.notebooks.call("AddTags", {"ResourceArn": arn, "Tags": [foreign]})
 
     platform.clean(changed(stack))
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
     platform.run()
 
     assert platform.status(stack.notebook) == "InService"
@@ -212,7 +212,7 @@ def test_a_dry_run_reports_and_deletes_nothing(
     stack = left_behind(platform)
 
     platform.clean(changed(stack))
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
     platform.run()
 
     assert platform.status(stack.notebook) == "InService"
@@ -221,13 +221,13 @@ def test_a_dry_run_reports_and_deletes_nothing(
     assert [line["reason"] for line in lines] == ["its stack is deleted"] * 2
 
 
-def test_events_and_sweeps_together_start_one_execution(platform: Platform) -> None:
+def test_events_and_scheduled_cleanups_together_start_one_execution(platform: Platform) -> None:
     stack = left_behind(platform)
 
     platform.clean(changed(stack))
     platform.clock.advance(5)
     platform.clean(changed(stack, "UPDATE_COMPLETE"))
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
 
     assert len(platform.executions) == 2  # the Create's, and this
     platform.run()
@@ -244,7 +244,7 @@ def test_a_function_that_died_before_the_execution_is_made_up_for(platform: Plat
     platform.expect_nothing_left()
 
 
-def test_a_cleanup_that_failed_is_tried_again_by_the_next_sweep(platform: Platform) -> None:
+def test_a_cleanup_that_failed_is_tried_again_by_the_next_one(platform: Platform) -> None:
     stack = left_behind(platform)
     platform.fail_calls("StopNotebookInstance", "AccessDeniedException", "not authorized")
     platform.clean(changed(stack))
@@ -252,7 +252,7 @@ def test_a_cleanup_that_failed_is_tried_again_by_the_next_sweep(platform: Platfo
     assert platform.status(stack.notebook) == "InService"
     assert outcome()["Status"] == "FAILED"
 
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
     platform.run()
 
     platform.expect_nothing_left()
@@ -265,18 +265,18 @@ def test_an_aborted_cleanup_is_recorded_and_tried_again(platform: Platform) -> N
     assert outcome()["Status"] == "FAILED"
     platform.clock.advance(1)
 
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
     platform.run()
 
     platform.expect_nothing_left()
 
 
-def test_the_sweep_of_unanswered_requests_does_not_see_a_cleanup(platform: Platform) -> None:
+def test_the_check_for_overdue_requests_does_not_see_a_cleanup(platform: Platform) -> None:
     stack = left_behind(platform)
     platform.clean(changed(stack))
     platform.clock.advance(3300)
 
-    platform.sweep()
+    platform.answer_overdue()
 
     assert not [line for line in platform.logged if "Answered from outside" in line]
 
@@ -315,11 +315,11 @@ def test_notebooks_failed_for_longer_than_a_day_are_told_of_and_left_to_their_st
 ) -> None:
     stack = launched(platform)
     platform.notebooks.force_status(stack.notebook, "Failed", failure_reason="no reason")
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
     assert said(platform, "Failed for longer than a day") == []
 
     platform.clock.advance(timedelta(days=1, seconds=1).total_seconds())
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
     platform.run()
 
     (line,) = said(platform, "Failed for longer than a day")
@@ -334,12 +334,12 @@ def test_many_are_found_in_pages_and_begun_a_batch_at_a_time(
     for _ in range(5):
         left_behind(platform)
 
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
 
     assert len(platform.executions) == 5 + 3
     assert [line["notebooks"] for line in said(platform, "Left to the next run")] == [2]
     platform.clock.advance(1)
-    platform.clean(SWEEP)
+    platform.clean(CLEANUP)
     assert len(platform.executions) == 5 + 5
     platform.run()
     platform.expect_nothing_left()
@@ -350,7 +350,7 @@ def test_throttled_it_leaves_the_rest_for_lambdas_next_try(platform: Platform) -
         left_behind(platform)
     platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
 
-    assert platform.clean(SWEEP) is None  # at the second try
+    assert platform.clean(CLEANUP) is None  # at the second try
     assert len(said(platform, "Left alone, as AWS did not say")) == 1
     assert [line["notebooks"] for line in said(platform, "Left to the next run")] == [2]
     platform.run()
@@ -372,35 +372,35 @@ def test_what_a_cleanup_is_filed_under_is_no_key_of_its_stacks_requests(
 # Races with what stacks do
 
 
-def with_sweeps(platform: Platform, stack: LaunchedStack, status: str) -> None:
-    """Let everything come to its end, with a sweep before each step while the stack is at work."""
+def with_cleanups(platform: Platform, stack: LaunchedStack, status: str) -> None:
+    """Let everything come to its end, with a cleanup before each step of the stack's work."""
     platform.stacks[stack.id] = {"status": status, "physical_ids": [stack.physical_id]}
     while running := [each for each in platform.executions if each.running]:
-        platform.clean(SWEEP)
+        platform.clean(CLEANUP)
         platform.step(min(running, key=lambda each: each.due))
     assert not [each for each in platform.executions if each.name.startswith("OrphanCleanup-")]
 
 
-def test_sweeps_at_every_moment_of_a_stacks_life_touch_nothing(platform: Platform) -> None:
+def test_cleanups_at_every_moment_of_a_stacks_life_touch_nothing(platform: Platform) -> None:
     stack = platform.stack()
     created = stack.send_create()
-    with_sweeps(platform, stack, "CREATE_IN_PROGRESS")
+    with_cleanups(platform, stack, "CREATE_IN_PROGRESS")
     created.expect_success()
     stack.physical_id = created.answer["PhysicalResourceId"]
 
     renamed = stack.send_update(NotebookInstanceName="Analysis-New", AllowReplacement="YES")
-    with_sweeps(platform, stack, "UPDATE_IN_PROGRESS")
+    with_cleanups(platform, stack, "UPDATE_IN_PROGRESS")
     renamed.expect_success()
     assert platform.status("Analysis-1") == "InService"
     assert platform.status("Analysis-New") == "InService"
 
     rolled_back = stack.send_rollback()
-    with_sweeps(platform, stack, "UPDATE_ROLLBACK_IN_PROGRESS")
+    with_cleanups(platform, stack, "UPDATE_ROLLBACK_IN_PROGRESS")
     rolled_back.expect_success()
     assert platform.status("Analysis-1") == "InService"
 
     deleted = stack.send("Delete")
-    with_sweeps(platform, stack, "DELETE_IN_PROGRESS")
+    with_cleanups(platform, stack, "DELETE_IN_PROGRESS")
     deleted.expect_success()
 
 

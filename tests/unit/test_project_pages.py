@@ -97,7 +97,7 @@ def test_the_table_of_versions_tells_every_version_of_the_product() -> None:
 
 @pytest.mark.parametrize(("page", "heading"), [("README.md", "What"), ("README.zh-CN.md", "项目")])
 def test_the_readme_adds_up_what_an_idle_platform_costs(page: str, heading: str) -> None:
-    """List prices of a month: a key, alarms, a dashboard and metrics, and calls of the sweeps."""
+    """List prices of a month: a key, alarms, a dashboard and metrics, and scheduled calls."""
     made = [
         resource["Type"]
         for path in (ROOT / "template.yaml", *ROOT.glob("stacks/*.yaml"))
@@ -109,8 +109,8 @@ def test_the_readme_adds_up_what_an_idle_platform_costs(page: str, heading: str)
     (emitted,) = (int(each[0].removeprefix(metrics)) for each in costs if metrics in each[0])
     # Every 5 minutes, two every 10, every hour and every day, of 730 hours; 256 MB for 0.25 s each.
     calls = 730 * (12 + 2 * 6 + 1 + 1 / 24)
-    swept = calls * (0.20 / 1e6 + 0.25 * 0.25 * 0.0000133334)
-    cost = made.count("AWS::KMS::Key") + alarms * 0.10 + dashboards * 3 + emitted * 0.30 + swept
+    scheduled = calls * (0.20 / 1e6 + 0.25 * 0.25 * 0.0000133334)
+    cost = made.count("AWS::KMS::Key") + alarms * 0.10 + dashboards * 3 + emitted * 0.30 + scheduled
 
     _, what, usd = table(ROOT / page, heading)[1]
     assert f"{alarms} " in what

@@ -20,7 +20,7 @@ from tests.unit.notebooks_of_others import somebodys
 
 ROOT = Path(__file__).parents[2]
 OFF_HOURS = json.loads((ROOT / "events" / "stop-idle-for-off-hours.json").read_text())
-SWEEP = json.loads((ROOT / "events" / "stop-idle.json").read_text())
+SCHEDULED = json.loads((ROOT / "events" / "stop-idle.json").read_text())
 GROUP = "/aws/sagemaker/NotebookInstances"
 IDLE = "IDLE and could not stop itself"
 MINUTE = 60
@@ -162,7 +162,7 @@ def test_a_notebook_that_is_idle_and_could_not_stop_itself_is_stopped_and_no_oth
     platform.clock.advance(1)
     say(platform, working, "WORKS again")
 
-    assert stop_idle.handler(SWEEP, context()) == [idle]
+    assert stop_idle.handler(SCHEDULED, context()) == [idle]
 
     assert platform.status(silent) == platform.status(working) == "InService"
 
@@ -172,7 +172,7 @@ def test_what_a_notebook_said_some_time_ago_counts_no_more(platform: Platform) -
     say(platform, stack.notebook, IDLE)
     platform.clock.advance(6 * MINUTE)
 
-    assert stop_idle.handler(SWEEP, context()) == []
+    assert stop_idle.handler(SCHEDULED, context()) == []
 
 
 def test_what_a_notebook_said_before_it_was_started_again_counts_no_more(
@@ -183,7 +183,7 @@ def test_what_a_notebook_said_before_it_was_started_again_counts_no_more(
     platform.clock.advance(1)
     platform.notebooks.force_status(stack.notebook, "InService")
 
-    assert stop_idle.handler(SWEEP, context()) == []
+    assert stop_idle.handler(SCHEDULED, context()) == []
 
 
 @pytest.mark.parametrize("minutes", [-30, 30])
@@ -191,14 +191,14 @@ def test_a_notebooks_wrong_clock_makes_no_difference(platform: Platform, minutes
     stack = launched(platform)
     say(platform, stack.notebook, IDLE, clock_is_ahead=minutes * MINUTE)
 
-    assert stop_idle.handler(SWEEP, context()) == [stack.notebook]
+    assert stop_idle.handler(SCHEDULED, context()) == [stack.notebook]
 
 
 def test_somebody_elses_notebook_is_not_asked(platform: Platform) -> None:
     somebodys(platform, "by-hand")
     say(platform, "by-hand", IDLE)
 
-    assert stop_idle.handler(SWEEP, context()) == []
+    assert stop_idle.handler(SCHEDULED, context()) == []
 
 
 def test_an_idle_notebook_whose_request_is_being_served_is_left_to_that(
@@ -208,7 +208,7 @@ def test_an_idle_notebook_whose_request_is_being_served_is_left_to_that(
     stack.send_update(NotebookInstanceType="ml.t3.large")
     say(platform, stack.notebook, IDLE)
 
-    assert stop_idle.handler(SWEEP, context()) == []
+    assert stop_idle.handler(SCHEDULED, context()) == []
 
 
 def test_an_unknown_event_stops_nothing(platform: Platform) -> None:

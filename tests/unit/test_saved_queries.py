@@ -14,7 +14,7 @@ from simulation.account import forget_the_developers_account
 from simulation.lambda_context import context
 from simulation.platform import LAUNCHER, Platform, running_platform
 from tests.unit.operations_stack import QUERIES
-from tests.unit.orphaned_stack import SWEEP, left_behind
+from tests.unit.orphaned_stack import CLEANUP, left_behind
 
 ROOT = Path(__file__).parents[2]
 SECOND = "ml.t3.large"
@@ -49,7 +49,7 @@ class Story:
         count_running.handler(SCHEDULED, context())
         stop_idle.handler({"reason": "off-hours"}, context())
         self.orphan = left_behind(platform)
-        platform.clean(SWEEP)
+        platform.clean(CLEANUP)
         platform.run()
         self.delete = self.launched.delete()
         self.lines = list(platform.logged)

@@ -25,7 +25,7 @@ _KEY = re.compile(r"[!-~]{1,1024}")
 
 
 class UnansweredError(RuntimeError):
-    """A sweep could not answer all; raised at its end, for Lambda to run it again."""
+    """Some overdue requests are unanswered. Lambda runs the function again."""
 
 
 def failed_shim(record: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""How the calls of the scheduled looks grow with the notebooks there are.
+"""Measure how the calls of the orphan cleanup, the expiry and the idle stop grow with notebooks.
 
-The real handlers run in this process against an account that holds nothing but what they ask for,
-in pages as large as AWS gives them. Time is virtual: each call takes so many milliseconds, and a
-run has what the templates give the function. What of AWS's throttling slows them is not in it.
+The real handlers run in this process. An account in memory answers them, in pages as large as
+AWS's. Time is virtual: each call takes the same number of milliseconds, and a run has the timeout
+that the templates give the function. The measurement leaves out throttling by AWS.
 """
 
 import json
@@ -171,15 +171,15 @@ class Account:
 def measure(progress: Progress) -> list[dict[str, Any]]:
     """Return a row for each function, number of notebooks and share of them that is due."""
     cases = [(m, size, due) for m in _EVENTS for size in SIZES for due in (0, size // 100)]
-    task = progress.add_task("Scheduled looks", total=len(cases))
+    task = progress.add_task("Housekeeping", total=len(cases))
     rows = []
     for module, size, due in cases:
-        rows.append(looks(module, size, due))
+        rows.append(runs_of(module, size, due))
         progress.advance(task)
     return rows
 
 
-def looks(module: Any, size: int, due: int) -> dict[str, Any]:
+def runs_of(module: Any, size: int, due: int) -> dict[str, Any]:
     """Let a scheduled function run until nothing is due any more, or it gets nowhere."""
     names = [f"n{number:05}" for number in range(size)]
     # The last ones: a function that always begins with the same ones is to be seen to.

@@ -32,7 +32,7 @@ DOMAIN = SHARED / "notebook_vending"
 LOG = ROOT / ".local" / "mutation.log"
 # The quick and direct tests of each module.
 TESTS = {
-    "lifecycle/decision": ["test_lifecycle"],
+    "lifecycle/decision": ["test_decision"],
     "lifecycle/differences": ["test_notebook", "test_update_scenarios"],
     "notebooks/notebook": ["test_notebook", "test_notebook_request"],
     "requests/cfn_request": ["test_cfn_request"],

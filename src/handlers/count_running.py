@@ -1,4 +1,4 @@
-"""Counts the notebooks that run, and what an hour of them costs.
+"""Counts the running notebooks, and the cost of an hour of them.
 
 Invoked by EventBridge every ten minutes.
 """
@@ -11,5 +11,5 @@ from notebook_vending.housekeeping import running_notebooks
 
 
 def handler(_event: Any, _context: LambdaContext) -> None:
-    """Tell the metrics and the log what runs; an error has Lambda try again."""
+    """Send the counts to the metrics and the log. After an error, Lambda tries again."""
     running_notebooks.tell()

@@ -1,4 +1,4 @@
-"""Creates the notebook that the request asks for."""
+"""Creates the requested notebook."""
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -6,5 +6,5 @@ from notebook_vending.lifecycle.steps import State, act, create
 
 
 def handler(state: State, _context: LambdaContext) -> State:
-    """Return the execution's state with what came of it."""
+    """Return the execution's state with the result of the action."""
     return act(state, create)

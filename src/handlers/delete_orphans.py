@@ -1,4 +1,4 @@
-"""Removes notebooks that their stacks left behind, and tells of those that stay Failed."""
+"""Deletes orphaned notebooks, and reports notebooks that stay in the Failed state."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from notebook_vending.housekeeping import orphan_cleanup
 from notebook_vending.log import logger
 from notebook_vending.requests.stack_ids import is_stack_id
 
-_ONE_LOOK = 30_000  # milliseconds: some calls, each tried again
+_ONE_CHECK = 30_000  # milliseconds: some calls, each with retries
 
 
 def handler(event: Any, context: LambdaContext) -> dict[str, Any] | None:
-    """Look at the notebooks of a stack that changed, or at all.
+    """Check the notebooks of a stack that changed, or all notebooks.
 
-    To an operator's `{"DryRun": true}` return what a look at all would do now, and do nothing. An
-    error has Lambda try again what is left.
+    For an operator's `{"DryRun": true}`, return what a check of all notebooks would do now. After
+    an error, Lambda runs the function again for the rest.
     """
 
     def out_of_time() -> bool:
-        return context.get_remaining_time_in_millis() < _ONE_LOOK
+        return context.get_remaining_time_in_millis() < _ONE_CHECK
 
     match event:
         case {"source": "aws.cloudformation", "detail": {"stack-id": str(stack_id)}} if is_stack_id(

@@ -9,10 +9,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from notebook_vending.housekeeping.expiry import expire
 
-# Milliseconds: what one launch takes, when AWS is slow.
+# Milliseconds: the time for one launch when AWS is slow.
 _ONE_LAUNCH = 60_000
 
 
 def handler(_event: Any, context: LambdaContext) -> None:
-    """Serve all launches that are due; raises NotExpiredError when some could not be."""
+    """Process all launches that are due. Raises NotExpiredError if it could not process some."""
     expire(lambda: context.get_remaining_time_in_millis() < _ONE_LAUNCH)

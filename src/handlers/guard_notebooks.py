@@ -1,13 +1,18 @@
-"""Keeps what notebooks need while they live: the platform, and the projects of a portfolio.
+"""Refuses changes that would cut off running notebooks: of the platform, and of its projects.
 
-Behind two custom resources of the platform's own. `Custom::LiveNotebooks` is what its stack makes
-last and deletes first, before anything that a notebook needs: nothing but the platform ends a
-notebook. A launch's stack imports what the platform exports, and keeps it by that already; a
-notebook that its stack left behind does not. `Custom::PortfolioProjects` (properties: ProjectIDs,
-PortfolioId) is changed before the portfolio, and refuses to drop a project whose people would be
-locked out of their notebooks. The platform's own is there before its portfolio: it has no
-PortfolioId, and the stack's output of that name tells. What fails in a nested stack is named in no
-event of the outer one.
+The function is behind two custom resources of the platform.
+
+`Custom::LiveNotebooks` refuses the deletion of the platform while it has notebooks, because only
+the platform ends a notebook. The stack creates this resource last, and deletes it first, before
+anything that a notebook needs. A launch's stack protects the platform too, by its imports, but an
+orphaned notebook has no such stack.
+
+`Custom::PortfolioProjects` (properties: ProjectIDs, PortfolioId) changes before the portfolio. It
+refuses to remove a project whose owners would then be locked out of their notebooks. The platform
+creates its own before its portfolio, so that one has no PortfolioId. The function then reads the
+stack's output of that name.
+
+An answer names the notebooks, because the outer stack's events do not show a nested stack's error.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,11 +30,11 @@ from notebook_vending.notebooks.notebook import PLATFORM_TAG, STACK_TAG
 from notebook_vending.requests.cfn_request import CustomResourceRequest
 from notebook_vending.requests.simple_resource import Served, serve
 
-_NAMED = 20  # notebooks in an answer, which holds 4,096 bytes
+_NAMED = 20  # notebooks in an answer, which has 4,096 bytes at most
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
-    """Refuse what notebooks that live would suffer from, and name them."""
+    """Refuse a request that removes what existing notebooks need, and name them."""
     serve(event, context, _serve)
 
 
@@ -64,7 +69,7 @@ def _keep_projects(request: CustomResourceRequest, out_of_time: Callable[[], boo
 
 
 def _keep_platform(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> Served:
-    # A Delete also comes when the stack's creation is rolled back, or an update of it.
+    # CloudFormation also sends a Delete to roll back the stack's creation, or an update of it.
     if request.RequestType != "Delete" or not cloudformation.is_being_deleted(request.StackId):
         return Served("The platform stays.")
     live: list[str] = []
@@ -72,7 +77,7 @@ def _keep_platform(request: CustomResourceRequest, out_of_time: Callable[[], boo
         if len(live) == _NAMED or out_of_time():
             live.append("and more")
             break
-        if (status := sagemaker.status(each.name)) is not None:  # the search may be behind
+        if (status := sagemaker.status(each.name)) is not None:  # the search may lag behind
             live.append(f"{each.name} ({status}, of {_stack_of(each)})")
     if live:
         raise RefusedError(
@@ -85,6 +90,6 @@ def _keep_platform(request: CustomResourceRequest, out_of_time: Callable[[], boo
 
 
 def _stack_of(candidate: Candidate) -> str:
-    """Return the name of a notebook's stack, which is in its ARN."""
+    """Return the name of a notebook's stack, from the ARN in its tag."""
     _, _, path = candidate.tags.get(STACK_TAG, "").partition("/")
     return path.partition("/")[0] or "no stack"

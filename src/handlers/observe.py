@@ -1,4 +1,4 @@
-"""Looks at the notebook and the ledger, and decides the next step."""
+"""Reads the notebook and the ledger, and decides the next step."""
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 

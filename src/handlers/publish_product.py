@@ -1,11 +1,14 @@
-"""Publishes the product's versions: their templates, and which of them are to be launched no more.
+"""Publishes the product's templates, and deprecates versions of the product.
 
-Behind two custom resources of the platform's own. `Custom::ProductTemplates` (properties: Bucket,
-DefaultProjectID) puts every template where Service Catalog loads it from, under the digest of the
-released one, and with the default project of the deployment that published it first. What is there
-is never overwritten: Service Catalog keeps a version as it was made.
+The function is behind two custom resources of the platform.
+
+`Custom::ProductTemplates` (properties: Bucket, DefaultProjectID) puts every template where Service
+Catalog loads it from. The key is the digest of the released template. The content has the default
+project of the deployment that published it first. It never overwrites an object, because Service
+Catalog keeps a version as it was made.
+
 `Custom::ProductVersionGuidance` (properties: ProductId, DeprecatedVersions) deprecates versions,
-which CloudFormation cannot.
+which CloudFormation cannot do.
 """
 
 import hashlib
@@ -27,7 +30,7 @@ _DEFAULT_PROJECT = re.compile(rb"(?m)^(  ProjectID:\n    Type: String\n    Defau
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
-    """Publish the templates, or tell Service Catalog which versions are deprecated."""
+    """Publish the templates, or deprecate versions in Service Catalog."""
     serve(event, context, _serve)
 
 
@@ -54,7 +57,7 @@ def _publish(request: CustomResourceRequest, out_of_time: Callable[[], bool]) ->
 
 
 def _put(bucket: str, key: str, body: bytes) -> None:
-    """Put an object where there is none; raises ClientError, BotoCoreError."""
+    """Put an object unless it exists. Raises ClientError, BotoCoreError."""
     try:
         s3.client().put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
     except ClientError as error:
@@ -63,7 +66,7 @@ def _put(bucket: str, key: str, body: bytes) -> None:
 
 
 def _with_default(template: bytes, project: str) -> bytes:
-    """Return a template whose ProjectID has this default, or its own if none is given."""
+    """Return a template with this default of ProjectID, or unchanged if `project` is empty."""
     if not project:
         return template
     changed, count = _DEFAULT_PROJECT.subn(rf"\g<1>'{project}'".encode(), template)

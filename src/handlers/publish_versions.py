@@ -1,9 +1,9 @@
-"""Publishes versions of functions, so that what was begun with one ends with it.
+"""Publishes versions of functions, so that an execution ends with the code that it began with.
 
-Behind the platform's own custom resource `Custom::FunctionVersions`. Its property Functions gives
-functions by the names that their versions' ARNs are answered under; the others are there to change
-whenever a function does, as CloudFormation asks again only then. An older version is never removed:
-an execution may run with it.
+The function is behind the platform's custom resource `Custom::FunctionVersions`. Its property
+Functions has the functions by the attribute names that the answer has for their versions' ARNs. Its
+other properties change whenever a function does, because CloudFormation sends an Update only then.
+It never removes an older version, as an execution may still run with it.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from notebook_vending.requests.simple_resource import Served, serve
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
-    """Publish what has changed, and answer with the version of each function."""
+    """Publish functions that have changed, and answer with the version of each function."""
     serve(event, context, _publish)
 
 

@@ -1,7 +1,7 @@
-"""Answers CloudFormation: what the lifecycle decided, or that the platform failed.
+"""Answers CloudFormation with the lifecycle's decision, or with a failure of the platform.
 
-The one function that answers for an execution, for whatever did not come to have one or did not
-end well, and for an operator: the last part of each event's path.
+It answers for an execution, and for an operator. It also answers a request that has no execution,
+or whose execution failed, and an overdue request.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ from notebook_vending.lifecycle import outcome
 from notebook_vending.log import logger
 from notebook_vending.requests import late_answers
 
-# Milliseconds: what an answer takes, when CloudFormation is slow to take it.
+# Milliseconds: the time of an answer when CloudFormation is slow.
 _ONE_ANSWER = 15_000
 
 
 def handler(event: Any, context: LambdaContext) -> dict[str, str] | None:
-    """Give the answer; to the state machine and to an operator, return the status that was sent."""
+    """Send the answer. Return its status if the caller is the state machine or an operator."""
     match event:
         case {"Resource": str(), "Request": str()}:
             return {"Status": outcome.answer_from(event)}

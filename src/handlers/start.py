@@ -6,5 +6,5 @@ from notebook_vending.lifecycle.steps import State, act, start
 
 
 def handler(state: State, _context: LambdaContext) -> State:
-    """Return the execution's state with what came of it."""
+    """Return the execution's state with the result of the action."""
     return act(state, start)

@@ -1,4 +1,4 @@
-"""Stops notebooks: those that are idle and could not stop themselves, and at off-hours all."""
+"""Stops idle notebooks that could not stop themselves, and all notebooks at off-hours."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from notebook_vending.housekeeping import idle
 from notebook_vending.log import logger
 
-# Milliseconds: what looking at a notebook and stopping it take, when AWS is slow.
+# Milliseconds: the time to check and to stop a notebook when AWS is slow.
 _ONE_NOTEBOOK = 60_000
 
 
 def handler(event: Any, context: LambdaContext) -> list[str]:
-    """Stop what is to rest; return the names. An error has Lambda try again what is left."""
+    """Stop notebooks, and return their names. After an error, Lambda stops the rest."""
 
     def out_of_time() -> bool:
         return context.get_remaining_time_in_millis() < _ONE_NOTEBOOK

@@ -1,4 +1,4 @@
-"""Gives the notebook the settings and tags that the request asks for."""
+"""Changes the notebook's settings and tags to the requested ones."""
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -6,5 +6,5 @@ from notebook_vending.lifecycle.steps import State, act, update
 
 
 def handler(state: State, _context: LambdaContext) -> State:
-    """Return the execution's state with what came of it."""
+    """Return the execution's state with the result of the action."""
     return act(state, update)

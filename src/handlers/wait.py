@@ -1,7 +1,7 @@
-"""Keeps the token of an execution that waits for its notebook, and gives it back when told.
+"""Keeps the task token of a waiting execution, and returns it when the notebook changes.
 
-One function for both: it was called when the wait began, so it is most likely still warm when
-SageMaker tells of the change, and the launcher does not wait for a cold start.
+One function does both. It ran when the wait began, so it is usually still warm when SageMaker's
+event arrives. The launcher does not wait for a cold start.
 """
 
 from typing import Any
@@ -13,9 +13,9 @@ from notebook_vending.log import logger
 
 
 def handler(event: Any, _context: LambdaContext) -> None:
-    """Keep a token, or wake whoever waits for a notebook that has changed.
+    """Keep a token, or wake the execution that waits for a notebook that has changed.
 
-    Step Functions waits for the token to come back, not for this function.
+    Step Functions waits for the token, not for this function.
     """
     match event:
         case {"Token": str(token), "State": dict(state)}:

@@ -1,1 +1,1 @@
-"""What a request of CloudFormation is: read, kept in order in the ledger, answered once."""
+"""CloudFormation's requests: parsed, kept in order in the ledger, and answered once."""

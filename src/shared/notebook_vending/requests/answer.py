@@ -1,7 +1,7 @@
 """The answer to CloudFormation: built within its limits, recorded, then PUT.
 
-Source: CloudFormation user guide, "Custom resource response objects": 4,096 bytes in all, a Reason
-on FAILED, a PhysicalResourceId always.
+Source: CloudFormation user guide, "Custom resource response objects". An answer has 4,096 bytes at
+most, a Reason if it is FAILED, and always a PhysicalResourceId.
 """
 
 import json
@@ -23,8 +23,8 @@ from notebook_vending.requests.entry import Entry
 Status = Literal["SUCCESS", "FAILED"]
 
 _LIMIT = 4096  # bytes
-# The DNS suffixes of the partitions by how their Regions' names begin: botocore's partitions.json,
-# where all others have amazonaws.com.
+# The DNS suffixes of the partitions, by the prefix of their Regions' names. All other partitions
+# have amazonaws.com. Source: botocore's partitions.json.
 _SUFFIXES = {
     "cn-": "amazonaws.com.cn",
     "eusc-": "amazonaws.eu",
@@ -34,7 +34,7 @@ _SUFFIXES = {
     "eu-isoe-": "cloud.adc-e.uk",
 }
 
-# It logs the address of a request that it tries again, and the reply address is a credential.
+# urllib3 logs the URL of a request that it retries, and the response URL is a credential.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _http = urllib3.PoolManager(
@@ -51,7 +51,7 @@ _http = urllib3.PoolManager(
 
 
 class UndeliverableError(RuntimeError):
-    """CloudFormation did not take the answer; the message never holds the reply address."""
+    """CloudFormation did not accept the answer. The message never contains the response URL."""
 
 
 def give(
@@ -67,15 +67,15 @@ def give(
 ) -> str:
     """Answer a request that is in the ledger, and return the status that was sent.
 
-    The answer is recorded before it is sent, and the recorded answer is sent: a second answer
-    repeats the first one. Its delivery is recorded last. Only the first answer is logged and
-    counted: a FAILED with its `cause`, with the seconds that each phase `waited`, who launched it,
-    and the instance types that made way for another one.
+    It records the answer, sends the recorded answer, and then records the delivery. So a second
+    answer repeats the first one. Only the first one is logged and counted: with its `cause` if it
+    is FAILED, and with the seconds that each phase `waited`. `passed_over` are the instance types
+    without capacity that another type replaced.
     Raises UndeliverableError, ClientError, BotoCoreError.
     """
     physical_id, name = entry.physical_resource_id, entry.notebook_name
     if status == "SUCCESS" and entry.replaces and physical_id.lower() != name.lower():
-        physical_id = name  # CloudFormation deletes the old one after this
+        physical_id = name  # CloudFormation deletes the old one next
     said = body(
         status=status,
         reason=reason,
@@ -88,7 +88,7 @@ def give(
     recorded = ledger.record_answer(entry.key, said, status)
     if recorded.first:
         _report(entry, json.loads(said), cause, waited or {}, launched_by, passed_over)
-    if recorded.url:  # a cleanup has none
+    if recorded.url:  # a cleanup has no URL
         put(recorded.url, recorded.answer)
         ledger.record_delivery(entry.key, clock.now())
     return str(json.loads(recorded.answer)["Status"])
@@ -102,7 +102,7 @@ def _report(
     launched_by: str,
     passed_over: Sequence[str],
 ) -> None:
-    """Write the line that an audit goes by, and count the answer."""
+    """Log the line that an audit reads, and count the answer."""
     seconds = (clock.now() - entry.issued_at).total_seconds()
     spec = entry.spec
     outcome, data = said["Status"], said["Data"]
@@ -137,10 +137,10 @@ def _report(
 
 
 def refuse(event: Any, reason: str) -> None:
-    """Answer FAILED to what is no proper request, if it can be answered at all.
+    """Answer FAILED to an event that is not a valid request, if an answer is possible.
 
-    It cannot if it does not say to what, or where, or so much that the answer does not fit. The
-    ledger cannot hold it, so this is the one answer that is not recorded; it is the same each
+    It is not possible without IDs or a response URL, or with IDs too long for an answer. The ledger
+    cannot hold such a request. So no other answer is sent unrecorded, and this one is the same each
     time. Raises UndeliverableError.
     """
     match event:
@@ -174,9 +174,9 @@ def body(
     logical_resource_id: str,
     data: Mapping[str, str],
 ) -> bytes:
-    """Return the answer as CloudFormation takes it: JSON, 4,096 bytes at most.
+    """Return the answer in CloudFormation's format: JSON, 4,096 bytes at most.
 
-    What does not fit is cut from the end of the Reason. It is longer only if the ids fill it alone.
+    The end of a Reason that does not fit is cut off. Only IDs can make the answer longer.
     """
     answer = {
         "Status": status,
@@ -198,36 +198,36 @@ def body(
 
 
 def put(url: str, answer: bytes) -> None:
-    """PUT the answer to CloudFormation's reply address; raises UndeliverableError.
+    """PUT the answer to CloudFormation's response URL. Raises UndeliverableError.
 
-    The content type is empty, as in AWS's own clients: an address signed with Signature Version 2
-    would not match any other.
+    The content type is empty, as in AWS's own clients. The signature of a URL that is signed with
+    Signature Version 2 matches no other content type.
     """
     if not is_reply_address(url):
         raise UndeliverableError("The reply address is not of CloudFormation in this Region.")
     try:
         response = _http.request("PUT", url, body=answer, headers={"Content-Type": ""})
     except urllib3.exceptions.HTTPError as error:
-        # `from None`: the error's own text holds the address.
+        # `from None`: the error's own text contains the URL.
         raise UndeliverableError(f"The answer was not sent: {type(error).__name__}.") from None
     if response.status >= 300:
         raise UndeliverableError(f"CloudFormation's answer was HTTP {response.status}.")
 
 
 def is_reply_address(url: str) -> bool:
-    """Tell whether this is an address in CloudFormation's response bucket of this Region.
+    """Return whether this is a URL in CloudFormation's response bucket of this Region.
 
-    And of this partition: names of buckets are unique within one, so that in another one this name
-    may be anybody's (S3 user guide, "Namespaces for general purpose buckets"). Nothing in a
-    function's configuration widens this: whoever may send a request must not be able to have the
-    platform call another host.
+    The partition must match too. A bucket's name is unique within a partition, so in another one
+    any customer may have it (S3 user guide, "Namespaces for general purpose buckets"). No setting
+    of a function widens this check. Otherwise a sender of requests could make the platform call
+    another host.
     """
     region = environment.text("AWS_REGION")
     bucket = f"cloudformation-custom-resource-response-{region.replace('-', '')}"
     others = (suffix for begin, suffix in _SUFFIXES.items() if region.startswith(begin))
-    # GovCloud has the suffix of aws, where the hosts without a Region are.
+    # GovCloud has the DNS suffix of the partition aws, which has the hosts without a Region.
     optional = "" if region.startswith("us-gov-") else "?"
     host = rf"{bucket}\.s3([.-]{region}){optional}\.{re.escape(next(others, 'amazonaws.com'))}"
-    # The text itself, not what a parser makes of it: no two parsers agree on what is no address.
-    # One that is signed holds printable ASCII alone; S3 takes keys of 1,024 bytes.
+    # The pattern matches the text itself, because parsers disagree on malformed URLs. A signed URL
+    # has printable ASCII only. S3 takes keys of 1,024 bytes.
     return re.fullmatch(rf"https://{host}/[!-~]{{,8192}}", url) is not None

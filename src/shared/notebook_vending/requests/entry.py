@@ -1,6 +1,6 @@
-"""A request as the platform keeps it: what it asks for, and what became of it.
+"""A request as the platform keeps it: what it asks for, and its outcome.
 
-It never holds the response URL, which is a credential: only the ledger stores that.
+It never contains the response URL, which is a credential. Only the ledger stores that.
 """
 
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from typing import Literal
 from notebook_vending.notebooks.notebook import NotebookSpec
 from notebook_vending.requests.stack_ids import provisioned_product_of
 
-# Requests of one second are in this order: CloudFormation's clock in the reply address ticks in
-# seconds, and a Create that is refused at once is followed by its Delete within one. Of Updates
-# see `request_order.in_order`.
+# The order of requests of the same second. CloudFormation's time in the response URL has whole
+# seconds, and the Delete after a refused Create follows within one. `request_order.in_order` puts
+# Updates in order.
 RANKS = {"Create": 0, "Update": 1, "Delete": 2}
 
 
 @dataclass(frozen=True)
 class Key:
-    """A ledger item's key, which is an execution's only input."""
+    """The key of a ledger item, which is the only input of an execution."""
 
     Resource: str
     Request: str
@@ -27,61 +27,62 @@ class Key:
 
 @dataclass(frozen=True)
 class Entry:
-    """A request, without its reply address."""
+    """A request, without its response URL."""
 
     request_type: Literal["Create", "Update", "Delete"]
     request_id: str
     stack_id: str
     logical_resource_id: str
     physical_resource_id: str
-    """The id CloudFormation knows the resource by; for a Create, the one it is to be known by."""
+    """CloudFormation's ID of the resource. For a Create, the ID in its answer."""
     notebook_name: str
     role_arn: str
     issued_at: datetime
     deadline: datetime
     spec: NotebookSpec | None = None
-    """None for a Delete, and for a request too faulty to have one."""
+    """None for a Delete, and for a request that cannot be parsed."""
     violations: tuple[str, ...] = ()
-    """What the request asks for that the platform does not allow."""
+    """A sentence for each setting that the platform does not allow."""
     replaces: str = ""
-    """The notebook that an Update to a new name leaves; empty if it keeps the name."""
+    """The old name in an Update that renames the notebook, '' for any other request."""
     fixed_changes: tuple[str, ...] = ()
     changes_type: bool = False
-    """Whether an Update asks for another first choice of instance type."""
+    """Whether an Update changes the first choice of instance type."""
     dropped_tags: tuple[str, ...] = ()
     asked: Mapping[str, str] | None = None
-    """A digest of each property that it asks for, by name; None if an older release entered it."""
+    """A digest of each requested property by its name. None in an entry of an older release."""
     asked_before: Mapping[str, str] | None = None
-    """The same of an Update's OldResourceProperties; empty for a Create."""
+    """The digests of an Update's OldResourceProperties. Empty for a Create."""
     not_allowed: Mapping[str, str] = field(default_factory=dict)
-    """The violations by setting, those that an Update leaves as they are included."""
+    """The violations by setting, including those in unchanged settings of an Update."""
     types_allowed: tuple[str, ...] = ()
-    """Those of the instance types asked for that are allowed now."""
+    """The requested instance types that are allowed now."""
     taken_in_at: datetime | None = None
-    """When the platform took it in; None if an older release entered it."""
+    """When the platform accepted it. None in an entry of an older release."""
     execution_arn: str = ""
-    """The execution that serves it, once that is started; empty when none was to be."""
+    """The ARN of its execution, started or not. Empty if a late answer entered the request."""
     outcome: str = ""
-    """SUCCESS or FAILED once the answer is recorded."""
+    """SUCCESS or FAILED after its answer is recorded, '' before."""
     resume: bool = False
-    """Whether the notebook ran before this Update stopped it."""
+    """Whether the notebook was running when this Update stopped it."""
     ran_on: str = ""
-    """The instance type that it ran on then."""
+    """The instance type at that time."""
     delivered: bool = False
-    """Whether CloudFormation took the answer; known only to those who answer."""
+    """Whether CloudFormation accepted the answer. Only functions that answer can read it."""
     cleans_up: bool = False
-    """Whether it is none of CloudFormation's, but the removal of a notebook left behind."""
+    """Whether it is the platform's own request to delete an orphaned notebook."""
 
     @property
     def refusal(self) -> str:
-        """The violations as what a launcher reads."""
+        """The violations as sentences for the launcher."""
         return " ".join(f"{each}." for each in self.violations)
 
     @property
     def key(self) -> Key:
-        """The key: sorts the requests for a resource by when they were issued.
+        """The key, which sorts the requests for a resource by the time of their issue.
 
-        A cleanup is not among the stack's own requests: it neither supersedes one nor waits for it.
+        An orphan cleanup has a resource of its own. So it supersedes none of the stack's requests,
+        and waits for none.
         """
         issued = self.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ")
         left_behind = f"|{self.notebook_name.lower()}" if self.cleans_up else ""
@@ -92,7 +93,7 @@ class Entry:
 
     @property
     def log_fields(self) -> dict[str, str]:
-        """The fields that tell one request's log lines from another's."""
+        """The fields that identify the request in its log lines."""
         return {
             "correlation_id": self.request_id,
             "request_type": self.request_type,

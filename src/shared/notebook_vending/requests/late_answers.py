@@ -1,7 +1,7 @@
-"""Answers from outside the happy path: for a shim, an execution or a time that did not end well.
+"""Late answers: for requests whose function failed, whose execution failed, or that are overdue.
 
-All of them answer from the ledger. What was recorded is repeated, and only if it was not yet
-delivered; so that these may come twice, late, and together.
+All of them answer from the ledger, and repeat a recorded answer only if it was not delivered. So
+they may run twice, late, and at the same time.
 """
 
 import json
@@ -18,9 +18,9 @@ from notebook_vending.requests import answer, intake, ledger, notebook_request
 from notebook_vending.requests.entry import Entry, Key
 from notebook_vending.requests.ledger import UnknownRequestError
 
-# CloudFormation signs its reply addresses for 7,199 seconds (X-Amz-Expires in them).
+# CloudFormation signs response URLs for 7,199 seconds (X-Amz-Expires in them).
 _ADDRESS_LIVES = timedelta(seconds=7199)
-# The characters of a key (stack_ids). DynamoDB refuses to search for an empty or longer one.
+# The characters of a key (stack_ids). DynamoDB rejects a query for an empty or longer key.
 _KEY = re.compile(r"[!-~]{1,1024}")
 
 
@@ -29,20 +29,20 @@ class UnansweredError(RuntimeError):
 
 
 def failed_shim(record: Mapping[str, Any]) -> None:
-    """Answer a request that the shim failed to take in, unless an execution serves it.
+    """Answer a request whose function failed, unless the request has an execution.
 
-    `record` is Lambda's of an asynchronous invocation that failed for good (developer guide,
-    "Capturing records of Lambda asynchronous invocations"). A shim may die after it started the
-    execution, which is its last call; Step Functions is asked, since only it knows. It is not
-    always up to date (API reference, DescribeExecution): an execution that is answered over finds
-    that out at its next look or action, and ends without acting.
+    `record` is Lambda's record of an asynchronous invocation that failed each time (developer
+    guide, "Capturing records of Lambda asynchronous invocations"). The function may fail after its
+    last call started the execution, and only Step Functions shows this. DescribeExecution may lag
+    behind (API reference). An execution whose request was answered here finds the answer at its
+    next observation or action, and ends without a change.
     Raises ClientError, BotoCoreError, UndeliverableError.
     """
     request = intake.accept_or_refuse(record["requestPayload"])
     if request is None:
         return
     entry = notebook_request.entry_for_answer(request)
-    ledger.enter(entry, request.ResponseURL)  # changes nothing if the shim came so far
+    ledger.enter(entry, request.ResponseURL)  # changes nothing if the function entered it
     entry = ledger.read_for_answer(entry.key)
     if entry.execution_arn and stepfunctions.was_started(entry.execution_arn):
         logger.info("Left to its execution", extra=entry.log_fields)
@@ -53,7 +53,7 @@ def failed_shim(record: Mapping[str, Any]) -> None:
 def ended_execution(detail: Mapping[str, Any]) -> None:
     """Answer the request of an execution that FAILED, TIMED_OUT or was ABORTED.
 
-    `detail` is that of EventBridge's "Step Functions Execution Status Change".
+    `detail` is the detail of EventBridge's "Step Functions Execution Status Change".
     Raises ClientError, BotoCoreError, UndeliverableError.
     """
     name, status = detail.get("name"), detail.get("status")
@@ -76,10 +76,10 @@ def ended_execution(detail: Mapping[str, Any]) -> None:
 
 
 def overdue(out_of_time: Callable[[], bool]) -> None:
-    """Answer every request past its deadline whose answer is not known to be delivered.
+    """Answer every request past its deadline that has no confirmed delivery of its answer.
 
-    Each by itself: one that fails does not keep the others from theirs. `out_of_time` tells when
-    no other one is to be begun. Raises UnansweredError at the end when some are left.
+    A request that cannot be answered does not block the others. No further request begins once
+    `out_of_time()` is true. Raises UnansweredError at the end if some requests are left.
     """
     now, left = clock.now(), 0
     for key in ledger.overdue(now, now - _ADDRESS_LIVES):
@@ -101,10 +101,9 @@ def overdue(out_of_time: Callable[[], bool]) -> None:
 def by_hand(
     resource: str, request: str, status: answer.Status, reason: str, data: Mapping[str, str]
 ) -> str:
-    """Answer a request as an operator says; return the status that was sent.
+    """Send an operator's answer, or repeat the recorded answer. Return the status that was sent.
 
-    An answer that is recorded already is repeated instead. Raises UndeliverableError,
-    UnknownRequestError, ClientError, BotoCoreError.
+    Raises UndeliverableError, UnknownRequestError, ClientError, BotoCoreError.
     """
     return answer.give(ledger.read_for_answer(Key(resource, request)), status, reason, data)
 
@@ -124,7 +123,7 @@ def _answer(entry: Entry, what: str) -> None:
 
 
 def _shim_fault(record: Mapping[str, Any]) -> str:
-    """Name the fault; never its message, which may quote the request and its reply address."""
+    """Return the fault's name. Its message may quote the request with its response URL."""
     match record:
         case {"requestContext": {"condition": "EventAgeExceeded"}}:
             return "it was throttled for too long"
@@ -134,7 +133,7 @@ def _shim_fault(record: Mapping[str, Any]) -> str:
 
 
 def _key_in(text: Any) -> Key | None:
-    """Return the ledger key in an execution's input, which a large one's event leaves out."""
+    """Return the ledger key in an execution's input. An event of a large input has no key."""
     try:
         state = json.loads(text)
     except (TypeError, ValueError, RecursionError):

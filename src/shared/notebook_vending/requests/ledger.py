@@ -1,7 +1,7 @@
-"""The ledger: every request of CloudFormation, with its answer once it is given.
+"""The ledger: every request of CloudFormation, and its answer once there is one.
 
-One DynamoDB item a request, keyed by the resource it is about and by when it was issued. Only the
-ledger stores the response URL, which is a credential: only the functions that answer can read it;
+A request is one DynamoDB item, with a key of its resource and the time of its issue. Only the
+ledger stores the response URL, which is a credential. Only the functions that answer can read it.
 IAM hides the attribute from all others.
 """
 
@@ -21,33 +21,33 @@ from notebook_vending.requests.request_order import RequestInOrder
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-# Longer than any request lives, and long enough to ask afterwards what happened.
+# Longer than any request lives, and long enough for an operator to read the request later.
 _KEPT = timedelta(days=30)
-# What the functions that do not answer may read; their roles allow no more.
+# The attributes that the roles of functions that do not answer allow them to read.
 _READABLE = ("Resource", "Request", "Entry", "Outcome", "Resume", "RanOn")
 
 
 class UnknownRequestError(LookupError):
-    """The ledger holds no such request."""
+    """The ledger does not have this request."""
 
     def __init__(self, key: "Key") -> None:
         super().__init__(f"The ledger holds no request {key.Request} for {key.Resource}.")
 
 
 class Recorded(NamedTuple):
-    """What the ledger holds of an answer."""
+    """An answer in the ledger."""
 
     url: str
-    """The response URL; empty for a cleanup, which has no answer to send."""
+    """The response URL, or '' for an orphan cleanup, which sends no answer."""
     answer: bytes
     first: bool
-    """Whether it was recorded just now, and not said before."""
+    """Whether this call recorded it."""
 
 
 def enter(entry: Entry, response_url: str) -> None:
-    """Enter a request, once: a second delivery of it changes nothing.
+    """Enter a request once. A second delivery of it changes nothing.
 
-    A cleanup has no response URL, so the index of unanswered requests leaves it out.
+    An orphan cleanup has no response URL, so the index of unanswered requests leaves it out.
     """
     item: dict[str, AttributeValueTypeDef] = {
         **_texts(asdict(entry.key)),
@@ -56,7 +56,7 @@ def enter(entry: Entry, response_url: str) -> None:
         "ExpiresAt": {"N": str(int((entry.issued_at + _KEPT).timestamp()))},
     }
     if response_url:
-        # Together in the index of what is not answered; gone from it with Unanswered.
+        # Both are in the index of unanswered requests. Without Unanswered, the item leaves it.
         item |= {"ResponseURL": {"S": response_url}, "Unanswered": {"S": "yes"}}
     client = dynamodb.client()
     try:
@@ -68,7 +68,7 @@ def enter(entry: Entry, response_url: str) -> None:
 
 
 def read(key: Key, now: datetime) -> RequestInOrder:
-    """Return a request and where it stands now; raises UnknownRequestError."""
+    """Return a request with its place among the others. Raises UnknownRequestError."""
     entries = _requests(key.Resource)
     entry = entries.get(key.Request)
     if entry is None:
@@ -77,7 +77,7 @@ def read(key: Key, now: datetime) -> RequestInOrder:
 
 
 def in_progress(resource: str, now: datetime) -> Entry | None:
-    """Return the newest request for a resource that is still served, if there is one."""
+    """Return the newest request for a resource for which an execution may still act, or None."""
     served = [
         each
         for each in request_order.in_order(_requests(resource).values())
@@ -96,7 +96,7 @@ def _requests(resource: str) -> dict[str, Entry]:
 
 
 def _items(resource: str, names: Collection[str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the items of the requests for a resource, with these attributes alone."""
+    """Yield the items of the requests for a resource, with only these attributes."""
     pages = (
         dynamodb.client()
         .get_paginator("query")
@@ -114,7 +114,7 @@ def _items(resource: str, names: Collection[str]) -> Iterator[Mapping[str, Any]]
 
 
 def remember_resume(key: Key, instance_type: str) -> None:
-    """Note that the notebook ran, and on what, before this Update, which is about to stop it."""
+    """Record that the notebook is running, and its type, before this Update stops it."""
     dynamodb.client().update_item(
         TableName=_table(),
         Key=_texts(asdict(key)),
@@ -126,9 +126,9 @@ def remember_resume(key: Key, instance_type: str) -> None:
 
 
 def record_answer(key: Key, answer: bytes, outcome: str) -> Recorded:
-    """Record the answer, once, and return what is recorded.
+    """Record the answer once, and return the recorded answer.
 
-    A second call gets the answer of the first, so that two paths cannot send two answers.
+    A second call gets the answer of the first one, so two functions cannot send two answers.
     """
     before = dynamodb.client().update_item(
         TableName=_table(),
@@ -149,7 +149,7 @@ def record_answer(key: Key, answer: bytes, outcome: str) -> Recorded:
 
 
 def record_delivery(key: Key, now: datetime) -> None:
-    """Note that CloudFormation took the answer; nobody needs to give it again."""
+    """Record that CloudFormation accepted the answer, which then needs no repetition."""
     dynamodb.client().update_item(
         TableName=_table(),
         Key=_texts(asdict(key)),
@@ -160,9 +160,9 @@ def record_delivery(key: Key, now: datetime) -> None:
 
 
 def overdue(now: datetime, since: datetime) -> Iterator[Key]:
-    """Yield the requests whose deadline lies between, and whose answer was not delivered.
+    """Yield the requests with a deadline from `since` to `now` and without a delivered answer.
 
-    They are read from an index, which lags behind: look at each again before answering it.
+    The index behind it lags. Read each request again before you answer it.
     """
     pages = (
         dynamodb.client()
@@ -190,7 +190,7 @@ def is_open(resource: str) -> bool:
 
 
 def read_for_answer(key: Key) -> Entry:
-    """Return a request alone; raises UnknownRequestError."""
+    """Return a request without its place among the others. Raises UnknownRequestError."""
     item = dynamodb.client().get_item(
         TableName=_table(), Key=_texts(asdict(key)), ConsistentRead=True
     )
@@ -229,12 +229,12 @@ def _to_time(held: str | None) -> datetime | None:
 
 
 def _to_spec(held: Mapping[str, Any]) -> NotebookSpec:
-    types = tuple(held.get("FallbackInstanceTypes", ()))  # what is entered already has none
+    types = tuple(held.get("FallbackInstanceTypes", ()))  # entries of an older release have none
     return NotebookSpec(**{**_known(NotebookSpec, held), "FallbackInstanceTypes": types})
 
 
 def _known(kind: type[Entry | NotebookSpec], held: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what this code knows of an entry: the release after it may enter more."""
+    """Return the fields that this release has: a newer one may have entered more."""
     names = {each.name for each in fields(kind)}
     return {name: value for name, value in held.items() if name in names}
 

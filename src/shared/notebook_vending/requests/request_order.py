@@ -11,8 +11,8 @@ from itertools import groupby
 
 from notebook_vending.requests.entry import RANKS, Entry
 
-# No action begins past its request's deadline, and a function runs no longer than this (Timeout in
-# stacks/lifecycle.yaml), so that nothing that was begun for a request is under way any more.
+# No action begins after its request's deadline, and no function runs longer than this (Timeout in
+# stacks/lifecycle.yaml). After both, no action for the request is in progress.
 _LONGEST_ACTION = timedelta(seconds=60)
 
 
@@ -21,7 +21,7 @@ class QueuePosition(StrEnum):
 
     NEWEST = auto()
     BEHIND = auto()
-    """It is the newest, but an earlier one still runs."""
+    """It is the newest, but an earlier one is in progress."""
     SUPERSEDED = auto()
 
 
@@ -32,29 +32,29 @@ class RequestInOrder:
     entry: Entry
     position: QueuePosition
     resume: bool
-    """Whether an earlier Update that never succeeded found the notebook running."""
+    """Whether an earlier Update without success stopped the notebook while it was running."""
     ran_on: str
-    """The instance type that it ran on then."""
+    """The instance type at that time."""
     follows_failure: bool
-    """Whether the request before this one failed, as it did when this one is the rollback."""
+    """Whether the request before this one failed, as it did if this one is the rollback."""
     settled: Mapping[str, str] | None
-    """A digest of each property as the last request that succeeded asked for it; None if only an
-    older release could tell."""
+    """A digest of each property in the last successful request. None if only an
+    entry of an older release could have it."""
     renamed_from: str
-    """The notebook that the first of these failures was to leave; empty if it kept the name."""
+    """The old name in the first failure since then, '' if that was no rename."""
     unheard: Mapping[str, str]
-    """The notebooks that earlier Updates were to make instead of the one CloudFormation knows, and
-    that it never heard of: names by RequestId."""
+    """The new names in earlier Updates that got no SUCCESS to CloudFormation, by RequestId. For
+    CloudFormation, the resource is still the old notebook."""
 
     def keeps(self, setting: str) -> bool:
-        """Return whether an Update leaves a setting as it was before, or puts it back to that.
+        """Return whether a setting is the same as in the last successful request.
 
-        An Update after a failed one that was not rolled back may name the failed one's properties
-        as its old ones, though the notebook never had them. So what counts is what the last request
-        that succeeded asked for: a rollback keeps all of that.
+        The old properties of an Update do not show this. After a failed Update without a rollback,
+        they may be the failed one's properties, which the notebook never had. A rollback keeps all
+        settings of the last successful request.
         """
         asked = self.entry.asked
-        if asked is None or self.settled is None:  # as the release went by that entered it
+        if asked is None or self.settled is None:  # by the rule of the release that entered it
             changed = {*self.entry.fixed_changes}
             if self.entry.changes_type:
                 changed.add("NotebookInstanceType")
@@ -63,13 +63,13 @@ class RequestInOrder:
 
 
 def among(entries: Iterable[Entry], entry: Entry, now: datetime) -> RequestInOrder:
-    """Return a request's place among `entries`, the requests for its resource, itself included."""
+    """Return a request's place among `entries`: all requests for its resource, this one too."""
     ordered = in_order(entries)
     position = ordered.index(entry)
     earlier, later = ordered[:position], ordered[position + 1 :]
     stopped_by, failures = _stopped_by(earlier), _failures(earlier)
     if entry.asked is not None:
-        # A failed one may not have come to drop what this one does not know of any more.
+        # A failed request may not have removed its dropped tags, and this one no longer lists them.
         dropped = dict.fromkeys(key for each in (*failures, entry) for key in each.dropped_tags)
         entry = replace(entry, dropped_tags=tuple(dropped))
     return RequestInOrder(
@@ -87,11 +87,11 @@ def among(entries: Iterable[Entry], entry: Entry, now: datetime) -> RequestInOrd
 def in_order(requests: Iterable[Entry]) -> list[Entry]:
     """Return the requests for one resource in the order in which CloudFormation issued them.
 
-    CloudFormation's clock ticks in seconds, and an Update and the Update that rolls it back may be
-    issued in one. What they say tells which was first: the old properties of the next one are what
-    the resource was asked to be before it. Two that undo each other fit both ways, so it takes the
-    request before them to tell. Where the ledger does not hold that one, as after a month, the one
-    that was answered was first, or the one that was taken in first.
+    Times of issue have whole seconds, and an Update and its rollback may have the same second. The
+    old properties of a request are the requested properties of the one before it, which shows their
+    order. Two requests that undo each other fit in both orders, so the request before them decides.
+    The ledger deletes that one after a month. Then the request with an answer came first, or
+    else the request that the platform accepted first.
     """
     found: list[Entry] = []
     for _, of_one_second in groupby(sorted(requests, key=_order), key=_second):
@@ -103,21 +103,21 @@ def in_order(requests: Iterable[Entry]) -> list[Entry]:
 
 
 def _second(entry: Entry) -> tuple[datetime, int]:
-    # Of two types the rank tells: a Delete answered at once may overtake its Create's delivery.
+    # The rank orders two types. A Delete that is answered at once may overtake its Create.
     return entry.issued_at, RANKS[entry.request_type]
 
 
 def _order(entry: Entry) -> tuple[datetime, int, bool, datetime, str]:
-    # Of one second and one type, an answered request was there before: CloudFormation sends the
-    # next one only after an answer or after a time-out, which takes longer than a second.
+    # Of two requests with one second and one type, an answered one came first. CloudFormation sends
+    # the next one only after an answer, or after a timeout, which takes longer than a second.
     taken_in = entry.taken_in_at or entry.issued_at
     return *_second(entry), not entry.outcome, taken_in, entry.request_id
 
 
 def _next(of_one_second: Sequence[Entry], before: Sequence[Entry]) -> Entry:
-    """Return the request that follows those before, of some that were issued in one second."""
+    """Return the request of one second that comes next after those `before`."""
     asking = [each for each in before if each.request_type != "Delete"]
-    # What the resource was to be, or still is, as that request may have failed.
+    # The resource's properties after that request, or before it, as it may have failed.
     states = [state for each in asking[-1:] for state in (each.asked, each.asked_before)]
     for state in states:
         for each in of_one_second:
@@ -142,7 +142,7 @@ def is_served(entry: Entry, now: datetime) -> bool:
 
 
 def _stopped_by(earlier: Iterable[Entry]) -> Entry | None:
-    """Return the Update that stopped the running notebook, if none succeeded since."""
+    """Return the Update that stopped the running notebook, unless a later request succeeded."""
     for each in reversed(list(earlier)):
         if each.outcome == "SUCCESS":
             return None
@@ -152,10 +152,10 @@ def _stopped_by(earlier: Iterable[Entry]) -> Entry | None:
 
 
 def _failures(earlier: Sequence[Entry]) -> list[Entry]:
-    """Return the Creates and Updates since the last one that succeeded, the first one first."""
+    """Return the Creates and Updates since the last successful one, in order."""
     found: list[Entry] = []
     for each in reversed(earlier):
-        if each.request_type == "Delete":  # it leaves what was asked for as it is
+        if each.request_type == "Delete":  # it changes no setting
             continue
         if each.outcome == "SUCCESS":
             break
@@ -166,10 +166,10 @@ def _failures(earlier: Sequence[Entry]) -> list[Entry]:
 def _settled(
     earlier: Sequence[Entry], failures: Sequence[Entry], entry: Entry
 ) -> Mapping[str, str] | None:
-    """Return what the last request that succeeded asked for, as far as the ledger tells.
+    """Return the digests of the last successful request, or None if the ledger has none.
 
-    The ledger keeps requests for a month. Past that, what the first of the failures in a row, or
-    else the request itself, names as its old properties.
+    The ledger keeps requests for a month. After that, the digests are those of the old properties
+    in the first failure, or else in the request itself.
     """
     done = [e for e in earlier if e.outcome == "SUCCESS" and e.request_type != "Delete"]
     known = [each.asked for each in done[-1:]]

@@ -1,9 +1,9 @@
-"""Custom resources that are served within one invocation, without the lifecycle.
+"""Custom resources that one invocation serves, without the lifecycle.
 
-Such a function works and answers by itself: nothing needs the ledger. It is the one kind that may
-pause. It runs once in a deployment or in a launch, seconds after CloudFormation made the policy,
-the bucket or the tag that it goes by, and AWS may not see that yet. So it works a second time, for
-a minute at most and only while there is time for the answer. The lifecycle's functions never wait.
+Such a function works and answers, and needs no ledger. Only these functions may pause. A function
+runs in a deployment or a launch, seconds after CloudFormation created the policy, the bucket or the
+tag that it needs. AWS may not show these yet, so the function tries again for a minute at most,
+while there is time for the answer. The lifecycle's functions never wait.
 """
 
 import random
@@ -21,9 +21,9 @@ from notebook_vending.log import logger
 from notebook_vending.requests import answer, intake
 from notebook_vending.requests.cfn_request import CustomResourceRequest
 
-# What the answer may need: five attempts of 13 s at the slowest, and the pauses between them.
+# The longest time of an answer: five attempts of 13 s, and the pauses between them.
 _KEPT_FOR_THE_ANSWER = 90_000  # milliseconds
-# For how many seconds in all a function pauses, until AWS sees what was made just before.
+# The seconds of all pauses of a function, until AWS shows what was created just before.
 _FOR_A_PERMISSION = 60
 _FOR_A_BUCKET = 30
 _LONGEST_PAUSE = 8.0  # seconds
@@ -31,7 +31,7 @@ _LONGEST_PAUSE = 8.0  # seconds
 
 @dataclass(frozen=True)
 class Served:
-    """What came of a request; without a physical id, the resource is known by its logical one."""
+    """The result of a request. Without a physical ID, the answer has the logical ID."""
 
     reason: str
     physical_resource_id: str = ""
@@ -43,11 +43,11 @@ def serve(
     context: LambdaContext,
     work: Callable[[CustomResourceRequest, Callable[[], bool]], Served],
 ) -> None:
-    """Serve a request of CloudFormation and answer it, whatever happens.
+    """Serve a request of CloudFormation, and answer it in any case.
 
-    `work` gets the request and a function that tells when it is to give up, so that there is time
-    for the answer. It may be called several times for a request, and so must be idempotent. Nothing
-    is done for a request that nobody could be told about. Raises UndeliverableError.
+    `work` gets the request, and a function that returns True once it must give up, so that there is
+    time for the answer. `work` may run several times for a request, so it must be idempotent. It
+    does not run for a request that has no valid response URL. Raises UndeliverableError.
     """
     request = intake.accept_or_refuse(event)
     if request is None:
@@ -58,7 +58,7 @@ def serve(
         served = _work_until_seen(request, context, work)
     except RefusedError as refused:
         status, served, cause = "FAILED", Served(str(refused)), refused.cause
-    except Exception as error:  # no answer would leave the stack waiting until its time is up
+    except Exception as error:  # without an answer, the stack would wait until its timeout
         logger.exception("Not served")
         cause = _cause_of(error)
         denied = cause is Cause.ACCESS_DENIED
@@ -102,9 +102,9 @@ def _work_until_seen(
     context: LambdaContext,
     work: Callable[[CustomResourceRequest, Callable[[], bool]], Served],
 ) -> Served:
-    """Return what came of the work, which is done again as long as AWS may not see what it needs.
+    """Return the result of `work`, which runs again while AWS may not show what it needs.
 
-    Raises whatever the work raises.
+    Raises the errors of `work`.
     """
 
     def is_out_of_time(after: float = 0) -> bool:
@@ -124,12 +124,12 @@ def _work_until_seen(
 
 
 def _patience(error: ClientError | NotSeenYetError, request: CustomResourceRequest) -> int:
-    """Return how many seconds of pauses an error is worth; 0 when it is one for good.
+    """Return the seconds of pauses for an error, or 0 if a retry cannot help.
 
-    What IAM was given is seen a while later (IAM user guide, "Changes that I make are not always
-    immediately visible"): after an update of the stack, too (aws/aws-cdk#37675). Before a deletion
-    a policy is as old as its stack, or as young as a creation that is taken back. Lambda publishes
-    no version while it still takes in a function (ResourceConflictException).
+    A change of IAM takes effect later (IAM user guide, "Changes that I make are not always
+    immediately visible"). This applies after an update of the stack too (aws/aws-cdk#37675). At a
+    Delete, the policy is as old as its stack, which is seconds old if its creation is rolled back.
+    Lambda publishes no version while it still processes a function (ResourceConflictException).
     """
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if "AccessDenied" in code or code == "ResourceConflictException":

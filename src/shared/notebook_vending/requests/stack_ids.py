@@ -1,12 +1,13 @@
-"""The ids that CloudFormation gives, apart from its requests: most functions parse none."""
+"""CloudFormation's IDs, separate from its requests, because most functions parse no request."""
 
 import re
 from typing import NamedTuple
 
-# What an answer repeats, and the ledger's key and the execution's name are made of. Within these
-# bounds the keys are no longer than DynamoDB takes (2,048 and 1,024 bytes), a name has no character
-# that Step Functions refuses, and the answer has room for a Reason. CloudFormation keeps them: a
-# stack's name has 128 characters, a logical id is alphanumeric, a physical id has 1 KB at most.
+# An answer repeats these IDs, and the ledger's key and the execution's name consist of them. Within
+# these limits, keys are short enough for DynamoDB (2,048 and 1,024 bytes), a name has only
+# characters that Step Functions takes, and an answer has room for a Reason. CloudFormation's own
+# limits are narrower: a stack's name has 128 characters, a logical ID is alphanumeric, and a
+# physical ID has 1 KB at most.
 IDS = {
     "StackId": re.compile(
         r"arn:[a-z-]{1,32}:cloudformation:[a-z0-9-]{1,32}:[0-9]{12}:stack/[A-Za-z0-9/-]{1,256}"
@@ -18,7 +19,7 @@ IDS = {
 
 
 def is_stack_id(text: str) -> bool:
-    """Tell whether CloudFormation could give a stack this id."""
+    """Return whether this is a CloudFormation stack ID."""
     return IDS["StackId"].fullmatch(text) is not None
 
 
@@ -30,7 +31,7 @@ _LAUNCH = re.compile(
 
 
 class LaunchStack(NamedTuple):
-    """What the ID of a launch's stack says."""
+    """The parts of the ID of a launch's stack."""
 
     partition: str
     region: str
@@ -41,7 +42,7 @@ class LaunchStack(NamedTuple):
 
 
 def launch_stack(stack_id: str) -> LaunchStack | None:
-    """Return what the ID of a launch's stack says, None for any other stack."""
+    """Return the parts of the ID of a launch's stack, or None for any other stack."""
     found = _LAUNCH.fullmatch(stack_id)
     return LaunchStack(**found.groupdict()) if found else None
 

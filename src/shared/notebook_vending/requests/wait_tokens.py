@@ -9,13 +9,13 @@ from notebook_vending.aws import dynamodb
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-# Of a token, which is of no use once its wait is over.
+# A token has no use after the end of its wait.
 _KEPT_WAITING = timedelta(hours=1)
-WAITING = "waiting|"  # begins the key of a token; the functions' roles go by it
+WAITING = "waiting|"  # the prefix of a token's key, which the functions' roles name
 
 
 def keep(notebook: str, token: str, request_id: str, until: datetime) -> None:
-    """Keep the token of the execution that waits for a notebook, in place of one before it."""
+    """Keep the token of the execution that waits for a notebook. It replaces an earlier one."""
     dynamodb.client().put_item(
         TableName=environment.text("LEDGER_TABLE"),
         Item={
@@ -28,9 +28,9 @@ def keep(notebook: str, token: str, request_id: str, until: datetime) -> None:
 
 
 def token_of(notebook: str) -> tuple[str, str]:
-    """Return the token of the execution that waits for a notebook, and its request's id.
+    """Return the token of the execution that waits for a notebook, and its request's ID.
 
-    As kept last, so it may be of a wait that is over; both are empty if none was.
+    It is the last token, so its wait may be over. Both are '' without a token.
     """
     found = dynamodb.client().get_item(
         TableName=environment.text("LEDGER_TABLE"), Key=_waiting(notebook), ConsistentRead=True
@@ -40,7 +40,7 @@ def token_of(notebook: str) -> tuple[str, str]:
 
 
 def _waiting(notebook: str) -> "dict[str, AttributeValueTypeDef]":
-    # SageMaker's names are the same in upper and lower case. No request is about such a resource.
+    # SageMaker ignores case in names. No request has such a resource.
     return {
         "Resource": {"S": f"{WAITING}{notebook.lower()}"},
         "Request": {"S": "token"},

@@ -32,6 +32,7 @@ _DAY = 86400
 SAM_ENVIRONMENT = {
     "SAM_CLI_TELEMETRY": "0",
     "__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam"),  # else ~/.aws-sam
+    "SAM_CLI_POLL_DELAY": "1",  # seconds between two looks at a deployment, else 5
 }
 
 

@@ -1,5 +1,6 @@
 """A page of the docs, followed as a stranger does: its commands, one after the other, in bash."""
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from embedded_aws.emulator import Emulator
 # `python3` with pip, sam and aws: what a page asks its reader to have.
 _PATH = [deploy.ROOT / each / "bin" for each in (".venv", ".sam-venv", ".aws-venv")]
 _NOT_IN_A_CLONE = shutil.ignore_patterns(".*venv", ".local", ".aws-sam", "node_modules", ".*cache")
+_WAITERS = ".aws-venv/lib/*/site-packages/awscli/botocore/data/sagemaker/*/waiters-2.json"
 _SECONDS = 900  # of a busy machine, for all commands of a section
 
 
@@ -61,6 +63,25 @@ class Reader:
         return ran.stdout
 
 
+def _impatience(home: Path) -> dict[str, str]:
+    """Shorten the pauses between two looks: what takes minutes on AWS takes seconds here.
+
+    botocore reads the waiters of a person before its own (botocore.loaders), and bash the file
+    that BASH_ENV names.
+    """
+    (waiters,) = deploy.ROOT.glob(_WAITERS)
+    own = home / ".aws" / "models" / waiters.relative_to(waiters.parents[2])
+    if not own.exists():
+        known = json.loads(waiters.read_text())
+        for each in known["waiters"].values():
+            each["delay"] = 1
+        own.parent.mkdir(parents=True)
+        own.write_text(json.dumps(known))
+    quick = home / "quick.sh"
+    quick.write_text("sleep() { command sleep 0.5; }\n")
+    return {"BASH_ENV": str(quick)}
+
+
 def commands(page: Path, *sections: str) -> list[str]:
     """Return the commands of a page's sections: all of their blocks of the language sh."""
     parts = re.split(r"^## (.+)$", page.read_text(), flags=re.M)
@@ -91,6 +112,7 @@ def reader(aws: Emulator, directory: Path, credentials: Mapping[str, str] | None
         },
         "PATH": os.pathsep.join([*map(str, _PATH), os.environ["PATH"]]),
         "HOME": str(directory),
-        "SAM_CLI_TELEMETRY": "0",
+        **deploy.SAM_ENVIRONMENT,
+        **_impatience(directory),
     }
     return Reader(clone, environment)

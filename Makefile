@@ -7,6 +7,8 @@ BIN := .venv/bin
 PIP := .venv/bin/python requirements/install.py
 UV := $(PIP) --uv
 PYTEST := $(BIN)/python -m pytest -n logical --dist loadgroup
+# Most tests of `make verify` wait half of their time, for notebooks and deployments.
+TWICE = $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())')
 RUN := PYTHONPATH=src:src/shared:emulator:emulator/tests:. $(BIN)/python
 # npm's settings for where packages come from count, and none that would leave something out.
 NPM := npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --cache=.local/npm --logs-max=0 \
@@ -56,7 +58,7 @@ test: lint types
 # to leave those tests out. What is then unproven is printed last.
 verify: setup .scan-venv/.ready .jupyter-venv/.ready .aws-venv/.ready
 	$(if $(filter-out docker browser,$(WITHOUT)),$(error WITHOUT takes docker, browser or both, not: $(WITHOUT)))
-	@$(PYTEST) -m verify --ignore=tests/sdk $(WITHOUT:%=--ignore=tests/%) $(ARGS)
+	@$(PYTEST) -n $(TWICE) -m verify --ignore=tests/sdk $(WITHOUT:%=--ignore=tests/%) $(ARGS)
 	@$(foreach each,$(WITHOUT),echo 'verify: NOT PROVEN: what tests/$(each) holds, as WITHOUT says';)
 
 # The embedded AWS's own tests alone, which need nothing of the platform.

@@ -23,21 +23,25 @@ VERIFIED = (
     "emulator/tests",
 )
 # The modules of each share what they set up, so one worker runs them. The first that fits counts.
+# Tests of a group "" have nothing to share: any worker runs each. Workers take the groups in this
+# order, which is by their seconds, so that none is left for the end.
 GROUPS = {
-    "tests/e2e/test_make_": "make-launch",
-    "tests/e2e/test_pages": "pages",
-    "tests/e2e/test_platform_stack": "platform-stack",
+    "tests/e2e/test_make_launch": "make-launch",
+    "tests/e2e/test_upgrade": "upgrade",
     "tests/e2e/test_rehearsal_interrupted": "rehearsal-interrupted",
     "tests/e2e/test_rehearsal": "rehearsal",
-    "tests/e2e/test_upgrade": "upgrade",
+    "tests/e2e/test_pages": "",
+    "tests/e2e/test_platform_stack": "platform-stack",
+    "tests/e2e/test_make_aws": "make-aws",
     "tests/e2e": "deployed",
-    "tests/browser": "browser",
-    "tests/docker": "docker",
     "tests/integration/test_idle_stop": "jupyter",
     "tests/integration/test_kernels": "jupyter",
     "tests/integration/test_state_machine": "state-machine",
+    "tests/browser": "browser",
+    "tests/docker": "docker",
     "tests/scan": "scanners",
     "tests/sdk": "sdk",
+    "tests/chaos": "",
 }
 
 # The suite's examples are the same ones each time: a change that breaks a test is the change's own
@@ -71,10 +75,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make verify` runs."""
+    """Mark what `make verify` runs, and put what takes longest first."""
     for item in items:
         if item.nodeid.startswith(VERIFIED) and not item.get_closest_marker("seam"):
             item.add_marker(pytest.mark.verify)
+    items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    """Return the place of a test's group among the groups; what is in none comes last."""
+    return next(
+        (place for place, path in enumerate(GROUPS) if nodeid.startswith(path)), len(GROUPS)
+    )
 
 
 class _ByFolder(LoadGroupScheduling):  # type: ignore[misc] # it has no types
@@ -85,11 +97,13 @@ class _ByFolder(LoadGroupScheduling):  # type: ignore[misc] # it has no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((group for path, group in GROUPS.items() if nodeid.startswith(path)), nodeid)
+        group = next((group for path, group in GROUPS.items() if nodeid.startswith(path)), "")
+        return group or nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupScheduling | None:
     """Replace the scheduler of `--dist loadgroup`."""
+    config.option.loadscopereorder = False  # the order of the groups counts, not of their sizes
     return _ByFolder(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 

@@ -117,7 +117,7 @@ def refused() -> Explanation:
     caught = {**state, "Error": {"Error": "LookupError", "Cause": "x" * 400}}
     history.leave("Create", caught).enter("Respond", caught).succeed()
     history.leave("Respond", {"Status": "FAILED"}).add("ExecutionSucceeded")
-    reason = "The notebook platform failed, ask its administrator. LookupError: <b>" + "x" * 400
+    reason = "The notebook platform failed. Ask its administrator. LookupError: <b>" + "x" * 400
     return explanation(history, request_id="r-3", outcome="FAILED", reason=reason, answer={})
 
 

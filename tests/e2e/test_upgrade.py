@@ -199,7 +199,7 @@ def _releases(platform: Platform, request_id: str) -> set[Any]:
 
     Not who woke its execution: that begins with an event, which the newest release serves.
     """
-    wakes = ("Nobody waits", "It looks by itself", "Woken")
+    wakes = ("No execution waits", "Its wait has ended", "Woken")
     found = [
         each.get("release")
         for each in next_release.logged(platform.aws)

@@ -13,7 +13,7 @@ from simulation.stack import Stack
 
 FIRST, SECOND, THIRD = "ml.t3.medium", "ml.t3.large", "ml.g5.xlarge"  # all that are allowed
 DEADLINE = 3240
-NO_UPDATE = "SageMaker changes no notebook that has Failed"
+NO_UPDATE = "SageMaker cannot update a notebook in the Failed state"
 
 
 @pytest.fixture
@@ -473,7 +473,8 @@ def test_a_fallback_that_vanishes_while_it_is_made_is_not_made_again(platform: P
     platform.run()
 
     created.expect_failed(
-        f"AWS had no capacity for {FIRST}.", "was there and is gone again: somebody deleted it"
+        f"AWS had no capacity for {FIRST}.",
+        "disappeared during this request: it was deleted outside Service Catalog",
     )
     assert platform.tried == [FIRST, SECOND]
 
@@ -675,7 +676,7 @@ def test_data_that_somebody_deletes_meanwhile_is_not_replaced_by_an_empty_notebo
 
     platform.run()
 
-    updated.expect_failed("was there and is gone again")
+    updated.expect_failed("disappeared during this request")
     assert platform.tried == [THIRD]
 
 

@@ -301,7 +301,7 @@ def test_a_notebook_of_the_stacks_role_without_tags_is_neither_touched_nor_calle
         },
     )
 
-    stack.create().expect_failed("whose it is cannot be told", "restore its notebook-vending tags")
+    stack.create().expect_failed("its owner is unclear", "Restore its notebook-vending tags")
 
     assert platform.calls("StopNotebookInstance") == 0
 
@@ -314,7 +314,7 @@ def test_a_notebook_that_vanishes_while_it_is_made_is_not_made_again(platform: P
 
     platform.run()
 
-    created.expect_failed("was there and is gone again: somebody deleted it")
+    created.expect_failed("disappeared during this request: it was deleted outside Service Catalog")
     assert platform.calls("CreateNotebookInstance") == 1
 
 
@@ -374,7 +374,7 @@ def test_a_function_that_never_runs_through_is_answered_for(platform: Platform) 
         platform.kill("CreateFunction", after=False)
 
     stack.create().expect_failed(
-        "The notebook platform failed, ask its administrator", "Runtime.ExitError", "status 137"
+        "The notebook platform failed. Ask its administrator", "Runtime.ExitError", "status 137"
     )
 
     stack.roll_back().expect_success()

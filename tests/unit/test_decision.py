@@ -231,8 +231,8 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
             Observed("InService", None, Ownership.CANNOT_TELL),
             ExecutionMemory(),
             Cause.OWNER_UNCLEAR,
-            "Notebook analysis has this stack's role but not its tags, so whose it is cannot be "
-            "told: restore its notebook-vending tags or delete it, then try again.",
+            "Notebook analysis has this stack's role but not its tags, so its owner is unclear. "
+            "Restore its notebook-vending tags or delete it, then try again.",
         ),
         (
             plain("Update"),
@@ -269,7 +269,7 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
             plain("Delete"),
             Observed("InService", None, Ownership.NOT_OURS),
             ExecutionMemory(),
-            "Notebook analysis was not made by this stack; left alone.",
+            "This stack left notebook analysis alone, as it did not create it.",
         ),
         (
             plain(),
@@ -288,7 +288,7 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
             plain("Update"),
             ours("Stopped"),
             ExecutionMemory(),
-            "Notebook analysis is updated, and Stopped as it was before.",
+            "Notebook analysis is updated and is Stopped, as before.",
         ),
     ],
 )
@@ -323,7 +323,7 @@ def test_a_notebook_that_failed_says_why(
 
 @pytest.mark.parametrize(
     ("failure_reason", "why"),
-    [("", "somebody deleted it"), ("The disk is full.", "The disk is full")],
+    [("", "it was deleted outside Service Catalog"), ("The disk is full.", "The disk is full")],
 )
 @pytest.mark.parametrize(
     ("lacking", "before"),
@@ -338,7 +338,7 @@ def test_a_notebook_that_is_gone_again_says_why(
 
     assert decision == Decision(
         "Fail",
-        f"{before}Notebook analysis was there and is gone again: {why}.",
+        f"{before}Notebook analysis disappeared during this request: {why}.",
         Cause.NOTEBOOK_GONE,
     )
 

@@ -129,7 +129,7 @@ def test_a_notebook_whose_tags_are_gone_is_not_called_deleted(platform: Platform
     removed = dict(tags)
     tags.clear()
 
-    stack.delete().expect_failed("whose it is cannot be told", "restore its notebook-vending tags")
+    stack.delete().expect_failed("its owner is unclear", "Restore its notebook-vending tags")
     assert platform.status(stack.notebook) == "InService"
 
     tags.update(removed)

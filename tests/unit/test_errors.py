@@ -117,8 +117,8 @@ def test_a_failed_notebook_that_takes_no_update_never_will() -> None:
 
     assert isinstance(meaning, RefusedError)
     assert str(meaning) == (
-        "SageMaker changes no notebook that has Failed: have it started in SageMaker, then try "
-        "again, or launch a new one."
+        "SageMaker cannot update a notebook in the Failed state. Ask your administrator to start "
+        "it in SageMaker, then try again, or launch a new one."
     )
 
 

@@ -354,4 +354,4 @@ def test_a_fault_that_is_none_of_a_function_is_told_in_its_own_words(platform: P
 
         respond.handler(state, context())
 
-        sent.expect_failed("The notebook platform failed, ask its administrator", told)
+        sent.expect_failed("The notebook platform failed. Ask its administrator", told)

@@ -98,8 +98,8 @@ def translate(
     if error.operation_name == "UpdateNotebookInstance" and "Status (Failed)" in message:
         # Only a Stopped notebook is changed (developer guide, "Update a Notebook Instance").
         return RefusedError(
-            "SageMaker changes no notebook that has Failed: have it started in SageMaker, then try "
-            "again, or launch a new one.",
+            "SageMaker cannot update a notebook in the Failed state. Ask your administrator to "
+            "start it in SageMaker, then try again, or launch a new one.",
             Cause.CANNOT_CHANGE,
         )
     gone = "RecordNotFound" in message and error.operation_name != "CreateNotebookInstance"

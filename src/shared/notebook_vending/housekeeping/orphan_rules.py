@@ -59,7 +59,7 @@ def judge(name: str, tags: Mapping[str, str], platform: str, stack: Stack | None
         case _ if tags.get(PLATFORM_TAG) != platform:
             return Verdict(False, "it is not this platform's")
         case _ if not tags.get(STACK_TAG) or not tags.get(LOGICAL_RESOURCE_TAG):
-            return Verdict(False, "it has lost tags, so whose it is cannot be told")
+            return Verdict(False, "it has lost tags, so its owner is unclear")
         case None:
             return Verdict(True, "its stack is gone")
         case Stack(status="DELETE_COMPLETE"):

@@ -1,8 +1,8 @@
-"""The lifecycle's one decision: a notebook asked for, a notebook seen, the next step.
+"""The lifecycle's one decision: the next step, from the notebook requested and the one observed.
 
-A reconciler, as a Kubernetes controller is: it looks at what is, not at what was done before, so
-that duplicates, retries and people at the console are rows of one table. docs/lifecycle.md shows
-the table; the tests hold it and `decide` against each other, cell by cell.
+This is a reconciler, like a Kubernetes controller. It decides from the present state and not from
+past actions, so duplicates, retries and changes at the console are rows of one table.
+docs/lifecycle.md shows the table, and the tests compare it with `decide` cell by cell.
 """
 
 from collections.abc import Sequence
@@ -22,18 +22,18 @@ UNKNOWN = "Unknown"
 
 
 class Settings(StrEnum):
-    """How the notebook's settings compare with those asked for."""
+    """How the notebook's settings compare with the requested ones."""
 
     AS_ASKED = auto()
     TAGS_DIFFER = auto()
-    """And nothing else does."""
+    """Only the tags differ."""
     DIFFER = auto()
     CANNOT_CHANGE = auto()
 
 
 @dataclass(frozen=True)
 class Desired:
-    """What a request asks for, and where it stands now."""
+    """The requested notebook, and the request's position among those of its resource."""
 
     request_type: Literal["Create", "Update", "Delete"]
     notebook_name: str
@@ -41,73 +41,73 @@ class Desired:
     deadline: datetime
     position: QueuePosition
     may_create: bool
-    """False for an Update that renames although replacement is not allowed."""
+    """False for an Update that renames the notebook while replacement is not allowed."""
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What one look at the notebook showed."""
+    """The result of one look at the notebook."""
 
     status: str
-    """A SageMaker status, ABSENT, or UNKNOWN when the service did not answer."""
+    """A SageMaker status, ABSENT, or UNKNOWN if SageMaker did not answer."""
     notebook: Notebook | None = None
     ownership: Ownership | None = None
     settings: Settings = Settings.AS_ASKED
     cannot_change: tuple[str, ...] = ()
-    """For each setting that cannot be changed: which it is and what to do."""
+    """A sentence for each setting that cannot change: its name and what to do."""
     interface_released: bool = True
     no_capacity: bool = False
-    """AWS had none of its type to give: it failed, or was refused; or made way for another type."""
+    """AWS has no capacity for its type, so it failed, was refused or was replaced."""
     wanted_type: str = ""
-    """The instance type it is to have: its own if that will do, else the next one to try."""
+    """The instance type to use: its own if that is allowed, otherwise the next one to try."""
     untried: tuple[str, ...] = ()
-    """The instance types asked for that are left to try."""
+    """The requested instance types that are left to try."""
 
 
 @dataclass(frozen=True)
 class ExecutionMemory:
-    """What the execution remembers between its looks."""
+    """The execution's memory between two looks."""
 
     acted: bool = False
     """It created, updated or started the notebook."""
     created: bool = False
     creating: bool = False
-    """It saw the name free and went on to create; what has the name after that, it created."""
+    """It saw the name free and began to create. It made any notebook that has the name later."""
     resume: bool = False
-    """The notebook ran before the Update, and is to run after it."""
+    """The notebook ran before the Update, so it must run after it."""
     refusal: str = ""
-    """Why AWS refuses for good what was tried."""
+    """Why AWS permanently refuses the action."""
     refused_for: str = ""
-    """The `Cause` of that."""
+    """The `Cause` of the refusal."""
     waiting_for: str = ""
-    """What an action could not do yet, and is tried again."""
+    """Why the last action must be tried again."""
     failure_reason: str = ""
-    """Why SageMaker let the notebook fail, when that was seen."""
+    """The notebook's FailureReason, once observed."""
     network_interface_id: str = ""
     starting: str = ""
-    """Where the notebook was when it went on to start it; another status then is its doing."""
+    """The status before it started the notebook. Its start explains any other status."""
     instance_type: str = ""
-    """The type of the notebook it made or saw last."""
+    """The instance type of the notebook that it last made or observed."""
     out_of_capacity: Sequence[str] = ()
-    """The types that it found AWS to have no capacity for."""
+    """The instance types for which AWS had no capacity."""
     not_in_zone: Sequence[str] = ()
-    """Those of them that the subnet's zone does not have at all."""
+    """The ones among them that the subnet's zone never has."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The next step; `reason` is what the launcher reads when it is Succeed or Fail."""
+    """The next step. The launcher reads `reason` if the step is Succeed or Fail."""
 
     action: Action
     reason: str = ""
     cause: Cause | None = None
-    """Of a Fail: what it is counted as."""
+    """For a Fail, the cause that metrics count it under."""
 
 
 def decide(  # noqa: C901 - a table: a case a row
     desired: Desired, observed: Observed, memory: ExecutionMemory, now: datetime
 ) -> Decision:
-    """Return the next step of the lifecycle. The first row that fits, decides."""
+    """Return the next step of the lifecycle: that of the first row that matches."""
     name, status = desired.notebook_name, observed.status
     settings, late = observed.settings, now >= desired.deadline
     next_type = observed.no_capacity and bool(observed.untried)
@@ -117,8 +117,8 @@ def decide(  # noqa: C901 - a table: a case a row
             return _fail(Cause.SUPERSEDED, "A newer request for this notebook has taken over.")
         case _ if desired.position is QueuePosition.BEHIND and not late:
             return Decision("Wait")
-        # Whatever was refused on the way: IAM denies what is asked of a notebook that went
-        # meanwhile, since what is not there has none of the tags that the roles are held to.
+        # This row precedes refusals: IAM denies calls about a notebook that has gone meanwhile, as
+        # an absent notebook has none of the tags that the roles' conditions require.
         case "Delete", "Absent", _ if observed.interface_released:
             return Decision("Succeed", f"Notebook {name} is gone.")
         case "Delete", "Absent", _ if not late:
@@ -128,7 +128,9 @@ def decide(  # noqa: C901 - a table: a case a row
             return _fail(cause, _found(memory) + memory.refusal)
 
         case "Delete", _, Ownership.NOT_OURS:
-            return Decision("Succeed", f"Notebook {name} was not made by this stack; left alone.")
+            return Decision(
+                "Succeed", f"This stack left notebook {name} alone, as it did not create it."
+            )
         case _, _, Ownership.NOT_OURS:
             return _fail(
                 Cause.NAME_TAKEN,
@@ -138,14 +140,14 @@ def decide(  # noqa: C901 - a table: a case a row
         case _, _, Ownership.CANNOT_TELL:
             return _fail(
                 Cause.OWNER_UNCLEAR,
-                f"Notebook {name} has this stack's role but not its tags, so whose it is cannot "
-                "be told: restore its notebook-vending tags or delete it, then try again.",
+                f"Notebook {name} has this stack's role but not its tags, so its owner is "
+                "unclear. Restore its notebook-vending tags or delete it, then try again.",
             )
 
         case "Create" | "Update", "InService", _ if settings is Settings.AS_ASKED:
             return Decision("Succeed", _in_service(name, memory))
         case "Update", "Stopped", _ if settings is Settings.AS_ASKED and not memory.resume:
-            return Decision("Succeed", f"Notebook {name} is updated, and Stopped as it was before.")
+            return Decision("Succeed", f"Notebook {name} is updated and is Stopped, as before.")
         case "Create" | "Update", _, Ownership.OURS if settings is Settings.CANNOT_CHANGE:
             return _fail(Cause.CANNOT_CHANGE, " ".join(observed.cannot_change))
         case "Create" | "Update", "Absent" | "Stopped", _ if none_left:
@@ -161,9 +163,9 @@ def decide(  # noqa: C901 - a table: a case a row
         case "Update", "Failed", _ if memory.created and not late:
             return Decision(
                 "Delete"
-            )  # a replacement that failed: only its rollback would remove it
+            )  # a failed replacement, which only a rollback would remove otherwise
         case "Create", "Failed", _ if memory.created and next_type and not late:
-            return Decision("Delete")  # nobody has worked on it yet: it makes way for the next type
+            return Decision("Delete")  # it holds no work yet, so the next type replaces it
         case "Create", "Failed", _:
             return _why_failed(name, observed, memory)
         case "Update", "Failed", _ if none_left or (memory.acted and not next_type):
@@ -187,7 +189,7 @@ def decide(  # noqa: C901 - a table: a case a row
             return Decision("Update")
         case "Create" | "Update", "Stopped" | "Failed", _:
             return Decision("Start")
-        case _:  # under way, in maintenance, or a status this code does not know: wait it out
+        case _:  # in transition, in maintenance, or in a status that this code does not know
             return Decision("Wait")
 
 
@@ -196,14 +198,14 @@ def _fail(cause: Cause, reason: str) -> Decision:
 
 
 def _found(memory: ExecutionMemory) -> str:
-    """Return a sentence on the types that had no capacity, to go before another one."""
+    """Return a sentence on the types that had no capacity, to put before another sentence."""
     if not memory.out_of_capacity:
         return ""
     return f"AWS had no capacity for {', '.join(memory.out_of_capacity)}. "
 
 
 def _not_tried(observed: Observed, memory: ExecutionMemory) -> str:
-    """Return a sentence on the types left, to go after another one, once any had no capacity."""
+    """Return a sentence on the types left, to put after another one, if any had no capacity."""
     if not memory.out_of_capacity or not observed.untried:
         return ""
     return f" Not tried: {', '.join(observed.untried)}."
@@ -233,10 +235,10 @@ def _why_failed(name: str, observed: Observed, memory: ExecutionMemory) -> Decis
 
 
 def _why_gone(name: str, memory: ExecutionMemory) -> Decision:
-    why = memory.failure_reason.removesuffix(".") or "somebody deleted it"
+    why = memory.failure_reason.removesuffix(".") or "it was deleted outside Service Catalog"
     return _fail(
         Cause.NOTEBOOK_GONE,
-        f"{_found(memory)}Notebook {name} was there and is gone again: {why}.",
+        f"{_found(memory)}Notebook {name} disappeared during this request: {why}.",
     )
 
 

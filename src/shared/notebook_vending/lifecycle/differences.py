@@ -1,4 +1,4 @@
-"""What differs between a notebook as requested and as it is. Calls no AWS service."""
+"""Compare a notebook with the requested one. Calls no AWS service."""
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
@@ -22,19 +22,19 @@ _FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId")
 
 
 def wanted_tags(entry: Entry) -> dict[str, str]:
-    """Return the tags that the notebook is to have, ours included."""
+    """Return the tags that the notebook must have, including the platform's."""
     ours = ownership_tags(environment.text("PLATFORM"), entry.stack_id, entry.logical_resource_id)
     return {**wanted_spec(entry).Tags, **ours, **expiry_tags(wanted_spec(entry), entry.issued_at)}
 
 
 def tag_changes(entry: Entry, notebook: Notebook) -> tuple[dict[str, str], list[str]]:
-    """Return the tags that the notebook lacks, and the keys of those that it is to lose."""
+    """Return the tags that the notebook lacks, and the keys of the tags that it must lose."""
     dropped = (*entry.dropped_tags, EXPIRES_TAG)
     return tags_to_change(wanted_tags(entry), notebook.tags, dropped)
 
 
 def left_alone(entry: Entry, notebook: Notebook) -> list[str]:
-    """Return a sentence for each setting that stays other than asked for, as it is not allowed."""
+    """Return a sentence for each setting that keeps its value, as the new one is not allowed."""
     spec = entry.spec
     if spec is None:
         return []
@@ -51,14 +51,14 @@ def left_alone(entry: Entry, notebook: Notebook) -> list[str]:
 
 
 def wanted_spec(entry: Entry) -> NotebookSpec:
-    """Return the notebook asked for; raises LookupError for a request that asks for none."""
+    """Return the requested notebook; raises LookupError for a request that asks for none."""
     if entry.spec is None:
         raise LookupError(f"{entry.request_type} {entry.request_id} asks for no notebook.")
     return entry.spec
 
 
 def compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
-    """Return how a notebook compares with a request, if it is to have this instance type."""
+    """Return how a notebook compares with a request that would use this instance type."""
     if entry.spec is None:
         return Settings.AS_ASKED
     spec = replace(entry.spec, NotebookInstanceType=instance_type)
@@ -81,7 +81,7 @@ def cannot_change(
         return ()
     back = page.renamed_from.lower() == entry.notebook_name.lower()
     if entry.replaces and not back:
-        return ()  # a new notebook, made as asked for
+        return ()  # a new notebook, created as requested
     if moved := [name for name in _FIXED if not page.keeps(name)]:
         place = find_place(spec)
         found = {
@@ -95,8 +95,8 @@ def cannot_change(
             for name in moved
             if not found[name]
         ]
-    # A volume that a failed update has grown stays so when CloudFormation rolls that back, and is
-    # no matter of a later update that leaves its size alone.
+    # A volume that a failed update has grown keeps its size when CloudFormation rolls back. A later
+    # update that does not change VolumeSizeInGB ignores the difference.
     shrinks = spec.VolumeSizeInGB < notebook.volume_size_in_gb
     if shrinks and not page.keeps("VolumeSizeInGB"):
         cannot.append(

@@ -1,6 +1,6 @@
-"""One look at a request's notebook: what is asked for, what is there, what that tells.
+"""One look at a request's notebook: the requested notebook and the actual one.
 
-Puts together what the ledger, SageMaker and the network show, in the terms that `decide` goes by.
+Combines what the ledger, SageMaker and EC2 return into the terms of `decide`.
 """
 
 from collections.abc import Iterable
@@ -41,9 +41,9 @@ from notebook_vending.requests.request_order import QueuePosition, RequestInOrde
 def observe(
     page: RequestInOrder, memory: ExecutionMemory, now: datetime
 ) -> tuple[Desired, Observed, ExecutionMemory]:
-    """Return what is asked for, what one look shows, and the memory with what that tells.
+    """Return the requested notebook, the result of one look, and the memory after it.
 
-    What AWS refuses or does not answer is in the memory: the notebook is UNKNOWN then.
+    If AWS refuses a call or does not answer, the memory has the reason and the status is UNKNOWN.
     """
     desired = _desired(page)
     memory = _refused(memory, _faults(page))
@@ -56,7 +56,7 @@ def observe(
         if seen and page.entry.cleans_up:
             orphan_rules.confirm(page.entry)
         if seen is None and page.position is QueuePosition.NEWEST and not memory.acted:
-            # The notebook that an Update makes is a new one, and held to all of the limits.
+            # A notebook that an Update creates is a new one, so all limits apply to it.
             memory = _refused(memory, page.entry.not_allowed.values())
         return desired, *_seen(page, memory, seen, now)
     except (ClientError, BotoCoreError, RefusedError, TryAgainError) as error:
@@ -70,9 +70,9 @@ def noting(
     young: bool,
     tried: str = "",
 ) -> ExecutionMemory:
-    """Return the memory with what an error means: a refusal, or something to wait for.
+    """Return the memory with what an error means: a refusal, or a reason to try again.
 
-    Or that AWS has none of the instance type that was `tried`, so that the next one is.
+    If AWS has no capacity for the instance type that was `tried`, the next look picks another one.
     """
     if isinstance(error, ClientError | BotoCoreError):
         error = translate(error, young=young)
@@ -92,16 +92,16 @@ def _refused(memory: ExecutionMemory, faults: Iterable[str]) -> ExecutionMemory:
 
 
 def _faults(page: RequestInOrder) -> list[str]:
-    """Return a sentence for each thing that the platform does not allow this request to ask for.
+    """Return a sentence for each setting of this request that the platform does not allow.
 
-    A setting that limits leave out by now may stay as it is, and a rollback may name it again.
+    A setting that the limits no longer allow may stay, and a rollback may ask for it again.
     """
     entry, back = page.entry, page.renamed_from
     if entry.asked is None:
         return [] if page.follows_failure else list(entry.violations)
     faults = [fault for name, fault in entry.not_allowed.items() if not page.keeps(name)]
     if back and back.lower() not in (entry.notebook_name.lower(), entry.replaces.lower()):
-        # Which notebook CloudFormation would delete after it, no request says.
+        # No request shows which notebook CloudFormation would delete after it.
         faults.append(
             f"NotebookInstanceName '{entry.notebook_name}' follows an Update to a new name that "
             f"failed: give the old name {back} back first"
@@ -110,23 +110,25 @@ def _faults(page: RequestInOrder) -> list[str]:
 
 
 def _whose(entry: Entry, notebook: Notebook, now: datetime) -> Ownership:
-    """Return whose a notebook is; raises TryAgainError while its tags may not be shown yet.
+    """Return a notebook's ownership; raises TryAgainError while its tags may not be listed yet.
 
-    A notebook that was just made is described before ListTags shows what it was made with, and then
-    looks as if its tags had been taken away.
+    DescribeNotebookInstance shows a new notebook before ListTags shows its tags. Until then it
+    looks like a notebook that has lost its tags.
     """
     whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
     if whose is Ownership.CANNOT_TELL and notebook.may_lack_tags(now):
-        raise TryAgainError(f"the tags of notebook {notebook.name}, just made, are not shown yet")
+        raise TryAgainError(
+            f"SageMaker does not list the tags of the new notebook {notebook.name} yet"
+        )
     return whose
 
 
 def _leftover(page: RequestInOrder, now: datetime) -> tuple[Notebook, Ownership] | None:
-    """Return a notebook that a failed replacement made, if one is still there, and whose it is.
+    """Return a notebook that a failed replacement left behind, if there is one, and its ownership.
 
-    CloudFormation never heard of it, so nobody else would remove it. That the request which made
-    it is one of those is what tells it from the notebook with the launcher's data. One that lost
-    its tags is in the way of the Delete only, the last request there will be.
+    CloudFormation has no record of it, so only this request can remove it. The tag with the request
+    that created it distinguishes it from the notebook with the launcher's data. If it has lost its
+    tags, it blocks only the Delete, which is the stack's last request.
     """
     entry = page.entry
     unheard = {name.lower() for name in page.unheard.values()}
@@ -154,7 +156,7 @@ def _seen(
     if whose is Ownership.NOT_OURS and entry.request_type == "Delete":
         absent = _absent(entry, memory)
         if not absent.interface_released:
-            return absent, memory  # ours is gone, and its name taken already
+            return absent, memory  # ours is gone, and another stack has taken its name
     if whose is not Ownership.OURS:
         return Observed(notebook.status, notebook, whose), memory
     memory = _remembering(page, memory, notebook)
@@ -167,7 +169,7 @@ def _seen(
         whose,
         settings=Settings.CANNOT_CHANGE if cannot else differences.compare(entry, notebook, type_),
         cannot_change=cannot,
-        # A type that is not left and yet wanted was refused, and the notebook has another one.
+        # A wanted type that is not left was refused, and the notebook has another type.
         no_capacity=notebook.status in ("Stopped", "Failed")
         and any(each in memory.out_of_capacity for each in (notebook.instance_type, type_)),
         wanted_type=type_,
@@ -181,7 +183,7 @@ def _absent(entry: Entry, memory: ExecutionMemory) -> Observed:
     return Observed(
         ABSENT,
         interface_released=not interface or not ec2.network_interface_exists(interface),
-        # One that held data, and that somebody deleted, made way for nothing.
+        # A notebook with data that was deleted at the console does not count.
         no_capacity=(memory.created and memory.instance_type in memory.out_of_capacity)
         or (not memory.acted and bool(memory.out_of_capacity)),
         wanted_type=left[0] if left else "",
@@ -192,11 +194,11 @@ def _absent(entry: Entry, memory: ExecutionMemory) -> Observed:
 def _remembering(
     page: RequestInOrder, memory: ExecutionMemory, notebook: Notebook
 ) -> ExecutionMemory:
-    """Return the memory with what the notebook, which is ours, tells of it."""
+    """Return the memory with what our notebook shows."""
     entry, type_ = page.entry, notebook.instance_type
     acted = (
         memory.acted
-        # An action that was cut short after it took effect is known by its notebook.
+        # The notebook shows an action whose function ended before it could report.
         or memory.creating
         or memory.starting not in ("", notebook.status)
         or (entry.request_type == "Create" and notebook.status != "Deleting")
@@ -204,7 +206,7 @@ def _remembering(
     lacks = is_lack_of_capacity(notebook.failure_reason)
     if notebook.status == "Failed" and acted and lacks:
         memory = _lacking(memory, type_, never=is_not_in_zone(notebook.failure_reason))
-    if notebook.status == "InService":  # somebody else started it
+    if notebook.status == "InService":  # started at the console
         has = [each for each in memory.out_of_capacity if each != type_]
         memory = replace(memory, out_of_capacity=has)
     return replace(
@@ -222,7 +224,7 @@ def _remembering(
 
 
 def _lacking(memory: ExecutionMemory, type_: str, *, never: bool) -> ExecutionMemory:
-    """Return the memory with a type that AWS has none of, at present or in this zone `never`."""
+    """Return the memory with a type without capacity: for now, or in this zone `never`."""
     return replace(
         memory,
         out_of_capacity=list(dict.fromkeys((*memory.out_of_capacity, type_))),
@@ -231,7 +233,7 @@ def _lacking(memory: ExecutionMemory, type_: str, *, never: bool) -> ExecutionMe
 
 
 def _types_left(entry: Entry, memory: ExecutionMemory, present: str = "") -> tuple[str, ...]:
-    """Return the types that the notebook may have: what is not allowed now, it may only keep."""
+    """Return the types left to try. A type that is no longer allowed may only be kept."""
     types = entry.spec.instance_types if entry.spec else ()
     return tuple(
         each
@@ -241,11 +243,11 @@ def _types_left(entry: Entry, memory: ExecutionMemory, present: str = "") -> tup
 
 
 def _wanted_type(page: RequestInOrder, notebook: Notebook, left: tuple[str, ...]) -> str:
-    """Return the instance type that the notebook is to have.
+    """Return the instance type that the notebook must have.
 
-    One that it got as a fallback stays, so that an update of something else does not stop it. An
-    update that asks for another first choice wants that one; but not the rollback of one: it is
-    content with any of its list, and with the one that worked before rather than the first.
+    A notebook keeps a fallback type, so that an update of another setting does not stop it. An
+    update with another first choice uses that. A rollback of such an update accepts any type of its
+    list, and prefers the type that worked before.
     """
     entry, type_ = page.entry, notebook.instance_type
     if entry.spec is None:
@@ -261,7 +263,7 @@ def _wanted_type(page: RequestInOrder, notebook: Notebook, left: tuple[str, ...]
 
 
 def _is_allowed(entry: Entry, instance_type: str) -> bool:
-    """Return whether a notebook may be given a type; an older release let no others in."""
+    """Return whether a notebook may get a type. Older releases admitted only allowed types."""
     return entry.asked is None or instance_type in entry.types_allowed
 
 

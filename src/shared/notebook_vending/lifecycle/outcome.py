@@ -1,4 +1,4 @@
-"""The answer that an execution ends with: what it decided, or that the platform failed."""
+"""The answer at the end of an execution: its decision, or the platform's failure."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from notebook_vending.requests import answer, ledger
 
 
 def answer_from(state: State) -> str:
-    """Answer the request of an execution from its last state; return the status that was sent.
+    """Answer an execution's request from the execution's last state; return the status sent.
 
     Raises UndeliverableError, UnknownRequestError, ClientError, BotoCoreError.
     """
@@ -39,7 +39,7 @@ def answer_from(state: State) -> str:
 
 
 def _passed_over(memory: Mapping[str, Any], decision: Mapping[str, Any]) -> list[str]:
-    """Return the instance types that made way for another one: the last that was tried did not."""
+    """Return the types that the launch tried before its final one, in order."""
     lacking: list[str] = memory["out_of_capacity"]
     if decision.get("Cause") == Cause.NO_CAPACITY:
         return lacking[:-1]
@@ -47,9 +47,9 @@ def _passed_over(memory: Mapping[str, Any], decision: Mapping[str, Any]) -> list
 
 
 def _failure(error: Mapping[str, Any]) -> str:
-    """Word what a Catch hands over: the error's name, and a cause that is JSON from Lambda."""
+    """Return the Reason for an error from a Catch. Lambda sends the error's cause as JSON."""
     try:
         message = json.loads(error["Cause"])["errorMessage"]
     except (ValueError, KeyError, TypeError):
         message = str(error.get("Cause", ""))
-    return f"The notebook platform failed, ask its administrator. {error.get('Error')}: {message}"
+    return f"The notebook platform failed. Ask its administrator. {error.get('Error')}: {message}"

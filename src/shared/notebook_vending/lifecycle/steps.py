@@ -1,8 +1,7 @@
-"""The reconciler's two halves: look and decide; act and report.
+"""The reconciler's two halves: look and decide, act and report.
 
-Both take the execution's state and return it changed. The state holds the request's ledger key,
-what the execution remembers (`ExecutionMemory`), the latest `Decision` and how long each phase
-took (`WaitTimes`); never the response URL.
+Both take the execution's state and return the changed state. It holds the request's ledger key,
+the `ExecutionMemory`, the latest `Decision` and the `WaitTimes`. It never holds the response URL.
 """
 
 import random
@@ -44,14 +43,13 @@ from notebook_vending.requests.request_order import QueuePosition
 State = dict[str, Any]
 Attempt = Callable[[Entry, ExecutionMemory], ExecutionMemory]
 
-# How long after a request its role may be unknown somewhere in AWS.
+# How long after a request some part of AWS may not know its role yet.
 _YOUNG = timedelta(minutes=2)
 _PART_OF_WAITED = 8
-_PART_OF_FIRST_WAIT = 3  # stopping and deleting take that much less than making and starting
+_PART_OF_FIRST_WAIT = 3  # stopping and deleting take a third of the time of creating and starting
 _LONGEST_WAIT = 150  # seconds
-_SOON = 20  # seconds: what was refused for the moment is tried again
-# Seconds: tags are changed at once, and SageMaker has no event for it; and the next instance type
-# is tried at once.
+_SOON = 20  # seconds until an action that AWS refused for now is tried again
+# Seconds. Tags change immediately and without an event, and the next instance type needs no pause.
 _AT_ONCE = 5
 
 
@@ -61,7 +59,7 @@ def key_of(state: Mapping[str, Any]) -> Key:
 
 
 def times_of(state: Mapping[str, Any]) -> WaitTimes:
-    """Return what is to be told of the way so far."""
+    """Return the execution's wait times so far."""
     return WaitTimes(**state.get("WaitTimes", {}))
 
 
@@ -72,7 +70,7 @@ def look(state: State) -> State:
     memory = ExecutionMemory(**state.get("Memory", {}))
     desired, observed, memory = observe(page, memory, now)
     decision = decide(desired, observed, memory, now)
-    if page.entry.outcome:  # by another path, while this execution ran or before it began
+    if page.entry.outcome:  # by another path, during this execution or before it
         decision = Decision("Fail", "This request is answered already.")
     if decision.action == "Succeed" and observed.notebook:
         said = (decision.reason, *left_alone(page.entry, observed.notebook))
@@ -87,7 +85,7 @@ def look(state: State) -> State:
     if decision.action == "Create":
         memory = replace(memory, creating=True)
     if decision.action == "Start":
-        # What it starts is to run after it, though it may never be seen to.
+        # A started notebook must run afterwards, even if no look sees it running.
         memory = replace(memory, starting=observed.status, resume=True)
     if decision.action == "Stop" and page.entry.request_type == "Update" and memory.resume:
         ledger.remember_resume(page.entry.key, memory.instance_type)
@@ -110,9 +108,9 @@ def look(state: State) -> State:
 
 
 def act(state: State, attempt: Attempt) -> State:
-    """Try one action for the request, if it is still the newest one, and note what came of it.
+    """Try one action for the request, if it is still the newest one, and note the outcome.
 
-    None begins past the deadline: the next request would not wait for it.
+    No action begins after the deadline, as the next request would not wait for it.
     """
     now = clock.now()
     page = ledger.read(key_of(state), now)
@@ -144,7 +142,7 @@ def act(state: State, attempt: Attempt) -> State:
 
 
 def create(entry: Entry, memory: ExecutionMemory) -> ExecutionMemory:
-    """Create the notebook where it belongs, with the tags that make it ours."""
+    """Create the notebook in its subnet, with the tags that mark it as the stack's."""
     spec = wanted_spec(entry)
     own = {**wanted_tags(entry), REQUEST_TAG: entry.request_id}
     stack = cloudformation.tags(entry.stack_id)
@@ -157,7 +155,7 @@ def create(entry: Entry, memory: ExecutionMemory) -> ExecutionMemory:
 
 
 def update(entry: Entry, memory: ExecutionMemory) -> ExecutionMemory:
-    """Give the notebook the settings and the tags asked for."""
+    """Give the notebook the requested settings and tags."""
     notebook = sagemaker.describe(entry.notebook_name)
     if notebook is None:
         return memory  # the next look says so
@@ -187,7 +185,7 @@ def delete(entry: Entry, memory: ExecutionMemory) -> ExecutionMemory:
 
 
 def _as_decided(entry: Entry, decision: Mapping[str, Any]) -> Entry:
-    """Return what a request asks for, with the notebook and the instance type decided on."""
+    """Return the request's entry with the decided notebook name and instance type."""
     spec, type_ = entry.spec, decision.get("InstanceType")
     if spec and type_:
         spec = replace(spec, NotebookInstanceType=type_)
@@ -201,12 +199,11 @@ def _data(decision: Decision, notebook: Notebook | None) -> dict[str, str]:
 
 
 def _wait_seconds(decision: Decision, status: str, entry: Entry, now: datetime) -> int:
-    """Return how long to wait before the next look: never past the deadline.
+    """Return the seconds to wait before the next look, never past the deadline.
 
-    What an action begins is waited for at length, as it usually takes so long and SageMaker tells
-    when most of it is done; and what has taken long already is looked at the more seldom, so that a
-    slow notebook costs no more than some looks. Untold, its launcher waits an eighth of the time
-    longer at the most.
+    The first wait after an action is long: the action usually takes that long, and SageMaker sends
+    an event at its end. Later waits grow with the time spent, so that a slow notebook costs few
+    looks. If an event is lost, the launcher waits at most an eighth longer.
     """
     wait, first = environment.number("WAIT_SECONDS"), environment.number("FIRST_WAIT_SECONDS")
     waited = int((now - entry.issued_at).total_seconds())
@@ -224,8 +221,8 @@ def _wait_seconds(decision: Decision, status: str, entry: Entry, now: datetime) 
 
 
 def _apart(seconds: int) -> int:
-    """Return a wait up to twice as long.
+    """Return a random wait, up to twice as long.
 
-    Those whom SageMaker refused together, because they came together, are not to come again so.
+    It spreads out requests that SageMaker refused because they arrived together.
     """
     return seconds + random.randrange(seconds + 1)  # noqa: S311 # no secret

@@ -1,6 +1,6 @@
-"""How a request has gone so far, for those who ask afterwards; nothing is decided by it.
+"""How long a request has spent in each phase, for metrics and audits. No decision depends on it.
 
-It travels in the execution's state beside what decides, so that it is told once, with the answer.
+It travels in the execution's state, so that the answer can report it once.
 """
 
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from notebook_vending.requests.request_order import QueuePosition
 
 
 class Phase(StrEnum):
-    """What an execution waits for. Few, as each is a metric of its own."""
+    """The reason that an execution waits. Each is a metric of its own, so there are few."""
 
     BEHIND = "BehindAnother"
-    """The request before it has not ended yet."""
+    """The previous request has not ended yet."""
     DELETING = "Deleting"
-    """And the release of the network interface."""
+    """Includes the release of the network interface."""
     MAINTENANCE = "Maintenance"
-    """SageMaker's, and whatever status this code does not know."""
+    """SageMaker's maintenance, and any status that this code does not know."""
     STARTING = "Starting"
-    """Until InService: of a new notebook too."""
+    """Until InService. Includes the creation of a notebook."""
     STOPPING = "Stopping"
     TRYING_AGAIN = "TryingAgain"
-    """AWS refused it for the moment, or did not answer."""
+    """AWS refused a call for now, or did not answer."""
     UPDATING = "Updating"
 
 
@@ -48,16 +48,16 @@ _OF_ACTION = {
 
 @dataclass(frozen=True)
 class WaitTimes:
-    """What an execution waited for, and for whom it works."""
+    """How long an execution waited for what, and for which launcher."""
 
     waited: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by phase, of the waits that are over."""
+    """Seconds by phase. Counts the waits that have ended."""
     phase: str = ""
-    """What it is waiting for."""
+    """The `Phase` of the present wait."""
     since: str = ""
-    """When it began to; ISO 8601."""
+    """When the present wait began; ISO 8601."""
     launched_by: str = ""
-    """The ARN of who launched the notebook, as its tag says."""
+    """The launcher's ARN, from the notebook's tag."""
 
 
 def after_look(
@@ -67,7 +67,7 @@ def after_look(
     position: QueuePosition,
     now: datetime,
 ) -> WaitTimes:
-    """Return the times with the wait that this look ended, and the one that it begins."""
+    """Return the times with the wait that this look ends and the wait that it begins."""
     waited = dict(times.waited)
     if times.since:
         spent = (now - datetime.fromisoformat(times.since)).total_seconds()
@@ -77,7 +77,7 @@ def after_look(
 
 
 def trying_again(times: WaitTimes) -> WaitTimes:
-    """Return the times of an action that AWS refused for the moment."""
+    """Return the times after an action that AWS refused for now."""
     return replace(times, phase=Phase.TRYING_AGAIN)
 
 

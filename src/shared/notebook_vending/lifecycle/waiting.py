@@ -1,8 +1,8 @@
-"""Waking an execution as soon as its notebook has changed, and not at its next look.
+"""Wake an execution as soon as its notebook changes.
 
-SageMaker tells of a change as best it can: late, twice, out of order or not at all ("Amazon
-SageMaker AI events", best effort). So an event is only a reason to look, an execution that is told
-nothing looks by itself when its wait is over, and waking twice or for nothing does no harm.
+SageMaker sends its events on a best-effort basis: late, twice, out of order or never ("Amazon
+SageMaker AI events"). So an event only ends a wait early. Without one, the wait ends after its
+time. Waking an execution twice, or without a change, does no harm.
 """
 
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ from notebook_vending.lifecycle.decision import ABSENT, UNKNOWN
 from notebook_vending.log import logger
 from notebook_vending.requests import wait_tokens
 
-# What an execution waits for. The end of a deletion has no event that is known of, and what comes
-# between is of no use to it.
+# The statuses that an execution waits for. It can use none of those in between, and AWS documents
+# no event for the end of a deletion.
 WAKING = ("InService", "Stopped", "Failed")
 
 
 def keep(token: str, state: Mapping[str, Any]) -> None:
     """Keep the token of the execution in this state, and wake it if its notebook has changed.
 
-    The event may have come before the token was kept: so one more look, after that. One that waits
-    without having seen its notebook is left to its wait: nobody knows whether anything has changed,
-    and waking it would be a loop without a pause. Raises ClientError, BotoCoreError.
+    The event may have arrived before the token was kept, so this reads the status once more. An
+    execution that has not seen its notebook keeps waiting. It has no status to compare with, so
+    waking it would make a loop without a pause. Raises ClientError, BotoCoreError.
     """
     decision = state["Decision"]
     if decision["Action"] == "Delete" or decision["Status"] == "Deleting":
-        return  # SageMaker tells of no deletion: the token would be of no use
+        return  # SageMaker sends no event for a deletion, so nothing would use the token
     name = decision["Notebook"]
     request_id = state["Request"].rpartition("#")[2]
     until = clock.now() + timedelta(seconds=decision["WaitSeconds"])
@@ -46,6 +46,6 @@ def wake(name: str) -> None:
     token, request_id = wait_tokens.token_of(name)
     about = {"notebook": name, "correlation_id": request_id}
     if not token:
-        logger.info("Nobody waits", extra=about)
+        logger.info("No execution waits", extra=about)
         return
-    logger.info("Woken" if stepfunctions.wake(token) else "It looks by itself", extra=about)
+    logger.info("Woken" if stepfunctions.wake(token) else "Its wait has ended", extra=about)

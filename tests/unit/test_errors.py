@@ -137,7 +137,7 @@ def test_what_a_young_role_explains_is_tried_again_only_while_it_is_young(
     meaning = translate(error(code, message), young=True)
 
     assert isinstance(meaning, TryAgainError)
-    assert str(meaning) == f"a role just made is not known everywhere yet: {message}"
+    assert str(meaning) == f"a new role is not known everywhere yet: {message}"
     assert isinstance(translate(error(code, message)), RefusedError)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Cause(StrEnum):
-    """The kind of a refusal; the sentence beside it says the rest."""
+    """The kind of a refusal. Its Reason has the details."""
 
     ACCESS_DENIED = "AccessDenied"
     """AWS does not allow the platform what it tried."""

@@ -1,9 +1,9 @@
-"""What the platform counts: lines of the log in CloudWatch's embedded metric format, no call.
+"""The platform's metrics: log lines in CloudWatch's embedded metric format, which need no call.
 
 CloudWatch bills each combination of a metric's name and its dimensions' values as a metric of its
-own ("CloudWatch pricing"), so that every dimension has few values: an enumeration's, the allowed
-instance types, or the busiest ones and `OTHERS`. A request's id, a notebook and a person are no
-dimensions: the line "Answered" tells of them.
+own ("CloudWatch pricing"). So every dimension has few values: those of an enumeration, the allowed
+instance types, or the busiest ones and `OTHERS`. Request IDs, notebooks and people are no
+dimensions. The log line "Answered" has them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ def answered(
     waited: Mapping[str, float],
     passed_over: Sequence[str],
 ) -> None:
-    """Count an answer, its refusal's cause, how long it took and what it waited for.
+    """Count a request's one answer: its outcome, cause, time and waits.
 
-    Once a request. `seconds` since CloudFormation issued it; `waited` in seconds by phase;
-    `passed_over` are the instance types that made way for another one, for want of capacity.
+    `seconds` is the time since CloudFormation issued the request, `waited` the seconds by phase.
+    `passed_over` are the instance types without capacity that the launch tried first.
     """
     _put("Answers", MetricUnit.Count, 1, RequestType=request_type, Outcome=outcome)
     if outcome != "SUCCESS":
@@ -46,19 +46,19 @@ def answered(
 
 
 def refused(cause: str) -> None:
-    """Count a refusal, which is what the alarms on the platform's causes go by."""
+    """Count a refusal. The alarms for the platform's causes use this metric."""
     _put("Refusals", MetricUnit.Count, 1, Cause=cause)
 
 
 def orphan(action: str) -> None:
-    """Count a notebook that its stack left behind: Deleted, or only Reported."""
+    """Count an orphan; `action` is Deleted or Reported."""
     _put("OrphansFound", MetricUnit.Count, 1, Action=action)
 
 
 def running(
     by_project: Mapping[str, int], by_type: Mapping[str, int], usd_by_project: Mapping[str, float]
 ) -> None:
-    """Tell how many notebooks run now, by project and by type, and what an hour of them costs."""
+    """Publish how many notebooks run, by project and by type, and their hourly cost."""
     for project, number in _bounded(by_project).items():
         _put("RunningNotebooks", MetricUnit.Count, number, ProjectID=project)
     for type_, number in _bounded(by_type).items():
@@ -68,10 +68,10 @@ def running(
 
 
 def _bounded(amounts: Mapping[str, float]) -> dict[str, float]:
-    """Return the largest amounts, and the sum of the others, which is there though it be 0.
+    """Return the largest amounts, and the sum of the others, even if it is 0.
 
-    So the sum of all is there to see when nothing runs. What CloudWatch takes for no dimension's
-    value, being no printable ASCII, is among the others.
+    So the total is published when nothing runs, too. CloudWatch accepts only printable ASCII as a
+    dimension's value, so other names count among the others.
     """
     fit = {name: each for name, each in amounts.items() if name.isascii() and name.isprintable()}
     largest = sorted(fit, key=lambda name: (-fit[name], name))[:_BUSIEST]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a notebook goes."""
+    """The network of a notebook."""
 
     subnet_id: str
     security_group_id: str
@@ -28,7 +28,7 @@ class Place:
 def find_place(spec: NotebookSpec) -> Place:
     """Find the subnet and the security group, by `Name` tag or by id, in the platform's VPC.
 
-    Each must be there exactly once. Raises RefusedError with all that is wrong, ClientError.
+    Each must match exactly once. Raises RefusedError with every fault, ClientError.
     """
     vpc, faults = environment.text("VPC_ID"), []
     subnets = [
@@ -65,9 +65,9 @@ def find_place(spec: NotebookSpec) -> Place:
 
 
 def network_interface_exists(network_interface_id: str) -> bool:
-    """Tell whether a network interface is still there; raises ClientError.
+    """Return whether a network interface still exists; raises ClientError.
 
-    Asked by filter: asked by id, one that is gone would be an error.
+    Uses a filter, as a call with the ID of a deleted interface would be an error.
     """
     found = _client().describe_network_interfaces(
         Filters=[{"Name": "network-interface-id", "Values": [network_interface_id]}]

@@ -1,4 +1,4 @@
-"""What AWS's errors mean for the lifecycle: try again, or refused for good."""
+"""Translate AWS's errors for the lifecycle: try again, or a permanent refusal."""
 
 import re
 
@@ -17,21 +17,21 @@ _BUSY = {
     "ThrottlingException",
     "TooManyRequestsException",
 }
-# A role is known everywhere only some 10 to 30 seconds after it was made, and until then cannot be
-# assumed, passed or found in a key's policy (terraform-provider-aws#6566, aws/aws-cdk#37878).
+# A new role takes some 10 to 30 seconds to be known everywhere. Until then it cannot be assumed,
+# passed or found in a key's policy (terraform-provider-aws#6566, aws/aws-cdk#37878).
 _OF_YOUNG_ROLES = ("assume role", "passrole", "kms")
-# How IAM words a denial (IAM user guide, "Troubleshoot access denied error messages"). That of a
-# service that SageMaker calls in the caller's name may come under a code of SageMaker's own.
+# IAM's words for a denial (IAM user guide, "Troubleshoot access denied error messages"). SageMaker
+# may send them under its own error code, for a service that it calls for the caller.
 _DENIED = "is not authorized to perform"
-# "Insufficient notebook instance capacity. Retry later or with a different instance type." is how a
-# notebook says it (aws/amazon-sagemaker-examples#207). Not every case need be worded so, hence what
-# SageMaker says elsewhere: "InsufficientInstanceCapacity error" of endpoints (re:Post, "Why does my
-# SageMaker endpoint creation fail"), "EC2InsufficientCapacityError" of Studio
-# (aws/amazon-sagemaker-feedback#99, which goes on "Instance type 'ml.g5.48xlarge' is temporarily
-# unavailable in supported availability zones"), "CapacityError: Unable to provision requested ML
-# compute capacity" of jobs (AWS Batch user guide, "Jobs stuck in RUNNABLE due to capacity"); what
-# EC2 says: "We currently do not have sufficient ... capacity in the Availability Zone"; and EKS:
-# "the targeted availability zone, does not currently have sufficient capacity". In lower case.
+# A notebook's FailureReason is "Insufficient notebook instance capacity. Retry later or with a
+# different instance type." (aws/amazon-sagemaker-examples#207). Other cases may have other words,
+# so these are SageMaker's words elsewhere: "InsufficientInstanceCapacity error" of endpoints
+# (re:Post, "Why does my SageMaker endpoint creation fail"), "EC2InsufficientCapacityError" of
+# Studio (aws/amazon-sagemaker-feedback#99, which goes on "Instance type 'ml.g5.48xlarge' is
+# temporarily unavailable in supported availability zones"), "CapacityError: Unable to provision
+# requested ML compute capacity" of jobs (AWS Batch user guide, "Jobs stuck in RUNNABLE due to
+# capacity"); EC2's "We currently do not have sufficient ... capacity in the Availability Zone"; and
+# EKS: "the targeted availability zone, does not currently have sufficient capacity". In lower case.
 _NO_CAPACITY = re.compile(
     r"insufficient ?(notebook ?)?(instance ?)?capacity|capacityerror"
     r"|unable to provision requested ml compute capacity"
@@ -39,13 +39,12 @@ _NO_CAPACITY = re.compile(
     r"|\btype\b.{,200}\b(temporarily|currently) unavailable",
     re.DOTALL,
 )
-# A type that the subnet's zone does not have is the same want, and another type the same help. "The
+# If the subnet's zone never has a type, another type helps too. A notebook's FailureReason is "The
 # Notebook Instance type 'ml.t3.large' is not available in the availability zone 'ap-northeast-2b'.
 # We apologize for the inconvenience. Please try again using subnet in a different availability
-# zone, or try a different instance type." is how a notebook says it, as the reason of its failure
-# (Young-ook/terraform-aws-sagemaker, README). EC2 says "Your requested instance type (t2.micro) is
-# not supported in your requested Availability Zone (us-west-2d)"
-# (terraform-aws-modules/terraform-aws-ec2-instance#68).
+# zone, or try a different instance type." (Young-ook/terraform-aws-sagemaker, README). EC2's is
+# "Your requested instance type (t2.micro) is not supported in your requested Availability Zone
+# (us-west-2d)" (terraform-aws-modules/terraform-aws-ec2-instance#68).
 _NOT_IN_ZONE = re.compile(
     r"\btype\b.{,200}(\bnot|n't)( currently)? (available|supported|offered) (in|by) .{,80}"
     r"\bavailability zone"
@@ -55,11 +54,11 @@ _NOT_IN_ZONE = re.compile(
 
 
 class TryAgainError(Exception):
-    """AWS cannot do it now; the message says why."""
+    """AWS cannot do it now. The message has the reason."""
 
 
 class RefusedError(Exception):
-    """AWS refuses it for good; the message says why and what to do, `cause` of which kind it is."""
+    """AWS permanently refuses it. The message has the reason and the remedy, `cause` the kind."""
 
     def __init__(self, message: str, cause: Cause = Cause.REFUSED_BY_AWS) -> None:
         super().__init__(message)
@@ -67,7 +66,7 @@ class RefusedError(Exception):
 
 
 class NoCapacityError(RefusedError):
-    """AWS has no instance of this type to give; another type may do."""
+    """AWS has no capacity for this instance type. Another type may work."""
 
     def __init__(self, message: str, *, not_in_zone: bool) -> None:
         super().__init__(message, Cause.NO_CAPACITY)
@@ -75,7 +74,7 @@ class NoCapacityError(RefusedError):
 
 
 class NotSeenYetError(RefusedError):
-    """What was made just before may not be seen yet; the message is for when it never is."""
+    """A new resource is not visible yet. The message is for the case that it never is."""
 
 
 def translate(
@@ -106,7 +105,7 @@ def translate(
     if gone or "Unable to transition" in message or "duplicate Notebook Instance" in message:
         return TryAgainError(f"the notebook changed meanwhile: {message}")
     if young and any(word in message.lower() for word in _OF_YOUNG_ROLES):
-        return TryAgainError(f"a role just made is not known everywhere yet: {message}")
+        return TryAgainError(f"a new role is not known everywhere yet: {message}")
     if code == "ResourceLimitExceeded":
         return RefusedError(
             f"A quota of this account is reached: {message} Ask your administrator to raise it in "
@@ -122,16 +121,16 @@ def translate(
 
 
 def is_denial(error: ClientError) -> bool:
-    """Tell whether AWS refused a call because a permission is missing, or denied."""
+    """Return whether AWS refused a call because a permission is missing or denied."""
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     return "AccessDenied" in code or code == "UnauthorizedOperation" or _DENIED in message
 
 
 def is_lack_of_capacity(said: str) -> bool:
-    """Tell whether AWS has no instance of a type to give: of a failure's reason, or an error's."""
+    """Return whether a FailureReason or an error means that AWS has no capacity for a type."""
     return _NO_CAPACITY.search(said.lower()) is not None or is_not_in_zone(said)
 
 
 def is_not_in_zone(said: str) -> bool:
-    """Tell whether that is because the subnet's zone does not have the type at all."""
+    """Return whether it means that the subnet's zone never has the type."""
     return _NOT_IN_ZONE.search(said.lower()) is not None

@@ -1,4 +1,4 @@
-"""KMS: the key of a launch, which goes with its data."""
+"""KMS: the key of a launch, which is deleted with its data."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ def tags(key_id: str) -> dict[str, str]:
 
 
 def schedule_deletion(key_id: str) -> None:
-    """Have a key deleted in seven days, until when nobody can use it; raises ClientError."""
+    """Schedule a key's deletion in seven days. Disables the key at once. Raises ClientError."""
     client().schedule_key_deletion(KeyId=key_id, PendingWindowInDays=_PENDING_DAYS)
 
 

@@ -1,4 +1,4 @@
-"""Lambda: versions of functions, which keep their code and settings as they are."""
+"""Lambda: versions of functions, which keep their code and settings."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def publish_version(function: str) -> str:
-    """Return the ARN of a version that is as the function is now; raises ClientError.
+    """Return the ARN of a version of the function's present state; raises ClientError.
 
-    Lambda publishes none if nothing has changed since the latest one, and answers with that one
-    (API reference, PublishVersion).
+    If nothing has changed since the latest version, Lambda returns that one (API reference,
+    PublishVersion).
     """
     return _client().publish_version(FunctionName=function)["FunctionArn"]
 

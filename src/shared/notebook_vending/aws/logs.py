@@ -1,4 +1,4 @@
-"""CloudWatch Logs: what a notebook logs."""
+"""CloudWatch Logs: the log events of a notebook."""
 
 from datetime import UTC, datetime
 from functools import cache

@@ -1,4 +1,4 @@
-"""Buckets that go with a stack: CloudFormation deletes none that holds anything."""
+"""S3: empty and delete the bucket of a stack. CloudFormation deletes only empty buckets."""
 
 import re
 from collections.abc import Callable
@@ -36,9 +36,9 @@ def tags(bucket: str, account: str) -> dict[str, str]:
 def empty(bucket: str, out_of_time: Callable[[], bool]) -> None:
     """Delete all versions, delete markers and unfinished uploads; raises RefusedError, ClientError.
 
-    What was deleted stays deleted, so that a further attempt goes on where this one ended.
+    Deleted objects stay deleted, so another attempt continues where this one ended.
     """
-    # The uploads first: one that is completed meanwhile is an object.
+    # Uploads come first, as an upload that is completed meanwhile becomes an object.
     while uploads := _next_uploads(bucket):
         for key, upload_id in uploads:
             _check_time(bucket, out_of_time)
@@ -46,7 +46,7 @@ def empty(bucket: str, out_of_time: Callable[[], bool]) -> None:
     batch: list[tuple[str, str]] = []
     while objects := _next_objects(bucket):
         _check_time(bucket, out_of_time)
-        # What is still there after a batch: its key was read as another one.
+        # An object that survives a batch has a key that S3 read as a different one.
         alone = {each for each in objects if _NOT_IN_XML.search(each[0])} | {*objects} & {*batch}
         batch = [each for each in objects if each not in alone]
         errors = _delete_together(bucket, batch)
@@ -81,7 +81,7 @@ def _delete_together(bucket: str, objects: list[tuple[str, str]]) -> list[Any]:
 
 
 def _delete_alone(bucket: str, key: str, version_id: str) -> list[Any]:
-    """Delete an object by its URL, which holds any key; return S3's error, as of a batch."""
+    """Delete an object by its URL, which can hold any key; return S3's error as a batch does."""
     try:
         client().delete_object(Bucket=bucket, Key=key, VersionId=version_id)
     except ClientError as error:
@@ -90,7 +90,7 @@ def _delete_alone(bucket: str, key: str, version_id: str) -> list[Any]:
 
 
 def _abort(bucket: str, key: str, upload_id: str) -> None:
-    """End an upload, unless that happened just before: by its completion, or a lifecycle rule."""
+    """Abort an upload, unless it has just been completed or a lifecycle rule has aborted it."""
     try:
         client().abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
     except ClientError as error:
@@ -100,7 +100,7 @@ def _abort(bucket: str, key: str, upload_id: str) -> None:
 
 def _next_uploads(bucket: str) -> list[tuple[str, str]]:
     page = client().list_multipart_uploads(Bucket=bucket, EncodingType="url")
-    # botocore asks for this encoding of the lists of objects by itself, and decodes those alone.
+    # botocore requests this encoding for lists of objects automatically, and decodes only those.
     encoded = page.get("EncodingType") == "url"
     return [
         (unquote_plus(each["Key"]) if encoded else each["Key"], each["UploadId"])

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def describe(name: str) -> Notebook | None:
-    """Return a notebook, or None when SageMaker says that there is none of this name.
+    """Return a notebook, or None if SageMaker has none of this name.
 
-    Raises ClientError, BotoCoreError: an error is not an absence. Nor is what ListTags says of a
-    notebook that was described: it has just come, or is just going.
+    Raises ClientError, BotoCoreError: an error is not an absence. Nor is an error of ListTags after
+    the notebook was described: SageMaker is just creating or deleting it.
     """
     client = _client()
     try:
@@ -56,7 +56,7 @@ def describe(name: str) -> Notebook | None:
 
 
 def failed_before(moment: datetime) -> Iterator[str]:
-    """Yield the names of the notebooks that are Failed, and last changed before a moment.
+    """Yield the names of the Failed notebooks that last changed before a moment.
 
     Raises ClientError, BotoCoreError.
     """
@@ -75,7 +75,7 @@ def failed_before(moment: datetime) -> Iterator[str]:
 
 
 def status(name: str) -> str | None:
-    """Return a notebook's status, or None when there is none of this name.
+    """Return a notebook's status, or None if SageMaker has none of this name.
 
     Raises ClientError, BotoCoreError.
     """
@@ -89,7 +89,7 @@ def status(name: str) -> str | None:
 
 
 def tags(arn: str) -> dict[str, str] | None:
-    """Return a notebook's tags, or None when SageMaker says that there is no such notebook.
+    """Return a notebook's tags, or None if SageMaker has no such notebook.
 
     Raises ClientError, BotoCoreError.
     """
@@ -109,20 +109,19 @@ def tags_of(arn: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Running:
-    """A notebook that is InService, whosever it is."""
+    """A notebook in service, of the platform or not."""
 
     name: str
     arn: str
     instance_type: str
     modified_at: datetime
-    """When its status or a setting changed last: it has run since then at the most."""
+    """The last change of its status or settings. It may have run since then."""
 
 
 def running() -> list[Running]:
     """Return the account's notebooks that are InService; raises ClientError, BotoCoreError.
 
-    All pages are read first: whoever stops what is on one would change which the next one begins
-    with.
+    Reads all pages first, as stopping a notebook of one page would shift the next page.
     """
     pages = (
         _client()
@@ -185,8 +184,8 @@ def update(name: str, settings: Mapping[str, str | int]) -> None:
 def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None:
     """Remove tags and add some; raises ClientError, BotoCoreError.
 
-    In this order: a key may come in the place of one that differs from it only by case, and a
-    notebook that has all the tags it may have takes no more.
+    Removal comes first: an added key may differ from a removed one only by case, and a notebook
+    with the maximum number of tags accepts no more.
     """
     if remove:
         _client().delete_tags(ResourceArn=arn, TagKeys=list(remove))

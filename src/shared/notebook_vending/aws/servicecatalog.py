@@ -1,4 +1,4 @@
-"""Service Catalog: what an administrator does there that CloudFormation cannot."""
+"""Service Catalog: the administration that CloudFormation does not support."""
 
 from collections.abc import Collection, Iterator
 from functools import cache
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def deprecate(product_id: str, names: Collection[str]) -> None:
     """Deprecate these versions of a product and no others; raises RefusedError, ClientError.
 
-    A deprecated version is launched no more; what was launched from it can be updated and
-    terminated (administrator guide, "Managing versions").
+    A deprecated version cannot be launched. Its launches can be updated and terminated
+    (administrator guide, "Managing versions").
     """
     found = _client().list_provisioning_artifacts(ProductId=product_id)
     versions = {each["Name"]: each for each in found["ProvisioningArtifactDetails"]}
@@ -45,9 +45,9 @@ def deprecate(product_id: str, names: Collection[str]) -> None:
 def share(portfolio_id: str, wanted: Collection[str], dropped: Collection[str]) -> None:
     """Share a portfolio with all `wanted` and none of `dropped`; raises ClientError.
 
-    Each is an account, an organization (o-…) or a unit of one (ou-…). Shares that are in neither
-    are left alone. Tag options go along and, within the organization, who may launch: a single
-    account says so for itself (API reference, CreatePortfolioShare, SharePrincipals).
+    Each is an account, an organization (o-…) or a unit of one (ou-…). Shares in neither stay as
+    they are. Tag options are shared too, and within the organization the principals who may launch.
+    A single account chooses its own (API reference, CreatePortfolioShare, SharePrincipals).
     """
     shared = {
         found
@@ -66,7 +66,7 @@ def share(portfolio_id: str, wanted: Collection[str], dropped: Collection[str]) 
 
 
 def provisioned_product(pp_id: str) -> "ProvisionedProductDetailTypeDef | None":
-    """Return what Service Catalog tells of a launch, None if it has none; raises ClientError."""
+    """Return Service Catalog's details of a launch, None if it has none; raises ClientError."""
     try:
         found = _client().describe_provisioned_product(Id=pp_id)
     except ClientError as error:

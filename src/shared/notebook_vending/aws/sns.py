@@ -1,4 +1,4 @@
-"""SNS: telling people something."""
+"""SNS: messages to people."""
 
 from functools import cache
 from typing import Any
@@ -10,9 +10,9 @@ from notebook_vending.aws.clients import CONFIG
 
 
 def is_read(topic_arn: str) -> bool:
-    """Tell whether a topic is there and has a subscription that was confirmed.
+    """Return whether a topic exists and has a confirmed subscription.
 
-    SNS sends an address nothing before its owner has followed the link in the first email.
+    SNS sends an address only the confirmation link until its owner follows it.
     Raises ClientError, BotoCoreError.
     """
     try:
@@ -25,7 +25,7 @@ def is_read(topic_arn: str) -> bool:
 
 
 def publish(topic_arn: str, subject: str, text: str) -> None:
-    """Send a text to whoever reads the topic; raises ClientError, BotoCoreError."""
+    """Send a text to the topic's subscribers; raises ClientError, BotoCoreError."""
     _client().publish(TopicArn=topic_arn, Subject=subject, Message=text)
 
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def start(name: str, input_: Mapping[str, str]) -> None:
-    """Start an execution; one of the same name is success.
+    """Start an execution; succeeds if one of the same name exists.
 
-    StartExecution of a running execution with the same name and input is idempotent; of a closed
-    one, or with another input, it is ExecutionAlreadyExists (API reference, for STANDARD).
+    StartExecution is idempotent for a running execution with the same name and input. For a closed
+    one, or with another input, it raises ExecutionAlreadyExists (API reference, for STANDARD).
     Raises ClientError, BotoCoreError.
     """
     client = _client()
@@ -33,13 +33,13 @@ def start(name: str, input_: Mapping[str, str]) -> None:
 
 
 def arn_of(name: str) -> str:
-    """Return the ARN that the execution of this name has once it is started."""
+    """Return the ARN of an execution by its name."""
     machine = environment.text("STATE_MACHINE_ARN")
     return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
 def was_started(arn: str) -> bool:
-    """Tell whether there is such an execution, running or ended.
+    """Return whether there is such an execution, running or ended.
 
     Raises ClientError, BotoCoreError.
     """

@@ -1,4 +1,4 @@
-"""What runs now, by project and by instance type, and what an hour of it costs."""
+"""Count the running notebooks by project and instance type, with their hourly price."""
 
 from collections import Counter
 
@@ -10,17 +10,19 @@ from notebook_vending.notebooks.notebook import PLATFORM_TAG, PROJECT_TAG
 
 
 def tell() -> None:
-    """Tell the metrics and the log which of the platform's notebooks run.
+    """Publish the platform's running notebooks as metrics and log lines.
 
-    A line for each project and type, which the metrics do not have together. Raises ClientError,
-    BotoCoreError.
+    The log has a line for each project and type, which the metrics do not combine.
+    Raises ClientError, BotoCoreError.
     """
     numbers = _running()
     by_project, by_type = Counter[str](), Counter[str]()
     usd_by_project: dict[str, float] = {}
     for (project, type_), number in sorted(numbers.items()):
         hourly = prices.hourly(type_)
-        cost = {"usd_per_hour": round(number * hourly, 4)} if hourly else {}  # else nobody knows
+        cost = (
+            {"usd_per_hour": round(number * hourly, 4)} if hourly else {}
+        )  # otherwise the price is unknown
         about = {"project": project, "instance_type": type_, "notebooks": number, **cost}
         logger.info("Running", extra=about)
         by_project[project] += number

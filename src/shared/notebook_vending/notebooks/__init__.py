@@ -1,1 +1,1 @@
-"""What a notebook is: as requested, as SageMaker shows it, and what the administrator allows."""
+"""Notebooks: as requested, as SageMaker shows them, and the administrator's limits."""

@@ -1,4 +1,4 @@
-"""What the platform's administrator allows, as the template hands it to the functions."""
+"""The administrator's limits, as the template passes them to the functions."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from notebook_vending import environment
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds every notebook must keep, whatever a product template lets through."""
+    """The limits of every notebook. They hold for all product versions."""
 
     instance_types: tuple[str, ...]
     max_volume_size_in_gb: int

@@ -1,7 +1,7 @@
-"""The notebook: what is asked for (`NotebookSpec`), what SageMaker shows (`Notebook`).
+"""The notebook as requested (`NotebookSpec`) and as SageMaker shows it (`Notebook`).
 
-Knows no AWS call. The spec's fields are the properties of the custom resource, by their names; each
-carries its checks, so that `requests.notebook_request` can report every fault of a request at once.
+Calls no AWS service. The spec's fields are named after the custom resource's properties. Each has
+its checks, so that `requests.notebook_request` can report every fault of a request at once.
 """
 
 import re
@@ -160,7 +160,7 @@ _Label = Annotated[str, _matches(re.compile(r".*"), 256, "256 characters at most
 
 @dataclass(frozen=True)
 class NotebookSpec:
-    """The notebook as a request asks for it."""
+    """The requested notebook."""
 
     NotebookInstanceName: Annotated[
         str, _matches(NAME, 63, "1 to 63 letters, digits and hyphens, no hyphen at either end")
@@ -230,11 +230,11 @@ class Notebook:
         return now - self.created_at < TAGS_SHOWN_WITHIN
 
     def ownership(self, stack_id: str, logical_resource_id: str, role_arn: str) -> Ownership:
-        """Tell whose this notebook is.
+        """Return whether this notebook belongs to a stack's resource.
 
-        Tags of ours decide, and one that names another stack or resource makes it foreign. A
-        notebook that lost a tag, or all of them while it runs under the role of the asking stack,
-        is neither ours to delete nor safe to call foreign.
+        The platform's tags decide. A tag with another stack or resource makes it foreign. If it has
+        lost a tag, or has no tags but the requesting stack's role, its owner is unclear: the
+        platform neither deletes it nor calls it foreign.
         """
         expected = {STACK_TAG: stack_id, LOGICAL_RESOURCE_TAG: logical_resource_id}
         found = {key: self.tags[key] for key in expected if key in self.tags}
@@ -268,10 +268,10 @@ def ownership_tags(platform: str, stack_id: str, logical_resource_id: str) -> di
 
 
 def expiry_tags(spec: NotebookSpec, asked_at: datetime) -> dict[str, str]:
-    """Return the tag that says when a launch expires; none if it never does.
+    """Return the tag with a launch's expiry date, or no tag if it never expires.
 
-    The first day in UTC on which all the days asked for are over: a function of the request alone,
-    so that every look agrees, and late enough that a whole day before it is left for a warning.
+    The date is the first day in UTC after all requested days. It depends on the request alone, so
+    that every look computes the same, and leaves a whole day for the warning.
     """
     if spec.ExpiresAfterDays == 0:
         return {}
@@ -280,7 +280,7 @@ def expiry_tags(spec: NotebookSpec, asked_at: datetime) -> dict[str, str]:
 
 
 def expiry_date(tags: Mapping[str, str]) -> date | None:
-    """Return when a launch expires, None if its tags do not say: a date as we write it.
+    """Return a launch's expiry date, or None if no tag has one in our format.
 
     `fromisoformat` alone takes "20260105" and "2026-W02-1" too, which do not sort among the others.
     """

@@ -1,9 +1,8 @@
-"""What a notebook costs while it runs: list prices of us-east-1, for estimates that people read.
+"""List prices of running notebooks in us-east-1, for estimates that people read.
 
-Of notebook instances, on demand, in US dollars an hour, without the volume; another Region costs
-more or less, and a contract less. Looked up in November 2026 in copies of AWS's price page
-(https://aws.amazon.com/sagemaker/ai/pricing/). A type whose price is not known here has none:
-nothing is better than a guess.
+On-demand prices of notebook instances in US dollars an hour, without the volume. Other Regions and
+contracts have other prices. Looked up in November 2026 in copies of AWS's price page
+(https://aws.amazon.com/sagemaker/ai/pricing/). A type that is not listed here has no price.
 """
 
 AS_OF = "2026-11"

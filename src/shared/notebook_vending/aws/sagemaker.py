@@ -184,7 +184,7 @@ def update(name: str, settings: Mapping[str, str | int]) -> None:
 def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None:
     """Remove tags and add some; raises ClientError, BotoCoreError.
 
-    Removal comes first: an added key may differ from a removed one only by case, and a notebook
+    Removal comes first. An added key may differ from a removed one only by case, and a notebook
     with the maximum number of tags accepts no more.
     """
     if remove:

@@ -233,7 +233,7 @@ class Notebook:
         """Return whether this notebook belongs to a stack's resource.
 
         The platform's tags decide. A tag with another stack or resource makes it foreign. If it has
-        lost a tag, or has no tags but the requesting stack's role, its owner is unclear: the
+        lost a tag, or has no tags but the requesting stack's role, its owner is unclear. Then the
         platform neither deletes it nor calls it foreign.
         """
         expected = {STACK_TAG: stack_id, LOGICAL_RESOURCE_TAG: logical_resource_id}

@@ -249,6 +249,6 @@ def test_a_translation_says_the_same_figures(page: Path, translated: Path) -> No
 
 def test_the_translated_tables_have_the_same_names_and_texts() -> None:
     page, translated = TRANSLATIONS[1]
-    headings = (("Parameter", "参数"), ("AWS says", "AWS 的提示"), ("You read", "您看到的"))
+    headings = (("Parameter", "参数"), ("AWS shows", "AWS 的提示"), ("You read", "您看到的"))
     for ours, theirs in headings:
         assert [r[0] for r in table(page, ours)] == [r[0] for r in table(translated, theirs)]

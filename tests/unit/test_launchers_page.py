@@ -26,7 +26,7 @@ from tests.unit import stack_template
 
 each_page = pytest.mark.parametrize(
     ("page", "heading"),
-    [("docs/launchers.md", "AWS says"), ("docs/launchers.zh-CN.md", "AWS 的提示")],
+    [("docs/launchers.md", "AWS shows"), ("docs/launchers.zh-CN.md", "AWS 的提示")],
 )
 
 NEWEST = sorted((ROOT / "product" / "versions").glob("*.yaml"), key=lambda each: int(each.stem))[-1]

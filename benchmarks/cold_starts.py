@@ -26,7 +26,10 @@ from embedded_aws.ministack_fixes.response_bucket import ResponseBucket
 from notebook_vending.notebooks.notebook import EXPIRES_TAG, PROVISIONED_PRODUCT_TAG, ownership_tags
 
 _REPETITIONS = 9
-_MACHINE = f"on Python {platform.python_version()} and {platform.machine()}, unlike the deployed"
+_MACHINE = (
+    f"on Python {platform.python_version()} and {platform.machine()}, "
+    "unlike the deployed functions"
+)
 _FLOOR = Path(__file__).parent / "floor_function"
 _NOTEBOOK = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/analysis-1"
 # Which of a function's sample events, where it is not the one of the function's own name.

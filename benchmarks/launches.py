@@ -40,8 +40,8 @@ LIMIT = 5
 # By contender, what is left out for the time it would take here.
 _LEFT_OUT = ("notebook-vending", "cdk-provider")
 _WHY = (
-    "500 notebooks of 3,000 s at once are left out, for the minutes that so many looks take here; "
-    "nothing limits the calls there, so they would be 500 times one launch alone"
+    "500 notebooks of 3,000 s at once are left out, because so many observations take minutes "
+    "here; without a limit on calls, they would cost 500 times one launch"
 )
 
 Inits = Mapping[str, tuple[str, str]]

@@ -79,7 +79,7 @@ def goals(results: Results) -> list[Goal]:
     return [
         Goal(
             "lag with events: at most 1/2 of CDK's",
-            f"{lag(with_events):.1f} s beside {lag(cdk):.1f} s",
+            f"{lag(with_events):.1f} s, CDK {lag(cdk):.1f} s",
             lag(with_events) <= lag(cdk) / 2,
         ),
         Goal(
@@ -123,10 +123,10 @@ def write(results: Results) -> None:
 
 
 def _sections(results: Results) -> Iterator[str]:
-    yield "# Measured beside its peers"
+    yield "# The platform and its peers, measured"
     yield (
-        "Written by `make bench` from `benchmarks/results.json`; how it is measured is "
-        "[below](#how-it-is-measured)."
+        "`make bench` writes this page from `benchmarks/results.json`. "
+        "[The last section](#how-it-is-measured) describes the method."
     )
     yield _table(
         ("Goal", "Measured", "Met"),
@@ -145,13 +145,17 @@ def _sections(results: Results) -> Iterator[str]:
     yield _many_table(results, notebook_seconds=300, allowed_calls_per_second=5)
     yield "## A request that Lambda delivers twice"
     doubled = [each for each in results["launches"] if each.get("doubled")]
-    yield _table(("Contender", "What comes of it"), ((name(e), e["doubled"]) for e in doubled))
+    yield _table(("Contender", "Result"), ((name(e), e["doubled"]) for e in doubled))
     yield "## Functions"
-    yield _chart("cold_starts", "Cold starts beside the floor")
+    yield _chart("cold_starts", "Cold starts, relative to the floor")
+    yield (
+        "The *floor* is a handler that only creates the function's clients. "
+        "A ratio of 1 means that the function starts as fast as its floor."
+    )
     yield _cold_start_table(results)
-    yield "What a cold start imports:"
+    yield "Packages that a cold start imports:"
     yield _import_table(results)
-    yield "What is deployed:"
+    yield "Deployed files:"
     yield _table(
         ("Artifact", "Kind", "Zipped, kB", "Unzipped, kB"),
         (
@@ -243,7 +247,7 @@ def _answers(run: Run) -> str:
 
 def _cold_start_table(results: Results) -> str:
     return _table(
-        ("Function", "Init and first invoke beside the floor", "The floor makes", "Memory, MB"),
+        ("Function", "Init and first invoke / floor", "Clients of the floor", "Memory, MB"),
         (
             (each["function"], f"{each['ratio']:.2f}", each["floor"], f"{each['max_memory_mb']}")
             for each in results["cold_starts"]
@@ -293,29 +297,38 @@ def _scenario(run: Run) -> str:
 
 
 def _method(results: Results) -> str:
-    said = {
-        f"{_scenario(run)}: {each}": None for run in results["launches"] for each in run["remarks"]
+    remarks = {
+        (_scenario(run), each): None for run in results["launches"] for each in run["remarks"]
     }
-    said |= dict.fromkeys(r for each in results["cold_starts"] for r in each.get("remarks", ()))
-    remarks = "\n".join(f"- {each}" for each in said)
+    remarks |= {
+        ("cold starts", each): None for e in results["cold_starts"] for each in e.get("remarks", ())
+    }
     prices = "\n".join(
         f"- {what}: {price if isinstance(price, str) else f'{price:.10g}'}"
         for what, price in results["prices"].items()
     )
     how = (
-        "Each contender's own code runs, against the same notebook simulator, the same "
-        "CloudFormation and the same judge, on a virtual clock that jumps from one event to the "
-        "next; a launch is a Create, its answer, and a Delete. Lag is the time from InService to "
-        "CloudFormation's having the answer. An answer is right if the world is as it says, wrong "
-        "if not, and never if CloudFormation had stopped listening. What functions take is "
-        f"measured on this machine ({results['machine']}) and billed with their memory sizes; cold "
-        "starts run under Lambda's own runtime interface emulator and client."
+        "Each contender's own code runs against the same notebook simulator, the same "
+        "CloudFormation and the same judge. A virtual clock jumps from one event to the next. "
+        "A launch is a Create, its answer, and a Delete. Lag is the time from InService until "
+        "CloudFormation has the answer."
+    )
+    kinds = (
+        "An answer is *right* if it matches the state of the notebook, and *wrong* if it does not. "
+        "It counts as *never* if CloudFormation had stopped waiting for it."
+    )
+    durations = (
+        f"The functions' durations are measured on this machine ({results['machine']}) and billed "
+        "with their memory sizes. Cold starts run under Lambda's own runtime interface emulator "
+        "and client."
     )
     return "\n\n".join(
         [
             "## How it is measured",
             how,
-            remarks,
+            kinds,
+            durations,
+            _table(("Measurement", "Remark"), remarks),
             "List prices in us-east-1, without free tiers:",
             prices,
         ]

@@ -1,4 +1,4 @@
-"""What many launches and many accounts need of AWS's published quotas, and which one binds first.
+"""What many launches and many accounts need of AWS's quotas, and which quota is reached first.
 
 The counts of a launch are those measured (benchmarks/results.json) and, for what CloudFormation
 makes and removes, those of the product's template. `python -m benchmarks.scale` writes the tables
@@ -243,14 +243,14 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"### {LAUNCHES_PER_MINUTE:,} launches a minute",
         _rows_text([row for row in rows if row.quota.unit != "in all"], "launch"),
         _binding_text(rows, counts=False),
-        "Without a published quota, and so without a place above:",
+        "AWS publishes no quota for these calls, so they are not in the table above:",
         _unpublished_text(measured(results)),
-        f"### {NOTEBOOKS:,} notebooks that stand",
+        f"### {NOTEBOOKS:,} notebooks that exist",
         _rows_text([row for row in rows if row.quota.unit == "in all"], "notebook"),
         _binding_text(rows, counts=True),
-        "### What terminated launches leave",
+        "### Resources of terminated launches",
         _retained_text(),
-        "### Launches at once, throttled",
+        "### Throttled launches",
         _throttled_text(results),
         "### The housekeeping",
         _housekeeping_text(results),
@@ -312,13 +312,15 @@ def _measured_text(launches: Mapping[str, Any]) -> str:
     calls = ", ".join(
         f"{_number(made / number)} {name}" for name, made in launches["sagemaker_calls"].items()
     )
+    billed = launches["billed_gb_seconds"] / number / MEMORY_IN_GB
     return (
-        f"Measured, of {number:,} launches at once, of a notebook that takes "
-        f"{launches['notebook_seconds']} seconds, with events, for each launch from its Create to "
-        f"the end of its Delete: {_number(launches['state_transitions'] / number)} state "
-        f"transitions; {_number(launches['invocations'] / number)} function calls, which are "
-        f"billed {_number(launches['billed_gb_seconds'] / number / MEMORY_IN_GB)} seconds; of "
-        f"SageMaker {calls}."
+        f"This was measured with {number:,} launches at once, with events, and with notebooks that "
+        f"take {launches['notebook_seconds']} seconds. From its Create to the end of its Delete, "
+        "each launch takes:\n\n"
+        f"- {_number(launches['state_transitions'] / number)} state transitions\n"
+        f"- {_number(launches['invocations'] / number)} function calls, billed for "
+        f"{_number(billed)} seconds\n"
+        f"- of SageMaker's calls, {calls}"
     )
 
 
@@ -329,8 +331,8 @@ def _rows_text(rows: Sequence[Row], what: str) -> str:
         "Default",
         f"One {what} takes",
         *map(_accounts, ACCOUNTS),
-        f"One account has room for, {allowed}",
-        "Accounts that suffice",
+        f"One account allows, {allowed}",
+        "Accounts needed",
     ]
     # What differs in its name alone stands in one line.
     lines: dict[tuple[str, ...], list[str]] = {}
@@ -361,7 +363,7 @@ def _need_cells(row: Row) -> list[str]:
 
 
 def _binding_text(rows: Sequence[Row], *, counts: bool) -> str:
-    said: list[str] = []
+    lines: list[str] = []
     before: Quota | None = None
     for n in ACCOUNTS:
         first = binding(rows, n, counts=counts)
@@ -374,10 +376,10 @@ def _binding_text(rows: Sequence[Row], *, counts: bool) -> str:
         which = (
             "the same" if first.quota == before else f"{first.quota.service}'s {', '.join(alike)}"
         )
-        binds = "" if ratio > 1 else "nothing; nearest is "
-        said.append(f"with {_accounts(n)}, {binds}{which} ({_share(ratio)})")
+        binds = "" if ratio > 1 else "none; the nearest is "
+        lines.append(f"- {_accounts(n)}: {binds}{which} ({_share(ratio)})")
         before = first.quota
-    return f"What binds first: {'; '.join(said)}."
+    return "\n".join(["This quota is reached first:\n", *lines])
 
 
 def _unpublished_text(launches: Mapping[str, Any]) -> str:

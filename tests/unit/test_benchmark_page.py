@@ -72,7 +72,7 @@ def test_a_peer_that_could_not_run_is_named_with_the_reason(results: dict[str, A
     shown = page.render(results)
 
     assert "| crhelper |" not in shown
-    assert "- crhelper, 1 of 300 s: It cannot run here: no module" in shown
+    assert "| crhelper, 1 of 300 s | It cannot run here: no module |" in shown
 
 
 def _met(results: dict[str, Any], text: str) -> bool:

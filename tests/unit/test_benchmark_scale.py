@@ -198,7 +198,7 @@ def test_the_text_has_every_quota_once_and_names_what_binds() -> None:
     quotas = [(each.service, each.name, each.source) for each in (*scale.RATES, *scale.COUNTS)]
     retained = [each for each in quotas if each[1] in scale.RETAINED]
     assert sorted(told) == sorted(quotas + retained)
-    assert "with 1 account, SageMaker's CreateNotebookInstance, " in text
+    assert "- 1 account: SageMaker's CreateNotebookInstance, " in text
     assert "16.7 (**16.7 times**)" in text
 
 

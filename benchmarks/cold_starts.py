@@ -27,8 +27,7 @@ from notebook_vending.notebooks.notebook import EXPIRES_TAG, PROVISIONED_PRODUCT
 
 _REPETITIONS = 9
 _MACHINE = (
-    f"on Python {platform.python_version()} and {platform.machine()}, "
-    "unlike the deployed functions"
+    f"on Python {platform.python_version()} and {platform.machine()}, unlike the deployed functions"
 )
 _FLOOR = Path(__file__).parent / "floor_function"
 _NOTEBOOK = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/analysis-1"

@@ -160,7 +160,7 @@ _TEST = re.compile(r"`((?:emulator/)?tests/\S+\.py)::(\w+)`")
         (FAILURE_MODES, "What the function did"),
         (FAILURE_MODES, "What the template did"),
         (FAILURE_MODES, "What the catalog was"),
-        (FAILURE_MODES, "Pain"),
+        (FAILURE_MODES, "Problem"),
         (BEHAVIOUR, "Construct of a template"),
         (BEHAVIOUR, "Permission"),
         (BEHAVIOUR, "Event"),

@@ -33,7 +33,7 @@ _READ = ("Resource", "Request", "Entry", "Outcome", "Answer", "DeliveredAt")
 
 
 class ExplanationError(Exception):
-    """Nothing to explain, or AWS refused a read. The message says which and what to do."""
+    """Nothing to explain, or AWS refused a read. The message names the case and the next step."""
 
 
 class NothingToExplainError(ExplanationError):

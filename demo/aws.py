@@ -1,14 +1,15 @@
 """`make aws`: the embedded AWS with the platform deployed, until Ctrl-C.
 
 make aws                            serves it
-make aws FAULT=permission-missing   has the alarm of a runbook go off first, for you to follow it;
-                                    an unknown fault lists those there are
+make aws FAULT=permission-missing   first sets off the alarm of a runbook, so that you can follow
+                                    it; an unknown fault lists the known ones
 
-While it runs, `.local/aws.env` has what a shell must export to be an administrator there, and
-`.local/env.json` the variables of the deployed functions, as `sam local invoke --env-vars` takes
-them. Where Docker answers, `.local/sam.toml` has all that `sam local invoke` needs to have a
-function's calls arrive there. Ends with 0 when told to, 1 when it could not start or ended by
-itself, 2 for an unknown fault, 130 when interrupted before it was ready.
+While it runs, `.local/aws.env` has the variables that make a shell an administrator there.
+`.local/env.json` has the variables of the deployed functions, for `sam local invoke --env-vars`.
+If Docker answers, `.local/sam.toml` has the configuration with which a function's calls under
+`sam local invoke` arrive there. The exit status is 0 after an interrupt, 1 if the embedded AWS
+could not start or stopped unexpectedly, 2 for an unknown fault, 130 for an interrupt before it
+was ready.
 """
 
 import fcntl
@@ -76,10 +77,7 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def serve(fault: str, directory: Path, page: Progress) -> str:
-    """Deploy, have a fault happen, say how to get there, and wait for the end.
-
-    Returns the last line.
-    """
+    """Deploy, cause the fault, print how to connect, wait for the end; return the last line."""
     page.say("An AWS embedded in this machine; what takes minutes in AWS takes seconds here.")
     with deployed(directory, page) as made, _ready_to_invoke(made, directory) as (files, advice):
         page.table(("Output", "Value"), sorted(made.outputs.items()))
@@ -147,7 +145,7 @@ def _shell_file(aws: Emulator) -> str:
 
 @contextmanager
 def _written(files: Mapping[str, str]) -> Iterator[None]:
-    """Write files that nobody else may read, and take them away at the end."""
+    """Write files that only their owner can read, and remove them at the end."""
     try:
         for name, text in files.items():
             new = FOLDER / f"{name}.new"

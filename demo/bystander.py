@@ -1,4 +1,4 @@
-"""Somebody else in the account, who makes a notebook by hand and has no part in the platform."""
+"""A user of the account without a role in the platform, who creates a notebook manually."""
 
 import json
 import time
@@ -59,7 +59,7 @@ class Bystander:
 
 
 def make_notebook(aws: Emulator, name: str, instance_type: str) -> Bystander:
-    """Make somebody, a role and, with them, a notebook without a tag; it may not run yet."""
+    """Create a user, a role and their notebook without a tag, which may not run yet."""
     iam = aws.client("iam")
     suffix = uuid.uuid4().hex[:8]
     role = iam.create_role(

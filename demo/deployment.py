@@ -1,4 +1,4 @@
-"""The platform, deployed with SAM on an embedded AWS of its own in fast motion, told on a page."""
+"""The platform, deployed with SAM on its own embedded AWS in fast motion, shown on a page."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ _TIMING = {
     "network_interface_lingers": 1,
 }
 _ROLE_PROPAGATION = 2  # seconds
-_WAITS = {"FirstWaitSeconds": 12, "WaitSeconds": 1}  # SageMaker tells of the end of a start
+_WAITS = {"FirstWaitSeconds": 12, "WaitSeconds": 1}  # SageMaker reports the end of a start
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def deployed(
     notebooks: Mapping[str, Any] | None = None,
     parameters: Mapping[str, str | int] | None = None,
 ) -> Iterator[Deployment]:
-    """Start an embedded AWS, deploy the platform there, and end it all with the block.
+    """Start an embedded AWS, deploy the platform there, and stop everything with the block.
 
-    Raises what the embedded AWS and the SAM CLI raise. What may explain an error, one of the block
-    too, is in the directory then.
+    Raises the errors of the embedded AWS and of the SAM CLI. After an error, also one of the
+    block, the directory has the logs that may explain it.
 
     Args:
-        directory: all that is written.
-        page: is told of the deployment, as of a step.
+        directory: where all files are written.
+        page: shows the deployment, as one step.
         notebooks: settings of the notebook simulator, by the names of its control.
         parameters: of the platform's template.
 
@@ -63,7 +63,7 @@ def deployed(
 
 @contextmanager
 def _keep_function_log(aws: Emulator, directory: Path) -> Iterator[None]:
-    """Save what the platform's functions logged when something goes wrong."""
+    """Save the log of the platform's functions after an error."""
     try:
         yield
     except Exception:

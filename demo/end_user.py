@@ -23,7 +23,7 @@ class Record:
 
     @property
     def succeeded(self) -> bool:
-        """Whether Service Catalog says so."""
+        """Whether Service Catalog reports success."""
         return self.status == "SUCCEEDED"
 
 

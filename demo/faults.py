@@ -88,5 +88,5 @@ def listing() -> str:
 
 
 def missing_from(reason: str, fault: Fault) -> list[str]:
-    """Return what a refusal's Reason should say and does not."""
+    """Return the texts that a refusal's Reason should contain and lacks."""
     return [each for each in fault.reason_says if each not in reason]

@@ -171,7 +171,7 @@ def _launch_by(changes: Mapping[str, Any]) -> Making:
 
 
 def _take_tags(here: Deployed, undo: ExitStack) -> None:
-    """Take the tags of a launch's bucket away that tell whose it is, and terminate the launch."""
+    """Remove the tags that identify the owner of a launch's bucket, and terminate the launch."""
     record, s3 = _end(here, undo, _begin(here)), here.aws.client("s3")
     bucket = record.outputs["S3BucketName"]
     tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]

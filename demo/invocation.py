@@ -34,7 +34,7 @@ _END_SECONDS = 20  # a relay may take to end
 
 
 class NoWayError(Exception):
-    """There can be no `sam local invoke` here; the text says what to do."""
+    """`sam local invoke` cannot work here. The message has the next step."""
 
 
 def check() -> None:
@@ -132,7 +132,7 @@ def template(
     """Return a template of the functions as built, which declares these variables.
 
     Args:
-        built: the template that `sam build` wrote, beside the layer's artifact.
+        built: the template that `sam build` wrote, next to the layer's artifact.
         functions: the folder in which each function's artifact has its logical id as its name.
         variables: of each function, by its logical id.
 

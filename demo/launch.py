@@ -1,11 +1,11 @@
 """`make launch`: the whole path on the embedded AWS, from `sam build` to nothing left.
 
-make launch                  tells how a launch succeeds, is updated and is terminated
-make launch FAULT=capacity   tells how one is refused; an unknown fault lists those there are
+make launch                  shows how a launch succeeds, is updated and is terminated
+make launch FAULT=capacity   shows how a launch is refused; an unknown fault lists the known ones
 
-Either leaves a page for a browser: `.local/launch.html`, or `.local/launch-refused.html`.
-Ends with 0 when all went as it should, 1 when it did not, 2 for an unknown fault, 130 when
-interrupted.
+Both write a page for a browser: `.local/launch.html`, or `.local/launch-refused.html`.
+The exit status is 0 if every step ended as expected, 1 if a step did not, 2 for an unknown fault,
+130 after an interrupt.
 """
 
 import argparse

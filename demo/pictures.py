@@ -1,11 +1,11 @@
-"""Writes the pictures in `docs/images/`: none of them is drawn by hand.
+"""Write the pictures in `docs/images/`, none of which is drawn manually.
 
 python -m demo.pictures            all of them
-python -m demo.pictures lifecycle  one; an unknown name lists those there are
+python -m demo.pictures lifecycle  one; an unknown name lists the known ones
 
-The state machine's picture is made from its definition. The terminals show what `make launch` said
-in a run on the embedded AWS, each a minute on an idle machine. When a run does not go as it should,
-its pictures stay as they were.
+The state machine's picture comes from its definition. The terminals show the output of `make
+launch` on the embedded AWS, which takes a minute for each on an idle machine. If a run fails, its
+pictures stay as they were.
 """
 
 import argparse
@@ -47,7 +47,7 @@ _THEME = TerminalTheme(
 
 @dataclass(frozen=True)
 class Terminal:
-    """A picture of what `make launch` said."""
+    """A picture of the output of `make launch`."""
 
     fault: str
     """What goes wrong, as `make launch FAULT=…` names it; "" is nothing."""
@@ -75,9 +75,9 @@ def lifecycle() -> str:
 
 
 def say(fault: str) -> list[str]:
-    """Run `make launch`; return the lines it said, as a terminal gets them.
+    """Run `make launch`; return the lines of its output, as a terminal gets them.
 
-    Raises SystemExit when it did not go as it should, with what it said.
+    Raises SystemExit with the output if the run failed.
     """
     said = io.StringIO()
     # What is called dumb has no last line that is painted over and over.
@@ -96,7 +96,7 @@ def say(fault: str) -> list[str]:
 
 
 def launches(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the steps in which somebody launches; dots stand for the others."""
+    """Yield the lines of the steps in which a user launches; dots stand for the others."""
     shown, left_out = False, False
     for line in lines:
         plain = Text.from_ansi(line).plain
@@ -112,7 +112,7 @@ def launches(lines: Sequence[str]) -> Iterator[str]:
 
 
 def draw_terminal(command: str, lines: Sequence[str]) -> str:
-    """Return a picture of a terminal: a command, and what it said, colours included."""
+    """Return a picture of a terminal: a command, and its output in colour."""
     shown = Console(
         file=io.StringIO(),
         force_terminal=True,

@@ -1,7 +1,7 @@
-"""How `make launch` tells its story: a sentence a step, and below it what happens, as it happens.
+"""The output of `make launch`: a sentence for each step, and its events below as they happen.
 
-In a terminal lines are broken at words, and a last line shows what is waited for; anywhere else
-there are plain lines alone.
+In a terminal, lines break at words, and a last line shows what the command waits for. Elsewhere
+there are only plain lines.
 """
 
 import time
@@ -99,7 +99,7 @@ class Progress:
             self._print(line.rstrip())  # a log needs no padding
 
     def wait_for(self, text: str) -> None:
-        """Say what is waited for, in the last line of a terminal."""
+        """Show what the command waits for, in the last line of a terminal."""
         self._waiting_for = text
 
     @property
@@ -116,7 +116,7 @@ class Progress:
 
 
 class _Ticking:
-    """The last line, made anew each time rich paints it, so that its clock runs."""
+    """The last line, created again each time rich paints it, so that its clock runs."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -60,7 +60,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
         writer.write_eof()
-    except OSError:  # whoever is there has gone
+    except OSError:  # the other end has closed
         writer.close()
 
 

@@ -13,19 +13,19 @@ from embedded_aws.emulator import EmulatorError
 
 
 class SurpriseError(Exception):
-    """Something is not as it should be; the text says what."""
+    """A step did not end as expected. The message describes it."""
 
 
 def run(command: str, work: Callable[[Path, Progress], str], page: Progress) -> int:
-    """Do a command's work, end with one line that says what came of it; return the exit status.
+    """Do a command's work, print one line with the result, and return the exit status.
 
-    The status is 0 when all went as it should, 1 when it did not, 130 when interrupted. What the
-    work writes lies in `.local/<command>-<process id>`, which stays only when something went wrong.
+    The status is 0 if the work succeeded, 1 if it failed, 130 after an interrupt. The work writes
+    its files to `.local/<command>-<process id>`, which stays only after a failure.
 
     Args:
         command: the name of the `make` target.
         work: gets the directory and the page; returns the last line, without the command's name.
-        page: where all of it is told.
+        page: shows the whole output.
 
     """
     directory = deploy.ROOT / ".local" / f"{command}-{os.getpid()}"

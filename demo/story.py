@@ -1,4 +1,4 @@
-"""The story `make launch` tells: a launch from deployment to nothing left, or its refusal."""
+"""The story of `make launch`: a launch from the deployment to the full removal, or its refusal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,10 +43,11 @@ class Platform:
 
 
 def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
-    """Tell the story of a launch, or of its refusal, on a page; return its last line.
+    """Show a launch, or its refusal, on a page; return the last line.
 
-    Beside `directory` it leaves the story as a page for a browser. Raises SurpriseError, and what
-    the embedded AWS and the SAM CLI raise. What may explain an error is in `directory` then.
+    Writes the story next to `directory`, as a page for a browser. Raises SurpriseError, and the
+    errors of the embedded AWS and of the SAM CLI. `directory` then has the logs that may explain
+    the error.
     """
     page.say(
         f"How a launch is refused when {fault.what}{', and what helps' * bool(fault.remedy)}."
@@ -72,7 +73,7 @@ def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
 
 
 def success(platform: Platform) -> str:
-    """Tell of a launch that succeeds, its update and its end; raises SurpriseError."""
+    """Show a launch that succeeds, its update and its end; raises SurpriseError."""
     page, took = platform.page, {"deployed": platform.page.elapsed}
 
     page.step(_launching(INSTANCE_TYPE))
@@ -155,7 +156,7 @@ def _update(platform: Platform, provisioned_product_id: str) -> None:
 
 
 def refusal(platform: Platform, fault: Fault) -> str:
-    """Tell of a launch that is refused as it should be; raises SurpriseError when it is not."""
+    """Show a launch that is refused as expected; raises SurpriseError if it is not."""
     page = platform.page
     somebody, before = None, {}
     if fault.name_taken:

@@ -1,4 +1,4 @@
-"""What there is to see of a launch while it runs: its stack, its executions, its notebook."""
+"""The visible state of a launch while it runs: its stack, its executions, its notebook."""
 
 import json
 import re
@@ -17,13 +17,13 @@ _LAUNCHES = "SC-"  # how Service Catalog names the stacks of launches
 
 
 class Watch:
-    """Looks at launches, and reports what is new since the last look.
+    """Watches launches, and reports what is new since the last observation.
 
     Args:
         aws: where the launches are.
         state_machine_arn: the lifecycle.
-        report: is told of everything that happened, one line at a time.
-        show: is told what the notebooks and the stacks are at now, at every look.
+        report: gets everything that happened, one line at a time.
+        show: gets the present state of the notebooks and the stacks, at every observation.
 
     """
 
@@ -88,7 +88,7 @@ class Watch:
 
 
 class Path:
-    """The way of one execution through the states, told milestone by milestone."""
+    """The path of one execution through the states, milestone by milestone."""
 
     def __init__(self) -> None:
         self._told = 0
@@ -124,8 +124,8 @@ def _rounds_counted(path: str) -> str:
 def entered_states(history: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the names of the states an execution entered, in order.
 
-    A wait that got its token back is told from one whose time was over (TaskTimedOut), and of an
-    answer what was said.
+    The names distinguish a wait that got its token back from a wait that timed out (TaskTimedOut),
+    and contain the status of an answer.
     """
     names: list[str] = []
     for event in history:
@@ -139,7 +139,7 @@ def entered_states(history: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _said(event: Mapping[str, Any]) -> str:
-    """Return the answer's status when an event tells that Respond gave it, and did not fail."""
+    """Return the answer's status if the event reports that Respond gave it and did not fail."""
     left = event.get("stateExitedEventDetails", {})
     if left.get("name") != "Respond":
         return ""
@@ -147,10 +147,10 @@ def _said(event: Mapping[str, Any]) -> str:
 
 
 def event_lines(events: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write a stack's events, oldest first, as few lines.
+    """Return a stack's events, oldest first, in few lines.
 
-    What began and ended within these events is told by its end alone; resources that reached the
-    same status one after the other share a line, unless there is a reason to tell.
+    An operation that began and ended within these events has only the line of its end. Resources
+    that reached the same status one after the other share a line, unless one has a reason.
     """
     last = {each["LogicalResourceId"]: each["EventId"] for each in events}
     telling = [

@@ -1,13 +1,13 @@
 """`make rehearse`: the story of `make launch` on the AWS account that the shell is signed in to.
 
-make rehearse                       says what it makes and what that costs at most, and asks
+make rehearse                       shows what it creates and the maximum cost, and asks
 make rehearse YES=1                 does not ask
 make rehearse ACCOUNT=111122223333  refuses every other account
 make rehearse PARAMETERS='…'        deploys with further parameters of template.yaml
 make rehearse CLEAN=1a2b3c4d        removes what a run left behind
 
-Ends with 0 when all went as it should and nothing is left, 1 when not, 2 when nothing was begun,
-130 when interrupted.
+The exit status is 0 if every step ended as expected and nothing is left, 1 if not, 2 if nothing
+was created, 130 after an interrupt.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Removes what a run made, and nothing else, from any state in which the run ended.
+"""Removes everything that a run created, and nothing else, from any state in which the run ended.
 
-The program can be killed at any moment, so nothing here relies on what an earlier process knew: it
-looks up in AWS what carries the run's tag. Each part is tried, whatever became of the others.
+The program can be killed at any moment, so nothing here relies on an earlier process. The cleanup
+searches AWS for the run's tag. It tries each part, even if another part failed.
 """
 
 from collections.abc import Callable

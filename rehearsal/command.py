@@ -1,4 +1,4 @@
-"""What the command does: looks, says, asks, rehearses, cleans up, reports."""
+"""The command: check the account, show the plan, ask, rehearse, clean up, report."""
 
 import re
 import shutil

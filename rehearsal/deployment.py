@@ -77,7 +77,7 @@ def deploy_platform(run: Run) -> None:
 
 
 def _shortened(error: deploy.SamError) -> str:
-    """Return what SAM says last: what it prints before is in its log."""
+    """Return the end of SAM's output. The log has the rest."""
     lines = [each.strip() for each in str(error).splitlines() if each.strip()]
     return " ".join(dict.fromkeys([lines[0], lines[-1]]))
 

@@ -2,7 +2,7 @@
 
 
 class RehearsalError(Exception):
-    """AWS or the platform did something that the story does not expect; the text says what."""
+    """AWS or the platform did something unexpected. The message describes it."""
 
 
 class OutOfTimeError(RehearsalError):

@@ -1,6 +1,6 @@
-"""Collects, after the story and before the platform goes, what the rows of the report go by.
+"""Collects the evidence for the rows of the report, after the story and before the cleanup.
 
-Each look is by itself: what one cannot record leaves its rows unsettled, and no other.
+The parts are independent: a part that fails leaves only its own rows unsettled.
 """
 
 import json
@@ -20,12 +20,12 @@ _RUNTIME = re.compile(r"INIT_START Runtime Version: (\S+)")
 _THROTTLED = re.compile(r"Throttl|Rate exceeded|TooManyRequests|RequestLimitExceeded")
 _MOST_LINES = 20_000
 _MOST_CALLS = 500
-# Calls that a service makes in the name of a caller: no source says of which one.
+# Calls that a service makes in the name of a caller, which no source identifies.
 _CALLS = ("CreateGrant", "CreateNetworkInterface", "DescribeDocument", "ListStackResources")
 
 
 def collect(plan: Plan, seen: Seen, outputs: Mapping[str, str]) -> list[str]:
-    """Record all that there is to see while the platform is there; return what went wrong."""
+    """Record everything that the platform shows while it exists; return the errors."""
     looks: dict[str, Callable[[], None]] = {
         "the queue of events": lambda: _listened(plan, seen),
         "the functions' log": lambda: _functions(plan, seen),
@@ -73,7 +73,7 @@ def _functions(plan: Plan, seen: Seen) -> None:
 
 
 def read_line(line: str, into: Functions) -> None:
-    """Record what a line of Lambda's or of a function's log says, in either format of Lambda's."""
+    """Record a line of Lambda's or of a function's log, in either of Lambda's formats."""
     if _THROTTLED.search(line):
         into.throttled += 1
     try:

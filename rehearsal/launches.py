@@ -1,4 +1,4 @@
-"""Ends a launch as the administrator, also one that the platform cannot end any more."""
+"""Ends a launch as the administrator, even if the platform can no longer end it."""
 
 from collections.abc import Callable
 from uuid import uuid4

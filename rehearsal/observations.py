@@ -1,6 +1,6 @@
-"""What a run says about each row of docs/local-aws.md, "What it cannot show", that a run can see.
+"""The verdict of a run on each row of docs/local-aws.md, "What it cannot show", that has a name.
 
-A row is settled by something that was recorded, and by nothing else.
+Only recorded evidence settles a row.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Observation:
-    """What a run says about a row."""
+    """The verdict of a run on a row."""
 
     verdict: Verdict
     how: str
@@ -255,5 +255,5 @@ ROWS: Mapping[str, Callable[[Seen], Observation]] = {
 
 
 def settle(seen: Seen) -> dict[str, Observation]:
-    """Return what a run says about every row."""
+    """Return the verdict of a run on every row."""
     return {row: look(seen) for row, look in ROWS.items()}

@@ -84,7 +84,7 @@ def products(plan: Plan) -> list[Product]:
 
 
 def resources(stack_id: str) -> Iterator[dict[str, Any]]:
-    """Yield the resources of a stack, also of one that was deleted."""
+    """Yield the resources of a stack, even of a deleted one."""
     pages = (
         client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack_id)
     )

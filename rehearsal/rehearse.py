@@ -1,4 +1,4 @@
-"""Runs the story, cleans up whatever became of it, and returns the outcome."""
+"""Runs the story, always cleans up, and returns the outcome."""
 
 import traceback
 from collections.abc import Sequence
@@ -54,9 +54,9 @@ class Outcome:
 
 
 def rehearse(run: Run, steps: Sequence[Step], interrupts: Interrupts) -> Outcome:
-    """Run the steps, remove all that they made, and return what came of it.
+    """Run the steps, remove everything that they created, and return the outcome.
 
-    Whatever happens, the cleanup runs. Its own end is in the outcome, too.
+    The cleanup always runs. Its own result is in the outcome, too.
     """
     outcome, begun = Outcome(), clock.now()
     try:

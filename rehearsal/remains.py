@@ -71,8 +71,8 @@ def _tagged(plan: Plan, known: set[str], again: str) -> Iterator[Remain]:
         elif look := _LOOKS.get(service):
             if _is_there(look, arn):
                 yield Remain(service, name, again)
-        # The tagging API goes on listing resources that were deleted. Of those that have no look of
-        # their own, CloudFormation's record says whether they were.
+        # The tagging API continues to list deleted resources. CloudFormation's record shows the
+        # deletion of those that have no check of their own.
         elif not any(arn.endswith(each) for each in deleted):
             yield Remain(
                 service, name, "The program cannot delete this. Delete it in the service's console."

@@ -21,7 +21,7 @@ _ROW = re.compile(r"^- `([a-z-]+)`: (.+)$", re.M)
 
 
 def rows_of_the_page() -> dict[str, str]:
-    """Return the rows of docs/local-aws.md that a run can see: what the page says, by name."""
+    """Return the text of each named row of docs/local-aws.md, by its name."""
     return dict(_ROW.findall(PAGE.read_text().partition("## What it cannot show")[2]))
 
 

@@ -1,4 +1,4 @@
-"""Deletes a stack, whatever state it is in."""
+"""Deletes a stack in any state."""
 
 from typing import Any
 from uuid import uuid4

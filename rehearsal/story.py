@@ -1,4 +1,4 @@
-"""The steps of a rehearsal, in their order: what each says, and how long it may take."""
+"""The steps of a rehearsal in order, with their sentences and time limits."""
 
 from collections.abc import Sequence
 

@@ -103,9 +103,9 @@ def platform() -> list[Mapping[str, Any]]:
 
 
 def needed(resource_types: Iterable[str]) -> set[str]:
-    """Return what the handlers of these types call, save list handlers and what is not used.
+    """Return the calls of these types' handlers, without list handlers and unused calls.
 
-    A name that IAM has no action for is left out, since no policy can grant it.
+    The set has no name that is not an IAM action, because no policy can grant it.
     """
     handlers = [each for each in (*resource_schemas.HANDLERS, "tagging") if each != "list"]
     called = {

@@ -317,7 +317,7 @@ def _keep(params: Any, context: dict[str, Any], **_: Any) -> None:
 
 @contextmanager
 def _modules_of_a_notebook(notebook: Notebook) -> Iterator[None]:
-    """Have boto3 make clients of the role, and put a stand-in for the SageMaker SDK beside it."""
+    """Make boto3 create clients of the role, and add a stand-in for the SageMaker SDK."""
     boto3, sdk = ModuleType("boto3"), ModuleType("sagemaker")
     boto3.__dict__["client"] = lambda service, region_name: notebook.client(service)  # noqa: ARG005
     sdk.__dict__["image_uris"] = SimpleNamespace(retrieve=lambda *_, **__: _image())

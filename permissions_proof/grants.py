@@ -40,10 +40,11 @@ def product_types(aws: Emulator) -> set[str]:
 
 
 def worked_on(action: str, resources: Sequence[str]) -> Sequence[str]:
-    """Return those of a statement's resources that an action of it works on; all, if none.
+    """Return the resources of a statement that one of its actions applies to; all, if none.
 
-    A statement of several actions names what each of them works on, so that some pairs say nothing:
-    no training job is deleted by DeleteModel. Told by the beginnings of ARNs, as `training-job/`.
+    A statement of several actions names the resources of all of them, so some pairs mean nothing.
+    For example, DeleteModel deletes no training job. The beginning of the ARN's resource decides,
+    such as `training-job/`.
     """
     kinds = {_kind(form) for forms in resource_kinds(action).values() for form in forms}
     meant = [each for each in resources if _kind(each) is None or _kind(each) in kinds]

@@ -1,12 +1,12 @@
-"""The launch role against the handlers with which CloudFormation makes what a launch is made of.
+"""Compares the launch role with CloudFormation's handlers for the resources of a launch.
 
-The registry's schema of a resource type lists what its handlers may call, for any property there
-is. The launch role holds all of that, on the resources that a launch has. What it lacks stands here
-with the reason, and so does what it has that no handler calls.
+The registry's schema of a resource type lists the calls of its handlers, for every property. The
+launch role has permission for all of them, on the resources of a launch. This module lists, with a
+reason each, the permissions that the role lacks and those that it has in addition.
 
-A denied read fails a launch. CloudFormation serves Fn::GetAtt by the type's read handler: AWS
-Knowledge Center, "cloudformation-attribute-key-error" (repost.aws), and
-aws-cloudformation/aws-cloudformation-resource-providers-sns#49, where AWS says that a permission
+A denied read fails a launch, because CloudFormation serves Fn::GetAtt by the type's read handler.
+Sources: AWS Knowledge Center, "cloudformation-attribute-key-error" (repost.aws), and
+aws-cloudformation/aws-cloudformation-resource-providers-sns#49, where AWS writes that a permission
 missing in a read handler "would impact Fn::GetAtt". Many create handlers end in a read, too.
 """
 
@@ -223,9 +223,9 @@ def mistakes(
     lacked: Collection[Difference] = LACKED,
     beyond: Collection[Difference] = BEYOND,
 ) -> Iterator[str]:
-    """Yield what is wrong with a launch role that may do `granted`, for resources of these types.
+    """Yield the faults of a launch role with these `granted` permissions, for these types.
 
-    And what the reasons above say and is not so.
+    Also yield the reasons above that do not hold.
     """
     ours = sorted(each for each in types if not each.startswith("Custom::"))
     yield from (f"{each}: say in handlers.py what it names" for each in ours if not _known(each))

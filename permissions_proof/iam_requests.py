@@ -20,8 +20,8 @@ _JOB = frozenset(
     {"FileSystemId", "InstanceTypes", "OutputKmsKeyArn", "VolumeKmsKeyArn"}
     | {"VpcSecurityGroupIds", "VpcSubnets"}
 )
-# The names that the keys of outputs and volumes had until the reference of 2026. No page says
-# whether SageMaker still sends them, so a policy must be right whichever of the two arrives.
+# The names that the keys of outputs and volumes had until the reference of 2026. AWS does not
+# document whether SageMaker still sends them, so a policy must be correct for both names.
 OLD_KEYS = {"OutputKmsKeyArn": "OutputKmsKey", "VolumeKmsKeyArn": "VolumeKmsKey"}
 # Of each action that makes something, the condition keys that policies here use. All of them know
 # aws:RequestTag and aws:TagKeys too, except of a model package, which takes tags only outside a
@@ -40,7 +40,7 @@ CONDITION_KEYS: dict[str, frozenset[str]] = {
         {"InstanceTypes", "ModelArn", "OutputKmsKeyArn", "VolumeKmsKeyArn"}
     ),
 }
-# Keys of other actions that policies here use, beside those of the resource and the global ones.
+# Keys of other actions that policies here use, in addition to the resource's and the global keys.
 _OTHER_KEYS = {
     "sagemaker:AddTags": {"aws:RequestTag", "aws:TagKeys", "sagemaker:TaggingAction"},
     "iam:PassRole": {"iam:PassedToService"},

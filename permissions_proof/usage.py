@@ -1,4 +1,4 @@
-"""What of the permissions granted is used, what is denied: computed, whoever recorded it."""
+"""Computes which granted permissions are used, and which calls were denied, from any record."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -53,9 +53,9 @@ class Call:
 
 @dataclass(frozen=True)
 class Unexercised:
-    """Permissions that AWS asks for, and that no call here can show; by role and action.
+    """Permissions, by role and action, that AWS requires and that no call here can show.
 
-    `statement` says which one, where a role has the action in several.
+    `statement` names the statement, if the role has the action in several.
     """
 
     roles: tuple[str, ...]
@@ -151,7 +151,7 @@ def usage(
 def _mistakes(
     listed: Iterable[Unexercised], grants: Iterable[Grant], used: Iterable[Grant]
 ) -> Iterable[str]:
-    """Yield what the list of the unexercised says and is not so."""
+    """Yield the entries of the list of unexercised permissions that do not hold."""
     grants, used = tuple(grants), set(used)
     for entry in listed:
         for role in entry.roles:

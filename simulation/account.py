@@ -1,4 +1,4 @@
-"""The account around the platform in this process: its network, key, ledger and state machine."""
+"""The platform's account in this process: its network, key, ledger and state machine."""
 
 import os
 from collections.abc import Callable
@@ -20,10 +20,10 @@ LEDGER = "ledger"
 
 
 class Account:
-    """What the platform's deployment and its administrator have made.
+    """The resources that the platform's deployment and its administrator have created.
 
     Attributes:
-        services: what `services.serving` needs to answer for this account.
+        services: the services that `services.serving` answers for this account.
         subnets: subnet ids by Name tag: `research` and `another`.
         group: the id of the security group with the Name tag `notebooks`.
 
@@ -82,12 +82,12 @@ class Account:
 
 
 def named(kind: str, name: str) -> list[dict[str, Any]]:
-    """Return what gives a new resource of EC2 its name."""
+    """Return the tag specification that gives a new EC2 resource its name."""
     return [{"ResourceType": kind, "Tags": [{"Key": "Name", "Value": name}]}]
 
 
 def forget_the_developers_account(patch: pytest.MonkeyPatch) -> None:
-    """Leave no way to an AWS account, whatever the developer's shell has."""
+    """Remove all access to AWS accounts from the environment, which comes from the shell."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         patch.delenv(name)
     patch.setenv("AWS_DEFAULT_REGION", REGION)

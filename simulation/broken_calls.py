@@ -1,4 +1,4 @@
-"""Calls to AWS that break on demand: a process that dies at one, a service that denies them."""
+"""Break calls to AWS on demand: kill the process at a call, or deny a service's calls."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ Intercept = Callable[[str, str, Any, Callable[[], Any]], Any]
 
 
 class KilledError(BaseException):
-    """A function's process dies; no `except Exception` hears of it."""
+    """A function's process dies. No `except Exception` catches it."""
 
 
 @contextmanager
 def intercepted(intercept: Intercept) -> Iterator[None]:
-    """Have every call of this process go through `intercept`.
+    """Send every call of this process through `intercept`.
 
-    It is given the service, the operation, the parameters, and what makes the call.
+    It gets the service, the operation, the parameters, and a function that makes the call.
     """
     make_call: Call = BaseClient._make_api_call  # type: ignore[attr-defined] # no stub knows it
 
@@ -39,10 +39,10 @@ def intercepted(intercept: Intercept) -> Iterator[None]:
 def dying_at_call(
     number: int, *, after: bool, inside: Callable[[], bool]
 ) -> Iterator[Callable[[], bool]]:
-    """Have a function die at its so-manyth call to AWS, before or after the call takes effect.
+    """Kill a function at its nth call to AWS, before or after the call takes effect.
 
-    `inside` tells whether a function runs: the tests' own calls do not count. Yields a function
-    that tells whether that call was made.
+    `inside` returns whether a function runs, because the tests' own calls do not count. Yields a
+    function that returns whether that call was made.
     """
     calls = 0
 
@@ -67,9 +67,9 @@ def dying_at_call(
 def interrupted_at_call(
     number: int, by: Callable[[], None], *, inside: Callable[[], bool]
 ) -> Iterator[Callable[[], bool]]:
-    """Have something happen once, right before a function's so-manyth call to AWS.
+    """Run an action once, immediately before a function's nth call to AWS.
 
-    Yields a function that tells whether that call was made.
+    Yields a function that returns whether that call was made.
     """
     calls = 0
 
@@ -87,7 +87,7 @@ def interrupted_at_call(
 
 @contextmanager
 def denied_at_first(operation: str, *, times: int) -> Iterator[None]:
-    """Have an operation denied so many times, as of a permission that IAM has only just got."""
+    """Deny an operation this many times, like a permission that is new to IAM."""
     left = times
 
     def deny(_service: str, called: str, _params: Any, call: Callable[[], Any]) -> Any:
@@ -105,7 +105,7 @@ def denied_at_first(operation: str, *, times: int) -> Iterator[None]:
 
 @contextmanager
 def ec2_denied() -> Iterator[None]:
-    """Have EC2 deny every call."""
+    """Make EC2 deny every call."""
     denied: Any = {
         "Error": {"Code": "UnauthorizedOperation", "Message": "You are not authorized"},
         "ResponseMetadata": {"HTTPStatusCode": 403},
@@ -122,7 +122,7 @@ def ec2_denied() -> Iterator[None]:
 
 @contextmanager
 def unreachable(service: str, *, calls: int, inside: Callable[[], bool]) -> Iterator[None]:
-    """Have the next calls of functions to a service find nobody there."""
+    """Make the next calls of functions to a service fail without a connection."""
     left = calls
 
     def fail(called: str, _operation: str, _params: Any, call: Callable[[], Any]) -> Any:

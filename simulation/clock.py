@@ -1,4 +1,4 @@
-"""A clock that only its owner moves."""
+"""A clock that moves only when its owner advances it."""
 
 
 class Clock:

@@ -239,7 +239,7 @@ def _condition(text: str, names: _Names) -> Callable[[Item], bool]:
 
 
 def _parsed_update(text: str) -> tuple[list[tuple[str, str, str]], str]:
-    """Return what is set (the name, the name whose value is kept, the value), what is removed."""
+    """Return the settings (name, name whose value is kept, value) and the removed names."""
     assignments, removed = _matched(_UPDATE, text)
     found = []
     for each in re.split(r", (?![^(]*\))", assignments):

@@ -1,4 +1,4 @@
-"""What AWS's services send the functions, as far as those read it."""
+"""The events that AWS's services send, with the fields that the functions read."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ def record_of_failure(
     payload: Mapping[str, Any],
     condition: str = "RetriesExhausted",
 ) -> dict[str, Any]:
-    """Return what Lambda tells the destination of a function that failed to take a request in."""
+    """Return the record that Lambda sends to the destination of a failed request function."""
     return {
         "version": "1.0",
         "requestContext": {"condition": condition, "approximateInvokeCount": 3},

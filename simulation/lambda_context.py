@@ -1,4 +1,4 @@
-"""The context that Lambda hands a function, as far as ours ask it anything."""
+"""The context that Lambda passes to a function, with the members that the functions use."""
 
 from typing import cast
 
@@ -15,5 +15,5 @@ class _Clock:
 
 
 def context(left: int = 800_000, step: int = 0) -> LambdaContext:
-    """Return a context with so many milliseconds left, and `step` fewer at each look."""
+    """Return a context with this many milliseconds left, and `step` fewer at each read."""
     return cast("LambdaContext", _Clock(left, step))

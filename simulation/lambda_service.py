@@ -1,4 +1,4 @@
-"""Lambda: environments that begin cold, invocations that are billed, and its way of trying again.
+"""Lambda: environments that begin cold, invocations that are billed, and asynchronous retries.
 
 An invocation takes the time its code waits, that of its calls included, and what the code itself
 takes; both are the timeline's. An idle environment is kept for ten minutes: Lambda promises
@@ -30,7 +30,7 @@ Handler = Callable[[Any, Any], Any]
 
 
 class FunctionError(Exception):
-    """A function failed: what its caller is told."""
+    """A function failed, with the payload that its caller gets."""
 
     def __init__(self, kind: str, message: str, trace: list[str] | None = None) -> None:
         super().__init__(f"{kind}: {message}")
@@ -38,12 +38,12 @@ class FunctionError(Exception):
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The failure as Lambda hands it on."""
+        """The failure as Lambda reports it."""
         return {"errorType": self.kind, "errorMessage": self.message, "trace": self.trace}
 
 
 class TimedOutError(BaseException):
-    """An invocation is over its time; nothing in the function hears of it."""
+    """An invocation has timed out. The function cannot catch this."""
 
     def __init__(self, invocation: Invocation) -> None:
         super().__init__(invocation.function.name)
@@ -70,7 +70,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Durations:
-    """How long functions take besides what they wait for, in seconds, by name."""
+    """How long functions take in addition to their waits, in seconds, by name."""
 
     init: dict[str, float] = field(default_factory=dict)
     own: dict[str, float] = field(default_factory=dict)
@@ -198,7 +198,7 @@ class Lambda:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Do what is not the running function's own work."""
+        """Run work that does not count as the running function's own."""
         running, began = [*self.running], time.perf_counter()
         try:
             yield

@@ -49,7 +49,7 @@ from simulation.stack import Sent, Stack
 from simulation.state_machine import Execution, Machine, TaskFailedError, load
 
 SECRET = "d9f1c0ffee5ec3e7"  # in the signature of every reply address
-# What Service Catalog gives the stack of a launch, and what else whoever launches may give it.
+# The tags that Service Catalog gives a launch's stack, and those that a launcher may add.
 LAUNCHER = "arn:aws:sts::123456789012:assumed-role/SCEndUserRole/data,scientist@example.com"
 PROVISIONED_PRODUCT = "arn:aws:servicecatalog:us-east-1:123456789012:stack/analysis/pp-a1b2c3"
 STACK_TAGS = {
@@ -108,12 +108,12 @@ class Platform:
             up; an exception is raised in place of an answer, after the bucket took the PUT.
         logged: every line that was logged.
         raised: every exception of a function, as a text with its traceback.
-        stacks: what CloudFormation says of stacks, by id: see `notebook_service`.
+        stacks: the stacks as CloudFormation describes them, by ID: see `notebook_service`.
         tried: the instance type of each start of a notebook, in order.
         at_work: the functions that run at the moment, the innermost last.
-        watch: told of every function of an execution that returned: its name, what it was given
-            and what it returned.
-        events_arrive: whether EventBridge delivers; Step Functions promises no more than to try.
+        watch: gets the name, the input and the result of every function of an execution that
+            returned.
+        events_arrive: whether EventBridge delivers, which AWS does not guarantee.
         on_event: what EventBridge does with an execution's event.
         on_notebook_event: what it does with one of SageMaker's.
 
@@ -169,9 +169,9 @@ class Platform:
         return sent
 
     def deliver(self, sent: Sent) -> None:
-        """Deliver a request: the shim runs once, and twice more if it fails, as Lambda does it.
+        """Deliver a request: run the request function, twice more if it fails, as Lambda does.
 
-        If it failed for good, its destination is told.
+        After the last failure, its destination gets the request.
         """
 
         def call() -> None:
@@ -183,7 +183,7 @@ class Platform:
             self.tell_destination(sent, failed)
 
     def tell_destination(self, sent: Sent, failed: TaskFailedError) -> None:
-        """Hand a request that the shim failed to take in to the shim's on-failure destination."""
+        """Send a request that the request function failed to record to its destination."""
         self.respond_to(events.record_of_failure(sent.event, failed.payload))
 
     def answer_overdue(self) -> None:
@@ -275,7 +275,7 @@ class Platform:
         assert self.account.keys.list_grants(self.account.key_arn)["Grants"] == []
 
     def expect_no_address_anywhere(self) -> None:
-        """Check that no reply address got into an execution, a log line or an exception."""
+        """Check that no execution, log line or exception contains a response URL."""
         for execution in self.executions:
             assert all(SECRET not in each for each in execution.carried)
         assert all(SECRET not in each for each in self.logged)
@@ -307,7 +307,7 @@ class Platform:
             self.tell_of_notebooks()
 
     def tell_of_notebooks(self) -> None:
-        """Let EventBridge have what SageMaker told since."""
+        """Send EventBridge the events that SageMaker has reported since the last call."""
         told, self._notebook_events = self._notebook_events, []
         for event in told:
             if self.notebook_events_arrive and event["detail"]["NotebookInstanceStatus"] in WAKING:
@@ -391,11 +391,11 @@ class Platform:
 
 @contextmanager
 def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[Platform]:
-    """Run a platform; at its end, check that it let no reply address out.
+    """Run a platform; at its end, check that it leaked no response URL.
 
-    `environment` holds variables of the functions that are to differ.
+    `environment` holds the variables of the functions that must differ.
     """
-    # Who was refused comes again after a while that chance decides, the same one each time here.
+    # A refused call is retried after a random pause, which is the same in each run here.
     patch.setattr(steps, "random", Random(1))  # noqa: S311 - no secret
     with ExitStack() as ending:
         platform = Platform()

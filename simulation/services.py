@@ -31,7 +31,7 @@ _active: list[Services] = []
 
 
 class NotSimulatedError(BaseException):
-    """A call that the simulation does not know; no `except Exception` of a function hears of it."""
+    """A call that the simulation does not know. No `except Exception` of a function catches it."""
 
 
 @contextmanager

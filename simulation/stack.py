@@ -1,4 +1,4 @@
-"""What CloudFormation does with a stack that holds one notebook: its requests, and their answers.
+"""CloudFormation's requests for a stack with one notebook, and their answers.
 
 stack = platform.stack()
 stack.create().expect_success()
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Sent:
-    """A request of CloudFormation, and what CloudFormation was told; times in epoch seconds."""
+    """A request of CloudFormation, and its answers; times in epoch seconds."""
 
     event: dict[str, Any]
     platform: Platform
@@ -31,7 +31,7 @@ class Sent:
 
     @property
     def answer(self) -> dict[str, Any]:
-        """What was answered: at least once, and never two different things."""
+        """The answer, which arrived at least once and was always the same."""
         assert self.answers, f"not answered: {self.event['RequestType']}"
         first = self.answers[0]
         assert all(each == first for each in self.answers), f"two answers: {self.answers}"

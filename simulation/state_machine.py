@@ -251,7 +251,7 @@ def _choose(state: Mapping[str, Any], data: Any) -> str:
 
 
 def _matches(rule: Mapping[str, Any], error: str) -> bool:
-    """Tell whether a rule of Retry or Catch is for an error."""
+    """Return whether a rule of Retry or Catch applies to an error."""
     return error in rule["ErrorEquals"] or "States.ALL" in rule["ErrorEquals"]
 
 

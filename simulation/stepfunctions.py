@@ -1,4 +1,4 @@
-"""Step Functions as its callers see it: executions by their names; what runs them is elsewhere."""
+"""Step Functions as its callers see it: executions by their names. They run elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StepFunctions:
 
     Attributes:
         started: the executions by their names, in order.
-        wake: lets the execution that waits for a token go on; tells whether one does.
+        wake: continues the execution that waits for a token; returns whether one waits.
 
     """
 
@@ -42,7 +42,7 @@ class StepFunctions:
         return f"{self.machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
 
     def start_execution(self, state_machine_arn: str, name: str, input: str) -> dict[str, Any]:  # noqa: A002 - the parameter's name
-        """Start an execution; one that runs with this name and input already is as good."""
+        """Start an execution, or return the running one with this name and input."""
         assert state_machine_arn == self.machine_arn
         there = self.started.setdefault(name, Started(name, input, self._clock()))
         if not there.running or there.input != input:
@@ -73,12 +73,12 @@ class StepFunctions:
         return {"definition": json.dumps(self._definition)}
 
     def get_execution_history(self, execution_arn: str) -> dict[str, Any]:
-        """Return an empty history: what happened is known to what runs the execution."""
+        """Return an empty history, because the execution's runner knows its states."""
         self.describe_execution(execution_arn)
         return {"events": []}
 
     def send_task_success(self, task_token: str, output: str) -> dict[str, Any]:  # noqa: ARG002 - the state keeps none
-        """Let the execution that waits for a token go on."""
+        """Continue the execution that waits for a token."""
         if not self.wake(task_token):
             raise ServiceError("TaskTimedOut", "Task Timed Out")
         return {}

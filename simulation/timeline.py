@@ -1,7 +1,7 @@
-"""Time that passes only when everybody waits, so that an hour takes as long as its work.
+"""Time that passes only while every process waits, so that an hour takes as long as its work.
 
-Each process is a thread, and one of them runs at a time: it hands over when it waits. So code that
-sleeps in the middle of a call, a peer's or a library's, needs no change but another `sleep`.
+Each process is a thread. One of them runs at a time, and hands over when it waits. So code of a
+peer or a library that sleeps in the middle of a call only needs another `sleep`.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class _Worker:
 
 
 class Timeline:
-    """The clock, and everything that is to happen.
+    """The clock, and all scheduled work.
 
     Attributes:
         now: the time in epoch seconds.
-        failed: what ended a process that should not have ended so; `run` raises it.
+        failed: the exception that ended a process unexpectedly; `run` raises it.
 
     """
 
@@ -111,7 +111,7 @@ class Timeline:
         return Signal(self)
 
     def wait(self, signal: Signal, seconds: float) -> bool:
-        """Wait for a signal, or so long; tell whether it came."""
+        """Wait for a signal, for this many seconds at most; return whether it came."""
         me = self._running
         assert me, "only a process can wait"
         if signal.given:
@@ -134,7 +134,7 @@ class Timeline:
         heapq.heappush(self._coming, (due, next(self._numbers), thing))
 
     def _go_on(self) -> None:
-        """Hand the baton to whom the next thing is for, or back to who called `run`."""
+        """Hand the baton to the process that is due next, or back to the caller of `run`."""
         if self.failed or not self._coming or self._coming[0][0] > self._until():
             self._main.release()
             return
@@ -165,7 +165,7 @@ class Signal:
         self.on_give: Callable[[], None] = lambda: None
 
     def give(self) -> None:
-        """Let who waits for it go on."""
+        """Continue the process that waits for it."""
         if not self.given:
             self.given = True
             self.on_give()

@@ -1,1 +1,1 @@
-"""The platform beside what people use today, measured: `make bench`."""
+"""Measure the platform and the alternatives that people use today: `make bench`."""

@@ -1,6 +1,6 @@
-"""`make bench`: measures this project beside its peers, and writes down what came of it.
+"""`make bench`: measure this project and its peers, and write the results.
 
-`benchmarks/results.json` holds every figure; the pages and the charts are drawn from it alone.
+`benchmarks/results.json` holds every figure. The pages and the charts come from it alone.
 """
 
 import json
@@ -24,7 +24,7 @@ from benchmarks import (
 
 
 def main() -> None:
-    """Measure, write the results and their pages, and say which goals were missed."""
+    """Measure, write the results and their pages, and print the goals that were missed."""
     logging.disable(logging.CRITICAL)  # functions log a line for each notebook of 10,000
     with Progress() as progress:
         results = {

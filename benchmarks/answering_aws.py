@@ -1,8 +1,8 @@
 """An AWS on loopback that answers at once, for functions that are measured and not judged.
 
-Whatever is asked gets an answer of the right shape: of one notebook, its stack, its launch. What
-comes of it does not matter; that a function goes all of its way, with all the clients it needs, and
-never waits, does. The ledger alone is remembered.
+Every call gets an answer of the right shape, about one notebook, its stack and its launch. The
+results do not matter. Each function must run its whole path, with all the clients it needs, and
+never wait. Only the ledger keeps its data.
 """
 
 import json
@@ -24,12 +24,12 @@ Item = dict[str, Any]
 
 @dataclass
 class AnsweringAws:
-    """What it answers with, and what it was asked.
+    """The answers and the record of the calls.
 
     Attributes:
         url: where it listens.
-        notebook: what SageMaker tells of any notebook, and `Tags` of it.
-        launch: what Service Catalog tells of any provisioned product.
+        notebook: the description that SageMaker returns for any notebook, with its `Tags`.
+        launch: the description that Service Catalog returns for any provisioned product.
         ledger: the ledger's items.
         asked: service and operation of each call, services by boto3's names.
 

@@ -1,8 +1,8 @@
 """The calls to AWS of functions in Python: on the timeline, counted, and answered by the simulator.
 
-Calls are taken where botocore would send an HTTP request, so its own trying again happens as it
-does before AWS, save that its pauses are the timeline's. SageMaker is the notebook simulator behind
-a limit of calls a second; what no contender's world answers itself, the simulated account does.
+Calls are intercepted where botocore would send an HTTP request. So botocore's own retries happen as
+with AWS, with pauses on the timeline. SageMaker is the notebook simulator behind a limit of calls a
+second. The simulated account answers the calls that a contender's world does not answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from simulation import services
 from simulation.lambda_service import Lambda
 from simulation.timeline import Timeline
 
-# What every call takes, and every answer to CloudFormation: none is measured, all are alike.
+# The seconds of every call, and of every answer to CloudFormation: assumed, the same for all.
 CALL_SECONDS = 0.05
 
 Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -43,7 +43,7 @@ class RateLimit:
         self._filled = clock()
 
     def take(self) -> bool:
-        """Tell whether one more call is allowed now."""
+        """Return whether one more call is allowed now."""
         if self._rate is None:
             return True
         now = self._clock()

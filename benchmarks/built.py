@@ -1,4 +1,4 @@
-"""What is measured: the platform as `sam build` makes it, once for each run of the benchmarks."""
+"""The platform as `sam build` builds it, once for each run of the benchmarks."""
 
 import json
 from functools import cache
@@ -14,7 +14,7 @@ FUNCTION, LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
 
 @cache
 def template() -> Path:
-    """Build everything anew, the project's own way; return the built template."""
+    """Build everything again as the project does; return the built template."""
     return deploy.build(deploy.ROOT / ".local" / "benchmarks")
 
 
@@ -56,7 +56,7 @@ def handlers() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Return what stands for the variables of the templates: those of the sample events."""
+    """Return the values of the templates' variables, which are those of the sample events."""
     found: dict[str, str] = json.loads(_event("env"))["Parameters"]
     return found
 

@@ -15,7 +15,7 @@ _OURS, _PEERS, _BAD, _WORSE = "#0b6e4f", "#9aa5b1", "#d1495b", "#5c677d"
 
 
 def launch(results: Results) -> Any:
-    """Draw what one launch of a 300-second notebook takes, each contender beside the others."""
+    """Draw the cost of one launch of a 300-second notebook, for each contender."""
     alone = {"notebook_seconds": 300, "launches": 1, "allowed_calls_per_second": None}
     them = [each for each in runs(results, **alone) if each["create"]["lag_seconds"]]
     figure, panels = plt.subplots(1, 4, figsize=(13, 3), sharey=True)
@@ -54,7 +54,7 @@ def at_once(results: Results) -> Any:
 
 
 def cold_starts(results: Results) -> Any:
-    """Draw each function's cold start beside the floor."""
+    """Draw each function's cold start, relative to the floor."""
     figure, panel = plt.subplots(figsize=(13, 4))
     them = results["cold_starts"]
     bars = panel.barh([e["function"] for e in them], [e["ratio"] for e in them], color=_OURS)

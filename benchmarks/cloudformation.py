@@ -1,7 +1,7 @@
-"""CloudFormation, as a custom resource knows it, and the judge of what it is answered.
+"""CloudFormation, as a custom resource sees it, and the judge of its answers.
 
-A stack is created and, after a pause, deleted. A request that nobody answers fails after the
-resource's ServiceTimeout, an hour unless the template says otherwise (user guide,
+A stack is created and, after a pause, deleted. A request without an answer fails after the
+resource's ServiceTimeout, an hour unless the template has another value (user guide,
 AWS::CloudFormation::CustomResource); the stack is then rolled back, by a Delete.
 """
 
@@ -25,7 +25,7 @@ Deliver = Callable[[dict[str, Any]], None]
 
 @dataclass
 class Request:
-    """A request, and what CloudFormation was told."""
+    """A request, and its answers."""
 
     event: dict[str, Any]
     issued_at: float
@@ -40,7 +40,7 @@ class Verdicts:
 
     Attributes:
         lags: seconds from InService to the answer, of the creations answered right.
-        complaints: what was wrong, with how often.
+        complaints: each fault, with its number of occurrences.
 
     """
 
@@ -51,7 +51,7 @@ class Verdicts:
     complaints: dict[str, int] = field(default_factory=dict)
 
     def complain(self, what: str) -> None:
-        """Note what was wrong."""
+        """Count a fault."""
         self.complaints[what] = self.complaints.get(what, 0) + 1
 
 
@@ -59,7 +59,7 @@ class CloudFormation:
     """Stacks with one notebook each.
 
     Attributes:
-        status_of: tells a notebook's status now, None when there is none.
+        status_of: returns a notebook's status now, or None without a notebook.
         in_service_at: when each notebook came into service, by its name.
         deliver: hands a request to the contender.
         deliver_again: after how many seconds it is delivered a second time.
@@ -151,9 +151,9 @@ class CloudFormation:
         return request
 
     def _judge(self, request: Request, answer: Mapping[str, Any]) -> None:
-        """Judge the first answer, which is the one that CloudFormation takes.
+        """Judge the first answer, because CloudFormation accepts no other.
 
-        No notebook fails here and nothing that is asked for is forbidden, so there is no real
+        No notebook fails here and every request is allowed, so there is no real
         cause for any FAILED.
         """
         kind = request.event["RequestType"]

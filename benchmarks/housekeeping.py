@@ -56,13 +56,13 @@ _FUNCTIONS = {
 
 @dataclass
 class Account:
-    """Notebooks, all running, each of a launch of its own; some of them are `due`.
+    """Notebooks, all running, each of its own launch; some of them are `due`.
 
-    What due is depends on who asks: its stack is deleted, its day has come, it says it is idle.
+    Due means, by function, that the stack is deleted, the date has passed, or it reports idle.
 
     Attributes:
-        notebooks: the names of those that are there.
-        due: the names of those of them that something is to be done with.
+        notebooks: the names of the existing notebooks.
+        due: the names of the notebooks that the function must process.
         calls: how often each operation was called.
         spent_ms: what these calls took.
 
@@ -88,7 +88,7 @@ class Account:
 
     def _list_notebook_instances(self, asked: Any) -> Any:
         named = self.notebooks if asked["StatusEquals"] == "InService" else []
-        # Ten when nothing is asked for, says the API reference.
+        # Ten by default, by the API reference.
         names, token = _page(named, asked.get("MaxResults", 10), asked.get("NextToken"))
         found = [
             {
@@ -182,7 +182,7 @@ def measure(progress: Progress) -> list[dict[str, Any]]:
 def runs_of(module: Any, size: int, due: int) -> dict[str, Any]:
     """Let a scheduled function run until nothing is due any more, or it gets nowhere."""
     names = [f"n{number:05}" for number in range(size)]
-    # The last ones: a function that always begins with the same ones is to be seen to.
+    # The last ones, so that a function that always begins with the same ones is noticed.
     account = Account(names, set(names[size - due :]))
     with (
         intercepted(account.answer),
@@ -215,7 +215,7 @@ def runs_of(module: Any, size: int, due: int) -> dict[str, Any]:
 
 
 def _run(module: Any, account: Account) -> bool:
-    """Run a function once; return whether it could do all that was to be done."""
+    """Run a function once; return whether it processed everything that was due."""
     began = account.spent_ms
     timeout: int = built.settings(_FUNCTIONS[module])["Timeout"] * 1000
 

@@ -1,7 +1,7 @@
 """A function as Lambda runs it: the runtime interface emulator and the runtime client.
 
-The emulator (`aws-lambda-rie`) lies in the SAM CLI's package, the client (`awslambdaric`) is of
-PyPI; the Python is the one that `make` uses, the processor this machine's.
+The emulator (`aws-lambda-rie`) is in the SAM CLI's package, and the client (`awslambdaric`) comes
+from PyPI. Functions run on the Python that `make` uses, and on this machine's processor.
 """
 
 import http.client
@@ -28,7 +28,7 @@ _BOOTSTRAP = Path(__file__).parent / "lambda_bootstrap.py"
 _MACHINES = {"x86_64": "x86_64", "aarch64": "arm64"}
 
 # Its REPORT line's own "Init Duration" is that of the emulator, not of the function: the
-# function's is told before, in the line INIT REPORT, and counted in REPORT's Duration.
+# function's is printed before, in the line INIT REPORT, and counted in REPORT's Duration.
 _INIT = re.compile(r"INIT REPORT\(durationMs: ([\d.]+)\)")
 _REPORT = re.compile(r"REPORT RequestId: \S+\t(?:Init Duration: [\d.]+ ms\t)?Duration: ([\d.]+) ms")
 

@@ -1,10 +1,13 @@
-"""Launches: every contender's real code serves the same ones, in virtual time.
+"""Launches: every contender's real code processes the same launches, in virtual time.
 
-What is real: the contenders' code and state machines, botocore's and the framework's own trying
-again, the notebook simulator. What is the timeline's: all waiting. What is assumed, alike for all:
-what a call takes (`aws_calls.CALL_SECONDS`), EventBridge's half second (`world.EVENT_SECONDS`), how
-long an idle environment is kept (`lambda_service.KEPT_IDLE`). What is measured in the run: how long
-each function's own code takes, and its init. Step Functions' own time between states is left out.
+- Real: the contenders' code and state machines, the retries of botocore and of the framework, and
+  the notebook simulator.
+- On the timeline: all waiting.
+- Assumed, the same for all: the time of a call (`aws_calls.CALL_SECONDS`), EventBridge's half
+  second (`world.EVENT_SECONDS`), and how long an idle environment is kept
+  (`lambda_service.KEPT_IDLE`).
+- Measured in the run: how long each function's own code takes, and its init.
+- Left out: Step Functions' own time between states.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ ROUNDS = 30
 AT_ONCE = 500
 AGAIN_AFTER = 2.0
 LIMIT = 5
-# By contender, what is left out for the time it would take here.
+# By contender, the measurements that are left out because they take too long.
 _LEFT_OUT = ("notebook-vending", "cdk-provider")
 _WHY = (
     "500 notebooks of 3,000 s at once are left out, because so many observations take minutes "
@@ -50,7 +53,7 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the results: who serves what."""
+    """A row of the results: a contender and its scenario."""
 
     contender: str
     notebook_seconds: int
@@ -99,7 +102,7 @@ def _inits(contender: str) -> Inits:
 
 
 def rows() -> list[Row]:
-    """Return all rows, those that take longest first."""
+    """Return all rows, the longest measurements first."""
     found = []
     for launches in (AT_ONCE, 1):
         for seconds in (3000, 300):
@@ -121,7 +124,7 @@ def rows() -> list[Row]:
 
 
 def measure(progress: Progress) -> list[Result]:
-    """Measure all rows on all processors; what cannot run says so in its remarks."""
+    """Measure all rows on all processors; the remarks name each row that could not run."""
     every = rows()
     task = progress.add_task("launches", total=len(every))
     results: dict[Row, Result] = {}
@@ -148,7 +151,7 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 
 def _calibrated(contender: str) -> Durations | str:
-    """Measure how long a contender's functions take; a text tells why it cannot run here."""
+    """Measure how long a contender's functions take; return a text if it cannot run here."""
     try:
         if contender == "cdk-provider":
             cdk.synthesize()

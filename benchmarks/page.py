@@ -24,7 +24,7 @@ Run = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Goal:
-    """What was to be reached, and what was."""
+    """A goal, with the measured value."""
 
     text: str
     measured: str
@@ -32,9 +32,9 @@ class Goal:
 
 
 def runs(results: Results, **wanted: Any) -> Iterator[Run]:
-    """Yield the runs of launches that are like this, save those that could not be made.
+    """Yield the runs of launches that match, without those that could not run.
 
-    Such a one has nothing but a remark that says why.
+    A run that could not run has only a remark with the reason.
     """
     for each in results["launches"]:
         if "answers" in each and all(each[key] == value for key, value in wanted.items()):
@@ -51,7 +51,7 @@ def describes(run: Run) -> float:
 
 
 def name(run: Run) -> str:
-    """Return what a run is called in tables and charts."""
+    """Return the name of a run in tables and charts."""
     said = _NAMES[run["contender"]]
     if run["contender"] == OURS:
         return f"{said}, {'with' if run['events'] else 'without'} events"
@@ -256,7 +256,7 @@ def _cold_start_table(results: Results) -> str:
 
 
 def _import_table(results: Results) -> str:
-    """Return how much of a function's import each package is, the median of who imports it."""
+    """Return each package's share of a function's import, the median of its importers."""
     shares: dict[str, list[float]] = {}
     for function in results["imports"]:
         took = function["milliseconds"]

@@ -1,6 +1,6 @@
-"""What a run costs: what AWS charges, by `vending.charges`, for so much of each.
+"""The cost of a run: AWS's charges for its usage, by `vending.charges`.
 
-Left out for all alike: logs, and whatever is there whether or not anything is launched.
+It leaves out, for all contenders, logs and resources that cost the same without launches.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def cost(
     writes: float,
     reads: float,
 ) -> float:
-    """Return what so much costs, in US dollars."""
+    """Return the cost of this usage, in US dollars."""
     return (
         invocations * PRICES.lambda_request
         + gb_seconds_x86 * PRICES.lambda_gb_second_x86

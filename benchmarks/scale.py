@@ -1,12 +1,12 @@
-"""What many launches and many accounts need of AWS's quotas, and which quota is reached first.
+"""Compute the use of AWS's quotas by many launches and accounts, and which one is reached first.
 
-The counts of a launch are those measured (benchmarks/results.json) and, for what CloudFormation
-makes and removes, those of the product's template. `python -m benchmarks.scale` writes the tables
-into docs/scale.md.
+The counts of a launch are measured (benchmarks/results.json). For the resources that CloudFormation
+creates and removes, they come from the product's template. `python -m benchmarks.scale` writes the
+tables into docs/scale.md.
 
-Of a quota that differs between Regions the lowest default is taken: what holds there holds
-everywhere but in a new account, which begins with less. An operation without a published quota is
-no part of the arithmetic; the page names it.
+If a quota differs between Regions, the lowest default counts. A result for it holds everywhere
+except in a new account, which begins with less. The arithmetic leaves out operations without a
+published quota, and the page names them.
 """
 
 import json
@@ -52,11 +52,11 @@ _LOGS = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_lim
 
 @dataclass(frozen=True)
 class Quota:
-    """One quota of AWS: what it is called, what it is by default, and where AWS says so.
+    """One quota of AWS, with its name, its default, and AWS's page about it.
 
     Attributes:
-        unit: what the value is of: things in one second, at one moment, or in all.
-        own: what of it the platform itself takes, whether or not anything is launched.
+        unit: the unit of the value: things in one second, at one moment, or in all.
+        own: the platform's own use of it, without any launch.
 
     """
 
@@ -77,7 +77,7 @@ def _rate(
     return Quota(service, name, value, "a second", adjustable, source, code=code)
 
 
-# What launching uses, from its Create to the end of its Delete.
+# The quotas that a launch uses, from its Create to the end of its Delete.
 RATES = (
     _rate("SageMaker", "CreateNotebookInstance", 1, _SAGEMAKER),
     _rate("SageMaker", "StopNotebookInstance", 1, _SAGEMAKER),
@@ -101,12 +101,12 @@ RATES = (
     _rate("EC2", "DescribeNetworkInterfaces", 20, _EC2, adjustable=True),
     _rate("Tagging", "GetResources", 15, _TAGGING, adjustable=True),  # by AWS Support
     _rate("EventBridge", "invocations", 750, _EVENTBRIDGE, adjustable=True, code="L-5540C5E3"),
-    # What a new on-demand table takes; it doubles by itself, up to the quota of 40,000.
+    # A new on-demand table accepts this much, and doubles automatically up to the quota of 40,000.
     _rate("DynamoDB", "write units of a new table", 4_000, _DYNAMODB, adjustable=True),
     Quota("Lambda", "concurrent executions", 1_000, "at once", True, _LAMBDA, code="L-B99A9384"),
 )
 
-# What a notebook takes for as long as it stands: one of each.
+# The quotas of which a notebook uses one each, as long as it exists.
 COUNTS = (
     Quota(
         "SageMaker",
@@ -123,13 +123,13 @@ COUNTS = (
     # default is one subnet.
     Quota("VPC", "addresses of the subnet", 1_019, "in all", False, _SUBNET, own=8),
     Quota("CloudFormation", "stacks", 2_000, "in all", True, _STACKS, own=9),
-    # For each Availability Zone, says AWS.
+    # For each Availability Zone, by AWS's page.
     Quota("VPC", "network interfaces", 5_000, "in all", True, _VPC, code="L-DF5E4CA3", own=8),
     Quota("S3", "buckets", 10_000, "in all", True, _S3, scope="account", code="L-DC2B2D3D", own=1),
     Quota("KMS", "keys", 100_000, "in all", True, _KEYS, own=1),
 )
 
-# What stays of a terminated launch with DataRetention=Retain, the default.
+# The resources that a terminated launch keeps with DataRetention=Retain, the default.
 RETAINED = ("buckets", "keys")
 
 # Further calls of the orphan cleanup, the expiry and the idle stop.
@@ -175,7 +175,7 @@ WRITE_UNITS = 5
 
 @dataclass(frozen=True)
 class Need:
-    """What each of so many accounts needs of a quota, and how much that is of it."""
+    """The use of a quota in each of this many accounts, and its share of the quota."""
 
     accounts: int
     amount: float
@@ -184,12 +184,12 @@ class Need:
 
 @dataclass(frozen=True)
 class Row:
-    """What the launches, or the notebooks that stand, need of one quota.
+    """The use of one quota by the launches, or by the existing notebooks.
 
     Attributes:
-        uses: what one launch, or one notebook, takes.
+        uses: the use of one launch, or of one notebook.
         allows: launches a minute, or notebooks, that one account has room for by default.
-        accounts: how many suffice for all, if nothing is raised.
+        accounts: how many accounts are enough for all, without raised quotas.
 
     """
 
@@ -200,12 +200,12 @@ class Row:
     accounts: int
 
     def need(self, accounts: int) -> Need:
-        """Return what is needed with so many accounts."""
+        """Return the use with this many accounts."""
         return next(each for each in self.needs if each.accounts == accounts)
 
 
 def table(results: Mapping[str, Any]) -> list[Row]:
-    """Return what is needed of every quota, the scarcest first: of rates, then of counts."""
+    """Return the use of every quota, the scarcest first, rates before counts."""
     uses = _uses(measured(results))
     rates = [_of_rate(quota, uses[quota.name]) for quota in RATES]
     counts = [_of_count(quota) for quota in COUNTS]
@@ -213,13 +213,13 @@ def table(results: Mapping[str, Any]) -> list[Row]:
 
 
 def binding(rows: Iterable[Row], accounts: int, *, counts: bool) -> Row:
-    """Return the row that binds first: of the counts, or of the rates."""
+    """Return the row whose quota is reached first, of the counts or of the rates."""
     of_kind = [row for row in rows if (row.quota.unit == "in all") is counts]
     return max(of_kind, key=lambda row: row.need(accounts).ratio)
 
 
 def measured(results: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the measurement that the arithmetic rests on: of most launches at once, unthrottled.
+    """Return the measurement with the most launches at once, unthrottled, as the basis.
 
     Raises LookupError when there is none.
     """
@@ -236,7 +236,7 @@ def measured(results: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """Return what stands on the page between its marks."""
+    """Return the text between the marks of the page."""
     rows = table(results)
     parts = [
         _measured_text(measured(results)),
@@ -259,7 +259,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def rewritten(page: str, results: Mapping[str, Any]) -> str:
-    """Return a page with what is computed between its marks; raises ValueError without them."""
+    """Return a page with the computed text between its marks; raises ValueError without them."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -334,7 +334,7 @@ def _rows_text(rows: Sequence[Row], what: str) -> str:
         f"One account allows, {allowed}",
         "Accounts needed",
     ]
-    # What differs in its name alone stands in one line.
+    # Quotas that differ only in their names share a line.
     lines: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
         key = (row.quota.service, row.quota.source, *_value_cells(row), *_need_cells(row))

@@ -56,11 +56,11 @@ class StateMachine:
         return True
 
     def was_started(self, name: str) -> bool:
-        """Tell whether there is an execution of this name, running or ended."""
+        """Return whether an execution of this name exists, running or ended."""
         return name in self._executions
 
     def give_back(self, token: str) -> bool:
-        """Let the execution that waits for this token go on; tell whether one does."""
+        """Continue the execution that waits for this token; return whether one waits."""
         for each in self._executions.values():
             if each.running and each.token == token:
                 self._machine.wake(each, self._timeline.now)

@@ -24,12 +24,12 @@ from simulation.lambda_service import Durations, Lambda
 from simulation.services import Direct
 from simulation.timeline import Timeline
 
-# EventBridge, from a change to the function that is told. "Typical latency [...] is about half a
-# second" (https://aws.amazon.com/eventbridge/faqs/); how long SageMaker takes to tell it is
+# EventBridge, from a change to the function's invocation. "Typical latency [...] is about half a
+# second" (https://aws.amazon.com/eventbridge/faqs/). How long SageMaker takes to report it is
 # published nowhere.
 EVENT_SECONDS = 0.5
 # Notebooks do not all take the same time: each takes up to a twentieth less or more, the same
-# whoever serves it.
+# for every contender.
 SPREAD = 0.05
 # What a contender does after the last answer counts for so long.
 AFTERWARDS = 600.0
@@ -39,10 +39,10 @@ NotebookEvent = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is to be served.
+    """The launches and their conditions.
 
     Attributes:
-        events: whether SageMaker's events arrive, for who listens to them.
+        events: whether SageMaker's events arrive, for contenders that use them.
         first: the number of the first launch; it decides how long its notebook takes.
         deliver_again: after how many seconds each request is delivered a second time.
 
@@ -116,7 +116,7 @@ class World:
         return {**event, "ResourceProperties": {**event["ResourceProperties"], **place}}
 
     def status(self, name: str) -> str | None:
-        """Tell a notebook's status, None when there is none."""
+        """Return a notebook's status, or None without a notebook."""
         arn = self._around.arn("notebook-instance", name)
         notebook = self.notebooks.notebooks.by_arn.get(arn)
         return notebook.status if notebook else None
@@ -170,7 +170,7 @@ def _uuid4(numbers: random.Random) -> UUID:
 
 @contextmanager
 def account() -> Iterator[None]:
-    """Be in an account of the simulation's, whatever the shell knows of a real one."""
+    """Use an account of the simulation, independently of the shell's settings for AWS."""
     ours = {
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,

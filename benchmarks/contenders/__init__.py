@@ -1,1 +1,1 @@
-"""What serves the launches: this platform, and its peers."""
+"""The contenders that process the launches: this platform, and its peers."""

@@ -189,7 +189,7 @@ def crhelper_polling(world: World) -> Iterator[Deliver]:
     with ExitStack() as ending:
         for thing, name, stand_in in (
             # Three clients for each environment are half a second of this machine's, hundreds of
-            # times; what an environment's init takes is measured by itself.
+            # times. The init of an environment is measured separately.
             (library, "boto3", SimpleNamespace(client=cache(boto3.client))),
             (library, "threading", SimpleNamespace(Timer=Timer)),
             (library.CfnResource._wait_for_cwlogs, "__defaults__", (sleep,)),

@@ -1,4 +1,4 @@
-"""A single function that sleeps and looks, of Lambda's longest timeout."""
+"""A single function that sleeps and checks, with Lambda's longest timeout."""
 
 from __future__ import annotations
 

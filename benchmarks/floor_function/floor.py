@@ -1,4 +1,4 @@
-"""The floor of a cold start: a function that does nothing but what nobody could leave out.
+"""The floor of a cold start: a function that does only the necessary minimum.
 
 It makes the boto3 clients named in FLOOR_CLIENTS, and calls the first one.
 """

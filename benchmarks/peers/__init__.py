@@ -1,1 +1,1 @@
-"""What the peers need besides their own code: functions around the same calls of SageMaker's."""
+"""The functions that the peers need in addition to their own code, with the same calls."""

@@ -1,4 +1,4 @@
-"""What a provider of CDK's framework is given: onEvent begins, isComplete tells."""
+"""The handlers of a provider of CDK's framework: onEvent begins, isComplete checks."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from benchmarks.peers.functions import notebooks
 
 
 def on_event(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Begin what is asked for."""
+    """Begin the requested operation."""
     name = event["ResourceProperties"]["NotebookInstanceName"]
     if event["RequestType"] == "Create":
         notebooks.create(event["ResourceProperties"])
@@ -16,7 +16,7 @@ def on_event(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 
 def is_complete(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Tell whether it is done."""
+    """Return whether the operation has ended."""
     name = event["ResourceProperties"]["NotebookInstanceName"]
     done = notebooks.is_deleted if event["RequestType"] == "Delete" else notebooks.is_in_service
     return {"IsComplete": done(name)}

@@ -38,7 +38,7 @@ def status(name: str) -> str:
 
 
 def is_in_service(name: str) -> bool:
-    """Tell whether the notebook is InService; raises RuntimeError if it failed."""
+    """Return whether the notebook is InService; raises RuntimeError if it failed."""
     seen = status(name)
     if seen == "Failed":
         raise RuntimeError(f"{name} is Failed")
@@ -46,7 +46,7 @@ def is_in_service(name: str) -> bool:
 
 
 def is_deleted(name: str) -> bool:
-    """Take the next step of the deletion, if one can be taken; tell whether it is gone."""
+    """Take the next possible step of the deletion; return whether the notebook is gone."""
     seen = status(name)
     if seen == "InService":
         client().stop_notebook_instance(NotebookInstanceName=name)

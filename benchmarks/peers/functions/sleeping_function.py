@@ -1,4 +1,4 @@
-"""A single function that sleeps and looks, 200 seconds at a time, and then answers."""
+"""A single function that sleeps 200 seconds at a time, checks, and then answers."""
 
 import json
 import time
@@ -14,7 +14,7 @@ http = urllib3.PoolManager()
 
 
 def handler(event: dict[str, Any], _context: Any) -> None:
-    """Do what is asked for and answer CloudFormation."""
+    """Perform the requested operation and answer CloudFormation."""
     name = event["ResourceProperties"]["NotebookInstanceName"]
     status, reason = "SUCCESS", "done"
     try:

@@ -6,8 +6,8 @@ make rehearse ACCOUNT=111122223333  refuses every other account
 make rehearse PARAMETERS='…'        deploys with further parameters of template.yaml
 make rehearse CLEAN=1a2b3c4d        removes what a run left behind
 
-The exit status is 0 if every step ended as expected and nothing is left, 1 if not, 2 if nothing
-was created, 130 after an interrupt.
+The exit status is 0 if every step ended as expected and nothing is left, and otherwise 1. It is 2
+if nothing was created, and 130 after an interrupt.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from vending.errors import OperatorError, worded
 
 
 def main() -> int:
-    """Do what the command line asks for; return the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m rehearsal",
         description=__doc__,

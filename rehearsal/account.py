@@ -1,4 +1,4 @@
-"""Whose account this is, and what of it never gets into a report."""
+"""The account of the shell, and the mask of its data in a report."""
 
 import re
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ class Account:
 def look(expected: str) -> Account:
     """Return the account that the shell is signed in to.
 
-    Raises OperatorError when that is not the one expected, when the shell is signed in as the root
-    user, or when its AWS configuration cannot be used. Raises ClientError, BotoCoreError when AWS
-    does not take the credentials.
+    Raises OperatorError for another account than expected, for the root user, or for an AWS
+    configuration that cannot be used. Raises ClientError, BotoCoreError if AWS rejects the
+    credentials.
 
     Args:
         expected: the ID of an account, or '' for any.

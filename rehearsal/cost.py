@@ -1,8 +1,8 @@
-"""What a rehearsal costs at most: list prices of us-east-1, without free tiers.
+"""The maximum cost of a rehearsal, by list prices of us-east-1, without free tiers.
 
-What is billed by the hour is counted for every hour that the run's time limit touches, as if all
-of it existed from the first second to the last. Where AWS documents no proration, the bound has the
-price of a whole month.
+Resources that are billed by the hour count for every hour of the run's time limit, as if all
+existed from the first second to the last. Where AWS documents no proration, the maximum includes
+the price of a whole month.
 """
 
 import math
@@ -52,7 +52,7 @@ class Line:
 
 
 def bound(parameters: Parameters) -> list[Line]:
-    """Return what a run with these parameters costs at most, line by line."""
+    """Return the maximum cost of a run with these parameters, line by line."""
     hourly = max(prices.hourly(each) or 0 for each in (INSTANCE_TYPE, OTHER_INSTANCE_TYPE))
     endpoints = sum(
         parameters[name] == "create" for name in SERVICES if name != "S3Endpoint"

@@ -1,4 +1,4 @@
-"""What the administrator does before the launch: build, deploy, record, and let an end user in."""
+"""The administrator's steps before the launch: build, deploy, record, and admit an end user."""
 
 import os
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def build(run: Run) -> None:
 
 
 def make_bucket(run: Run) -> None:
-    """Make the bucket that SAM uploads to, so that none of SAM's own is left."""
+    """Create the bucket for SAM's uploads, so that no bucket of SAM's own is left."""
     s3, region = client("s3"), run.account.region
     # us-east-1 is the default, and S3 refuses it as a constraint (API reference, CreateBucket).
     where: Any = (
@@ -42,7 +42,7 @@ def make_bucket(run: Run) -> None:
 
 
 def deploy_platform(run: Run) -> None:
-    """Run `sam deploy` with the run's tag, which CloudFormation puts on what the stack makes."""
+    """Run `sam deploy` with the run's tag, which CloudFormation puts on the stack's resources."""
     options = (
         *("--region", run.account.region, "--s3-bucket", run.plan.bucket),
         *("--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"),
@@ -92,14 +92,14 @@ def _failed(run: Run) -> str:
 
 
 def record_stacks(run: Run) -> None:
-    """Record what became of the platform's stacks so far."""
+    """Record the events of the platform's stacks so far."""
     for stack_id, each in owned.stacks(run.plan).items():
         if each["StackName"].startswith(run.plan.stack):
             run.watching.stack(stack_id)
 
 
 def listen(run: Run) -> None:
-    """Have a queue record what AWS reports from now on."""
+    """Make a queue record AWS's reports from now on."""
     (portfolio,) = (
         each["PhysicalResourceId"]
         for each in owned.resources(run.plan.stack)
@@ -119,7 +119,7 @@ def listen(run: Run) -> None:
 
 
 def sign_in(run: Run) -> None:
-    """Assume the end user's role, and look at the launch form."""
+    """Assume the end user's role, and read the launch form."""
     role = client("iam").get_role(RoleName=run.plan.role)["Role"]["Arn"]
 
     def assumed() -> Mapping[str, str] | None:
@@ -130,7 +130,7 @@ def sign_in(run: Run) -> None:
                 ]
             )
         except ClientError as error:
-            # IAM shows a new role to STS a few seconds late.
+            # STS sees a new role of IAM a few seconds late.
             if error.response["Error"]["Code"] != "AccessDenied":
                 raise
             return None
@@ -157,7 +157,7 @@ def sign_in(run: Run) -> None:
 
 
 def _form(run: Run) -> bool:
-    """Record what the launch form offers; return whether the product is there yet."""
+    """Record the launch form's content; return whether the product is visible yet."""
     user = run.end_user()
     try:
         version = user.newest_artifact()
@@ -165,7 +165,7 @@ def _form(run: Run) -> bool:
             ProductId=user.product_id, ProvisioningArtifactId=version
         )["ProvisioningArtifactParameters"]
     except ClientError as error:
-        # A new portfolio is shown to its users a few seconds late.
+        # Users see a new portfolio a few seconds late.
         if error.response["Error"]["Code"] not in (
             "ResourceNotFoundException",
             "AccessDeniedException",

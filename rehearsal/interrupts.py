@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin: the first ends the story, and the cleanup begins."""
+"""Ctrl-C and similar signals: the first one ends the story, and the cleanup begins."""
 
 import signal
 from collections.abc import Callable
@@ -7,10 +7,11 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """What a signal does, by how far the run is.
+    """The effect of a signal in each phase of the run.
 
-    During the story it raises KeyboardInterrupt. During the cleanup the first one is only answered:
-    an impatient second Ctrl-C must not leave things in the account. The next one ends the cleanup.
+    During the story it raises KeyboardInterrupt. During the cleanup, the first one only gets a
+    reply, because a second Ctrl-C must not leave resources in the account. The next one ends the
+    cleanup.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""What the end user does: launches, an update, actions, refusals, terminations."""
+"""The end user's steps: launches, an update, actions, refusals, terminations."""
 
 from collections.abc import Callable, Mapping
 
@@ -48,7 +48,7 @@ def update(run: Run) -> None:
 
 
 def act(action: str, status: str) -> Callable[[Run], None]:
-    """Return a step that takes an action of the product, and expects a status after it."""
+    """Return a step that runs an action of the product, and expects a status after it."""
 
     def do(run: Run) -> None:
         record = run.wait(run.end_user().act(run.notebook().provisioned_product_id, action))
@@ -63,7 +63,7 @@ def act(action: str, status: str) -> Callable[[Run], None]:
 def refused(
     what: str, parameters: Mapping[str, str], says: str, *, same_notebook: bool = False
 ) -> Callable[[Run], None]:
-    """Return a step that launches what must be refused, and expects a part of the reason."""
+    """Return a step whose launch must be refused, with this part of a reason."""
 
     def do(run: Run) -> None:
         name = f"{run.plan.notebook}-{what}"

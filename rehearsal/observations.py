@@ -17,7 +17,7 @@ _DENIED = ("not authorized to perform", "AccessDenied", "UnauthorizedOperation")
 
 
 class Verdict(StrEnum):
-    """What came of a row."""
+    """The kinds of verdict."""
 
     AS = "as on the embedded AWS"
     OTHERWISE = "otherwise"

@@ -1,7 +1,8 @@
-"""What belongs to a run: what carries its tag, and what one of its own stacks made.
+"""Finds the resources of a run, which have its tag or come from one of its own stacks.
 
-Nothing else is ever changed. What cannot carry a tag (layer versions, log streams) or has lost it
-is the run's if it has the name that one of the run's stacks gave it, with the run's ID in it.
+The program changes no other resource. Some resources cannot have a tag (layer versions, log
+streams) or have lost it. They belong to the run if one of its stacks gave them a name with the
+run's ID.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

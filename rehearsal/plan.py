@@ -1,4 +1,4 @@
-"""What a rehearsal makes, under which names, and how long it may take."""
+"""The plan of a rehearsal: its resources, their names, and the time limits."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ DEADLINE = 900
 LAUNCHES = 4
 """One that succeeds, and three that are refused."""
 
-# Parameters that the rehearsal needs as they are: its names, and what its refusals rely on.
+# Parameters that the rehearsal sets itself: its names, and the limits behind its refusals.
 _OWN = (
     "EndUserRoleName",
     "CreateEndUserRole",
@@ -80,7 +80,7 @@ class Plan:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the platform is deployed with, where that is not the template's default."""
+        """The parameters that differ from the template's defaults."""
         return {
             **self.given,
             "EndUserRoleName": self.role,
@@ -115,7 +115,7 @@ def make(given: str) -> Plan:
 
 
 def made(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield what a run makes, for the person who is asked: what, and under which name."""
+    """Yield the resources of a run and their names, to show them before the question."""
     yield "the platform, one CloudFormation stack with eight nested ones", plan.stack
     yield "a role for the end user", plan.role
     yield "a bucket for what SAM uploads", plan.bucket

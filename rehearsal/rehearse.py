@@ -34,7 +34,7 @@ class Took:
 
 @dataclass
 class Outcome:
-    """What came of a run."""
+    """The outcome of a run."""
 
     ending: str = SUCCEEDED
     step: str = ""
@@ -49,7 +49,7 @@ class Outcome:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is left that a person would have to remove."""
+        """Whether nothing is left for a person to remove."""
         return self.left is not None and all(each.expected for each in self.left)
 
 
@@ -106,7 +106,7 @@ def _story(run: Run, steps: Sequence[Step], outcome: Outcome) -> None:
 
 
 def _look_at_the_failed(run: Run, outcome: Outcome) -> None:
-    """Record what a run that failed has shown until then, before the cleanup takes it away."""
+    """Record the state of a failed run, before the cleanup removes it."""
     try:
         outcome.troubles += evidence.collect(run.plan, run.seen, run.outputs)
     except KeyboardInterrupt:

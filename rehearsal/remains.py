@@ -1,4 +1,4 @@
-"""What is left of a run: the proof that ends it."""
+"""The remains of a run, whose absence the run proves at its end."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def left(plan: Plan, layers: list[str]) -> list[Remain]:
 
 
 def _tagged(plan: Plan, known: set[str], again: str) -> Iterator[Remain]:
-    """Yield what carries the run's tag, is there, and is not yet known."""
+    """Yield the existing resources with the run's tag that are not yet known."""
     deleted = _deleted_resources(plan)
     for arn in owned.tagged(plan):
         name = arn.rpartition(":")[2]

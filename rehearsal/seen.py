@@ -1,4 +1,4 @@
-"""What a run recorded. All rows of the report are settled by this and by nothing else."""
+"""The record of a run, which alone settles the rows of the report."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,7 +37,7 @@ class Call:
 
 @dataclass
 class Functions:
-    """What the log of the platform's functions shows."""
+    """The content of the platform's function log."""
 
     lines: int = 0
     cold_starts: list[float] = field(default_factory=list)

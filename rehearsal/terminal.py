@@ -1,6 +1,6 @@
 """Output that a closed terminal does not break.
 
-Who closes the terminal ends the run, and the cleanup must not end with its first line of output.
+A closed terminal ends the run, but the cleanup must not fail at its first line of output.
 """
 
 import io

@@ -1,1 +1,1 @@
-"""The proof of least privilege: what the roles are granted, held against what they use."""
+"""The proof of least privilege: compares the permissions of the roles with their use."""

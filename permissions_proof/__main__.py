@@ -1,8 +1,7 @@
-"""`make permissions`: every permission of every role, and who uses it.
+"""`make permissions`: every permission of every role, and the calls that use it.
 
-The status is 0 when all that is granted is used and nothing was denied, else 1; 130 when
-interrupted. Everything it writes lies in `.local/permissions-<process id>`, which stays only when
-something went wrong.
+The exit status is 0 if every permission is used and no call was denied, 1 if not, 130 after an
+interrupt. Its files are in `.local/permissions-<process id>`, which stays only after a failure.
 """
 
 import sys
@@ -18,7 +17,7 @@ from permissions_proof.usage import Usage, usage
 
 
 def main() -> int:
-    """Live the story through, and hold what was granted against what was called."""
+    """Run the story, and compare its grants with its calls."""
     return run("permissions", _prove, Progress(progress.console()))
 
 
@@ -35,7 +34,7 @@ def _prove(directory: Path, page: Progress) -> str:
 
 
 def judge(told: scenario.Told) -> Usage:
-    """Hold the grants against the calls, and the launch role against CloudFormation's handlers."""
+    """Compare the grants with the calls, and the launch role with CloudFormation's handlers."""
     found = usage(told.granted, told.calls, UNEXERCISED)
     of_launches = {
         (each.action, each.resource) for each in told.granted.values() if each.role == "LaunchRole"

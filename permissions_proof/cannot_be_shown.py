@@ -1,6 +1,6 @@
-"""The permissions that AWS asks for and nothing here can show, each with its reason and source.
+"""The permissions that AWS requires and no call here can show, each with its reason and source.
 
-A run fails for an entry that names what is not granted, or what was used after all.
+A run fails for an entry whose permission is not granted, or was used.
 """
 
 from permissions_proof.usage import Unexercised

@@ -1,9 +1,9 @@
 """Generate the deployer's policies, docs/deployer-policy-*.json.
 
-CloudFormation makes the platform's resources with the rights of the deploying role, so these are
-the permissions of the handlers of all its resource types (the resource schemas in the locked
-cfn-lint), with those that `sam deploy` and the custom resources need. Run it after a template got
-another resource type, or cfn-lint newer schemas:
+CloudFormation creates the platform's resources with the rights of the deploying role. So the
+policies have the permissions of the handlers of all its resource types, by the resource schemas in
+the locked cfn-lint. They also have those that `sam deploy` and the custom resources need. Run this
+after a template gets another resource type, or cfn-lint newer schemas:
 
     .venv/bin/python -m permissions_proof.deployer
 """

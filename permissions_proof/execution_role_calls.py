@@ -1,8 +1,8 @@
-"""What is done under a launch's execution role: by the notebook, by its owner, by SageMaker.
+"""The calls under a launch's execution role: by the notebook, by its owner, by SageMaker.
 
-What the emulator serves is called: S3, Logs, the notebook itself. Of the rest of SageMaker, of ECR
-and of CloudWatch it has nothing. Such calls are checked by botocore, put to the emulator's IAM with
-all that AWS would ask for them, and answered here.
+The emulator serves the calls to S3, Logs and the notebook itself. It has no ECR, no CloudWatch and
+no other part of SageMaker. botocore checks such calls, the emulator's IAM decides on everything
+that AWS would check for them, and this module answers them.
 """
 
 import base64
@@ -32,7 +32,7 @@ _IMAGE_ACCOUNT = "683313688378"  # XGBoost's in us-east-1 (SageMaker, "Docker Re
 
 @dataclass
 class Notebook:
-    """A launched notebook, and what is called as its role, in its VPC."""
+    """A launched notebook, and the calls as its role, in its VPC."""
 
     aws: Emulator
     launched: Record
@@ -59,7 +59,7 @@ class Notebook:
         return client
 
     def settings(self) -> dict[str, Any]:
-        """Return what its start script writes to /etc/notebook-vending.json."""
+        """Return the content that its start script writes to /etc/notebook-vending.json."""
         sagemaker = self.client("sagemaker")
         seen = sagemaker.describe_notebook_instance(NotebookInstanceName=self.name)
         config = self.aws.client("sagemaker").describe_notebook_instance_lifecycle_config(
@@ -81,7 +81,7 @@ class Notebook:
         return SimpleNamespace(status_code=200), self._answer(call)
 
     def ask(self, call: Call) -> None:
-        """Put a call to IAM, with the tags that what it names has by now."""
+        """Send a call to IAM, with the present tags of the resources that it names."""
         key = self.launched.outputs["SagemakerKMSKey"]
         where = Where(key.split(":")[4], REGION, key)
         asked = list(questions(call, where))
@@ -123,7 +123,7 @@ class Notebook:
 
 
 def start(aws: Emulator, launched: Record, endpoint: str) -> Notebook:
-    """Take the role on as SageMaker does for the notebook, whose requests come by the endpoint."""
+    """Assume the role as SageMaker does for the notebook, whose requests use the endpoint."""
     session = aws.client("sts").assume_role(
         RoleArn=launched.outputs["ExecutionRoleArn"], RoleSessionName="SageMaker"
     )
@@ -156,7 +156,7 @@ def use_the_bucket(notebook: Notebook) -> None:
 
 
 def log_what_scripts_print(notebook: Notebook) -> None:
-    """Do what SageMaker does as the role with what the scripts print."""
+    """Make SageMaker's calls as the role with the output of the scripts."""
     logs, stream = notebook.client("logs"), f"{notebook.name}/LifecycleConfigOnCreate"
     logs.create_log_group(logGroupName=_LOG_GROUP)
     logs.describe_log_streams(logGroupName=_LOG_GROUP)
@@ -167,7 +167,7 @@ def log_what_scripts_print(notebook: Notebook) -> None:
 
 
 def say_that_it_is_idle(notebook: Notebook) -> None:
-    """Do what the script does that could not stop its notebook."""
+    """Make the calls of the script that could not stop its notebook."""
     logs, stream = notebook.client("logs"), f"{notebook.name}/IdleStop"
     logs.create_log_stream(logGroupName=_LOG_GROUP, logStreamName=stream)
     event = {"timestamp": int(time.time() * 1000), "message": "IDLE and could not stop itself"}

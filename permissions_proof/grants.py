@@ -1,4 +1,4 @@
-"""What the deployed roles are granted: read from IAM and Lambda, named as in the templates."""
+"""The permissions of the deployed roles, from IAM and Lambda, named as in the templates."""
 
 import json
 import re

@@ -1,9 +1,10 @@
-"""What IAM is asked when a call is made to AWS.
+"""The requests that IAM must decide on for a call to AWS.
 
-Which resources an action works on comes from IAM's service authorization data, as cfn-lint brings
-it. Which condition keys SageMaker's creating actions know is not in it and stands here, as do the
-further permissions that a call needs (SageMaker developer guide, "API permissions reference" and
-"SageMaker roles"; Service Authorization Reference, "Amazon SageMaker" and "Amazon EC2").
+The resources of an action come from IAM's service authorization data in cfn-lint. That data lacks
+the condition keys of SageMaker's creating actions, so this module lists them. It also lists the
+further permissions that a call needs. Sources: SageMaker developer guide, "API permissions
+reference" and "SageMaker roles"; Service Authorization Reference, "Amazon SageMaker" and "Amazon
+EC2".
 """
 
 import re
@@ -90,7 +91,7 @@ class Call(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What IAM is asked: whether this may be done with that, under these circumstances."""
+    """A request to IAM: an action on a resource, under these conditions."""
 
     action: str
     resource: str
@@ -99,7 +100,7 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Where:
-    """Where a call is made: in which account, and with which key a project's data is encrypted.
+    """The context of a call: the account, and the key that encrypts a project's data.
 
     With `old_keys` SageMaker sends the condition keys by their former names, see OLD_KEYS.
     """
@@ -113,7 +114,7 @@ class Where:
 
 
 def questions(call: Call, where: Where) -> Iterator[Question]:
-    """Yield everything IAM is asked for a call: for itself, and for what it leads to."""
+    """Yield all requests to IAM for a call: for itself, and for the calls that follow from it."""
     keys = dict(_request_keys(call, where))
     arns = list(_arns(call, where))
     for arn in arns:
@@ -166,7 +167,7 @@ def _of_the_network(call: Call, where: Where) -> Iterator[Question]:
 
 
 def _of_the_container(call: Call, where: Where) -> Iterator[Question]:
-    """Yield what a job or an endpoint does as the role: pull, read, write, log."""
+    """Yield the requests of a job or an endpoint as the role: pull, read, write, log."""
     for image in _all(call.params, "Image", "TrainingImage"):
         registry, _, repository = image.partition("/")
         account, name = registry.split(".")[0], repository.split(":")[0]
@@ -209,7 +210,7 @@ def _of_logs(call: Call, where: Where) -> Iterator[Question]:
 
 
 def _arns(call: Call, where: Where) -> Iterator[str]:
-    """Yield the ARNs of what a call names, those of other services than SageMaker too."""
+    """Yield the ARNs of the resources that a call names, including those of other services."""
     kinds = resource_kinds(call.action)
     if not kinds:
         yield "*"
@@ -255,7 +256,7 @@ def _filled(arn: str, name: str, where: Where, account: str) -> str:
 
 
 def condition_keys(action: str) -> set[str]:
-    """Return the condition keys an action knows, tags without their names."""
+    """Return the condition keys that an action supports, tags without their names."""
     of_resources = authorization_reference.resource_condition_keys(action)
     known_by = CONDITION_KEYS.get(action, frozenset())
     former = {old for new, old in OLD_KEYS.items() if new in known_by}
@@ -314,7 +315,7 @@ def _output_keys(call: Call) -> list[str]:
 
 
 def _all(node: Any, *names: str) -> list[str]:
-    """Return all texts under these names, however deep they lie."""
+    """Return all texts under these names, at any depth."""
     found: list[str] = []
     if isinstance(node, list):
         for each in node:

@@ -1,4 +1,4 @@
-"""What a run of the proof prints: a table for each role, then the sums."""
+"""The output of a run of the proof: a table for each role, then the sums."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -8,7 +8,7 @@ from permissions_proof.usage import Call, Grant, Usage
 
 
 def show(usage: Usage, page: Progress) -> None:
-    """Print what every role is granted, what of it is used, and by how many calls."""
+    """Print the permissions of every role, with the number of calls that used each."""
     grants = sorted({*usage.used, *usage.apart, *usage.unused})
     for role, of_role in groupby(grants, key=lambda grant: grant.role):
         listed = list(of_role)

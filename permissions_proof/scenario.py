@@ -50,7 +50,7 @@ _PATIENCE = 120.0  # seconds
 
 @dataclass(frozen=True)
 class Told:
-    """What was granted in the course of the story, what was called, what launches are made of."""
+    """The story's grants, its calls, and the resource types of its launches."""
 
     granted: Mapping[Place, Grant]
     calls: Sequence[Call]
@@ -110,9 +110,9 @@ class _Run:
 
 
 def tell(directory: Path, page: Progress) -> Told:
-    """Live it through; return all that was granted meanwhile, and all that was called.
+    """Run the whole story; return all of its grants and calls.
 
-    Raises SurpriseError, TimeoutError, and what the embedded AWS and the SAM CLI raise.
+    Raises SurpriseError, TimeoutError, and the errors of the embedded AWS and of the SAM CLI.
     """
     page.say("Every permission of every role, and who uses it: under enforced IAM, recorded.")
     with Emulator(directory / "aws", notebooks=_NOTEBOOKS, wait_scale=_WAIT_SCALE) as aws:

@@ -37,9 +37,9 @@ class Grant:
 
 @dataclass(frozen=True)
 class Call:
-    """Calls of one kind that were decided on, and the places that allowed them.
+    """Calls of one kind with IAM's decision, and the places that allowed them.
 
-    `evaluated`: there was no call, IAM was asked whether there may be one.
+    `evaluated`: no call was made, and IAM only evaluated one.
     """
 
     role: str
@@ -75,7 +75,7 @@ class Unexercised:
 
 @dataclass(frozen=True)
 class Usage:
-    """What became of every permission, and what is wrong with the list of the unexercised."""
+    """The use of every permission, and the faults of the list of unexercised permissions."""
 
     used: Mapping[Grant, int]
     evaluated: frozenset[Grant]  # used by evaluation alone
@@ -117,10 +117,10 @@ def calls_of(recorded: Iterable[Mapping[str, Any]]) -> list[Call]:
 def usage(
     granted: Mapping[Place, Grant], calls: Iterable[Call], unexercised: Iterable[Unexercised]
 ) -> Usage:
-    """Hold the calls against the grants.
+    """Compare the calls with the grants.
 
-    A call uses every statement that allows it. Denials count of the roles that are granted
-    anything; what other people of the account may is no matter of this.
+    A call uses every statement that allows it. Denials count only for roles with grants, and other
+    users of the account do not count.
     """
     roles = {place.role for place in granted}
     used: Counter[Grant] = Counter()

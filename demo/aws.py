@@ -7,9 +7,9 @@ make aws FAULT=permission-missing   first sets off the alarm of a runbook, so th
 While it runs, `.local/aws.env` has the variables that make a shell an administrator there.
 `.local/env.json` has the variables of the deployed functions, for `sam local invoke --env-vars`.
 If Docker answers, `.local/sam.toml` has the configuration with which a function's calls under
-`sam local invoke` arrive there. The exit status is 0 after an interrupt, 1 if the embedded AWS
-could not start or stopped unexpectedly, 2 for an unknown fault, 130 for an interrupt before it
-was ready.
+`sam local invoke` arrive there. The exit status is 0 after an interrupt, and 1 if the embedded AWS
+could not start or stopped unexpectedly. It is 2 for an unknown fault, and 130 for an interrupt
+before it was ready.
 """
 
 import fcntl
@@ -98,7 +98,7 @@ def serve(fault: str, directory: Path, page: Progress) -> str:
 
 
 def _happen(fault: str, made: Deployment, page: Progress) -> None:
-    """Have the alarm of a runbook go off. The end of the embedded AWS undoes it."""
+    """Set off the alarm of a runbook. The end of the embedded AWS undoes it."""
     page.step(f"Something goes wrong: {INCIDENTS[fault].what}.")
     page.wait_for(f"{alarm_named(fault)} goes off")
     user = end_user.sign_in(made.aws, made.outputs["ProductId"])
@@ -108,7 +108,7 @@ def _happen(fault: str, made: Deployment, page: Progress) -> None:
 
 @contextmanager
 def _ready_to_invoke(made: Deployment, directory: Path) -> Iterator[tuple[dict[str, str], str]]:
-    """Open a way for `sam local invoke`; yield the files it needs, and what to do."""
+    """Open a way for `sam local invoke`; yield its files, and the commands to run."""
     variables = invocation.function_variables(made.aws)
     files = {"env.json": json.dumps(variables, indent=2)}
     advice = (

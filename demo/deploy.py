@@ -37,13 +37,13 @@ SAM_ENVIRONMENT = {
 
 
 class SamError(Exception):
-    """A SAM command failed; the text is what it printed."""
+    """A SAM command failed. The text is its output."""
 
 
 def built(
     report: Callable[[str], None] = lambda _: None, change: Callable[[Path], object] = lambda _: 0
 ) -> Path:
-    """Return the built template of the platform, with a change to its sources or none.
+    """Return the built template of the platform, with or without a change to its sources.
 
     The same sources are built once. Raises SamError.
     """
@@ -96,7 +96,7 @@ def build(
 ) -> Path:
     """Run `sam build` on the platform in `source`; return the built template.
 
-    After so many seconds it is killed. Raises SamError.
+    It is killed after this many seconds. Raises SamError.
     """
     target = directory / "build"
     # A build calls no AWS, and yet a profile that does not exist would fail it.
@@ -151,7 +151,7 @@ def run_deploy(
 ) -> None:
     """Run `sam deploy` in an environment that is signed in to an account.
 
-    After so many seconds it is killed; CloudFormation goes on with what it was asked for then.
+    It is killed after this many seconds, but CloudFormation continues the deployment.
     Raises SamError.
     """
     # The SAM CLI splits at spaces that are not between double quotes.

@@ -1,4 +1,4 @@
-"""What `make launch FAULT=…` lets go wrong, and what a launcher must read of it."""
+"""The faults of `make launch FAULT=…`, and the texts that a launcher must read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""What `make aws FAULT=…` has go wrong: for each alarm, what sets it off.
+"""The incidents of `make aws FAULT=…`: for each alarm, a cause that sets it off.
 
-The names are those of the runbooks in docs/runbooks.md. What was taken away stays away until it is
-given back, so that the runbook can be followed meanwhile.
+The names are those of the runbooks in docs/runbooks.md. A permission that an incident removes stays
+removed until the user restores it, so that the user can follow the runbook.
 """
 
 import json
@@ -62,7 +62,7 @@ class Incident:
 
 
 def happen(name: str, here: Deployed, undo: ExitStack) -> dict[str, Any]:
-    """Have an incident happen, and return its alarm, which has gone off.
+    """Cause an incident, and return its alarm, which has gone off.
 
     Raises TimeoutError if it has not.
     """
@@ -182,7 +182,7 @@ def _take_tags(here: Deployed, undo: ExitStack) -> None:
 
 
 def _deliver_late(here: Deployed, undo: ExitStack) -> None:
-    """Launch with requests that were under way for longer than a launch may take."""
+    """Launch while requests are under way for longer than a launch may take."""
     here.aws.control("response-bucket", {"issued_ago": _LATE})
     try:
         _end(here, undo, _begin(here))
@@ -191,7 +191,7 @@ def _deliver_late(here: Deployed, undo: ExitStack) -> None:
 
 
 def _pass_deadline(here: Deployed, undo: ExitStack) -> None:
-    """Have the deadline of a launch pass while its notebook is made."""
+    """Let the deadline of a launch pass while SageMaker creates its notebook."""
     with _simulated(here, timing={"pending": _PENDING}):
         begun = _begin(here)
         _await(lambda: _pending(here))
@@ -209,7 +209,7 @@ def _pending(here: Deployed) -> bool:
 
 
 def _enter(here: Deployed, **changes: str) -> None:
-    """Change what the ledger holds of the launch's request."""
+    """Change the ledger's entry of the launch's request."""
     table, dynamodb = here.outputs["LedgerTable"], here.aws.client("dynamodb")
     pages = dynamodb.get_paginator("scan").paginate(TableName=table)
     (item,) = (

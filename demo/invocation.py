@@ -1,9 +1,10 @@
 """The way from `sam local invoke`, a function in a container of Lambda's image, to an embedded AWS.
 
-SAM hands a function only those variables that its template declares, and a container does not reach
-this machine's loopback. So what is made here is a template of the built functions that declares two
-variables more, and a relay: a container of the same image whose ports lead through Unix sockets to
-the embedded AWS, and to CloudFormation's response bucket there. No port of this machine is opened.
+SAM passes a function only the variables that its template declares, and a container cannot reach
+this machine's loopback. So this module writes a template of the built functions that declares two
+more variables. It also starts a relay, which is a container of the same image. The relay's ports
+lead through Unix sockets to the embedded AWS and to CloudFormation's response bucket there. No port
+of this machine is opened.
 """
 
 import json
@@ -80,7 +81,7 @@ def opened(
     Args:
         aws: where the platform is deployed.
         built: the template that was deployed, with the artifacts as `sam build` made them.
-        directory: all that is written; it is there, and empty.
+        directory: where all files are written; it exists and is empty.
         variables: of the deployed functions.
 
     """

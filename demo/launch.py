@@ -3,9 +3,9 @@
 make launch                  shows how a launch succeeds, is updated and is terminated
 make launch FAULT=capacity   shows how a launch is refused; an unknown fault lists the known ones
 
-Both write a page for a browser: `.local/launch.html`, or `.local/launch-refused.html`.
-The exit status is 0 if every step ended as expected, 1 if a step did not, 2 for an unknown fault,
-130 after an interrupt.
+Both write a page for a browser: `.local/launch.html`, or `.local/launch-refused.html`. The exit
+status is 0 if every step ended as expected, and 1 if a step did not. It is 2 for an unknown fault,
+and 130 after an interrupt.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from demo.story import tell
 
 
 def main() -> int:
-    """Run the story the command line asks for; return the exit status."""
+    """Run the story that the command line names; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m demo.launch",
         description=__doc__,

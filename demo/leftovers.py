@@ -1,4 +1,4 @@
-"""What is left of launches: after the last one is terminated, nothing."""
+"""The resources of launches, of which nothing is left after the last termination."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from demo.end_user import EndUser
 from embedded_aws.emulator import Emulator
 
-# What the product makes is known by these.
+# These identify the product's resources.
 _ROLE_PATH, _ALIASES, _STACKS = "/notebook-vending/", "alias/notebook-vending/", "SC-"
 _KEY_TAG = "notebook-vending:stack-id"
 
@@ -14,7 +14,7 @@ _KEY_TAG = "notebook-vending:stack-id"
 def leftovers(
     aws: Emulator, user: EndUser, vpc_id: str, state_machine_arn: str
 ) -> dict[str, list[str]]:
-    """Return what is there of launches, by kind: every kind, with an empty list for none."""
+    """Return the resources of launches by kind, with an empty list for a kind without any."""
     sagemaker, kms = aws.client("sagemaker"), aws.client("kms")
     account = aws.client("sts").get_caller_identity()["Account"]
     keys = [each["KeyId"] for each in _all(kms, "list_keys", "Keys")]

@@ -56,7 +56,7 @@ class Terminal:
 
     @property
     def command(self) -> str:
-        """What the reader types for it."""
+        """The command that the reader types for it."""
         return f"make launch FAULT={self.fault}" if self.fault else "make launch"
 
 
@@ -80,7 +80,7 @@ def say(fault: str) -> list[str]:
     Raises SystemExit with the output if the run failed.
     """
     said = io.StringIO()
-    # What is called dumb has no last line that is painted over and over.
+    # A terminal that is called dumb has no last line that rich paints again and again.
     console = Console(
         file=said,
         force_terminal=True,

@@ -39,7 +39,7 @@ class Progress:
         self._status: Status | None = None
 
     def __enter__(self) -> Self:
-        """Begin the line that shows what is waited for, in a terminal."""
+        """Begin the line that shows the awaited condition, in a terminal."""
         if self._page.is_terminal and not self._page.is_dumb_terminal:
             self._status = self._page.status(_Ticking(self))
             self._status.start()
@@ -51,7 +51,7 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Take that line away."""
+        """Remove that line."""
         if self._status:
             self._status.stop()
 
@@ -84,7 +84,7 @@ class Progress:
             self._page.print(line.append(part, style=style), soft_wrap=True)
 
     def outcome(self, text: str) -> None:
-        """Print what came of a step."""
+        """Print the outcome of a step."""
         self._print(f"   => {text}", "bold green", indent=6)
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -104,7 +104,7 @@ class Progress:
 
     @property
     def last_line(self) -> str:
-        """What is waited for, and the time."""
+        """The awaited condition, and the time."""
         return f"{self.elapsed:5.1f} s  {self._waiting_for}"
 
     def _print(self, text: str, style: str = "", indent: int = 0) -> None:

@@ -135,7 +135,7 @@ def start(aws: Emulator, launched: Record, endpoint: str) -> Notebook:
 
 
 def copy_code(notebook: Notebook, code: str) -> None:
-    """Do what the script does for a code bucket: aws s3api head-bucket, aws s3 sync."""
+    """Make the calls of the script for a code bucket: aws s3api head-bucket, aws s3 sync."""
     s3 = notebook.client("s3")
     s3.head_bucket(Bucket=code)
     for each in s3.list_objects_v2(Bucket=code)["Contents"]:

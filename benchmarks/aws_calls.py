@@ -56,7 +56,7 @@ class RateLimit:
 
 
 class AwsCalls:
-    """What functions call.
+    """The calls of the functions.
 
     Attributes:
         sagemaker: the calls of SageMaker's operations, refused ones too.

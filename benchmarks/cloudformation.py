@@ -1,8 +1,8 @@
 """CloudFormation, as a custom resource sees it, and the judge of its answers.
 
 A stack is created and, after a pause, deleted. A request without an answer fails after the
-resource's ServiceTimeout, an hour unless the template has another value (user guide,
-AWS::CloudFormation::CustomResource); the stack is then rolled back, by a Delete.
+resource's ServiceTimeout, which is an hour by default. The stack is then rolled back, by a Delete.
+Source: user guide, AWS::CloudFormation::CustomResource.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What each function's handler imports, and what that costs: Python's own `-X importtime`.
+"""The imports of each function's handler, and their cost, by Python's own `-X importtime`.
 
-Measured on the functions as they are built, in a new process with nothing else on its path. As in
-Lambda, whose file systems cannot be written to, no compiled module is kept: the cost of a module
-is that of compiling and of running it.
+The measurement runs the functions as they are built, in a new process with nothing else on its
+path. No compiled module is kept, as in Lambda, whose file systems cannot be written to. So the cost
+of a module is that of compiling and of running it.
 """
 
 import re

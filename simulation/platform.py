@@ -1,7 +1,7 @@
 """The platform in this process: its real functions, driven by its real state machine definition.
 
-Notebooks are the simulator's, DynamoDB, EC2, KMS and Step Functions' names are the account's, and
-time is a clock that only tests move. What CloudFormation sends is in `stack`.
+Notebooks are the simulator's. DynamoDB, EC2, KMS and Step Functions' names are the account's. Time
+is a clock that only tests move. `stack` has CloudFormation's requests.
 """
 
 import json
@@ -214,7 +214,7 @@ class Platform:
     ) -> None:
         """Let time pass until the condition holds or nothing runs any more.
 
-        Of executions that are due at the same time `first` goes first.
+        If several executions are due at the same time, `first` goes first.
         """
         while not until() and (running := [e for e in self.executions if e.running]):
             self.step(min(running, key=lambda each: (each.due, each is not first)))

@@ -62,7 +62,7 @@ class Sent:
 
 
 class Stack:
-    """A stack that holds one notebook, and what CloudFormation knows of it."""
+    """A stack that holds one notebook, with CloudFormation's record of it."""
 
     def __init__(self, platform: Platform, number: int) -> None:
         self.platform = platform

@@ -1,9 +1,9 @@
 """A small interpreter of the state machine's definition, on a clock that tests move.
 
-It knows what the definition uses of the Amazon States Language and refuses the rest, so that it
-never passes over something it does not understand. It takes one state at a time: its caller decides
-which of several executions moves next. Delays of a Retry have no jitter, and so are the longest
-ones, unless there is a source of chance.
+It supports the parts of the Amazon States Language that the definition uses, and refuses the rest.
+So it never ignores a part that it does not support. It runs one state at a time, and its caller
+decides which of several executions moves next. Delays of a Retry have no jitter without a source of
+chance, and are then the longest ones.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The requests that IAM must decide on for a call to AWS.
 
-The resources of an action come from IAM's service authorization data in cfn-lint. That data lacks
+The resources of an action come from IAM's service authorization data in cfn-lint. The data lacks
 the condition keys of SageMaker's creating actions, so this module lists them. It also lists the
 further permissions that a call needs. Sources: SageMaker developer guide, "API permissions
 reference" and "SageMaker roles"; Service Authorization Reference, "Amazon SageMaker" and "Amazon

@@ -1,8 +1,8 @@
 """The maximum cost of a rehearsal, by list prices of us-east-1, without free tiers.
 
-Resources that are billed by the hour count for every hour of the run's time limit, as if all
-existed from the first second to the last. Where AWS documents no proration, the maximum includes
-the price of a whole month.
+Resources that are billed by the hour count for every hour of the run's time limit, from its first
+second to its last. Where AWS documents no proration, the maximum includes the price of a whole
+month.
 """
 
 import math

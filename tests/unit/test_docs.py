@@ -164,9 +164,9 @@ _TEST = re.compile(r"`((?:emulator/)?tests/\S+\.py)::(\w+)`")
         (BEHAVIOUR, "Construct of a template"),
         (BEHAVIOUR, "Permission"),
         (BEHAVIOUR, "Event"),
-        (CONTROLS, "Of the notebook"),
-        (CONTROLS, "Of its data"),
-        (CONTROLS, "Of the platform"),
+        (CONTROLS, "Notebook"),
+        (CONTROLS, "Data"),
+        (CONTROLS, "Platform"),
     ],
 )
 def test_everything_that_is_claimed_is_held_by_tests_that_exist(page: Path, heading: str) -> None:
@@ -181,7 +181,7 @@ def test_everything_that_is_claimed_is_held_by_tests_that_exist(page: Path, head
             assert name in functions_of(ROOT / path), f"{path}::{name}"
 
 
-@pytest.mark.parametrize("heading", ["Of the notebook", "Of its data", "Of the platform"])
+@pytest.mark.parametrize("heading", ["Notebook", "Data", "Platform"])
 def test_every_control_says_where_it_is_enforced(heading: str) -> None:
     for row in table(CONTROLS, heading):
         assert len(row) == 6, row[0]

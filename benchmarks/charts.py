@@ -62,7 +62,7 @@ def cold_starts(results: Results) -> Any:
     panel.axvline(1, color=_WORSE, linewidth=1)
     panel.axvline(1.3, color=_BAD, linewidth=1, linestyle="--")
     panel.set_title(
-        "init and first invoke, beside a handler that only makes the client", fontsize=10
+        "init and first invoke, relative to a handler that only creates the clients", fontsize=10
     )
     panel.invert_yaxis()
     return figure

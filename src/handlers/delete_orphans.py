@@ -31,5 +31,5 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any] | None:
         case {"DryRun": True}:
             return orphan_cleanup.rehearse(out_of_time)
         case _:
-            logger.error("This is no event to clean up after")
+            logger.error("This event names no notebooks to check")
     return None

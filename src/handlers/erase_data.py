@@ -42,11 +42,11 @@ def _serve(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> S
                 Cause.CANNOT_CHANGE,
             )
         case "Delete" if bucket != request.PhysicalResourceId:
-            return Served("No bucket was taken on, and none is touched.")
+            return Served("No bucket was accepted for this stack, so none was changed.")
         case "Delete" if request.ResourceProperties.get("DataRetention") == "Delete":
             _erase(bucket, key, request.StackId, out_of_time)
             return Served(f"The bucket {bucket} and its key are deleted.", bucket)
-    return Served(f"The bucket {bucket} keeps what it holds.", bucket)
+    return Served(f"The bucket {bucket} keeps its contents.", bucket)
 
 
 def _check_ours(bucket: str, stack_id: str) -> None:
@@ -89,6 +89,6 @@ def _is_ours(tags: Mapping[str, str], stack_id: str) -> bool:
 
 def _left(kind: str, name: str) -> str:
     return (
-        f"The {kind} {name} is left as it is: it has no tag {STACK_TAG} with the id of this stack. "
-        f"If it is this stack's {kind}, give the tag back and try again."
+        f"The {kind} {name} was not changed, because it has no tag {STACK_TAG} with this stack's "
+        f"ID. If it is this stack's {kind}, restore the tag and try again."
     )

@@ -81,9 +81,9 @@ def _keep_platform(request: CustomResourceRequest, out_of_time: Callable[[], boo
             live.append(f"{each.name} ({status}, of {_stack_of(each)})")
     if live:
         raise RefusedError(
-            f"The platform has notebooks that nothing would end after it: {', '.join(live)}. "
-            "Terminate their launches in Service Catalog, delete in SageMaker what has no launch "
-            "any more, then delete the platform again.",
+            f"The platform still has notebooks: {', '.join(live)}. "
+            "Terminate their launches in Service Catalog, delete notebooks without a launch in "
+            "SageMaker, then delete the platform again.",
             Cause.INVALID,
         )
     return Served("The platform has no notebooks.")

@@ -30,5 +30,5 @@ def handler(event: Any, context: LambdaContext) -> dict[str, str] | None:
         case {"source": "aws.events", "detail-type": "Scheduled Event"}:
             late_answers.overdue(lambda: context.get_remaining_time_in_millis() < _ONE_ANSWER)
         case _:
-            logger.error("This is no event that has an answer")
+            logger.error("This event has no request to answer")
     return None

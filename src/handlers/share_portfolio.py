@@ -26,4 +26,4 @@ def _share(request: CustomResourceRequest, _out_of_time: Callable[[], bool]) -> 
     if request.RequestType == "Delete":
         named, before = set(), named
     servicecatalog.share(portfolio, named, before - named)
-    return Served(f"Shared with {', '.join(sorted(named)) or 'nobody'}.")
+    return Served(f"Shared with {', '.join(sorted(named)) or 'no one'}.")

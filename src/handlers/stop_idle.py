@@ -22,5 +22,5 @@ def handler(event: Any, context: LambdaContext) -> list[str]:
             return idle.stop_where("off-hours", lambda _: True, out_of_time)
         case {"source": "aws.events", "detail-type": "Scheduled Event"}:
             return idle.stop_where("idle", idle.says_idle, out_of_time)
-    logger.error("This is no event that stops notebooks")
+    logger.error("This event stops no notebooks")
     return []

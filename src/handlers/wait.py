@@ -23,4 +23,4 @@ def handler(event: Any, _context: LambdaContext) -> None:
         case {"source": "aws.sagemaker", "detail": {"NotebookInstanceName": str(name)}}:
             wake(name)
         case _:
-            logger.error("This is no event of a notebook")
+            logger.error("This event has no notebook")

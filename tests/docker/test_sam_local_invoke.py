@@ -296,7 +296,7 @@ def test_what_was_not_taken_in_is_answered(alone: Deployed, told: ToldAnew) -> N
     alone.invoke("respond-for-failed-request", told("respond-for-failed-request"))
 
     assert stack.ended() == "CREATE_FAILED"
-    assert "could not take this request in (Sandbox.Timedout). Try again" in stack.reason()
+    assert "could not accept this request (Sandbox.Timedout). Try again" in stack.reason()
 
 
 def test_an_execution_that_ran_out_of_time_is_answered_for(alone: Deployed, told: ToldAnew) -> None:

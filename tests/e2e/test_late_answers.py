@@ -23,7 +23,7 @@ def test_a_shim_that_fails_is_answered_for_by_its_destination(platform: Platform
 
     record = platform.user.wait(record_id)
     assert not record.succeeded
-    assert "could not take this request in (ClientError). Try again" in record.reason
+    assert "could not accept this request (ClientError). Try again" in record.reason
     assert platform.executions(create["RequestId"]) == []
     item = platform.ledger(stack_id, create["RequestId"])
     assert "DeliveredAt" in item
@@ -43,7 +43,7 @@ def test_a_stopped_execution_is_answered_for_by_the_rule(platform: Platform) -> 
 
     record = platform.user.wait(record_id)
     assert not record.succeeded
-    assert "was stopped by somebody. Try again" in record.reason
+    assert "was stopped manually. Try again" in record.reason
     assert _request(platform, create)["answers"] == ["FAILED"]
     _check_end(platform, record)
 

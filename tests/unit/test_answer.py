@@ -201,7 +201,7 @@ def test_no_other_host_is_ever_called(monkeypatch: pytest.MonkeyPatch, url: str)
     assert not answer.is_reply_address(url)
     with pytest.raises(answer.UndeliverableError) as error:
         answer.put(url, b"{}")
-    assert str(error.value) == "The reply address is not of CloudFormation in this Region."
+    assert str(error.value) == "The response URL is not CloudFormation's in this Region."
 
 
 # To what is no proper request

@@ -41,7 +41,7 @@ def test_what_is_missing_is_one_sentence_in_the_log() -> None:
 
 @pytest.mark.parametrize("event", [None, "Create", ["Create"], 7])
 def test_an_event_that_is_no_object_is_no_request(event: Any) -> None:
-    with pytest.raises(InvalidRequestError, match=r"^the event is no JSON object$"):
+    with pytest.raises(InvalidRequestError, match=r"^the event is not a JSON object$"):
         parse_request(event)
 
 
@@ -55,7 +55,7 @@ def test_an_unknown_request_type_is_none_of_cloudformations() -> None:
 def test_what_is_no_text_is_none_of_cloudformations_and_is_not_quoted(
     name: str, value: Any
 ) -> None:
-    with pytest.raises(InvalidRequestError, match=f"^{name} is no text$"):
+    with pytest.raises(InvalidRequestError, match=f"^{name} is not text$"):
         request(**{name: value})
 
 
@@ -73,7 +73,7 @@ def test_an_id_that_cloudformation_gives_nobody_makes_it_no_request(
 ) -> None:
     for value in values:
         with pytest.raises(
-            InvalidRequestError, match=f"^{name} is none that CloudFormation gives$"
+            InvalidRequestError, match=f"^{name} is not in CloudFormation's format$"
         ):
             request(**{name: value})
 

@@ -173,7 +173,7 @@ def test_a_key_that_is_not_the_stacks_is_refused_and_left_alone_with_the_bucket(
 
     assert (held(s3), state(kms, key)) == (1, "Enabled")
     assert answers[0]["Status"] == "FAILED"
-    assert f"The key {key} is left as it is" in answers[0]["Reason"]
+    assert f"The key {key} was not changed" in answers[0]["Reason"]
 
 
 def test_a_bucket_and_a_key_that_are_not_the_stacks_are_both_named(
@@ -184,8 +184,8 @@ def test_a_bucket_and_a_key_that_are_not_the_stacks_are_both_named(
 
     erase_data.handler(event("Delete", "foreign", key=key), context())
 
-    assert "The bucket foreign is left" in answers[0]["Reason"]
-    assert f"The key {key} is left" in answers[0]["Reason"]
+    assert "The bucket foreign was not changed" in answers[0]["Reason"]
+    assert f"The key {key} was not changed" in answers[0]["Reason"]
 
 
 def test_a_bucket_that_still_has_data_keeps_its_key(

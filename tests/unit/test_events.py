@@ -316,7 +316,7 @@ def test_respond_for_failed_request_answers_what_the_shim_did_not_take_in(story:
         "FAILED",
         EVENTS["receive-request-create"]["RequestId"],
     )
-    assert "could not take this request in (Sandbox.Timedout). Try again" in said["Reason"]
+    assert "could not accept this request (Sandbox.Timedout). Try again" in said["Reason"]
 
 
 def test_respond_for_ended_execution_answers_in_its_place(story: Story) -> None:

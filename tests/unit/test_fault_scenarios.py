@@ -315,7 +315,7 @@ def test_a_request_the_platform_does_not_know_is_refused_at_once(
 
     platform.deliver(sent)
 
-    sent.expect_failed("no request the platform knows", word)
+    sent.expect_failed("cannot read this request", word)
     assert platform.executions == []
 
 

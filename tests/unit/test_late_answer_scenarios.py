@@ -50,7 +50,7 @@ def test_a_shim_that_never_got_anywhere_is_answered_for(platform: Platform) -> N
 
     expect_one_answer(
         created,
-        "could not take this request in (Runtime.ExitError). Try again",
+        "could not accept this request (Runtime.ExitError). Try again",
         f"look for {created.event['RequestId']} in its logs",
     )
     assert platform.executions == []
@@ -65,7 +65,7 @@ def test_a_shim_that_entered_the_request_and_could_not_start_it_is_answered_for(
     with unreachable("stepfunctions", calls=3, inside=lambda: platform.in_function):
         created = platform.stack().send_create()
 
-    expect_one_answer(created, "could not take this request in (EndpointConnectionError)")
+    expect_one_answer(created, "could not accept this request (EndpointConnectionError)")
     assert platform.executions == []
 
 
@@ -110,7 +110,7 @@ def test_so_is_the_refusal_of_a_request_the_platform_does_not_know(platform: Pla
 
     platform.deliver(sent)
 
-    expect_one_answer(sent, "This is no request the platform knows", "RequestType")
+    expect_one_answer(sent, "The platform cannot read this request", "RequestType")
     assert _items() == []
 
 
@@ -122,7 +122,7 @@ def test_an_update_beyond_the_limits_that_no_execution_could_refuse_is_answered_
     with unreachable("stepfunctions", calls=3, inside=lambda: platform.in_function):
         updated = stack.send_update(VolumeSizeInGB="99999")
 
-    expect_one_answer(updated, "could not take this request in (EndpointConnectionError)")
+    expect_one_answer(updated, "could not accept this request (EndpointConnectionError)")
     stack.roll_back().expect_success()
 
 
@@ -153,7 +153,7 @@ def test_a_request_that_was_throttled_until_it_was_too_old_is_answered(platform:
         {"requestContext": {"condition": "EventAgeExceeded"}, "requestPayload": created.event}
     )
 
-    expect_one_answer(created, "could not take this request in (it was throttled for too long)")
+    expect_one_answer(created, "could not accept this request (it was throttled for too long)")
 
 
 def test_what_the_destination_is_told_twice_is_answered_once(platform: Platform) -> None:
@@ -174,7 +174,7 @@ def test_a_request_delivered_once_more_after_its_answer_changes_nothing(
     platform.deliver(created)
     platform.run()
 
-    created.expect_failed("could not take this request in")
+    created.expect_failed("could not accept this request")
     assert platform.calls("CreateNotebookInstance") == 0
 
 
@@ -209,7 +209,7 @@ def test_a_destination_for_another_host_answers_nobody(platform: Platform) -> No
     assert platform.respond_to({"requestPayload": elsewhere}) is None
 
     assert created.answers == []
-    assert any("reply address is not of CloudFormation" in line for line in platform.logged)
+    assert any("response URL is not CloudFormation's" in line for line in platform.logged)
 
 
 # An execution that did not end well
@@ -218,7 +218,7 @@ def test_a_destination_for_another_host_answers_nobody(platform: Platform) -> No
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("ABORTED", "was stopped by somebody"),
+        ("ABORTED", "was stopped manually"),
         ("TIMED_OUT", "ran out of time"),
         ("FAILED", "failed with Unanswered"),
     ],
@@ -378,7 +378,7 @@ def test_a_second_run_repeats_the_bytes_when_the_first_did_not_learn_that_they_w
     created = stranded(platform)
     platform.clock.advance(DEADLINE)
     platform.bucket_answers.append(OSError("the connection broke"))
-    with pytest.raises(UnansweredError, match="1 requests"):
+    with pytest.raises(UnansweredError, match="1 overdue"):
         respond.handler(EVENTS["respond-for-overdue"], context())
     platform.clock.advance(60)
 
@@ -411,7 +411,7 @@ def test_one_that_cannot_be_answered_does_not_keep_the_others_from_their_answers
     platform.clock.advance(DEADLINE)
     platform.bucket_answers += [403, 200, 200]
 
-    with pytest.raises(UnansweredError, match="1 requests"):
+    with pytest.raises(UnansweredError, match="1 overdue"):
         respond.handler(EVENTS["respond-for-overdue"], context())
 
     answered = [bool(each.answers) for each in (first, second, third)]
@@ -469,7 +469,7 @@ def test_a_run_out_of_time_leaves_the_rest_to_the_next(platform: Platform) -> No
     sent = [_entered(platform) for _ in range(5)]
     platform.clock.advance(DEADLINE)
     # It looks before each: 30, 20 and then 10 seconds are left.
-    with pytest.raises(UnansweredError, match="3 requests"):
+    with pytest.raises(UnansweredError, match="3 overdue"):
         respond.handler(EVENTS["respond-for-overdue"], context(left=40_000, step=10_000))
     assert sum(len(each.answers) for each in sent) == 2
 

@@ -403,7 +403,7 @@ def test_fallbacks_that_are_no_list_are_refused() -> None:
 RESERVED = "tag keys that start with 'aws:' or 'notebook-vending:' are reserved:"
 TOO_LONG = "tags are too long (key 128, value 256 characters):"
 CHARACTERS = "may hold letters, digits, spaces and _.:/=+-@ only: change"
-ALIKE = "Tags of the template: AWS takes keys that differ only by case for one: give one of"
+ALIKE = "Tags of the template: AWS treats keys that differ only by case as one: give one of"
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_an_unknown_event_stops_nothing(platform: Platform) -> None:
     assert stop_idle.handler({"reason": "unknown"}, context()) == []
 
     assert platform.status(stack.notebook) == "InService"
-    assert any("no event that stops notebooks" in line for line in platform.logged)
+    assert any("This event stops no notebooks" in line for line in platform.logged)
 
 
 # --- what the template says -----------------------------------------------------------------------

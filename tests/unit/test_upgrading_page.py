@@ -37,7 +37,7 @@ def test_the_sizes_are_those_that_were_measured() -> None:
 
 
 def test_the_refusal_is_worded_as_the_guard_words_it() -> None:
-    (shown,) = re.findall(r"^The platform has notebooks .*$", TEXT, re.M)
+    (shown,) = re.findall(r"^The platform still has notebooks.*$", TEXT, re.M)
     code = Path(guard_notebooks.__file__).read_text()
     begin, _, end = shown.partition("left-behind (InService, of SC-123456789012-pp-4vk2dq7xmzr3e)")
 

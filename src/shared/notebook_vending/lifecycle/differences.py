@@ -104,7 +104,7 @@ def cannot_change(
         )
     add, remove = tag_changes(entry, notebook)
     cannot += [
-        f"AWS takes tag keys that differ only by case for one: the template's Tags ask for "
+        f"AWS treats tag keys that differ only by case as one: the template's Tags ask for "
         f"{' and '.join(repr(key) for key in alike if key in add)}, and the notebook has "
         f"{' and '.join(repr(key) for key in alike if key not in add)} (launch tag or TagOption): "
         "give one of them."

@@ -319,7 +319,7 @@ def faults_of_stack_tags(own: Mapping[str, str], stack: Mapping[str, str]) -> li
             for key in alike
         ]
         faults.append(
-            f"AWS takes tag keys that differ only by case for one: {', '.join(named)}. Launch "
+            f"AWS treats tag keys that differ only by case as one: {', '.join(named)}. Launch "
             "without that tag, or have the TagOption or the template changed."
         )
     return faults

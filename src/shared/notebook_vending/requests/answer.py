@@ -204,7 +204,7 @@ def put(url: str, answer: bytes) -> None:
     Signature Version 2 matches no other content type.
     """
     if not is_reply_address(url):
-        raise UndeliverableError("The reply address is not of CloudFormation in this Region.")
+        raise UndeliverableError("The response URL is not CloudFormation's in this Region.")
     try:
         response = _http.request("PUT", url, body=answer, headers={"Content-Type": ""})
     except urllib3.exceptions.HTTPError as error:

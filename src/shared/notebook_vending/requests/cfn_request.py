@@ -69,7 +69,7 @@ class CustomResourceRequest:
 def parse_request(event: Any) -> CustomResourceRequest:
     """Parse CloudFormation's request. Raises InvalidRequestError with every fault."""
     if not isinstance(event, Mapping):
-        raise InvalidRequestError(["the event is no JSON object"])
+        raise InvalidRequestError(["the event is not a JSON object"])
     converter = Converter()
     converter.register_structure_hook(str, only_text)
     try:
@@ -77,14 +77,14 @@ def parse_request(event: Any) -> CustomResourceRequest:
     except ClassValidationError as error:
         raise InvalidRequestError(violations_in(error)) from error
     if odd := [name for name, form in IDS.items() if not form.fullmatch(getattr(request, name))]:
-        raise InvalidRequestError(f"{name} is none that CloudFormation gives" for name in odd)
+        raise InvalidRequestError(f"{name} is not in CloudFormation's format" for name in odd)
     return request
 
 
 def only_text(value: object, _: type) -> str:
     """Return a value if it is a string: cattrs itself makes a string of any value."""
     if not isinstance(value, str):
-        raise TypeError("is no text")  # not quoted: it may be the response URL
+        raise TypeError("is not text")  # not quoted: it may be the response URL
     return value
 
 

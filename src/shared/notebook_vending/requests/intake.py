@@ -23,12 +23,14 @@ def accept_or_refuse(event: Any) -> CustomResourceRequest | None:
     try:
         request = parse_request(event)
     except InvalidRequestError as error:
-        logger.error("This is no request of CloudFormation", extra={"violations": error.violations})
-        answer.refuse(event, f"This is no request the platform knows: {error}.")
+        logger.error(
+            "This is not a request of CloudFormation", extra={"violations": error.violations}
+        )
+        answer.refuse(event, f"The platform cannot read this request: {error}.")
         return None
     if not answer.is_reply_address(request.ResponseURL):
         logger.error(
-            "The reply address is not of CloudFormation", extra={"stack_id": request.StackId}
+            "The response URL is not CloudFormation's", extra={"stack_id": request.StackId}
         )
         return None
     return request

@@ -47,7 +47,7 @@ def failed_shim(record: Mapping[str, Any]) -> None:
     if entry.execution_arn and stepfunctions.was_started(entry.execution_arn):
         logger.info("Left to its execution", extra=entry.log_fields)
         return
-    _answer(entry, f"could not take this request in ({_shim_fault(record)})")
+    _answer(entry, f"could not accept this request ({_shim_fault(record)})")
 
 
 def ended_execution(detail: Mapping[str, Any]) -> None:
@@ -69,7 +69,7 @@ def ended_execution(detail: Mapping[str, Any]) -> None:
     if entry.execution_arn not in ("", detail.get("executionArn")):
         logger.info("Left to its own execution", extra={"execution": name, **entry.log_fields})
         return
-    ended = {"TIMED_OUT": "ran out of time", "ABORTED": "was stopped by somebody"}.get(
+    ended = {"TIMED_OUT": "ran out of time", "ABORTED": "was stopped manually"}.get(
         str(status), f"failed with {detail.get('error') or 'no error'}"
     )
     _answer(entry, f"did not finish this request: its execution {name} {ended}")
@@ -95,7 +95,7 @@ def overdue(out_of_time: Callable[[], bool]) -> None:
             logger.exception("Not answered", extra={"resource": key.Resource, "id": key.Request})
             left += 1
     if left:
-        raise UnansweredError(f"{left} requests past their deadline are still without an answer")
+        raise UnansweredError(f"{left} overdue requests are unanswered. The next run continues")
 
 
 def by_hand(
@@ -115,7 +115,7 @@ def _answer(entry: Entry, what: str) -> None:
     said = answer.give(
         entry,
         "FAILED",
-        f"The notebook platform {what}. Try again; if that fails too, ask its administrator to "
+        f"The notebook platform {what}. Try again. If that fails too, ask its administrator to "
         f"look for {entry.request_id} in its logs.",
         cause=Cause.PLATFORM_FAILED,
     )
@@ -129,7 +129,7 @@ def _shim_fault(record: Mapping[str, Any]) -> str:
             return "it was throttled for too long"
         case {"responsePayload": {"errorType": str(kind)}}:
             return f"{kind:.80}"
-    return "no error is known"
+    return "no error was reported"
 
 
 def _key_in(text: Any) -> Key | None:

@@ -203,7 +203,7 @@ def _keys_given_twice(tags: object) -> tuple[str, ...]:
         return ()
     alike = keys_alike(tag["Key"] for tag in tags)
     named = "; ".join(" and ".join(map(repr, each)) for each in alike)
-    said = "Tags of the template: AWS takes keys that differ only by case for one: give one of"
+    said = "Tags of the template: AWS treats keys that differ only by case as one: give one of"
     return (f"{said} {named:.300}",) if alike else ()
 
 

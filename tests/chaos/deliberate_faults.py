@@ -234,7 +234,7 @@ def an_update_leaves_the_notebook_stopped(patch: pytest.MonkeyPatch) -> None:
 
 @_caught_by(Schedule((StackPlan(updates=(Update(10, delivery=Delivery(given_up=30)),)),)))
 def a_rollback_forgets_that_the_notebook_ran(patch: pytest.MonkeyPatch) -> None:
-    _reads(patch, lambda page: replace(page, resume=False))
+    _reads(patch, lambda request: replace(request, resume=False))
 
 
 @_caught_by(UPDATED)

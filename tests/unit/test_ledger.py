@@ -168,10 +168,10 @@ def test_of_two_updates_of_one_second_the_answered_one_was_the_first(ids: tuple[
     answer(one, "FAILED")
     enter(other)
 
-    page = ledger.read(other.key, other.issued_at)
+    request = ledger.read(other.key, other.issued_at)
 
-    assert page.position is QueuePosition.NEWEST
-    assert page.follows_failure
+    assert request.position is QueuePosition.NEWEST
+    assert request.follows_failure
 
 
 def changing(old: str, new: str, id_: str, **more: Any) -> Entry:

@@ -69,20 +69,20 @@ def compare(entry: Entry, notebook: Notebook, instance_type: str) -> Settings:
 
 
 def cannot_change(
-    page: RequestInOrder, notebook: Notebook, find_place: Callable[[NotebookSpec], Place]
+    request: RequestInOrder, notebook: Notebook, find_place: Callable[[NotebookSpec], Place]
 ) -> tuple[str, ...]:
     """Return a sentence for each setting that differs and that SageMaker cannot change in place.
 
     `find_place` is asked only where the request changes the place.
     """
-    entry, cannot = page.entry, []
+    entry, cannot = request.entry, []
     spec = entry.spec
     if spec is None or entry.request_type != "Update":
         return ()
-    back = page.renamed_from.lower() == entry.notebook_name.lower()
+    back = request.renamed_from.lower() == entry.notebook_name.lower()
     if entry.replaces and not back:
         return ()  # a new notebook, created as requested
-    if moved := [name for name in _FIXED if not page.keeps(name)]:
+    if moved := [name for name in _FIXED if not request.keeps(name)]:
         place = find_place(spec)
         found = {
             "Subnet": notebook.subnet_id == place.subnet_id,
@@ -98,7 +98,7 @@ def cannot_change(
     # A volume that a failed update has grown keeps its size when CloudFormation rolls back. A later
     # update that does not change VolumeSizeInGB ignores the difference.
     shrinks = spec.VolumeSizeInGB < notebook.volume_size_in_gb
-    if shrinks and not page.keeps("VolumeSizeInGB"):
+    if shrinks and not request.keeps("VolumeSizeInGB"):
         cannot.append(
             f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
         )

@@ -39,26 +39,26 @@ from notebook_vending.requests.request_order import QueuePosition, RequestInOrde
 
 
 def observe(
-    page: RequestInOrder, memory: ExecutionMemory, now: datetime
+    request: RequestInOrder, memory: ExecutionMemory, now: datetime
 ) -> tuple[Desired, Observed, ExecutionMemory]:
     """Return the requested notebook, the result of one look, and the memory after it.
 
     If AWS refuses a call or does not answer, the memory has the reason and the status is UNKNOWN.
     """
-    desired = _desired(page)
-    memory = _refused(memory, _faults(page))
+    desired = _desired(request)
+    memory = _refused(memory, _faults(request))
     try:
-        if now < desired.deadline and (leftover := _leftover(page, now)):
+        if now < desired.deadline and (leftover := _leftover(request, now)):
             notebook, whose = leftover
             removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
             return removal, Observed(notebook.status, notebook, whose), memory
-        seen = sagemaker.describe(page.entry.notebook_name)
-        if seen and page.entry.cleans_up:
-            orphan_rules.confirm(page.entry)
-        if seen is None and page.position is QueuePosition.NEWEST and not memory.acted:
+        seen = sagemaker.describe(request.entry.notebook_name)
+        if seen and request.entry.cleans_up:
+            orphan_rules.confirm(request.entry)
+        if seen is None and request.position is QueuePosition.NEWEST and not memory.acted:
             # A notebook that an Update creates is a new one, so all limits apply to it.
-            memory = _refused(memory, page.entry.not_allowed.values())
-        return desired, *_seen(page, memory, seen, now)
+            memory = _refused(memory, request.entry.not_allowed.values())
+        return desired, *_seen(request, memory, seen, now)
     except (ClientError, BotoCoreError, RefusedError, TryAgainError) as error:
         return desired, Observed(UNKNOWN), noting(memory, error, young=False)
 
@@ -91,15 +91,15 @@ def _refused(memory: ExecutionMemory, faults: Iterable[str]) -> ExecutionMemory:
     return replace(memory, refusal=refusal, refused_for=Cause.INVALID)
 
 
-def _faults(page: RequestInOrder) -> list[str]:
+def _faults(request: RequestInOrder) -> list[str]:
     """Return a sentence for each setting of this request that the platform does not allow.
 
     A setting that the limits no longer allow may stay, and a rollback may ask for it again.
     """
-    entry, back = page.entry, page.renamed_from
+    entry, back = request.entry, request.renamed_from
     if entry.asked is None:
-        return [] if page.follows_failure else list(entry.violations)
-    faults = [fault for name, fault in entry.not_allowed.items() if not page.keeps(name)]
+        return [] if request.follows_failure else list(entry.violations)
+    faults = [fault for name, fault in entry.not_allowed.items() if not request.keeps(name)]
     if back and back.lower() not in (entry.notebook_name.lower(), entry.replaces.lower()):
         # No request shows which notebook CloudFormation would delete after it.
         faults.append(
@@ -123,15 +123,15 @@ def _whose(entry: Entry, notebook: Notebook, now: datetime) -> Ownership:
     return whose
 
 
-def _leftover(page: RequestInOrder, now: datetime) -> tuple[Notebook, Ownership] | None:
+def _leftover(request: RequestInOrder, now: datetime) -> tuple[Notebook, Ownership] | None:
     """Return a notebook that a failed replacement left behind, if there is one, and its ownership.
 
     CloudFormation has no record of it, so only this request can remove it. The tag with the request
     that created it distinguishes it from the notebook with the launcher's data. If it has lost its
     tags, it blocks only the Delete, which is the stack's last request.
     """
-    entry = page.entry
-    unheard = {name.lower() for name in page.unheard.values()}
+    entry = request.entry
+    unheard = {name.lower() for name in request.unheard.values()}
     for name in sorted(unheard - {entry.notebook_name.lower()}):
         notebook = sagemaker.describe(name)
         if notebook is None:
@@ -139,17 +139,17 @@ def _leftover(page: RequestInOrder, now: datetime) -> tuple[Notebook, Ownership]
         whose = _whose(entry, notebook, now)
         made_by = notebook.tags.get(REQUEST_TAG)
         stripped = whose is Ownership.CANNOT_TELL and entry.request_type == "Delete"
-        if (whose is Ownership.OURS and made_by in page.unheard) or (
-            stripped and made_by in (None, *page.unheard)
+        if (whose is Ownership.OURS and made_by in request.unheard) or (
+            stripped and made_by in (None, *request.unheard)
         ):
             return notebook, whose
     return None
 
 
 def _seen(
-    page: RequestInOrder, memory: ExecutionMemory, notebook: Notebook | None, now: datetime
+    request: RequestInOrder, memory: ExecutionMemory, notebook: Notebook | None, now: datetime
 ) -> tuple[Observed, ExecutionMemory]:
-    entry = page.entry
+    entry = request.entry
     if notebook is None:
         return _absent(entry, memory), memory
     whose = _whose(entry, notebook, now)
@@ -159,10 +159,10 @@ def _seen(
             return absent, memory  # ours is gone, and another stack has taken its name
     if whose is not Ownership.OURS:
         return Observed(notebook.status, notebook, whose), memory
-    memory = _remembering(page, memory, notebook)
+    memory = _remembering(request, memory, notebook)
     left = _types_left(entry, memory, notebook.instance_type)
-    type_ = _wanted_type(page, notebook, left)
-    cannot = differences.cannot_change(page, notebook, ec2.find_place)
+    type_ = _wanted_type(request, notebook, left)
+    cannot = differences.cannot_change(request, notebook, ec2.find_place)
     return Observed(
         notebook.status,
         notebook,
@@ -192,10 +192,10 @@ def _absent(entry: Entry, memory: ExecutionMemory) -> Observed:
 
 
 def _remembering(
-    page: RequestInOrder, memory: ExecutionMemory, notebook: Notebook
+    request: RequestInOrder, memory: ExecutionMemory, notebook: Notebook
 ) -> ExecutionMemory:
     """Return the memory with what our notebook shows."""
-    entry, type_ = page.entry, notebook.instance_type
+    entry, type_ = request.entry, notebook.instance_type
     acted = (
         memory.acted
         # The notebook shows an action whose function ended before it could report.
@@ -218,7 +218,7 @@ def _remembering(
         created=memory.created
         or memory.creating
         or notebook.tags.get(REQUEST_TAG) == entry.request_id,
-        resume=memory.resume or page.resume or notebook.status in ("InService", "Pending"),
+        resume=memory.resume or request.resume or notebook.status in ("InService", "Pending"),
         instance_type=type_,
     )
 
@@ -242,20 +242,20 @@ def _types_left(entry: Entry, memory: ExecutionMemory, present: str = "") -> tup
     )
 
 
-def _wanted_type(page: RequestInOrder, notebook: Notebook, left: tuple[str, ...]) -> str:
+def _wanted_type(request: RequestInOrder, notebook: Notebook, left: tuple[str, ...]) -> str:
     """Return the instance type that the notebook must have.
 
     A notebook keeps a fallback type, so that an update of another setting does not stop it. An
     update with another first choice uses that. A rollback of such an update accepts any type of its
     list, and prefers the type that worked before.
     """
-    entry, type_ = page.entry, notebook.instance_type
+    entry, type_ = request.entry, notebook.instance_type
     if entry.spec is None:
         return type_
-    if type_ in left and page.keeps("NotebookInstanceType"):
+    if type_ in left and request.keeps("NotebookInstanceType"):
         return type_
-    if page.ran_on in left:
-        return page.ran_on
+    if request.ran_on in left:
+        return request.ran_on
     if left:
         return left[0]
     first = entry.spec.NotebookInstanceType
@@ -267,14 +267,14 @@ def _is_allowed(entry: Entry, instance_type: str) -> bool:
     return entry.asked is None or instance_type in entry.types_allowed
 
 
-def _desired(page: RequestInOrder) -> Desired:
-    entry = page.entry
+def _desired(request: RequestInOrder) -> Desired:
+    entry = request.entry
     allowed = entry.spec is None or entry.spec.AllowReplacement == "YES"
     return Desired(
         entry.request_type,
         entry.notebook_name,
         entry.issued_at,
         entry.deadline,
-        page.position,
+        request.position,
         may_create=allowed or not entry.replaces,
     )

@@ -66,29 +66,29 @@ def times_of(state: Mapping[str, Any]) -> WaitTimes:
 def look(state: State) -> State:
     """Look at the notebook and the ledger, and decide the next step."""
     now = clock.now()
-    page = ledger.read(key_of(state), now)
+    request = ledger.read(key_of(state), now)
     memory = ExecutionMemory(**state.get("Memory", {}))
-    desired, observed, memory = observe(page, memory, now)
+    desired, observed, memory = observe(request, memory, now)
     decision = decide(desired, observed, memory, now)
-    if page.entry.outcome:  # by another path, during this execution or before it
+    if request.entry.outcome:  # by another path, during this execution or before it
         decision = Decision("Fail", "This request is answered already.")
     if decision.action == "Succeed" and observed.notebook:
-        said = (decision.reason, *left_alone(page.entry, observed.notebook))
+        said = (decision.reason, *left_alone(request.entry, observed.notebook))
         decision = replace(decision, reason=" ".join(said))
     times = after_look(times_of(state), decision, observed.status, desired.position, now)
     if observed.notebook and observed.ownership is Ownership.OURS:
         launched_by = observed.notebook.tags.get(LAUNCHED_BY_TAG, "")
         times = replace(times, launched_by=launched_by or times.launched_by)
     logger.info(
-        decision.action, extra={"notebook_status": observed.status, **page.entry.log_fields}
+        decision.action, extra={"notebook_status": observed.status, **request.entry.log_fields}
     )
     if decision.action == "Create":
         memory = replace(memory, creating=True)
     if decision.action == "Start":
         # A started notebook must run afterwards, even if no look sees it running.
         memory = replace(memory, starting=observed.status, resume=True)
-    if decision.action == "Stop" and page.entry.request_type == "Update" and memory.resume:
-        ledger.remember_resume(page.entry.key, memory.instance_type)
+    if decision.action == "Stop" and request.entry.request_type == "Update" and memory.resume:
+        ledger.remember_resume(request.entry.key, memory.instance_type)
     return {
         **state,
         "Memory": asdict(memory),
@@ -102,7 +102,7 @@ def look(state: State) -> State:
             "Reason": decision.reason,
             "Cause": decision.cause or "",
             "Data": _data(decision, observed.notebook),
-            "WaitSeconds": _wait_seconds(decision, observed.status, page.entry, now),
+            "WaitSeconds": _wait_seconds(decision, observed.status, request.entry, now),
         },
     }
 
@@ -113,20 +113,20 @@ def act(state: State, attempt: Attempt) -> State:
     No action begins after the deadline, as the next request would not wait for it.
     """
     now = clock.now()
-    page = ledger.read(key_of(state), now)
-    entry = page.entry
-    if page.position is not QueuePosition.NEWEST or entry.outcome or now >= entry.deadline:
+    request = ledger.read(key_of(state), now)
+    entry = request.entry
+    if request.position is not QueuePosition.NEWEST or entry.outcome or now >= entry.deadline:
         return state  # the next look says so
     memory = replace(ExecutionMemory(**state["Memory"]), waiting_for="")
     decision, times = state["Decision"], times_of(state)
     try:
         if entry.cleans_up:
             orphan_rules.confirm(entry)
-        memory = attempt(_as_decided(page.entry, decision), memory)
+        memory = attempt(_as_decided(request.entry, decision), memory)
         if decision["Action"] == "Update" and decision.get("Settings") == Settings.TAGS_DIFFER:
             decision = {**decision, "WaitSeconds": min(_AT_ONCE, decision["WaitSeconds"])}
     except (ClientError, BotoCoreError, TryAgainError, RefusedError) as error:
-        young = now - page.entry.issued_at < _YOUNG
+        young = now - request.entry.issued_at < _YOUNG
         changes = decision["Action"] in ("Create", "Update", "Start")
         tried = decision["InstanceType"] if changes else ""
         lacking = memory.out_of_capacity
@@ -136,7 +136,7 @@ def act(state: State, attempt: Attempt) -> State:
         soon = min(pause, decision["WaitSeconds"])  # not past the end
         decision, times = {**decision, "WaitSeconds": soon}, trying_again(times)
     outcome = memory.refusal or memory.waiting_for or "done"
-    logger.info(decision["Action"], extra={"outcome": outcome, **page.entry.log_fields})
+    logger.info(decision["Action"], extra={"outcome": outcome, **request.entry.log_fields})
     changed = {"Memory": asdict(memory), "Decision": decision, "WaitTimes": asdict(times)}
     return {**state, **changed}
 

@@ -532,7 +532,9 @@ def _launch_in_vain(run: _Run) -> None:
 
 
 def _answer_for_what_failed(run: _Run) -> None:
-    run.page.step("An execution is stopped, the shim is broken, the answering function fails.")
+    run.page.step(
+        "An execution is stopped, the request function is broken, the answering function fails."
+    )
     record_id = run.begin("stopped", {})
     executions = run.aws.client("stepfunctions")
 
@@ -548,7 +550,7 @@ def _answer_for_what_failed(run: _Run) -> None:
     _hand_over_a_request_that_has_an_execution(run)
 
     with _broken(run, "RequestFunction"):
-        failed = run.launch("shimless", {}, succeeds=False)
+        failed = run.launch("unreceived", {}, succeeds=False)
     run.terminate(failed)
 
     run.aws.client("lambda").invoke(
@@ -568,7 +570,7 @@ def _answer_for_what_failed(run: _Run) -> None:
 
 
 def _hand_over_a_request_that_has_an_execution(run: _Run) -> None:
-    """Give the answering function what Lambda gives it, when the shim died after its last call."""
+    """Invoke the answering function as if the request function had failed after its last call."""
     names = ("RequestType", "RequestId", "StackId", "LogicalResourceId")
     asked = next(
         {name: each[name] for name in names}

@@ -96,7 +96,7 @@ class Stack:
         return str(self.properties["NotebookInstanceName"])
 
     def send(self, kind: str, **event: Any) -> Sent:
-        """Send a request and let nothing happen but that the shim takes it in."""
+        """Send a request and let nothing happen but that the request function takes it in."""
         sent = self.issue(kind, **event)
         self.platform.deliver(sent)
         return sent

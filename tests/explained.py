@@ -138,7 +138,7 @@ def running() -> Explanation:
 
 
 def answered_at_once() -> Explanation:
-    """Return a Create that the shim refused."""
+    """Return a Create that the request function refused."""
     return explanation(
         History(),
         request_id="r-5",

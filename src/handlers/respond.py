@@ -24,7 +24,7 @@ def handler(event: Any, context: LambdaContext) -> dict[str, str] | None:
         case {"ByHand": dict(by_hand)}:
             return {"Status": late_answers.by_hand(**by_hand)}
         case {"requestPayload": _}:
-            late_answers.failed_shim(event)
+            late_answers.failed_request_function(event)
         case {"source": "aws.states", "detail": dict(detail)}:
             late_answers.ended_execution(detail)
         case {"source": "aws.events", "detail-type": "Scheduled Event"}:

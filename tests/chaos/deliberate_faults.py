@@ -186,8 +186,8 @@ def nothing_overdue_is_answered(patch: pytest.MonkeyPatch) -> None:
 
 
 @_caught_by(Schedule((StackPlan(),), (Trouble(1, 3, "killed"),)))
-def a_failed_shim_is_not_answered_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(late_answers, "failed_shim", lambda _: None)
+def a_failed_request_function_is_not_answered_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(late_answers, "failed_request_function", lambda _: None)
 
 
 @_caught_by(Schedule((StackPlan(updates=(Update(10, "rename", Delivery(given_up=100)),)),)))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 T = TypeVar("T")
 
-# How long an invocation of the shim lies in Lambda's queue at the most: MaximumEventAgeInSeconds in
-# stacks/lifecycle.yaml.
+# The longest time of the request function's invocation in Lambda's queue:
+# MaximumEventAgeInSeconds in stacks/lifecycle.yaml.
 LONGEST_LAG = 600
 
 Change = Literal[

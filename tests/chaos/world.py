@@ -309,7 +309,7 @@ class World:
         return True
 
     def _take_in(self, sent: Sent, attempt: int = 1) -> None:
-        """Run the shim, again after a minute and after two more, as Lambda does."""
+        """Run the request function, again after a minute and after two more, as Lambda does."""
         try:
             self.platform.invoke(
                 "RequestFunction",
@@ -322,7 +322,7 @@ class World:
                 self.at(60 * attempt, lambda: self._take_in(sent, attempt + 1))
             else:
                 record = events.record_of_failure(sent.event, failed.payload)
-                self.causes.add("the shim failed")
+                self.causes.add("the request function failed")
                 self.at(0, lambda: self._respond(record))
         self.platform.pick_up_executions()
 

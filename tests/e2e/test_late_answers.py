@@ -1,4 +1,4 @@
-"""Answers that no execution gives: the shim's destination, the rule, the schedule; as deployed."""
+"""Late answers as deployed: by the request function's destination, the rule and the schedule."""
 
 import json
 import time
@@ -15,7 +15,9 @@ SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail":
 
 
 @pytest.mark.seam
-def test_a_shim_that_fails_is_answered_for_by_its_destination(platform: Platform) -> None:
+def test_a_request_function_that_fails_is_answered_for_by_its_destination(
+    platform: Platform,
+) -> None:
     with platform.denied("RequestFunction", "states:StartExecution"):
         record_id = platform.begin(unique("Shimless"))
         stack_id = _stack_id(platform, record_id)

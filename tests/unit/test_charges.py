@@ -36,5 +36,5 @@ def test_a_retry_is_a_transition_and_a_call_more() -> None:
     assert twice.invocations == once.invocations + 1
 
 
-def test_a_request_answered_at_once_costs_the_shims_call_alone() -> None:
+def test_a_request_answered_at_once_costs_one_call_alone() -> None:
     assert charge(explained.answered_at_once()).parts == (0, PRICES.lambda_request, 0)

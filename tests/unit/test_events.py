@@ -308,7 +308,9 @@ def test_respond_gives_the_answer_that_the_execution_ends_with(story: Story) -> 
     assert said["Data"] == EVENTS["respond"]["Decision"]["Data"]
 
 
-def test_respond_for_failed_request_answers_what_the_shim_did_not_take_in(story: Story) -> None:
+def test_respond_for_failed_request_answers_what_the_request_function_did_not_take_in(
+    story: Story,
+) -> None:
     invoke("respond-for-failed-request")
 
     (said,) = story.answers

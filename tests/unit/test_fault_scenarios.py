@@ -266,7 +266,7 @@ def test_an_answer_that_is_never_taken_fails_the_execution_and_can_be_given_late
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_shim_that_dies_at_any_call_is_delivered_again_and_starts_one_execution(
+def test_a_request_function_that_dies_at_any_call_is_delivered_again_and_starts_one_execution(
     platform: Platform, after: bool
 ) -> None:
     for number in range(1, 100):

@@ -38,10 +38,10 @@ def expect_one_answer(sent: Sent, *words: str) -> None:
     assert len(sent.answers) == 1
 
 
-# A shim that failed
+# A request function that failed
 
 
-def test_a_shim_that_never_got_anywhere_is_answered_for(platform: Platform) -> None:
+def test_a_request_function_that_never_got_anywhere_is_answered_for(platform: Platform) -> None:
     stack = platform.stack()
     for _ in range(3):
         platform.kill("RequestFunction", after=False)
@@ -59,7 +59,7 @@ def test_a_shim_that_never_got_anywhere_is_answered_for(platform: Platform) -> N
     platform.expect_nothing_left()
 
 
-def test_a_shim_that_entered_the_request_and_could_not_start_it_is_answered_for(
+def test_a_request_function_that_entered_the_request_and_could_not_start_it_is_answered_for(
     platform: Platform,
 ) -> None:
     with unreachable("stepfunctions", calls=3, inside=lambda: platform.in_function):
@@ -69,7 +69,7 @@ def test_a_shim_that_entered_the_request_and_could_not_start_it_is_answered_for(
     assert platform.executions == []
 
 
-def test_a_shim_that_died_after_it_started_the_execution_leaves_the_answer_to_it(
+def test_a_request_function_that_died_after_it_started_the_execution_leaves_the_answer_to_it(
     platform: Platform,
 ) -> None:
     for _ in range(3):
@@ -84,7 +84,7 @@ def test_a_shim_that_died_after_it_started_the_execution_leaves_the_answer_to_it
     assert len(platform.executions) == 1
 
 
-def test_an_execution_that_ended_is_not_answered_over_by_the_shims_destination(
+def test_an_execution_that_ended_is_not_answered_over_by_the_destination(
     platform: Platform,
 ) -> None:
     created = platform.stack().create()
@@ -193,7 +193,7 @@ def test_an_execution_that_was_answered_over_does_not_act(platform: Platform) ->
 
 
 def test_the_message_of_a_fault_is_not_repeated(platform: Platform) -> None:
-    """It may quote what the shim was given, and so the reply address."""
+    """It may quote what the request function was given, and so the reply address."""
     created = platform.stack().issue("Create")
     quoting = json.dumps({"errorMessage": created.event["ResponseURL"]})
 

@@ -28,7 +28,7 @@ class UnansweredError(RuntimeError):
     """Some overdue requests are unanswered. Lambda runs the function again."""
 
 
-def failed_shim(record: Mapping[str, Any]) -> None:
+def failed_request_function(record: Mapping[str, Any]) -> None:
     """Answer a request whose function failed, unless the request has an execution.
 
     `record` is Lambda's record of an asynchronous invocation that failed each time (developer
@@ -47,7 +47,7 @@ def failed_shim(record: Mapping[str, Any]) -> None:
     if entry.execution_arn and stepfunctions.was_started(entry.execution_arn):
         logger.info("Left to its execution", extra=entry.log_fields)
         return
-    _answer(entry, f"could not accept this request ({_shim_fault(record)})")
+    _answer(entry, f"could not accept this request ({_fault_in(record)})")
 
 
 def ended_execution(detail: Mapping[str, Any]) -> None:
@@ -122,7 +122,7 @@ def _answer(entry: Entry, what: str) -> None:
     logger.warning("Answered from outside", extra={"status": said, **entry.log_fields})
 
 
-def _shim_fault(record: Mapping[str, Any]) -> str:
+def _fault_in(record: Mapping[str, Any]) -> str:
     """Return the fault's name. Its message may quote the request with its response URL."""
     match record:
         case {"requestContext": {"condition": "EventAgeExceeded"}}:

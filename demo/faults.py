@@ -48,7 +48,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "name-taken": Fault(
         f"somebody else has a notebook named {NOTEBOOK}",
-        (f"The name {NOTEBOOK} is taken", "launch with another NotebookInstanceName"),
+        (f"The name {NOTEBOOK} is taken", "Launch with another NotebookInstanceName"),
         name_taken=True,
     ),
     "bad-parameters": Fault(

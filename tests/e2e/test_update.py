@@ -55,10 +55,10 @@ def test_another_subnet_under_the_same_name_is_refused_and_rolled_back(
     record = platform.update(launched, SubnetName="Elsewhere", NotebookInstanceType="ml.c5.4xlarge")
 
     assert not record.succeeded
-    assert "Subnet of a notebook cannot be changed: give the old value back, or give a new " in (
+    assert "Subnet of a notebook cannot be changed. Restore the old value, or enter a new " in (
         record.reason
     )
-    assert "NotebookInstanceName and AllowReplacement YES" in record.reason
+    assert "NotebookInstanceName and set AllowReplacement to YES" in record.reason
     stack = platform.stack(launched.provisioned_product_id)
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert platform.simulated(name) == before

@@ -102,7 +102,7 @@ def test_a_launch_that_gets_none_is_refused_with_all_that_were_tried_and_what_to
     reason = stack.create(FallbackInstanceTypes=[SECOND, THIRD]).expect_failed()
 
     assert reason == (
-        f"AWS has no capacity for {FIRST}, {SECOND}, {THIRD}: try again later, or add "
+        f"AWS has no capacity for {FIRST}, {SECOND}, {THIRD}. Try again later, or add "
         "FallbackInstanceTypes."
     )
     assert platform.tried == [FIRST, SECOND, THIRD]
@@ -239,7 +239,7 @@ def test_a_launch_whose_zone_has_none_of_its_types_is_told_that_it_never_will(
     reason = stack.create().expect_failed()
 
     assert reason == (
-        f"AWS has no capacity for {FIRST}: try again later, or add FallbackInstanceTypes. {NEVER}."
+        f"AWS has no capacity for {FIRST}. Try again later, or add FallbackInstanceTypes. {NEVER}."
     )
     assert platform.calls("CreateNotebookInstance") == 1
     stack.roll_back().expect_success()
@@ -474,7 +474,7 @@ def test_a_fallback_that_vanishes_while_it_is_made_is_not_made_again(platform: P
 
     created.expect_failed(
         f"AWS had no capacity for {FIRST}.",
-        "disappeared during this request: it was deleted outside Service Catalog",
+        "disappeared during the request: it was deleted outside the platform",
     )
     assert platform.tried == [FIRST, SECOND]
 
@@ -541,7 +541,7 @@ def test_a_replacement_that_gets_none_is_removed_and_the_old_notebook_stays(
         NotebookInstanceType=THIRD,
         FallbackInstanceTypes=[SECOND],
         AllowReplacement="YES",
-    ).expect_failed(f"AWS has no capacity for {THIRD}, {SECOND}: try again later")
+    ).expect_failed(f"AWS has no capacity for {THIRD}, {SECOND}. Try again later")
 
     assert platform.tried == [THIRD, SECOND]
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
@@ -593,7 +593,7 @@ def test_a_notebook_with_data_that_gets_none_keeps_its_data(platform: Platform) 
     no_capacity_for(platform, SECOND, THIRD)
 
     stack.update(NotebookInstanceType=THIRD, FallbackInstanceTypes=[SECOND]).expect_failed(
-        f"AWS has no capacity for {THIRD}, {SECOND}: try again later"
+        f"AWS has no capacity for {THIRD}, {SECOND}. Try again later"
     )
     assert platform.tried == [THIRD, SECOND]
 
@@ -676,7 +676,7 @@ def test_data_that_somebody_deletes_meanwhile_is_not_replaced_by_an_empty_notebo
 
     platform.run()
 
-    updated.expect_failed("disappeared during this request")
+    updated.expect_failed("disappeared during the request")
     assert platform.tried == [THIRD]
 
 

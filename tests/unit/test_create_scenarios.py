@@ -138,7 +138,7 @@ def test_missing_capacity_is_told_with_what_to_do_and_the_rollback_deletes(
     platform.notebooks.configure({"no_capacity": ["ml.t3.medium"]})
     stack = platform.stack()
 
-    stack.create().expect_failed("AWS has no capacity for ml.t3.medium: try again later")
+    stack.create().expect_failed("AWS has no capacity for ml.t3.medium. Try again later")
 
     assert platform.status(stack.notebook) == "Failed"
     stack.roll_back().expect_success()
@@ -252,7 +252,7 @@ def test_a_taken_name_is_refused_and_the_rollback_leaves_its_notebook_alone(
     ours = platform.stack()
 
     ours.create(NotebookInstanceName=theirs.notebook).expect_failed(
-        f"The name {theirs.notebook} is taken", "launch with another NotebookInstanceName"
+        f"The name {theirs.notebook} is taken", "Launch with another NotebookInstanceName"
     )
     ours.roll_back().expect_success()
 
@@ -314,7 +314,7 @@ def test_a_notebook_that_vanishes_while_it_is_made_is_not_made_again(platform: P
 
     platform.run()
 
-    created.expect_failed("disappeared during this request: it was deleted outside Service Catalog")
+    created.expect_failed("disappeared during the request: it was deleted outside the platform")
     assert platform.calls("CreateNotebookInstance") == 1
 
 

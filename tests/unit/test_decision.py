@@ -223,7 +223,7 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
             Observed("InService", None, Ownership.NOT_OURS),
             ExecutionMemory(),
             Cause.NAME_TAKEN,
-            "The name analysis is taken by a notebook that this stack did not make: launch with "
+            "The name analysis is taken by a notebook that this stack did not make. Launch with "
             "another NotebookInstanceName.",
         ),
         (
@@ -231,8 +231,8 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
             Observed("InService", None, Ownership.CANNOT_TELL),
             ExecutionMemory(),
             Cause.OWNER_UNCLEAR,
-            "Notebook analysis has this stack's role but not its tags, so its owner is unclear. "
-            "Restore its notebook-vending tags or delete it, then try again.",
+            "Notebook analysis has this stack's role but not its tags, so its owner is "
+            "unclear. Restore its notebook-vending tags or delete it, then try again.",
         ),
         (
             plain("Update"),
@@ -250,7 +250,7 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
             Observed(ABSENT),
             ExecutionMemory(),
             Cause.REPLACEMENT_NOT_ALLOWED,
-            "A new name makes a new notebook and deletes the old one with its data: keep the old "
+            "A new name makes a new notebook and deletes the old one with its data. Keep the old "
             "NotebookInstanceName instead of analysis, or set AllowReplacement to YES.",
         ),
     ],
@@ -269,7 +269,7 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
             plain("Delete"),
             Observed("InService", None, Ownership.NOT_OURS),
             ExecutionMemory(),
-            "This stack left notebook analysis alone, as it did not create it.",
+            "Notebook analysis was not made by this stack, so it was left alone.",
         ),
         (
             plain(),
@@ -323,7 +323,7 @@ def test_a_notebook_that_failed_says_why(
 
 @pytest.mark.parametrize(
     ("failure_reason", "why"),
-    [("", "it was deleted outside Service Catalog"), ("The disk is full.", "The disk is full")],
+    [("", "it was deleted outside the platform"), ("The disk is full.", "The disk is full")],
 )
 @pytest.mark.parametrize(
     ("lacking", "before"),
@@ -338,7 +338,7 @@ def test_a_notebook_that_is_gone_again_says_why(
 
     assert decision == Decision(
         "Fail",
-        f"{before}Notebook analysis disappeared during this request: {why}.",
+        f"{before}Notebook analysis disappeared during the request: {why}.",
         Cause.NOTEBOOK_GONE,
     )
 
@@ -350,7 +350,7 @@ def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed:
 
     assert decide(plain(), lacking, memory, ISSUED) == Decision(
         "Fail",
-        "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
+        "AWS has no capacity for ml.t3.medium, ml.t3.large. Try again later, or add "
         "FallbackInstanceTypes.",
         Cause.NO_CAPACITY,
     )
@@ -360,8 +360,8 @@ def test_a_type_that_the_zone_never_has_is_told_from_one_to_try_again() -> None:
     memory = ExecutionMemory(out_of_capacity=LACKING, not_in_zone=("ml.t3.large", "started-since"))
 
     for observed in (Observed(ABSENT, no_capacity=True), ours("Stopped", no_capacity=True)):
-        assert decide(plain(), observed, memory, ISSUED).reason == (
-            "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
+        assert decide(plain(), observed, progress, ISSUED).reason == (
+            "AWS has no capacity for ml.t3.medium, ml.t3.large. Try again later, or add "
             "FallbackInstanceTypes. The subnet's Availability Zone never has ml.t3.large."
         )
 
@@ -372,7 +372,7 @@ def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
 
     assert decide(plain(), failed, memory, ISSUED) == Decision(
         "Fail",
-        "AWS has no capacity for ml.t3.medium, ml.t3.large: try again later, or add "
+        "AWS has no capacity for ml.t3.medium, ml.t3.large. Try again later, or add "
         "FallbackInstanceTypes. Not tried: ml.m5.large, ml.m5.xlarge.",
         Cause.NO_CAPACITY,
     )
@@ -391,11 +391,9 @@ def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
         (
             plain("Update"),
             ours("Stopping"),
-            ExecutionMemory(
-                waiting_for="StopNotebookInstance was answered with ThrottlingException"
-            ),
+            ExecutionMemory(waiting_for="StopNotebookInstance returned ThrottlingException"),
             "Update of notebook analysis was given up after 54 minutes: still Stopping "
-            "(StopNotebookInstance was answered with ThrottlingException). Try again later.",
+            "(StopNotebookInstance returned ThrottlingException). Try again later.",
         ),
         (
             plain(),

@@ -159,7 +159,7 @@ def test_a_remedy_that_does_not_help_is_a_surprise(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_reason_that_leaves_out_a_violation_is_a_surprise() -> None:
-    reason = "Subnet 'Nowhere' is not in the platform's VPC vpc-1: give a Name tag or an id."
+    reason = "Subnet 'Nowhere' is not in the platform's VPC vpc-1. Enter a Name tag or an ID."
 
     with pytest.raises(SurpriseError, match="SecurityGroupName 'Nobody' is not in"):
         story.refusal(platform(Record("FAILED", "pp-1", reason=reason)), FAULTS["bad-parameters"])

@@ -60,7 +60,7 @@ def test_a_name_that_is_there_twice_is_refused_with_the_ids_to_choose_from(
 
     reason = refusal()
 
-    assert "Subnet 'research' is there 2 times" in reason
+    assert "Subnet 'research' exists 2 times" in reason
     assert ", ".join(sorted([first, second])) in reason
     assert find(second).subnet_id == second
 
@@ -82,7 +82,7 @@ def test_all_that_is_wrong_is_said_at_once(platform: Platform) -> None:
 
     reason = refusal(group="nobodys")
 
-    assert "Subnet 'research' is there 2 times" in reason
+    assert "Subnet 'research' exists 2 times" in reason
     assert "SecurityGroupName 'nobodys' is not in the platform's VPC" in reason
 
 

@@ -61,7 +61,7 @@ def test_a_busy_service_is_tried_again_whatever_its_status(code: str) -> None:
     meaning = translate(error(code, "Rate exceeded"))
 
     assert isinstance(meaning, TryAgainError)
-    assert str(meaning) == f"CreateNotebookInstance was answered with {code}"
+    assert str(meaning) == f"CreateNotebookInstance returned {code}"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
@@ -69,7 +69,7 @@ def test_a_fault_of_awss_own_is_tried_again_whatever_it_is_called(status: int) -
     meaning = translate(error("AnythingAtAll", status=status, operation="AddTags"))
 
     assert isinstance(meaning, TryAgainError)
-    assert str(meaning) == "AddTags was answered with AnythingAtAll"
+    assert str(meaning) == "AddTags returned AnythingAtAll"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_notebook_that_changed_meanwhile_is_looked_at_again(operation: str, me
     meaning = translate(error("ValidationException", message, operation=operation))
 
     assert isinstance(meaning, TryAgainError)
-    assert str(meaning) == f"the notebook changed meanwhile: {message}"
+    assert str(meaning) == f"the notebook changed in the meantime: {message}"
 
 
 def test_a_failed_notebook_that_takes_no_update_never_will() -> None:
@@ -117,8 +117,8 @@ def test_a_failed_notebook_that_takes_no_update_never_will() -> None:
 
     assert isinstance(meaning, RefusedError)
     assert str(meaning) == (
-        "SageMaker cannot update a notebook in the Failed state. Ask your administrator to start "
-        "it in SageMaker, then try again, or launch a new one."
+        "SageMaker cannot update a notebook in the Failed state. Start it in SageMaker, then try "
+        "again, or launch a new one."
     )
 
 
@@ -137,7 +137,7 @@ def test_what_a_young_role_explains_is_tried_again_only_while_it_is_young(
     meaning = translate(error(code, message), young=True)
 
     assert isinstance(meaning, TryAgainError)
-    assert str(meaning) == f"a new role is not known everywhere yet: {message}"
+    assert str(meaning) == f"a new role is not known everywhere in AWS yet: {message}"
     assert isinstance(translate(error(code, message)), RefusedError)
 
 
@@ -151,15 +151,15 @@ def test_what_a_young_role_explains_is_tried_again_only_while_it_is_young(
         ),
         (
             error("AccessDeniedException", "no sagemaker:AddTags"),
-            "The platform is not allowed to do this, ask your administrator: no sagemaker:AddTags",
+            "The platform is not allowed to do this. Ask your administrator: no sagemaker:AddTags",
         ),
         (
             error("AccessDenied", "no ec2:x", status=403),
-            "The platform is not allowed to do this, ask your administrator: no ec2:x",
+            "The platform is not allowed to do this. Ask your administrator: no ec2:x",
         ),
         (
             error("UnauthorizedOperation", "no", status=403),
-            "The platform is not allowed to do this, ask your administrator: no",
+            "The platform is not allowed to do this. Ask your administrator: no",
         ),
         (error("ValidationException", "Bad."), "CreateNotebookInstance was refused: Bad."),
         (

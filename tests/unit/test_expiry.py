@@ -185,7 +185,7 @@ def test_the_owner_is_warned_the_day_before_and_once(account: Account) -> None:
     assert topic == OWNERS
     assert subject == "Notebook mine expires on 2026-03-11"
     assert f"launched in Service Catalog as mine ({id_}), expires on 2026-03-11" in text
-    assert "give ExpiresAfterDays another value" in text
+    assert "with another value for ExpiresAfterDays" in text
     assert account.status(id_) == "AVAILABLE"
     assert account.terminated() == []
 
@@ -388,7 +388,7 @@ def test_one_that_fails_keeps_no_other_from_its_turn_and_all_is_tried_again(
     expired = account.launched(TODAY, "expired")
     account.refused = ["Publish"]
 
-    with pytest.raises(NotExpiredError, match="1 launches could not be served"):
+    with pytest.raises(NotExpiredError, match="1 launches could not be warned of or terminated"):
         account.expire()
 
     assert account.status(expired) == "UNDER_CHANGE"
@@ -403,7 +403,7 @@ def test_without_time_for_the_next_one_it_is_tried_again(account: Account) -> No
     with (
         intercepted(account._answer),
         speaking_to(account.world),
-        pytest.raises(NotExpiredError, match="no time"),
+        pytest.raises(NotExpiredError, match="Ran out of time"),
     ):
         handler({}, context(left=1000))
 

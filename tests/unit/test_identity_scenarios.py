@@ -127,7 +127,7 @@ def test_a_stack_that_is_deleted_after_a_refused_rename_deletes_the_notebook_it_
     """The Delete names what the rollback went back to, not what was asked for in between."""
     stack = launched(platform)
     old = stack.notebook
-    stack.update(NotebookInstanceName="another").expect_failed("keep the old NotebookInstanceName")
+    stack.update(NotebookInstanceName="another").expect_failed("Keep the old NotebookInstanceName")
     stack.roll_back().expect_success()
     assert stack.notebook == old
 

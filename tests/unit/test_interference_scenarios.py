@@ -91,7 +91,7 @@ def test_a_notebook_that_somebody_stops_starts_or_deletes_while_it_is_created(
         if hand == "deletes" and was_there and not too_late:
             undone += 1
             created.expect_failed(
-                "disappeared during this request: it was deleted outside Service Catalog"
+                "disappeared during the request: it was deleted outside the platform"
             )
             stack.roll_back().expect_success()
             assert platform.status(stack.notebook) is None
@@ -147,7 +147,7 @@ def test_a_notebook_that_somebody_deletes_while_it_is_updated(platform: Platform
         outcomes.add(updated.answer["Status"])
         if updated.answer["Status"] == "FAILED":
             updated.expect_failed(
-                "disappeared during this request: it was deleted outside Service Catalog"
+                "disappeared during the request: it was deleted outside the platform"
             )
         elif not too_late:  # made anew
             assert platform.status(stack.notebook) == "InService", moment

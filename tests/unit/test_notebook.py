@@ -159,8 +159,11 @@ def test_only_the_name_of_a_session_is_made_to_fit() -> None:
 
 def test_of_tag_keys_that_are_one_to_aws_it_is_said_whose_they_are() -> None:
     own, stack = {"ProjectID": "1", "same": "1"}, {"team": "1", "projectid": "2", "TEAM": "3"}
-    says = "AWS treats tag keys that differ only by case as one:"
-    do = "Launch without that tag, or have the TagOption or the template changed."
+    says = "AWS rejects tag keys that differ only by case:"
+    do = (
+        "Launch without that tag, or ask your administrator to change the TagOption or the "
+        "template."
+    )
 
     assert faults_of_stack_tags(own, {**stack, "same": "2", "AWS:x": "", "aws:X": ""}) == [
         f"{says} 'ProjectID' (Tags of the template), 'projectid' (launch tag or TagOption). {do}",

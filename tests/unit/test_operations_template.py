@@ -368,15 +368,15 @@ def test_a_denial_and_a_fault_are_the_platforms_and_a_wrong_parameter_is_the_lau
 
 # What a launcher reads of each cause; of NO_ORPHAN nothing, as a cleanup is answered to no stack.
 SENTENCES = {
-    Cause.ACCESS_DENIED: "The platform is not allowed to do this, ask your administrator:",
-    Cause.CANNOT_CHANGE: "of a notebook cannot be changed:",
+    Cause.ACCESS_DENIED: "The platform is not allowed to do this. Ask your administrator:",
+    Cause.CANNOT_CHANGE: "of a notebook cannot be changed.",
     Cause.DEADLINE_PASSED: "was given up after",
     Cause.INVALID: "is not allowed here:",
-    Cause.NAME_TAKEN: "is taken by a notebook that this stack did not make:",
+    Cause.NAME_TAKEN: "is taken by a notebook that this stack did not make.",
     Cause.NETWORK_NOT_FOUND: "is not in the platform's VPC",
     Cause.NO_CAPACITY: "AWS has no capacity for",
     Cause.NOTEBOOK_FAILED: "SageMaker could not start",
-    Cause.NOTEBOOK_GONE: "disappeared during this request:",
+    Cause.NOTEBOOK_GONE: "disappeared during the request:",
     Cause.OWNER_UNCLEAR: "so its owner is unclear.",
     Cause.PLATFORM_FAILED: "The notebook platform failed. Ask its administrator.",
     Cause.QUOTA: "A quota of this account is reached:",

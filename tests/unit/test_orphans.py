@@ -27,8 +27,8 @@ NAME = "Analysis-1"
 STACK_ID = EVENTS["delete-orphans"]["detail"]["stack-id"]
 OURS = ownership_tags("notebook-vending", STACK_ID, "Notebook")
 NOTEBOOK_ARN = f"arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/{NAME.lower()}"
-AT_WORK = "its stack is not done with it"
-MADE_UP = "its resource has an id that CloudFormation made up"
+AT_WORK = "its stack may still use it"
+MADE_UP = "its resource has a physical ID that CloudFormation made up"
 
 
 def of(status: str, *physical_ids: str) -> Stack:
@@ -295,7 +295,7 @@ def test_a_notebook_that_its_stack_took_back_is_touched_no_more(
 
     assert platform.status(stack.notebook) == ("Stopped" if state == "Delete" else "InService")
     assert outcome()["Status"] == "FAILED"
-    assert "left alone, its stack is not done" in outcome()["Reason"]
+    assert "left alone: its stack may still use it" in outcome()["Reason"]
 
 
 def test_a_cleanup_and_its_stacks_own_delete_do_not_wait_for_each_other(
@@ -350,8 +350,8 @@ def test_throttled_it_leaves_the_rest_for_lambdas_next_try(platform: Platform) -
         left_behind(platform)
     platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
 
-    assert platform.clean(CLEANUP) is None  # at the second try
-    assert len(said(platform, "Left alone, as AWS did not say")) == 1
+    assert platform.clean(SWEEP) is None  # at the second try
+    assert len(said(platform, "Left alone, as its check failed")) == 1
     assert [line["notebooks"] for line in said(platform, "Left to the next run")] == [2]
     platform.run()
 

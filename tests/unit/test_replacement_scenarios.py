@@ -20,7 +20,7 @@ def test_a_rename_is_refused_for_the_data_would_be_lost_and_it_rolls_back(
 
     renamed = stack.update(NotebookInstanceName="new")
 
-    renamed.expect_failed("keep the old NotebookInstanceName", "AllowReplacement to YES")
+    renamed.expect_failed("Keep the old NotebookInstanceName", "AllowReplacement to YES")
     assert renamed.answer["PhysicalResourceId"] == "old"
     stack.roll_back().expect_success()
     assert platform.status("old") == "InService"

@@ -211,7 +211,7 @@ def test_time_is_kept_between_single_ones_too(s3: S3) -> None:
     s3.objects = {(f"{number}\x10", "1"): "Version" for number in range(5)}
     left = iter([False, False, False, True])
 
-    with pytest.raises(RefusedError, match="try again, and it goes on from here"):
+    with pytest.raises(RefusedError, match="Try again to delete the rest"):
         aws_s3.empty(BUCKET, lambda: next(left))
 
     assert len(s3.objects) == 3

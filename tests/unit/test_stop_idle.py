@@ -143,7 +143,7 @@ def test_a_notebook_that_cannot_be_stopped_keeps_none_of_the_others_running(
 def test_what_there_is_no_time_for_is_left_to_the_next_try(platform: Platform) -> None:
     notebooks = [launched(platform).notebook for _ in range(2)]
 
-    with pytest.raises(UnfinishedError, match="no time to go on behind 1 stop"):
+    with pytest.raises(UnfinishedError, match="Ran out of time after 1 stop"):
         stop_idle.handler(OFF_HOURS, context(left=121_000, step=60_500))
 
     (left,) = [each for each in notebooks if platform.status(each) == "InService"]

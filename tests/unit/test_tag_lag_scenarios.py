@@ -130,5 +130,5 @@ def test_a_notebook_that_stays_without_tags_is_refused_as_one_that_lost_them(
     began = platform.clock.now
     created = platform.stack().create()
 
-    created.expect_failed("cannot be told")
+    created.expect_failed("its owner is unclear")
     assert 100 < created.answered_at[0] - began < 300

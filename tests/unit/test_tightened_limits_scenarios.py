@@ -268,7 +268,7 @@ def test_an_update_that_goes_on_with_a_rename_that_failed_is_refused(platform: P
 
     refused = stack.update(AllowReplacement="YES")
 
-    refused.expect_failed(f"give the old name {old} back first")
+    refused.expect_failed(f"Restore the old name {old} first")
     assert refused.answer["PhysicalResourceId"] == old
     assert platform.calls("CreateNotebookInstance") == 1
     stack.update(NotebookInstanceName=old).expect_success()

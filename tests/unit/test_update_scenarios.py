@@ -308,8 +308,8 @@ def test_what_sagemaker_cannot_change_is_refused_with_what_to_do_and_rolls_back(
 
     stack.update(**changed).expect_failed(
         f"{next(iter(changed))} of a notebook cannot be changed",
-        "give the old value back",
-        "AllowReplacement YES",
+        "Restore the old value",
+        "AllowReplacement to YES",
     )
     stack.roll_back().expect_success()
 
@@ -353,7 +353,7 @@ def test_an_update_of_a_notebook_that_lost_its_tags_is_refused(platform: Platfor
     stack = launched(platform)
     platform.notebooks.notebooks.find(stack.notebook).tags.clear()
 
-    stack.update(NotebookInstanceType="ml.t3.large").expect_failed("cannot be told")
+    stack.update(NotebookInstanceType="ml.t3.large").expect_failed("its owner is unclear")
 
     assert platform.calls("StopNotebookInstance") == 0
 

@@ -9,7 +9,7 @@ def text(name: str) -> str:
     """Return a variable's value; raises LookupError, with what to do, when it is not set."""
     value = os.environ.get(name)
     if not value:
-        raise LookupError(f"{name} is not set: name it in the function's Environment")
+        raise LookupError(f"{name} is not set: add it to the function's Environment")
     return value
 
 

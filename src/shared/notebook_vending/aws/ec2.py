@@ -51,13 +51,13 @@ def find_place(spec: NotebookSpec) -> Place:
     ):
         if not found:
             faults.append(
-                f"{kind} '{asked}' is not in the platform's VPC {vpc}: give a Name tag or an id "
-                "that is there."
+                f"{kind} '{asked}' is not in the platform's VPC {vpc}. Enter a Name tag or an ID "
+                "from that VPC."
             )
         elif len(found) > 1:
             faults.append(
-                f"{kind} '{asked}' is there {len(found)} times in VPC {vpc} "
-                f"({', '.join(sorted(found))}): give one of these ids instead."
+                f"{kind} '{asked}' exists {len(found)} times in VPC {vpc} "
+                f"({', '.join(sorted(found))}). Enter one of these IDs instead."
             )
     if faults:
         raise RefusedError(" ".join(faults), Cause.NETWORK_NOT_FOUND)

@@ -93,19 +93,19 @@ def translate(
             f"{error.operation_name} was refused: {message}", not_in_zone=is_not_in_zone(message)
         )
     if code in _BUSY or status >= 500:
-        return TryAgainError(f"{error.operation_name} was answered with {code}")
+        return TryAgainError(f"{error.operation_name} returned {code}")
     if error.operation_name == "UpdateNotebookInstance" and "Status (Failed)" in message:
         # Only a Stopped notebook is changed (developer guide, "Update a Notebook Instance").
         return RefusedError(
-            "SageMaker cannot update a notebook in the Failed state. Ask your administrator to "
-            "start it in SageMaker, then try again, or launch a new one.",
+            "SageMaker cannot update a notebook in the Failed state. Start it in SageMaker, then "
+            "try again, or launch a new one.",
             Cause.CANNOT_CHANGE,
         )
     gone = "RecordNotFound" in message and error.operation_name != "CreateNotebookInstance"
     if gone or "Unable to transition" in message or "duplicate Notebook Instance" in message:
-        return TryAgainError(f"the notebook changed meanwhile: {message}")
+        return TryAgainError(f"the notebook changed in the meantime: {message}")
     if young and any(word in message.lower() for word in _OF_YOUNG_ROLES):
-        return TryAgainError(f"a new role is not known everywhere yet: {message}")
+        return TryAgainError(f"a new role is not known everywhere in AWS yet: {message}")
     if code == "ResourceLimitExceeded":
         return RefusedError(
             f"A quota of this account is reached: {message} Ask your administrator to raise it in "
@@ -114,7 +114,7 @@ def translate(
         )
     if is_denial(error):
         return RefusedError(
-            f"The platform is not allowed to do this, ask your administrator: {message}",
+            f"The platform is not allowed to do this. Ask your administrator: {message}",
             Cause.ACCESS_DENIED,
         )
     return RefusedError(f"{error.operation_name} was refused: {message}")

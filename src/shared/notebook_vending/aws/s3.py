@@ -117,8 +117,8 @@ def _next_objects(bucket: str) -> list[tuple[str, str]]:
 def _check_time(bucket: str, out_of_time: Callable[[], bool]) -> None:
     if out_of_time():
         raise RefusedError(
-            f"The bucket {bucket} holds more than could be deleted in one attempt: "
-            "try again, and it goes on from here.",
+            f"The bucket {bucket} holds more than could be deleted in one attempt. "
+            "Try again to delete the rest.",
             Cause.DEADLINE_PASSED,
         )
 

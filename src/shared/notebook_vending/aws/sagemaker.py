@@ -184,8 +184,8 @@ def update(name: str, settings: Mapping[str, str | int]) -> None:
 def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None:
     """Remove tags and add some; raises ClientError, BotoCoreError.
 
-    Removal comes first. An added key may differ from a removed one only by case, and a notebook
-    with the maximum number of tags accepts no more.
+    A new key may then differ from a removed one only by case. A notebook with the maximum number
+    of tags can get new ones.
     """
     if remove:
         _client().delete_tags(ResourceArn=arn, TagKeys=list(remove))

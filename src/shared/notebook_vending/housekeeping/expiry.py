@@ -96,14 +96,14 @@ def expire(out_of_time: Callable[[], bool]) -> None:
     # The next days first: what there is no time for is then not due, as far as the search knows.
     for each in sorted(tagging.notebooks(expiring), key=_by_the_search):
         if out_of_time():
-            raise NotExpiredError("There was no time for all launches.")
+            raise NotExpiredError("Ran out of time before all launches were checked.")
         try:
             _serve(each.arn, today)
         except (ClientError, BotoCoreError):
-            logger.exception("Not served", extra={"notebook": each.arn})
+            logger.exception("Neither warned of nor terminated", extra={"notebook": each.arn})
             undone += 1
     if undone:
-        raise NotExpiredError(f"{undone} launches could not be served.")
+        raise NotExpiredError(f"{undone} launches could not be warned of or terminated.")
 
 
 def _by_the_search(candidate: Candidate) -> str:
@@ -119,7 +119,7 @@ def _serve(arn: str, today: date) -> None:
         return  # an update took it away meanwhile
     launch = read_launch(arn, tags)
     if launch is None:
-        logger.error("Its tags do not tell which launch it is", extra={"notebook": arn})
+        logger.error("Its tags do not identify its launch", extra={"notebook": arn})
         return
     due = launch.due(today)
     if due is Due.NOTHING:
@@ -135,12 +135,12 @@ def _serve(arn: str, today: date) -> None:
         _report_without_launch(launch, tags[STACK_TAG].split("/")[1])
         return
     if found.get("ProductId") != environment.text("PRODUCT_ID"):
-        logger.error("It is no launch of this product, and is left alone", extra=about)
+        logger.error("Left alone, as it is not a launch of this product", extra=about)
         return
     if due is Due.WARNING:  # does not wait for the end of a change: it might come too late
         _warn(launch, found["Name"])
     elif found["Status"] not in _STABLE:
-        logger.info("It is being changed: tomorrow is another day", extra=about)
+        logger.info("Left to the next day, as it is being changed", extra=about)
         return
     else:
         if launch.expires_on < today:
@@ -168,13 +168,13 @@ def _warn(launch: Launch, name: str) -> None:
         f"Notebook {launch.notebook_name} expires on {launch.expires_on}",
         f"The notebook {launch.notebook_name}, launched in Service Catalog as {name} "
         f"({launch.provisioned_product_id}), expires on {launch.expires_on} (UTC).\n\n"
-        "On that day the provisioned product is terminated: the notebook, all files on it, its "
-        "role and, if that was chosen at the launch, the project's data.\n\n"
-        "To keep it, update the provisioned product before that day and give ExpiresAfterDays "
-        "another value than it has now: the days are counted anew, and 0 is never. The same value "
-        "would change nothing.\n\n"
-        "Otherwise save what you need to the project's bucket. You may terminate the provisioned "
-        "product yourself before that day.\n",
+        "On that day the platform terminates the provisioned product. This deletes the notebook, "
+        "all files on it, its role and, if the launcher chose so, the project's data.\n\n"
+        "To keep it, update the provisioned product before that day with another value for "
+        "ExpiresAfterDays. The days then count from the update, and 0 means never. The present "
+        "value changes nothing.\n\n"
+        "Otherwise save the files that you need to the project's bucket. You can terminate the "
+        "provisioned product yourself before that day.\n",
     )
     sagemaker.change_tags(launch.notebook_arn, {WARNED_TAG: launch.expires_on.isoformat()}, [])
 
@@ -183,12 +183,12 @@ def _report_without_launch(launch: Launch, stack: str) -> None:
     sns.publish(
         environment.text("TOPIC_ARN"),
         f"Its launch is gone: notebook {launch.notebook_name}",
-        f"The notebook {launch.notebook_name} expires on {launch.expires_on} (UTC), and Service "
-        f"Catalog has its launch {launch.provisioned_product_id} no more. So nothing terminates "
-        "it, and it costs money. A termination with RetainPhysicalResources or IgnoreErrors "
-        f"leaves the stack.\n\nDelete the stack {stack} in CloudFormation, or type "
-        f"`vending end {launch.notebook_name}`, which does. If the stack is gone too, the cleanup "
-        "deletes the notebook.\n",
+        f"The notebook {launch.notebook_name} expires on {launch.expires_on} (UTC), but Service "
+        f"Catalog no longer has its launch {launch.provisioned_product_id}. Therefore nothing "
+        "terminates it, and it costs money. A termination with RetainPhysicalResources or "
+        f"IgnoreErrors leaves the stack.\n\nDelete the stack {stack} in CloudFormation, or with "
+        f"`vending end {launch.notebook_name}`. If the stack is gone too, the cleanup deletes the "
+        "notebook.\n",
     )
 
 
@@ -199,6 +199,6 @@ def _report(launch: Launch, name: str, status: str, message: str) -> None:
         f"The notebook {launch.notebook_name}, launched in Service Catalog as {name} "
         f"({launch.provisioned_product_id}), expired on {launch.expires_on} and is still there. "
         f"Its status is {status}. {message}\n\n"
-        "It is terminated once more now. If you read this again tomorrow, look at the events of "
-        "the provisioned product for what is in the way.\n",
+        "The platform terminates it again now. If you get this message again tomorrow, look for "
+        "the cause in the events of the provisioned product.\n",
     )

@@ -50,7 +50,7 @@ def stop_where(
     random.shuffle(found)
     for notebook in found:
         if out_of_time():
-            raise UnfinishedError(f"There was no time to go on behind {len(stopped)} stops")
+            raise UnfinishedError(f"Ran out of time after {len(stopped)} stops. Run it again.")
         try:
             # The first question is one call at most, and most notebooks end with it.
             if not wanted(notebook) or not _is_left_to_us(notebook):

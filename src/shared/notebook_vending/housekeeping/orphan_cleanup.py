@@ -75,12 +75,12 @@ def _clean(candidates: Iterable[Candidate], out_of_time: Callable[[], bool]) -> 
             begun += _clean_one(each, known)
         except (ClientError, BotoCoreError) as error:
             throttled = isinstance(translate(error), TryAgainError)
-            logger.exception("Left alone, as AWS did not say", extra={"notebook": each.name})
+            logger.exception("Left alone, as its check failed", extra={"notebook": each.name})
             unanswered.append(each.name)
     if left:
         logger.warning("Left to the next run", extra={"notebooks": left})
     if unanswered:
-        raise UnfinishedError(f"Could not look at {', '.join(unanswered):.500}")
+        raise UnfinishedError(f"Could not check {', '.join(unanswered):.500}")
 
 
 def _clean_one(candidate: Candidate, known: dict[str, Stack | None]) -> bool:
@@ -102,7 +102,7 @@ def _judge_all(
     known: dict[str, Stack | None] = {}
     for each in candidates:
         if out_of_time():
-            yield each, Verdict(False, "there was no time to look at it")
+            yield each, Verdict(False, "there was no time to check it")
             continue
         try:
             verdict, _ = _judge(each, known)
@@ -110,7 +110,7 @@ def _judge_all(
             if not verdict.orphan and _has_no_launch(stack_id, known.get(stack_id)):
                 verdict = Verdict(False, _DELETE_THE_STACK.format(stack_id.split("/")[1]))
         except (ClientError, BotoCoreError) as error:
-            verdict = Verdict(False, f"AWS did not say: {translate(error)}")
+            verdict = Verdict(False, f"its check failed: {translate(error)}")
         yield each, verdict
 
 
@@ -126,7 +126,7 @@ def _judge(candidate: Candidate, known: dict[str, Stack | None]) -> tuple[Verdic
     """Return whether a notebook that the search found is an orphan, and it as it is now."""
     platform, stack_id = environment.text("PLATFORM"), candidate.tags.get(STACK_TAG, "")
     if not orphan_rules.is_of_the_same_account(candidate.arn, stack_id):
-        return Verdict(False, "its stack is not of this account and Region"), None
+        return Verdict(False, "its stack is not in this account and Region"), None
     if stack_id not in known:
         known[stack_id] = cloudformation.look(stack_id)
     verdict = orphan_rules.judge(candidate.name, candidate.tags, platform, known[stack_id])
@@ -134,7 +134,7 @@ def _judge(candidate: Candidate, known: dict[str, Stack | None]) -> tuple[Verdic
         return verdict, None
     notebook = sagemaker.describe(candidate.name)
     if notebook is None or notebook.status == "Deleting":
-        return Verdict(False, "it is gone, or going"), None
+        return Verdict(False, "it is deleted or being deleted"), None
     if notebook.tags.get(STACK_TAG) != stack_id:
         return Verdict(False, "its tags have changed"), None
     return orphan_rules.judge(notebook.name, notebook.tags, platform, known[stack_id]), notebook

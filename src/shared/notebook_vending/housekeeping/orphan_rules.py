@@ -65,11 +65,11 @@ def judge(name: str, tags: Mapping[str, str], platform: str, stack: Stack | None
         case Stack(status="DELETE_COMPLETE"):
             return Verdict(True, "its stack is deleted")
         case Stack(status=status) if status not in _AT_REST:
-            return Verdict(False, f"its stack is not done with it: {status}")
+            return Verdict(False, f"its stack may still use it: {status}")
         case Stack(physical_ids=ids) if name.lower() in ids.values():
             return Verdict(False, f"it is in its stack: {stack.status}")
         case _ if _has_made_up_id(stack, tags):
-            return Verdict(False, "its resource has an id that CloudFormation made up")
+            return Verdict(False, "its resource has a physical ID that CloudFormation made up")
         case _:
             return Verdict(True, f"no resource of its stack has its name: {stack.status}")
 
@@ -105,7 +105,7 @@ def confirm(cleanup: Entry) -> None:
     tags = ownership_tags(platform, cleanup.stack_id, cleanup.logical_resource_id)
     verdict = judge(cleanup.notebook_name, tags, platform, cloudformation.look(cleanup.stack_id))
     if not verdict.orphan:
-        raise RefusedError(f"The notebook is left alone, {verdict.reason}.", Cause.NO_ORPHAN)
+        raise RefusedError(f"The notebook is left alone: {verdict.reason}.", Cause.NO_ORPHAN)
 
 
 def clean_up(notebook: Notebook, reason: str) -> bool:

@@ -129,19 +129,19 @@ def decide(  # noqa: C901 - a table: a case a row
 
         case "Delete", _, Ownership.NOT_OURS:
             return Decision(
-                "Succeed", f"This stack left notebook {name} alone, as it did not create it."
+                "Succeed", f"Notebook {name} was not made by this stack, so it was left alone."
             )
         case _, _, Ownership.NOT_OURS:
             return _fail(
                 Cause.NAME_TAKEN,
-                f"The name {name} is taken by a notebook that this stack did not make: "
-                "launch with another NotebookInstanceName.",
+                f"The name {name} is taken by a notebook that this stack did not make. "
+                "Launch with another NotebookInstanceName.",
             )
         case _, _, Ownership.CANNOT_TELL:
             return _fail(
                 Cause.OWNER_UNCLEAR,
-                f"Notebook {name} has this stack's role but not its tags, so its owner is "
-                "unclear. Restore its notebook-vending tags or delete it, then try again.",
+                f"Notebook {name} has this stack's role but not its tags, so its owner is unclear. "
+                "Restore its notebook-vending tags or delete it, then try again.",
             )
 
         case "Create" | "Update", "InService", _ if settings is Settings.AS_ASKED:
@@ -157,7 +157,7 @@ def decide(  # noqa: C901 - a table: a case a row
         case "Update", "Absent", _ if not desired.may_create:
             return _fail(
                 Cause.REPLACEMENT_NOT_ALLOWED,
-                f"A new name makes a new notebook and deletes the old one with its data: keep "
+                f"A new name makes a new notebook and deletes the old one with its data. Keep "
                 f"the old NotebookInstanceName instead of {name}, or set AllowReplacement to YES.",
             )
         case "Update", "Failed", _ if memory.created and not late:
@@ -222,8 +222,8 @@ def _no_capacity(observed: Observed, memory: ExecutionMemory) -> Decision:
     zone = f" The subnet's Availability Zone never has {', '.join(never)}." if never else ""
     return _fail(
         Cause.NO_CAPACITY,
-        f"AWS has no capacity for {', '.join(memory.out_of_capacity)}: try again later, or "
-        f"add FallbackInstanceTypes.{zone}{_not_tried(observed, memory)}",
+        f"AWS has no capacity for {', '.join(progress.out_of_capacity)}. Try again later, or "
+        f"add FallbackInstanceTypes.{zone}{_not_tried(observed, progress)}",
     )
 
 
@@ -234,11 +234,11 @@ def _why_failed(name: str, observed: Observed, memory: ExecutionMemory) -> Decis
     return _fail(Cause.NOTEBOOK_FAILED, f"{_found(memory)}SageMaker could not start {name}: {why}.")
 
 
-def _why_gone(name: str, memory: ExecutionMemory) -> Decision:
-    why = memory.failure_reason.removesuffix(".") or "it was deleted outside Service Catalog"
+def _why_gone(name: str, progress: ExecutionMemory) -> Decision:
+    why = progress.failure_reason.removesuffix(".") or "it was deleted outside the platform"
     return _fail(
         Cause.NOTEBOOK_GONE,
-        f"{_found(memory)}Notebook {name} disappeared during this request: {why}.",
+        f"{_found(progress)}Notebook {name} disappeared during the request: {why}.",
     )
 
 

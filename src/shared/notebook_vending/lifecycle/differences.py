@@ -90,8 +90,9 @@ def cannot_change(
             "KmsKeyId": notebook.kms_key_id == spec.KmsKeyId,
         }
         cannot += [
-            f"{name} of a notebook cannot be changed: give the old value back, or give a new "
-            "NotebookInstanceName and AllowReplacement YES (the data on the old volume is lost)."
+            f"{name} of a notebook cannot be changed. Restore the old value, or enter a new "
+            "NotebookInstanceName and set AllowReplacement to YES (the data on the old volume is "
+            "lost)."
             for name in moved
             if not found[name]
         ]
@@ -104,10 +105,10 @@ def cannot_change(
         )
     add, remove = tag_changes(entry, notebook)
     cannot += [
-        f"AWS treats tag keys that differ only by case as one: the template's Tags ask for "
+        f"AWS rejects tag keys that differ only by case: the template's Tags have "
         f"{' and '.join(repr(key) for key in alike if key in add)}, and the notebook has "
-        f"{' and '.join(repr(key) for key in alike if key not in add)} (launch tag or TagOption): "
-        "give one of them."
+        f"{' and '.join(repr(key) for key in alike if key not in add)} (launch tag or TagOption). "
+        "Use only one of them."
         for alike in keys_alike({*add, *notebook.tags} - set(remove))
         if any(key in add and key not in notebook.tags for key in alike)
     ]

@@ -103,8 +103,8 @@ def _faults(request: RequestInOrder) -> list[str]:
     if back and back.lower() not in (entry.notebook_name.lower(), entry.replaces.lower()):
         # No request shows which notebook CloudFormation would delete after it.
         faults.append(
-            f"NotebookInstanceName '{entry.notebook_name}' follows an Update to a new name that "
-            f"failed: give the old name {back} back first"
+            f"NotebookInstanceName '{entry.notebook_name}' comes after a failed Update to a new "
+            f"name. Restore the old name {back} first"
         )
     return faults
 
@@ -117,9 +117,7 @@ def _whose(entry: Entry, notebook: Notebook, now: datetime) -> Ownership:
     """
     whose = notebook.ownership(entry.stack_id, entry.logical_resource_id, entry.role_arn)
     if whose is Ownership.CANNOT_TELL and notebook.may_lack_tags(now):
-        raise TryAgainError(
-            f"SageMaker does not list the tags of the new notebook {notebook.name} yet"
-        )
+        raise TryAgainError(f"SageMaker does not show the tags of new notebook {notebook.name} yet")
     return whose
 
 

@@ -319,8 +319,8 @@ def faults_of_stack_tags(own: Mapping[str, str], stack: Mapping[str, str]) -> li
             for key in alike
         ]
         faults.append(
-            f"AWS treats tag keys that differ only by case as one: {', '.join(named)}. Launch "
-            "without that tag, or have the TagOption or the template changed."
+            f"AWS rejects tag keys that differ only by case: {', '.join(named)}. Launch "
+            "without that tag, or ask your administrator to change the TagOption or the template."
         )
     return faults
 

@@ -22,18 +22,6 @@ from embedded_aws.sagemaker_notebooks.faults import CallFault
 from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
 from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
 from embedded_aws.sagemaker_notebooks.service import NotebookService
-from handlers import (
-    create,
-    delete,
-    delete_orphans,
-    observe,
-    receive_request,
-    respond,
-    start,
-    stop,
-    update,
-    wait,
-)
 from notebook_vending import clock
 from notebook_vending.lifecycle import steps
 from notebook_vending.lifecycle.waiting import WAKING
@@ -43,6 +31,7 @@ from simulation import events
 from simulation.account import Account
 from simulation.broken_calls import KilledError
 from simulation.clock import Clock
+from simulation.functions import HANDLERS
 from simulation.lambda_context import context
 from simulation.services import Direct, serving
 from simulation.stack import Sent, Stack
@@ -62,17 +51,6 @@ STACK_TAGS = {
     "Notebook-Vending:Platform": "another",
 }
 BEGIN = 1_767_600_000  # 5 January 2026, 8:00 UTC
-
-_FUNCTIONS = {
-    "ObserveFunction": observe.handler,
-    "CreateFunction": create.handler,
-    "UpdateFunction": update.handler,
-    "StartFunction": start.handler,
-    "StopFunction": stop.handler,
-    "DeleteFunction": delete.handler,
-    "RespondFunction": respond.handler,
-    "WaitFunction": wait.handler,
-}
 
 
 class _Lines(logging.Handler):
@@ -138,7 +116,7 @@ class Platform:
         self._notebook_events: list[dict[str, Any]] = []
         self.on_event: Callable[[dict[str, Any]], object] = self.respond_to
         self.on_notebook_event: Callable[[dict[str, Any]], object] = self.tell_of_notebook
-        self._machine = Machine(load(), {name: self._task(name) for name in _FUNCTIONS})
+        self._machine = Machine(load(), {name: self._task(name) for name in HANDLERS})
         self.account = Account(self.clock)
         self.account.states.wake = self._wake
         self.notebooks = NotebookService(
@@ -173,11 +151,7 @@ class Platform:
 
         After the last failure, its destination gets the request.
         """
-
-        def call() -> None:
-            receive_request.handler(sent.event, context())
-
-        failed = self._asynchronously("RequestFunction", sent.event, call)
+        failed = self._asynchronously("RequestFunction", sent.event)
         self.pick_up_executions()
         if failed:
             self.tell_destination(sent, failed)
@@ -192,17 +166,13 @@ class Platform:
 
     def clean(self, event: Any) -> TaskFailedError | None:
         """Invoke the function that cleans up asynchronously, and take over what it started."""
-        failed = self._asynchronously(
-            "DeleteOrphansFunction", event, lambda: delete_orphans.handler(event, context())
-        )
+        failed = self._asynchronously("DeleteOrphansFunction", event)
         self.pick_up_executions()
         return failed
 
     def respond_to(self, event: Any) -> TaskFailedError | None:
         """Invoke the answering function asynchronously; return what ends in its queue."""
-        return self._asynchronously(
-            "RespondFunction", event, lambda: respond.handler(event, context())
-        )
+        return self._asynchronously("RespondFunction", event)
 
     def abort(self, execution: Execution) -> None:
         """Stop an execution, as an operator may."""
@@ -315,7 +285,7 @@ class Platform:
 
     def tell_of_notebook(self, event: Any) -> None:
         """Let SageMaker's event come."""
-        self._asynchronously("WaitFunction", event, lambda: wait.handler(event, context()))
+        self._asynchronously("WaitFunction", event)
 
     def _wake(self, token: str) -> bool:
         for each in self.executions:
@@ -330,13 +300,13 @@ class Platform:
 
     def _task(self, name: str) -> Callable[[Any], Any]:
         def task(data: Any) -> Any:
-            returned = self.invoke(name, data, lambda: _FUNCTIONS[name](data, context()))
+            returned = self.invoke(name, data)
             self.watch(name, data, returned)
             return returned
 
         return task
 
-    def invoke(self, name: str, given: Any, call: Callable[[], Any]) -> Any:
+    def invoke(self, name: str, given: Any) -> Any:
         """Run a function once; raises TaskFailedError when it fails, or dies."""
         kills = self._kills.get(name, [])
         kill_after = kills.pop(0) if kills else None
@@ -345,7 +315,7 @@ class Platform:
             raise died
         self.at_work.append(Work(name, given, self.clock.now))
         try:
-            result = call()
+            result = HANDLERS[name](given, context())
         except KilledError:
             raise died from None
         except Exception as error:
@@ -358,14 +328,12 @@ class Platform:
             raise died
         return result
 
-    def _asynchronously(
-        self, name: str, given: Any, call: Callable[[], Any]
-    ) -> TaskFailedError | None:
+    def _asynchronously(self, name: str, given: Any) -> TaskFailedError | None:
         """Invoke up to three times, as Lambda does; return the last failure if all failed."""
         failed = None
         for _ in range(3):
             try:
-                self.invoke(name, given, call)
+                self.invoke(name, given)
             except TaskFailedError as error:
                 failed = error
             else:

@@ -18,37 +18,14 @@ from benchmarks.cloudformation import Deliver
 from benchmarks.state_machine import Ended, StateMachine
 from benchmarks.world import EVENT_SECONDS, World
 from embedded_aws.runtime.service_model import ServiceError
-from handlers import (
-    create,
-    delete,
-    delete_orphans,
-    observe,
-    receive_request,
-    respond,
-    start,
-    stop,
-    update,
-)
-from handlers import wait as wait_handler
 from notebook_vending import clock
 from notebook_vending.lifecycle.waiting import WAKING
 from notebook_vending.requests import answer
 from simulation import events
+from simulation.functions import HANDLERS
 from simulation.lambda_service import Function, FunctionError, Handler
 from simulation.state_machine import load
 
-_HANDLERS = {
-    "RequestFunction": receive_request.handler,
-    "ObserveFunction": observe.handler,
-    "CreateFunction": create.handler,
-    "UpdateFunction": update.handler,
-    "StartFunction": start.handler,
-    "StopFunction": stop.handler,
-    "DeleteFunction": delete.handler,
-    "RespondFunction": respond.handler,
-    "WaitFunction": wait_handler.handler,
-    "DeleteOrphansFunction": delete_orphans.handler,
-}
 # stacks/housekeeping.yaml: the event StackChanged.
 _CLEANED_AFTER = ("DELETE_COMPLETE", "ROLLBACK_COMPLETE")
 # stacks/lifecycle.yaml: the event Overdue. It calls the answering function, which stays warm.
@@ -63,14 +40,14 @@ INITS = {
         "    if name.startswith('notebook_vending.') and hasattr(module, '_client'):\n"
         "        module._client()",
     )
-    for name, handler in _HANDLERS.items()
+    for name, handler in HANDLERS.items()
 }
 
 
 @contextmanager
 def notebook_vending(world: World) -> Iterator[Deliver]:
     """Serve the launches of a world."""
-    for name, handler in _HANDLERS.items():
+    for name, handler in HANDLERS.items():
         deployed = built.settings(name)
         memory, timeout = deployed["MemorySize"], deployed["Timeout"]
         world.lambda_.add(Function(name, memory, timeout, partial(_same, handler), arm=True))

@@ -17,11 +17,9 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.sagemaker_notebooks.instance import Notebook, Timing
-from handlers import delete_orphans, expire_launches, receive_request, respond, wait
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from simulation import events
 from simulation.broken_calls import KilledError
-from simulation.lambda_context import context
 from simulation.platform import Platform
 from simulation.stack import Sent
 from simulation.state_machine import Execution, TaskFailedError
@@ -31,6 +29,7 @@ from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble, Where
 
 # stacks/lifecycle.yaml: the functions' Timeout, the rate of Overdue.
 FUNCTION_TIMEOUT = 60
+ATTEMPTS = 3
 BEGIN = datetime(2026, 1, 5, 23, tzinfo=UTC).timestamp()  # an hour before midnight
 OVERDUE_EVERY = 300
 DEADLINE = 3240
@@ -308,70 +307,59 @@ class World:
         self.at(72 * 3600, self._expire)
         return True
 
-    def _take_in(self, sent: Sent, attempt: int = 1) -> None:
-        """Run the request function, again after a minute and after two more, as Lambda does."""
-        try:
-            self.platform.invoke(
-                "RequestFunction",
-                sent.event,
-                lambda: receive_request.handler(sent.event, context()),
-            )
-        except TaskFailedError as failed:
+    def _take_in(self, sent: Sent) -> None:
+        """Run the request function; every attempt that fails is a disruption."""
+
+        def failed(failure: TaskFailedError, attempt: int) -> None:
             self._disrupted()
-            if attempt < 3:
-                self.at(60 * attempt, lambda: self._take_in(sent, attempt + 1))
-            else:
-                record = events.record_of_failure(sent.event, failed.payload)
+            if attempt == ATTEMPTS:
+                record = events.record_of_failure(sent.event, failure.payload)
                 self.causes.add("the request function failed")
                 self.at(0, lambda: self._respond(record))
-        self.platform.pick_up_executions()
 
-    def _clean(self, event: dict[str, Any], attempt: int = 1) -> None:
-        """Run the function that cleans up as Lambda does."""
-        try:
-            self.platform.invoke(
-                "DeleteOrphansFunction", event, lambda: delete_orphans.handler(event, context())
-            )
-        except TaskFailedError:
-            if attempt < 3:
-                self.at(60 * attempt, lambda: self._clean(event, attempt + 1))
-        self.platform.pick_up_executions()
+        self._run("RequestFunction", sent.event, failed)
 
-    def _expire(self, attempt: int = 1) -> None:
-        """Run the function that terminates what has expired as Lambda does."""
-        event: dict[str, Any] = {}
-        try:
-            self.platform.invoke(
-                "ExpireLaunchesFunction", event, lambda: expire_launches.handler(event, context())
-            )
-        except TaskFailedError:
-            if attempt < 3:
-                self.at(60 * attempt, lambda: self._expire(attempt + 1))
+    def _clean(self, event: dict[str, Any]) -> None:
+        self._run("DeleteOrphansFunction", event)
 
-    def _wake(self, event: dict[str, Any], attempt: int = 1) -> None:
-        """Run the function that wakes executions as Lambda does."""
-        try:
-            self.platform.invoke("WaitFunction", event, lambda: wait.handler(event, context()))
-        except TaskFailedError:
-            if attempt < 3:
-                self.at(60 * attempt, lambda: self._wake(event, attempt + 1))
+    def _expire(self) -> None:
+        self._run("ExpireLaunchesFunction", {})
 
-    def _respond(self, event: dict[str, Any], attempt: int = 1) -> None:
-        """Run the answering function as Lambda does; nothing goes wrong with the third attempt.
+    def _wake(self, event: dict[str, Any]) -> None:
+        self._run("WaitFunction", event)
+
+    def _respond(self, event: dict[str, Any]) -> None:
+        """Run the answering function; nothing goes wrong with the third attempt.
 
         If it did, the event would lie in the queue of failed answers, and a person be alarmed.
         """
-        before, self._last_attempt = self._last_attempt, attempt == 3
-        try:
-            self.platform.invoke(
-                "RespondFunction", event, lambda: respond.handler(event, context())
-            )
-        except TaskFailedError:
+
+        def failed(_failure: TaskFailedError, attempt: int) -> None:
             self.failed_answers.append(self.platform.clock.now)
-            assert attempt < 3, "the third attempt failed by itself"
-            self.at(60 * attempt, lambda: self._respond(event, attempt + 1))
+            assert attempt < ATTEMPTS, "the third attempt failed by itself"
+
+        self._run("RespondFunction", event, failed)
+
+    def _run(
+        self,
+        function: str,
+        event: dict[str, Any],
+        failed: Callable[[TaskFailedError, int], None] = lambda _failure, _attempt: None,
+        attempt: int = 1,
+    ) -> None:
+        """Run a function, again after a minute and after two more if it fails, as Lambda does."""
+        before = self._last_attempt
+        if function == "RespondFunction":
+            self._last_attempt = attempt == ATTEMPTS
+        try:
+            self.platform.invoke(function, event)
+        except TaskFailedError as failure:
+            failed(failure, attempt)
+            if attempt < ATTEMPTS:
+                self.at(60 * attempt, lambda: self._run(function, event, failed, attempt + 1))
         finally:
             self._last_attempt = before
+        self.platform.pick_up_executions()
 
     def _event(self, event: dict[str, Any]) -> None:
         self.causes.add("an execution did not end well")

@@ -1,0 +1,32 @@
+"""The platform's functions that a launch runs through, by their logical ids."""
+
+from collections.abc import Callable
+from typing import Any
+
+from handlers import (
+    create,
+    delete,
+    delete_orphans,
+    expire_launches,
+    observe,
+    receive_request,
+    respond,
+    start,
+    stop,
+    update,
+    wait,
+)
+
+HANDLERS: dict[str, Callable[..., Any]] = {
+    "RequestFunction": receive_request.handler,
+    "ObserveFunction": observe.handler,
+    "CreateFunction": create.handler,
+    "UpdateFunction": update.handler,
+    "StartFunction": start.handler,
+    "StopFunction": stop.handler,
+    "DeleteFunction": delete.handler,
+    "RespondFunction": respond.handler,
+    "WaitFunction": wait.handler,
+    "DeleteOrphansFunction": delete_orphans.handler,
+    "ExpireLaunchesFunction": expire_launches.handler,
+}

@@ -22,6 +22,7 @@ from embedded_aws.sagemaker_notebooks.service import NotebookService
 from simulation.account import ACCOUNT, REGION, Account
 from simulation.lambda_service import Durations, Lambda
 from simulation.services import Direct
+from simulation.stack import properties
 from simulation.timeline import Timeline
 
 # EventBridge, from a change to the function's invocation. "Typical latency [...] is about half a
@@ -145,20 +146,8 @@ class World:
 
     def _properties(self) -> dict[str, Any]:
         """Return what is asked for."""
-        return {
-            "ServiceToken": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:request",
-            "NotebookInstanceType": "ml.t3.medium",
-            "KmsKeyId": self.account.key_arn,
-            "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/notebook-vending/role",
-            "Subnet": "bench",
-            "SecurityGroupName": "notebooks",
-            "VolumeSizeInGB": "20",
-            "RootAccess": "Disabled",
-            "DirectInternetAccess": "Disabled",
-            "PlatformIdentifier": "notebook-al2023-v1",
-            "AllowReplacement": "NO",
-            "Tags": [{"Key": "project", "Value": "benchmark"}],
-        }
+        role = f"arn:aws:iam::{ACCOUNT}:role/notebook-vending/role"
+        return {**properties(0, self.account.key_arn, role), "Subnet": "bench"}
 
 
 Contender = Callable[[World], AbstractContextManager[Deliver]]

@@ -36,6 +36,7 @@ from simulation.lambda_context import context
 from simulation.services import Direct, serving
 from simulation.stack import Sent, Stack
 from simulation.state_machine import Execution, Machine, TaskFailedError, load
+from simulation.timeline import BEGIN
 
 SECRET = "d9f1c0ffee5ec3e7"  # in the signature of every reply address
 # The tags that Service Catalog gives a launch's stack, and those that a launcher may add.
@@ -50,7 +51,6 @@ STACK_TAGS = {
     "notebook-vending:stack-id": "another's",
     "Notebook-Vending:Platform": "another",
 }
-BEGIN = 1_767_600_000  # 5 January 2026, 8:00 UTC
 
 
 class _Lines(logging.Handler):
@@ -143,7 +143,7 @@ class Platform:
         """Give a request its reply address; it is not delivered yet."""
         url = events.reply_address(event, self.clock.now, f"{SECRET}{uuid4().hex}")
         event = {**event, "ResponseURL": url}
-        sent = self._sent[event["ResponseURL"]] = Sent(event, self, self.clock.now)
+        sent = self._sent[event["ResponseURL"]] = Sent(event, self.clock.now, self.executions)
         return sent
 
     def deliver(self, sent: Sent) -> None:
@@ -257,8 +257,7 @@ class Platform:
         assert len(body) <= 4096
         status = self.bucket_answers.pop(0) if self.bucket_answers else 200
         if not isinstance(status, int) or status == 200:
-            self._sent[url].answers.append(json.loads(body))
-            self._sent[url].answered_at.append(self.clock.now)
+            self._sent[url].take(body, self.clock.now)
         if isinstance(status, Exception):
             raise status
         return SimpleNamespace(status=status)

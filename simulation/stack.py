@@ -8,9 +8,11 @@ stack.roll_back().expect_success()
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from simulation.account import ACCOUNT, REGION
 from simulation.state_machine import Execution
@@ -18,16 +20,23 @@ from simulation.state_machine import Execution
 if TYPE_CHECKING:
     from simulation.platform import Platform
 
+SERVICE_TIMEOUT = 3600
+
 
 @dataclass
 class Sent:
     """A request of CloudFormation, and its answers; times in epoch seconds."""
 
     event: dict[str, Any]
-    platform: Platform
     issued_at: float
+    executions: Sequence[Execution] = ()
     answers: list[dict[str, Any]] = field(default_factory=list)
     answered_at: list[float] = field(default_factory=list)
+
+    def take(self, answer: str | bytes, now: float) -> None:
+        """Take an answer, as CloudFormation's bucket does."""
+        self.answers.append(json.loads(answer))
+        self.answered_at.append(now)
 
     @property
     def answer(self) -> dict[str, Any]:
@@ -57,8 +66,48 @@ class Sent:
     @property
     def execution(self) -> Execution:
         """The execution that serves it."""
-        (found,) = [e for e in self.platform.executions if self.event["RequestId"] in e.name]
+        (found,) = [e for e in self.executions if self.event["RequestId"] in e.name]
         return found
+
+
+def stack_id(number: int, unique: UUID) -> str:
+    """Return the id of the stack of a launch."""
+    return f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/SC-{ACCOUNT}-pp-{number}/{unique}"
+
+
+def properties(number: int, key_arn: str, role: str) -> dict[str, Any]:
+    """Return what a launch asks for."""
+    return {
+        "ServiceToken": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:request",
+        "ServiceTimeout": str(SERVICE_TIMEOUT),
+        "NotebookInstanceName": f"Analysis-{number}",
+        "NotebookInstanceType": "ml.t3.medium",
+        "KmsKeyId": key_arn,
+        "RoleArn": role,
+        "Subnet": "research",
+        "SecurityGroupName": "notebooks",
+        "VolumeSizeInGB": "20",
+        "RootAccess": "Disabled",
+        "DirectInternetAccess": "Disabled",
+        "PlatformIdentifier": "notebook-al2023-v1",
+        "AllowReplacement": "NO",
+        "Tags": [{"Key": "project", "Value": "QuickStart"}],
+    }
+
+
+def request(
+    kind: str, id_: UUID, stack: str, properties: Mapping[str, Any], **more: Any
+) -> dict[str, Any]:
+    """Return a request that has no reply address yet."""
+    return {
+        "RequestType": kind,
+        "RequestId": str(id_),
+        "StackId": stack,
+        "LogicalResourceId": "Notebook",
+        "ResourceType": "Custom::SageMakerNotebook",
+        "ResourceProperties": {**properties},
+        **more,
+    }
 
 
 class Stack:
@@ -66,28 +115,11 @@ class Stack:
 
     def __init__(self, platform: Platform, number: int) -> None:
         self.platform = platform
-        self.id = (
-            f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/SC-{ACCOUNT}-pp-{number}/{uuid4()}"
-        )
+        self.id = stack_id(number, uuid4())
         self.role = f"arn:aws:iam::{ACCOUNT}:role/notebook-vending/role-{number}"
         platform.roles[self.role] = platform.clock.now - 3600
         self.physical_id = ""
-        self.properties: dict[str, Any] = {
-            "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:request",
-            "ServiceTimeout": "3600",
-            "NotebookInstanceName": f"Analysis-{number}",
-            "NotebookInstanceType": "ml.t3.medium",
-            "KmsKeyId": platform.account.key_arn,
-            "RoleArn": self.role,
-            "Subnet": "research",
-            "SecurityGroupName": "notebooks",
-            "VolumeSizeInGB": "20",
-            "RootAccess": "Disabled",
-            "DirectInternetAccess": "Disabled",
-            "PlatformIdentifier": "notebook-al2023-v1",
-            "AllowReplacement": "NO",
-            "Tags": [{"Key": "project", "Value": "QuickStart"}],
-        }
+        self.properties = properties(number, platform.account.key_arn, self.role)
         self.last: Sent
 
     @property
@@ -104,18 +136,8 @@ class Stack:
     def issue(self, kind: str, **event: Any) -> Sent:
         """Issue a request whose delivery is still to come."""
         id_ = {} if kind == "Create" else {"PhysicalResourceId": self.physical_id}
-        sent = self.platform.issue(
-            {
-                "RequestType": kind,
-                "RequestId": str(uuid4()),
-                "StackId": self.id,
-                "LogicalResourceId": "Notebook",
-                "ResourceType": "Custom::SageMakerNotebook",
-                "ResourceProperties": self.properties,
-                **id_,
-                **event,
-            }
-        )
+        made = request(kind, uuid4(), self.id, self.properties, **(id_ | event))
+        sent = self.platform.issue(made)
         self.last = sent
         return sent
 

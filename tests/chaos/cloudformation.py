@@ -10,13 +10,11 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulation.stack import Sent, Stack
+from simulation.stack import SERVICE_TIMEOUT, Sent, Stack
 from tests.chaos.schedule import Change, Delivery, StackPlan, Update
 
 if TYPE_CHECKING:
     from tests.chaos.world import World
-
-SERVICE_TIMEOUT = 3600
 
 Answer = dict[str, Any]
 

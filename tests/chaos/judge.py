@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from embedded_aws.sagemaker_notebooks.instance import Notebook
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, STACK_TAG
 from simulation.platform import Work
-from simulation.stack import Sent
-from tests.chaos.cloudformation import SERVICE_TIMEOUT, StackLife
+from simulation.stack import SERVICE_TIMEOUT, Sent
+from tests.chaos.cloudformation import StackLife
 
 if TYPE_CHECKING:
     from tests.chaos.world import World

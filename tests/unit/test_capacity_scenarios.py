@@ -8,8 +8,9 @@ import pytest
 from embedded_aws.sagemaker_notebooks.faults import NO_CAPACITY
 from notebook_vending.notebooks.notebook import REQUEST_TAG
 from simulation.broken_calls import dying_at_call
-from simulation.platform import BEGIN, Platform, running_platform
+from simulation.platform import Platform, running_platform
 from simulation.stack import Stack
+from simulation.timeline import BEGIN
 
 FIRST, SECOND, THIRD = "ml.t3.medium", "ml.t3.large", "ml.g5.xlarge"  # all that are allowed
 DEADLINE = 3240

@@ -10,8 +10,9 @@ import urllib3
 from handlers import respond
 from simulation.broken_calls import FOREVER, NOTEBOOK_CALLS, dying_at_call, unreachable
 from simulation.lambda_context import context
-from simulation.platform import BEGIN, SECRET, Platform, running_platform
+from simulation.platform import SECRET, Platform, running_platform
 from simulation.stack import Sent, Stack
+from simulation.timeline import BEGIN
 from tests.unit.on_moto import dynamodb_on_moto
 
 DEADLINE = 3240

@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 
 from simulation.broken_calls import interrupted_at_call
-from simulation.platform import BEGIN, Platform, running_platform
+from simulation.platform import Platform, running_platform
 from simulation.stack import Stack
+from simulation.timeline import BEGIN
 
 
 @pytest.fixture
@@ -192,13 +193,11 @@ def test_what_follows_an_update_and_its_rollback_of_one_second_takes_them_in_the
     stack = launched(platform)
     old = stack.properties
     new = old | {"RootAccess": "Enabled"}
-    stack.send(
-        "Update", RequestId=update_id, ResourceProperties=new, OldResourceProperties=old
-    ).platform.run()
+    stack.send("Update", RequestId=update_id, ResourceProperties=new, OldResourceProperties=old)
+    platform.run()
     stack.last.expect_failed("RootAccess")
-    stack.send(
-        "Update", RequestId=rollback_id, ResourceProperties=old, OldResourceProperties=new
-    ).platform.run()
+    stack.send("Update", RequestId=rollback_id, ResourceProperties=old, OldResourceProperties=new)
+    platform.run()
     stack.last.expect_success()
 
     platform.clock.advance(1)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from simulation.platform import BEGIN, Platform, running_platform
+from simulation.platform import Platform, running_platform
 from simulation.stack import Stack
+from simulation.timeline import BEGIN
 
 MINUTE = 60
 LONGEST_FUNCTION = 15 * MINUTE

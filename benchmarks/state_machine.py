@@ -41,27 +41,19 @@ class StateMachine:
         tasks = {name: self._task(name) for name in lambda_.functions}
         jitter = random.Random(1)  # noqa: S311 # no secret
         self._machine = Machine(definition, tasks, timeline, jitter)
-        self._executions: dict[str, Execution] = {}
+        self._executions: list[Execution] = []
         self._signals: dict[str, Signal] = {}
         self.transitions = 0
 
-    def start(self, name: str, data: Any) -> bool:
-        """Start an execution; False if there was one of this name with another input."""
-        text = json.dumps(data)
-        if name in self._executions:
-            return bool(json.loads(self._executions[name].carried[0]) == data)
-        execution = self._machine.start(name, json.loads(text), self._timeline.now)
-        self._executions[name] = execution
+    def start(self, name: str, data: Any) -> None:
+        """Start an execution."""
+        execution = self._machine.start(name, data, self._timeline.now)
+        self._executions.append(execution)
         self._timeline.at(0, lambda: self._run(execution))
-        return True
-
-    def was_started(self, name: str) -> bool:
-        """Return whether an execution of this name exists, running or ended."""
-        return name in self._executions
 
     def give_back(self, token: str) -> bool:
         """Continue the execution that waits for this token; return whether one waits."""
-        for each in self._executions.values():
+        for each in self._executions:
             if each.running and each.token == token:
                 self._machine.wake(each, self._timeline.now)
                 if token in self._signals:

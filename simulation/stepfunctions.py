@@ -26,6 +26,7 @@ class StepFunctions:
 
     Attributes:
         started: the executions by their names, in order.
+        on_start: called with each new execution.
         wake: continues the execution that waits for a token; returns whether one waits.
 
     """
@@ -35,6 +36,7 @@ class StepFunctions:
     ) -> None:
         self.machine_arn, self._definition, self._clock = machine_arn, definition, clock
         self.started: dict[str, Started] = {}
+        self.on_start: Callable[[Started], object] = lambda _started: None
         self.wake: Callable[[str], bool] = lambda _token: False
 
     def arn(self, name: str) -> str:
@@ -44,7 +46,10 @@ class StepFunctions:
     def start_execution(self, state_machine_arn: str, name: str, input: str) -> dict[str, Any]:  # noqa: A002 - the parameter's name
         """Start an execution, or return the running one with this name and input."""
         assert state_machine_arn == self.machine_arn
-        there = self.started.setdefault(name, Started(name, input, self._clock()))
+        if name not in self.started:
+            self.started[name] = Started(name, input, self._clock())
+            self.on_start(self.started[name])
+        there = self.started[name]
         if not there.running or there.input != input:
             raise ServiceError(
                 "ExecutionAlreadyExists", f"Execution Already Exists: '{self.arn(name)}'"

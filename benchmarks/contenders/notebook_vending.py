@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,6 @@ from benchmarks import built
 from benchmarks.cloudformation import Deliver
 from benchmarks.state_machine import Ended, StateMachine
 from benchmarks.world import EVENT_SECONDS, World
-from embedded_aws.runtime.service_model import ServiceError
 from notebook_vending import clock
 from notebook_vending.lifecycle.waiting import WAKING
 from notebook_vending.requests import answer
@@ -58,10 +57,10 @@ def notebook_vending(world: World) -> Iterator[Deliver]:
         lambda ended: _ended(world, ended),
     )
     world.machines.append(machine)
+    states = world.account.states
+    states.on_start = lambda started: machine.start(started.name, json.loads(started.input))
+    states.wake = machine.give_back
     world.calls.answers |= {
-        "stepfunctions:StartExecution": lambda params: _start(machine, params),
-        "stepfunctions:SendTaskSuccess": lambda params: _give_back(machine, params),
-        "stepfunctions:DescribeExecution": lambda params: _describe(machine, params),
         "cloudformation:DescribeStacks": lambda _params: _stack(),
         "resourcegroupstaggingapi:GetResources": lambda _params: _tagged(world),
     }
@@ -99,24 +98,6 @@ def _put(world: World, url: str, body: bytes) -> Any:
     return SimpleNamespace(status=200)
 
 
-def _start(machine: StateMachine, params: Mapping[str, Any]) -> dict[str, Any]:
-    if not machine.start(params["name"], json.loads(params["input"])):
-        raise ServiceError("ExecutionAlreadyExists", "Execution Already Exists")
-    return {"executionArn": params["name"], "startDate": datetime.now(UTC)}
-
-
-def _describe(machine: StateMachine, params: Mapping[str, Any]) -> dict[str, Any]:
-    if not machine.was_started(params["executionArn"].rpartition(":")[2]):
-        raise ServiceError("ExecutionDoesNotExist", "Execution Does Not Exist")
-    return {"status": "RUNNING"}
-
-
-def _give_back(machine: StateMachine, params: Mapping[str, Any]) -> dict[str, Any]:
-    if not machine.give_back(params["taskToken"]):
-        raise ServiceError("TaskTimedOut", "Task Timed Out")
-    return {}
-
-
 def _stack() -> dict[str, Any]:
     tags = [{"Key": "aws:servicecatalog:provisionedProductArn", "Value": "pp"}]
     return {"Stacks": [{"StackStatus": "CREATE_IN_PROGRESS", "Tags": tags}]}
@@ -147,6 +128,7 @@ def _at_rest(world: World, stack_id: str, status: str) -> None:
 
 
 def _ended(world: World, ended: Ended) -> None:
+    world.account.states.started[ended.name].running = False
     if ended.status == "SUCCEEDED":
         return
     arn = world.account.states.arn(ended.name)

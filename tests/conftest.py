@@ -1,6 +1,7 @@
 """Decides which command runs a test, on which processor, and with how many fuzzed examples."""
 
 import os
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _place(nodeid: str) -> int:
     """Return the place of a test's group among the groups; what is in none comes last."""
-    return next(
-        (place for place, path in enumerate(GROUPS) if nodeid.startswith(path)), len(GROUPS)
-    )
+    return next((place for place, path in enumerate(GROUPS) if re.match(path, nodeid)), len(GROUPS))
 
 
 class _ByFolder(LoadGroupScheduling):  # type: ignore[misc] # it has no types
@@ -97,7 +96,7 @@ class _ByFolder(LoadGroupScheduling):  # type: ignore[misc] # it has no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        group = next((group for path, group in GROUPS.items() if nodeid.startswith(path)), "")
+        group = next((group for path, group in GROUPS.items() if re.match(path, nodeid)), "")
         return group or nodeid
 
 

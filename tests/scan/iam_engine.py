@@ -10,7 +10,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -230,17 +231,36 @@ def decide(requests: Iterable[Request], policies: Policies) -> list[Decision]:
     return simulate(documents, questions)
 
 
-def simulate(
-    documents: Mapping[str, Document], questions: Iterable[Mapping[str, Any]]
-) -> list[Decision]:
+Documents = Mapping[str, Document]
+Questions = Iterable[Mapping[str, Any]]
+Ask = Callable[[Documents, Questions], list[Decision]]
+
+
+def simulate(documents: Documents, questions: Questions) -> list[Decision]:
     """Return the engine's decision on each question, which names its policies."""
-    done = subprocess.run(
+    with engine() as ask:
+        return ask(documents, questions)
+
+
+@contextmanager
+def engine() -> Iterator[Ask]:
+    """Start the engine; yield what puts questions to it."""
+    with subprocess.Popen(
         [Path(sys.executable).parent / "node", ROOT / "tools" / "iam_simulate.mjs"],
-        input=json.dumps({"policies": documents, "requests": list(questions)}),
         env={"PATH": os.environ["PATH"]},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [Decision(**each) for each in json.loads(done.stdout)]
+    ) as running:
+        asked, decided = running.stdin, running.stdout
+        assert asked
+        assert decided
+
+        def ask(documents: Documents, questions: Questions) -> list[Decision]:
+            sent = {"policies": documents, "requests": list(questions)}
+            print(json.dumps(sent), file=asked, flush=True)
+            line = decided.readline()
+            assert line, "the engine has ended; its error output says why"
+            return [Decision(**each) for each in json.loads(line)]
+
+        yield ask

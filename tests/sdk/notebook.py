@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from permissions_proof.iam_requests import Call, Question, Where, questions
-from tests.scan.iam_engine import simulate
+from tests.scan import iam_engine
 from tests.unit.product_launch import ACCOUNT, BUCKET, PLACED_IN, POLICIES, Launch
 from tests.unit.stack_template import Stack, load
 
@@ -66,6 +66,7 @@ class Judge:
 
     def __init__(self, launch: Launch = PLAIN) -> None:
         """Render the policies."""
+        self.ask: iam_engine.Ask = iam_engine.simulate
         network = Stack(load(ROOT / "stacks" / "network.yaml"))
         images = {"ImageAccounts": network.outputs()["ImageAccounts"]}
         platform = Stack(POLICIES, PLACED_IN | images)
@@ -97,7 +98,7 @@ class Judge:
         asked = [each for each in questions(call, self.where) if not _is_settled(each)]
         known = call.action in {each.action for each in asked}
         assert known, f"nothing is known of what {call.operation} asks IAM"
-        decisions = simulate(self.documents, map(self._question, asked))
+        decisions = self.ask(self.documents, map(self._question, asked))
         for question, decision in zip(asked, decisions, strict=True):
             assert decision.errors is None, (question, decision.errors)
         refused = [
@@ -241,7 +242,11 @@ class Notebook:
             )
         os.close(its_requests)
         os.close(its_verdicts)
-        with os.fdopen(from_it) as heard, os.fdopen(to_it, "w") as told:
+        with (
+            os.fdopen(from_it) as heard,
+            os.fdopen(to_it, "w") as told,
+            iam_engine.engine() as judge.ask,
+        ):
             sent = [
                 {"name": name, "source": source.replace("/etc/", f"{self.folder}/etc/")}
                 for name, source in cells

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tests.sdk.notebook import ROOT, Cell, Judge, Notebook, Outcome
 
 EXAMPLES = ROOT / "examples"
-BEGIN, END = "<!-- written by make sdk -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- written by make sdk-table -->\n", "<!-- end -->\n"
 
 
 class Row(NamedTuple):
@@ -322,19 +322,20 @@ def verdict(row: Row, run: Run, sdk: int, language: int) -> str:
 
 
 def table(runs: Mapping[int, Mapping[str, Run]], language: int) -> str:
-    """Return the table in English (0) or in Chinese (1)."""
+    """Return the table in English (0) or in Chinese (1), with a column for each SDK."""
     return "\n".join(_lines(runs, language)) + "\n"
 
 
 def _lines(runs: Mapping[int, Mapping[str, Run]], language: int) -> Iterator[str]:
-    yield ("| You want to | SDK 2 | SDK 3 |", "| 您要做的事 | SDK 2 | SDK 3 |")[language]
-    yield "|---|---|---|"
+    want = ("You want to", "您要做的事")[language]
+    yield f"| {' | '.join([want, *(f'SDK {sdk}' for sdk in runs)])} |"
+    yield "|---" * (1 + len(runs)) + "|"
     for row in ROWS:
-        cells = [verdict(row, runs[sdk][row.want[0]], sdk, language) for sdk in (2, 3)]
+        cells = [verdict(row, runs[sdk][row.want[0]], sdk, language) for sdk in runs]
         want = row.want[language]
         if row.instead[language]:
             want += (f" (instead, {row.instead[0]})", f"（替代办法：{row.instead[1]}）")[language]
-        yield f"| {want} | {cells[0]} | {cells[1]} |"
+        yield f"| {' | '.join([want, *cells])} |"
 
 
 def pages() -> dict[Path, int]:

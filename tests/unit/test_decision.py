@@ -360,7 +360,7 @@ def test_a_type_that_the_zone_never_has_is_told_from_one_to_try_again() -> None:
     memory = ExecutionMemory(out_of_capacity=LACKING, not_in_zone=("ml.t3.large", "started-since"))
 
     for observed in (Observed(ABSENT, no_capacity=True), ours("Stopped", no_capacity=True)):
-        assert decide(plain(), observed, progress, ISSUED).reason == (
+        assert decide(plain(), observed, memory, ISSUED).reason == (
             "AWS has no capacity for ml.t3.medium, ml.t3.large. Try again later, or add "
             "FallbackInstanceTypes. The subnet's Availability Zone never has ml.t3.large."
         )

@@ -222,8 +222,8 @@ def _no_capacity(observed: Observed, memory: ExecutionMemory) -> Decision:
     zone = f" The subnet's Availability Zone never has {', '.join(never)}." if never else ""
     return _fail(
         Cause.NO_CAPACITY,
-        f"AWS has no capacity for {', '.join(progress.out_of_capacity)}. Try again later, or "
-        f"add FallbackInstanceTypes.{zone}{_not_tried(observed, progress)}",
+        f"AWS has no capacity for {', '.join(memory.out_of_capacity)}. Try again later, or "
+        f"add FallbackInstanceTypes.{zone}{_not_tried(observed, memory)}",
     )
 
 

@@ -350,7 +350,7 @@ def test_throttled_it_leaves_the_rest_for_lambdas_next_try(platform: Platform) -
         left_behind(platform)
     platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
 
-    assert platform.clean(SWEEP) is None  # at the second try
+    assert platform.clean(CLEANUP) is None  # at the second try
     assert len(said(platform, "Left alone, as its check failed")) == 1
     assert [line["notebooks"] for line in said(platform, "Left to the next run")] == [2]
     platform.run()

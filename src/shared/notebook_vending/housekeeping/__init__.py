@@ -1,1 +1,1 @@
-"""Work without a launcher: orphans, expiry, idle notebooks, what runs."""
+"""Work without a request: orphans, expiry, idle notebooks and the count of running ones."""

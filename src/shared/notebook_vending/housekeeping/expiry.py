@@ -1,9 +1,9 @@
-"""Launches that expire: their owners are warned a day before, and then they are terminated.
+"""Expiry of launches: warn the owner a day before, then terminate the provisioned product.
 
-Terminated is the provisioned product, through Service Catalog, so that all of the launch goes. IAM
-cannot limit that permission to a product (service authorization reference: it takes no resource),
-so what is terminated is confirmed here: the notebook has the platform's tag, its stack is that of
-the provisioned product, and Service Catalog says that this one is of the platform's product.
+Service Catalog terminates the provisioned product and so removes the whole launch. IAM cannot limit
+that permission to one product (service authorization reference: the action takes no resource).
+Therefore this module checks three things first. The notebook has the platform's tag, its stack
+belongs to the provisioned product, and Service Catalog lists that under the platform's product.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,12 +27,12 @@ from notebook_vending.notebooks.notebook import (
 )
 from notebook_vending.requests.stack_ids import launch_stack
 
-# ProvisionedProductDetail, Status: the stable ones. After a termination that failed it is TAINTED.
+# The stable values of ProvisionedProductDetail's Status. A failed termination leaves TAINTED.
 _STABLE = ("AVAILABLE", "TAINTED", "ERROR")
 
 
 class Due(StrEnum):
-    """What a launch is due for."""
+    """The step that is due for a launch."""
 
     NOTHING = auto()
     WARNING = auto()
@@ -40,12 +40,12 @@ class Due(StrEnum):
 
 
 class NotExpiredError(Exception):
-    """Some launches could not be warned of or terminated; the log says which and why."""
+    """Some warnings or terminations failed. The log shows which and why."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A launch that expires, as its notebook's tags tell it."""
+    """A launch with an expiry date, read from its notebook's tags."""
 
     notebook_arn: str
     provisioned_product_id: str
@@ -55,11 +55,11 @@ class Launch:
 
     @property
     def notebook_name(self) -> str:
-        """The notebook's name, for people to read: SageMaker has ARNs in lower case."""
+        """The notebook's name in lower case, as SageMaker's ARNs have it."""
         return self.notebook_arn.rpartition("/")[2]
 
     def due(self, today: date) -> Due:
-        """Return what the launch is due for today."""
+        """Return the step that is due today."""
         days = (self.expires_on - today).days
         if days <= 0:
             return Due.TERMINATION
@@ -67,7 +67,7 @@ class Launch:
 
 
 def read_launch(notebook_arn: str, tags: Mapping[str, str]) -> Launch | None:
-    """Return the launch a notebook belongs to, None if its tags do not tell or disagree."""
+    """Return a notebook's launch, or None if its tags are incomplete or contradictory."""
     stack = launch_stack(tags.get(STACK_TAG, ""))
     product_id = tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2]
     if stack is None or product_id != stack.product:
@@ -78,7 +78,7 @@ def read_launch(notebook_arn: str, tags: Mapping[str, str]) -> Launch | None:
     return Launch(
         notebook_arn,
         product_id,
-        # Made by the product's template, if an OwnerEmail was given.
+        # The product's template creates it if the launcher entered an OwnerEmail.
         f"arn:{home}:NotebookVending-Owner-{stack.uuid}",
         expires_on,
         warned=tags.get(WARNED_TAG) == tags[EXPIRES_TAG],
@@ -86,14 +86,14 @@ def read_launch(notebook_arn: str, tags: Mapping[str, str]) -> Launch | None:
 
 
 def expire(out_of_time: Callable[[], bool]) -> None:
-    """Warn of launches that expire tomorrow, terminate those that have expired.
+    """Warn of launches that expire tomorrow and terminate the expired ones.
 
-    One that fails keeps no other one from its turn. Raises NotExpiredError when any did, so that
-    all is tried again: what was done already is not done twice.
+    A failure does not stop the others. Raises NotExpiredError after a failure or when time ran out,
+    so that Lambda runs it again. A repeated run does not repeat finished steps.
     """
     today, undone = clock.now().date(), 0
     expiring = {PLATFORM_TAG: environment.text("PLATFORM"), EXPIRES_TAG: ""}
-    # The next days first: what there is no time for is then not due, as far as the search knows.
+    # The earliest dates first, so that launches without a turn are the ones that are not due yet.
     for each in sorted(tagging.notebooks(expiring), key=_by_the_search):
         if out_of_time():
             raise NotExpiredError("Ran out of time before all launches were checked.")
@@ -107,7 +107,7 @@ def expire(out_of_time: Callable[[], bool]) -> None:
 
 
 def _by_the_search(candidate: Candidate) -> str:
-    """Return when a notebook expires, as far as the search knows, such that dates sort."""
+    """Return the expiry date in the search result, which may be out of date, as a sort key."""
     return candidate.tags.get(EXPIRES_TAG, "")
 
 
@@ -116,7 +116,7 @@ def _serve(arn: str, today: date) -> None:
     if tags is None or tags.get(PLATFORM_TAG) != environment.text("PLATFORM"):
         return
     if EXPIRES_TAG not in tags:
-        return  # an update took it away meanwhile
+        return  # an update has removed it since the search
     launch = read_launch(arn, tags)
     if launch is None:
         logger.error("Its tags do not identify its launch", extra={"notebook": arn})
@@ -137,7 +137,7 @@ def _serve(arn: str, today: date) -> None:
     if found.get("ProductId") != environment.text("PRODUCT_ID"):
         logger.error("Left alone, as it is not a launch of this product", extra=about)
         return
-    if due is Due.WARNING:  # does not wait for the end of a change: it might come too late
+    if due is Due.WARNING:  # even during a change, as its end may come too late
         _warn(launch, found["Name"])
     elif found["Status"] not in _STABLE:
         logger.info("Left to the next day, as it is being changed", extra=about)
@@ -152,10 +152,10 @@ def _serve(arn: str, today: date) -> None:
 
 
 def _token(launch: Launch, last_record_id: str) -> str:
-    """Return the token of a termination: the same for each attempt that follows the same record.
+    """Return the token of a termination, which stays the same until the launch has a new record.
 
-    So that two runs at once terminate once, and a termination that failed, which is a record, is
-    tried again: as long as a token is known, Service Catalog may answer with what came of it.
+    Two simultaneous runs therefore terminate once. A failed termination adds a record, so the next
+    attempt has a new token. With the old one, Service Catalog may return the old result.
     """
     return f"expired-{launch.provisioned_product_id}-{launch.expires_on}-{last_record_id}"[:128]
 

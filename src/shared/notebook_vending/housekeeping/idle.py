@@ -1,8 +1,7 @@
-"""Notebooks that are to rest: which of them say that nobody works on them, and stopping them.
+"""Stop notebooks that report themselves idle, and notebooks in off hours.
 
-A stop is no change of what was asked for: no request, and nothing in the ledger. A notebook whose
-request is being served is left to that; to the lifecycle a stop that comes in between is one by
-hand.
+A stop changes no requested setting, so it has no request and no ledger entry. Notebooks with an
+open request are left alone. If a stop comes in between, the lifecycle treats it as a manual stop.
 """
 
 import random
@@ -18,45 +17,45 @@ from notebook_vending.log import logger
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from notebook_vending.requests import ledger
 
-# What the product's script writes there (product/versions/, LifecycleConfig): the role of this
-# notebook may write its streams, and no other launch's.
+# The product's script writes here (product/versions/, LifecycleConfig). A notebook's role can write
+# only the notebook's own streams.
 _LOG_GROUP = "/aws/sagemaker/NotebookInstances"
 _LOG_STREAM = "IdleStop"
 _SAYS_IDLE = "IDLE"
-# It says so every minute, for as long as it is so and it cannot stop itself.
+# The script writes IDLE every minute while the notebook is idle and cannot stop itself.
 _FRESH = timedelta(minutes=5)
-# A notebook's clock may be wrong by this much, and what it says is found all the same.
+# A notebook's clock may be wrong by this much.
 _CLOCKS_APART = timedelta(hours=1)
 
 
 class UnfinishedError(Exception):
-    """Not all that was to be done was done; who calls again begins anew."""
+    """Some notebooks could not be stopped. The next run tries them again."""
 
 
 def stop_where(
     reason: str, wanted: Callable[[Running], bool], out_of_time: Callable[[], bool]
 ) -> list[str]:
-    """Stop the platform's running notebooks that are wanted; return their names, sorted.
+    """Stop the platform's running notebooks that `wanted` accepts; return their names, sorted.
 
-    The log has the `reason` beside each.
+    The log shows the `reason` with each.
 
-    Raises UnfinishedError when some could not be stopped, or time ran out; ClientError,
-    BotoCoreError when the notebooks cannot be listed.
+    Raises UnfinishedError if some could not be stopped or time ran out. Raises ClientError,
+    BotoCoreError if the notebooks cannot be listed.
     """
     stopped: list[str] = []
     failed: list[str] = []
     found = sagemaker.running()
-    # So that of more than there is time for, none has to wait for its turn for ever.
+    # In random order, so that every notebook gets its turn even if time always runs out.
     random.shuffle(found)
     for notebook in found:
         if out_of_time():
             raise UnfinishedError(f"Ran out of time after {len(stopped)} stops. Run it again.")
         try:
-            # The first question is one call at most, and most notebooks end with it.
+            # `wanted` first: it makes one call at most and rejects most notebooks.
             if not wanted(notebook) or not _is_left_to_us(notebook):
                 continue
             sagemaker.stop(notebook.name)
-        except (ClientError, BotoCoreError):  # the others are no worse for it
+        except (ClientError, BotoCoreError):  # it does not stop the others
             failed.append(notebook.name)
             logger.exception("Not stopped", extra={"notebook": notebook.name})
             continue
@@ -68,10 +67,10 @@ def stop_where(
 
 
 def says_idle(notebook: Running) -> bool:
-    """Tell whether a notebook says, and has just said, that it is idle and cannot stop itself.
+    """Return whether a notebook has just reported that it is idle and cannot stop itself.
 
-    When it said so is when CloudWatch Logs took it in, by AWS's clock and not the notebook's. What
-    it said before it was started last counts no more. Raises ClientError, BotoCoreError.
+    The time of a report is its ingestion by CloudWatch Logs, as the notebook's clock may be wrong.
+    Reports from before the notebook's last start do not count. Raises ClientError, BotoCoreError.
     """
     now = clock.now()
     stream = f"{notebook.name}/{_LOG_STREAM}"

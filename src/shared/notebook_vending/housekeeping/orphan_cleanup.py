@@ -1,7 +1,7 @@
-"""Looking for notebooks that their stacks left behind, and having those deleted.
+"""Find orphaned notebooks and start an execution that deletes each.
 
-A stack event is a reason to look at that stack's notebooks, the schedule one to look at all. Each
-is judged by itself, and deleted by an execution of the lifecycle, which judges again.
+After a stack event this checks that stack's notebooks, and on a schedule all notebooks. The
+execution that deletes an orphan checks it again.
 """
 
 import random
@@ -24,27 +24,30 @@ from notebook_vending.requests.stack_ids import provisioned_product_of
 
 _AT_ONCE = 25  # deletions begun in one run; SageMaker and CloudFormation throttle an account
 _FAILED_FOR = timedelta(days=1)
-# A termination with RetainPhysicalResources, or with IgnoreErrors, takes the launch away and leaves
-# its stack (Service Catalog API reference, TerminateProvisionedProduct).
+# A termination with RetainPhysicalResources or IgnoreErrors removes the launch and leaves its stack
+# (Service Catalog API reference, TerminateProvisionedProduct).
 _DELETE_THE_STACK = (
     "its launch is gone and its stack is not: delete the stack {} (`vending end` does)"
 )
 
 
 class UnfinishedError(RuntimeError):
-    """Not all could be looked at; raised at the end, for Lambda to run it again."""
+    """Some notebooks could not be checked. Raised at the end, so that Lambda runs it again."""
 
 
 def of_stack(stack_id: str, out_of_time: Callable[[], bool]) -> None:
-    """Clean up after a stack. Raises UnfinishedError; ClientError, BotoCoreError of the search."""
+    """Clean up after a stack.
+
+    Raises UnfinishedError. Raises ClientError, BotoCoreError if the search fails.
+    """
     _clean(list(tagging.notebooks({**_ours(), STACK_TAG: stack_id})), out_of_time)
 
 
 def of_all(out_of_time: Callable[[], bool]) -> None:
-    """Clean up after all stacks, and tell of what stays Failed. Raises as `of_stack`."""
+    """Clean up after all stacks, and log notebooks that stay Failed. Raises as `of_stack`."""
     found = list(tagging.notebooks(_ours()))
     _tell_of_failed(found)
-    # So that the same ones, if they cannot be deleted, do not take every run's time.
+    # In random order, so that notebooks that cannot be deleted do not use up every run's time.
     random.shuffle(found)
     _clean(found, out_of_time)
 
@@ -52,7 +55,7 @@ def of_all(out_of_time: Callable[[], bool]) -> None:
 def rehearse(out_of_time: Callable[[], bool]) -> dict[str, Any]:
     """Return what a cleanup after all stacks would do now. Raises ClientError, BotoCoreError.
 
-    Of a notebook that stays for its stack alone, its launch being gone, the reason says so.
+    If a notebook is kept only because its stack outlived its launch, the reason says so.
     """
     judged = [_told(each) for each in _judge_all(tagging.notebooks(_ours()), out_of_time)]
     return {"Judged": judged, "OnlyReported": _only_reports()}
@@ -84,7 +87,7 @@ def _clean(candidates: Iterable[Candidate], out_of_time: Callable[[], bool]) -> 
 
 
 def _clean_one(candidate: Candidate, known: dict[str, Stack | None]) -> bool:
-    """Delete a notebook if it is an orphan; return whether that was begun."""
+    """Start the deletion of a notebook if it is an orphan; return whether this started it."""
     verdict, notebook = _judge(candidate, known)
     if not verdict.orphan or notebook is None:
         logger.info("Left alone", extra=_about(candidate, verdict.reason))
@@ -115,7 +118,7 @@ def _judge_all(
 
 
 def _has_no_launch(stack_id: str, stack: Stack | None) -> bool:
-    """Tell whether a stack is there, at rest, though Service Catalog has its launch no more."""
+    """Return whether a stable stack exists although its launch in Service Catalog is gone."""
     launch = provisioned_product_of(stack_id)
     if not launch or stack is None or stack.status.endswith(("_IN_PROGRESS", "DELETE_COMPLETE")):
         return False
@@ -123,7 +126,7 @@ def _has_no_launch(stack_id: str, stack: Stack | None) -> bool:
 
 
 def _judge(candidate: Candidate, known: dict[str, Stack | None]) -> tuple[Verdict, Notebook | None]:
-    """Return whether a notebook that the search found is an orphan, and it as it is now."""
+    """Return the verdict on a notebook from the search, and the notebook as it is now."""
     platform, stack_id = environment.text("PLATFORM"), candidate.tags.get(STACK_TAG, "")
     if not orphan_rules.is_of_the_same_account(candidate.arn, stack_id):
         return Verdict(False, "its stack is not in this account and Region"), None
@@ -145,7 +148,7 @@ def _only_reports() -> bool:
 
 
 def _tell_of_failed(candidates: Iterable[Candidate]) -> None:
-    """Tell of those that are Failed for long; one that is no orphan is its stack's to remove."""
+    """Log the notebooks that are Failed for a day; only their stacks remove them."""
     ours = {each.name: each for each in candidates}
     for name in sagemaker.failed_before(clock.now() - _FAILED_FOR):
         if found := ours.get(name.lower()):

@@ -1,7 +1,7 @@
-"""Notebooks that their stacks left behind: which ones are, and that they are removed.
+"""Rules for orphans, the notebooks that their stacks left behind, and the start of their deletion.
 
-A stack event, a tag or a schedule is only a reason to look. What makes an orphan is the table in
-`judge`, and it is asked again before each action: a stack may take its notebook back.
+A stack event, a tag or a schedule only starts a check. The table in `judge` decides, and decides
+again before each action, as a stack may take its notebook back.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ from notebook_vending.requests import ledger
 from notebook_vending.requests.entry import Entry
 from notebook_vending.requests.stack_ids import is_stack_id
 
-# CloudFormation is done with a stack in these, but for removing more. In every other one it works
-# (…_IN_PROGRESS), or pauses and may still go either way (CREATE_FAILED, UPDATE_FAILED,
-# UPDATE_ROLLBACK_FAILED): until it cleans up, the notebook that a replacement left is the one that
-# a rollback goes back to (user guide, "Stack failure options", "Continue rolling back an update").
+# In these statuses CloudFormation has finished with a stack. In all others it is working
+# (…_IN_PROGRESS) or pausing, and may continue or roll back (CREATE_FAILED, UPDATE_FAILED,
+# UPDATE_ROLLBACK_FAILED). Until its cleanup, a rollback may still need the replaced notebook (user
+# guide, "Stack failure options", "Continue rolling back an update").
 _AT_REST = {
     "CREATE_COMPLETE",
     "UPDATE_COMPLETE",
@@ -44,16 +44,16 @@ _AT_REST = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a notebook is an orphan, and why, or why not."""
+    """Whether a notebook is an orphan, and why."""
 
     orphan: bool
     reason: str
 
 
 def judge(name: str, tags: Mapping[str, str], platform: str, stack: Stack | None) -> Verdict:
-    """Return whether a notebook is an orphan; the first row that fits, decides.
+    """Return whether a notebook is an orphan. The first matching row decides.
 
-    `stack` is the one that its tags name, None if CloudFormation says that there is none.
+    `stack` is the stack in its tags, or None if CloudFormation reports that it does not exist.
     """
     match stack:
         case _ if tags.get(PLATFORM_TAG) != platform:
@@ -75,10 +75,10 @@ def judge(name: str, tags: Mapping[str, str], platform: str, stack: Stack | None
 
 
 def _has_made_up_id(stack: Stack, tags: Mapping[str, str]) -> bool:
-    """Tell whether the resource is known by an id that names no notebook at all.
+    """Return whether the resource has a physical ID that CloudFormation made up.
 
-    CloudFormation makes one up of the stack's name and the logical id when it gave a Create up
-    (aws/aws-cdk#36951). The resource keeps it, should an update succeed after that.
+    After giving up a Create, CloudFormation makes one from the stack's name and the logical ID
+    (aws/aws-cdk#36951). The resource keeps it if a later update succeeds.
     """
     logical_id = tags[LOGICAL_RESOURCE_TAG]
     stack_name = tags[STACK_TAG].split("/")[1]
@@ -88,18 +88,18 @@ def _has_made_up_id(stack: Stack, tags: Mapping[str, str]) -> bool:
 
 
 def is_of_the_same_account(notebook_arn: str, stack_id: str) -> bool:
-    """Tell whether a notebook and a stack are of one partition, Region and account.
+    """Return whether a notebook and a stack have the same partition, Region and account.
 
-    Of another one's stack CloudFormation says that there is none.
+    For a stack elsewhere, CloudFormation would report that it does not exist.
     """
     of_notebook, of_stack = notebook_arn.split(":"), stack_id.split(":")
     return is_stack_id(stack_id) and all(of_notebook[n] == of_stack[n] for n in (1, 3, 4))
 
 
 def confirm(cleanup: Entry) -> None:
-    """Let a cleanup go on only while its notebook is an orphan; raises RefusedError, ClientError.
+    """Check that a cleanup's notebook is still an orphan. The caller checks the tags.
 
-    The tags are looked at by whoever looks at the notebook.
+    Raises RefusedError if it is not. Raises ClientError, BotoCoreError.
     """
     platform = environment.text("PLATFORM")
     tags = ownership_tags(platform, cleanup.stack_id, cleanup.logical_resource_id)
@@ -109,9 +109,9 @@ def confirm(cleanup: Entry) -> None:
 
 
 def clean_up(notebook: Notebook, reason: str) -> bool:
-    """Start the lifecycle that deletes an orphan; False if one that does is under way.
+    """Start the execution that deletes an orphan; return False if one is already in progress.
 
-    It is a Delete like CloudFormation's own, without anybody to answer. Raises ClientError,
+    It is a Delete like CloudFormation's own, but without an answer. Raises ClientError,
     BotoCoreError.
     """
     entry = _entry_of(notebook)
@@ -120,7 +120,7 @@ def clean_up(notebook: Notebook, reason: str) -> bool:
         entry = under_way
     else:
         ledger.enter(entry, "")
-    # Again if it is under way: who entered it may have died before this.
+    # Also if it is in progress, as the function may have died between `enter` and `start`.
     stepfunctions.start(_execution_name(entry), asdict(entry.key))
     if not under_way:
         logger.warning("Deleting an orphan", extra={"reason": reason, **entry.log_fields})
@@ -131,7 +131,7 @@ def clean_up(notebook: Notebook, reason: str) -> bool:
 def _entry_of(notebook: Notebook) -> Entry:
     stack_id, logical_id = notebook.tags[STACK_TAG], notebook.tags[LOGICAL_RESOURCE_TAG]
     now = clock.now().replace(microsecond=0)
-    # The same one for whoever finds the same notebook.
+    # Every run that finds the same notebook gets the same request ID.
     of_notebook = f"{stack_id}|{logical_id}|{notebook.name.lower()}"
     entry = Entry(
         request_type="Delete",
@@ -140,7 +140,7 @@ def _entry_of(notebook: Notebook) -> Entry:
         logical_resource_id=logical_id,
         physical_resource_id=notebook.name,
         notebook_name=notebook.name,
-        role_arn="",  # a notebook without the stack's tags is none to clean up
+        role_arn="",  # ownership by role does not matter: an orphan has its stack's tags
         issued_at=now,
         deadline=now + timedelta(seconds=environment.number("DEADLINE_SECONDS")),
         cleans_up=True,

@@ -1,4 +1,4 @@
-"""The notebooks of a project, whose people need it in their portfolio."""
+"""The notebooks that still need a project in their portfolio."""
 
 from collections.abc import Iterator
 
@@ -14,14 +14,14 @@ _PORTFOLIO = "aws:servicecatalog:portfolioArn"  # a stack's tag, of Service Cata
 
 
 def notebooks(platform: str, project: str, portfolio_id: str) -> Iterator[str]:
-    """Yield the notebooks of a project that were launched from a portfolio, with who launched them.
+    """Yield the notebooks of a project that were launched from a portfolio, each with its launcher.
 
-    A notebook whose stack is gone is left out. Raises ClientError, BotoCoreError.
+    Notebooks without a stack are left out. Raises ClientError, BotoCoreError.
     """
     for each in tagging.notebooks({PLATFORM_TAG: platform, PROJECT_TAG: project}):
         launch = cloudformation.tags(each.tags[STACK_TAG]) if STACK_TAG in each.tags else {}
         if launch.get(_PORTFOLIO, "").rpartition("/")[2] != portfolio_id:
             continue
-        if sagemaker.status(each.name) is not None:  # the search may be behind
+        if sagemaker.status(each.name) is not None:  # the search may be out of date
             owner = each.tags.get(LAUNCHED_BY_TAG, "").rpartition("/")[2]
             yield f"{each.name} ({owner or 'no owner'})"

@@ -1,4 +1,4 @@
-"""Count the running notebooks by project and instance type, with their hourly price."""
+"""Running notebooks by project and by instance type, and their cost per hour."""
 
 from collections import Counter
 
@@ -10,19 +10,17 @@ from notebook_vending.notebooks.notebook import PLATFORM_TAG, PROJECT_TAG
 
 
 def tell() -> None:
-    """Publish the platform's running notebooks as metrics and log lines.
+    """Write metrics and log lines on the platform's running notebooks.
 
-    The log has a line for each project and type, which the metrics do not combine.
-    Raises ClientError, BotoCoreError.
+    The log has a line per project and type, a combination that the metrics lack. Raises
+    ClientError, BotoCoreError.
     """
     numbers = _running()
     by_project, by_type = Counter[str](), Counter[str]()
     usd_by_project: dict[str, float] = {}
     for (project, type_), number in sorted(numbers.items()):
         hourly = prices.hourly(type_)
-        cost = (
-            {"usd_per_hour": round(number * hourly, 4)} if hourly else {}
-        )  # otherwise the price is unknown
+        cost = {"usd_per_hour": round(number * hourly, 4)} if hourly else {}  # else unknown
         about = {"project": project, "instance_type": type_, "notebooks": number, **cost}
         logger.info("Running", extra=about)
         by_project[project] += number

@@ -42,6 +42,7 @@ from embedded_aws.ministack_fixes import (
     shared_subnets,
     stack_conditions,
     stack_deletion,
+    stack_lists,
     stack_parameters,
     stack_permissions,
     stack_resources,
@@ -107,6 +108,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     # The rest wraps what was put in place before, as does the last line: it asks for permissions
     # around the handlers of all resource types.
     keys.install()  # its questions to IAM are recorded like others: see authorizations
+    stack_lists.install()  # so are its
     eventbridge.install()  # lambda_runtime's delivery of events
     service_metrics.install()  # the status events of stepfunctions
     for simulator in (query_definitions, service_quotas, servicecatalog, ssm_service):

@@ -66,6 +66,23 @@ def test_a_call_is_recorded_with_the_statement_that_allows_it(emulator: Emulator
     assert put["places"] == [["p", 2, "s3:PutObject", objects]]
 
 
+@pytest.mark.parametrize("allowed", ["DescribeStacks", "ListStacks"])
+def test_a_list_of_all_stacks_needs_two_permissions(emulator: Emulator, allowed: str) -> None:
+    both = [f"cloudformation:{each}" for each in ("DescribeStacks", "ListStacks")]
+    one = role(
+        emulator,
+        "lambda",
+        {"Effect": "Allow", "Action": f"cloudformation:{allowed}", "Resource": "*"},
+    )
+    two = role(emulator, "lambda", {"Effect": "Allow", "Action": both, "Resource": "*"})
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        as_role(emulator, one, "cloudformation").describe_stacks()
+    as_role(emulator, two, "cloudformation").describe_stacks()
+
+    assert {*both} <= {*recorded(emulator, two)}
+
+
 def test_a_managed_policy_is_recorded_by_its_arn(emulator: Emulator) -> None:
     arn, iam = role(emulator, "lambda"), emulator.client("iam")
     look = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}

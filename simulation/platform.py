@@ -19,7 +19,7 @@ import pytest
 
 from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.faults import CallFault
-from embedded_aws.sagemaker_notebooks.in_process_aws import notebook_service
+from embedded_aws.sagemaker_notebooks.in_process_aws import Listed, notebook_service
 from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
 from embedded_aws.sagemaker_notebooks.service import NotebookService
 from notebook_vending import clock
@@ -87,6 +87,7 @@ class Platform:
         logged: every line that was logged.
         raised: every exception of a function, as a text with its traceback.
         stacks: the stacks as CloudFormation describes them, by ID: see `notebook_service`.
+        listed: what lists and searches show, which may be behind: see `notebook_service`.
         tried: the instance type of each start of a notebook, in order.
         at_work: the functions that run at the moment, the innermost last.
         watch: gets the name, the input and the result of every function of an execution that
@@ -105,6 +106,7 @@ class Platform:
         self.logged: list[str] = []
         self.raised: list[str] = []
         self.stacks: dict[str, dict[str, Any]] = {}
+        self.listed: Callable[[], Listed] = lambda: (self.stacks, self._all_notebooks())
         self._sent: dict[str, Sent] = {}
         self._stacks = 0
         self._kills: dict[str, list[bool]] = {}
@@ -366,7 +368,11 @@ def running_platform(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[
     patch.setattr(steps, "random", Random(1))  # noqa: S311 - no secret
     with ExitStack() as ending:
         platform = Platform()
-        ending.enter_context(notebook_service(platform.notebooks, STACK_TAGS, platform.stacks))
+        ending.enter_context(
+            notebook_service(
+                platform.notebooks, STACK_TAGS, platform.stacks, lambda: platform.listed()
+            )
+        )
         ending.enter_context(serving(platform.account.services))
         for name, value in {**platform.account.environment, **environment}.items():
             patch.setenv(name, value)

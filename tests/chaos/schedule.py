@@ -152,6 +152,8 @@ class Schedule:
         orphan_cleanups: when the scheduled cleanup runs.
         expiries: when launches are looked at for those that have expired, which those of the
             first hour, if they expire at all, have at 90,000 seconds: at midnight.
+        stacks_behind, search_behind: how old what the list of all stacks and the search for tags
+            show is, until it is calm.
         slow_start, slow_stop, slow_delete: how long notebooks take.
         no_capacity: instance types that are not to be had until it is calm.
         wanting: how SageMaker says so: there is none now, or the zone has none, as the reason of a
@@ -176,6 +178,8 @@ class Schedule:
     slow_delete: int = 30
     orphan_cleanups: tuple[int, ...] = ()
     expiries: tuple[int, ...] = ()
+    stacks_behind: int = 0
+    search_behind: int = 0
 
 
 def brief(thing: object) -> str:
@@ -287,4 +291,6 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
     slow_delete=st.sampled_from((30, 90, 400)),
     orphan_cleanups=_some(st.integers(0, 8000), 0, 1, 3),
     expiries=_some(st.integers(89_000, 98_000), 0, 1, 3),
+    stacks_behind=_rarely(st.sampled_from((60, 900, 5000)), 0, one_in=3),
+    search_behind=_rarely(st.sampled_from((60, 900, 10_000)), 0, one_in=3),
 )

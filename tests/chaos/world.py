@@ -16,6 +16,7 @@ import urllib3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from embedded_aws.runtime.service_model import ServiceError
+from embedded_aws.sagemaker_notebooks.in_process_aws import Listed
 from embedded_aws.sagemaker_notebooks.instance import Notebook, Timing
 from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from simulation import events
@@ -86,9 +87,12 @@ class World:
         self._checked: set[str] = set()
         self._tokens: set[str] = set()
         self._events = itertools.cycle(schedule.events)
+        # What lists and searches showed, and since when; the first is for those yet older.
+        self._shown: list[tuple[float, Listed]] = [(0, ({}, []))]
         platform.watch = self._returned
         platform.on_event = self._event
         platform.on_notebook_event = self._notebook_event
+        platform.listed = self._listed
         self._prepare()
 
     def tell(self, text: str) -> None:
@@ -149,6 +153,7 @@ class World:
         together = [happen for when, happen in coming if when == time]
         together[-1 if self.schedule.last_first else 0]()
         self.platform.tell_of_notebooks()
+        self._show()
         return True
 
     def through(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
@@ -263,6 +268,22 @@ class World:
             yield max(now, change), self.platform.notebooks.advance
         yield self._next_overdue(), self._answer_overdue
 
+    def _show(self) -> None:
+        """Let lists and searches show what there is, once it is as old as they are behind."""
+        notebooks = [{"arn": each.arn, "tags": {**each.tags}} for each in self.notebooks()]
+        now = dict(self.platform.stacks), notebooks
+        if now != self._shown[-1][1]:
+            self._shown.append((self.platform.clock.now, now))
+
+    def _listed(self) -> Listed:
+        self._show()
+        stacks, search = self.schedule.stacks_behind, self.schedule.search_behind
+        return self._shown_before(stacks)[0], self._shown_before(search)[1]
+
+    def _shown_before(self, seconds: int) -> Listed:
+        latest = self.platform.clock.now - (0 if self.calm else seconds)
+        return next(shown for since, shown in reversed(self._shown) if since <= latest)
+
     def _step(self, execution: Execution) -> None:
         self._busy.append(execution)
         try:
@@ -284,6 +305,9 @@ class World:
             self.platform.stacks[each.stack.id] = {
                 "status": each.status,
                 "physical_ids": [each.stack.physical_id] if each.stack.physical_id else [],
+                "outputs": {"NotebookInstanceName": each.asked["NotebookInstanceName"]}
+                if each.asked
+                else {},
                 "tags": {"aws:servicecatalog:provisionedProductArn": launch},
             }
 

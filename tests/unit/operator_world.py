@@ -97,7 +97,11 @@ class Operator:
             "status": "CREATE_IN_PROGRESS",
             "physical_ids": (),
             "parameters": {"NotebookInstanceName": stack.notebook, "DataRetention": retention},
-            "outputs": {"S3BucketName": BUCKET, "SagemakerKMSKey": self.platform.account.key_arn},
+            "outputs": {
+                "NotebookInstanceName": stack.notebook,
+                "S3BucketName": BUCKET,
+                "SagemakerKMSKey": self.platform.account.key_arn,
+            },
             "tags": {
                 "aws:servicecatalog:provisioningPrincipalArn": LAUNCHER,
                 "aws:servicecatalog:provisionedProductArn": (
@@ -154,9 +158,11 @@ class Operator:
         match service, operation:
             case "sts", "GetCallerIdentity":
                 return {"Account": ACCOUNT}
-            case "cloudformation", "DescribeStacks" if params["StackName"] == STACK:
+            case "cloudformation", "DescribeStacks" if params.get("StackName") == STACK:
                 return {"Stacks": [self._stack()]}
-            case "cloudformation", "DescribeStacks" if not params["StackName"].startswith("arn:"):
+            case "cloudformation", "DescribeStacks" if not params.get(
+                "StackName", "arn:"
+            ).startswith("arn:"):
                 raise refusal(operation, "ValidationError", "Stack with id x does not exist")
             case "cloudformation", "DeleteStack":
                 self.deleted.append(params["StackName"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import SimpleNamespace
@@ -26,9 +26,13 @@ from embedded_aws.sagemaker_notebooks.service import NotebookService
 
 _BEING_MADE = {"status": "CREATE_IN_PROGRESS", "physical_ids": ()}
 
-Stacks = Mapping[str, Mapping[str, Any]]
+_PAGE = 2  # so that few stacks and notebooks take several
 
-_active: list[tuple[NotebookService, Mapping[str, str], Stacks]] = []
+Stacks = Mapping[str, Mapping[str, Any]]
+Listed = tuple[Stacks, Sequence[Mapping[str, Any]]]
+"""Stacks by their ids, and notebooks with `arn` and `tags`."""
+
+_active: list[tuple[NotebookService, Mapping[str, str], Stacks, Callable[[], Listed]]] = []
 
 
 @contextmanager
@@ -36,6 +40,7 @@ def notebook_service(
     simulator: NotebookService,
     stack_tags: Mapping[str, str] | None = None,
     stacks: Stacks | None = None,
+    listed: Callable[[], Listed] | None = None,
 ) -> Iterator[NotebookService]:
     """Send the SageMaker calls of every client of this process to the simulator.
 
@@ -44,9 +49,15 @@ def notebook_service(
     asked for has `stack_tags`: moto's would not take those of AWS's own. `stacks` tells of a stack,
     by its id, its `status` ("" if it is gone, AccessDenied if nobody may see it) and its
     `physical_ids`, that of the resource Notebook first, `tags` of its own and `outputs`, if it has
-    any; any other is being made.
+    any; any other is being made. `listed` returns what the list of all stacks and the search for
+    tags show, which may both be behind; without it they are not.
     """
-    serving = (simulator, stack_tags or {}, stacks if stacks is not None else {})
+    known = stacks if stacks is not None else {}
+
+    def now() -> Listed:
+        return known, simulator.state()["notebooks"]
+
+    serving = (simulator, stack_tags or {}, known, listed or now)
     _active.append(serving)
     try:
         yield simulator
@@ -59,12 +70,16 @@ def _answer(**event: Any) -> Any:
     model: OperationModel = event["model"]
     if not _active:
         return None
-    simulator, stack_tags, stacks = _active[-1]
+    simulator, stack_tags, stacks, listed = _active[-1]
     if model.name in ("DescribeStacks", "ListStackResources"):
-        asked = event["params"]["body"]["StackName"]
+        body = event["params"]["body"]
+        if "StackName" not in body:
+            shown = _all_stacks(listed()[0], body.get("NextToken"), stack_tags)
+            return SimpleNamespace(status_code=200), shown
+        asked = body["StackName"]
         return _answer_of_stack(model.name, asked, stacks.get(asked, _BEING_MADE), stack_tags)
     if model.name == "GetResources":
-        return SimpleNamespace(status_code=200), _tagged(simulator, event["params"]["body"])
+        return SimpleNamespace(status_code=200), _tagged(listed()[1], event["params"]["body"])
     if model.service_model.service_name != "sagemaker":
         simulator.advance()
         return None
@@ -104,11 +119,32 @@ def _answer_of_stack(
             for number, each in enumerate(stack["physical_ids"])
         ]
         return SimpleNamespace(status_code=200), {"StackResourceSummaries": found}
+    shown = {"Stacks": [_described(stack_id, stack, stack_tags)]}
+    return SimpleNamespace(status_code=200), shown
+
+
+def _all_stacks(
+    stacks: Stacks, token: str | None, stack_tags: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """Answer DescribeStacks without a name: in pages, and without the deleted ones."""
+    shown = [
+        _described(stack_id, stack, stack_tags)
+        for stack_id, stack in stacks.items()
+        if stack["status"] not in ("", "AccessDenied", "DELETE_COMPLETE")
+    ]
+    start = int(token or 0)
+    more = {"NextToken": str(start + _PAGE)} if start + _PAGE < len(shown) else {}
+    return {"Stacks": shown[start : start + _PAGE], **more}
+
+
+def _described(
+    stack_id: str, stack: Mapping[str, Any], stack_tags: Mapping[str, str]
+) -> Mapping[str, Any]:
     own = {**stack_tags, **stack.get("tags", {})}
-    tags = [{"Key": key, "Value": value} for key, value in own.items()]
-    described = {
+    return {
+        "StackId": stack_id,
         "StackStatus": stack["status"],
-        "Tags": tags,
+        "Tags": [{"Key": key, "Value": value} for key, value in own.items()],
         **{
             f"{kind}s": [
                 {f"{kind}Key": key, f"{kind}Value": value}
@@ -117,11 +153,10 @@ def _answer_of_stack(
             for kind in ("Parameter", "Output")
         },
     }
-    return SimpleNamespace(status_code=200), {"Stacks": [described]}
 
 
-def _tagged(simulator: NotebookService, body: bytes) -> Mapping[str, Any]:
-    """Answer GetResources, in pages of two."""
+def _tagged(notebooks: Sequence[Mapping[str, Any]], body: bytes) -> Mapping[str, Any]:
+    """Answer GetResources, in pages."""
     asked = json.loads(body)
     assert asked["ResourceTypeFilters"] == ["sagemaker:notebook-instance"]
     wanted = {each["Key"]: each["Values"] for each in asked["TagFilters"]}
@@ -130,15 +165,15 @@ def _tagged(simulator: NotebookService, body: bytes) -> Mapping[str, Any]:
             "ResourceARN": each["arn"],
             "Tags": [{"Key": key, "Value": value} for key, value in each["tags"].items()],
         }
-        for each in simulator.state()["notebooks"]
+        for each in notebooks
         if all(
             key in each["tags"] and each["tags"][key] in (values or each["tags"].values())
             for key, values in wanted.items()
         )
     ]
     start = int(asked.get("PaginationToken") or 0)
-    more = str(start + 2) if start + 2 < len(found) else ""
-    return {"ResourceTagMappingList": found[start : start + 2], "PaginationToken": more}
+    more = str(start + _PAGE) if start + _PAGE < len(found) else ""
+    return {"ResourceTagMappingList": found[start : start + _PAGE], "PaginationToken": more}
 
 
 def _epoch(value: Any) -> float:

@@ -90,7 +90,8 @@ class AnsweringAws:
 
 _XML = {
     "DescribeStacks": (
-        "<Stacks><member><StackStatus>CREATE_COMPLETE</StackStatus></member></Stacks>"
+        "<Stacks><member><StackId>another</StackId><StackStatus>CREATE_COMPLETE</StackStatus>"
+        "</member></Stacks>"
     ),
     "ListStackResources": (
         "<StackResourceSummaries><member><LogicalResourceId>Notebook</LogicalResourceId>"

@@ -33,6 +33,7 @@ from simulation.broken_calls import intercepted
 
 SIZES = (100, 1_000, 10_000)
 _CALL_MS = 50  # assumed of every call
+_STACKS_A_PAGE = 100  # as notebook_vending/aws/cloudformation.py says
 _MOST_RUNS = 100
 # No call leaves this process: what clients are made with.
 _AWS = {
@@ -112,8 +113,12 @@ class Account:
         return {"Tags": _pairs(self._tags(_name_in(asked["ResourceArn"])))}
 
     def _describe_stacks(self, asked: Any) -> Any:
-        gone = _name_in(asked["StackName"]) in self.due
-        return {"Stacks": [{"StackStatus": "DELETE_COMPLETE" if gone else "CREATE_COMPLETE"}]}
+        if "StackName" not in asked:
+            there = [name for name in self.notebooks if name not in self.due]
+            names, token = _page(there, _STACKS_A_PAGE, asked.get("NextToken"))
+            found = [self._stack(name) for name in names]
+            return {"Stacks": found, **({"NextToken": token} if token else {})}
+        return {"Stacks": [self._stack(_name_in(asked["StackName"]))]}
 
     def _list_stack_resources(self, asked: Any) -> Any:
         name = _name_in(asked["StackName"])
@@ -156,12 +161,18 @@ class Account:
         self.due.remove(name)
         self.notebooks.remove(name)
 
+    def _stack(self, name: str) -> dict[str, Any]:
+        return {
+            "StackId": _stack_id(name),
+            "StackStatus": "DELETE_COMPLETE" if name in self.due else "CREATE_COMPLETE",
+            "Outputs": [{"OutputKey": "NotebookInstanceName", "OutputValue": name}],
+        }
+
     def _tags(self, name: str) -> dict[str, str]:
         day = _NOW if name in self.due else _NOW + timedelta(days=90)
-        stack = f"arn:aws:cloudformation:{_HOME}:stack/SC-123456789012-pp-{name[1:]}/{_uuid(name)}"
         return {
             PLATFORM_TAG: built.environment()["PLATFORM"],
-            STACK_TAG: stack,
+            STACK_TAG: _stack_id(name),
             LOGICAL_RESOURCE_TAG: "Notebook",
             PROVISIONED_PRODUCT_TAG: f"arn:aws:servicecatalog:{_HOME}:stack/a/pp-{name[1:]}",
             EXPIRES_TAG: day.date().isoformat(),
@@ -244,8 +255,9 @@ def _arn(name: str) -> str:
     return f"arn:aws:sagemaker:{_HOME}:notebook-instance/{name}"
 
 
-def _uuid(name: str) -> str:
-    return f"00000000-0000-4000-8000-0000000{name[1:]}"
+def _stack_id(name: str) -> str:
+    uuid = f"00000000-0000-4000-8000-0000000{name[1:]}"
+    return f"arn:aws:cloudformation:{_HOME}:stack/SC-123456789012-pp-{name[1:]}/{uuid}"
 
 
 def _name_in(arn: str) -> str:

@@ -11,7 +11,11 @@ def launched(platform: Platform) -> LaunchedStack:
     """Return a stack with a notebook, at rest."""
     stack = platform.stack()
     stack.create().expect_success()
-    platform.stacks[stack.id] = {"status": "CREATE_COMPLETE", "physical_ids": [stack.notebook]}
+    platform.stacks[stack.id] = {
+        "status": "CREATE_COMPLETE",
+        "physical_ids": [stack.notebook],
+        "outputs": {"NotebookInstanceName": stack.notebook},
+    }
     return stack
 
 

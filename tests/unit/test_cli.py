@@ -598,7 +598,7 @@ def left_behind(operator: Operator) -> Stack:
 
 def at_rest(operator: Operator) -> Stack:
     stack = operator.launched()
-    operator.platform.stacks[stack.id] = {
+    operator.platform.stacks[stack.id] |= {
         "status": "CREATE_COMPLETE",
         "physical_ids": [stack.notebook],
     }
@@ -621,6 +621,17 @@ def test_a_dry_run_shows_what_it_would_delete_and_why_and_deletes_nothing(
     operator.platform.run()
     assert operator.platform.status(orphan.notebook) == "InService"
     assert not ran.json["begun"]
+
+
+def test_a_dry_run_shows_the_same_without_the_list_of_stacks(operator: Operator) -> None:
+    left_behind(operator)
+    at_rest(operator)
+    operator.without_launch()
+    shown = operator.run("delete-orphans", "--dry-run")
+    platform = operator.platform
+    platform.listed = lambda: ({}, platform.notebooks.state()["notebooks"])
+
+    assert operator.run("delete-orphans", "--dry-run") == shown
 
 
 def test_a_dry_run_leaves_a_stack_that_aws_refuses_to_describe(operator: Operator) -> None:

@@ -1,15 +1,19 @@
 """Which notebooks are orphans, and what becomes of them: the judge, the handler, the execution."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from samtranslator.yaml_helper import yaml_parse
 
-from notebook_vending.aws.cloudformation import Stack
+from notebook_vending.aws.cloudformation import ListedStack, Stack
 from notebook_vending.housekeeping import orphan_rules
-from notebook_vending.housekeeping.orphan_rules import judge
+from notebook_vending.housekeeping.orphan_rules import clear, judge
 from notebook_vending.notebooks.notebook import (
     LOGICAL_RESOURCE_TAG,
     PLATFORM_TAG,
@@ -18,11 +22,14 @@ from notebook_vending.notebooks.notebook import (
 )
 from notebook_vending.requests.entry import Key
 from simulation.account import client
+from simulation.broken_calls import intercepted
+from simulation.lambda_context import context
 from simulation.platform import Platform
 from simulation.stack import Stack as LaunchedStack
 from tests.unit.orphaned_stack import CLEANUP, launched, left_behind
 from tests.unit.sample_events import EVENTS
 
+VERSIONS = Path(__file__).parents[2] / "product" / "versions"
 NAME = "Analysis-1"
 STACK_ID = EVENTS["delete-orphans"]["detail"]["stack-id"]
 OURS = ownership_tags("notebook-vending", STACK_ID, "Notebook")
@@ -108,6 +115,68 @@ def test_what_is_not_ours_is_no_orphan_even_when_the_stack_is_gone(tags: Mapping
 )
 def test_a_stack_of_another_account_or_region_is_told_apart(stack_id: str, same: bool) -> None:
     assert orphan_rules.is_of_the_same_account(NOTEBOOK_ARN, stack_id) is same
+
+
+# The list of all stacks clears a notebook, and never makes it an orphan.
+
+OWNED, DOUBTFUL = "it is in its stack", None
+
+
+@pytest.mark.parametrize(
+    ("listed", "reason"),
+    [
+        (ListedStack("CREATE_COMPLETE", NAME), OWNED),
+        (ListedStack("UPDATE_COMPLETE", NAME.upper()), OWNED),
+        (ListedStack("CREATE_COMPLETE", ""), DOUBTFUL),
+        (ListedStack("UPDATE_COMPLETE", "Analysis-2"), DOUBTFUL),
+        # What it names would not exist for the made-up ID, which is no output.
+        (ListedStack("UPDATE_COMPLETE", "Notebook"), DOUBTFUL),
+        (None, DOUBTFUL),
+        *[
+            (ListedStack(status, NAME), DOUBTFUL)
+            for status in (
+                "DELETE_COMPLETE",
+                "DELETE_FAILED",
+                "IMPORT_COMPLETE",
+                "IMPORT_ROLLBACK_COMPLETE",
+                "ROLLBACK_COMPLETE",
+                "ROLLBACK_FAILED",
+                "UPDATE_ROLLBACK_COMPLETE",
+            )
+        ],
+        *[
+            (ListedStack(status, "Analysis-2"), AT_WORK)
+            for status in (
+                "A_STATUS_OF_LATER",
+                "CREATE_IN_PROGRESS",
+                "DELETE_IN_PROGRESS",
+                "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+                "UPDATE_FAILED",
+                "UPDATE_ROLLBACK_FAILED",
+            )
+        ],
+    ],
+)
+def test_the_list_clears_what_its_stack_has_or_is_not_done_with(
+    listed: ListedStack | None, reason: str | None
+) -> None:
+    verdict = clear(NAME, OURS, "notebook-vending", listed)
+
+    if reason is None:
+        assert verdict is None
+    else:
+        assert verdict
+        assert not verdict.orphan
+        assert verdict.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("path", sorted(VERSIONS.glob("*.yaml")), ids=lambda each: each.name)
+def test_each_version_of_the_product_has_the_output_that_clears(path: Path) -> None:
+    template = yaml_parse(path.read_text())
+
+    value = template["Outputs"][orphan_rules.NAME_OUTPUT]["Value"]
+
+    assert value == {"Fn::GetAtt": ["Notebook", "NotebookInstanceName"]}
 
 
 # The handler and the execution
@@ -367,6 +436,133 @@ def test_what_a_cleanup_is_filed_under_is_no_key_of_its_stacks_requests(
     key = Key(**json.loads(platform.executions[-1].carried[0]))
 
     assert key.Resource == f"{stack.id}|Notebook|{stack.notebook.lower()}"
+
+
+# The list of all stacks
+
+
+def calls(platform: Platform, event: Any, refused: str = "") -> Counter[str]:
+    """Have the function clean up; return how often it called what. `refused` is a list's error."""
+    called: Counter[str] = Counter()
+
+    def count(_service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        of_all = operation == "DescribeStacks" and "StackName" not in params
+        called["a list of stacks" if of_all else operation] += 1
+        if of_all and refused:
+            told: Any = {"Error": {"Code": refused, "Message": refused}}
+            raise ClientError(told | {"ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
+        return call()
+
+    with intercepted(count):
+        assert platform.clean(event) is None
+    return called
+
+
+def test_where_nothing_is_to_be_done_the_calls_are_those_of_lists(platform: Platform) -> None:
+    for _ in range(5):
+        launched(platform)
+
+    found = calls(platform, CLEANUP)
+
+    # Here lists have pages of two.
+    assert found == {"GetResources": 3, "ListNotebookInstances": 1, "a list of stacks": 3}
+    assert len(platform.executions) == 5
+
+
+def test_only_what_the_list_leaves_in_doubt_is_looked_at(platform: Platform) -> None:
+    stacks = [launched(platform) for _ in range(4)]
+    orphan = left_behind(platform)
+    platform.stacks[stacks[0].id]["outputs"] = {}
+
+    found = calls(platform, CLEANUP)
+
+    assert (found["ListStackResources"], found["DescribeStacks"]) == (2, 2)
+    assert found["DescribeNotebookInstance"] == 1
+    platform.run()
+    assert platform.status(orphan.notebook) is None
+    assert {platform.status(each.notebook) for each in stacks} == {"InService"}
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {},
+        {"status": "CREATE_COMPLETE", "physical_ids": [], "outputs": {}},
+        {"status": "UPDATE_COMPLETE", "outputs": {"NotebookInstanceName": "Analysis-Old"}},
+        {"status": "ROLLBACK_COMPLETE"},
+        {"status": "DELETE_FAILED"},
+    ],
+)
+def test_a_list_that_is_behind_makes_no_orphan(platform: Platform, listed: dict[str, Any]) -> None:
+    stack = launched(platform)
+    shown = {stack.id: listed} if listed else {}
+    platform.listed = lambda: (shown, platform.notebooks.state()["notebooks"])
+
+    found = calls(platform, CLEANUP)
+    platform.run()
+
+    assert found["ListStackResources"] == 1
+    assert len(platform.executions) == 1
+    assert platform.status(stack.notebook) == "InService"
+
+
+def test_an_orphan_that_the_list_does_not_show_yet_goes_when_it_does(platform: Platform) -> None:
+    stack = launched(platform)
+    before = {stack.id: dict(platform.stacks[stack.id])}
+    platform.stacks[stack.id] = {"status": "DELETE_COMPLETE", "physical_ids": []}
+    current = platform.listed
+    platform.listed = lambda: (before, platform.notebooks.state()["notebooks"])
+    platform.clean(CLEANUP)
+    assert len(platform.executions) == 1
+
+    platform.listed = current
+    platform.clean(CLEANUP)
+    platform.run()
+
+    platform.expect_nothing_left()
+
+
+def test_in_an_account_of_other_stacks_the_list_costs_less_than_it_may_save(
+    platform: Platform,
+) -> None:
+    for number in range(20):
+        platform.stacks[f"other-{number}"] = {"status": "CREATE_COMPLETE", "physical_ids": []}
+    kept, orphan = launched(platform), left_behind(platform)
+
+    found = calls(platform, CLEANUP)
+    platform.run()
+
+    assert (found["a list of stacks"], found["DescribeStacks"]) == (2, 2)
+    assert platform.status(kept.notebook) == "InService"
+    assert platform.status(orphan.notebook) is None
+
+
+@pytest.mark.parametrize("refused", ["AccessDenied", "Throttling"])
+def test_without_the_list_each_stack_is_looked_at(platform: Platform, refused: str) -> None:
+    kept, orphan = launched(platform), left_behind(platform)
+
+    found = calls(platform, CLEANUP, refused)
+    platform.run()
+
+    assert found["DescribeStacks"] == 2
+    assert platform.status(kept.notebook) == "InService"
+    assert platform.status(orphan.notebook) is None
+    (line,) = said(platform, "CloudFormation did not list all stacks. Each one is looked at.")
+    assert refused in line["exception"]
+
+
+def test_without_time_for_the_list_nothing_is_looked_at(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        launched(platform)
+    monkeypatch.setattr("simulation.platform.context", lambda: context(left=1000))
+
+    found = calls(platform, CLEANUP)
+
+    assert found["a list of stacks"] == 1
+    assert found["ListStackResources"] == 0
+    assert [line["notebooks"] for line in said(platform, "Left to the next run")] == [3]
 
 
 # Races with what stacks do

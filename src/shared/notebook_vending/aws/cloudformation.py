@@ -1,6 +1,6 @@
 """The stacks that ask for notebooks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from notebook_vending.aws.clients import CONFIG
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,28 @@ class Stack:
     status: str
     physical_ids: Mapping[str, str]
     """Of all its resources, in lower case, by their logical ids."""
+
+
+@dataclass(frozen=True)
+class ListedStack:
+    """A stack as the list of all stacks shows it, which may be behind."""
+
+    status: str
+    output: str
+
+
+def listed(output: str) -> Iterator[dict[str, ListedStack]]:
+    """Yield the Region's stacks by their IDs, each with one of its outputs; a page for each call.
+
+    Deleted stacks are not among them. A page has 1 MB at most (API reference, DescribeStacks), and
+    100 stacks as seen (rebuy-de/aws-nuke#241, cfn-sphere/cfn-sphere#96).
+    Raises ClientError, BotoCoreError.
+    """
+    for page in _client().get_paginator("describe_stacks").paginate():
+        yield {
+            each["StackId"]: ListedStack(each["StackStatus"], _output(each, output))
+            for each in page["Stacks"]
+        }
 
 
 def look(stack_id: str) -> Stack | None:
@@ -58,9 +81,7 @@ def output(stack_id: str, name: str) -> str:
 
     Raises ClientError, BotoCoreError.
     """
-    stack = _client().describe_stacks(StackName=stack_id)["Stacks"][0]
-    found = (each["OutputValue"] for each in stack.get("Outputs", ()) if each["OutputKey"] == name)
-    return next(found, "")
+    return _output(_client().describe_stacks(StackName=stack_id)["Stacks"][0], name)
 
 
 def tags(stack_id: str) -> dict[str, str]:
@@ -76,6 +97,11 @@ def tags(stack_id: str) -> dict[str, str]:
             return {}
         raise
     return {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+
+
+def _output(stack: "StackTypeDef", name: str) -> str:
+    outputs = stack.get("Outputs", ())
+    return next((each["OutputValue"] for each in outputs if each["OutputKey"] == name), "")
 
 
 def _is_absence(error: ClientError) -> bool:

@@ -5,15 +5,16 @@ execution that deletes an orphan checks it again.
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from notebook_vending import clock, environment, metrics
 from notebook_vending.aws import cloudformation, sagemaker, servicecatalog, tagging
-from notebook_vending.aws.cloudformation import Stack
+from notebook_vending.aws.cloudformation import ListedStack, Stack
 from notebook_vending.aws.errors import TryAgainError, translate
 from notebook_vending.aws.tagging import Candidate
 from notebook_vending.housekeeping import orphan_rules
@@ -47,9 +48,12 @@ def of_all(out_of_time: Callable[[], bool]) -> None:
     """Clean up after all stacks, and log notebooks that stay Failed. Raises as `of_stack`."""
     found = list(tagging.notebooks(_ours()))
     _tell_of_failed(found)
+    listed = _list_stacks(found, out_of_time)
+    doubtful = [each for each in found if not _clear(each, listed)]
+    logger.info("Listed", extra={"notebooks": len(found), "doubtful": len(doubtful)})
     # In random order, so that notebooks that cannot be deleted do not use up every run's time.
-    random.shuffle(found)
-    _clean(found, out_of_time)
+    random.shuffle(doubtful)
+    _clean(doubtful, out_of_time)
 
 
 def rehearse(out_of_time: Callable[[], bool]) -> dict[str, Any]:
@@ -57,12 +61,39 @@ def rehearse(out_of_time: Callable[[], bool]) -> dict[str, Any]:
 
     If a notebook is kept only because its stack outlived its launch, the reason says so.
     """
-    judged = [_told(each) for each in _judge_all(tagging.notebooks(_ours()), out_of_time)]
+    found = list(tagging.notebooks(_ours()))
+    listed = _list_stacks(found, out_of_time)
+    judged = [_told(each) for each in _judge_all(found, listed, out_of_time)]
     return {"Judged": judged, "OnlyReported": _only_reports()}
 
 
 def _ours() -> dict[str, str]:
     return {PLATFORM_TAG: environment.text("PLATFORM")}
+
+
+def _list_stacks(
+    candidates: Sequence[Candidate], out_of_time: Callable[[], bool]
+) -> dict[str, ListedStack]:
+    """Return stacks by their IDs, as the list of all stacks shows them.
+
+    It takes one call for each notebook at most, where a look at each stack takes two: an account
+    may have many other stacks. A notebook whose stack is not among them is in doubt.
+    """
+    listed: dict[str, ListedStack] = {}
+    try:
+        for page in islice(cloudformation.listed(orphan_rules.NAME_OUTPUT), len(candidates)):
+            listed |= page
+            if out_of_time():
+                break
+    except (ClientError, BotoCoreError):
+        logger.exception("CloudFormation did not list all stacks. Each one is looked at.")
+    return listed
+
+
+def _clear(candidate: Candidate, listed: Mapping[str, ListedStack]) -> Verdict | None:
+    """Return why a notebook needs no look, None if the list of stacks leaves it in doubt."""
+    stack = listed.get(candidate.tags.get(STACK_TAG, ""))
+    return orphan_rules.clear(candidate.name, candidate.tags, environment.text("PLATFORM"), stack)
 
 
 def _clean(candidates: Iterable[Candidate], out_of_time: Callable[[], bool]) -> None:
@@ -100,7 +131,9 @@ def _clean_one(candidate: Candidate, known: dict[str, Stack | None]) -> bool:
 
 
 def _judge_all(
-    candidates: Iterable[Candidate], out_of_time: Callable[[], bool]
+    candidates: Iterable[Candidate],
+    listed: Mapping[str, ListedStack],
+    out_of_time: Callable[[], bool],
 ) -> Iterator[tuple[Candidate, Verdict]]:
     known: dict[str, Stack | None] = {}
     for each in candidates:
@@ -108,16 +141,17 @@ def _judge_all(
             yield each, Verdict(False, "there was no time to check it")
             continue
         try:
-            verdict, _ = _judge(each, known)
+            verdict = _clear(each, listed) or _judge(each, known)[0]
             stack_id = each.tags.get(STACK_TAG, "")
-            if not verdict.orphan and _has_no_launch(stack_id, known.get(stack_id)):
+            stack = known[stack_id] if stack_id in known else listed.get(stack_id)
+            if not verdict.orphan and _has_no_launch(stack_id, stack):
                 verdict = Verdict(False, _DELETE_THE_STACK.format(stack_id.split("/")[1]))
         except (ClientError, BotoCoreError) as error:
             verdict = Verdict(False, f"its check failed: {translate(error)}")
         yield each, verdict
 
 
-def _has_no_launch(stack_id: str, stack: Stack | None) -> bool:
+def _has_no_launch(stack_id: str, stack: Stack | ListedStack | None) -> bool:
     """Return whether a stable stack exists although its launch in Service Catalog is gone."""
     launch = provisioned_product_of(stack_id)
     if not launch or stack is None or stack.status.endswith(("_IN_PROGRESS", "DELETE_COMPLETE")):

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from notebook_vending import clock, environment, metrics
 from notebook_vending.aws import cloudformation, stepfunctions
-from notebook_vending.aws.cloudformation import Stack
+from notebook_vending.aws.cloudformation import ListedStack, Stack
 from notebook_vending.aws.errors import RefusedError
 from notebook_vending.failure_causes import Cause
 from notebook_vending.log import logger
@@ -40,6 +40,10 @@ _AT_REST = {
     "IMPORT_COMPLETE",
     "IMPORT_ROLLBACK_COMPLETE",
 }
+# In these, the outputs are those of the resources that the stack has. A rollback may end with other
+# resources (user guide, "Continue rolling back an update", resources to skip).
+_OUTPUTS_HOLD = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+NAME_OUTPUT = "NotebookInstanceName"  # of the product's versions
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,21 @@ def judge(name: str, tags: Mapping[str, str], platform: str, stack: Stack | None
             return Verdict(False, "its resource has a physical ID that CloudFormation made up")
         case _:
             return Verdict(True, f"no resource of its stack has its name: {stack.status}")
+
+
+def clear(
+    name: str, tags: Mapping[str, str], platform: str, listed: ListedStack | None
+) -> Verdict | None:
+    """Return why a notebook is no orphan, None if the list of all stacks leaves it in doubt.
+
+    The list may be behind and does not show resources, so it never makes an orphan. `listed` is
+    the stack that the notebook's tags name with NAME_OUTPUT, None if the list does not show it.
+    """
+    if listed is None or listed.status in _AT_REST - _OUTPUTS_HOLD:
+        return None
+    as_listed = Stack(listed.status, {"": listed.output.lower()})
+    verdict = judge(name, tags, platform, as_listed)
+    return None if verdict.orphan else verdict
 
 
 def _has_made_up_id(stack: Stack, tags: Mapping[str, str]) -> bool:

@@ -348,6 +348,43 @@ def test_what_the_search_finds_is_looked_at_again(account: Account) -> None:
     assert account.status(id_) == "AVAILABLE"
 
 
+@pytest.mark.parametrize(
+    ("expires_on", "tags"),
+    [(TODAY + timedelta(days=2), {}), (TOMORROW, {"warned-of": str(TOMORROW)})],
+)
+def test_what_the_search_shows_as_not_due_is_not_looked_at(
+    account: Account, expires_on: date, tags: dict[str, str]
+) -> None:
+    account.launched(expires_on, **tags)
+    account.refused = ["ListTags"]
+
+    account.expire()
+
+    assert (account.terminated(), account.sent) == ([], [])
+
+
+def test_what_the_search_shows_as_no_date_is_looked_at(account: Account) -> None:
+    account.launched("soon")
+    account.refused = ["ListTags"]
+
+    with pytest.raises(NotExpiredError):
+        account.expire()
+
+
+def test_a_date_that_the_search_does_not_show_yet_has_its_turn_when_it_does(
+    account: Account,
+) -> None:
+    id_ = account.launched(YESTERDAY)
+    account.stale = {account.arn(): tags_of(id_, TODAY + timedelta(days=30))}
+    account.expire()
+    assert account.status(id_) == "AVAILABLE"
+
+    account.stale = {}
+    account.expire()
+
+    assert account.status(id_) == "UNDER_CHANGE"
+
+
 def test_a_launch_that_is_gone_already_is_told_with_the_stack_to_delete(account: Account) -> None:
     account.notebooks[account.arn()] = tags_of("pp-gone", YESTERDAY)
 

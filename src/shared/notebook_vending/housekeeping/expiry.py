@@ -93,8 +93,9 @@ def expire(out_of_time: Callable[[], bool]) -> None:
     """
     today, undone = clock.now().date(), 0
     expiring = {PLATFORM_TAG: environment.text("PLATFORM"), EXPIRES_TAG: ""}
-    # The earliest dates first, so that launches without a turn are the ones that are not due yet.
-    for each in sorted(tagging.notebooks(expiring), key=_by_the_search):
+    found = [each for each in tagging.notebooks(expiring) if _may_be_due(each, today)]
+    # The earliest dates first, so that launches without a turn are the ones that expire last.
+    for each in sorted(found, key=_by_the_search):
         if out_of_time():
             raise NotExpiredError("Ran out of time before all launches were checked.")
         try:
@@ -104,6 +105,17 @@ def expire(out_of_time: Callable[[], bool]) -> None:
             undone += 1
     if undone:
         raise NotExpiredError(f"{undone} launches could not be warned of or terminated.")
+
+
+def _may_be_due(candidate: Candidate, today: date) -> bool:
+    """Tell whether the search leaves open that something is to be done.
+
+    The search may be behind. What it shows as due is confirmed, and a launch that it shows with a
+    later date has its turn the next day. An update sets a date two days ahead or more, five hours
+    or more before the warning: the search has this long to show it.
+    """
+    launch = read_launch(candidate.arn, candidate.tags)
+    return launch is None or launch.due(today) is not Due.NOTHING
 
 
 def _by_the_search(candidate: Candidate) -> str:

@@ -5,7 +5,7 @@ rule that could be broken without a violation would be one that nothing guards.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,8 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from notebook_vending.aws import dynamodb, ec2, errors, sagemaker
+from notebook_vending.aws import cloudformation, dynamodb, ec2, errors, sagemaker, tagging
+from notebook_vending.aws.cloudformation import Stack
 from notebook_vending.housekeeping import orphan_rules
 from notebook_vending.housekeeping.expiry import Due, Launch
 from notebook_vending.housekeeping.orphan_rules import Verdict
@@ -28,7 +29,7 @@ from notebook_vending.lifecycle.decision import (
     decide,
 )
 from notebook_vending.log import logger
-from notebook_vending.notebooks.notebook import Notebook, Ownership
+from notebook_vending.notebooks.notebook import PLATFORM_TAG, Notebook, Ownership
 from notebook_vending.requests import (
     answer,
     entry,
@@ -303,14 +304,50 @@ def a_notebook_in_a_stack_is_an_orphan(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(orphan_rules, "judge", lambda *_: Verdict(True, "it is somewhere"))
 
 
-@_caught_by(
-    Schedule(
-        (StackPlan(updates=(Update(10, "rename"),), deletion=None),),
-        outages=(Outage("sagemaker", "denied", 500, 7200),),
-    )
+REPLACED_NOT_DELETED = Schedule(
+    (StackPlan(updates=(Update(10, "rename"),), deletion=None),),
+    outages=(Outage("sagemaker", "denied", 500, 7200),),
 )
+
+
+@_caught_by(REPLACED_NOT_DELETED)
+def what_a_listed_stack_left_is_cleared(patch: pytest.MonkeyPatch) -> None:
+    clear = orphan_rules.clear
+
+    def by_the_stack(name: str, *them: Any) -> Verdict | None:
+        return clear(name, *them) or (them[-1] and Verdict(False, "its stack is there"))
+
+    patch.setattr(orphan_rules, "clear", by_the_stack)
+
+
+@_caught_by(REPLACED_NOT_DELETED)
 def no_notebook_is_an_orphan(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(orphan_rules, "judge", lambda *_: Verdict(False, "it is somewhere"))
+
+
+@_caught_by(Schedule((StackPlan(deletion=None),), orphan_cleanups=(600,), stacks_behind=5000))
+def a_stack_is_looked_at_in_the_list(patch: pytest.MonkeyPatch) -> None:
+    def look(stack_id: str) -> Stack | None:
+        pages = cloudformation.listed(orphan_rules.NAME_OUTPUT)
+        found = next((page[stack_id] for page in pages if stack_id in page), None)
+        return Stack(found.status, {"": found.output.lower()}) if found else None
+
+    patch.setattr(cloudformation, "look", look)
+
+
+@_caught_by(
+    Schedule(
+        (StackPlan(expires=True, updates=(Update(88_000, "tags"),), deletion=None),),
+        expiries=(92_000,),
+        search_behind=10_000,
+    )
+)
+def a_launch_expires_by_what_the_search_shows(patch: pytest.MonkeyPatch) -> None:
+    def tags(arn: str) -> Mapping[str, str]:
+        found = tagging.notebooks({PLATFORM_TAG: "notebook-vending"})
+        return next(each.tags for each in found if each.arn == arn)
+
+    patch.setattr(sagemaker, "tags", tags)
 
 
 @_caught_by(Schedule((StackPlan(expires=True, deletion=None),), expiries=(1000,)))

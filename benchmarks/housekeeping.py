@@ -20,7 +20,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from rich.progress import Progress
 
-from benchmarks import built
+from benchmarks import before, built
 from handlers import delete_orphans, expire_launches, stop_idle
 from notebook_vending.notebooks.notebook import (
     EXPIRES_TAG,
@@ -180,12 +180,17 @@ class Account:
 
 
 def measure(progress: Progress) -> list[dict[str, Any]]:
-    """Return a row for each function, number of notebooks and share of them that is due."""
+    """Return a row for each function, number of notebooks and share of them that is due.
+
+    `before` has the calls of the former state, where these functions had nothing to do.
+    """
+    former = before.housekeeping()
     cases = [(m, size, due) for m in _EVENTS for size in SIZES for due in (0, size // 100)]
     task = progress.add_task("Housekeeping", total=len(cases))
     rows = []
     for module, size, due in cases:
-        rows.append(runs_of(module, size, due))
+        calls = None if due else former.get((_FUNCTIONS[module], size))
+        rows.append({**runs_of(module, size, due), "before": calls})
         progress.advance(task)
     return rows
 

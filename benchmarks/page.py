@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import before
+
 RESULTS = Path(__file__).parent / "results.json"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -105,7 +107,23 @@ def goals(results: Results) -> list[Goal]:
             f"{slowest:.2f}",
             slowest <= 1.3,
         ),
+        *_of_housekeeping(results),
     ]
+
+
+def _of_housekeeping(results: Results) -> Iterator[Goal]:
+    """Yield a goal for each function whose calls with nothing to do were counted before, too."""
+    counted: dict[str, list[tuple[int, int, int]]] = {}
+    for each in results["housekeeping"]:
+        if each["before"] and each["notebooks"] >= 1_000:
+            now, former = sum(each["calls"].values()), sum(each["before"].values())
+            counted.setdefault(each["function"], []).append((each["notebooks"], now, former))
+    for function, found in counted.items():
+        yield Goal(
+            f"{function} with nothing to do: at most 1/10 of the AWS calls at {before.COMMIT}",
+            "; ".join(f"{n:,} notebooks: {now:,} beside {former:,}" for n, now, former in found),
+            all(now <= former / 10 for _, now, former in found),
+        )
 
 
 def _asked(run: Run) -> int:

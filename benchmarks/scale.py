@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks import before
 from benchmarks.page import RESULTS
 from vending.charges import MEMORY_IN_GB as MEMORY_IN_GB  # the tests hold it to the template
 
@@ -441,13 +442,16 @@ def _housekeeping_text(results: Mapping[str, Any]) -> str:
             f"{each['notebooks']:,}",
             f"{each['orphans']:,}",
             ", ".join(f"{number:,} {name}" for name, number in each["calls"].items()),
+            f"{sum(each['calls'].values()):,}",
+            f"{sum(each['before'].values()):,}" if each["before"] else "",
             f"{each['runs']:,}",
             f"{each['left']:,}",
             _least_time(each["calls"]),
         ]
         for each in results.get("housekeeping", ())
     ]
-    header = ["Function", "Notebooks", "Orphans", "Calls", "Runs", "Left", "At least"]
+    header = ["Function", "Notebooks", "Orphans", "Calls", "In all"]
+    header += [f"At {before.COMMIT}", "Runs", "Left", "At least"]
     return _lines(header, rows) if rows else "Not measured."
 
 

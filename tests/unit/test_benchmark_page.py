@@ -62,6 +62,20 @@ def test_a_cold_start_above_the_bound_misses_a_goal_and_is_shown(results: dict[s
     assert "| 1.31 | **no** |" in page.render(results)
 
 
+def test_more_than_a_tenth_of_the_former_calls_misses_a_goal(results: dict[str, Any]) -> None:
+    goal = "ExpireLaunchesFunction with nothing to do: at most 1/10 of the AWS calls at b749fb0"
+    assert _met(results, goal)
+
+    of_thousand = next(
+        each
+        for each in results["housekeeping"]
+        if (each["function"], each["notebooks"]) == ("ExpireLaunchesFunction", 1_000)
+    )
+    of_thousand["calls"] = {"ListTags": 102}
+
+    assert not _met(results, goal)
+
+
 def test_a_peer_that_could_not_run_is_named_with_the_reason(results: dict[str, Any]) -> None:
     for number, run in enumerate(results["launches"]):
         if run["contender"] == "crhelper":

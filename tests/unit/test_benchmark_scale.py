@@ -48,6 +48,7 @@ CLEANUP = {
     "notebooks": 1_000,
     "orphans": 0,
     "calls": {"ListNotebookInstances": 10, "ListTags": 1_000, "GetLogEvents": 900},
+    "before": {"ListTags": 20_000},
     "runs": 1,
     "left": 0,
 }
@@ -226,10 +227,10 @@ def test_throttled_launches_are_told_with_their_answers() -> None:
 
 def test_an_orphan_cleanup_takes_as_long_as_its_slowest_calls_by_the_published_rates() -> None:
     (line,) = [each for each in scale.markdown(RESULTS).splitlines() if each.startswith("| rest |")]
-    assert line.endswith("| 1 | 0 | 90 s (GetLogEvents) |")
-    unknown = {**CLEANUP, "calls": {"ListTags": 7}}
+    assert line.endswith("| 1,910 | 20,000 | 1 | 0 | 90 s (GetLogEvents) |")
+    unknown = {**CLEANUP, "calls": {"ListTags": 7}, "before": None}
     text = scale.markdown({**RESULTS, "housekeeping": [unknown]})
-    assert "| 7 ListTags | 1 | 0 | not published |" in text
+    assert "| 7 ListTags | 7 |  | 1 | 0 | not published |" in text
 
 
 def test_only_what_is_between_the_marks_is_written_anew() -> None:

@@ -108,11 +108,11 @@ def expire(out_of_time: Callable[[], bool]) -> None:
 
 
 def _may_be_due(candidate: Candidate, today: date) -> bool:
-    """Tell whether the search leaves open that something is to be done.
+    """Return False if the search shows that a launch needs nothing today.
 
-    The search may be behind. What it shows as due is confirmed, and a launch that it shows with a
-    later date has its turn the next day. An update sets a date two days ahead or more, five hours
-    or more before the warning: the search has this long to show it.
+    The search may be behind. The function confirms what is shown as due. A launch that is shown
+    with a later date has its turn the next day. An update sets a date at least two days ahead. The
+    search has at least five hours to show it before the warning.
     """
     launch = read_launch(candidate.arn, candidate.tags)
     return launch is None or launch.due(today) is not Due.NOTHING

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from unittest import mock
 from uuid import UUID
+
+import pytest
 
 from benchmarks.aws_calls import CALL_SECONDS, AwsCalls, RateLimit
 from benchmarks.cloudformation import CloudFormation, Deliver
 from benchmarks.state_machine import StateMachine
-from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.instance import Timing
-from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
 from embedded_aws.sagemaker_notebooks.service import NotebookService
-from simulation.account import ACCOUNT, REGION, Account
+from simulation.account import ACCOUNT, REGION, Account, forget_the_developers_account
 from simulation.lambda_service import Durations, Lambda
-from simulation.services import Direct
 from simulation.stack import properties
 from simulation.timeline import Timeline
 
@@ -74,9 +71,7 @@ class World:
         self.on_notebook_event: NotebookEvent = lambda _event: None
         self.in_service_at: dict[str, float] = {}
         self.account = Account(self.timeline)
-        network = Ec2Network(Direct(self.account.network))
-        keys = KmsKeys(Direct(self.account.keys))
-        self._around = Surroundings(self.timeline, network=network, keys=keys)
+        self._around = self.account.surroundings()
         self.notebooks = NotebookService(self._around, emit=self._changed)
         limit = RateLimit(self.timeline, scenario.allowed_calls_per_second)
         self.calls = AwsCalls(
@@ -160,18 +155,12 @@ def _uuid4(numbers: random.Random) -> UUID:
 @contextmanager
 def account() -> Iterator[None]:
     """Use an account of the simulation, independently of the shell's settings for AWS."""
-    ours = {
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-    }
-    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    with ExitStack() as ending:
-        ending.enter_context(mock.patch.dict(os.environ, {**others, **ours}, clear=True))
+    with pytest.MonkeyPatch.context() as patch:
+        forget_the_developers_account(patch)
+        patch.setenv("AWS_REGION", REGION)
         # The same ones each time; and each of the kernel's random numbers lets a thread in.
         numbers = random.Random(1)  # noqa: S311 # no secret
-        ending.enter_context(mock.patch("uuid.uuid4", partial(_uuid4, numbers)))
+        patch.setattr("uuid.uuid4", partial(_uuid4, numbers))
         yield
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import boto3
 import pytest
 
+from embedded_aws.sagemaker_notebooks.environment import Surroundings
+from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
 from simulation.dynamodb import DynamoDB
 from simulation.ec2 import Ec2
 from simulation.kms import Kms
+from simulation.services import Direct
 from simulation.state_machine import load
 from simulation.stepfunctions import StepFunctions
 
@@ -30,6 +33,7 @@ class Account:
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.machine_arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:lifecycle"
         self.keys, self.network = Kms(REGION, ACCOUNT), Ec2(REGION, ACCOUNT)
         self.tables, self.states = DynamoDB(), StepFunctions(self.machine_arn, load(), clock)
@@ -68,6 +72,13 @@ class Account:
             "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1,notebook-al2-v3",
             "ROOT_ACCESS_ALLOWED": "YES",
         }
+
+    def surroundings(
+        self, role_created: Callable[[str], float | None] | None = None
+    ) -> Surroundings:
+        """Return what the simulator of notebooks finds around it."""
+        network, keys = Ec2Network(Direct(self.network)), KmsKeys(Direct(self.keys))
+        return Surroundings(self._clock, network=network, keys=keys, role_created=role_created)
 
     def make_group(self, name: str) -> str:
         """Make a security group in the platform's VPC; return its id."""

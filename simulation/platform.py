@@ -17,10 +17,8 @@ from uuid import uuid4
 
 import pytest
 
-from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.faults import CallFault
 from embedded_aws.sagemaker_notebooks.in_process_aws import Listed, notebook_service
-from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
 from embedded_aws.sagemaker_notebooks.service import NotebookService
 from notebook_vending import clock
 from notebook_vending.lifecycle import steps
@@ -33,7 +31,7 @@ from simulation.broken_calls import KilledError
 from simulation.clock import Clock
 from simulation.functions import HANDLERS
 from simulation.lambda_context import context
-from simulation.services import Direct, serving
+from simulation.services import serving
 from simulation.stack import Sent, Stack
 from simulation.state_machine import Execution, Machine, TaskFailedError, load
 from simulation.timeline import BEGIN
@@ -122,13 +120,7 @@ class Platform:
         self.account = Account(self.clock)
         self.account.states.wake = self._wake
         self.notebooks = NotebookService(
-            Surroundings(
-                self.clock,
-                network=Ec2Network(Direct(self.account.network)),
-                keys=KmsKeys(Direct(self.account.keys)),
-                role_created=self.roles.get,
-            ),
-            emit=self._changed,
+            self.account.surroundings(self.roles.get), emit=self._changed
         )
 
     @property

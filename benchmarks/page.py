@@ -121,7 +121,7 @@ def _of_housekeeping(results: Results) -> Iterator[Goal]:
     for function, found in counted.items():
         yield Goal(
             f"{function} with nothing to do: at most 1/10 of the AWS calls at {before.COMMIT}",
-            "; ".join(f"{n:,} notebooks: {now:,} beside {former:,}" for n, now, former in found),
+            "; ".join(f"{n:,} notebooks: {now:,} against {former:,}" for n, now, former in found),
             all(now <= former / 10 for _, now, former in found),
         )
 

@@ -12,6 +12,7 @@ from notebook_vending.notebooks.limits import Limits
 from notebook_vending.notebooks.notebook import NotebookSpec
 from notebook_vending.requests.cfn_request import CustomResourceRequest
 from notebook_vending.requests.notebook_request import (
+    changes,
     changes_type,
     dropped_tags,
     execution_name,
@@ -145,6 +146,13 @@ def test_what_an_update_leaves_alone_is_unchanged() -> None:
     changed = update({"RootAccess": "Disabled"}, RootAccess="Enabled", ENVName="new")
 
     assert unchanged_properties(changed) == PROPERTIES.keys()
+
+
+def test_the_settings_that_an_update_changes_are_listed_with_both_values_cut() -> None:
+    changed = update({"ENVName": "x" * 301}, ENVName="new", ProjectID="p", ServiceTimeout="1")
+
+    assert changes(changed) == {"ENVName": ["x" * 300, "new"], "ProjectID": ["", "p"]}
+    assert changes(request()) == {}
 
 
 def test_tags_no_longer_asked_for_are_dropped() -> None:

@@ -106,6 +106,12 @@ def build(
     return target / "template.yaml"
 
 
+def package(template: Path, target: Path, bucket: str, environment: Mapping[str, str]) -> None:
+    """Run `sam package`, which uploads what a built template needs. Raises SamError."""
+    options = ("--s3-bucket", bucket, "--output-template-file", str(target), "--no-progressbar")
+    _sam(["package", "--template-file", str(template), *options], environment, lambda _: None)
+
+
 def deploy(
     aws: Emulator,
     template: Path,

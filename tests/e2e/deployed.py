@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from demo import deploy, end_user
 from demo.end_user import EndUser, Record
 from embedded_aws.emulator import Emulator
+from tests.e2e.deploying import deploy_package
 from tests.waiting import await_that
 
 T = TypeVar("T")
@@ -335,7 +336,7 @@ def _processes(group: int) -> Iterable[tuple[int, str]]:
 
 def deploy_platform(aws: Emulator, template: Path, **parameters: str | int) -> Platform:
     """Deploy what is built, as an administrator does, and sign in an end user."""
-    outputs = deploy.deploy(aws, template, {**QUICK, **parameters})
+    outputs = deploy_package(aws, template, {**QUICK, **parameters})
     role = str(parameters.get("EndUserRoleName", "SCEndUserRole"))
     user = end_user.sign_in(aws, outputs["ProductId"], role)
     return Platform(aws, template, outputs, user)

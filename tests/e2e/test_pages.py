@@ -13,6 +13,7 @@ from demo import deploy, end_user
 from demo.end_user import EndUser
 from embedded_aws.emulator import REGION, Emulator
 from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE
+from tests.e2e.deploying import deploy_package
 from tests.e2e.following import Reader, commands, reader
 from tests.waiting import await_that
 
@@ -119,7 +120,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulato
     """Deploy the platform on an AWS of its own, with another product in the portfolio."""
     directory = tmp_path_factory.mktemp("older")
     with account(directory) as aws:
-        made = deploy.deploy(aws, deploy.built(), QUICK)
+        made = deploy_package(aws, deploy.built(), QUICK)
         _another_product(aws, made["PortfolioId"])
         yield aws, directory
 

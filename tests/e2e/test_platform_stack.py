@@ -19,6 +19,7 @@ from tests.e2e.deployed import (
     Platform,
     deploy_platform,
 )
+from tests.e2e.deploying import deploy_package
 from tests.e2e.left_behind import make_notebook
 from tests.network import make_network
 from tests.waiting import await_that, unique
@@ -271,7 +272,7 @@ def _boundary(aws: Emulator) -> str:
 
 
 def _deploy(platform: Platform, parameters: Mapping[str, str | int]) -> None:
-    deploy.deploy(platform.aws, platform.template, {**QUICK, **parameters})
+    deploy_package(platform.aws, platform.template, {**QUICK, **parameters})
 
 
 def _status(aws: Emulator) -> str:

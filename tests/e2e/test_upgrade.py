@@ -12,6 +12,7 @@ from demo.end_user import Record
 from embedded_aws.emulator import Emulator
 from tests.e2e import next_release
 from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE, Platform, deploy_platform
+from tests.e2e.deploying import deploy_package
 from tests.waiting import await_that, unique
 
 # Whoever waits for a notebook is woken, or waits for a minute: a deployment takes less.
@@ -45,7 +46,7 @@ def platform(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def patient(platform: Platform) -> Platform:
     """Deploy a parameter that changes, and no code."""
-    deploy.deploy(platform.aws, platform.template, PATIENT)
+    deploy_package(platform.aws, platform.template, PATIENT)
     return platform
 
 
@@ -54,7 +55,7 @@ def test_a_platform_that_is_built_and_deployed_again_publishes_no_version_twice(
 ) -> None:
     before = {each: _versions(platform, each) for each in OF_THE_LIFECYCLE}
 
-    deploy.deploy(platform.aws, deploy.build(tmp_path), QUICK)
+    deploy_package(platform.aws, deploy.build(tmp_path), QUICK)
 
     assert {each: _versions(platform, each) for each in OF_THE_LIFECYCLE} == before
 
@@ -71,7 +72,7 @@ def test_a_release_that_fails_late_is_taken_back(patient: Platform) -> None:
         next_release.replace(source / "stacks" / "lifecycle.yaml", "\nOutputs:\n", OUTPUT)
 
     with pytest.raises(deploy.SamError, match="UPDATE_ROLLBACK_COMPLETE"):
-        deploy.deploy(patient.aws, deploy.built(change=broken), PATIENT)
+        deploy_package(patient.aws, deploy.built(change=broken), PATIENT)
 
     assert _stack_status(patient) == "UPDATE_ROLLBACK_COMPLETE"
     assert _launch_and_terminate(patient) == {None}
@@ -105,7 +106,7 @@ def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_re
     (named,) = _named_versions(platform)
     alias = platform.outputs["ServiceToken"]
     upgrade = deploy.built(change=next_release.next_release)
-    outputs = deploy.deploy(platform.aws, upgrade, QUICK)
+    outputs = deploy_package(platform.aws, upgrade, QUICK)
 
     # Then nothing of what is under way has ended, or been begun again.
     executions = [each for id_ in under_way for each in platform.executions(id_)]

@@ -6,12 +6,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from demo import pictures
+from demo import pictures, story
+from demo.deployment import Deployment
 from demo.faults import FAULTS
+from demo.progress import Progress, console
+from embedded_aws.emulator import Emulator
+from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE
+from tests.e2e.deploying import deploy_package
 from tests.e2e.processes import directory_of, processes_of
 from tests.pictures import text_of
 from tests.project import ROOT
@@ -138,23 +145,48 @@ def _alike(text: str) -> str:
     return re.sub(ids, "", "".join(text.split()))
 
 
-# Two at a time; `stories` has the one that is missing.
-PAIRS = (("bad-parameters", "not-allowed"), ("quota", "slow"), ("capacity",))
+# One platform serves for these: none needs a deployment of its own, once its parameters are given.
+ON_ONE_PLATFORM = ("capacity", "quota", "bad-parameters", "not-allowed")
+PARAMETERS = {**QUICK, **FAULTS["not-allowed"].platform}
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_every_fault_that_is_offered_is_refused_as_expected(pair: tuple[str, ...]) -> None:
-    with ExitStack() as running:
-        processes = [running.enter_context(started(fault)) for fault in pair]
-        told = [each.communicate(timeout=_SECONDS)[0] for each in processes]
-
-    for process, text in zip(processes, told, strict=True):
-        assert text.splitlines()[-1].startswith("launch: REFUSED as expected"), text
-        assert process.returncode == 0
+@pytest.fixture(scope="module")
+def deployment(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Deploy on an AWS of its own, where a story finds nothing of other tests."""
+    directory = tmp_path_factory.mktemp("aws")
+    with Emulator(directory, notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as aws:
+        yield Deployment(aws, template, deploy_package(aws, template, PARAMETERS))
 
 
-def test_every_fault_is_tried_as_it_is_typed() -> None:
-    assert {fault for pair in PAIRS for fault in pair} | {"name-taken"} == set(FAULTS)
+@pytest.mark.parametrize("name", ON_ONE_PLATFORM)
+def test_a_fault_is_refused_as_expected(
+    name: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def deployed(
+        _directory: Path, _page: Progress, notebooks: Any, parameters: Any
+    ) -> Iterator[Deployment]:
+        assert parameters.items() <= PARAMETERS.items()
+        deployment.aws.control("sagemaker", {"reset": True, **NOTEBOOKS, **notebooks})
+        yield deployment
+
+    monkeypatch.setattr(story, "deployed", deployed)
+
+    ending = story.tell(FAULTS[name], directory_of(os.getpid()), Progress(console()))
+
+    assert ending.startswith("REFUSED as expected")
+
+
+def test_a_fault_with_settings_of_its_own_is_refused_as_expected() -> None:
+    with started("slow") as launch:
+        told, _ = launch.communicate(timeout=_SECONDS)
+
+    assert told.splitlines()[-1].startswith("launch: REFUSED as expected"), told
+    assert launch.returncode == 0
+
+
+def test_every_fault_is_tried() -> None:
+    assert {*ON_ONE_PLATFORM, "name-taken", "slow"} == set(FAULTS)
 
 
 def test_an_interrupt_in_the_middle_of_a_launch_leaves_no_process_and_no_file() -> None:

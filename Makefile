@@ -1,5 +1,5 @@
 # `make launch` shows the platform, `make test` checks a change, `make verify` proves the rest.
-.PHONY: launch rehearse aws test verify emulator sdk sdk-table pictures scan permissions bench chaos mutation coverage first setup lint types clean lock
+.PHONY: launch rehearse aws test verify emulator sdk sdk-table pictures scan permissions bench chaos mutation coverage first setup environments lint types clean lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -120,6 +120,9 @@ types: setup
 first: .venv/.ready .venv/bin/vending .sam-venv/.ready | $(TMP)
 
 setup: first tools/node_modules/.ready
+
+# All that the commands above set up on their first run. `make -j environments` is what .ci/run does.
+environments: setup .scan-venv/.ready .jupyter-venv/.ready .aws-venv/.ready .sdk2-venv/.ready .sdk3-venv/.ready
 
 $(TMP):
 	@mkdir -p $@

@@ -1,17 +1,23 @@
 """What `sam build` makes of the sources: bytecode, and botocore's data cut to what is called."""
 
 import importlib.util
+import json
 import marshal
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
+import botocore
 import pytest
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 
 from tests.project import ROOT
 from tests.unit.stack_template import platform_resources, rooms
+from tests.unit.test_static_checks import calls, model
 
 MAKE = shutil.which("make") or "make"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -95,3 +101,95 @@ def test_bytecode_is_of_the_python_that_the_functions_run_on() -> None:
     layer = platform_resources()["Dependencies"]["Properties"]["CompatibleRuntimes"]
 
     assert {f"python{recipe.partition('RUNTIME := ')[2].split()[0]}"} == runtimes == {*layer}
+
+
+# botocore's data
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with botocore in it, as the build cuts it."""
+    folder = tmp_path_factory.mktemp("layer")
+    shutil.copytree(Path(botocore.__file__).parent, folder / "botocore")
+    script = ROOT / "requirements" / "botocore_data.py"
+    subprocess.run([sys.executable, "-B", script, folder, ROOT / "src"], check=True)
+    return folder
+
+
+def in_layer(layer: Path, script: str) -> Any:
+    """Run a script with the layer's botocore; return what it prints as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", f"import sys; sys.path.insert(0, {str(layer)!r})\n{script}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_layer_has_every_operation_that_is_called_as_it_was(layer: Path) -> None:
+    data = layer / "botocore" / "data"
+    loader = Loader([str(data)], include_default_search_paths=False)
+
+    called: dict[str, set[str]] = {}
+    for call in calls():
+        called.setdefault(call.service, set()).add(call.operation)
+    assert {path.name for path in data.iterdir() if path.is_dir()} == called.keys()
+    for service, operations in called.items():
+        whole = model(service)
+        cut = ServiceModel(loader.load_service_model(service, "service-2"), service)
+        for each in operations:
+            assert as_called(cut, each) == as_called(whole, each), each
+
+
+def as_called(service: ServiceModel, operation: str) -> Any:
+    """Return all that botocore goes by when it calls an operation."""
+    found = service.operation_model(operation)
+    errors = sorted(each.name for each in found.error_shapes)
+    shapes = map(inside, (found.input_shape, found.output_shape))
+    return [dict(service.metadata), found.http, errors, *shapes]
+
+
+def inside(shape: Any, above: tuple[str, ...] = ()) -> Any:
+    """Return a shape without its documentation, down to shapes that hold themselves."""
+    if shape is None or shape.name in above:
+        return shape and shape.name
+    parts = {
+        kind: getattr(shape, kind) for kind in ("member", "key", "value") if hasattr(shape, kind)
+    }
+    parts |= getattr(shape, "members", {})
+    below = {name: inside(each, (*above, shape.name)) for name, each in parts.items()}
+    return [shape.name, shape.type_name, shape.serialization, shape.metadata, below]
+
+
+def test_the_layer_has_little_that_is_not_called(layer: Path) -> None:
+    size = sum(each.stat().st_size for each in (layer / "botocore" / "data").rglob("*"))
+
+    assert size < 1_000_000  # of 25 million
+
+
+ENDPOINTS = """
+import json, botocore.session
+session = botocore.session.Session()
+session.set_credentials("testing", "testing")
+found = {}
+for service in %r:
+    for region in %r:
+        found[f"{service} {region}"] = session.create_client(service, region).meta.endpoint_url
+print(json.dumps(found))
+"""
+
+
+def test_clients_of_the_layer_call_the_same_endpoints_in_every_partition(layer: Path) -> None:
+    services = sorted({call.service for call in calls()})
+    regions = ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1"]
+    script = ENDPOINTS % (services, regions)
+
+    assert in_layer(layer, script) == in_layer(Path(botocore.__file__).parents[1], script)
+
+
+def test_the_data_that_every_client_reads_is_kept(layer: Path) -> None:
+    whole = Path(botocore.__file__).parent / "data"
+    for path in whole.glob("*.json"):
+        if path.name != "endpoints.json":
+            assert (layer / "botocore" / "data" / path.name).read_bytes() == path.read_bytes()

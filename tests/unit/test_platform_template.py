@@ -171,7 +171,8 @@ def test_a_release_is_all_that_is_deployed() -> None:
     copied = recipe.partition("\n\n")[0]
 
     assert RESOURCES["Release"]["Properties"]["RetentionPolicy"] == "Delete"
-    for each in ("product", "requirements/lambda.txt", "stacks", "statemachine", "template.yaml"):
+    of_layer = ("requirements/botocore_data.py", "requirements/lambda.txt")
+    for each in ("product", *of_layer, "stacks", "statemachine", "template.yaml"):
         assert f"../{each}" in copied
         assert (ROOT / each).exists()
     assert copied.startswith(" build-code")

@@ -36,8 +36,8 @@ INITS = {
         "python",
         f"import sys, {handler.__module__}\n"
         "for name, module in list(sys.modules.items()):\n"
-        "    if name.startswith('notebook_vending.') and hasattr(module, '_client'):\n"
-        "        module._client()",
+        "    if name.startswith('notebook_vending.') and hasattr(module, 'client'):\n"
+        "        module.client()",
     )
     for name, handler in HANDLERS.items()
 }

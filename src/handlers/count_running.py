@@ -7,7 +7,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from notebook_vending.aws import clients, sagemaker, tagging
 from notebook_vending.housekeeping import running_notebooks
+
+clients.make_at_init(sagemaker.client, tagging.client)
 
 
 def handler(_event: Any, _context: LambdaContext) -> None:

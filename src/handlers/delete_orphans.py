@@ -4,9 +4,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from notebook_vending.aws import clients, cloudformation, sagemaker, tagging
 from notebook_vending.housekeeping import orphan_cleanup
 from notebook_vending.log import logger
 from notebook_vending.requests.stack_ids import is_stack_id
+
+clients.make_at_init(cloudformation.client, sagemaker.client, tagging.client)
 
 _ONE_CHECK = 30_000  # milliseconds: some calls, each with retries
 

@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from notebook_vending.aws import kms, s3
+from notebook_vending.aws import clients, kms, s3
 from notebook_vending.aws.errors import NotSeenYetError, RefusedError
 from notebook_vending.failure_causes import Cause
 from notebook_vending.notebooks.notebook import STACK_TAG
 from notebook_vending.requests.cfn_request import CustomResourceRequest
 from notebook_vending.requests.simple_resource import Served, serve
+
+clients.make_at_init(kms.client, s3.client)
 
 T = TypeVar("T")
 

@@ -7,7 +7,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from notebook_vending.aws import clients, sagemaker, servicecatalog, tagging
 from notebook_vending.housekeeping.expiry import expire
+
+clients.make_at_init(sagemaker.client, servicecatalog.client, tagging.client)
 
 # Milliseconds: the time for one launch when AWS is slow.
 _ONE_LAUNCH = 60_000

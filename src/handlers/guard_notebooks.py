@@ -21,7 +21,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from notebook_vending import environment
-from notebook_vending.aws import cloudformation, sagemaker, tagging
+from notebook_vending.aws import clients, cloudformation, sagemaker, tagging
 from notebook_vending.aws.errors import RefusedError
 from notebook_vending.aws.tagging import Candidate
 from notebook_vending.failure_causes import Cause
@@ -29,6 +29,8 @@ from notebook_vending.housekeeping import projects
 from notebook_vending.notebooks.notebook import PLATFORM_TAG, STACK_TAG
 from notebook_vending.requests.cfn_request import CustomResourceRequest
 from notebook_vending.requests.simple_resource import Served, serve
+
+clients.make_at_init(cloudformation.client)
 
 _NAMED = 20  # notebooks in an answer, which has 4,096 bytes at most
 

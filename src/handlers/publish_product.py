@@ -21,9 +21,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from notebook_vending import environment
-from notebook_vending.aws import s3, servicecatalog
+from notebook_vending.aws import clients, s3, servicecatalog
 from notebook_vending.requests.cfn_request import CustomResourceRequest
 from notebook_vending.requests.simple_resource import Served, serve
+
+clients.make_at_init(s3.client, servicecatalog.client)
 
 _VERSIONS = Path(__file__).parent.parent / "product" / "versions"
 _DEFAULT_PROJECT = re.compile(rb"(?m)^(  ProjectID:\n    Type: String\n    Default: ).*$")

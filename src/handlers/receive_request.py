@@ -9,10 +9,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from notebook_vending.aws import stepfunctions
+from notebook_vending.aws import clients, dynamodb, stepfunctions
 from notebook_vending.failure_causes import Cause
 from notebook_vending.log import logger
 from notebook_vending.requests import answer, intake, ledger, notebook_request
+
+clients.make_at_init(dynamodb.client, stepfunctions.client)
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from notebook_vending.aws import clients, dynamodb
 from notebook_vending.lifecycle import outcome
 from notebook_vending.log import logger
 from notebook_vending.requests import late_answers
+
+clients.make_at_init(dynamodb.client)
 
 # Milliseconds: the time of an answer when CloudFormation is slow.
 _ONE_ANSWER = 15_000

@@ -9,9 +9,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from notebook_vending.aws import servicecatalog
+from notebook_vending.aws import clients, servicecatalog
 from notebook_vending.requests.cfn_request import CustomResourceRequest
 from notebook_vending.requests.simple_resource import Served, serve
+
+clients.make_at_init(servicecatalog.client)
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:

@@ -4,8 +4,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from notebook_vending.aws import clients, logs, sagemaker
 from notebook_vending.housekeeping import idle
 from notebook_vending.log import logger
+
+clients.make_at_init(logs.client, sagemaker.client)
 
 # Milliseconds: the time to check and to stop a notebook when AWS is slow.
 _ONE_NOTEBOOK = 60_000

@@ -2,7 +2,10 @@
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from notebook_vending.aws import clients, dynamodb, sagemaker
 from notebook_vending.lifecycle.steps import State, act, update
+
+clients.make_at_init(dynamodb.client, sagemaker.client)
 
 
 def handler(state: State, _context: LambdaContext) -> State:

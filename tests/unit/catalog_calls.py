@@ -27,10 +27,10 @@ def speaking_to(world: World) -> Iterator[list[str]]:
             told: Any = {"Error": {"Code": error.code, "Message": error.message}}
             raise ClientError(told, operation) from error
 
-    servicecatalog._client.cache_clear()
+    servicecatalog.client.cache_clear()
     with intercepted(answer):
         yield operations
-    servicecatalog._client.cache_clear()
+    servicecatalog.client.cache_clear()
 
 
 def guidance(world: World, product_id: str) -> dict[str, str]:

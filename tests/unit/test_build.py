@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import marshal
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,14 +11,16 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+import boto3
 import botocore
 import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
+from notebook_vending.aws import clients
 from tests.project import ROOT
+from tests.unit.sent_calls import calls, model
 from tests.unit.stack_template import platform_resources, rooms
-from tests.unit.test_static_checks import calls, model
 
 MAKE = shutil.which("make") or "make"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -193,3 +196,77 @@ def test_the_data_that_every_client_reads_is_kept(layer: Path) -> None:
     for path in whole.glob("*.json"):
         if path.name != "endpoints.json":
             assert (layer / "botocore" / "data" / path.name).read_bytes() == path.read_bytes()
+
+
+# Clients
+
+# A policy's service by boto3's name, where that is another one.
+SERVICES = {"states": "stepfunctions", "tag": "resourcegroupstaggingapi"}
+# SageMaker is passed a role, and Lambda sends to a queue or another function what failed.
+OF_OTHERS = {"iam", "sqs"}
+# What a key's own policy grants instead of a role's.
+BY_KEYS = {"erase_data": {"kms"}}
+# What a function calls in some of its events only, and SageMaker or Lambda for it: no client, or
+# one that is made for its first call.
+LATER = {
+    "delete": {"cloudformation", "ec2"},
+    "delete_orphans": {"dynamodb", "servicecatalog", "stepfunctions"},
+    "expire_launches": {"sns"},
+    "guard_notebooks": {"resourcegroupstaggingapi", "sagemaker"},
+    "observe": {"cloudformation", "ec2"},
+    "receive_request": {"lambda"},
+    "start": {"ec2"},
+    "stop": {"cloudformation"},
+    "stop_idle": {"dynamodb"},
+}
+FUNCTIONS = {
+    each["Properties"]["Handler"].split(".")[1]: each["Properties"]["Role"]["Fn::GetAtt"][0]
+    for each in platform_resources().values()
+    if each["Type"] == "AWS::Serverless::Function"
+}
+
+
+def granted(role: str) -> set[str]:
+    """Return the services that a role is granted calls to, by boto3's names.
+
+    Without those that another service makes for it.
+    """
+    properties = platform_resources()[role]["Properties"]
+    policies = [each["PolicyDocument"] for each in properties.get("Policies", ())]
+    for managed in properties["ManagedPolicyArns"]:
+        if managed["Ref"] != "RunFunctions":  # Lambda's own calls
+            policies.append(platform_resources()[managed["Ref"]]["Properties"]["PolicyDocument"])
+    found = set()
+    for statement in (each for policy in policies for each in policy["Statement"]):
+        if "kms:ViaService" not in json.dumps(statement):
+            actions = statement["Action"]
+            found |= {actions} if isinstance(actions, str) else {*actions}
+    services = {action.partition(":")[0] for action in found}
+    return {SERVICES.get(each, each) for each in services} - OF_OTHERS
+
+
+@pytest.mark.parametrize("handler", FUNCTIONS)
+def test_a_function_makes_the_clients_at_init_that_it_calls_each_time(
+    handler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makers: list[Any] = []
+    monkeypatch.setattr(clients, "make_at_init", lambda *made: makers.extend(made))
+    monkeypatch.setattr(boto3, "client", lambda service, **_: service)
+
+    runpy.run_path(str(ROOT / "src" / "handlers" / f"{handler}.py"))
+
+    made = [each.__wrapped__() for each in makers]
+    of_role = granted(FUNCTIONS[handler]) | BY_KEYS.get(handler, set())
+    assert len(made) == len({*made})
+    assert {*made} == of_role - LATER.get(handler, set())
+
+
+def test_clients_are_made_at_init_in_lambda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME", raising=False)
+
+    clients.make_at_init(lambda: made.append("elsewhere"))
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "ObserveFunction")
+    clients.make_at_init(lambda: made.append("one"), lambda: made.append("another"))
+
+    assert made == ["one", "another"]

@@ -54,13 +54,13 @@ from tests.unit.sample_events import (
 # The modules that keep a client for the life of their process.
 _CLIENTS = (
     s3.client,
-    stepfunctions._client,
-    logs._client,
+    stepfunctions.client,
+    logs.client,
     dynamodb.client,
-    ec2._client,
-    sagemaker._client,
-    cloudformation._client,
-    tagging._client,
+    ec2.client,
+    sagemaker.client,
+    cloudformation.client,
+    tagging.client,
 )
 
 

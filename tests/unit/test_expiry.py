@@ -129,7 +129,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         monkeypatch.setenv(name, value)
     six = datetime(TODAY.year, TODAY.month, TODAY.day, 6, tzinfo=UTC)
     monkeypatch.setattr("notebook_vending.clock.now", lambda: six)
-    clients = (sagemaker._client, tagging._client, sns._client)
+    clients = (sagemaker.client, tagging.client, sns.client)
     for each in clients:
         each.cache_clear()
     yield made

@@ -31,11 +31,11 @@ def lambda_(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         monkeypatch.setenv(name, "us-east-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    aws_lambda._client.cache_clear()
-    with Stubber(aws_lambda._client()) as stub:
+    aws_lambda.client.cache_clear()
+    with Stubber(aws_lambda.client()) as stub:
         yield stub
         stub.assert_no_pending_responses()
-    aws_lambda._client.cache_clear()
+    aws_lambda.client.cache_clear()
 
 
 def event(kind: str) -> dict[str, Any]:

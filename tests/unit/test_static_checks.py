@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
-import botocore.session
 import pytest
-from botocore import xform_name
 
 from notebook_vending.lifecycle.decision import Action
 from notebook_vending.lifecycle.differences import settings_to_change
@@ -27,6 +25,7 @@ from simulation.state_machine import DEFINITION, load
 from tests.project import PLATFORM, ROOT, locked
 from tests.unit import stack_template
 from tests.unit.sample_notebook import NOTEBOOK, SPEC
+from tests.unit.sent_calls import calls, model
 
 BIN = Path(sys.executable).parent
 NODE_MODULES = ROOT / "tools" / "node_modules" / ".bin"
@@ -230,54 +229,6 @@ def test_everything_ends_before_what_waits_for_it_gives_up() -> None:
 
 
 # What is sent to AWS
-
-
-class Call(NamedTuple):
-    """A call to AWS in the code."""
-
-    service: str
-    operation: str
-    parameters: tuple[str, ...]
-    where: str
-
-
-def calls() -> Iterator[Call]:
-    """Yield every call to AWS that src/ makes, with the parameters it names."""
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        clients = {
-            ast.literal_eval(node.args[0])
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "boto3.client"
-        }
-        for shared in ("dynamodb", "s3"):  # whose modules hand out their client
-            if f"{shared}.client()" in ast.unparse(tree):
-                clients.add(shared)
-        for service in clients:
-            operations = {
-                xform_name(operation): operation for operation in model(service).operation_names
-            }
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and (name := called(node)) in operations:
-                    # PaginationConfig is boto3's own, which sends it as other parameters.
-                    named = (each.arg for each in node.keywords if each.arg)
-                    keywords = tuple(name for name in named if name != "PaginationConfig")
-                    where = f"{path.relative_to(ROOT)}:{node.lineno}"
-                    yield Call(service, operations[name], keywords, where)
-
-
-def called(node: ast.Call) -> str:
-    """Return the operation that a call is of, in boto3's words."""
-    match node.func:
-        case ast.Attribute(attr="paginate", value=ast.Call(args=[ast.Constant(value=str(name))])):
-            return name
-        case ast.Attribute(attr=str(name)):
-            return name
-    return ""
-
-
-def model(service: str) -> Any:
-    return botocore.session.get_session().get_service_model(service)
 
 
 def test_every_parameter_sent_exists_in_the_model_that_is_shipped() -> None:

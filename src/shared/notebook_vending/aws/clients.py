@@ -1,5 +1,8 @@
 """How the functions call AWS."""
 
+import os
+from collections.abc import Callable
+
 from botocore.config import Config
 
 # The state machine waits and tries again, at no cost: a function is done with trying within seconds
@@ -12,3 +15,15 @@ CONFIG = Config(
     # send what is meant for DynamoDB to that account's endpoint. Lambda itself sets no account.
     account_id_endpoint_mode="disabled",
 )
+
+
+def make_at_init(*clients: Callable[[], object]) -> None:
+    """Make the clients that a function calls each time, while its environment begins.
+
+    Lambda gives init a whole processor, and an invocation the share that its memory stands for.
+    Elsewhere the environment is no function's: a client is made for its first call, with the
+    session that there is then.
+    """
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        for each in clients:
+            each()

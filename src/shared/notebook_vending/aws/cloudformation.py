@@ -39,7 +39,7 @@ def listed(output: str) -> Iterator[dict[str, ListedStack]]:
     100 stacks as seen (rebuy-de/aws-nuke#241, cfn-sphere/cfn-sphere#96).
     Raises ClientError, BotoCoreError.
     """
-    for page in _client().get_paginator("describe_stacks").paginate():
+    for page in client().get_paginator("describe_stacks").paginate():
         yield {
             each["StackId"]: ListedStack(each["StackStatus"], _output(each, output))
             for each in page["Stacks"]
@@ -54,15 +54,14 @@ def look(stack_id: str) -> Stack | None:
     an operation changes meanwhile is not taken for the state of a stack at rest.
     Raises ClientError, BotoCoreError: an error, a denial too, is not an absence.
     """
-    client = _client()
     try:
-        pages = client.get_paginator("list_stack_resources").paginate(StackName=stack_id)
+        pages = client().get_paginator("list_stack_resources").paginate(StackName=stack_id)
         physical_ids = {
             each["LogicalResourceId"]: each.get("PhysicalResourceId", "").lower()
             for page in pages
             for each in page["StackResourceSummaries"]
         }
-        stack = client.describe_stacks(StackName=stack_id)["Stacks"][0]
+        stack = client().describe_stacks(StackName=stack_id)["Stacks"][0]
     except ClientError as error:
         if _is_absence(error):
             return None
@@ -72,7 +71,7 @@ def look(stack_id: str) -> Stack | None:
 
 def is_being_deleted(stack_id: str) -> bool:
     """Tell whether a stack is on its way out; raises ClientError, BotoCoreError."""
-    stack = _client().describe_stacks(StackName=stack_id)["Stacks"][0]
+    stack = client().describe_stacks(StackName=stack_id)["Stacks"][0]
     return stack["StackStatus"] == "DELETE_IN_PROGRESS"
 
 
@@ -81,7 +80,7 @@ def output(stack_id: str, name: str) -> str:
 
     Raises ClientError, BotoCoreError.
     """
-    return _output(_client().describe_stacks(StackName=stack_id)["Stacks"][0], name)
+    return _output(client().describe_stacks(StackName=stack_id)["Stacks"][0], name)
 
 
 def tags(stack_id: str) -> dict[str, str]:
@@ -91,7 +90,7 @@ def tags(stack_id: str) -> dict[str, str]:
     makes for it. A stack that is gone has none.
     """
     try:
-        stack = _client().describe_stacks(StackName=stack_id)["Stacks"][0]
+        stack = client().describe_stacks(StackName=stack_id)["Stacks"][0]
     except ClientError as error:
         if _is_absence(error):
             return {}
@@ -110,5 +109,6 @@ def _is_absence(error: ClientError) -> bool:
 
 
 @cache
-def _client() -> "CloudFormationClient":
+def client() -> "CloudFormationClient":
+    """Return the CloudFormation client of this process."""
     return boto3.client("cloudformation", config=CONFIG)

@@ -33,14 +33,14 @@ def find_place(spec: NotebookSpec) -> Place:
     vpc, faults = environment.text("VPC_ID"), []
     subnets = [
         each["SubnetId"]
-        for page in _client()
+        for page in client()
         .get_paginator("describe_subnets")
         .paginate(Filters=_filters(vpc, "subnet-id", "subnet-", spec.Subnet))
         for each in page["Subnets"]
     ]
     groups = [
         each["GroupId"]
-        for page in _client()
+        for page in client()
         .get_paginator("describe_security_groups")
         .paginate(Filters=_filters(vpc, "group-id", "sg-", spec.SecurityGroupName))
         for each in page["SecurityGroups"]
@@ -69,7 +69,7 @@ def network_interface_exists(network_interface_id: str) -> bool:
 
     Uses a filter, as a call with the ID of a deleted interface would be an error.
     """
-    found = _client().describe_network_interfaces(
+    found = client().describe_network_interfaces(
         Filters=[{"Name": "network-interface-id", "Values": [network_interface_id]}]
     )
     return bool(found["NetworkInterfaces"])
@@ -81,5 +81,6 @@ def _filters(vpc: str, id_filter: str, id_prefix: str, asked: str) -> "list[Filt
 
 
 @cache
-def _client() -> "EC2Client":
+def client() -> "EC2Client":
+    """Return the EC2 client of this process."""
     return boto3.client("ec2", config=CONFIG)

@@ -17,9 +17,10 @@ def publish_version(function: str) -> str:
     If nothing has changed since the latest version, Lambda returns that one (API reference,
     PublishVersion).
     """
-    return _client().publish_version(FunctionName=function)["FunctionArn"]
+    return client().publish_version(FunctionName=function)["FunctionArn"]
 
 
 @cache
-def _client() -> "LambdaClient":
+def client() -> "LambdaClient":
+    """Return the Lambda client of this process."""
     return boto3.client("lambda", config=CONFIG)

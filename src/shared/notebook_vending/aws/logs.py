@@ -25,15 +25,14 @@ def last_event(group: str, stream: str, since: datetime) -> LogEvent | None:
 
     Raises ClientError, BotoCoreError.
     """
-    client = _client()
     try:
-        found = client.get_log_events(
+        found = client().get_log_events(
             logGroupName=group,
             logStreamName=stream,
             startTime=int(since.timestamp() * 1000),
             limit=1,
         )["events"]
-    except client.exceptions.ResourceNotFoundException:
+    except client().exceptions.ResourceNotFoundException:
         return None
     for each in found:
         ingested_at = datetime.fromtimestamp(each["ingestionTime"] / 1000, UTC)
@@ -42,5 +41,6 @@ def last_event(group: str, stream: str, since: datetime) -> LogEvent | None:
 
 
 @cache
-def _client() -> "CloudWatchLogsClient":
+def client() -> "CloudWatchLogsClient":
+    """Return the CloudWatch Logs client of this process."""
     return boto3.client("logs", config=CONFIG)

@@ -23,9 +23,8 @@ def describe(name: str) -> Notebook | None:
     Raises ClientError, BotoCoreError: an error is not an absence. Nor is an error of ListTags after
     the notebook was described: SageMaker is just creating or deleting it.
     """
-    client = _client()
     try:
-        seen = client.describe_notebook_instance(NotebookInstanceName=name)
+        seen = client().describe_notebook_instance(NotebookInstanceName=name)
     except ClientError as error:
         if _is_absence(error):
             return None
@@ -61,7 +60,7 @@ def failed_before(moment: datetime) -> Iterator[str]:
     Raises ClientError, BotoCoreError.
     """
     pages = (
-        _client()
+        client()
         .get_paginator("list_notebook_instances")
         .paginate(
             StatusEquals="Failed",
@@ -80,7 +79,7 @@ def status(name: str) -> str | None:
     Raises ClientError, BotoCoreError.
     """
     try:
-        seen = _client().describe_notebook_instance(NotebookInstanceName=name)
+        seen = client().describe_notebook_instance(NotebookInstanceName=name)
     except ClientError as error:
         if _is_absence(error):
             return None
@@ -103,7 +102,7 @@ def tags(arn: str) -> dict[str, str] | None:
 
 def tags_of(arn: str) -> dict[str, str]:
     """Return a notebook's tags; raises ClientError, BotoCoreError."""
-    pages = _client().get_paginator("list_tags").paginate(ResourceArn=arn)
+    pages = client().get_paginator("list_tags").paginate(ResourceArn=arn)
     return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
 
@@ -124,7 +123,7 @@ def running() -> list[Running]:
     Reads all pages first, as stopping a notebook of one page would shift the next page.
     """
     pages = (
-        _client()
+        client()
         .get_paginator("list_notebook_instances")
         .paginate(StatusEquals="InService", PaginationConfig={"PageSize": 100})
     )
@@ -148,7 +147,7 @@ def create(spec: NotebookSpec, place: Place, tags: Mapping[str, str]) -> None:
     optional: dict[str, Any] = {}
     if spec.LifecycleConfigName:
         optional["LifecycleConfigName"] = spec.LifecycleConfigName
-    _client().create_notebook_instance(
+    client().create_notebook_instance(
         NotebookInstanceName=spec.NotebookInstanceName,
         InstanceType=spec.NotebookInstanceType,  # type: ignore[arg-type] # checked by the limits
         SubnetId=place.subnet_id,
@@ -178,7 +177,7 @@ def update(name: str, settings: Mapping[str, str | int]) -> None:
         parameters["InstanceMetadataServiceConfiguration"] = {
             "MinimumInstanceMetadataServiceVersion": version
         }
-    _client().update_notebook_instance(NotebookInstanceName=name, **parameters)
+    client().update_notebook_instance(NotebookInstanceName=name, **parameters)
 
 
 def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None:
@@ -188,26 +187,26 @@ def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None
     of tags can get new ones.
     """
     if remove:
-        _client().delete_tags(ResourceArn=arn, TagKeys=list(remove))
+        client().delete_tags(ResourceArn=arn, TagKeys=list(remove))
     if add:
-        _client().add_tags(
+        client().add_tags(
             ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in add.items()]
         )
 
 
 def start(name: str) -> None:
     """Start a stopped or failed notebook; raises ClientError, BotoCoreError."""
-    _client().start_notebook_instance(NotebookInstanceName=name)
+    client().start_notebook_instance(NotebookInstanceName=name)
 
 
 def stop(name: str) -> None:
     """Stop a notebook that is InService; raises ClientError, BotoCoreError."""
-    _client().stop_notebook_instance(NotebookInstanceName=name)
+    client().stop_notebook_instance(NotebookInstanceName=name)
 
 
 def delete(name: str) -> None:
     """Delete a stopped or failed notebook with its volume; raises ClientError, BotoCoreError."""
-    _client().delete_notebook_instance(NotebookInstanceName=name)
+    client().delete_notebook_instance(NotebookInstanceName=name)
 
 
 def _is_absence(error: ClientError) -> bool:
@@ -216,5 +215,6 @@ def _is_absence(error: ClientError) -> bool:
 
 
 @cache
-def _client() -> "SageMakerClient":
+def client() -> "SageMakerClient":
+    """Return the SageMaker client of this process."""
     return boto3.client("sagemaker", config=CONFIG)

@@ -26,7 +26,7 @@ def deprecate(product_id: str, names: Collection[str]) -> None:
     A deprecated version cannot be launched. Its launches can be updated and terminated
     (administrator guide, "Managing versions").
     """
-    found = _client().list_provisioning_artifacts(ProductId=product_id)
+    found = client().list_provisioning_artifacts(ProductId=product_id)
     versions = {each["Name"]: each for each in found["ProvisioningArtifactDetails"]}
     if unknown := sorted(set(names) - versions.keys()):
         raise RefusedError(
@@ -37,7 +37,7 @@ def deprecate(product_id: str, names: Collection[str]) -> None:
     for name, version in versions.items():
         wanted: ProvisioningArtifactGuidanceType = "DEPRECATED" if name in names else "DEFAULT"
         if version.get("Guidance", "DEFAULT") != wanted:
-            _client().update_provisioning_artifact(
+            client().update_provisioning_artifact(
                 ProductId=product_id, ProvisioningArtifactId=version["Id"], Guidance=wanted
             )
 
@@ -55,20 +55,20 @@ def share(portfolio_id: str, wanted: Collection[str], dropped: Collection[str]) 
         for found in _shared(portfolio_id, kind)
     }
     for each in sorted(set(wanted) - shared):
-        _client().create_portfolio_share(
+        client().create_portfolio_share(
             PortfolioId=portfolio_id,
             ShareTagOptions=True,
             SharePrincipals=_kind(each) != "ACCOUNT",  # which Service Catalog refuses
             **_with(each),
         )
     for each in sorted(set(dropped) & shared):
-        _client().delete_portfolio_share(PortfolioId=portfolio_id, **_with(each))
+        client().delete_portfolio_share(PortfolioId=portfolio_id, **_with(each))
 
 
 def provisioned_product(pp_id: str) -> "ProvisionedProductDetailTypeDef | None":
     """Return Service Catalog's details of a launch, None if it has none; raises ClientError."""
     try:
-        found = _client().describe_provisioned_product(Id=pp_id)
+        found = client().describe_provisioned_product(Id=pp_id)
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             return None
@@ -78,14 +78,14 @@ def provisioned_product(pp_id: str) -> "ProvisionedProductDetailTypeDef | None":
 
 def terminate(pp_id: str, token: str) -> None:
     """Terminate a launch, once for each token; raises ClientError."""
-    _client().terminate_provisioned_product(ProvisionedProductId=pp_id, TerminateToken=token)
+    client().terminate_provisioned_product(ProvisionedProductId=pp_id, TerminateToken=token)
 
 
 def _shared(portfolio_id: str, kind: "DescribePortfolioShareTypeType") -> Iterator[str]:
     token = ""
     while True:
         more: Any = {"PageToken": token} if token else {}
-        page = _client().describe_portfolio_shares(PortfolioId=portfolio_id, Type=kind, **more)
+        page = client().describe_portfolio_shares(PortfolioId=portfolio_id, Type=kind, **more)
         yield from (each["PrincipalId"] for each in page["PortfolioShareDetails"])
         token = page.get("NextPageToken", "")
         if not token:
@@ -106,5 +106,6 @@ def _kind(shared_with: str) -> "DescribePortfolioShareTypeType":
 
 
 @cache
-def _client() -> "ServiceCatalogClient":
+def client() -> "ServiceCatalogClient":
+    """Return the Service Catalog client of this process."""
     return boto3.client("servicecatalog", config=CONFIG)

@@ -16,7 +16,7 @@ def is_read(topic_arn: str) -> bool:
     Raises ClientError, BotoCoreError.
     """
     try:
-        attributes = _client().get_topic_attributes(TopicArn=topic_arn)["Attributes"]
+        attributes = client().get_topic_attributes(TopicArn=topic_arn)["Attributes"]
     except ClientError as error:
         if error.response["Error"]["Code"] in ("NotFound", "NotFoundException"):
             return False
@@ -26,9 +26,10 @@ def is_read(topic_arn: str) -> bool:
 
 def publish(topic_arn: str, subject: str, text: str) -> None:
     """Send a text to the topic's subscribers; raises ClientError, BotoCoreError."""
-    _client().publish(TopicArn=topic_arn, Subject=subject, Message=text)
+    client().publish(TopicArn=topic_arn, Subject=subject, Message=text)
 
 
 @cache
-def _client() -> Any:
+def client() -> Any:
+    """Return the SNS client of this process."""
     return boto3.client("sns", config=CONFIG)

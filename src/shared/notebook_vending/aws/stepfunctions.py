@@ -21,14 +21,13 @@ def start(name: str, input_: Mapping[str, str]) -> None:
     one, or with another input, it raises ExecutionAlreadyExists (API reference, for STANDARD).
     Raises ClientError, BotoCoreError.
     """
-    client = _client()
     try:
-        client.start_execution(
+        client().start_execution(
             stateMachineArn=environment.text("STATE_MACHINE_ARN"),
             name=name,
             input=json.dumps(input_),
         )
-    except client.exceptions.ExecutionAlreadyExists:
+    except client().exceptions.ExecutionAlreadyExists:
         return
 
 
@@ -43,28 +42,27 @@ def was_started(arn: str) -> bool:
 
     Raises ClientError, BotoCoreError.
     """
-    client = _client()
     try:
-        client.describe_execution(executionArn=arn)
-    except client.exceptions.ExecutionDoesNotExist:
+        client().describe_execution(executionArn=arn)
+    except client().exceptions.ExecutionDoesNotExist:
         return False
     return True
 
 
 def wake(token: str) -> bool:
     """Return a task token; False if its wait is over or never was. Raises ClientError."""
-    client = _client()
     try:
-        client.send_task_success(taskToken=token, output="{}")
+        client().send_task_success(taskToken=token, output="{}")
     except (
-        client.exceptions.InvalidToken,
-        client.exceptions.TaskDoesNotExist,
-        client.exceptions.TaskTimedOut,
+        client().exceptions.InvalidToken,
+        client().exceptions.TaskDoesNotExist,
+        client().exceptions.TaskTimedOut,
     ):
         return False
     return True
 
 
 @cache
-def _client() -> "SFNClient":
+def client() -> "SFNClient":
+    """Return the Step Functions client of this process."""
     return boto3.client("stepfunctions", config=CONFIG)

@@ -33,7 +33,7 @@ def notebooks(tags: Mapping[str, str]) -> Iterator[Candidate]:
     Raises ClientError, BotoCoreError.
     """
     pages = (
-        _client()
+        client()
         .get_paginator("get_resources")
         .paginate(
             ResourceTypeFilters=["sagemaker:notebook-instance"],
@@ -50,5 +50,6 @@ def notebooks(tags: Mapping[str, str]) -> Iterator[Candidate]:
 
 
 @cache
-def _client() -> Any:
+def client() -> Any:
+    """Return the Resource Groups Tagging API client of this process."""
     return boto3.client("resourcegroupstaggingapi", config=CONFIG)

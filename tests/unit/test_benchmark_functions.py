@@ -40,7 +40,7 @@ PARSES = {"attr", "attrs", "cattrs"}
 # botocore takes it where it is installed, as here; no function has it.
 NOT_DEPLOYED = {"certifi"}
 PARSERS = {
-    *("receive_request", "respond", "publish_product", "share_portfolio"),
+    *("receive_request", "publish_product", "share_portfolio"),
     *("erase_data", "guard_notebooks", "publish_versions"),
 }
 HANDLERS = sorted(handler.split(".")[1] for handler in built.handlers().values())

@@ -7,6 +7,7 @@ import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -70,10 +71,8 @@ def parse_request(event: Any) -> CustomResourceRequest:
     """Parse CloudFormation's request. Raises InvalidRequestError with every fault."""
     if not isinstance(event, Mapping):
         raise InvalidRequestError(["the event is not a JSON object"])
-    converter = Converter()
-    converter.register_structure_hook(str, only_text)
     try:
-        request = converter.structure(event, CustomResourceRequest)
+        request = _requests().structure(event, CustomResourceRequest)
     except ClassValidationError as error:
         raise InvalidRequestError(violations_in(error)) from error
     if odd := [name for name, form in IDS.items() if not form.fullmatch(getattr(request, name))]:
@@ -103,3 +102,11 @@ def _sentence(error: Exception) -> str:
             return f"unknown properties, remove them: {', '.join(sorted(names)):.300}"
         case _:
             return f"{error!s:.5000}"  # the longest one lists a parameter of 4,096 characters
+
+
+# cattrs writes the code that parses a class at its converter's first use.
+@cache
+def _requests() -> Converter:
+    converter = Converter()
+    converter.register_structure_hook(str, only_text)
+    return converter

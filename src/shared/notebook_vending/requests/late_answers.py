@@ -14,7 +14,7 @@ from notebook_vending import clock
 from notebook_vending.aws import stepfunctions
 from notebook_vending.failure_causes import Cause
 from notebook_vending.log import logger
-from notebook_vending.requests import answer, intake, ledger, notebook_request
+from notebook_vending.requests import answer, ledger
 from notebook_vending.requests.entry import Entry, Key
 from notebook_vending.requests.ledger import UnknownRequestError
 
@@ -38,6 +38,9 @@ def failed_request_function(record: Mapping[str, Any]) -> None:
     next observation or action, and ends without a change.
     Raises ClientError, BotoCoreError, UndeliverableError.
     """
+    # With cattrs, which no other answer needs.
+    from notebook_vending.requests import intake, notebook_request
+
     request = intake.accept_or_refuse(record["requestPayload"])
     if request is None:
         return

@@ -5,6 +5,7 @@ import json
 from collections.abc import Container, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any, get_args
 
 from cattrs import ClassValidationError, Converter
@@ -162,7 +163,7 @@ def parse_notebook(
     except ClassValidationError as error:
         violations = (*violations_in(error, unchanged), *violations)
         try:
-            spec = Converter(forbid_extra_keys=True).structure(settings, NotebookSpec)
+            spec = _unchecking_converter().structure(settings, NotebookSpec)
         except ClassValidationError:
             return None, violations
     if len(json.dumps(asdict(spec))) > _LARGEST_SPEC:
@@ -241,6 +242,12 @@ def _keys(properties: Mapping[str, Any]) -> set[str]:
     return {key for key in tags if len(key) <= 128}
 
 
+@cache
+def _unchecking_converter() -> Converter:
+    return Converter(forbid_extra_keys=True)
+
+
+@cache
 def _checking_converter(limits: Limits) -> Converter:
     """Return a converter that parses each field, then runs the checks in its annotation."""
     converter = Converter(forbid_extra_keys=True)

@@ -110,7 +110,8 @@ def _shapes_in(part: Any) -> Iterator[str]:
 def _undocumented(part: Any) -> Any:
     if isinstance(part, dict):
         return {
-            key: _undocumented(value)
+            # botocore reads the documentation of S3's own settings when it makes the client.
+            key: value if key == "clientContextParams" else _undocumented(value)
             for key, value in part.items()
             if not (key == "documentation" and isinstance(value, str))
         }

@@ -14,7 +14,7 @@ from notebook_vending.failure_causes import Cause
 from notebook_vending.log import logger
 from notebook_vending.requests import answer, intake, ledger, notebook_request
 
-clients.make_at_init(dynamodb.client, stepfunctions.client)
+clients.make_at_init(dynamodb.client, stepfunctions.client, notebook_request.prepare)
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:

@@ -17,13 +17,13 @@ CONFIG = Config(
 )
 
 
-def make_at_init(*clients: Callable[[], object]) -> None:
-    """Make the clients that a function calls each time, while its environment begins.
+def make_at_init(*makers: Callable[[], object]) -> None:
+    """Make what a function needs each time, its clients above all, while its environment begins.
 
     Lambda gives init a whole processor, and an invocation the share that its memory stands for.
     Elsewhere the environment is no function's: a client is made for its first call, with the
     session that there is then.
     """
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-        for each in clients:
+        for each in makers:
             each()

@@ -72,7 +72,7 @@ def parse_request(event: Any) -> CustomResourceRequest:
     if not isinstance(event, Mapping):
         raise InvalidRequestError(["the event is not a JSON object"])
     try:
-        request = _requests().structure(event, CustomResourceRequest)
+        request = converter().structure(event, CustomResourceRequest)
     except ClassValidationError as error:
         raise InvalidRequestError(violations_in(error)) from error
     if odd := [name for name, form in IDS.items() if not form.fullmatch(getattr(request, name))]:
@@ -106,7 +106,8 @@ def _sentence(error: Exception) -> str:
 
 # cattrs writes the code that parses a class at its converter's first use.
 @cache
-def _requests() -> Converter:
-    converter = Converter()
-    converter.register_structure_hook(str, only_text)
-    return converter
+def converter() -> Converter:
+    """Return the converter that parses a `CustomResourceRequest`."""
+    made = Converter()
+    made.register_structure_hook(str, only_text)
+    return made

@@ -14,7 +14,12 @@ from notebook_vending import clock, digits, environment
 from notebook_vending.aws import stepfunctions
 from notebook_vending.notebooks.limits import Limits
 from notebook_vending.notebooks.notebook import NAME, NotebookSpec, keys_alike
-from notebook_vending.requests.cfn_request import CustomResourceRequest, only_text, violations_in
+from notebook_vending.requests.cfn_request import (
+    CustomResourceRequest,
+    converter,
+    only_text,
+    violations_in,
+)
 from notebook_vending.requests.entry import Entry
 
 # Properties of the custom resource that are CloudFormation's, not the notebook's.
@@ -25,6 +30,15 @@ _NOT_SETTINGS = {"ServiceToken", "ServiceTimeout"}
 _LARGEST_SPEC = 220_000
 # UpdateNotebookInstance has no parameter for these, except for the volume, which it only grows.
 _FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId", "VolumeSizeInGB")
+
+
+def prepare() -> None:
+    """Have cattrs write the code that parses a request, which it does at the first use.
+
+    Raises LookupError, naming a limit that is not set.
+    """
+    converter().get_structure_hook(CustomResourceRequest)
+    _checking_converter(Limits.from_environment()).get_structure_hook(NotebookSpec)
 
 
 def entry_of(request: CustomResourceRequest) -> Entry:
@@ -250,13 +264,13 @@ def _unchecking_converter() -> Converter:
 @cache
 def _checking_converter(limits: Limits) -> Converter:
     """Return a converter that parses each field, then runs the checks in its annotation."""
-    converter = Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(int, lambda value, _: digits.number(value))
-    converter.register_structure_hook(str, only_text)
+    checking = Converter(forbid_extra_keys=True)
+    checking.register_structure_hook(int, lambda value, _: digits.number(value))
+    checking.register_structure_hook(str, only_text)
 
     def checked(type_: Any) -> Any:
         base, *checks = get_args(type_)
-        parse = converter.get_structure_hook(base)
+        parse = checking.get_structure_hook(base)
 
         def structure(value: Any, _: Any) -> Any:
             try:
@@ -275,5 +289,5 @@ def _checking_converter(limits: Limits) -> Converter:
 
         return structure
 
-    converter.register_structure_hook_factory(lambda type_: hasattr(type_, "__metadata__"), checked)
-    return converter
+    checking.register_structure_hook_factory(lambda type_: hasattr(type_, "__metadata__"), checked)
+    return checking

@@ -115,7 +115,7 @@ def test_no_type_is_tried_twice_however_often_it_is_named(platform: Platform) ->
     no_capacity_for(platform, FIRST, SECOND)
     named = ["", FIRST, SECOND, " ", SECOND, FIRST]
 
-    platform.stack().create(FallbackInstanceTypes=named).expect_failed(f"{FIRST}, {SECOND}: try")
+    platform.stack().create(FallbackInstanceTypes=named).expect_failed(f"{FIRST}, {SECOND}. Try")
 
     assert platform.tried == [FIRST, SECOND]
 
@@ -124,7 +124,7 @@ def test_no_type_is_tried_twice_however_often_it_is_named(platform: Platform) ->
 def test_an_empty_list_names_no_fallback(platform: Platform, none: Any) -> None:
     no_capacity_for(platform, FIRST)
 
-    platform.stack().create(FallbackInstanceTypes=none).expect_failed(f"capacity for {FIRST}: try")
+    platform.stack().create(FallbackInstanceTypes=none).expect_failed(f"capacity for {FIRST}. Try")
 
     assert platform.tried == [FIRST]
 

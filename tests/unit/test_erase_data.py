@@ -332,7 +332,7 @@ def test_what_time_does_not_suffice_for_fails_and_the_next_attempt_goes_on(
 
     assert (left, held(s3)) == (3, None)
     assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS"]
-    assert "try again" in answers[0]["Reason"]
+    assert "Try again" in answers[0]["Reason"]
 
 
 def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(

@@ -150,7 +150,8 @@ def as_called(service: ServiceModel, operation: str) -> Any:
     found = service.operation_model(operation)
     errors = sorted(each.name for each in found.error_shapes)
     shapes = map(inside, (found.input_shape, found.output_shape))
-    return [dict(service.metadata), found.http, errors, *shapes]
+    settings = service.client_context_parameters  # read with the first call
+    return [dict(service.metadata), settings, found.http, errors, *shapes]
 
 
 def inside(shape: Any, above: tuple[str, ...] = ()) -> Any:

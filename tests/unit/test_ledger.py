@@ -361,5 +361,5 @@ def test_the_table_is_named_by_the_environment(
 ) -> None:
     assert platform
     monkeypatch.delenv("LEDGER_TABLE")
-    with pytest.raises(LookupError, match="LEDGER_TABLE is not set: name it"):
+    with pytest.raises(LookupError, match="LEDGER_TABLE is not set: add it"):
         enter(entry())

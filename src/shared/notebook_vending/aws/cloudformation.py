@@ -47,11 +47,11 @@ def listed(output: str) -> Iterator[dict[str, ListedStack]]:
 
 
 def look(stack_id: str) -> Stack | None:
-    """Return a stack, or None when CloudFormation says that there is none of this id.
+    """Return a stack, or None if CloudFormation has none with this ID.
 
-    By its id a deleted stack is found for 90 days, as DELETE_COMPLETE (API reference,
-    DescribeStacks and ListStackResources). Its resources are read before its status, so that what
-    an operation changes meanwhile is not taken for the state of a stack at rest.
+    CloudFormation returns a deleted stack by its ID for 90 days, as DELETE_COMPLETE (API reference,
+    DescribeStacks and ListStackResources). This reads the resources before the status, so that it
+    never combines an old status with resources that an operation has changed since.
     Raises ClientError, BotoCoreError: an error, a denial too, is not an absence.
     """
     try:

@@ -1,7 +1,7 @@
-"""The Resource Groups Tagging API: which notebooks have some tags, without a look at each.
+"""The Resource Groups Tagging API: search for notebooks by their tags.
 
-It is a search: what it finds may be gone or tagged otherwise by now, and SageMaker's ARNs have the
-names in lower case. Whoever acts on it asks SageMaker.
+The search may lag behind: a notebook that it finds may be gone or have other tags by now. Callers
+confirm its results with SageMaker before they act. SageMaker's ARNs have names in lower case.
 """
 
 from collections.abc import Iterator, Mapping

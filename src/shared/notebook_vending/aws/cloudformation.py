@@ -50,8 +50,8 @@ def look(stack_id: str) -> Stack | None:
     """Return a stack, or None if CloudFormation has none with this ID.
 
     CloudFormation returns a deleted stack by its ID for 90 days, as DELETE_COMPLETE (API reference,
-    DescribeStacks and ListStackResources). This reads the resources before the status, so that it
-    never combines an old status with resources that an operation has changed since.
+    DescribeStacks and ListStackResources). This reads the resources before the status: if an
+    operation is changing them, the status shows it.
     Raises ClientError, BotoCoreError: an error, a denial too, is not an absence.
     """
     try:

@@ -85,14 +85,21 @@ class DynamoDB:
         return self._tables[name]
 
     def put_item(
-        self, table_name: str, item: Item, condition_expression: str = ""
+        self,
+        table_name: str,
+        item: Item,
+        condition_expression: str = "",
+        return_values: str = "NONE",
     ) -> dict[str, Any]:
         """Put an item, in place of another of its key."""
+        if return_values not in ("NONE", "ALL_OLD"):
+            raise NotSimulatedError(f"ReturnValues {return_values}")
         table = self._table(table_name)
         names = _Names(None, None)
-        _check(condition_expression, table.items.get(table.key_of(item), {}), names)
+        before = table.items.get(table.key_of(item), {})
+        _check(condition_expression, before, names)
         table.put({name: dict(value) for name, value in item.items()})
-        return {}
+        return {"Attributes": _copy(before)} if before and return_values == "ALL_OLD" else {}
 
     def get_item(
         self,
@@ -154,8 +161,11 @@ class DynamoDB:
         consistent_read: bool = False,
         limit: int = 0,
         exclusive_start_key: Item | None = None,
+        select: str = "",
     ) -> dict[str, Any]:
         """Return a page of the items of one partition key, in the order of their sort keys."""
+        if select not in ("", "COUNT"):
+            raise NotSimulatedError(f"Select {select}")
         if index_name and consistent_read:
             raise NotSimulatedError("a consistent read of a global index")
         table, names = (
@@ -180,7 +190,8 @@ class DynamoDB:
             found = [each for each in found if least <= _plain(each[key[1]]) <= most]
         found.sort(key=lambda item: (_plain(item[key[1]]), table.key_of(item)))
         page = _page(table, found, exclusive_start_key, limit, key)
-        return _answered(page, projection_expression, names)
+        answer = _answered(page, projection_expression, names)
+        return {"Count": len(answer["Items"])} if select else answer
 
     def scan(
         self,

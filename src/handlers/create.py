@@ -5,7 +5,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from notebook_vending.aws import clients, cloudformation, dynamodb, ec2, sagemaker
 from notebook_vending.lifecycle.steps import State, act, create
 
-clients.make_at_init(cloudformation.client, dynamodb.client, ec2.client, sagemaker.client)
+clients.make_at_init(cloudformation.client, dynamodb.client, ec2.client, sagemaker.lifecycle_client)
 
 
 def handler(state: State, _context: LambdaContext) -> State:

@@ -5,7 +5,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from notebook_vending.aws import clients, dynamodb, sagemaker
 from notebook_vending.lifecycle.steps import State, act, update
 
-clients.make_at_init(dynamodb.client, sagemaker.client)
+clients.make_at_init(dynamodb.client, sagemaker.lifecycle_client)
 
 
 def handler(state: State, _context: LambdaContext) -> State:

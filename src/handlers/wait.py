@@ -8,11 +8,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from notebook_vending.aws import clients, dynamodb, sagemaker, stepfunctions
+from notebook_vending.aws import clients, dynamodb, stepfunctions
 from notebook_vending.lifecycle.waiting import keep, wake
 from notebook_vending.log import logger
 
-clients.make_at_init(dynamodb.client, sagemaker.client, stepfunctions.client)
+clients.make_at_init(dynamodb.client, stepfunctions.client)
 
 
 def handler(event: Any, _context: LambdaContext) -> None:

@@ -19,7 +19,7 @@ from notebook_vending.aws.cloudformation import Stack
 from notebook_vending.housekeeping import orphan_rules
 from notebook_vending.housekeeping.expiry import Due, Launch
 from notebook_vending.housekeeping.orphan_rules import Verdict
-from notebook_vending.lifecycle import differences, observation, steps, waiting
+from notebook_vending.lifecycle import differences, observation, steps
 from notebook_vending.lifecycle.decision import (
     Decision,
     Desired,
@@ -37,6 +37,7 @@ from notebook_vending.requests import (
     ledger,
     notebook_request,
     request_order,
+    wait_tokens,
 )
 from notebook_vending.requests.request_order import QueuePosition, RequestInOrder
 from simulation import platform
@@ -121,9 +122,9 @@ def each_answer_is_a_new_one(patch: pytest.MonkeyPatch) -> None:
     Schedule((StackPlan(deleted_after=10),), outages=(Outage("sagemaker", "throttled", 245, 60),))
 )
 def an_error_is_taken_for_an_absence(patch: pytest.MonkeyPatch) -> None:
-    def describe(name: str) -> Notebook | None:
+    def describe(name: str, ours: str = "") -> Notebook | None:
         try:
-            return _describe(name)
+            return _describe(name, ours)
         except ClientError:
             return None
 
@@ -295,8 +296,14 @@ def only_an_event_ends_a_wait(patch: pytest.MonkeyPatch) -> None:
         outages=(Outage("ec2", "throttled", 240, 300),),
     )
 )
-def a_wait_after_a_look_in_vain_ends_itself(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(waiting, "UNKNOWN", "none")
+def a_note_of_an_event_is_never_used_up(patch: pytest.MonkeyPatch) -> None:
+    keep = wait_tokens.keep
+
+    def noted(*them: Any) -> str:
+        keep(*them)
+        return "9999-12-31T00:00:00+00:00"
+
+    patch.setattr(wait_tokens, "keep", noted)
 
 
 @_caught_by(Schedule((StackPlan(deletion=None),), orphan_cleanups=(600,)))

@@ -247,6 +247,18 @@ _BY_ROLE: dict[str, list[Request]] = {
             {"dynamodb:Attributes": ["Resource", "Request", "Outcome"]},
         ),
         may("ec2:DescribeSubnets", "*", "compares the place"),
+        may(
+            "dynamodb:Query",
+            f"{LEDGER}/index/Unanswered",
+            "counts the unanswered requests",
+            {"dynamodb:Select": "COUNT"},
+        ),
+        may_not(
+            "dynamodb:Query",
+            f"{LEDGER}/index/Unanswered",
+            "reads none of them there",
+            {"dynamodb:Select": "ALL_PROJECTED_ATTRIBUTES"},
+        ),
     ],
     "RespondRole": [
         may("dynamodb:GetItem", LEDGER, "reads the response URL"),

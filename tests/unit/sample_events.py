@@ -39,10 +39,11 @@ def name_of(properties: dict[str, Any]) -> str:
 
 
 def comparable(state: dict[str, Any]) -> Any:
-    """Return a state without what AWS makes up: resource ids and a notebook's address.
+    """Return a state without what AWS makes up: resource ids, a creation time, an address.
 
     What an event does not say of an execution's memory is what the code assumes.
     """
-    known = {**state, "Memory": asdict(ExecutionMemory(**state["Memory"]))}
+    memory = ExecutionMemory(**{**state["Memory"], "ours": ""})
+    known = {**state, "Memory": asdict(memory)}
     text = re.sub(r"\b(eni|subnet|sg)-[0-9a-f]+", r"\1-…", json.dumps(known))
     return json.loads(re.sub(r"https://[\w.-]+", "https://…", text))

@@ -17,7 +17,7 @@ import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from notebook_vending.aws import clients
+from notebook_vending.aws import clients, sagemaker
 from tests.project import ROOT
 from tests.unit.sent_calls import calls, model
 from tests.unit.stack_template import platform_resources, rooms
@@ -253,6 +253,7 @@ def test_a_function_makes_the_clients_at_init_that_it_calls_each_time(
     makers: list[Any] = []
     monkeypatch.setattr(clients, "make_at_init", lambda *made: makers.extend(made))
     monkeypatch.setattr(boto3, "client", lambda service, **_: service)
+    monkeypatch.setattr(sagemaker, "_NOT_REPEATED", ())  # a name takes no handler
 
     runpy.run_path(str(ROOT / "src" / "handlers" / f"{handler}.py"))
 

@@ -469,6 +469,7 @@ def test_a_look_that_saw_nothing_says_nothing_of_the_notebook() -> None:
         "no_capacity": False,
         "wanted_type": "",
         "untried": (),
+        "throttled": False,
     }
 
 
@@ -487,6 +488,8 @@ def test_an_execution_remembers_nothing_at_first() -> None:
         "instance_type": "",
         "out_of_capacity": (),
         "not_in_zone": (),
+        "ours": "",
+        "unanswered": 0,
     }
 
 

@@ -59,6 +59,7 @@ _CLIENTS = (
     dynamodb.client,
     ec2.client,
     sagemaker.client,
+    sagemaker.lifecycle_client,
     cloudformation.client,
     tagging.client,
 )

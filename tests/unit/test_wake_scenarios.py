@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from handlers import wait
-from simulation.broken_calls import unreachable
+from simulation.broken_calls import interrupted_at_call, unreachable
 from simulation.lambda_context import context
 from simulation.platform import Platform, running_platform
 from simulation.stack import Stack
@@ -122,20 +122,50 @@ def test_every_step_of_an_update_and_a_termination_is_woken_for(platform: Platfo
 # Events are lost, doubled, late, early, out of order and foreign
 
 
-def test_an_event_that_comes_before_the_token_is_kept_is_made_up_for_by_a_look(
-    platform: Platform,
-) -> None:
+def test_an_event_that_comes_before_the_token_is_kept_is_not_lost(platform: Platform) -> None:
     created = platform.stack().send_create()
     platform.step_until(created.execution, "Wait")
-    platform.notebook_events_arrive = False
     platform.clock.advance(300)
-    platform.notebooks.advance()  # its event finds nobody who waits
+    platform.notebooks.advance()
+    platform.tell_of_notebooks()  # no execution waits yet
     began = platform.clock.now
 
     platform.run()
 
     created.expect_success()
     assert platform.clock.now == began
+
+
+def test_an_event_that_comes_while_the_token_is_kept_is_not_lost(platform: Platform) -> None:
+    created = platform.stack().send_create()
+    execution = created.execution
+    platform.step_until(execution, "Wait")
+    platform.clock.advance(300)
+    platform.notebooks.advance()
+    began = platform.clock.now
+
+    # The function for the event has read that there is no token, and has not noted the event yet.
+    with interrupted_at_call(
+        2, lambda: platform.step(execution), inside=lambda: platform.in_function
+    ):
+        platform.tell_of_notebooks()
+    platform.run()
+
+    created.expect_success()
+    assert platform.clock.now == began
+
+
+def test_an_event_from_before_the_observation_wakes_no_execution(platform: Platform) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
+    platform.tell_of_notebook(event(stack.notebook, "Stopped"))
+    platform.clock.advance(60)
+
+    deleted = stack.send("Delete")
+    platform.step_until(deleted.execution, "Wait")
+    platform.step(deleted.execution)
+
+    assert deleted.execution.token
 
 
 def test_looks_that_go_unanswered_are_not_taken_for_a_change(platform: Platform) -> None:
@@ -259,13 +289,65 @@ def test_what_is_no_event_of_a_notebook_is_logged(platform: Platform) -> None:
     assert any('"level":"ERROR"' in line for line in platform.logged)
 
 
-def test_launches_that_are_refused_together_do_not_come_again_together(platform: Platform) -> None:
-    waits = set()
-    for _ in range(12):
-        platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
-        created = platform.stack().send_create()
-        platform.step(created.execution)
-        waits.add(created.execution.data["Decision"]["WaitSeconds"])
+# Throttled calls
+
+
+def throttled_wait(platform: Platform, kind: str = "Create") -> int:
+    """Return how long an execution waits whose first observation is throttled."""
+    stack = platform.stack()
+    if kind == "Create":
+        sent = stack.send_create()
+    else:
+        stack.create().expect_success()
+        sent = stack.send(kind)
+    platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
+    platform.step(sent.execution)
+    return int(sent.execution.data["Decision"]["WaitSeconds"])
+
+
+def test_a_throttled_launch_waits_for_seconds_if_it_is_alone(platform: Platform) -> None:
+    assert 2 <= throttled_wait(platform) <= 10
+
+
+def test_a_throttled_launch_waits_longer_the_more_requests_have_no_answer(
+    platform: Platform,
+) -> None:
+    for _ in range(49):
+        platform.stack().send_create()
+
+    waits = {throttled_wait(platform) for _ in range(4)}
 
     assert len(waits) > 1
-    assert all(POLL <= each <= 2 * POLL for each in waits)
+    assert all(10 <= each <= 53 for each in waits)
+
+
+def test_a_throttled_termination_lets_launches_pass(platform: Platform) -> None:
+    assert 10 < max(throttled_wait(platform, "Delete") for _ in range(4)) <= 20
+
+
+def test_a_throttled_action_waits_as_the_observation_before_it_was_told(
+    platform: Platform,
+) -> None:
+    for _ in range(49):
+        platform.stack().send_create()
+    created = platform.stack().send_create()
+    platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
+    platform.fail_calls("CreateNotebookInstance", "ThrottlingException")
+
+    platform.step_until(created.execution, "Create")
+    platform.step(created.execution)
+
+    assert 10 <= created.execution.data["Decision"]["WaitSeconds"] <= 50
+
+
+def test_no_throttled_call_is_left_alone_until_the_deadline(platform: Platform) -> None:
+    for _ in range(40):
+        platform.stack().send_create()
+    platform.fail_calls("DescribeNotebookInstance", "ThrottlingException", calls=100_000)
+    created = platform.stack().send_create()
+
+    while not created.answers:
+        platform.step(created.execution)
+
+    assert created.execution.visited.count("Observe") >= 15
+    created.expect_failed("ThrottlingException")

@@ -6,16 +6,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from notebook_vending.failure_causes import Cause
 
-_BUSY = {
-    "InternalFailure",
-    "InternalServerError",
+_THROTTLED = {
     "RequestLimitExceeded",
-    "RequestTimeout",
-    "ServiceUnavailable",
-    "ServiceUnavailableException",
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",
+}
+_BUSY = {
+    *_THROTTLED,
+    "InternalFailure",
+    "InternalServerError",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
 }
 # A new role takes some 10 to 30 seconds to be known everywhere. Until then it cannot be assumed,
 # passed or found in a key's policy (terraform-provider-aws#6566, aws/aws-cdk#37878).
@@ -118,6 +121,13 @@ def translate(
             Cause.ACCESS_DENIED,
         )
     return RefusedError(f"{error.operation_name} was refused: {message}")
+
+
+def is_throttling(error: Exception) -> bool:
+    """Return whether AWS refused a call because the account makes too many."""
+    if not isinstance(error, ClientError):
+        return False
+    return error.response.get("Error", {}).get("Code") in _THROTTLED
 
 
 def is_denial(error: ClientError) -> bool:

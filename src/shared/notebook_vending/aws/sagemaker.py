@@ -11,24 +11,38 @@ from botocore.exceptions import ClientError
 
 from notebook_vending.aws.clients import CONFIG
 from notebook_vending.aws.ec2 import Place
+from notebook_vending.aws.errors import is_throttling
 from notebook_vending.notebooks.notebook import LONG_AGO, Notebook, NotebookSpec
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
+# The calls that only the state machine repeats when they are throttled.
+_NOT_REPEATED = (
+    "CreateNotebookInstance",
+    "DeleteNotebookInstance",
+    "DescribeNotebookInstance",
+    "StartNotebookInstance",
+    "StopNotebookInstance",
+    "UpdateNotebookInstance",
+)
 
-def describe(name: str) -> Notebook | None:
+
+def describe(name: str, ours: str = "") -> Notebook | None:
     """Return a notebook, or None if SageMaker has none of this name.
 
-    Raises ClientError, BotoCoreError: an error is not an absence. Nor is an error of ListTags after
-    the notebook was described: SageMaker is just creating or deleting it.
+    The notebook that was created at `ours`, in ISO 8601, is returned without its tags. Raises
+    ClientError, BotoCoreError: an error is not an absence. Nor is an error of ListTags after the
+    notebook was described: SageMaker is just creating or deleting it.
     """
     try:
-        seen = client().describe_notebook_instance(NotebookInstanceName=name)
+        seen = lifecycle_client().describe_notebook_instance(NotebookInstanceName=name)
     except ClientError as error:
         if _is_absence(error):
             return None
         raise
+    created_at = seen.get("CreationTime", LONG_AGO)
+    known = created_at.isoformat() == ours
     return Notebook(
         name=seen["NotebookInstanceName"],
         arn=seen["NotebookInstanceArn"],
@@ -49,8 +63,8 @@ def describe(name: str) -> Notebook | None:
         network_interface_id=seen.get("NetworkInterfaceId", ""),
         url=seen.get("Url", ""),
         failure_reason=seen.get("FailureReason", ""),
-        tags=tags_of(seen["NotebookInstanceArn"]),
-        created_at=seen.get("CreationTime", LONG_AGO),
+        tags={} if known else _tags(lifecycle_client(), seen["NotebookInstanceArn"]),
+        created_at=created_at,
     )
 
 
@@ -102,7 +116,11 @@ def tags(arn: str) -> dict[str, str] | None:
 
 def tags_of(arn: str) -> dict[str, str]:
     """Return a notebook's tags; raises ClientError, BotoCoreError."""
-    pages = client().get_paginator("list_tags").paginate(ResourceArn=arn)
+    return _tags(client(), arn)
+
+
+def _tags(caller: "SageMakerClient", arn: str) -> dict[str, str]:
+    pages = caller.get_paginator("list_tags").paginate(ResourceArn=arn)
     return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
 
@@ -147,7 +165,7 @@ def create(spec: NotebookSpec, place: Place, tags: Mapping[str, str]) -> None:
     optional: dict[str, Any] = {}
     if spec.LifecycleConfigName:
         optional["LifecycleConfigName"] = spec.LifecycleConfigName
-    client().create_notebook_instance(
+    lifecycle_client().create_notebook_instance(
         NotebookInstanceName=spec.NotebookInstanceName,
         InstanceType=spec.NotebookInstanceType,  # type: ignore[arg-type] # checked by the limits
         SubnetId=place.subnet_id,
@@ -177,7 +195,7 @@ def update(name: str, settings: Mapping[str, str | int]) -> None:
         parameters["InstanceMetadataServiceConfiguration"] = {
             "MinimumInstanceMetadataServiceVersion": version
         }
-    client().update_notebook_instance(NotebookInstanceName=name, **parameters)
+    lifecycle_client().update_notebook_instance(NotebookInstanceName=name, **parameters)
 
 
 def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None:
@@ -187,26 +205,26 @@ def change_tags(arn: str, add: Mapping[str, str], remove: Sequence[str]) -> None
     of tags can get new ones.
     """
     if remove:
-        client().delete_tags(ResourceArn=arn, TagKeys=list(remove))
+        lifecycle_client().delete_tags(ResourceArn=arn, TagKeys=list(remove))
     if add:
-        client().add_tags(
+        lifecycle_client().add_tags(
             ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in add.items()]
         )
 
 
 def start(name: str) -> None:
     """Start a stopped or failed notebook; raises ClientError, BotoCoreError."""
-    client().start_notebook_instance(NotebookInstanceName=name)
+    lifecycle_client().start_notebook_instance(NotebookInstanceName=name)
 
 
 def stop(name: str) -> None:
     """Stop a notebook that is InService; raises ClientError, BotoCoreError."""
-    client().stop_notebook_instance(NotebookInstanceName=name)
+    lifecycle_client().stop_notebook_instance(NotebookInstanceName=name)
 
 
 def delete(name: str) -> None:
     """Delete a stopped or failed notebook with its volume; raises ClientError, BotoCoreError."""
-    client().delete_notebook_instance(NotebookInstanceName=name)
+    lifecycle_client().delete_notebook_instance(NotebookInstanceName=name)
 
 
 def _is_absence(error: ClientError) -> bool:
@@ -218,3 +236,26 @@ def _is_absence(error: ClientError) -> bool:
 def client() -> "SageMakerClient":
     """Return the SageMaker client of this process."""
     return boto3.client("sagemaker", config=CONFIG)
+
+
+@cache
+def lifecycle_client() -> "SageMakerClient":
+    """Return a client that leaves the repetition of throttled calls to the state machine.
+
+    While many launches begin, a call that a function repeats within seconds is throttled again, and
+    takes the place of another launch's call. ListTags is repeated: it follows a call that succeeded
+    and that the next observation would have to make again.
+    """
+    made = boto3.client("sagemaker", config=CONFIG)
+    for operation in _NOT_REPEATED:
+        made.meta.events.register_first(f"needs-retry.sagemaker.{operation}", _raise_throttling)
+    return made
+
+
+def _raise_throttling(response: Any, operation: Any, **_others: Any) -> None:
+    """Raise the error of a throttled call before botocore decides on its repetition."""
+    if response is None:  # the call had no answer
+        return
+    error = ClientError(response[1], operation.name)
+    if is_throttling(error):
+        raise error

@@ -62,6 +62,8 @@ class Observed:
     """The instance type to use: its own if that is allowed, otherwise the next one to try."""
     untried: tuple[str, ...] = ()
     """The requested instance types that are left to try."""
+    throttled: bool = False
+    """AWS did not answer because the account makes too many calls."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,10 @@ class ExecutionMemory:
     """The instance types for which AWS had no capacity."""
     not_in_zone: Sequence[str] = ()
     """The ones among them that the subnet's zone never has."""
+    ours: str = ""
+    """When the notebook was created whose tags showed that it is ours; ISO 8601."""
+    unanswered: int = 0
+    """How many requests had no answer when AWS last throttled an observation."""
 
 
 @dataclass(frozen=True)

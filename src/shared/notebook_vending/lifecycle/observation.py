@@ -16,6 +16,7 @@ from notebook_vending.aws.errors import (
     TryAgainError,
     is_lack_of_capacity,
     is_not_in_zone,
+    is_throttling,
     translate,
 )
 from notebook_vending.failure_causes import Cause
@@ -30,10 +31,12 @@ from notebook_vending.lifecycle.decision import (
     Settings,
 )
 from notebook_vending.notebooks.notebook import (
+    LONG_AGO,
     REQUEST_TAG,
     Notebook,
     Ownership,
 )
+from notebook_vending.requests import ledger
 from notebook_vending.requests.entry import Entry
 from notebook_vending.requests.request_order import QueuePosition, RequestInOrder
 
@@ -52,7 +55,7 @@ def observe(
             notebook, whose = leftover
             removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
             return removal, Observed(notebook.status, notebook, whose), memory
-        seen = sagemaker.describe(request.entry.notebook_name)
+        seen = sagemaker.describe(request.entry.notebook_name, _known(request.entry, memory))
         if seen and request.entry.cleans_up:
             orphan_rules.confirm(request.entry)
         if seen is None and request.position is QueuePosition.NEWEST and not memory.acted:
@@ -60,7 +63,10 @@ def observe(
             memory = _refused(memory, request.entry.not_allowed.values())
         return desired, *_seen(request, memory, seen, now)
     except (ClientError, BotoCoreError, RefusedError, TryAgainError) as error:
-        return desired, Observed(UNKNOWN), noting(memory, error, young=False)
+        throttled = is_throttling(error)
+        if throttled:
+            memory = replace(memory, unanswered=ledger.unanswered())
+        return desired, Observed(UNKNOWN, throttled=throttled), noting(memory, error, young=False)
 
 
 def noting(
@@ -109,6 +115,14 @@ def _faults(request: RequestInOrder) -> list[str]:
     return faults
 
 
+def _known(entry: Entry, memory: ExecutionMemory) -> str:
+    """Return when the notebook was created that a Delete needs to read no more tags of.
+
+    Names are unique, so a notebook of this name and this time is still the one that was ours.
+    """
+    return memory.ours if entry.request_type == "Delete" else ""
+
+
 def _whose(entry: Entry, notebook: Notebook, now: datetime) -> Ownership:
     """Return a notebook's ownership; raises TryAgainError while its tags may not be listed yet.
 
@@ -150,7 +164,8 @@ def _seen(
     entry = request.entry
     if notebook is None:
         return _absent(entry, memory), memory
-    whose = _whose(entry, notebook, now)
+    known = notebook.created_at.isoformat() == _known(entry, memory)
+    whose = Ownership.OURS if known else _whose(entry, notebook, now)
     if whose is Ownership.NOT_OURS and entry.request_type == "Delete":
         absent = _absent(entry, memory)
         if not absent.interface_released:
@@ -210,6 +225,7 @@ def _remembering(
     return replace(
         memory,
         network_interface_id=notebook.network_interface_id or memory.network_interface_id,
+        ours="" if notebook.created_at == LONG_AGO else notebook.created_at.isoformat(),
         failure_reason=(not lacks and notebook.failure_reason) or memory.failure_reason,
         waiting_for="",
         acted=acted,

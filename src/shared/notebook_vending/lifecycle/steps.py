@@ -4,6 +4,7 @@ Both take the execution's state and return the changed state. It holds the reque
 the `ExecutionMemory`, the latest `Decision` and the `WaitTimes`. It never holds the response URL.
 """
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -14,10 +15,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from notebook_vending import clock, environment
 from notebook_vending.aws import cloudformation, ec2, sagemaker
-from notebook_vending.aws.errors import RefusedError, TryAgainError
+from notebook_vending.aws.errors import RefusedError, TryAgainError, is_throttling
 from notebook_vending.failure_causes import Cause
 from notebook_vending.housekeeping import orphan_rules
-from notebook_vending.lifecycle.decision import UNKNOWN, Decision, ExecutionMemory, Settings, decide
+from notebook_vending.lifecycle.decision import (
+    UNKNOWN,
+    Decision,
+    ExecutionMemory,
+    Observed,
+    Settings,
+    decide,
+)
 from notebook_vending.lifecycle.differences import (
     left_alone,
     settings_to_change,
@@ -49,6 +57,9 @@ _PART_OF_WAITED = 8
 _PART_OF_FIRST_WAIT = 3  # stopping and deleting take a third of the time of creating and starting
 _LONGEST_WAIT = 150  # seconds
 _SOON = 20  # seconds until an action that AWS refused for now is tried again
+# Seconds that each unanswered request delays a throttled one. So the throttled ones together repeat
+# some two calls a second, however many they are.
+_FOR_EACH = 1
 # Seconds. Tags change immediately and without an event, and the next instance type needs no pause.
 _AT_ONCE = 5
 
@@ -102,7 +113,7 @@ def look(state: State) -> State:
             "Reason": decision.reason,
             "Cause": decision.cause or "",
             "Data": _data(decision, observed.notebook),
-            "WaitSeconds": _wait_seconds(decision, observed.status, request.entry, now),
+            "WaitSeconds": _wait_seconds(decision, observed, request.entry, memory, now),
         },
     }
 
@@ -131,10 +142,14 @@ def act(state: State, attempt: Attempt) -> State:
         tried = decision["InstanceType"] if changes else ""
         lacking = memory.out_of_capacity
         memory = noting(memory, error, young=young, tried=tried)
-        wait = environment.number("WAIT_SECONDS")
-        pause = _AT_ONCE if memory.out_of_capacity != lacking else _apart(min(_SOON, wait))
-        soon = min(pause, decision["WaitSeconds"])  # not past the end
-        decision, times = {**decision, "WaitSeconds": soon}, trying_again(times)
+        if memory.out_of_capacity != lacking:
+            pause = _AT_ONCE
+        elif is_throttling(error):
+            pause = _turn(entry, memory, now)
+        else:
+            pause = _apart(min(_SOON, environment.number("WAIT_SECONDS")))
+        left = int((entry.deadline - now).total_seconds()) + 1
+        decision, times = {**decision, "WaitSeconds": min(pause, left)}, trying_again(times)
     outcome = memory.refusal or memory.waiting_for or "done"
     logger.info(decision["Action"], extra={"outcome": outcome, **request.entry.log_fields})
     changed = {"Memory": asdict(memory), "Decision": decision, "WaitTimes": asdict(times)}
@@ -198,7 +213,9 @@ def _data(decision: Decision, notebook: Notebook | None) -> dict[str, str]:
     return notebook.attributes(decision.reason)
 
 
-def _wait_seconds(decision: Decision, status: str, entry: Entry, now: datetime) -> int:
+def _wait_seconds(
+    decision: Decision, observed: Observed, entry: Entry, memory: ExecutionMemory, now: datetime
+) -> int:
     """Return the seconds to wait before the next look, never past the deadline.
 
     The first wait after an action is long: the action usually takes that long, and SageMaker sends
@@ -214,7 +231,9 @@ def _wait_seconds(decision: Decision, status: str, entry: Entry, now: datetime) 
             wait = max(wait, first // _PART_OF_FIRST_WAIT)
         case _:
             wait = max(wait, min(waited // _PART_OF_WAITED, _LONGEST_WAIT))
-    if status == UNKNOWN:
+    if observed.throttled:
+        wait = _turn(entry, memory, now)
+    elif observed.status == UNKNOWN:
         wait = _apart(wait)
     left = int((entry.deadline - now).total_seconds()) + 1
     return max(1, min(wait, left)) if left > 0 else environment.number("WAIT_SECONDS")
@@ -226,3 +245,18 @@ def _apart(seconds: int) -> int:
     It spreads out requests that SageMaker refused because they arrived together.
     """
     return seconds + random.randrange(seconds + 1)  # noqa: S311 # no secret
+
+
+def _turn(entry: Entry, memory: ExecutionMemory, now: datetime) -> int:
+    """Return how long to wait after a throttled call: the longer, the more requests share the rate.
+
+    Most of the wait is random. People wait for a launch, so a termination lets launches pass. No
+    wait takes more than a third of the time left, so that further attempts fit before the deadline.
+    """
+    alone = min(_SOON // 2, environment.number("WAIT_SECONDS"))
+    seconds: float = max(alone, memory.unanswered * _FOR_EACH)
+    if entry.request_type == "Delete":
+        seconds *= 2
+    left = (entry.deadline - now).total_seconds()
+    longest = max(1, min(seconds, left / 3))
+    return math.ceil(longest * random.uniform(0.2, 1))  # noqa: S311 # no secret

@@ -6,12 +6,11 @@ time. Waking an execution twice, or without a change, does no harm.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from notebook_vending import clock
-from notebook_vending.aws import sagemaker, stepfunctions
-from notebook_vending.lifecycle.decision import ABSENT, UNKNOWN
+from notebook_vending.aws import stepfunctions
 from notebook_vending.log import logger
 from notebook_vending.requests import wait_tokens
 
@@ -23,9 +22,9 @@ WAKING = ("InService", "Stopped", "Failed")
 def keep(token: str, state: Mapping[str, Any]) -> None:
     """Keep the token of the execution in this state, and wake it if its notebook has changed.
 
-    The event may have arrived before the token was kept, so this reads the status once more. An
-    execution that has not seen its notebook keeps waiting. It has no status to compare with, so
-    waking it would make a loop without a pause. Raises ClientError, BotoCoreError.
+    An event that came after the observation and before the token left a note. Each of the two
+    functions writes before it reads, so one of them wakes the execution. Raises ClientError,
+    BotoCoreError.
     """
     decision = state["Decision"]
     if decision["Action"] == "Delete" or decision["Status"] == "Deleting":
@@ -33,19 +32,20 @@ def keep(token: str, state: Mapping[str, Any]) -> None:
     name = decision["Notebook"]
     request_id = state["Request"].rpartition("#")[2]
     until = clock.now() + timedelta(seconds=decision["WaitSeconds"])
-    wait_tokens.keep(name, token, request_id, until)
-    if decision["Action"] == "Wait" and decision["Status"] in (ABSENT, UNKNOWN):
-        return
-    status = sagemaker.status(name)
-    if status in WAKING and status != decision["Status"]:
-        wake(name)
+    changed_at = wait_tokens.keep(name, token, request_id, until)
+    observed_at = datetime.fromisoformat(state["WaitTimes"]["since"])
+    if changed_at and datetime.fromisoformat(changed_at) >= observed_at:
+        stepfunctions.wake(token)
 
 
 def wake(name: str) -> None:
     """Wake the execution that waits for this notebook, if one does; raises ClientError."""
     token, request_id = wait_tokens.token_of(name)
     about = {"notebook": name, "correlation_id": request_id}
-    if not token:
-        logger.info("No execution waits", extra=about)
+    if token and stepfunctions.wake(token):
+        logger.info("Woken", extra=about)
         return
-    logger.info("Woken" if stepfunctions.wake(token) else "Its wait has ended", extra=about)
+    logger.info("Its wait has ended" if token else "No execution waits", extra=about)
+    kept = wait_tokens.note_change(name, clock.now())
+    if kept not in ("", token):
+        stepfunctions.wake(kept)

@@ -14,9 +14,13 @@ _KEPT_WAITING = timedelta(hours=1)
 WAITING = "waiting|"  # the prefix of a token's key, which the functions' roles name
 
 
-def keep(notebook: str, token: str, request_id: str, until: datetime) -> None:
-    """Keep the token of the execution that waits for a notebook. It replaces an earlier one."""
-    dynamodb.client().put_item(
+def keep(notebook: str, token: str, request_id: str, until: datetime) -> str:
+    """Keep the token of the execution that waits for a notebook. It replaces an earlier one.
+
+    Returns when an event of the notebook last found no execution waiting, in ISO 8601. The text is
+    empty if none did since the last token.
+    """
+    before = dynamodb.client().put_item(
         TableName=environment.text("LEDGER_TABLE"),
         Item={
             **_waiting(notebook),
@@ -24,7 +28,26 @@ def keep(notebook: str, token: str, request_id: str, until: datetime) -> None:
             "RequestId": {"S": request_id},
             "ExpiresAt": {"N": str(int((until + _KEPT_WAITING).timestamp()))},
         },
+        ReturnValues="ALL_OLD",
     )
+    return before.get("Attributes", {}).get("ChangedAt", {}).get("S", "")
+
+
+def note_change(notebook: str, now: datetime) -> str:
+    """Note that an event of a notebook found no execution waiting; return the latest token.
+
+    The token was kept meanwhile if it differs from the one that was read before. It is used up.
+    """
+    before = dynamodb.client().put_item(
+        TableName=environment.text("LEDGER_TABLE"),
+        Item={
+            **_waiting(notebook),
+            "ChangedAt": {"S": now.isoformat()},
+            "ExpiresAt": {"N": str(int((now + _KEPT_WAITING).timestamp()))},
+        },
+        ReturnValues="ALL_OLD",
+    )
+    return before.get("Attributes", {}).get("Token", {}).get("S", "")
 
 
 def token_of(notebook: str) -> tuple[str, str]:

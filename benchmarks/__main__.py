@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from benchmarks import (
     artifacts,
+    class_begins,
     cold_starts,
     housekeeping,
     imports,
@@ -31,6 +32,7 @@ def main() -> None:
             "machine": f"Python {platform.python_version()}, {os.cpu_count()} cores",
             "prices": prices.table(),
             "launches": launches.measure(progress),
+            "class_begins": class_begins.measure(progress),
             "cold_starts": cold_starts.measure(progress),
             "imports": imports.measure(progress),
             "artifacts": artifacts.measure(progress),

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 COMMIT = "b749fb0"
 # That state's own benchmark, with its names.
-_PATHS = ("src", "src/shared", "tests", ".")
+PATHS = ("src", "src/shared", "tests", ".")
 _NAMES = {"CleanFunction": "DeleteOrphansFunction", "ExpireFunction": "ExpireLaunchesFunction"}
 _COUNT = """
 import json, logging
@@ -49,7 +49,7 @@ def housekeeping() -> dict[tuple[str, int], Mapping[str, int]]:
     counted = subprocess.run(
         [sys.executable, "-c", _COUNT],
         cwd=tree(),
-        env={**os.environ, "PYTHONPATH": ":".join(_PATHS)},
+        env={**os.environ, "PYTHONPATH": ":".join(PATHS)},
         capture_output=True,
         text=True,
         check=True,

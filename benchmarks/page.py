@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import before
+from benchmarks import before, class_begins
 
 RESULTS = Path(__file__).parent / "results.json"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -107,8 +107,27 @@ def goals(results: Results) -> list[Goal]:
             f"{slowest:.2f}",
             slowest <= 1.3,
         ),
+        *_of_class(results),
         *_of_housekeeping(results),
     ]
+
+
+def _of_class(results: Results) -> Iterator[Goal]:
+    """Yield a goal for each figure of a class, and of one launch alone, that was one."""
+    runs = results.get("class_begins", {})
+    told = {
+        "class": (class_begins.CLASS, "500 launches at once, 5 calls a second allowed"),
+        "alone": (class_begins.ALONE, "One launch alone"),
+    }
+    for name, of_name in runs.items():
+        figures, what = told[name]
+        for each in class_begins.compared(of_name, figures):
+            if each.met is not None:
+                yield Goal(
+                    f"{what}: {each.figure.name}, {each.figure.goal}",
+                    f"{each.today[0]:,.4g} beside {each.before[0]:,.4g} at {before.COMMIT}",
+                    each.met,
+                )
 
 
 def _of_housekeeping(results: Results) -> Iterator[Goal]:

@@ -14,9 +14,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
-from benchmarks import before
+from benchmarks import before, class_begins
+from benchmarks.class_begins import Compared
 from benchmarks.page import RESULTS
 from vending.charges import MEMORY_IN_GB as MEMORY_IN_GB  # the tests hold it to the template
 
@@ -28,6 +30,8 @@ END = "<!-- computed by benchmarks/scale.py: end -->"
 LAUNCHES_PER_MINUTE = 1_000
 NOTEBOOKS = 10_000  # that stand, at once and in all accounts together
 ACCOUNTS = (1, 100, 10_000)
+
+_STATES = ("before", "today")
 
 _SAGEMAKER = "https://docs.aws.amazon.com/general/latest/gr/sagemaker.html#limits_sagemaker"
 _CLOUDFORMATION = "https://docs.aws.amazon.com/general/latest/gr/cfn.html"
@@ -253,6 +257,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         _retained_text(),
         "### Throttled launches",
         _throttled_text(results),
+        _class_text(results),
         "### The housekeeping",
         _housekeeping_text(results),
     ]
@@ -433,6 +438,51 @@ def _throttled_text(results: Mapping[str, Any]) -> str:
         "Calls throttled",
     ]
     return _lines(header, rows) if rows else "Not measured."
+
+
+def _class_text(results: Mapping[str, Any]) -> str:
+    runs = results.get("class_begins")
+    if not runs:
+        return "Not compared."
+    seeds, run = len(runs["class"]["today"]), runs["class"]["today"][0]
+    needed = sum(class_begins.NEEDED.values())
+    made = {state: median(map(class_begins.accepted, runs["class"][state])) for state in _STATES}
+    return "\n\n".join(
+        [
+            f"A class begins: {run['launches']} launches at once, with events, and "
+            f"{run['allowed_calls_per_second']} calls a second. Each figure is the median of "
+            f"{seeds} runs with different random numbers, with the least and the greatest. All "
+            "runs of both states were made by one run of the benchmarks.",
+            _compared_text(class_begins.compared(runs["class"], class_begins.CLASS)),
+            f"A launch cannot do without {needed} calls, from its Create to the end of its Delete. "
+            f"At the allowed rate, those of all launches take "
+            f"{_number(class_begins.floor_seconds(run))} seconds. Today SageMaker accepts "
+            f"{_number(made['today'])} calls a launch, which is "
+            f"{_number(made['today'] / needed)} times this minimum. At {before.COMMIT} it "
+            f"accepted {_number(made['before'])}, which was {_number(made['before'] / needed)} "
+            "times the minimum.",
+            "One launch alone, of a notebook that takes 300 seconds:",
+            _compared_text(class_begins.compared(runs["alone"], class_begins.ALONE)),
+        ]
+    )
+
+
+def _compared_text(found: Iterable[Compared]) -> str:
+    def cell(figures: tuple[float, float, float]) -> str:
+        middle, least, most = (f"{each:,.4g}" for each in figures)
+        return middle if least == most else f"{middle} ({least} to {most})"
+
+    rows = [
+        [
+            each.figure.name,
+            cell(each.before),
+            cell(each.today),
+            each.figure.goal,
+            {None: "", True: "yes", False: "**no**"}[each.met],
+        ]
+        for each in found
+    ]
+    return _lines(["Figure", f"At {before.COMMIT}", "Today", "Goal", "Met"], rows)
 
 
 def _housekeeping_text(results: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import scale
+from benchmarks import class_begins, scale
 from benchmarks.scale import Quota, Row
 
 ROOT = Path(__file__).parents[2]
@@ -253,3 +253,67 @@ def test_the_page_has_the_marks_once() -> None:
     page = scale.PAGE.read_text()
     assert page.count(scale.BEGIN) == page.count(scale.END) == 1
     assert page.index(scale.BEGIN) < page.index(scale.END)
+
+
+# A class begins
+
+
+def class_run(**changed: Any) -> dict[str, Any]:
+    """Return a run of 100 launches at once, of which SageMaker throttles half of the calls."""
+    run = launches(allowed_calls_per_second=5, throttled=500) | {
+        "create": {"lag_seconds": {"median": 10, "p95": 100, "worst": 200}},
+        "took_seconds": {"median": 300, "p95": 400, "worst": 500},
+        "sagemaker_calls": {"DescribeNotebookInstance": 600, "ListTags": 400},
+    }
+    return run | changed
+
+
+def compared(**today: Any) -> dict[str, class_begins.Compared]:
+    runs = {"before": [class_run()] * 3, "today": [class_run(**today)] * 3}
+    found = class_begins.compared(runs, class_begins.CLASS)
+    return {each.figure.name: each for each in found}
+
+
+def test_a_class_reaches_a_goal_at_its_part_of_the_former_state() -> None:
+    assert compared(throttled=100)["Throttled calls"].met
+    assert not compared(throttled=101)["Throttled calls"].met
+
+
+def test_a_class_with_a_wrong_answer_misses_its_goal() -> None:
+    wrong = {"right": 199, "wrong": 1, "never": 0}
+
+    assert compared()["Answers wrong or never"].met
+    assert not compared(answers=wrong)["Answers wrong or never"].met
+
+
+def test_a_figure_without_a_goal_is_neither_met_nor_missed() -> None:
+    assert compared()["USD"].met is None
+
+
+def test_the_figures_of_seeds_are_their_median_the_least_and_the_greatest() -> None:
+    runs = {
+        "before": [class_run(throttled=each) for each in (900, 700, 800)],
+        "today": [class_run(throttled=each) for each in (90, 70, 80)],
+    }
+    (found,) = class_begins.compared(
+        runs, [each for each in class_begins.CLASS if each.name == "Throttled calls"]
+    )
+
+    assert (found.before, found.today) == ((800, 700, 900), (80, 70, 90))
+
+
+def test_the_least_time_of_a_class_is_that_of_the_calls_it_needs() -> None:
+    assert class_begins.floor_seconds(class_run()) == 100 * 9 / 5
+
+
+def test_the_page_compares_a_class_with_the_former_state() -> None:
+    alone = [launches(launches=1, create={"lag_seconds": {"median": 1}})]
+    runs = {
+        "class": {"before": [class_run()] * 3, "today": [class_run(throttled=100)] * 3},
+        "alone": {"before": alone, "today": alone},
+    }
+
+    text = scale.markdown({**RESULTS, "class_begins": runs})
+
+    assert "| Throttled calls | 500 | 100 | at most 1/5 of before | yes |" in text
+    assert "those of all launches take 180 seconds" in text

@@ -118,7 +118,7 @@ def _faults(request: RequestInOrder) -> list[str]:
 def _known(entry: Entry, memory: ExecutionMemory) -> str:
     """Return when the notebook was created that a Delete needs to read no more tags of.
 
-    Names are unique, so a notebook of this name and this time is still the one that was ours.
+    Names are unique, so a notebook of this name and this time is still the same notebook.
     """
     return memory.ours if entry.request_type == "Delete" else ""
 

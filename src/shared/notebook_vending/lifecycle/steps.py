@@ -58,7 +58,7 @@ _PART_OF_FIRST_WAIT = 3  # stopping and deleting take a third of the time of cre
 _LONGEST_WAIT = 150  # seconds
 _SOON = 20  # seconds until an action that AWS refused for now is tried again
 # Seconds that each unanswered request delays a throttled one. So the throttled ones together repeat
-# some two calls a second, however many they are.
+# some two calls a second, with any number of requests.
 _FOR_EACH = 1
 # Seconds. Tags change immediately and without an event, and the next instance type needs no pause.
 _AT_ONCE = 5

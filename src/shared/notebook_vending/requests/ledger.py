@@ -185,9 +185,9 @@ def overdue(now: datetime, since: datetime) -> Iterator[Key]:
 
 
 def unanswered() -> int:
-    """Return about how many requests have no answer yet: the first megabyte of an index that lags.
+    """Return about how many requests have no answer yet, and at most some 4,000.
 
-    That is some 4,000 requests. Raises ClientError, BotoCoreError.
+    The count is of the first megabyte of an index that lags. Raises ClientError, BotoCoreError.
     """
     page = dynamodb.client().query(
         TableName=_table(),

@@ -36,7 +36,8 @@ def keep(notebook: str, token: str, request_id: str, until: datetime) -> str:
 def note_change(notebook: str, now: datetime) -> str:
     """Note that an event of a notebook found no execution waiting; return the latest token.
 
-    The token was kept meanwhile if it differs from the one that was read before. It is used up.
+    If the token differs from the one read before, an execution has begun to wait meanwhile. The
+    item no longer has the token afterwards.
     """
     before = dynamodb.client().put_item(
         TableName=environment.text("LEDGER_TABLE"),

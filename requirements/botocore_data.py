@@ -36,7 +36,7 @@ def named(source: Path) -> dict[str, set[str]]:
 
 
 def cut(model: dict[str, Any], called: Set[str]) -> dict[str, Any]:
-    """Return a service's model with these operations alone, without documentation."""
+    """Return a service's model with these operations alone, without their documentation."""
     operations = {name: each for name, each in model["operations"].items() if name in called}
     shapes: dict[str, Any] = {}
     left = [*_shapes_in(operations)]
@@ -45,8 +45,8 @@ def cut(model: dict[str, Any], called: Set[str]) -> dict[str, Any]:
         if name not in shapes:
             shapes[name] = model["shapes"][name]
             left += _shapes_in(shapes[name])
-    kept: dict[str, Any] = _undocumented({**model, "operations": operations, "shapes": shapes})
-    return kept
+    # botocore reads that of `clientContextParams`, beside these.
+    return {**model, "operations": _undocumented(operations), "shapes": _undocumented(shapes)}
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def cut(model: dict[str, Any], called: Set[str]) -> dict[str, Any]:
         if name not in shapes:
             shapes[name] = model["shapes"][name]
             left += _shapes_in(shapes[name])
-    # botocore reads that of `clientContextParams`, beside these.
+    # botocore reads the documentation of S3's `clientContextParams` with the first call.
     return {**model, "operations": _undocumented(operations), "shapes": _undocumented(shapes)}
 
 
@@ -110,8 +110,7 @@ def _shapes_in(part: Any) -> Iterator[str]:
 def _undocumented(part: Any) -> Any:
     if isinstance(part, dict):
         return {
-            # botocore reads the documentation of S3's own settings when it makes the client.
-            key: value if key == "clientContextParams" else _undocumented(value)
+            key: _undocumented(value)
             for key, value in part.items()
             if not (key == "documentation" and isinstance(value, str))
         }

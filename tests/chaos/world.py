@@ -576,6 +576,7 @@ class World:
         if notebook is None or self.judge.is_foreign(notebook):
             return
         self.tell(f"somebody's hand: {hand.act} {notebook.name}, which is {notebook.status}")
+        self.judge.changed_by_hand(notebook)
         match hand.act, notebook.status:
             case "stop", "InService":
                 self._by_hand("StopNotebookInstance", notebook)

@@ -134,7 +134,11 @@ class Judge:
     def _cleaned_up(self, operation: str, notebook: Notebook) -> None:
         """Judge what a cleanup did; nobody can keep a stack still between its look and its call."""
         work, protected = self._looked
-        excused = self.world.causes & {"slow notebooks", "somebody's hand"}
+        excused = self.world.causes & {
+            "slow notebooks",
+            "somebody's hand",
+            "CloudFormation went on without an answer",
+        }
         if self.world.undisturbed and not excused:
             self._violated(f"an undisturbed platform left {notebook.name} to the cleanup")
         if operation not in ("StopNotebookInstance", "DeleteNotebookInstance"):

@@ -137,6 +137,22 @@ def test_a_notebook_whose_tags_are_gone_is_not_called_deleted(platform: Platform
     platform.expect_nothing_left()
 
 
+def test_a_notebook_that_loses_its_tags_while_its_delete_waits_is_left_alone(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    platform.notebooks.force_status(stack.notebook, "Pending", then="InService", after=700)
+    deleted = stack.send("Delete")
+    platform.step_until(deleted.execution, "Wait")
+
+    platform.notebooks.notebooks.find(stack.notebook).tags.clear()
+    platform.run()
+
+    deleted.expect_failed("its owner is unclear")
+    assert platform.status(stack.notebook) == "InService"
+    assert platform.calls("StopNotebookInstance") == 0
+
+
 def test_a_notebook_that_was_given_another_stacks_tags_is_left_alone(platform: Platform) -> None:
     stack = launched(platform)
     platform.notebooks.notebooks.find(stack.notebook).tags[STACK_TAG] = "another stack"

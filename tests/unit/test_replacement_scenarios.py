@@ -178,6 +178,24 @@ def test_a_replacement_whose_rollback_failed_too_goes_with_the_stack(platform: P
     platform.expect_nothing_left()
 
 
+def test_a_replacement_whose_success_came_too_late_and_whose_rollback_failed_goes_with_the_stack(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    stack.send_update(NotebookInstanceName="new", AllowReplacement="YES")
+    platform.run()
+    stack.last.expect_success()
+    platform.clock.advance(1)
+    platform.fail_calls("DescribeNotebookInstance", "AccessDeniedException", calls=1)
+    stack.send_rollback()
+    platform.run()
+    stack.last.expect_failed("AccessDenied")
+
+    stack.delete().expect_success()
+
+    platform.expect_nothing_left()
+
+
 def test_a_replacement_whose_success_came_too_late_is_removed_by_its_rollback(
     platform: Platform,
 ) -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from notebook_vending.aws.clients import CONFIG
 from notebook_vending.aws.ec2 import Place
 from notebook_vending.aws.errors import is_throttling
-from notebook_vending.notebooks.notebook import LONG_AGO, Notebook, NotebookSpec
+from notebook_vending.notebooks.notebook import LONG_AGO, SETTLED, Notebook, NotebookSpec
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -31,9 +31,9 @@ _NOT_REPEATED = (
 def describe(name: str, ours: str = "") -> Notebook | None:
     """Return a notebook, or None if SageMaker has none of this name.
 
-    The notebook that was created at `ours`, in ISO 8601, is returned without its tags. Raises
-    ClientError, BotoCoreError: an error is not an absence. Nor is an error of ListTags after the
-    notebook was described: SageMaker is just creating or deleting it.
+    The notebook that was created at `ours`, in ISO 8601, is returned without its tags while it is
+    in transition. Raises ClientError, BotoCoreError: an error is not an absence. Nor is an error of
+    ListTags after the notebook was described: SageMaker is just creating or deleting it.
     """
     try:
         seen = lifecycle_client().describe_notebook_instance(NotebookInstanceName=name)
@@ -42,7 +42,7 @@ def describe(name: str, ours: str = "") -> Notebook | None:
             return None
         raise
     created_at = seen.get("CreationTime", LONG_AGO)
-    known = created_at.isoformat() == ours
+    known = created_at.isoformat() == ours and seen["NotebookInstanceStatus"] not in SETTLED
     return Notebook(
         name=seen["NotebookInstanceName"],
         arn=seen["NotebookInstanceArn"],

@@ -33,6 +33,7 @@ from notebook_vending.lifecycle.decision import (
 from notebook_vending.notebooks.notebook import (
     LONG_AGO,
     REQUEST_TAG,
+    SETTLED,
     Notebook,
     Ownership,
 )
@@ -105,6 +106,8 @@ def _faults(request: RequestInOrder) -> list[str]:
     entry, back = request.entry, request.renamed_from
     if entry.asked is None:
         return [] if request.follows_failure else list(entry.violations)
+    if entry.request_type == "Delete":  # its notebook goes, whatever the requests before it were
+        return []
     faults = [fault for name, fault in entry.not_allowed.items() if not request.keeps(name)]
     if back and back.lower() not in (entry.notebook_name.lower(), entry.replaces.lower()):
         # No request shows which notebook CloudFormation would delete after it.
@@ -116,9 +119,10 @@ def _faults(request: RequestInOrder) -> list[str]:
 
 
 def _known(entry: Entry, memory: ExecutionMemory) -> str:
-    """Return when the notebook was created that a Delete needs to read no more tags of.
+    """Return the creation time of the notebook whose tags a Delete does not need in transition.
 
-    Names are unique, so a notebook of this name and this time is still the same notebook.
+    Names are unique, so a notebook of this name and this time is still the one that was ours. The
+    Delete only waits for it. Before it stops or deletes the notebook, it reads the tags again.
     """
     return memory.ours if entry.request_type == "Delete" else ""
 
@@ -164,7 +168,8 @@ def _seen(
     entry = request.entry
     if notebook is None:
         return _absent(entry, memory), memory
-    known = notebook.created_at.isoformat() == _known(entry, memory)
+    known = notebook.status not in SETTLED
+    known = known and notebook.created_at.isoformat() == _known(entry, memory)
     whose = Ownership.OURS if known else _whose(entry, notebook, now)
     if whose is Ownership.NOT_OURS and entry.request_type == "Delete":
         absent = _absent(entry, memory)

@@ -35,6 +35,8 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # SageMaker shows tags with a delay at times, and AWS says of none how long
 # (terraform-provider-aws#15572). This is how long a role that was just made may be unknown, too.
 TAGS_SHOWN_WITHIN = timedelta(minutes=2)
+# The statuses in which the platform acts on a notebook. In any other it waits.
+SETTLED = ("InService", "Stopped", "Failed")
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_TAGS = 50  # of a notebook (CreateNotebookInstance)
 

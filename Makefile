@@ -180,7 +180,8 @@ $(TMP):
 
 .bench-venv/.ready: requirements/bench.txt .venv/.ready
 	@echo 'setup: what the benchmarks need beside (.bench-venv)'
-	@$(PYTHON) -m venv --clear --without-pip .bench-venv
+	@PYENV_VERSION=3.13 python3.13 -m venv --clear --without-pip .bench-venv 2> /dev/null || \
+		$(PYTHON) -m venv --clear --without-pip .bench-venv # the functions' Python, if it is at hand
 	@$(UV) --python .bench-venv -r requirements/bench.txt
 	@touch $@
 

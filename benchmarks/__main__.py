@@ -13,6 +13,7 @@ from rich.progress import Progress
 from benchmarks import (
     artifacts,
     class_begins,
+    cold_launch,
     cold_starts,
     housekeeping,
     imports,
@@ -28,12 +29,14 @@ def main() -> None:
     """Measure, write the results and their pages, and print the goals that were missed."""
     logging.disable(logging.CRITICAL)  # functions log a line for each notebook of 10,000
     with Progress() as progress:
+        cold = cold_starts.measure(progress)
         results = {
             "machine": f"Python {platform.python_version()}, {os.cpu_count()} cores",
             "prices": prices.table(),
             "launches": launches.measure(progress),
             "class_begins": class_begins.measure(progress),
-            "cold_starts": cold_starts.measure(progress),
+            "cold_starts": cold,
+            "cold_launch": cold_launch.measure(progress, cold),
             "imports": imports.measure(progress),
             "artifacts": artifacts.measure(progress),
             "housekeeping": housekeeping.measure(progress),

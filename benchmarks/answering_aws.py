@@ -31,6 +31,7 @@ class AnsweringAws:
         notebook: the description that SageMaker returns for any notebook, with its `Tags`.
         launch: the description that Service Catalog returns for any provisioned product.
         ledger: the ledger's items.
+        bucket_tags: those of any bucket.
         asked: service and operation of each call, services by boto3's names.
 
     """
@@ -39,6 +40,7 @@ class AnsweringAws:
     notebook: dict[str, Any] = field(default_factory=dict)
     launch: dict[str, Any] = field(default_factory=dict)
     ledger: list[Item] = field(default_factory=list)
+    bucket_tags: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def services(self) -> tuple[str, ...]:
@@ -50,7 +52,11 @@ class AnsweringAws:
         self.asked.append((service, operation))
         if service == "dynamodb":
             return self._ledger(operation, parameters)
-        if service in ("cloudformation", "ec2", "s3", "sns"):
+        if service == "s3":  # its calls name no operation
+            tags = self.bucket_tags.items()
+            each = (f"<Tag><Key>{key}</Key><Value>{value}</Value></Tag>" for key, value in tags)
+            return f"<TagSet>{''.join(each)}</TagSet>"
+        if service in ("cloudformation", "ec2", "sns"):
             return _XML.get(operation, "")
         if service == "lambda":  # its calls name no operation
             return {"FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:f:1"}

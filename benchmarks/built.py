@@ -1,6 +1,12 @@
-"""The platform as `sam build` builds it, once for each run of the benchmarks."""
+"""What is measured: the platform as `sam build` makes it, once for each run of the benchmarks.
 
+And as it made it before: at the commit BEFORE, out of this clone's history.
+"""
+
+import io
 import json
+import subprocess
+import tarfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from demo import deploy
 
+BEFORE = "b749fb0"
 FUNCTION, LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
 
 
@@ -18,9 +25,42 @@ def template() -> Path:
     return deploy.build(deploy.ROOT / ".local" / "benchmarks")
 
 
-def directory(name: str) -> Path:
+@cache
+def before() -> Path:
+    """Build what was deployed before; return the built template.
+
+    Raises CalledProcessError where the clone has no such commit: a shallow one.
+    """
+    source = _source_before()
+    packed = subprocess.run(
+        ["git", "archive", BEFORE],  # noqa: S607 - the git that cloned this
+        cwd=deploy.ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(source, filter="data")
+    return deploy.build(source / ".local", source=source)
+
+
+def event_before(name: str) -> Any:
+    """Return a sample event as it was before."""
+    return json.loads((_source_before() / "events" / f"{name}.json").read_text())
+
+
+def _source_before() -> Path:
+    return deploy.ROOT / ".local" / "benchmarks" / BEFORE
+
+
+def handler_before(function: str) -> str:
+    """Return the handler that a function had before, by its name of then."""
+    resources = yaml_parse(before().read_text())["Resources"]
+    return str(resources[function]["Properties"]["Handler"])
+
+
+def directory(name: str, of: Path | None = None) -> Path:
     """Return where a function or layer was built: in its stack's folder."""
-    (found,) = (each for each in template().parent.rglob(name) if each.is_dir())
+    (found,) = (each for each in (of or template()).parent.rglob(name) if each.is_dir())
     return found
 
 

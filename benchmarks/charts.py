@@ -54,16 +54,14 @@ def at_once(results: Results) -> Any:
 
 
 def cold_starts(results: Results) -> Any:
-    """Draw each function's cold start, relative to the floor."""
+    """Draw each function's cold start, now and before."""
     figure, panel = plt.subplots(figsize=(13, 4))
     them = results["cold_starts"]
-    bars = panel.barh([e["function"] for e in them], [e["ratio"] for e in them], color=_OURS)
-    panel.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
-    panel.axvline(1, color=_WORSE, linewidth=1)
-    panel.axvline(1.3, color=_BAD, linewidth=1, linestyle="--")
-    panel.set_title(
-        "init and first invoke, relative to a handler that only creates the clients", fontsize=10
-    )
+    names = [each["function"] for each in them]
+    for build, colour in (("before", _PEERS), ("now", _OURS)):
+        panel.barh(names, [each[build]["total_ms"]["median"] for each in them], color=colour)
+    panel.set_title("init and first invoke, milliseconds", fontsize=10)
+    panel.legend(("before", "now"), fontsize=8)
     panel.invert_yaxis()
     return figure
 

@@ -1,14 +1,14 @@
-"""Cold starts: each function's first invoke in a new environment, beside the least there can be.
+"""Cold starts: each function's first invoke in a new environment, as Lambda gives it processors.
 
-Each function is run as it was built, by the runtime interface emulator and the runtime client, with
-its sample event and an AWS that answers at once. The floor is a handler that makes the same boto3
-clients as the function made in its first invoke and calls one of them, from the same layer. What
-Lambda does before the runtime starts (finding a machine, loading the code) is not in it, and no
-processor is shared out by memory: only the ratio says something about Lambda.
+Each function is run as it is built now and as it was built before (`built.BEFORE`), by the runtime
+interface emulator and the runtime client, with its sample event and an AWS that answers at once.
+Init has a whole processor, and an invoke the share that the function's memory stands for. There
+are two floors: a handler that makes the same boto3 clients in its first invoke and calls one of
+them, from the layer of before; and a handler that imports nothing. What Lambda does before the
+runtime starts (finding a machine, loading the code) is not in it, and neither is TLS to AWS.
 """
 
 import json
-import platform
 import statistics
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -18,17 +18,39 @@ from uuid import uuid4
 
 from rich.progress import Progress
 
-from benchmarks import built
+from benchmarks import built, lambda_emulator
 from benchmarks.answering_aws import AnsweringAws, Item, answering_aws
 from benchmarks.lambda_emulator import ColdStart, EmulatorError, start_cold
 from embedded_aws.ministack_fixes import response_bucket
 from embedded_aws.ministack_fixes.response_bucket import ResponseBucket
-from notebook_vending.notebooks.notebook import EXPIRES_TAG, PROVISIONED_PRODUCT_TAG, ownership_tags
-
-_REPETITIONS = 9
-_MACHINE = (
-    f"on Python {platform.python_version()} and {platform.machine()}, unlike the deployed functions"
+from notebook_vending.notebooks.notebook import (
+    EXPIRES_TAG,
+    PROVISIONED_PRODUCT_TAG,
+    STACK_TAG,
+    ownership_tags,
 )
+
+# Of the functions that a launch waits for, and of all others.
+_REPETITIONS, _FEWER = 5, 3
+_ON_THE_WAY = (
+    "RequestFunction",
+    "ObserveFunction",
+    "CreateFunction",
+    "WaitFunction",
+    "RespondFunction",
+)
+# What functions and their sample events were called before, where those were other names.
+_BEFORE = {
+    "PublishProductFunction": ("PublishFunction", "publish"),
+    "SharePortfolioFunction": ("ShareFunction", "share"),
+    "EraseDataFunction": ("EmptyBucketFunction", "empty-bucket"),
+    "PublishVersionsFunction": ("VersionFunction", "version"),
+    "DeleteOrphansFunction": ("CleanFunction", "clean-for-sweep"),
+    "ExpireLaunchesFunction": ("ExpireFunction", "expire"),
+    "StopIdleFunction": ("RestFunction", "rest"),
+    "CountRunningFunction": ("CountFunction", "count"),
+    "GuardNotebooksFunction": ("GuardFunction", "guard"),
+}
 _FLOOR = Path(__file__).parent / "floor_function"
 _NOTEBOOK = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/analysis-1"
 # Which of a function's sample events, where it is not the one of the function's own name.
@@ -93,28 +115,39 @@ class _Bench:
             self.requests.append(self.aws.ledger[0])
 
     def row(self, function: str) -> dict[str, Any]:
-        """Measure one function and its floor in turns, so that what else runs here hits both."""
+        """Measure one function, before and now, and its floors in turns.
+
+        So what else runs here hits all of them.
+        """
         event = event_of(function, built.handlers()[function])
         self.aws.asked.clear()
         answered = self._run(function, event).answered
         clients = self.aws.services()
-        starts, floors = [], []
-        for _ in range(_REPETITIONS):
+        repetitions = _REPETITIONS if function in _ON_THE_WAY else _FEWER
+        starts, before, floors, nothing = [], [], [], []
+        for _ in range(repetitions):
             starts.append(self._run(function, event))
-            floors.append(self._floor(function, clients))
+            before.append(self._run_before(function, event))
+            floors.append(self._floor(function, "floor.handler", clients))
+            nothing.append(self._floor(function, "nothing.handler", clients))
         return {
             "function": function,
-            "floor": ", ".join(clients),
-            **_medians(starts, floors),
-            "warm_ms": _median(each.warm_ms for each in starts),
-            "max_memory_mb": _median(each.max_memory_mb for each in starts),
-            "repetitions": _REPETITIONS,
+            "on_the_way": function in _ON_THE_WAY,
+            "memory_mb": built.settings(function)["MemorySize"],
+            "now": _figures(starts),
+            "before": _figures(before),
+            "floor": _figures(floors),
+            "nothing": _figures(nothing),
+            "of_before": spread(of_each(starts, before)),
+            "of_floor": spread(of_each(starts, floors)),
+            "floor_makes": ", ".join(clients),
+            "repetitions": repetitions,
             "event": event,
-            "remarks": [_MACHINE, *_faults(answered)],
+            "remarks": [lambda_emulator.described(), *_faults(answered)],
         }
 
     def _run(self, function: str, event: str) -> ColdStart:
-        handed, self.aws.ledger = self._event(event)
+        handed, self.aws.ledger = self._event(built.event(event))
         return start_cold(
             built.handlers()[function],
             built.directory(function),
@@ -123,11 +156,23 @@ class _Bench:
             json.dumps(handed).encode(),
         )
 
-    def _floor(self, function: str, clients: tuple[str, ...]) -> ColdStart:
+    def _run_before(self, function: str, event: str) -> ColdStart:
+        name, of_then = _BEFORE.get(function, (function, ""))
+        found = built.event_before(of_then) if of_then else built.event(event)
+        handed, self.aws.ledger = self._event(found)
+        return start_cold(
+            built.handler_before(name),
+            built.directory(name, built.before()),
+            built.directory("Dependencies", built.before()),
+            self._environment(function) | built.environment(),
+            json.dumps(handed).encode(),
+        )
+
+    def _floor(self, function: str, handler: str, clients: tuple[str, ...]) -> ColdStart:
         found = start_cold(
-            "floor.handler",
+            handler,
             _FLOOR,
-            built.directory("Dependencies"),
+            built.directory("Dependencies", built.before()),
             self._environment(function) | {"FLOOR_CLIENTS": ",".join(clients)},
             b"{}",
         )
@@ -145,9 +190,9 @@ class _Bench:
             "SSL_CERT_FILE": str(self.bucket.certificate_authority),
         }
 
-    def _event(self, name: str) -> tuple[Any, list[Item]]:
-        """Return a sample event that is of this moment, and the ledger as it is for it."""
-        event = built.event(name)
+    def _event(self, event: Any) -> tuple[Any, list[Item]]:
+        """Return a sample event as of this moment, and the ledger as it is for it."""
+        self.aws.bucket_tags = {STACK_TAG: event.get("StackId", "")}
         if "ResponseURL" in event:
             key = f"{event['StackId']}|{event['LogicalResourceId']}|{event['RequestId']}"
             # Another one each time: signing one anew would withdraw what the ledger holds.
@@ -174,29 +219,30 @@ def event_of(function: str, handler: str) -> str:
     return _EVENTS.get(function) or handler.split(".")[1].replace("_", "-")
 
 
-def _medians(starts: Sequence[ColdStart], floors: Sequence[ColdStart]) -> dict[str, Any]:
+def _figures(starts: Sequence[ColdStart]) -> dict[str, Any]:
     return {
-        "init_ms": _median(each.init_ms for each in starts),
-        "first_invoke_ms": _median(each.first_invoke_ms for each in starts),
-        "floor_init_ms": _median(each.init_ms for each in floors),
-        "floor_first_invoke_ms": _median(each.first_invoke_ms for each in floors),
-        "ratio": round(ratio(starts, floors), 3),
+        "init_ms": spread(each.init_ms for each in starts),
+        "first_invoke_ms": spread(each.first_invoke_ms for each in starts),
+        "total_ms": spread(each.total_ms for each in starts),
+        "warm_ms": spread(each.warm_ms for each in starts),
+        "max_memory_mb": spread(each.max_memory_mb for each in starts),
     }
 
 
-def ratio(starts: Sequence[ColdStart], floors: Sequence[ColdStart]) -> float:
-    """Return how much longer a function's first caller waits than the floor's.
+def of_each(starts: Sequence[ColdStart], others: Sequence[ColdStart]) -> list[float]:
+    """Return how much of the others' time a function's first caller waits.
 
-    Of each pair that ran one after the other, then the median: what else the machine does comes and
-    goes, for minutes at a time.
+    Of each pair that ran one after the other: what else the machine does comes and goes, for
+    minutes at a time.
     """
-    return statistics.median(
-        start.total_ms / least.total_ms for start, least in zip(starts, floors, strict=True)
-    )
+    return [start.total_ms / other.total_ms for start, other in zip(starts, others, strict=True)]
 
 
-def _median(values: Iterable[float]) -> float:
-    return round(statistics.median(values), 1)
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Return the median, the least and the most."""
+    found = sorted(values)
+    figures = {"median": statistics.median(found), "least": found[0], "most": found[-1]}
+    return {name: round(each, 3) for name, each in figures.items()}
 
 
 def _faults(answered: bytes) -> list[str]:

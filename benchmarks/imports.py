@@ -1,8 +1,8 @@
 """The imports of each function's handler, and their cost, by Python's own `-X importtime`.
 
-The measurement runs the functions as they are built, in a new process with nothing else on its
-path. No compiled module is kept, as in Lambda, whose file systems cannot be written to. So the cost
-of a module is that of compiling and of running it.
+Measured on the functions as they are built, with the Python of the cold starts, in a new process
+with nothing else on its path. As in Lambda, whose file systems cannot be written to, the bytecode
+is that of the build.
 """
 
 import re
@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from benchmarks import built
+from benchmarks import built, lambda_emulator
 
 _REPETITIONS = 3
 _LINE = re.compile(r"import time: +(?P<microseconds>\d+) \| +\d+ \| *(?P<package>\w+)")
@@ -29,17 +29,20 @@ def measure(progress: Progress) -> list[dict[str, Any]]:
     rows = []
     for function, handler in handlers.items():
         path = [built.directory(function), built.directory("Dependencies") / "python"]
-        runs = [importing(handler.rpartition(".")[0], path) for _ in range(_REPETITIONS)]
+        module = handler.rpartition(".")[0]
+        runs = [importing(module, path, lambda_emulator.PYTHON) for _ in range(_REPETITIONS)]
         rows.append({"function": function, "milliseconds": medians(runs)})
         progress.advance(task)
     return rows
 
 
-def importing(module: str, path: Sequence[Path]) -> dict[str, float]:
+def importing(
+    module: str, path: Sequence[Path], python: Path = Path(sys.executable)
+) -> dict[str, float]:
     """Import a module in a new process; return the milliseconds of each package it imports."""
     done = subprocess.run(
-        # Without site-packages, so that only what is deployed is found; no compiled files.
-        [sys.executable, "-S", "-B", "-X", "importtime", "-c", f"import {module}"],
+        # Without site-packages, so that only what is deployed is found.
+        [str(python), "-S", "-B", "-X", "importtime", "-c", f"import {module}"],
         env={"PYTHONPATH": ":".join(map(str, path))},
         capture_output=True,
         text=True,

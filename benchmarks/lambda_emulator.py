@@ -1,7 +1,7 @@
 """A function as Lambda runs it: the runtime interface emulator and the runtime client.
 
-The emulator (`aws-lambda-rie`) is in the SAM CLI's package, and the client (`awslambdaric`) comes
-from PyPI. Functions run on the Python that `make` uses, and on this machine's processor.
+The emulator (`aws-lambda-rie`) lies in the SAM CLI's package, the client (`awslambdaric`) is of
+PyPI; the Python is the deployed one if `make` found it, the processor this machine's.
 """
 
 import http.client
@@ -16,14 +16,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from benchmarks import processor_share
+from benchmarks.processor_share import Group
 from demo.deploy import ROOT
 
 _PATH = "/2015-03-31/functions/function/invocations"
 _SECONDS = 60
-_PYTHON = ROOT / ".bench-venv" / "bin" / "python"
+PYTHON = ROOT / ".bench-venv" / "bin" / "python"
 _BOOTSTRAP = Path(__file__).parent / "lambda_bootstrap.py"
 _MACHINES = {"x86_64": "x86_64", "aarch64": "arm64"}
 
@@ -37,9 +41,15 @@ class EmulatorError(Exception):
     """The emulator did not do what it is for; the text is what it printed."""
 
 
+_PROCESSOR = re.compile(r"^PROCESSOR ([\d.]+)$", re.MULTILINE)
+
+
 @dataclass(frozen=True)
 class ColdStart:
-    """What a new environment took, in milliseconds, and the most memory it had."""
+    """What a new environment took, in milliseconds, and the most memory it had.
+
+    Init has a whole processor, and an invoke the share that its memory gives it.
+    """
 
     init_ms: float
     first_invoke_ms: float
@@ -62,31 +72,72 @@ def durations(printed: str) -> tuple[float, list[float]]:
     return inits[0], [invokes[0] - inits[0], *invokes[1:]]
 
 
+@cache
+def described() -> str:
+    """Return what the functions ran on, and how an invoke got its share of a processor."""
+    version = subprocess.run(
+        [str(PYTHON), "-c", "import platform; print(platform.python_version())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    by = (
+        "a control group's quota of memory/1769 of a processor, and init a whole one"
+        if processor_share.can_limit()
+        else "processor time divided by memory/1769, as no control group can be made here"
+    )
+    return f"cold starts: on Python {version} and {platform.machine()}; invokes have {by}"
+
+
+def processor_times(printed: str) -> list[float]:
+    """Return the processor milliseconds of init and of each invoke, as the bootstrap printed."""
+    used = [float(found[1]) * 1000 for found in _PROCESSOR.finditer(printed)]
+    return [later - before for before, later in pairwise([0.0, *used])]
+
+
 def start_cold(
     handler: str, task: Path, layer: Path, environment: Mapping[str, str], event: bytes
 ) -> ColdStart:
-    """Start an environment for a function, invoke it twice and end it; raises EmulatorError."""
+    """Start an environment for a function, invoke it twice and end it; raises EmulatorError.
+
+    Its share of a processor is that of AWS_LAMBDA_FUNCTION_MEMORY_SIZE. Where no control group can
+    give it, an invoke's time is its processor time, divided by the share.
+    """
+    memory_mb = int(environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
     with tempfile.TemporaryFile("w+") as output:
-        with _emulator(handler, task, layer, environment, output) as (port, process):
+        with (
+            processor_share.limiting(memory_mb) as group,
+            _emulator(handler, task, layer, environment, group, output) as (port, process),
+        ):
             answered = _invoke(port, event)
             _invoke(port, event)
             memory = _peak_memory_mb(process)
         output.seek(0)
-        init, (first, warm, *_) = durations(output.read())
-    return ColdStart(init, first, warm, memory, answered)
+        printed = output.read()
+    init, invokes = durations(printed)
+    if not group.command:
+        share = processor_share.share(memory_mb)
+        invokes = [each / share for each in processor_times(printed)[1:]]
+    return ColdStart(init, invokes[0], invokes[1], memory, answered)
 
 
 @contextmanager
 def _emulator(
-    handler: str, task: Path, layer: Path, environment: Mapping[str, str], output: Any
+    handler: str,
+    task: Path,
+    layer: Path,
+    environment: Mapping[str, str],
+    group: Group,
+    output: Any,
 ) -> Iterator[tuple[int, int]]:
     port, api = _free_ports(2)
     process = subprocess.Popen(
         [
+            *group.command,
             str(_executable()),
             *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
             *("--runtime-api-address", f"127.0.0.1:{api}"),
-            *(str(_PYTHON), str(_BOOTSTRAP), handler),
+            *(str(PYTHON), str(_BOOTSTRAP), handler),
         ],
         env={
             # Lambda's own, then the function's.
@@ -103,6 +154,7 @@ def _emulator(
             # /var/task and /opt cannot be written to in Lambda: nothing compiled is kept.
             "PYTHONDONTWRITEBYTECODE": "1",
             **environment,
+            **group.variables,
         },
         cwd=task,
         stdout=output,

@@ -37,11 +37,7 @@ _TIMEOUT = 300
 _EVERY = 120.0
 
 # Where it is installed, see the Makefile: behind what this process has already.
-PACKAGES = str(
-    Path(".bench-venv/lib").resolve()
-    / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    / "site-packages"
-)
+PACKAGES = str(next(Path(".bench-venv/lib").resolve().glob("python*/site-packages"), ""))
 
 INITS = {
     _NAME: (

@@ -12,7 +12,15 @@ from pathlib import Path
 import boto3
 import pytest
 
-from benchmarks import artifacts, built, cold_starts, housekeeping, imports, lambda_emulator
+from benchmarks import (
+    artifacts,
+    built,
+    cold_starts,
+    housekeeping,
+    imports,
+    lambda_emulator,
+    processor_share,
+)
 from benchmarks.answering_aws import AnsweringAws, answering_aws, read_call
 from benchmarks.floor_function import floor
 from benchmarks.lambda_emulator import ColdStart, EmulatorError
@@ -121,6 +129,34 @@ def test_the_init_is_that_of_the_function_and_not_of_the_emulator() -> None:
     assert lambda_emulator.durations(RAPID + WARM) == (400.5, [100.25, 3.25])
 
 
+def test_where_nothing_limits_the_processor_its_time_counts() -> None:
+    printed = "PROCESSOR 0.25\n" + RAPID + "PROCESSOR 0.265\n" + WARM + "PROCESSOR 0.2725\n"
+
+    init, first, warm = lambda_emulator.processor_times(printed)
+
+    assert (init, first, warm) == pytest.approx((250, 15, 7.5))
+    assert processor_share.share(256) == pytest.approx(256 / 1769)
+    assert processor_share.share(10_240) == 1
+
+
+def test_a_group_has_its_quota_when_init_is_over_and_is_removed() -> None:
+    """Where this process may make one; the page says which."""
+    with processor_share.limiting(1769 / 4) as group:
+        if not processor_share.can_limit():
+            assert group == processor_share.Group()
+            return
+        script = f"cat {group.variables['PROCESSOR_LIMIT']} && cat /proc/self/cgroup"
+        done = subprocess.run(
+            [*group.command, "/bin/sh", "-c", script], capture_output=True, text=True, check=True
+        )
+        limit = Path(group.variables["PROCESSOR_LIMIT"])
+        assert limit.parent.name in done.stdout
+        limit.write_text(group.variables["PROCESSOR_QUOTA"])
+        assert "5000" in limit.read_text()
+
+    assert not limit.parent.exists()
+
+
 @pytest.mark.parametrize("printed", ["", WARM, RAPID + RAPID, RAPID.partition("END")[0]])
 def test_without_one_init_and_an_invoke_there_is_nothing_to_report(printed: str) -> None:
     with pytest.raises(EmulatorError):
@@ -131,8 +167,8 @@ def test_a_ratio_is_of_what_the_first_caller_waits_for_in_each_pair() -> None:
     starts = [ColdStart(init, 50, 1, 60, b"") for init in (150, 550, 50)]
     floors = [ColdStart(init, 50, 1, 60, b"") for init in (150, 350, 150)]
 
-    assert cold_starts.ratio(starts, floors) == pytest.approx(1.0)  # of 1.0, 1.5 and 0.5
-    assert cold_starts.ratio(starts[:2], floors[:2]) == pytest.approx(1.25)
+    assert cold_starts.of_each(starts, floors) == pytest.approx([1.0, 1.5, 0.5])
+    assert cold_starts.spread([1.0, 1.5, 0.5]) == {"median": 1.0, "least": 0.5, "most": 1.5}
 
 
 def test_every_function_has_a_sample_event_to_be_measured_with() -> None:

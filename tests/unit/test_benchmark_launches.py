@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import prices
+from benchmarks import cold_launch, prices
 from benchmarks.aws_calls import RateLimit
 from benchmarks.cloudformation import CloudFormation, Deliver
 from benchmarks.contenders.notebook_vending import notebook_vending
@@ -204,3 +204,12 @@ def test_a_small_run_of_the_platform(events: bool) -> None:
 
 def test_no_two_rows_are_of_the_same_contender_and_scenario() -> None:
     assert len(set(rows())) == len(rows())
+
+
+def test_a_cold_start_takes_what_a_warm_invoke_takes_and_so_much_more() -> None:
+    figures = {"total_ms": {"median": 400.0}, "warm_ms": {"median": 50.0}}
+    before = {"total_ms": {"median": 2000.0}, "warm_ms": {"median": 80.0}}
+    rows = [{"function": "it", "now": figures, "before": before}]
+
+    assert cold_launch.durations(rows, "now") == Durations({"it": 0.35}, {"it": 0.05})
+    assert cold_launch.durations(rows, "before") == Durations({"it": 1.92}, {"it": 0.08})

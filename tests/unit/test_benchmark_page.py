@@ -53,13 +53,43 @@ def test_a_wrong_answer_of_ours_misses_a_goal_and_one_of_a_peer_does_not(
     assert not _met(results, goal)
 
 
-def test_a_cold_start_above_the_bound_misses_a_goal_and_is_shown(results: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("goal", "key", "bound", "function"),
+    [
+        ("every function: at most 1.3 of the floor", "of_floor", 1.3, "StopIdleFunction"),
+        (
+            "the five functions of a launch: at most 0.30 of before",
+            "of_before",
+            0.3,
+            "ObserveFunction",
+        ),
+        ("CreateFunction: at most 0.20 of before", "of_before", 0.2, "CreateFunction"),
+        ("every function: at most 0.40 of before", "of_before", 0.4, "StopIdleFunction"),
+    ],
+)
+def test_a_cold_start_above_the_bound_misses_a_goal_and_is_shown(
+    results: dict[str, Any], goal: str, key: str, bound: float, function: str
+) -> None:
     for each in results["cold_starts"]:
-        each["ratio"] = 1.1
-    results["cold_starts"][0]["ratio"] = 1.31
+        each[key]["median"] = 0.1
+    (row,) = (each for each in results["cold_starts"] if each["function"] == function)
+    assert _met(results, f"cold start of {goal}")
 
-    assert not _met(results, "cold start of every function: at most 1.3 of the floor")
-    assert "| 1.31 | **no** |" in page.render(results)
+    row[key]["median"] = bound + 0.01
+
+    assert not _met(results, f"cold start of {goal}")
+    assert f"| {bound + 0.01:.2f} | **no** |" in page.render(results)
+
+
+def test_a_launch_that_costs_more_than_before_misses_a_goal(results: dict[str, Any]) -> None:
+    goal = "price of a launch with cold functions: no higher than before"
+    launch = results["cold_launch"]
+    launch["now"]["cost_usd"] = launch["before"]["cost_usd"]
+    assert _met(results, goal)
+
+    launch["now"]["cost_usd"] *= 1.01
+
+    assert not _met(results, goal)
 
 
 def test_more_than_a_tenth_of_the_former_calls_misses_a_goal(results: dict[str, Any]) -> None:

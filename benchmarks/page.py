@@ -122,7 +122,7 @@ def _cold_goals(results: Results) -> Iterator[Goal]:
     now, before = (results["cold_launch"][each]["cost_usd"] for each in ("now", "before"))
     yield Goal(
         "price of a launch with cold functions: no higher than before",
-        f"{now:.6f} USD beside {before:.6f}",
+        f"{now:.6f} USD against {before:.6f}",
         now <= before,
     )
 
@@ -140,7 +140,7 @@ def _of_class(results: Results) -> Iterator[Goal]:
             if each.met is not None:
                 yield Goal(
                     f"{what}: {each.figure.name}, {each.figure.goal}",
-                    f"{each.today[0]:,.4g} beside {each.before[0]:,.4g} at {before.COMMIT}",
+                    f"{each.today[0]:,.4g} against {each.before[0]:,.4g} at {before.COMMIT}",
                     each.met,
                 )
 
@@ -199,7 +199,7 @@ def _sections(results: Results) -> Iterator[str]:
     doubled = [each for each in results["launches"] if each.get("doubled")]
     yield _table(("Contender", "Result"), ((name(e), e["doubled"]) for e in doubled))
     yield "## Functions"
-    yield _chart("cold_starts", "Cold starts beside those of before")
+    yield _chart("cold_starts", "Cold starts, now and before")
     yield (
         f"Before is the build of {results['cold_launch']['commit']}. A cold start is init and "
         "first invoke, here with its median, least and most. The floor makes the same clients and "
@@ -211,7 +211,7 @@ def _sections(results: Results) -> Iterator[str]:
         "take these times:"
     )
     yield _cold_launch_table(results)
-    yield "What a cold start imports:"
+    yield "Packages that a cold start imports:"
     yield _import_table(results)
     yield "Deployed files:"
     yield _table(

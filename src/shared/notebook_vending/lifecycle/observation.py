@@ -121,7 +121,7 @@ def _faults(request: RequestInOrder) -> list[str]:
 def _known(entry: Entry, memory: ExecutionMemory) -> str:
     """Return the creation time of the notebook whose tags a Delete does not need in transition.
 
-    Names are unique, so a notebook of this name and this time is still the one that was ours. The
+    Names are unique, so a notebook of this name and this time is still the same. The
     Delete only waits for it. Before it stops or deletes the notebook, it reads the tags again.
     """
     return memory.ours if entry.request_type == "Delete" else ""

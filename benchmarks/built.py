@@ -1,21 +1,15 @@
-"""What is measured: the platform as `sam build` makes it, once for each run of the benchmarks.
+"""The platform as `sam build` builds it, now and at the former commit, once for each run."""
 
-And as it made it before: at the commit BEFORE, out of this clone's history.
-"""
-
-import io
 import json
-import subprocess
-import tarfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+from benchmarks import before as former
 from demo import deploy
 
-BEFORE = "b749fb0"
 FUNCTION, LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
 
 
@@ -31,25 +25,13 @@ def before() -> Path:
 
     Raises CalledProcessError where the clone has no such commit: a shallow one.
     """
-    source = _source_before()
-    packed = subprocess.run(
-        ["git", "archive", BEFORE],  # noqa: S607 - the git that cloned this
-        cwd=deploy.ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(source, filter="data")
+    source = former.tree()
     return deploy.build(source / ".local", source=source)
 
 
 def event_before(name: str) -> Any:
     """Return a sample event as it was before."""
-    return json.loads((_source_before() / "events" / f"{name}.json").read_text())
-
-
-def _source_before() -> Path:
-    return deploy.ROOT / ".local" / "benchmarks" / BEFORE
+    return json.loads((former.tree() / "events" / f"{name}.json").read_text())
 
 
 def handler_before(function: str) -> str:

@@ -10,7 +10,7 @@ from unittest import mock
 
 from rich.progress import Progress
 
-from benchmarks import built, launches
+from benchmarks import before, launches
 from benchmarks.contenders.notebook_vending import notebook_vending
 from benchmarks.world import Scenario, World, run
 from simulation import lambda_service
@@ -26,7 +26,7 @@ def measure(progress: Progress, cold_starts: Sequence[Mapping[str, Any]]) -> dic
     lag is that of a launch none of whose environments was kept.
     """
     task = progress.add_task("One launch, warm and cold", total=4)
-    found: dict[str, Any] = {"commit": built.BEFORE}
+    found: dict[str, Any] = {"commit": before.COMMIT}
     for build in ("now", "before"):
         took = durations(cold_starts, build)
         usual = launches.figures(_worlds(took))

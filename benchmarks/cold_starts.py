@@ -1,6 +1,6 @@
 """Cold starts: each function's first invoke in a new environment, as Lambda gives it processors.
 
-Each function is run as it is built now and as it was built before (`built.BEFORE`), by the runtime
+Each function is run as it is built now and as it was built before (`before.COMMIT`), by the runtime
 interface emulator and the runtime client, with its sample event and an AWS that answers at once.
 Init has a whole processor, and an invoke the share that the function's memory stands for. There
 are two floors: a handler that makes the same boto3 clients in its first invoke and calls one of

@@ -205,7 +205,7 @@ class Judge:
             return
         name = wanted["NotebookInstanceName"].lower()
         if any(work is given and changed == name for work, changed in self._overtaken):
-            return  # as asked when the function read it, and nobody can keep it so
+            return  # it was as asked when the function read it
         if not (found and ours):
             self._violated(f"there is no notebook {wanted['NotebookInstanceName']} of the stack")
         if faults := differences(world, wanted, found):

@@ -12,11 +12,12 @@ from typing import Any
 from notebook_vending import clock
 from notebook_vending.aws import stepfunctions
 from notebook_vending.log import logger
+from notebook_vending.notebooks.notebook import SETTLED
 from notebook_vending.requests import wait_tokens
 
 # The statuses that an execution waits for. It can use none of those in between, and AWS documents
 # no event for the end of a deletion.
-WAKING = ("InService", "Stopped", "Failed")
+WAKING = SETTLED
 
 
 def keep(token: str, state: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 import signal
 from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -16,11 +18,16 @@ class Interrupts:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
+        # Of the queues, only this one's `put` may interrupt itself (Python library, "queue").
+        self._replies: SimpleQueue[str] = SimpleQueue()
         self._cleaning = False
         self._answered = False
 
     def install(self) -> None:
         """Handle the process's signals from now on."""
+        # A signal can come in the middle of a line. Its handler must not write to the same stream
+        # then (Python library, "io", "Reentrancy"), so a thread of its own writes the reply.
+        Thread(target=self._reply, daemon=True).start()
         for each in _ENDING:
             signal.signal(each, self._handle)
 
@@ -41,6 +48,12 @@ class Interrupts:
             raise KeyboardInterrupt
         if not self._answered:
             self._answered = True
-            self._say("The cleanup goes on. Ctrl-C once more ends it, and leaves what is left.")
+            self._replies.put(
+                "The cleanup goes on. Ctrl-C once more ends it, and leaves what is left."
+            )
             return
         raise KeyboardInterrupt
+
+    def _reply(self) -> None:
+        while True:
+            self._say(self._replies.get())

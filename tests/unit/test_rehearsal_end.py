@@ -2,9 +2,11 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import boto3
@@ -46,16 +48,30 @@ def handlers() -> Iterator[None]:
 def test_the_first_signal_ends_the_story_and_the_third_ends_the_cleanup(
     kind: signal.Signals,
 ) -> None:
-    said: list[str] = []
-    interrupts = Interrupts(said.append)
+    said: SimpleQueue[str] = SimpleQueue()
+    interrupts = Interrupts(said.put)
     interrupts.install()
 
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), kind)
     os.kill(os.getpid(), kind)
-    assert said == ["The cleanup goes on. Ctrl-C once more ends it, and leaves what is left."]
+    goes_on = "The cleanup goes on. Ctrl-C once more ends it, and leaves what is left."
+    assert said.get(timeout=10) == goes_on
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), kind)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_reply_to_a_signal_waits_for_the_line_that_is_being_written() -> None:
+    writing, said = threading.Lock(), SimpleQueue[bool]()
+    interrupts = Interrupts(lambda _: said.put(writing.acquire(timeout=10)))
+    interrupts.begin_cleanup()
+    interrupts.install()
+
+    with writing:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert said.empty()
+    assert said.get(timeout=10), "the reply did not come after the line"
 
 
 @pytest.mark.usefixtures("handlers")

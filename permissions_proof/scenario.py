@@ -408,9 +408,13 @@ def _launch_and_keep_the_data(run: _Run) -> None:
     run.page.step("She launches another one, keeps its data, and terminates it.")
     # SageMaker may send a volume's key under either name, and a role has a permission for each.
     new, old = VOLUME_KEYS
-    # SageMaker throttles the first observation, which then counts the unanswered requests.
-    throttled = {"operation": "DescribeNotebookInstance"}
-    run.aws.control("sagemaker", {"volume_key_condition": old, "call_faults": [throttled]})
+    # SageMaker throttles the creation and the first observation. Both then count the unanswered
+    # requests.
+    throttled = [
+        {"operation": operation}
+        for operation in ("CreateNotebookInstance", "DescribeNotebookInstance")
+    ]
+    run.aws.control("sagemaker", {"volume_key_condition": old, "call_faults": throttled})
     kept = run.launch("analysis-3", {"DataRetention": "Retain"})
     run.aws.control("sagemaker", {"volume_key_condition": new})
     notebook = execution_role_calls.start(run.aws, kept, run.outputs["S3EndpointId"])

@@ -129,6 +129,21 @@ def sagemaker(kind: str, name: str = "1f2e3d4c-a") -> str:
     return arn("sagemaker", f"{kind}/{name}")
 
 
+COUNTS_UNANSWERED = (
+    may(
+        "dynamodb:Query",
+        f"{LEDGER}/index/Unanswered",
+        "counts the unanswered requests",
+        {"dynamodb:Select": "COUNT"},
+    ),
+    may_not(
+        "dynamodb:Query",
+        f"{LEDGER}/index/Unanswered",
+        "reads none of them there",
+        {"dynamodb:Select": "ALL_PROJECTED_ATTRIBUTES"},
+    ),
+)
+
 _BY_ROLE: dict[str, list[Request]] = {
     "StopRole": [
         may(
@@ -247,18 +262,7 @@ _BY_ROLE: dict[str, list[Request]] = {
             {"dynamodb:Attributes": ["Resource", "Request", "Outcome"]},
         ),
         may("ec2:DescribeSubnets", "*", "compares the place"),
-        may(
-            "dynamodb:Query",
-            f"{LEDGER}/index/Unanswered",
-            "counts the unanswered requests",
-            {"dynamodb:Select": "COUNT"},
-        ),
-        may_not(
-            "dynamodb:Query",
-            f"{LEDGER}/index/Unanswered",
-            "reads none of them there",
-            {"dynamodb:Select": "ALL_PROJECTED_ATTRIBUTES"},
-        ),
+        *COUNTS_UNANSWERED,
     ],
     "RespondRole": [
         may("dynamodb:GetItem", LEDGER, "reads the response URL"),
@@ -297,6 +301,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
     ],
     "CreateRole": [
+        *COUNTS_UNANSWERED,
         may_not("kms:CreateGrant", FOREIGN_KEY, "grants no key but through SageMaker"),
         may(CREATE, NOTEBOOK, "private and encrypted", CREATED),
         may_not(CREATE, NOTEBOOK, "without a key", without(CREATED, "sagemaker:VolumeKmsKeyArn")),

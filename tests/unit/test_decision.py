@@ -489,6 +489,7 @@ def test_an_execution_remembers_nothing_at_first() -> None:
         "out_of_capacity": (),
         "not_in_zone": (),
         "ours": "",
+        "asked_nothing": False,
         "unanswered": 0,
     }
 

@@ -293,14 +293,16 @@ def test_what_is_no_event_of_a_notebook_is_logged(platform: Platform) -> None:
 
 
 def throttled_wait(platform: Platform, kind: str = "Create") -> int:
-    """Return how long an execution waits whose first observation is throttled."""
+    """Return how long an execution waits whose first call of SageMaker is throttled."""
     stack = platform.stack()
     if kind == "Create":
         sent = stack.send_create()
+        platform.fail_calls("CreateNotebookInstance", "ThrottlingException")
+        platform.step_until(sent.execution, "Create")
     else:
         stack.create().expect_success()
         sent = stack.send(kind)
-    platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
+        platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
     platform.step(sent.execution)
     return int(sent.execution.data["Decision"]["WaitSeconds"])
 
@@ -318,7 +320,7 @@ def test_a_throttled_launch_waits_longer_the_more_requests_have_no_answer(
     waits = {throttled_wait(platform) for _ in range(4)}
 
     assert len(waits) > 1
-    assert all(10 <= each <= 53 for each in waits)
+    assert all(13 <= each <= 70 for each in waits)
 
 
 def test_a_throttled_termination_lets_launches_pass(platform: Platform) -> None:
@@ -328,22 +330,45 @@ def test_a_throttled_termination_lets_launches_pass(platform: Platform) -> None:
 def test_a_throttled_action_waits_as_the_observation_before_it_was_told(
     platform: Platform,
 ) -> None:
+    stack = platform.stack()
+    stack.create().expect_success()
     for _ in range(49):
         platform.stack().send_create()
-    created = platform.stack().send_create()
+    changed = stack.send_update(NotebookInstanceType="ml.t3.large")
     platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
-    platform.fail_calls("CreateNotebookInstance", "ThrottlingException")
+    platform.fail_calls("StopNotebookInstance", "ThrottlingException")
 
-    platform.step_until(created.execution, "Create")
-    platform.step(created.execution)
+    platform.step_until(changed.execution, "Stop")
+    platform.step(changed.execution)
 
-    assert 10 <= created.execution.data["Decision"]["WaitSeconds"] <= 50
+    assert 13 <= changed.execution.data["Decision"]["WaitSeconds"] <= 65
+
+
+def test_a_launch_creates_its_notebook_without_a_look_before(platform: Platform) -> None:
+    created = platform.stack().send_create()
+    platform.fail_calls("CreateNotebookInstance", "ThrottlingException", calls=2)
+
+    platform.run(until=lambda: platform.calls("CreateNotebookInstance") == 3)
+
+    assert platform.calls("DescribeNotebookInstance") == 0
+    platform.run()
+    created.expect_success()
+    assert platform.calls("DescribeNotebookInstance") == 1
+
+
+def test_a_launch_whose_name_is_taken_learns_it_at_once(platform: Platform) -> None:
+    platform.stack().create(NotebookInstanceName="analysis").expect_success()
+    began = platform.clock.now
+
+    platform.stack().create(NotebookInstanceName="analysis").expect_failed("is taken by a notebook")
+
+    assert platform.clock.now - began <= 5
 
 
 def test_no_throttled_call_is_left_alone_until_the_deadline(platform: Platform) -> None:
     for _ in range(40):
         platform.stack().send_create()
-    platform.fail_calls("DescribeNotebookInstance", "ThrottlingException", calls=100_000)
+    platform.fail_calls("CreateNotebookInstance", "ThrottlingException", calls=100_000)
     created = platform.stack().send_create()
 
     while not created.answers:

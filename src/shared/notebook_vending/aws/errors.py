@@ -105,7 +105,7 @@ def translate(
             Cause.CANNOT_CHANGE,
         )
     gone = "RecordNotFound" in message and error.operation_name != "CreateNotebookInstance"
-    if gone or "Unable to transition" in message or "duplicate Notebook Instance" in message:
+    if gone or "Unable to transition" in message or is_name_in_use(error):
         return TryAgainError(f"the notebook changed in the meantime: {message}")
     if young and any(word in message.lower() for word in _OF_YOUNG_ROLES):
         return TryAgainError(f"a new role is not known everywhere in AWS yet: {message}")
@@ -128,6 +128,11 @@ def is_throttling(error: Exception) -> bool:
     if not isinstance(error, ClientError):
         return False
     return error.response.get("Error", {}).get("Code") in _THROTTLED
+
+
+def is_name_in_use(error: Exception) -> bool:
+    """Return whether CreateNotebookInstance was refused because a notebook has the name."""
+    return isinstance(error, ClientError) and "duplicate Notebook Instance" in str(error)
 
 
 def is_denial(error: ClientError) -> bool:

@@ -96,6 +96,8 @@ class ExecutionMemory:
     """The ones among them that the subnet's zone never has."""
     ours: str = ""
     """When the notebook was created whose tags showed that it is ours; ISO 8601."""
+    asked_nothing: bool = False
+    """Nothing is known yet: no look was made, and no creation, unless SageMaker throttled it."""
     unanswered: int = 0
     """How many requests had no answer when AWS last throttled an observation."""
 

@@ -56,7 +56,10 @@ def observe(
             notebook, whose = leftover
             removal = replace(desired, request_type="Delete", notebook_name=notebook.name)
             return removal, Observed(notebook.status, notebook, whose), memory
-        seen = sagemaker.describe(request.entry.notebook_name, _known(request.entry, memory))
+        seen = None
+        if not _may_ask_first(request, memory):
+            memory = replace(memory, asked_nothing=False)
+            seen = sagemaker.describe(request.entry.notebook_name, _known(request.entry, memory))
         if seen and request.entry.cleans_up:
             orphan_rules.confirm(request.entry)
         if seen is None and request.position is QueuePosition.NEWEST and not memory.acted:
@@ -116,6 +119,16 @@ def _faults(request: RequestInOrder) -> list[str]:
             f"name. Restore the old name {back} first"
         )
     return faults
+
+
+def _may_ask_first(request: RequestInOrder, memory: ExecutionMemory) -> bool:
+    """Return whether a Create may be tried before the first look.
+
+    SageMaker itself refuses a name that is in use, and the next look shows whose notebook has it.
+    So a class that begins needs a call less for each launch.
+    """
+    newest = request.position is QueuePosition.NEWEST
+    return newest and request.entry.request_type == "Create" and memory.asked_nothing
 
 
 def _known(entry: Entry, memory: ExecutionMemory) -> str:

@@ -15,7 +15,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from notebook_vending import clock, environment
 from notebook_vending.aws import cloudformation, ec2, sagemaker
-from notebook_vending.aws.errors import RefusedError, TryAgainError, is_throttling
+from notebook_vending.aws.errors import (
+    RefusedError,
+    TryAgainError,
+    is_name_in_use,
+    is_throttling,
+)
 from notebook_vending.failure_causes import Cause
 from notebook_vending.housekeeping import orphan_rules
 from notebook_vending.lifecycle.decision import (
@@ -57,9 +62,9 @@ _PART_OF_WAITED = 8
 _PART_OF_FIRST_WAIT = 3  # stopping and deleting take a third of the time of creating and starting
 _LONGEST_WAIT = 150  # seconds
 _SOON = 20  # seconds until an action that AWS refused for now is tried again
-# Seconds that each unanswered request delays a throttled one. So the throttled ones together repeat
-# some two calls a second, with any number of requests.
-_FOR_EACH = 1
+# Seconds that each unanswered request delays a throttled one at most. So the throttled ones repeat
+# together some one and a half calls a second, with any number of requests.
+_FOR_EACH = 1.3
 # Seconds. Tags change immediately and without an event, and the next instance type needs no pause.
 _AT_ONCE = 5
 
@@ -78,7 +83,7 @@ def look(state: State) -> State:
     """Look at the notebook and the ledger, and decide the next step."""
     now = clock.now()
     request = ledger.read(key_of(state), now)
-    memory = ExecutionMemory(**state.get("Memory", {}))
+    memory = ExecutionMemory(**state.get("Memory", {"asked_nothing": True}))
     desired, observed, memory = observe(request, memory, now)
     decision = decide(desired, observed, memory, now)
     if request.entry.outcome:  # by another path, during this execution or before it
@@ -94,7 +99,8 @@ def look(state: State) -> State:
         decision.action, extra={"notebook_status": observed.status, **request.entry.log_fields}
     )
     if decision.action == "Create":
-        memory = replace(memory, creating=True)
+        # A creation that no look came before has not seen the name free.
+        memory = replace(memory, creating=not memory.asked_nothing, asked_nothing=False)
     if decision.action == "Start":
         # A started notebook must run afterwards, even if no look sees it running.
         memory = replace(memory, starting=observed.status, resume=True)
@@ -142,9 +148,13 @@ def act(state: State, attempt: Attempt) -> State:
         tried = decision["InstanceType"] if changes else ""
         lacking = memory.out_of_capacity
         memory = noting(memory, error, young=young, tried=tried)
-        if memory.out_of_capacity != lacking:
+        if memory.out_of_capacity != lacking or is_name_in_use(error):
             pause = _AT_ONCE
         elif is_throttling(error):
+            if decision["Action"] == "Create":
+                memory = replace(
+                    memory, asked_nothing=not memory.acted, unanswered=ledger.unanswered()
+                )
             pause = _turn(entry, memory, now)
         else:
             pause = _apart(min(_SOON, environment.number("WAIT_SECONDS")))

@@ -37,18 +37,21 @@ class Fault:
 FAULTS: Mapping[str, Fault] = {
     "capacity": Fault(
         f"AWS has no capacity for {INSTANCE_TYPE}",
-        (f"AWS has no capacity for {INSTANCE_TYPE}", "FallbackInstanceTypes"),
+        (f"AWS has no capacity for {INSTANCE_TYPE}", "FallbackInstanceTypes", "#no-capacity"),
         notebooks={"no_capacity": [INSTANCE_TYPE]},
         remedy={"FallbackInstanceTypes": OTHER_INSTANCE_TYPE},
     ),
     "quota": Fault(
         f"the account may not run any {INSTANCE_TYPE}",
-        ("service limit", f"{INSTANCE_TYPE} for notebook instance usage"),
+        ("service limit", f"{INSTANCE_TYPE} for notebook instance usage", "#quota"),
         notebooks={"quotas": {INSTANCE_TYPE: 0}},
     ),
     "name-taken": Fault(
         f"somebody else has a notebook named {NOTEBOOK}",
-        (f"The name {NOTEBOOK} is taken", "Launch with another NotebookInstanceName"),
+        (
+            f"The name {NOTEBOOK} is taken",
+            "Launch with another NotebookInstanceName. More: docs/help.md#name-taken",
+        ),
         name_taken=True,
     ),
     "bad-parameters": Fault(
@@ -68,7 +71,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "slow": Fault(
         f"the notebook is still Pending after the {_DEADLINE} seconds that a launch may take",
-        ("was given up after", "still Pending"),
+        ("was given up after", "still Pending", "#deadline-passed"),
         notebooks={
             "timing": {
                 "pending": _LATE,

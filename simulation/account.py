@@ -20,6 +20,7 @@ from simulation.stepfunctions import StepFunctions
 REGION = "us-east-1"
 ACCOUNT = "123456789012"  # moto's
 LEDGER = "ledger"
+HELP = "https://help.example/page"
 
 
 class Account:
@@ -66,6 +67,7 @@ class Account:
             "FIRST_WAIT_SECONDS": "330",
             "WAIT_SECONDS": "45",
             "DEADLINE_SECONDS": "3240",
+            "HELP_URL": HELP,
             "CLEAN_UP_DRY_RUN": "NO",
             "ALLOWED_INSTANCE_TYPES": "ml.t3.medium,ml.t3.large,ml.g5.xlarge",
             "MAX_VOLUME_SIZE_IN_GB": "100",

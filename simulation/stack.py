@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from simulation.account import ACCOUNT, REGION
+from notebook_vending.failure_causes import Cause
+from simulation.account import ACCOUNT, HELP, REGION
 from simulation.state_machine import Execution
 
 if TYPE_CHECKING:
@@ -56,9 +57,11 @@ class Sent:
         return data
 
     def expect_failed(self, *words: str) -> str:
-        """Check that it failed, that the Reason holds all the words, and return the Reason."""
-        reason: str = self.answer["Reason"]
-        assert self.answer["Status"] == "FAILED", reason
+        """Check that it failed and links to the help; return the text, which holds all words."""
+        said: str = self.answer["Reason"]
+        reason, _, link = said.rpartition(" More: ")
+        assert self.answer["Status"] == "FAILED", said
+        assert link in {f"{HELP}#{each.anchor}" for each in Cause}, said
         for each in words:
             assert each in reason, reason
         return reason

@@ -113,6 +113,7 @@ def _check_outputs(platform: Platform, name: str, outputs: dict[str, str]) -> No
     assert outputs["NotebookInstanceUrl"] == f"https://{seen['Url']}"
     assert outputs["NotebookConsoleUrl"].endswith(f"/notebook-instances/{name}")
     assert (outputs["ProjectName"], outputs["ProjectID"]) == ("Churn", "Churn_42")
+    assert outputs["Help"] == "docs/help.md"
     platform.aws.client("s3").head_bucket(Bucket=outputs["S3BucketName"])
 
 

@@ -17,6 +17,7 @@ from botocore.session import Session
 from embedded_aws.ministack_fixes import response_bucket
 from embedded_aws.ministack_fixes.response_bucket import ResponseBucket
 from notebook_vending import clock
+from notebook_vending.failure_causes import Cause
 from notebook_vending.requests import answer, ledger
 from notebook_vending.requests.entry import Key
 from notebook_vending.requests.ledger import Recorded
@@ -25,6 +26,7 @@ from tests.unit.answered_entry import ENTRY, NOW
 
 REGION = "us-east-1"
 HOST = "cloudformation-custom-resource-response-useast1"
+HELP = "https://help.example/page"
 
 
 FIELDS: Any = {
@@ -76,6 +78,77 @@ def test_a_reason_that_fits_is_left_alone() -> None:
 
     assert said(reason)["Reason"] == reason
     assert said(reason + "x")["Reason"].endswith("…")
+
+
+@pytest.fixture
+def help_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the variable of the functions that answer launches."""
+    monkeypatch.setenv("HELP_URL", HELP)
+
+
+has_help = pytest.mark.usefixtures("help_url")
+
+
+@has_help
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("Because.", "Because."),
+        ("Error: no", "Error: no."),
+        ("It is (so)", "It is (so)."),
+        ("Some…", "Some…"),
+    ],
+)
+def test_a_refusal_ends_with_the_link_to_the_help_about_its_cause(
+    reason: str, sentence: str
+) -> None:
+    refused = said(reason, cause=Cause.NAME_TAKEN)
+
+    assert refused["Reason"] == f"{sentence} More: {HELP}#name-taken"
+
+
+@has_help
+def test_what_has_no_cause_has_no_link() -> None:
+    assert said("Done")["Reason"] == "Done"
+
+
+def test_a_function_that_answers_no_launches_gives_no_link() -> None:
+    assert said("No", cause=Cause.INVALID)["Reason"] == "No"
+
+
+@has_help
+@pytest.mark.parametrize("character", ["x", "€", '"'])
+def test_a_reason_too_long_is_cut_before_its_link(character: str) -> None:
+    reason = said("Because " + character * 9000, cause=Cause.QUOTA)["Reason"]
+    text, _, link = reason.partition(" More: ")
+
+    assert text.startswith("Because " + character)
+    assert text.endswith(character + "…")
+    assert link == f"{HELP}#quota"
+    one_more = len(json.dumps(character)) - len('""')
+    assert len(answer.body(**FIELDS, reason=reason)) + one_more > 4096
+
+
+@has_help
+def test_a_reason_that_just_fits_with_its_link_is_left_alone() -> None:
+    link = f" More: {HELP}#quota"
+    reason = "x" * (4095 - len(answer.body(**FIELDS, reason=link))) + "."
+
+    assert said(reason, cause=Cause.QUOTA)["Reason"] == reason + link
+    cut = said("x" + reason, cause=Cause.QUOTA)["Reason"]
+    assert cut.endswith("x…" + link)
+
+
+@has_help
+def test_ids_that_leave_no_room_for_a_link_are_answered_without_it() -> None:
+    link = len(f" More: {HELP}#quota")
+    room = 4096 - len(answer.body(**FIELDS, reason="…")) - link
+
+    fits = said("x" * 99, cause=Cause.QUOTA, request_id=FIELDS["request_id"] + "r" * room)
+    not_so = said("x" * 99, cause=Cause.QUOTA, request_id=FIELDS["request_id"] + "r" * (room + 1))
+
+    assert fits["Reason"] == f"… More: {HELP}#quota"
+    assert not_so["Reason"] == "x" * (link - 1) + "…"
 
 
 # Where it goes
@@ -432,6 +505,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """Return the addresses and answers that are PUT."""
     puts: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("HELP_URL", HELP)
     monkeypatch.setattr(answer, "put", lambda url, body: puts.append((url, json.loads(body))))
     return puts
 
@@ -454,7 +528,7 @@ def test_what_is_no_request_is_refused_under_the_id_that_cloudformation_knows(
             REFUSED["ResponseURL"],
             {
                 "Status": "FAILED",
-                "Reason": "No.",
+                "Reason": f"No. More: {HELP}#invalid",
                 "PhysicalResourceId": physical_id,
                 "StackId": ENTRY.stack_id,
                 "RequestId": "r-1",
@@ -496,6 +570,18 @@ def test_what_cannot_be_answered_is_left_alone(
 # What is recorded is what is sent
 
 
+@pytest.fixture
+def delivered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Key, datetime]]:
+    """Return the deliveries that are recorded; every answer is the first one."""
+    recorded: list[tuple[Key, datetime]] = []
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    monkeypatch.setattr(
+        ledger, "record_answer", lambda _key, body, _status: Recorded("address", body, first=True)
+    )
+    monkeypatch.setattr(ledger, "record_delivery", lambda key, now: recorded.append((key, now)))
+    return recorded
+
+
 @pytest.mark.parametrize(
     ("status", "physical_id", "name", "replaces", "said"),
     [
@@ -506,8 +592,8 @@ def test_what_cannot_be_answered_is_left_alone(
     ],
 )
 def test_only_a_replacement_that_succeeded_has_another_physical_id(
-    monkeypatch: pytest.MonkeyPatch,
     sent: list[tuple[str, dict[str, Any]]],
+    delivered: list[tuple[Key, datetime]],
     status: answer.Status,
     physical_id: str,
     name: str,
@@ -516,30 +602,50 @@ def test_only_a_replacement_that_succeeded_has_another_physical_id(
 ) -> None:
     """Another id has CloudFormation delete what the old one names."""
     entry = replace(ENTRY, physical_resource_id=physical_id, notebook_name=name, replaces=replaces)
-    delivered: list[tuple[Key, datetime]] = []
-    monkeypatch.setattr(clock, "now", lambda: NOW)
-    monkeypatch.setattr(
-        ledger, "record_answer", lambda _key, body, _status: Recorded("address", body, first=True)
-    )
-    monkeypatch.setattr(ledger, "record_delivery", lambda key, now: delivered.append((key, now)))
 
-    assert answer.give(entry, status, "Because.", {"Message": "Because."}) == status
+    assert answer.give(entry, status, "Because.") == status
 
+    assert [(url, body["PhysicalResourceId"]) for url, body in sent] == [("address", said)]
+    assert delivered == [(ENTRY.key, NOW)]
+
+
+@pytest.mark.parametrize(
+    ("status", "data", "cause", "link", "help_"),
+    [
+        ("SUCCESS", {"Message": "Because."}, None, "", {"Help": HELP}),
+        ("SUCCESS", {}, None, "", {}),
+        ("SUCCESS", {}, Cause.QUOTA, "", {}),
+        ("FAILED", {}, Cause.QUOTA, f" More: {HELP}#quota", {}),
+        ("FAILED", {}, None, f" More: {HELP}#platform-failed", {}),
+    ],
+    ids=["ready", "deleted", "no-refusal", "refused", "failed"],
+)
+def test_a_notebook_has_the_address_of_the_help_and_a_refusal_the_link(
+    sent: list[tuple[str, dict[str, Any]]],
+    delivered: list[tuple[Key, datetime]],
+    status: answer.Status,
+    data: dict[str, str],
+    cause: Cause | None,
+    link: str,
+    help_: dict[str, str],
+) -> None:
+    answer.give(ENTRY, status, "Because.", data, cause=cause)
+
+    assert len(delivered) == 1
     assert sent == [
         (
             "address",
             {
                 "Status": status,
-                "Reason": "Because.",
-                "PhysicalResourceId": said,
+                "Reason": "Because." + link,
+                "PhysicalResourceId": "analysis",
                 "StackId": ENTRY.stack_id,
                 "RequestId": "r-1",
                 "LogicalResourceId": "Notebook",
-                "Data": {"Message": "Because."},
+                "Data": data | help_,
             },
         )
     ]
-    assert delivered == [(ENTRY.key, NOW)]
 
 
 def test_what_was_said_first_is_said_by_everybody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> 
         "SubnetId": platform.account.subnets["research"],
         "SecurityGroupId": platform.account.group,
         "Message": f"Notebook {stack.notebook} is InService on ml.t3.medium.",
+        "Help": platform.account.environment["HELP_URL"],
     }
     assert platform.calls("UpdateNotebookInstance") == 0  # from its first moment, not mended
 

@@ -41,6 +41,7 @@ class Answers(list[dict[str, Any]]):
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     taken = Answers()
+    monkeypatch.setenv("HELP_URL", "https://help.example/page")
     monkeypatch.setattr(answer, "put", taken.put)
     return taken
 
@@ -186,6 +187,7 @@ def test_a_bucket_and_a_key_that_are_not_the_stacks_are_both_named(
 
     assert "The bucket foreign was not changed" in answers[0]["Reason"]
     assert f"The key {key} was not changed" in answers[0]["Reason"]
+    assert answers[0]["Reason"].endswith(". More: https://help.example/page#owner-unclear")
 
 
 def test_a_bucket_that_still_has_data_keeps_its_key(

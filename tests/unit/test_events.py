@@ -306,7 +306,8 @@ def test_respond_gives_the_answer_that_the_execution_ends_with(story: Story) -> 
     (said,) = story.answers
     assert said["PhysicalResourceId"] == "Analysis-1"
     assert said["RequestId"] == EVENTS["receive-request-create"]["RequestId"]
-    assert said["Data"] == EVENTS["respond"]["Decision"]["Data"]
+    help_ = {"Help": ENVIRONMENT["HELP_URL"]}
+    assert said["Data"] == EVENTS["respond"]["Decision"]["Data"] | help_
 
 
 def test_respond_for_failed_request_answers_what_the_request_function_did_not_take_in(
@@ -352,7 +353,8 @@ def test_respond_for_operator_answers_as_told(story: Story) -> None:
     assert invoke("respond-for-operator") == {"Status": "FAILED"}
 
     (said,) = story.answers
-    assert said["Reason"] == EVENTS["respond-for-operator"]["ByHand"]["reason"]
+    given = EVENTS["respond-for-operator"]["ByHand"]["reason"]
+    assert said["Reason"] == f"{given} More: {ENVIRONMENT['HELP_URL']}#platform-failed"
     assert invoke("respond") == {"Status": "FAILED"}  # what was recorded first is repeated
 
 

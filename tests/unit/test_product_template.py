@@ -684,6 +684,7 @@ def test_outputs_are_what_they_are_called() -> None:
     values = {name: PLAIN.output(name) for name in TEMPLATE["Outputs"]}
     assert values == {
         "Message": "<Notebook.Message>",
+        "Help": "<Notebook.Help>",
         "SagemakerKMSKey": key,
         "ExecutionRoleArn": role,
         "S3BucketName": BUCKET,

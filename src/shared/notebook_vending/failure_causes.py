@@ -3,6 +3,7 @@
 Each is a metric of its own, so there are few of them and none is made up on the way.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -35,6 +36,11 @@ class Cause(StrEnum):
     """For a reason that has no name of its own here."""
     REPLACEMENT_NOT_ALLOWED = "ReplacementNotAllowed"
     SUPERSEDED = "Superseded"
+
+    @property
+    def anchor(self) -> str:
+        """The anchor of its section in docs/help.md, the same in every language."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", self).lower()
 
 
 class Concern(NamedTuple):

@@ -6,6 +6,7 @@ most, a Reason if it is FAILED, and always a PhysicalResourceId.
 
 import json
 import logging
+import os
 import re
 from bisect import bisect
 from collections.abc import Mapping, Sequence
@@ -67,12 +68,20 @@ def give(
 ) -> str:
     """Answer a request that is in the ledger, and return the status that was sent.
 
+    A FAILED ends with the link to the help about its cause. The data of a SUCCESS get the page's
+    address.
+
     It records the answer, sends the recorded answer, and then records the delivery. So a second
     answer repeats the first one. Only the first one is logged and counted: with its `cause` if it
     is FAILED, and with the seconds that each phase `waited`. `passed_over` are the instance types
     without capacity that another type replaced.
     Raises UndeliverableError, ClientError, BotoCoreError.
     """
+    if status == "SUCCESS":
+        cause = None
+        data = data and {**data, "Help": environment.text("HELP_URL")}
+    else:
+        cause = cause or Cause.PLATFORM_FAILED
     physical_id, name = entry.physical_resource_id, entry.notebook_name
     if status == "SUCCESS" and entry.replaces and physical_id.lower() != name.lower():
         physical_id = name  # CloudFormation deletes the old one next
@@ -84,6 +93,7 @@ def give(
         request_id=entry.request_id,
         logical_resource_id=entry.logical_resource_id,
         data=data or {},
+        cause=cause,
     )
     recorded = ledger.record_answer(entry.key, said, status)
     if recorded.first:
@@ -106,7 +116,7 @@ def _report(
     seconds = (clock.now() - entry.issued_at).total_seconds()
     spec = entry.spec
     outcome, data = said["Status"], said["Data"]
-    counted_as = "" if outcome == "SUCCESS" else cause or Cause.PLATFORM_FAILED
+    counted_as = cause or ""
     kind = "OrphanCleanup" if entry.cleans_up else entry.request_type
     logger.info(
         "Answered",
@@ -159,6 +169,7 @@ def refuse(event: Any, reason: str) -> None:
                 request_id=request_id,
                 logical_resource_id=logical_resource_id,
                 data={},
+                cause=Cause.INVALID,
             )
             if len(said) <= _LIMIT:
                 put(url, said)
@@ -173,10 +184,12 @@ def body(
     request_id: str,
     logical_resource_id: str,
     data: Mapping[str, str],
+    cause: Cause | None = None,
 ) -> bytes:
     """Return the answer in CloudFormation's format: JSON, 4,096 bytes at most.
 
-    The end of a Reason that does not fit is cut off. Only IDs can make the answer longer.
+    The Reason ends with the link to the help about the `cause`. A text that does not fit is cut off
+    before the link. Only IDs can make the answer longer, and then it has no link.
     """
     answer = {
         "Status": status,
@@ -187,14 +200,28 @@ def body(
         "Data": dict(data),
     }
 
-    def encoded(reason: str) -> bytes:
-        return json.dumps({**answer, "Reason": reason}).encode()
+    def encoded(reason: str, link: str) -> bytes:
+        return json.dumps({**answer, "Reason": f"{reason}{link}"}).encode()
 
-    if len(encoded(reason)) > _LIMIT:
+    link = _link(cause)
+    if len(encoded("…", link)) > _LIMIT:
+        link = ""
+    if link and not reason.endswith((".", "…")):
+        reason += "."
+    if len(encoded(reason, link)) > _LIMIT:
         lengths = range(1, len(reason))
-        reason = reason[: bisect(lengths, _LIMIT, key=lambda n: len(encoded(f"{reason[:n]}…")))]
-        return encoded(f"{reason}…")
-    return encoded(reason)
+        fitting = bisect(lengths, _LIMIT, key=lambda n: len(encoded(f"{reason[:n]}…", link)))
+        return encoded(f"{reason[:fitting]}…", link)
+    return encoded(reason, link)
+
+
+def _link(cause: Cause | None) -> str:
+    """Return the end of a Reason, or '' in a function that answers no launches.
+
+    Deployers read runbooks, so only the functions that answer launches have HELP_URL.
+    """
+    page = os.environ.get("HELP_URL")
+    return f" More: {page}#{cause.anchor}" if page and cause else ""
 
 
 def put(url: str, answer: bytes) -> None:

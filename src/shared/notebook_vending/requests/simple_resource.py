@@ -53,7 +53,7 @@ def serve(
     if request is None:
         return
     status: answer.Status = "SUCCESS"
-    cause = ""
+    cause: Cause | None = None
     try:
         served = _work_until_seen(request, context, work)
     except RefusedError as refused:
@@ -75,6 +75,7 @@ def serve(
         request_id=request.RequestId,
         logical_resource_id=request.LogicalResourceId,
         data=served.data,
+        cause=cause,
     )
     answer.put(request.ResponseURL, body)
     logger.info(
@@ -82,7 +83,7 @@ def serve(
         extra={
             "request_type": request.RequestType,
             "outcome": status,
-            "cause": cause,
+            "cause": cause or "",
             "reason": served.reason,
             "correlation_id": request.RequestId,
             "stack_id": request.StackId,

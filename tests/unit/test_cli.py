@@ -15,7 +15,7 @@ from embedded_aws.service_catalog import answers
 from embedded_aws.service_catalog.model import StackState
 from notebook_vending.notebooks import prices
 from notebook_vending.requests.stack_ids import provisioned_product_of
-from simulation.account import ACCOUNT, REGION, client
+from simulation.account import ACCOUNT, HELP, REGION, client
 from simulation.platform import LAUNCHER, Platform
 from simulation.stack import Stack
 from simulation.state_machine import load
@@ -896,6 +896,22 @@ def test_a_request_that_the_platform_refused_is_shown_once(operator: Operator) -
     assert request["notebook"] is None, "it is of another launch"
     (listed,) = operator.run("list", "--json").json["failures"]
     assert listed["launch"] == "second"
+
+
+def test_an_explained_refusal_has_the_link_to_the_help(operator: Operator, tmp_path: Path) -> None:
+    taken = operator.launched()
+    stack = operator.platform.stack()
+    stack.properties["NotebookInstanceName"] = taken.notebook
+    stack.create().expect_failed("is taken")
+    link = f"More: {HELP}#name-taken"
+
+    document = operator.run("explain", taken.notebook, "--json").json
+    text = operator.run("explain", taken.notebook, "--html", str(tmp_path / "page.html")).out
+
+    (refused,) = (each for each in document["requests"] if each["outcome"] == "FAILED")
+    assert refused["reason"].endswith(link)
+    assert link in text
+    assert link in (tmp_path / "page.html").read_text()
 
 
 def test_two_owners_of_one_name_are_shown_apart(operator: Operator) -> None:

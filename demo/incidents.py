@@ -18,6 +18,7 @@ from demo import deploy
 from demo.end_user import EndUser, Record
 from embedded_aws.emulator import Emulator
 
+_ON_HOURS = {"reason": "on-hours", "time": "2026-11-23T08:00:00Z"}
 _SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 _TAGS = "notebook-vending:"
 _LATE = 1500  # seconds
@@ -140,7 +141,9 @@ def _launch_with(faults: Callable[[Deployed], Mapping[str, Any]]) -> Making:
     return make
 
 
-def _schedule_without(role: str, function: str, action: str) -> Making:
+def _schedule_without(
+    role: str, function: str, action: str, event: Mapping[str, Any] = _SCHEDULED
+) -> Making:
     """Return an incident in which a scheduled function fails with each of its three attempts."""
 
     def make(here: Deployed, undo: ExitStack) -> None:
@@ -148,7 +151,7 @@ def _schedule_without(role: str, function: str, action: str) -> Making:
         here.aws.client("lambda").invoke(
             FunctionName=here.physical_id(function),
             InvocationType="Event",
-            Payload=json.dumps(_SCHEDULED),
+            Payload=json.dumps(event),
         )
 
     return make
@@ -286,6 +289,12 @@ INCIDENTS: Mapping[str, Incident] = {
     "idle-stop-fails": Incident(
         "the function that stops idle notebooks may not list them",
         _schedule_without("StopIdleRole", "StopIdleFunction", "sagemaker:ListNotebookInstances"),
+    ),
+    "on-hours-start-fails": Incident(
+        "the function that starts notebooks at on-hours may not list them",
+        _schedule_without(
+            "StartOnHoursRole", "StartOnHoursFunction", "sagemaker:ListNotebookInstances", _ON_HOURS
+        ),
     ),
     "count-fails": Incident(
         "the function that counts notebooks may not search for them",

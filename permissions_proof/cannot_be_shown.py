@@ -24,10 +24,12 @@ _FUNCTIONS = (
     "GuardNotebooksRole",
     "CountRunningRole",
     "StopIdleRole",
+    "StartOnHoursRole",
 )
 _READS_THE_LEDGER = (
     *("RequestRole", "ObserveRole", "CreateRole", "UpdateRole", "StartRole", "StopRole"),
     *("DeleteRole", "RespondRole", "WaitRole", "DeleteOrphansRole", "StopIdleRole"),
+    "StartOnHoursRole",
 )
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"
@@ -86,7 +88,7 @@ UNEXERCISED = (
         "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html",
     ),
     Unexercised(
-        ("OffHoursRole",),
+        ("OffHoursRole", "OnHoursRole"),
         ("kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "sqs:SendMessage"),
         "EventBridge Scheduler works as this role, which nobody else may assume; the emulator's "
         "works without it",

@@ -42,6 +42,7 @@ _PARAMETERS: Mapping[str, str | int] = {
     "MaxVolumeSizeInGB": _MAX_VOLUME,
     "CostCenter": "4711",
     "OffHoursCron": "cron(0 0 1 1 ? 2099)",  # the story has them come
+    "OnHoursCron": "cron(0 0 1 1 ? 2099)",
     "EndUserRolePattern": "*DataScientist",
     "ShareWith": f"111122223333,{_UNIT}",
 }
@@ -261,7 +262,9 @@ def _open_and_stop_it_in_sagemaker(run: _Run, launched: Record) -> None:
 
 
 def _have_it_rest(run: _Run, launched: Record) -> None:
-    run.page.step("It is idle and stops itself; then it cannot and says so; then off-hours come.")
+    run.page.step(
+        "It is idle and stops itself; then it cannot and says so; then off- and on-hours come."
+    )
     notebook = execution_role_calls.start(run.aws, launched, run.outputs["S3EndpointId"])
     sagemaker, name = run.aws.client("sagemaker", run.user.credentials), notebook.name
 
@@ -277,15 +280,26 @@ def _have_it_rest(run: _Run, launched: Record) -> None:
     notebook.client("sagemaker").stop_notebook_instance(NotebookInstanceName=name)
     start()
     execution_role_calls.say_that_it_is_idle(notebook)
-    for event in (
-        {"source": "aws.events", "detail-type": "Scheduled Event"},
-        {"reason": "off-hours"},
-    ):
-        run.aws.client("lambda").invoke(
-            FunctionName=run.physical_id("StopIdleFunction"), Payload=json.dumps(event)
-        )
-        start()
+    _invoke(run, "StopIdleFunction", {"source": "aws.events", "detail-type": "Scheduled Event"})
+    start()
+    now = datetime.now(UTC).isoformat()
+    _invoke(run, "StopIdleFunction", {"reason": "off-hours", "time": now})
+    await_that(lambda: is_in("Stopped"), "Stopped")
+    _invoke(run, "StartOnHoursFunction", {"reason": "on-hours", "time": now})
+    await_that(lambda: is_in("InService"), "InService")
+    failed = {"status": "Failed", "failure_reason": "Insufficient notebook instance capacity."}
+    run.aws.control("sagemaker", {"statuses": {name: failed}})
+    await_that(lambda: is_in("InService"), "InService")
     run.page.outcome("It was stopped each time, and started again.")
+
+
+def _invoke(run: _Run, function: str, event: Mapping[str, Any]) -> None:
+    """Invoke a function; raises SurpriseError if it fails."""
+    answer = run.aws.client("lambda").invoke(
+        FunctionName=run.physical_id(function), Payload=json.dumps(event)
+    )
+    if "FunctionError" in answer:
+        raise SurpriseError(answer["Payload"].read().decode())
 
 
 def _launch_by_another_role(run: _Run) -> None:

@@ -12,7 +12,9 @@ from handlers import (
     receive_request,
     respond,
     start,
+    start_on_hours,
     stop,
+    stop_idle,
     update,
     wait,
 )
@@ -29,4 +31,6 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "WaitFunction": wait.handler,
     "DeleteOrphansFunction": delete_orphans.handler,
     "ExpireLaunchesFunction": expire_launches.handler,
+    "StopIdleFunction": stop_idle.handler,
+    "StartOnHoursFunction": start_on_hours.handler,
 }

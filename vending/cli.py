@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,17 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from typer.core import TyperGroup
 
-from vending import answering, checking, explaining, launches, listing, orphans, platform, screen
+from vending import (
+    answering,
+    calendar,
+    checking,
+    explaining,
+    launches,
+    listing,
+    orphans,
+    platform,
+    screen,
+)
 from vending.checks import parameters
 from vending.checks.findings import Verdict
 from vending.errors import AWS_SAID_NO, REFUSED, OperatorError, unexpected, worded
@@ -270,6 +281,32 @@ def delete_orphans(
             "The deletions have started. `vending list` shows their progress."
         ),
     )
+
+
+@app.command("calendar", epilog="Example: vending calendar --suspend 2026-12-25")
+def calendar_(
+    stack_name: StackName,
+    suspend: Annotated[
+        list[datetime] | None,
+        typer.Option(
+            "--suspend", formats=["%Y-%m-%d"], metavar="DATE", help="Suspend a day; repeatable."
+        ),
+    ] = None,
+    resume: Annotated[
+        list[datetime] | None,
+        typer.Option(
+            "--resume", formats=["%Y-%m-%d"], metavar="DATE", help="Take that back; repeatable."
+        ),
+    ] = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Show off-hours and on-hours, and suspend both for a day."""
+    of = _platform(region, profile, stack_name)
+    days = [[each.date() for each in given or ()] for given in (suspend, resume)]
+    found = calendar.change(of, *days)
+    screen.show(asdict(found), as_json=as_json, render=lambda: calendar.render(found))
 
 
 @app.command(epilog="Example: vending check VpcId=vpc-0a1b2c3d SubnetIds=subnet-0a1b,subnet-0c2d")

@@ -4,7 +4,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -24,10 +24,11 @@ _LONGEST_CALL = 910
 
 @dataclass(frozen=True)
 class Platform:
-    """A deployment: its stack's outputs and name, which is also a tag of its notebooks."""
+    """A deployment: its stack's outputs, parameters, and name, which tags its notebooks."""
 
     name: str
     outputs: Mapping[str, str]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
         """Invoke a function by the name of its stack output, and return its result.
@@ -98,7 +99,10 @@ def _find(name: str) -> Platform:
             f"The stack {name} is not a Notebook Vending platform, or its deployment is not "
             f"complete ({stack['StackStatus']}). Name another stack with --stack-name."
         )
-    return Platform(name, outputs)
+    parameters = {
+        each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])
+    }
+    return Platform(name, outputs, parameters)
 
 
 def default_name() -> str:

@@ -170,8 +170,9 @@ def _put_to_rest(deployed: Deployed, told: ToldAnew) -> None:
         "Analysis-1"
     ]
     await_that(lambda: status(deployed) == "Stopped")
-    sagemaker.start_notebook_instance(NotebookInstanceName="Analysis-1")
+    assert deployed.invoke("start-on-hours", told("start-on-hours")) == ["Analysis-1"]
     await_that(lambda: status(deployed) == "InService")
+    assert deployed.invoke("start-on-hours-for-failure", told("start-on-hours-for-failure")) == []
 
     group, stream = "/aws/sagemaker/NotebookInstances", "Analysis-1/IdleStop"
     logs.create_log_group(logGroupName=group)

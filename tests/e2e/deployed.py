@@ -45,6 +45,7 @@ QUICK: Mapping[str, str | int] = {
     "MaxVolumeSizeInGB": 512,
     # There is a schedule, and it does not come.
     "OffHoursCron": "cron(0 0 1 1 ? 2099)",
+    "OnHoursCron": "cron(0 0 1 1 ? 2099)",
 }
 
 

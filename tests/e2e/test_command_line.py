@@ -228,6 +228,22 @@ def test_a_stack_whose_launch_is_gone_is_named_and_deleted(
     assert platform.leftovers(stack) == []
 
 
+def test_a_day_is_suspended_and_the_deployed_functions_stop_and_start_nothing_on_it(
+    platform: Platform, shell: Shell
+) -> None:
+    found = shell.ask("calendar", "--suspend", "2098-12-25")
+    assert found["suspended"] == ["2098-12-25"]
+
+    for function, reason in (("StopIdle", "off-hours"), ("StartOnHours", "on-hours")):
+        answer = platform.aws.client("lambda").invoke(
+            FunctionName=platform.physical_id(f"{function}Function"),
+            Payload=json.dumps({"reason": reason, "time": "2098-12-25T08:00:00Z"}),
+        )
+        assert json.load(answer["Payload"]) == []
+
+    assert shell.ask("calendar", "--resume", "2098-12-25")["suspended"] == []
+
+
 @pytest.mark.parametrize(
     ("without", "words", "says"),
     [
@@ -237,6 +253,7 @@ def test_a_stack_whose_launch_is_gone_is_named_and_deleted(
         ("DecryptIt", ("list",), "kms:Decrypt"),
         ("SeeLaunchesThatFailed", ("list",), "servicecatalog:SearchProvisionedProducts"),
         ("ReadTheLedgerButNoReplyAddress", ("explain", "any"), "dynamodb:Scan"),
+        ("SuspendDays", ("calendar", "--suspend", "2098-12-25"), "dynamodb:PutItem"),
         ("LookAtThem", ("extend", "any", "--days", "1"), "sagemaker:DescribeNotebookInstance"),
         ("AnswerAndDeleteOrphans", ("delete-orphans", "--dry-run"), "lambda:InvokeFunction"),
     ],

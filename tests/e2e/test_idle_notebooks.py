@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail":
 GROUP = "/aws/sagemaker/NotebookInstances"
 
 
-def test_at_off_hours_the_platforms_notebooks_are_stopped_and_others_run_on(
+def test_off_hours_stop_the_platforms_notebooks_and_on_hours_start_them_while_others_run_on(
     platform: Platform,
 ) -> None:
     name, by_hand = unique("Rests"), unique("by-hand")
@@ -29,17 +30,24 @@ def test_at_off_hours_the_platforms_notebooks_are_stopped_and_others_run_on(
     )
     try:
         await_that(lambda: _is(platform, by_hand, "InService"))
-        schedule = platform.aws.client("scheduler").get_schedule(
-            Name=platform.physical_id("OffHours")
-        )
 
-        stopped = _rest(platform, json.loads(schedule["Target"]["Input"]))
+        stopped = _rest(platform, _scheduled(platform, "OffHours"))
 
         assert name in stopped
         assert by_hand not in stopped
         await_that(lambda: _is(platform, name, "Stopped"))
         assert _is(platform, by_hand, "InService")
-        assert _rest(platform, {"reason": "off-hours"}) == []
+        assert _rest(platform, _scheduled(platform, "OffHours")) == []
+
+        started = _rest(platform, _scheduled(platform, "OnHours"), "StartOnHoursFunction")
+
+        assert name in started
+        await_that(lambda: _is(platform, name, "InService"))
+
+        failed = {"status": "Failed", "failure_reason": "Insufficient notebook instance capacity."}
+        platform.aws.control("sagemaker", {"statuses": {name: failed}})
+
+        await_that(lambda: _is(platform, name, "InService"))  # SageMaker's event had it started
     finally:
         sagemaker.stop_notebook_instance(NotebookInstanceName=by_hand)
         await_that(lambda: _is(platform, by_hand, "Stopped"))
@@ -77,9 +85,20 @@ def test_an_idle_notebook_stops_itself_and_is_stopped_when_it_says_that_it_canno
         assert platform.terminate(each).succeeded
 
 
-def _rest(platform: Platform, event: dict[str, Any]) -> list[str]:
+def _scheduled(platform: Platform, schedule: str) -> dict[str, Any]:
+    """Return the event of a schedule that comes now, as EventBridge Scheduler completes it."""
+    found = platform.aws.client("scheduler").get_schedule(Name=platform.physical_id(schedule))
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    given = found["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", now)
+    event: dict[str, Any] = json.loads(given)
+    return event
+
+
+def _rest(
+    platform: Platform, event: dict[str, Any], function: str = "StopIdleFunction"
+) -> list[str]:
     answer = platform.aws.client("lambda").invoke(
-        FunctionName=platform.physical_id("StopIdleFunction"), Payload=json.dumps(event)
+        FunctionName=platform.physical_id(function), Payload=json.dumps(event)
     )
     text = answer["Payload"].read()
     assert "FunctionError" not in answer, text

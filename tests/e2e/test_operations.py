@@ -158,6 +158,7 @@ LAUNCHING = {
 # All at once: each denies a function of its own.
 ON_SCHEDULE = {
     *("answers-undeliverable", "dead-letters", "expiry-fails", "idle-stop-fails", "count-fails"),
+    "on-hours-start-fails",
     "orphan-cleanup-fails",  # with dead-letters, of whose incident it is another sign
 }
 # Among the launches of other tests one in ten is not slow: `make aws` has a platform of its own.

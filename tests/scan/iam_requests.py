@@ -531,6 +531,38 @@ _BY_ROLE: dict[str, list[Request]] = {
             "reads what an idle notebook reports",
         ),
         may_not("logs:GetLogEvents", arn("logs", f"{STREAM}n/OnStart"), "reads no other stream"),
+        may(
+            "sagemaker:AddTags",
+            NOTEBOOK,
+            "records the stop",
+            {**OURS, "aws:TagKeys": ["notebook-vending:calendar"]},
+        ),
+        may_not(
+            "sagemaker:AddTags",
+            NOTEBOOK,
+            "changes no other tag",
+            {**OURS, "aws:TagKeys": ["notebook-vending:platform"]},
+        ),
+        may_not("sagemaker:StartNotebookInstance", NOTEBOOK, "starts none", OURS),
+    ],
+    "StartOnHoursRole": [
+        may("sagemaker:StartNotebookInstance", NOTEBOOK, "with the platform's tag", OURS),
+        may_not(
+            "sagemaker:StartNotebookInstance", NOTEBOOK, "with another platform's tag", ANOTHERS
+        ),
+        may_not("sagemaker:StopNotebookInstance", NOTEBOOK, "stops none", OURS),
+        may(
+            "sagemaker:AddTags",
+            NOTEBOOK,
+            "records the start",
+            {**OURS, "aws:TagKeys": ["notebook-vending:calendar"]},
+        ),
+        may_not(
+            "sagemaker:AddTags",
+            NOTEBOOK,
+            "changes no other tag",
+            {**OURS, "aws:TagKeys": ["notebook-vending:calendar", "notebook-vending:platform"]},
+        ),
     ],
     "CountRunningRole": [
         may("tag:GetResources", "*", "counts notebooks"),
@@ -554,6 +586,16 @@ _BY_ROLE: dict[str, list[Request]] = {
         ),
         may_not(
             "lambda:InvokeFunction", arn("lambda", "function:deletefunction"), "invokes no other"
+        ),
+    ],
+    "OnHoursRole": [
+        may(
+            "lambda:InvokeFunction",
+            arn("lambda", "function:startonhoursfunction"),
+            "invokes the function",
+        ),
+        may_not(
+            "lambda:InvokeFunction", arn("lambda", "function:stopidlefunction"), "invokes no other"
         ),
     ],
     "FlowLogRole": [

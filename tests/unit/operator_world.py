@@ -57,6 +57,7 @@ class Operator:
         called: the operations that were called, as service:Operation.
         deleted: the ids of the stacks that CloudFormation was asked to delete.
         deletion_ends: the status that such a stack has then.
+        parameters: those of the platform's stack.
 
     """
 
@@ -68,6 +69,7 @@ class Operator:
     called: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     deletion_ends: str = "DELETE_COMPLETE"
+    parameters: dict[str, str] = field(default_factory=dict)
 
     def run(self, *words: str, answer: str = "") -> Ran:
         """Type a command, and an answer if it asks."""
@@ -189,7 +191,13 @@ class Operator:
             **{name: name for name in self.functions},
         }
         listed = [{"OutputKey": k, "OutputValue": v} for k, v in outputs.items()]
-        return {"StackName": STACK, "StackStatus": "CREATE_COMPLETE", "Outputs": listed}
+        given = [{"ParameterKey": k, "ParameterValue": v} for k, v in self.parameters.items()]
+        return {
+            "StackName": STACK,
+            "StackStatus": "CREATE_COMPLETE",
+            "Outputs": listed,
+            "Parameters": given,
+        }
 
 
 def refusal(operation: str, code: str, message: str = "no") -> ClientError:

@@ -261,6 +261,7 @@ LATER = {
     "observe": {"cloudformation", "ec2"},
     "receive_request": {"lambda"},
     "start": {"ec2"},
+    "start_on_hours": {"ec2"},
     "stop": {"cloudformation"},
     "stop_idle": {"dynamodb"},
 }

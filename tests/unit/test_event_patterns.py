@@ -94,6 +94,16 @@ RULES = {
             (("detail-type",), "SageMaker Training Job State Change"),
         ),
     ),
+    "StartOnHoursFunctionNotebookFailed": Rule(
+        "start-on-hours-for-failure",
+        ("detail", "NotebookInstanceStatus"),
+        ("sagemaker", "NotebookInstanceStatus"),
+        frozenset({"Failed"}),
+        (
+            (("source",), "aws.states"),
+            (("detail-type",), "SageMaker Training Job State Change"),
+        ),
+    ),
     "DeleteOrphansFunctionStackChanged": Rule(
         "delete-orphans",
         ("detail", "status-details", "status"),

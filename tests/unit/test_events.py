@@ -464,6 +464,28 @@ def test_stop_idle_for_off_hours_stops_every_notebook_that_runs(story: Story) ->
     assert seen.status == "Stopping"
 
 
+def test_start_on_hours_starts_what_off_hours_stopped(story: Story) -> None:
+    story.created()
+    story.clock.now = datetime(2026, 11, 22, 20, tzinfo=UTC).timestamp()
+    invoke("stop-idle-for-off-hours")
+    story.clock.now = datetime(2026, 11, 23, 8, tzinfo=UTC).timestamp()
+
+    assert invoke("start-on-hours") == ["Analysis-1"]
+
+
+def test_start_on_hours_for_failure_starts_the_notebook_again(story: Story) -> None:
+    story.created()
+    story.clock.now = datetime(2026, 11, 22, 20, tzinfo=UTC).timestamp()
+    invoke("stop-idle-for-off-hours")
+    story.clock.now = datetime(2026, 11, 23, 8, tzinfo=UTC).timestamp()
+    invoke("start-on-hours")
+
+    story.clock.advance(300)
+    reason = "Insufficient notebook instance capacity."
+    story.simulator.force_status("Analysis-1", "Failed", failure_reason=reason)
+    assert invoke("start-on-hours-for-failure") == ["Analysis-1"]
+
+
 def test_count_running_tells_what_runs_and_what_it_costs(
     story: Story, caplog: pytest.LogCaptureFixture
 ) -> None:

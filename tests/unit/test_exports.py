@@ -66,6 +66,7 @@ def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
         "S3EndpointId",
         "ServiceToken",
         "SharePortfolioServiceToken",
+        "StartOnHoursRoleArn",
         "StartRoleArn",
     ]
 

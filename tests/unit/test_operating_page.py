@@ -17,7 +17,7 @@ import typer.main
 
 from tests.pages import commands, table
 from tests.project import ROOT
-from vending import answering, checking, explaining, launches, listing, orphans
+from vending import answering, calendar, checking, explaining, launches, listing, orphans
 from vending.cli import app
 
 PAGE = ROOT / "docs" / "operating.md"
@@ -29,6 +29,7 @@ JSON = {
     "delete-orphans": orphans.Orphans,
     "extend": launches.Extended,
     "end": launches.Ended,
+    "calendar": calendar.Calendar,
     "check": checking.Checked,
 }
 COMMON = {"--region", "--profile", "--stack-name", "--json", "--help"}

@@ -532,6 +532,7 @@ def test_the_parameters_a_launcher_knows_are_there() -> None:
         "PlatformIdentifier",
         "DataRetention",
         "ExpiresAfterDays",
+        "OffHours",
         "OwnerEmail",
     }
 

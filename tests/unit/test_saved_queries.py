@@ -15,6 +15,7 @@ from simulation.lambda_context import context
 from simulation.platform import LAUNCHER, Platform, running_platform
 from tests.unit.operations_stack import QUERIES
 from tests.unit.orphaned_stack import CLEANUP, left_behind
+from tests.unit.sample_events import EVENTS
 
 ROOT = Path(__file__).parents[2]
 SECOND = "ml.t3.large"
@@ -47,7 +48,7 @@ class Story:
             platform.kill("ObserveFunction", after=False)
         self.failed = platform.stack().create()
         count_running.handler(SCHEDULED, context())
-        stop_idle.handler({"reason": "off-hours"}, context())
+        stop_idle.handler(EVENTS["stop-idle-for-off-hours"], context())
         self.orphan = left_behind(platform)
         platform.clean(CLEANUP)
         platform.run()

@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from handlers import stop_idle
-from notebook_vending.housekeeping.idle import UnfinishedError
+from notebook_vending.housekeeping.turns import UnfinishedError
 from simulation.account import client
 from simulation.lambda_context import context
 from simulation.platform import Platform, running_platform
@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 OFF_HOURS = json.loads((ROOT / "events" / "stop-idle-for-off-hours.json").read_text())
 SCHEDULED = json.loads((ROOT / "events" / "stop-idle.json").read_text())
 GROUP = "/aws/sagemaker/NotebookInstances"
+# What EventBridge Scheduler replaces (its user guide, "Adding context attributes").
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
 IDLE = "IDLE and could not stop itself"
 MINUTE = 60
 
@@ -143,7 +145,7 @@ def test_a_notebook_that_cannot_be_stopped_keeps_none_of_the_others_running(
 def test_what_there_is_no_time_for_is_left_to_the_next_try(platform: Platform) -> None:
     notebooks = [launched(platform).notebook for _ in range(2)]
 
-    with pytest.raises(UnfinishedError, match="Ran out of time after 1 stop"):
+    with pytest.raises(UnfinishedError, match=r"Ran out of time. Stopped: 1\."):
         stop_idle.handler(OFF_HOURS, context(left=121_000, step=60_500))
 
     (left,) = [each for each in notebooks if platform.status(each) == "InService"]
@@ -233,7 +235,7 @@ def test_the_schedule_is_the_administrators_in_their_time_zone_and_not_there_wit
 
     assert schedule["ScheduleExpression"] == {"Ref": "OffHoursCron"}
     assert schedule["ScheduleExpressionTimezone"] == {"Ref": "TimeZone"}
-    assert json.loads(schedule["Target"]["Input"]) == OFF_HOURS
+    assert json.loads(schedule["Target"]["Input"]) == OFF_HOURS | {"time": SCHEDULED_TIME}
     for name in ("OffHours", "OffHoursRole"):
         assert platform_resources()[name]["Condition"] == "HasOffHours"
 
@@ -260,4 +262,5 @@ def test_whoever_stops_notebooks_for_rest_may_delete_and_start_none() -> None:
         "sagemaker:ListNotebookInstances",
         "sagemaker:ListTags",
         "sagemaker:StopNotebookInstance",
+        "sagemaker:AddTags",
     ]

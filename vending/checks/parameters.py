@@ -108,10 +108,10 @@ def _faults(value: str, declared: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _schedule_faults(name: str, value: str) -> Iterator[str]:
-    """Yield a message for each off-hours value that EventBridge Scheduler would reject."""
+    """Yield a message for each value of a schedule that EventBridge Scheduler would reject."""
     if name == "TimeZone" and value not in (zoneinfo.available_timezones() or (value,)):
         yield f"{value!r:.80} is refused. Give the IANA name of a time zone, such as Europe/Berlin."
-    if name == "OffHoursCron" and (found := _CRON.fullmatch(value)):
+    if name in ("OffHoursCron", "OnHoursCron") and (found := _CRON.fullmatch(value)):
         fields = found[1].split()
         if len(fields) != 6 or (fields[2] == "?") == (fields[4] == "?"):
             yield (

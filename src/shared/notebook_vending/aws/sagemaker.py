@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.exceptions import ClientError
@@ -125,28 +125,28 @@ def _tags(caller: "SageMakerClient", arn: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Running:
-    """A notebook in service, of the platform or not."""
+class Listed:
+    """A notebook as the list shows it, of the platform or not."""
 
     name: str
     arn: str
     instance_type: str
     modified_at: datetime
-    """The last change of its status or settings. It may have run since then."""
+    """The last change of its status or settings."""
 
 
-def running() -> list[Running]:
-    """Return the account's notebooks that are InService; raises ClientError, BotoCoreError.
+def listed(status: Literal["InService", "Stopped"]) -> list[Listed]:
+    """Return the account's notebooks in a status; raises ClientError, BotoCoreError.
 
     Reads all pages first, as stopping a notebook of one page would shift the next page.
     """
     pages = (
         client()
         .get_paginator("list_notebook_instances")
-        .paginate(StatusEquals="InService", PaginationConfig={"PageSize": 100})
+        .paginate(StatusEquals=status, PaginationConfig={"PageSize": 100})
     )
     return [
-        Running(
+        Listed(
             each["NotebookInstanceName"],
             each["NotebookInstanceArn"],
             each.get("InstanceType", ""),

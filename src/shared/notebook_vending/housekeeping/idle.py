@@ -1,21 +1,12 @@
-"""Stop notebooks that report themselves idle, and notebooks in off hours.
+"""Stop notebooks that report themselves idle and could not stop themselves."""
 
-A stop changes no requested setting, so it has no request and no ledger entry. Notebooks with an
-open request are left alone. If a stop comes in between, the lifecycle treats it as a manual stop.
-"""
-
-import random
 from collections.abc import Callable
 from datetime import timedelta
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from notebook_vending import clock, environment
+from notebook_vending import clock
 from notebook_vending.aws import logs, sagemaker
-from notebook_vending.aws.sagemaker import Running
-from notebook_vending.log import logger
-from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
-from notebook_vending.requests import ledger
+from notebook_vending.aws.sagemaker import Listed
+from notebook_vending.housekeeping.turns import is_left_to_us, take_turns
 
 # The product's script writes here (product/versions/, LifecycleConfig). A notebook's role can write
 # only the notebook's own streams.
@@ -28,45 +19,24 @@ _FRESH = timedelta(minutes=5)
 _CLOCKS_APART = timedelta(hours=1)
 
 
-class UnfinishedError(Exception):
-    """Some notebooks could not be stopped. The next run tries them again."""
-
-
-def stop_where(
-    reason: str, wanted: Callable[[Running], bool], out_of_time: Callable[[], bool]
-) -> list[str]:
-    """Stop the platform's running notebooks that `wanted` accepts; return their names, sorted.
-
-    The log shows the `reason` with each.
+def stop_idle(out_of_time: Callable[[], bool]) -> list[str]:
+    """Stop the platform's notebooks that report themselves idle; return their names, sorted.
 
     Raises UnfinishedError if some could not be stopped or time ran out. Raises ClientError,
     BotoCoreError if the notebooks cannot be listed.
     """
-    stopped: list[str] = []
-    failed: list[str] = []
-    found = sagemaker.running()
-    # In random order, so that every notebook gets its turn even if time always runs out.
-    random.shuffle(found)
-    for notebook in found:
-        if out_of_time():
-            raise UnfinishedError(f"Ran out of time after {len(stopped)} stops. Run it again.")
-        try:
-            # `wanted` first: it makes one call at most and rejects most notebooks.
-            if not wanted(notebook) or not _is_left_to_us(notebook):
-                continue
-            sagemaker.stop(notebook.name)
-        except (ClientError, BotoCoreError):  # it does not stop the others
-            failed.append(notebook.name)
-            logger.exception("Not stopped", extra={"notebook": notebook.name})
-            continue
-        stopped.append(notebook.name)
-        logger.info("Stopped", extra={"notebook": notebook.name, "reason": reason})
-    if failed:
-        raise UnfinishedError(f"Not stopped: {', '.join(failed)}")
-    return sorted(stopped)
+
+    def stop(notebook: Listed) -> bool:
+        # The log first: it is one call at most and rejects most notebooks.
+        if not _says_idle(notebook) or not is_left_to_us(sagemaker.tags_of(notebook.arn)):
+            return False
+        sagemaker.stop(notebook.name)
+        return True
+
+    return take_turns(sagemaker.listed("InService"), stop, out_of_time, "Stopped", "idle")
 
 
-def says_idle(notebook: Running) -> bool:
+def _says_idle(notebook: Listed) -> bool:
     """Return whether a notebook has just reported that it is idle and cannot stop itself.
 
     The time of a report is its ingestion by CloudWatch Logs, as the notebook's clock may be wrong.
@@ -78,11 +48,3 @@ def says_idle(notebook: Running) -> bool:
     if last is None or not last.message.startswith(_SAYS_IDLE):
         return False
     return last.ingested_at >= max(now - _FRESH, notebook.modified_at)
-
-
-def _is_left_to_us(notebook: Running) -> bool:
-    tags = sagemaker.tags_of(notebook.arn)
-    if tags.get(PLATFORM_TAG) != environment.text("PLATFORM"):
-        return False
-    resource = f"{tags.get(STACK_TAG, '')}|{tags.get(LOGICAL_RESOURCE_TAG, '')}"
-    return not ledger.is_open(resource)

@@ -36,6 +36,6 @@ def _running() -> Counter[tuple[str, str]]:
     }
     return Counter(
         (projects[each.arn.lower()], each.instance_type)
-        for each in sagemaker.running()
+        for each in sagemaker.listed("InService")
         if each.arn.lower() in projects
     )

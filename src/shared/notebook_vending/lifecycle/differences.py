@@ -8,10 +8,12 @@ from notebook_vending.aws.ec2 import Place
 from notebook_vending.lifecycle.decision import Settings
 from notebook_vending.notebooks.notebook import (
     EXPIRES_TAG,
+    OFF_HOURS_TAG,
     Notebook,
     NotebookSpec,
     expiry_tags,
     keys_alike,
+    off_hours_tags,
     ownership_tags,
 )
 from notebook_vending.requests.entry import Entry
@@ -24,12 +26,13 @@ _FIXED = ("Subnet", "SecurityGroupName", "KmsKeyId")
 def wanted_tags(entry: Entry) -> dict[str, str]:
     """Return the tags that the notebook must have, including the platform's."""
     ours = ownership_tags(environment.text("PLATFORM"), entry.stack_id, entry.logical_resource_id)
-    return {**wanted_spec(entry).Tags, **ours, **expiry_tags(wanted_spec(entry), entry.issued_at)}
+    spec = wanted_spec(entry)
+    return {**spec.Tags, **ours, **expiry_tags(spec, entry.issued_at), **off_hours_tags(spec)}
 
 
 def tag_changes(entry: Entry, notebook: Notebook) -> tuple[dict[str, str], list[str]]:
     """Return the tags that the notebook lacks, and the keys of the tags that it must lose."""
-    dropped = (*entry.dropped_tags, EXPIRES_TAG)
+    dropped = (*entry.dropped_tags, EXPIRES_TAG, OFF_HOURS_TAG)
     return tags_to_change(wanted_tags(entry), notebook.tags, dropped)
 
 

@@ -24,6 +24,8 @@ PROVISIONED_PRODUCT_TAG = f"{TAG_PREFIX}provisioned-product"
 LAUNCHED_BY_TAG = f"{TAG_PREFIX}launched-by"
 EXPIRES_TAG = f"{TAG_PREFIX}expires-on"  # a date, in UTC
 WARNED_TAG = f"{TAG_PREFIX}warned-of"  # the date that its owner was warned of
+OFF_HOURS_TAG = f"{TAG_PREFIX}off-hours"  # only of a notebook that takes no part in them
+CALENDAR_TAG = f"{TAG_PREFIX}calendar"  # what off-hours or on-hours last did to it, and when
 PROJECT_TAG = "ProjectID"  # the product's, on all that a launch makes
 
 # Who launched it, and as what (Service Catalog administrator guide, "AutoTags").
@@ -184,6 +186,7 @@ class NotebookSpec:
     ] = ""
     AllowReplacement: Annotated[str, _one_of("YES", "NO")] = "NO"
     ExpiresAfterDays: Annotated[int, _days] = 0
+    OffHours: Annotated[str, _one_of("Enabled", "Disabled")] = "Enabled"
     Tags: Annotated[dict[str, str], _tags] = field(default_factory=dict)
     ENVName: _Label = ""
     ProjectName: _Label = ""
@@ -279,6 +282,11 @@ def expiry_tags(spec: NotebookSpec, asked_at: datetime) -> dict[str, str]:
         return {}
     over = asked_at.astimezone(UTC).date() + timedelta(days=spec.ExpiresAfterDays + 1)
     return {EXPIRES_TAG: over.isoformat()}
+
+
+def off_hours_tags(spec: NotebookSpec) -> dict[str, str]:
+    """Return the tag that excepts a notebook from off-hours and on-hours, or no tag."""
+    return {OFF_HOURS_TAG: spec.OffHours} if spec.OffHours == "Disabled" else {}
 
 
 def expiry_date(tags: Mapping[str, str]) -> date | None:

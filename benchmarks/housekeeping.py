@@ -205,7 +205,7 @@ def runs_of(module: Any, size: int, due: int) -> dict[str, Any]:
         patch.dict(os.environ, built.environment() | _AWS),
         patch("notebook_vending.clock.now", lambda: _NOW),
         patch("notebook_vending.housekeeping.orphan_cleanup.random", random.Random(1)),  # noqa: S311 - chance that repeats itself
-        patch("notebook_vending.housekeeping.idle.random", random.Random(1)),  # noqa: S311 - the same
+        patch("notebook_vending.housekeeping.turns.random", random.Random(1)),  # noqa: S311 - the same
     ):
         finished = _run(module, account)
         calls, spent = dict(account.calls), account.spent_ms

@@ -21,6 +21,7 @@ from embedded_aws.ministack_fixes import (
     alarms,
     authorizations,
     buckets,
+    budgets,
     cloudformation,
     eventbridge,
     iam,
@@ -117,7 +118,9 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     tagging.install(
         lambda: ((each["arn"], each["tags"]) for each in sagemaker.state()["notebooks"])
     )
-    logs.install()  # the ARNs of json_service, which the simulators have put in place
+    # Both wrap the ARNs of json_service, which the simulators have put in place.
+    logs.install()
+    budgets.install()
     resource_types.install(
         {
             **catalog_types.TYPES,

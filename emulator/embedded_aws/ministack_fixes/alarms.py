@@ -85,22 +85,28 @@ def _may_publish(alarm: dict[str, Any], action: str) -> bool:
     """Tell whether the topic's policy and its key's let the alarm publish."""
     if not cloudwatch._is_sns_action_arn(action):
         return True
-    source, account = alarm["AlarmArn"], responses.get_account_id()
-    if not sns.topic_policy_allows(action, _SERVICE, source, account):
-        log.error("%s is not authorized to perform: SNS:Publish on resource: %s", source, action)
+    return may_publish(_SERVICE, alarm["AlarmArn"], action, responses.get_account_id())
+
+
+def may_publish(service: str, source: str, topic_arn: str, account: str) -> bool:
+    """Tell whether a topic's policy and its key's let a service publish for a resource."""
+    if not sns.topic_policy_allows(topic_arn, service, source, account):
+        log.error("%s is not authorized to perform: SNS:Publish on: %s", source, topic_arn)
         return False
-    topic = sns._topic_by_arn_any_scope(action)
+    topic = sns._topic_by_arn_any_scope(topic_arn)
     key_id = topic["attributes"].get("KmsMasterKeyId")
     if not key_id:
         return True
     key = kms._resolve_key(key_id)
-    refused = key is None or any(_refuses(key, use, source, account) for use in _USES_OF_KEY)
+    refused = key is None or any(
+        _refuses(service, key, use, source, account) for use in _USES_OF_KEY
+    )
     if refused:  # an AWS managed key's policy knows no alarms either
-        log.error("%s may not use the key of %s", source, action)
+        log.error("%s may not use the key of %s", source, topic_arn)
     return not refused
 
 
-def _refuses(key: dict[str, Any], use: str, source: str, account: str) -> bool:
+def _refuses(service: str, key: dict[str, Any], use: str, source: str, account: str) -> bool:
     context = iam_evaluator.EvalContext(
         principal_arn="*",
         principal_type="Service",
@@ -110,5 +116,5 @@ def _refuses(key: dict[str, Any], use: str, source: str, account: str) -> bool:
         region=responses.get_region(),
         service_context={"aws:sourcearn": source, "aws:sourceaccount": account},
     )
-    found = iam_evaluator.evaluate_resource_policy(key["Policy"], context, service=_SERVICE)
+    found = iam_evaluator.evaluate_resource_policy(key["Policy"], context, service=service)
     return bool(found.decision != "Allow")

@@ -73,7 +73,31 @@ class Administration(CatalogStore):
             "PortfolioDetail": answers.portfolio_detail(portfolio),
             "Tags": answers.tag_list(portfolio.tags),
             "TagOptions": self._tag_options_of(portfolio.id),
+            "Budgets": [{"BudgetName": each} for each in portfolio.budgets],
         }
+
+    def associate_budget_with_resource(self, params: Params, _caller: Caller) -> Params:
+        """AssociateBudgetWithResource: of portfolios only, and of budgets by any name."""
+        portfolio, name = self._portfolio(params["ResourceId"]), params["BudgetName"]
+        if name in portfolio.budgets:
+            raise ServiceError(
+                "DuplicateResourceException", f"Budget {name} is associated with {portfolio.id}"
+            )
+        portfolio.budgets.append(name)
+        return {}
+
+    def disassociate_budget_from_resource(self, params: Params, _caller: Caller) -> Params:
+        """DisassociateBudgetFromResource."""
+        portfolio, name = self._portfolio(params["ResourceId"]), params["BudgetName"]
+        if name not in portfolio.budgets:
+            raise answers.not_found(f"Budget {name} is not associated with {portfolio.id}")
+        portfolio.budgets.remove(name)
+        return {}
+
+    def list_budgets_for_resource(self, params: Params, _caller: Caller) -> Params:
+        """ListBudgetsForResource."""
+        named = [{"BudgetName": each} for each in self._portfolio(params["ResourceId"]).budgets]
+        return answers.page("Budgets", named, params)
 
     def list_portfolios(self, params: Params, _caller: Caller) -> Params:
         """ListPortfolios."""

@@ -167,6 +167,7 @@ class Portfolio:
     product_ids: list[str] = field(default_factory=list)
     principals: dict[str, str] = field(default_factory=dict)
     shares: dict[tuple[str, str], PortfolioShare] = field(default_factory=dict)
+    budgets: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -6,7 +6,7 @@ time passes, and the embedded AWS runs it on a thread. Operations take the param
 valid by botocore's model, and the caller, and answer with the API's response.
 
 Not simulated: accounts that portfolios are shared with, provisioned product plans,
-budgets, StackSets, products other than CloudFormation templates.
+budgets of products, StackSets, products other than CloudFormation templates.
 """
 
 from embedded_aws.service_catalog.administration import Administration

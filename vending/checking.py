@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vending import screen
-from vending.checks import names, network, projects, quotas, region
+from vending.checks import budget, names, network, projects, quotas, region
 from vending.checks.findings import Finding, Verdict, looked
 from vending.checks.parameters import Parameters
 from vending.platform import client
@@ -53,6 +53,8 @@ def check(
         ),
         "quotas": quotas.findings(parameters),
     }
+    if parameters["MonthlyBudgetUSD"] != "0":
+        looks["the budget"] = looked("budget", "ProjectID", partial(budget.findings, partition))
     if deployed and "ProjectIDs" in changed:
         of_projects = partial(projects.findings, parameters, stack_name)
         looks["the projects"] = looked("project", "ProjectIDs", of_projects)

@@ -9,10 +9,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from notebook_vending import clock
 from notebook_vending.aws import clients, dynamodb, stepfunctions
 from notebook_vending.failure_causes import Cause
 from notebook_vending.log import logger
-from notebook_vending.requests import answer, intake, ledger, notebook_request
+from notebook_vending.requests import answer, intake, ledger, notebook_request, overspending
+from notebook_vending.requests.entry import Entry
 
 clients.make_at_init(dynamodb.client, stepfunctions.client, notebook_request.prepare)
 
@@ -35,5 +37,16 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         entry.notebook_name
     ):
         answer.give(entry, "SUCCESS", "No notebook can have this name, so none was made.")
+    elif over_budget := _over_budget(entry):
+        answer.give(entry, "FAILED", over_budget, cause=Cause.OVER_BUDGET)
     else:  # the last call: if it took effect, the execution answers, even if this function fails
         stepfunctions.start(notebook_request.execution_name(request), asdict(entry.key))
+
+
+def _over_budget(entry: Entry) -> str:
+    """Return the Reason if a new notebook's project is over its budget, else ''.
+
+    An Update goes through, since it may be a rollback, which a refusal would make fail.
+    """
+    project = entry.spec.ProjectID if entry.spec and entry.request_type == "Create" else ""
+    return project and overspending.refusal(project, clock.now())

@@ -440,6 +440,24 @@ def test_the_portfolio_is_shared(alone: Deployed, told: ToldAnew) -> None:
     )
 
 
+def test_a_budget_is_kept_and_looked_at(alone: Deployed, told: ToldAnew) -> None:
+    aws, portfolio = alone.platform.aws, alone.platform.outputs["PortfolioId"]
+    stack = Stack(alone, unique("platform"))
+    request = stack.create(EVENTS["watch-budget"], {"PortfolioId": portfolio})
+    told.learn(EVENTS["watch-budget"], request)
+
+    alone.invoke("watch-budget", told("watch-budget"))
+    assert stack.ended() == "CREATE_COMPLETE"
+    aws.control("budgets", {f"NotebookVending-{portfolio}": "501"})
+    alone.invoke("watch-budget-for-schedule", told("watch-budget-for-schedule"))
+
+    refused = alone.platform.launch(unique("Over"))
+    assert "over its monthly budget" in refused.reason
+    assert alone.platform.terminate(refused).succeeded
+    aws.control("budgets", {f"NotebookVending-{portfolio}": "0"})
+    alone.invoke("watch-budget-for-schedule", told("watch-budget-for-schedule"))
+
+
 def test_what_has_expired_is_terminated(deployed: Deployed, told: ToldAnew) -> None:
     """By the real state machine, and with nothing left."""
     platform, name = deployed.platform, unique("Expired")

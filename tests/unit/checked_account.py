@@ -33,6 +33,8 @@ class Account:
     projects: str = "QuickStart007"
     role_made: str = "YES"
     exports: tuple[str, ...] = ()
+    cost_tags: str = "Active"
+    """The status of cost allocation tags; empty if there are none."""
     repositories: tuple[str, ...] = ()
     services: dict[str, list[str]] = field(
         default_factory=lambda: {
@@ -81,6 +83,9 @@ class Account:
                 return {"Quotas": list(self._quotas(params["ServiceCode"], applied))}
             case "sagemaker", "ListNotebookInstances":
                 return {"NotebookInstances": [{"InstanceType": each} for each in self.notebooks]}
+            case "ce", "ListCostAllocationTags":
+                tags = [{"TagKey": each, "Status": self.cost_tags} for each in params["TagKeys"]]
+                return {"CostAllocationTags": tags if self.cost_tags else []}
             case "iam", "GetAccountSummary":
                 return {"SummaryMap": {"Roles": 1000 - self.roles_left, "RolesQuota": 1000}}
             case "cloudformation", "DescribeStacks":

@@ -6,6 +6,10 @@ from tests.unit.stack_template import load
 VERSIONS = sorted((ROOT / "product" / "versions").glob("*.yaml"), key=lambda path: int(path.stem))
 
 
-PLATFORM, CATALOG, PORTFOLIO = (
-    load(ROOT / path) for path in ("template.yaml", "stacks/catalog.yaml", "stacks/portfolio.yaml")
+PLATFORM, CATALOG, LIFECYCLE, PORTFOLIO = (
+    load(ROOT / path)
+    for path in (
+        "template.yaml",
+        *(f"stacks/{name}.yaml" for name in ("catalog", "lifecycle", "portfolio")),
+    )
 )

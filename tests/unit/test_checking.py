@@ -21,7 +21,8 @@ from tests.project import ROOT
 from tests.unit import stack_template
 from tests.unit.checked_account import Account
 from vending import platform
-from vending.checks import names, network, parameters, quotas, region, zones
+from vending.checks import budget, names, network, parameters, quotas, region, zones
+from vending.checks.findings import Verdict
 from vending.cli import app
 
 TEMPLATE = stack_template.load(ROOT / "template.yaml")
@@ -946,3 +947,42 @@ def test_every_service_that_the_templates_use_is_looked_for() -> None:
                 used |= {service.lower()} if vendor == "AWS" else set()
     # SAM's transform; an account's; and the Region's itself.
     assert used - {"serverless", "iam", "ec2"} <= set(region.SERVICES)
+
+
+# Budgets
+
+
+def test_a_budgets_tag_is_looked_at_only_with_a_budget(account: Account) -> None:
+    account.check()
+    assert "ListCostAllocationTags" not in account.asked  # it is billed
+
+    assert account.lacks("MonthlyBudgetUSD=500") == {}
+    assert account.asked.count("ListCostAllocationTags") == 1
+
+
+@pytest.mark.parametrize("status", ["Inactive", ""])
+def test_a_budget_needs_an_active_cost_allocation_tag(account: Account, status: str) -> None:
+    account.cost_tags = status
+
+    found, todo = account.lacks("MonthlyBudgetUSD=500")["ProjectID"]
+
+    assert found == "the tag is no active cost allocation tag, so a budget counts no costs"
+    assert "open Billing, Cost allocation tags, and activate ProjectID" in todo
+
+
+def test_a_member_account_cannot_see_whether_the_tag_is_active(account: Account) -> None:
+    account.refused["ListCostAllocationTags"] = "AccessDeniedException"
+
+    status, found = account.check("MonthlyBudgetUSD=500")
+
+    (unknown,) = [each for each in found if each["verdict"] == "unknown"]
+    assert (status, unknown["about"], unknown["subject"]) == (3, "budget", "ProjectID")
+    assert unknown["found"] == "AWS shows cost allocation tags only in the account that pays"
+    assert "activate ProjectID" in unknown["todo"]
+
+
+@pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
+def test_another_partition_has_no_budget(partition: str) -> None:
+    (found,) = budget.findings(partition)
+
+    assert (found.verdict, found.todo) == (Verdict.MISSING, "Deploy with MonthlyBudgetUSD=0.")

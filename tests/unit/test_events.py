@@ -37,10 +37,12 @@ from notebook_vending.notebooks.notebook import STACK_TAG
 from notebook_vending.requests import answer
 from simulation.broken_calls import intercepted
 from simulation.lambda_context import context
+from simulation.services import serving
 from tests.project import ROOT
 from tests.unit import stack_template
 from tests.unit.catalog_calls import guidance, shared_with, speaking_to
 from tests.unit.expiry_tags import tags_of
+from tests.unit.kept_budgets import Budgets
 from tests.unit.sample_events import (
     ENVIRONMENT,
     EVENTS,
@@ -621,6 +623,25 @@ def test_share_portfolio_shares_the_portfolio_with_accounts_and_parts_of_the_org
 
     assert [said["Status"] for said in story.answers] == ["SUCCESS"]
     assert shared_with(world, asked["PortfolioId"]) == set(asked["ShareWith"])
+
+
+def test_watch_budget_for_schedule_refuses_launches_over_what_watch_budget_keeps(
+    story: Story,
+) -> None:
+    world, budgets = World(), Budgets()
+    asked = EVENTS["watch-budget"]["ResourceProperties"]
+    world.catalog._created_with["CreatePortfolio", "portfolio-Notebooks"] = asked["PortfolioId"]
+    portfolio(world)
+
+    with speaking_to(world), serving({"budgets": budgets, "dynamodb": None}):
+        story.request("watch-budget")
+        budgets.spent = "501"
+        invoke("watch-budget-for-schedule")
+
+    assert [*budgets.kept] == [EVENTS["watch-budget-for-schedule"]["budget"]]
+    story.request("receive-request-create")
+    assert [said["Status"] for said in story.answers] == ["SUCCESS", "FAILED"]
+    assert "QuickStart007 is over its monthly budget" in story.answers[1]["Reason"]
 
 
 def test_guard_notebooks_refuses_the_deletion_of_a_platform_that_has_a_notebook(

@@ -68,6 +68,7 @@ def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
         "SharePortfolioServiceToken",
         "StartOnHoursRoleArn",
         "StartRoleArn",
+        "WatchBudgetServiceToken",
     ]
 
 

@@ -377,6 +377,7 @@ SENTENCES = {
     Cause.NO_CAPACITY: "AWS has no capacity for",
     Cause.NOTEBOOK_FAILED: "SageMaker could not start",
     Cause.NOTEBOOK_GONE: "disappeared during the request:",
+    Cause.OVER_BUDGET: "is over its monthly budget:",
     Cause.OWNER_UNCLEAR: "so its owner is unclear.",
     Cause.PLATFORM_FAILED: "The notebook platform failed. Ask its administrator.",
     Cause.QUOTA: "A quota of this account is reached:",
@@ -409,7 +410,8 @@ def test_the_platform_hands_over_all_that_is_watched() -> None:
         assert output == f"Outputs.{name}"
 
 
-def test_alarms_may_use_the_topic_and_its_key() -> None:
+@pytest.mark.parametrize("service", ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"])
+def test_alarms_and_budgets_may_use_the_topic_and_its_key(service: str) -> None:
     portfolio = load(ROOT / "stacks" / "portfolio.yaml")["Resources"]
     key = PLATFORM["Resources"]["Key"]["Properties"]["KeyPolicy"]
     account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
@@ -420,7 +422,7 @@ def test_alarms_may_use_the_topic_and_its_key() -> None:
         (statement,) = (
             each
             for each in policy["Statement"]
-            if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+            if each["Principal"] != "*" and service in each["Principal"].get("Service", ())
         )
         assert (statement["Effect"], statement["Action"]) == ("Allow", actions)
         assert statement["Condition"]["StringEquals"] == account

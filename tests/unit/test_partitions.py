@@ -29,7 +29,7 @@ HOST = re.compile(r"\bamazonaws\b|\baws\.amazon\.com\b|\bsagemaker\.aws\b", re.I
 # elasticmapreduce (hashicorp/terraform-provider-aws#47141, aws/aws-cdk#19867).
 # CodeArtifact is in one partition only.
 PRINCIPAL = re.compile(
-    r"(cloudwatch|codeartifact|events|lambda|sagemaker|scheduler|servicecatalog|ssm|states"
+    r"(budgets|cloudwatch|codeartifact|events|lambda|sagemaker|scheduler|servicecatalog|ssm|states"
     r"|vpc-flow-logs)"
     r"\.amazonaws\.com"
 )

@@ -242,7 +242,7 @@ def test_every_parameter_sent_exists_in_the_model_that_is_shipped() -> None:
     services = {call.service for call in found}
     assert services == {
         *("cloudformation", "dynamodb", "ec2", "lambda", "logs", "resourcegroupstaggingapi", "s3"),
-        *("kms", "sagemaker", "servicecatalog", "sns", "stepfunctions"),
+        *("budgets", "kms", "sagemaker", "servicecatalog", "sns", "stepfunctions"),
     }
     assert len({call.operation for call in found}) > 18
 
@@ -327,7 +327,7 @@ def test_no_function_of_the_lifecycle_can_pause() -> None:
 
     assert may == {
         *("erase_data", "guard_notebooks", "publish_product"),
-        *("share_portfolio", "publish_versions"),
+        *("share_portfolio", "publish_versions", "watch_budget"),
     }
 
 

@@ -23,7 +23,7 @@ class Finding:
     """A requirement of a deployment, and whether the account meets it."""
 
     about: str
-    """region, service, quota, capacity, network, endpoint, role, name, project or stack."""
+    """region, service, quota, capacity, budget, network, endpoint, role, name, project or stack."""
     subject: str
     verdict: Verdict
     found: str

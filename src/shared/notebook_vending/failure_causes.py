@@ -27,6 +27,7 @@ class Cause(StrEnum):
     NOTEBOOK_GONE = "NotebookGone"
     NO_ORPHAN = "NoOrphan"
     """A cleanup whose notebook has an owner after all."""
+    OVER_BUDGET = "OverBudget"
     OWNER_UNCLEAR = "OwnerUnclear"
     """What is to be changed or deleted has lost its tags."""
     PLATFORM_FAILED = "PlatformFailed"
@@ -82,6 +83,7 @@ CONCERNS: Mapping[Cause, Concern] = {
     ),
     Cause.NOTEBOOK_GONE: _LAUNCHERS,
     Cause.NO_ORPHAN: _LAUNCHERS,
+    Cause.OVER_BUDGET: _LAUNCHERS,
     Cause.OWNER_UNCLEAR: Concern(
         "OwnersUnclear",
         "Give back the tags that the answer names, or delete what lost them. Then the launcher "

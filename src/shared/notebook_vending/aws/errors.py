@@ -1,6 +1,8 @@
 """Translate AWS's errors for the lifecycle: try again, or a permanent refusal."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -133,6 +135,16 @@ def is_throttling(error: Exception) -> bool:
 def is_name_in_use(error: Exception) -> bool:
     """Return whether CreateNotebookInstance was refused because a notebook has the name."""
     return isinstance(error, ClientError) and "duplicate Notebook Instance" in str(error)
+
+
+@contextmanager
+def ignoring(code: str) -> Iterator[None]:
+    """Ignore AWS's error of this code; raises ClientError for any other."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
 
 
 def is_denial(error: ClientError) -> bool:

@@ -8,7 +8,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from notebook_vending.aws.clients import CONFIG
-from notebook_vending.aws.errors import RefusedError
+from notebook_vending.aws.errors import RefusedError, ignoring
 from notebook_vending.failure_causes import Cause
 
 if TYPE_CHECKING:
@@ -63,6 +63,18 @@ def share(portfolio_id: str, wanted: Collection[str], dropped: Collection[str]) 
         )
     for each in sorted(set(dropped) & shared):
         client().delete_portfolio_share(PortfolioId=portfolio_id, **_with(each))
+
+
+def associate_budget(portfolio_id: str, name: str) -> None:
+    """Associate a budget with a portfolio, which then shows it; raises ClientError."""
+    with ignoring("DuplicateResourceException"):
+        client().associate_budget_with_resource(BudgetName=name, ResourceId=portfolio_id)
+
+
+def disassociate_budget(portfolio_id: str, name: str) -> None:
+    """End the association of a budget with a portfolio, if it exists; raises ClientError."""
+    with ignoring("ResourceNotFoundException"):
+        client().disassociate_budget_from_resource(BudgetName=name, ResourceId=portfolio_id)
 
 
 def provisioned_product(pp_id: str) -> "ProvisionedProductDetailTypeDef | None":

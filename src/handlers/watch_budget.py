@@ -1,0 +1,103 @@
+"""Keeps the monthly budget of a portfolio's projects, and records when they are over it.
+
+Behind the platform's own custom resource `Custom::ProjectBudget`; properties: PortfolioId,
+ProjectIDs, MonthlyBudgetUSD, TopicArn, PlatformTopicArn (may be empty). CloudFormation's own type
+of a budget is missing in 20 Regions, and it has no type for the association with a portfolio.
+
+A rule of the portfolio also invokes it every hour, as AWS's billing data change.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from notebook_vending import clock, metrics
+from notebook_vending.aws import budgets, clients, dynamodb, servicecatalog
+from notebook_vending.aws.errors import RefusedError, is_denial
+from notebook_vending.failure_causes import Cause
+from notebook_vending.log import logger
+from notebook_vending.requests import overspending
+from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.simple_resource import Served, serve
+
+clients.make_at_init(budgets.client, dynamodb.client)
+
+# Others have no budget in USD on their own costs: AWS bills CNY in China, and bills GovCloud to an
+# account of this partition.
+_PARTITION = "aws"
+
+
+def handler(event: Any, context: LambdaContext) -> None:
+    """Create, change or delete the budget, or look at what was spent."""
+    match event:
+        case {"budget": str(name), "account": str(account), "projects": [*projects]}:
+            _look_again(account, name, projects)
+        case _:
+            serve(event, context, _serve)
+
+
+def _serve(request: CustomResourceRequest, _out_of_time: Callable[[], bool]) -> Served:
+    properties = request.ResourceProperties
+    _, partition, _, _, account, _ = request.StackId.split(":", 5)
+    portfolio, projects = str(properties["PortfolioId"]), list(properties["ProjectIDs"])
+    name = f"NotebookVending-{portfolio}"
+    if request.RequestType == "Delete":
+        if partition == _PARTITION:
+            servicecatalog.disassociate_budget(portfolio, name)
+            budgets.delete(account, name)
+            _forget(projects, name)
+        return Served("There is no budget.", name)
+    if partition != _PARTITION:
+        raise RefusedError(
+            f"A project can have no budget in the partition {partition}. Deploy with "
+            "MonthlyBudgetUSD=0.",
+            Cause.INVALID,
+        )
+    limit = str(properties["MonthlyBudgetUSD"])
+    topics = str(properties["TopicArn"]), str(properties["PlatformTopicArn"])
+    budgets.put(account, name, limit, projects, *topics)
+    servicecatalog.associate_budget(portfolio, name)
+    _forget(set(request.OldResourceProperties.get("ProjectIDs", ())) - {*projects}, name)
+    _look(account, name, projects)
+    return Served(f"The budget {name} is {limit} USD a month.", name)
+
+
+def _look_again(account: str, name: str, projects: Iterable[str]) -> None:
+    """Look, and count a failure for the alarms: the next look is an hour away."""
+    try:
+        _look(account, name, projects)
+    except (ClientError, BotoCoreError) as error:
+        logger.exception("The budget was not read", extra={"budget": name})
+        denied = isinstance(error, ClientError) and is_denial(error)
+        metrics.refused(Cause.ACCESS_DENIED if denied else Cause.PLATFORM_FAILED)
+
+
+def _look(account: str, name: str, projects: Iterable[str]) -> None:
+    """Record for each project whether it is over the budget; raises ClientError, BotoCoreError."""
+    budget, now = budgets.read(account, name), clock.now()
+    logger.info(
+        "Budget",
+        extra={"budget": name, "spent": float(budget.spent), "limit": float(budget.limit)},
+    )
+    if budget.spent > budget.limit and not _may_be_of_last_month(now):
+        for each in projects:
+            overspending.record(each, name, budget.spent, budget.limit, now)
+    else:
+        _forget(projects, name)
+
+
+def _may_be_of_last_month(now: datetime) -> bool:
+    """Return whether AWS's billing data may still be those of the month before.
+
+    AWS updates them up to three times a day, 8 to 12 hours after the last time (user guide,
+    "Managing your costs with AWS Budgets").
+    """
+    return now.day == 1
+
+
+def _forget(projects: Iterable[str], name: str) -> None:
+    for each in projects:
+        overspending.forget(each, name)

@@ -1,0 +1,76 @@
+"""Projects that are over their budget this month, kept in the ledger's table.
+
+An item holds for its calendar month in UTC, as a month of AWS Budgets does. So a refusal ends with
+the month, even if no function runs.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from notebook_vending import environment
+from notebook_vending.aws import dynamodb
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+OVER = "budget|"  # the prefix of an item's key, which a function's role names
+
+
+def record(project: str, budget: str, spent: Decimal, limit: Decimal, now: datetime) -> None:
+    """Record that a project is over a budget this month. Amounts are in USD."""
+    dynamodb.client().put_item(
+        TableName=environment.text("LEDGER_TABLE"),
+        Item={
+            **_key(project, budget),
+            "Month": {"S": _month(now)},
+            "Spent": {"S": f"{spent:.2f}"},
+            "Limit": {"S": f"{limit:f}"},
+            "ExpiresAt": {"N": str(int(_next_month(now).timestamp()))},
+        },
+    )
+
+
+def forget(project: str, budget: str) -> None:
+    """Record that a project is not over a budget."""
+    dynamodb.client().delete_item(
+        TableName=environment.text("LEDGER_TABLE"), Key=_key(project, budget)
+    )
+
+
+def refusal(project: str, now: datetime) -> str:
+    """Return the Reason that refuses a launch for a project, or '' if it is not over a budget."""
+    found = dynamodb.client().query(
+        TableName=environment.text("LEDGER_TABLE"),
+        KeyConditionExpression="#resource = :project",
+        ProjectionExpression="#month, #spent, #limit",
+        ExpressionAttributeNames={
+            "#resource": "Resource",
+            "#month": "Month",
+            "#spent": "Spent",
+            "#limit": "Limit",
+        },
+        ExpressionAttributeValues={":project": {"S": f"{OVER}{project}"}},
+    )["Items"]
+    for each in found:
+        if each["Month"]["S"] == _month(now):
+            return (
+                f"The project {project} is over its monthly budget: AWS has billed "
+                f"{each['Spent']['S']} of {each['Limit']['S']} USD. Launch again from "
+                f"{_next_month(now):%Y-%m-%d} (UTC), or ask your administrator for a higher budget."
+            )
+    return ""
+
+
+def _key(project: str, budget: str) -> "dict[str, AttributeValueTypeDef]":
+    # No request has such a resource.
+    return {"Resource": {"S": f"{OVER}{project}"}, "Request": {"S": budget}}
+
+
+def _month(now: datetime) -> str:
+    return f"{now.astimezone(UTC):%Y-%m}"
+
+
+def _next_month(now: datetime) -> datetime:
+    today = now.astimezone(UTC)
+    return datetime(today.year + today.month // 12, today.month % 12 + 1, 1, tzinfo=UTC)

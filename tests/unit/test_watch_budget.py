@@ -1,0 +1,273 @@
+"""The budget of a portfolio's projects: kept, associated, and looked at every hour."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from aws_testing.catalog_world import World, portfolio
+from handlers import watch_budget
+from notebook_vending import clock
+from notebook_vending.aws import budgets
+from notebook_vending.requests import answer, overspending
+from simulation.account import ACCOUNT
+from simulation.broken_calls import denied_at_first, intercepted
+from simulation.lambda_context import context
+from simulation.platform import Platform
+from tests.unit.catalog_calls import speaking_to
+from tests.unit.kept_budgets import Budgets
+from tests.unit.reply_address import URL
+
+PROJECTS = ["Churn42", "GEN-42"]
+TOPIC = "arn:aws:sns:us-east-1:123456789012:project"
+PLATFORMS = "arn:aws:sns:us-east-1:123456789012:platform"
+
+
+@pytest.fixture
+def budget(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Budgets:
+    """Return the account's budgets, in November 2026."""
+    made = Budgets()
+    platform.account.services["budgets"] = made
+    platform.clock.now = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
+    monkeypatch.setattr(clock, "pause", lambda _: None)
+    return made
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect what CloudFormation was told."""
+    taken: list[dict[str, Any]] = []
+    monkeypatch.setattr(answer, "put", lambda _url, body: taken.append(json.loads(body)))
+    return taken
+
+
+def request(
+    kind: str, port: str, *, partition: str = "aws", old: Any = None, **properties: Any
+) -> dict[str, Any]:
+    asked = {
+        "PortfolioId": port,
+        "ProjectIDs": PROJECTS,
+        "MonthlyBudgetUSD": "500",
+        "TopicArn": TOPIC,
+        "PlatformTopicArn": "",
+    }
+    return {
+        "RequestType": kind,
+        "RequestId": "r-1",
+        "StackId": f"arn:{partition}:cloudformation:us-east-1:{ACCOUNT}:stack/portfolio/s",
+        "LogicalResourceId": "Budget",
+        "ResourceType": "Custom::ProjectBudget",
+        "ResponseURL": URL,
+        "ResourceProperties": asked | properties,
+        **({} if kind == "Create" else {"PhysicalResourceId": f"NotebookVending-{port}"}),
+        **({"OldResourceProperties": asked | (old or {})} if kind == "Update" else {}),
+    }
+
+
+def look(port: str) -> None:
+    event = {"budget": f"NotebookVending-{port}", "account": ACCOUNT, "projects": PROJECTS}
+    watch_budget.handler(event, context())
+
+
+def warned(kept: Budgets, port: str) -> set[tuple[str, str, str, float]]:
+    return {
+        (
+            each["Subscribers"][0]["Address"],
+            each["Notification"]["NotificationType"],
+            each["Notification"]["ThresholdType"],
+            each["Notification"]["Threshold"],
+        )
+        for each in kept.warnings[f"NotebookVending-{port}"]
+    }
+
+
+def is_over(project: str = PROJECTS[0]) -> bool:
+    return bool(overspending.refusal(project, clock.now()))
+
+
+OF_THE_PROJECT = {
+    (TOPIC, "ACTUAL", "PERCENTAGE", 80),
+    (TOPIC, "ACTUAL", "PERCENTAGE", 100),
+    (TOPIC, "FORECASTED", "PERCENTAGE", 100),
+}
+
+
+def test_a_budget_is_on_the_tag_of_all_projects_and_shown_by_the_portfolio(
+    budget: Budgets, answers: list[dict[str, Any]]
+) -> None:
+    world = World()
+    port = portfolio(world)
+
+    with speaking_to(world):
+        watch_budget.handler(request("Create", port), context())
+
+    assert answers[0]["Status"] == "SUCCESS", answers
+    assert answers[0]["PhysicalResourceId"] == f"NotebookVending-{port}"
+    assert budget.kept == {
+        f"NotebookVending-{port}": {
+            "BudgetName": f"NotebookVending-{port}",
+            "BudgetLimit": {"Amount": "500", "Unit": "USD"},
+            "CostFilters": {"TagKeyValue": ["user:ProjectID$Churn42", "user:ProjectID$GEN-42"]},
+            "TimeUnit": "MONTHLY",
+            "BudgetType": "COST",
+        }
+    }
+    assert warned(budget, port) == OF_THE_PROJECT
+    shown = world.admin("ListBudgetsForResource", ResourceId=port)["Budgets"]
+    assert shown == [{"BudgetName": f"NotebookVending-{port}"}]
+
+
+def test_a_change_keeps_the_budget_and_warns_both_topics(
+    budget: Budgets, answers: list[dict[str, Any]]
+) -> None:
+    world = World()
+    port = portfolio(world)
+    changed = {"MonthlyBudgetUSD": "750", "PlatformTopicArn": PLATFORMS}
+    with speaking_to(world):
+        watch_budget.handler(request("Create", port), context())
+        watch_budget.handler(request("Update", port, **changed), context())
+
+    assert [each["Status"] for each in answers] == ["SUCCESS"] * 2
+    assert budget.kept[f"NotebookVending-{port}"]["BudgetLimit"]["Amount"] == "750"
+    assert warned(budget, port) == OF_THE_PROJECT | {
+        (PLATFORMS, "ACTUAL", "ABSOLUTE_VALUE", 600),
+        (PLATFORMS, "ACTUAL", "ABSOLUTE_VALUE", 750),
+    }
+
+
+def test_what_aws_takes_of_a_budget() -> None:
+    """The model's limits: ten notifications, each with one topic, and no two the same."""
+    found = budgets._warnings(Decimal(500), TOPIC, PLATFORMS)
+
+    told = [tuple(sorted(each["Notification"].items())) for each in found]
+    assert len({*told}) == len(told) <= 10
+    assert all(len(each["Subscribers"]) == 1 for each in found)
+
+
+def test_over_the_budget_launches_of_its_projects_are_refused_until_it_is_raised(
+    budget: Budgets, answers: list[dict[str, Any]]
+) -> None:
+    world = World()
+    port = portfolio(world)
+    with speaking_to(world):
+        watch_budget.handler(request("Create", port), context())
+        budget.spent = "500.00"  # not over it, as AWS warns of what is greater
+        look(port)
+        assert not is_over()
+
+        budget.spent = "500.004"
+        look(port)
+        assert is_over(PROJECTS[0])
+        assert is_over(PROJECTS[1])
+
+        watch_budget.handler(request("Update", port, MonthlyBudgetUSD="750"), context())
+    assert not is_over()
+    assert answers[-1]["Status"] == "SUCCESS"
+
+
+def test_a_project_that_leaves_the_portfolio_is_no_longer_refused(
+    budget: Budgets, answers: list[dict[str, Any]]
+) -> None:
+    world = World()
+    port = portfolio(world)
+    budget.spent = "501"
+    with speaking_to(world):
+        watch_budget.handler(request("Create", port), context())
+        assert is_over(PROJECTS[1])
+        watch_budget.handler(request("Update", port, ProjectIDs=PROJECTS[:1]), context())
+
+    assert [is_over(each) for each in PROJECTS] == [True, False]
+    assert answers[-1]["Status"] == "SUCCESS"
+
+
+def test_without_its_budget_nothing_is_refused_or_left(
+    budget: Budgets, answers: list[dict[str, Any]]
+) -> None:
+    world = World()
+    port = portfolio(world)
+    budget.spent = "501"
+    with speaking_to(world):
+        watch_budget.handler(request("Create", port), context())
+        for _ in range(2):  # as CloudFormation may deliver it
+            watch_budget.handler(request("Delete", port), context())
+
+    assert not is_over()
+    assert budget.kept == {}
+    assert world.admin("ListBudgetsForResource", ResourceId=port)["Budgets"] == []
+    assert [each["Status"] for each in answers] == ["SUCCESS"] * 3
+
+
+def test_on_the_first_day_of_a_month_the_costs_may_be_those_of_the_last(
+    platform: Platform, budget: Budgets, answers: list[dict[str, Any]]
+) -> None:
+    world = World()
+    port = portfolio(world)
+    with speaking_to(world):
+        watch_budget.handler(request("Create", port), context())
+    assert answers[-1]["Status"] == "SUCCESS"
+    budget.spent = "501"
+
+    platform.clock.now = datetime(2026, 12, 1, 23, 59, tzinfo=UTC).timestamp()
+    look(port)
+    assert not is_over()
+
+    platform.clock.now = datetime(2026, 12, 2, 0, 1, tzinfo=UTC).timestamp()
+    look(port)
+    assert is_over()
+
+
+@pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
+def test_a_partition_without_costs_in_dollars_has_no_budget(
+    budget: Budgets, answers: list[dict[str, Any]], partition: str
+) -> None:
+    watch_budget.handler(request("Create", "port-1", partition=partition), context())
+    watch_budget.handler(request("Delete", "port-1", partition=partition), context())
+
+    assert [each["Status"] for each in answers] == ["FAILED", "SUCCESS"]
+    assert answers[0]["Reason"] == (
+        f"A project can have no budget in the partition {partition}. Deploy with "
+        "MonthlyBudgetUSD=0."
+    )
+    assert budget.kept == {}
+
+
+def test_a_permission_that_iam_does_not_know_yet_is_waited_for(
+    budget: Budgets, answers: list[dict[str, Any]]
+) -> None:
+    world = World()
+    port = portfolio(world)
+    with speaking_to(world), denied_at_first("CreateBudget", times=2):
+        watch_budget.handler(request("Create", port), context())
+
+    assert answers[-1]["Status"] == "SUCCESS"
+    assert list(budget.kept) == [f"NotebookVending-{port}"]
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [("AccessDeniedException", "AccessDenied"), ("InternalErrorException", "PlatformFailed")],
+)
+def test_a_look_that_fails_alarms_and_leaves_what_was_recorded(
+    platform: Platform, budget: Budgets, answers: list[dict[str, Any]], code: str, cause: str
+) -> None:
+    world = World()
+    port = portfolio(world)
+    budget.spent = "501"
+    with speaking_to(world):
+        watch_budget.handler(request("Create", port), context())
+    assert answers
+
+    def fail(_service: str, operation: str, _params: Any, call: Any) -> Any:
+        if operation == "DescribeBudget":
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+        return call()
+
+    platform.logged.clear()
+    with intercepted(fail):
+        look(port)
+
+    assert is_over()
+    assert any(f'"Cause":"{cause}"' in line for line in platform.logged)

@@ -25,11 +25,13 @@ _FUNCTIONS = (
     "CountRunningRole",
     "StopIdleRole",
     "StartOnHoursRole",
+    "WatchBudgetRole",
 )
 _READS_THE_LEDGER = (
     *("RequestRole", "ObserveRole", "CreateRole", "UpdateRole", "StartRole", "StopRole"),
     *("DeleteRole", "RespondRole", "WaitRole", "DeleteOrphansRole", "StopIdleRole"),
     "StartOnHoursRole",
+    "WatchBudgetRole",
 )
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"

@@ -41,6 +41,7 @@ _PARAMETERS: Mapping[str, str | int] = {
     "WaitSeconds": 1,
     "MaxVolumeSizeInGB": _MAX_VOLUME,
     "CostCenter": "4711",
+    "MonthlyBudgetUSD": 500,
     "OffHoursCron": "cron(0 0 1 1 ? 2099)",  # the story has them come
     "OnHoursCron": "cron(0 0 1 1 ? 2099)",
     "EndUserRolePattern": "*DataScientist",
@@ -59,6 +60,7 @@ class Told:
 
 
 _SCHEDULES = (
+    "BudgetLook",
     "DeleteOrphansFunctionSchedule",
     "CountRunningFunctionSchedule",
     "ExpireLaunchesFunctionSchedule",
@@ -134,6 +136,7 @@ def tell(directory: Path, page: Progress) -> Told:
         _deprecate_and_share_otherwise(run)
         _leave_a_notebook_behind(run)
         _launch_in_vain(run)
+        _overspend(run)
         _answer_for_what_failed(run)
         page.step("The schedules invoke their functions.")
         await_that(lambda: _invoked_by(run, "Overdue"), "the answers to overdue requests")
@@ -549,6 +552,27 @@ def _launch_in_vain(run: _Run) -> None:
     refused = run.launch("too-large", too_much, succeeds=False)
     run.terminate(refused)
     run.page.outcome("It was refused.")
+
+
+def _overspend(run: _Run) -> None:
+    run.page.step("Her project is over its budget, until the administrator raises it.")
+    if datetime.now(UTC).day == 1:  # when AWS's data may be those of the month before
+        run.page.say("On the first day of a month no launch is refused for it.")
+    run.aws.control("budgets", {f"NotebookVending-{run.outputs['PortfolioId']}": "501"})
+    ledger = run.aws.client("dynamodb")
+
+    def over() -> bool:
+        items = ledger.scan(TableName=run.outputs["LedgerTable"])["Items"]
+        return any(each["Resource"]["S"].startswith("budget|") for each in items)
+
+    if datetime.now(UTC).day > 1:
+        await_that(over, "the look at the budget")
+        run.terminate(run.launch("over-budget", {}, succeeds=False))
+    _redeploy(run, MonthlyBudgetUSD=750)
+    if over():
+        raise SurpriseError("the project is over a budget that was raised")
+    run.terminate(run.launch("within-budget", {}))
+    run.page.outcome("It was refused, and launched then.")
 
 
 def _answer_for_what_failed(run: _Run) -> None:

@@ -52,6 +52,8 @@ FAILED_ANSWERS, UNDELIVERED = arn("sqs", "failedanswers"), arn("sqs", "undeliver
 STATE_MACHINE = arn("states", "stateMachine:notebooklifecycle")
 STREAM = "log-group:/aws/sagemaker/NotebookInstances:log-stream:"
 PRODUCT, PORTFOLIO = arn("catalog", "product/product"), arn("catalog", "portfolio/port-1")
+BUDGET = f"arn:aws:budgets::{ACCOUNT}:budget/NotebookVending-port-1"
+OTHER_BUDGET = BUDGET.replace("NotebookVending-port-1", "Everything")
 OWNERS_TOPIC = arn("sns", "NotebookVending-Owner-1")
 
 PASSED: Context = {"iam:PassedToService": "sagemaker.amazonaws.com"}
@@ -229,6 +231,24 @@ _BY_ROLE: dict[str, list[Request]] = {
             {"dynamodb:LeadingKeys": ["stack|Notebook"]},
         ),
         may_not("dynamodb:GetItem", LEDGER, "reads no entered request"),
+        may(
+            "dynamodb:Query",
+            LEDGER,
+            "reads whether a project is over its budget",
+            {
+                "dynamodb:Attributes": ["Resource", "Month", "Spent", "Limit"],
+                "dynamodb:Select": "SPECIFIC_ATTRIBUTES",
+            },
+        ),
+        may_not(
+            "dynamodb:Query",
+            LEDGER,
+            "reads no response URL",
+            {
+                "dynamodb:Attributes": ["Resource", "ResponseURL"],
+                "dynamodb:Select": "SPECIFIC_ATTRIBUTES",
+            },
+        ),
         may("states:StartExecution", STATE_MACHINE, "starts the execution"),
         may_not(
             "states:StartExecution",
@@ -640,6 +660,25 @@ _BY_ROLE: dict[str, list[Request]] = {
         may_not(
             "servicecatalog:UpdateProvisioningArtifact", PRODUCT, "of no other product", ANOTHERS
         ),
+    ],
+    "WatchBudgetRole": [
+        may("budgets:ModifyBudget", BUDGET, "keeps the budget of a portfolio"),
+        may("budgets:ViewBudget", BUDGET, "reads what was spent"),
+        may_not("budgets:ViewBudget", OTHER_BUDGET, "reads no other budget"),
+        may("servicecatalog:AssociateBudgetWithResource", "*", "shows it on the portfolio"),
+        may(
+            "dynamodb:PutItem",
+            LEDGER,
+            "records a project that is over its budget",
+            {"dynamodb:LeadingKeys": ["budget|QuickStart007"]},
+        ),
+        may_not(
+            "dynamodb:PutItem",
+            LEDGER,
+            "records no request",
+            {"dynamodb:LeadingKeys": ["stack|Notebook"]},
+        ),
+        may_not("dynamodb:DeleteItem", LEDGER, "deletes nothing without a key"),
     ],
     "SharePortfolioRole": [
         may(
@@ -1435,6 +1474,22 @@ _BY_ROLE: dict[str, list[Request]] = {
     ],
     "cloudwatch.amazonaws.com": [
         may("kms:Decrypt", PLATFORM_KEY, "publishes alarms", {"aws:SourceAccount": ACCOUNT}),
+    ],
+    "budgets.amazonaws.com": [
+        may("kms:GenerateDataKey", PLATFORM_KEY, "warns", {"aws:SourceAccount": ACCOUNT}),
+        may_not("kms:GenerateDataKey", PLATFORM_KEY, "not for another account"),
+        may(
+            "sns:Publish",
+            arn("sns", "notifications"),
+            "warns the topic of a portfolio",
+            {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": BUDGET},
+        ),
+        may_not(
+            "sns:Publish",
+            arn("sns", "notifications"),
+            "not for another account",
+            {"aws:SourceAccount": "999988887777", "aws:SourceArn": BUDGET},
+        ),
     ],
     "s3.amazonaws.com": [
         may_not(

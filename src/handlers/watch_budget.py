@@ -9,6 +9,7 @@ A rule of the portfolio also invokes it every hour, as AWS's billing data change
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -56,7 +57,7 @@ def _serve(request: CustomResourceRequest, _out_of_time: Callable[[], bool]) -> 
             "MonthlyBudgetUSD=0.",
             Cause.INVALID,
         )
-    limit = str(properties["MonthlyBudgetUSD"])
+    limit = f"{Decimal(str(properties['MonthlyBudgetUSD'])):f}"  # a Number may be 1e3
     topics = str(properties["TopicArn"]), str(properties["PlatformTopicArn"])
     budgets.put(account, name, limit, projects, *topics)
     servicecatalog.associate_budget(portfolio, name)

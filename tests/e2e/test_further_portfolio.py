@@ -1,13 +1,15 @@
 """A portfolio of its own for another project, deployed beside the platform's."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
 
 from demo import deploy, end_user
-from demo.end_user import EndUser
+from demo.end_user import EndUser, Record
 from tests.e2e.deployed import Platform
+from tests.e2e.mailbox import Mailbox
 from tests.waiting import unique
 
 STACK, ROLE = "notebook-vending-genomics", "GenomicsScientists"
@@ -18,13 +20,20 @@ def scientist(platform: Platform) -> Iterator[EndUser]:
     """Deploy the portfolio of another project; return one of its data scientists."""
     template = deploy.ROOT / "stacks" / "portfolio.yaml"
     parameters = {"PortfolioName": "Genomics", "ProjectIDs": "GEN42", "EndUserRoleName": ROLE}
-    deploy.deploy(platform.aws, template, {**parameters, "CostCenter": "4711"}, stack=STACK)
+    parameters |= {
+        "CostCenter": "4711",
+        "MonthlyBudgetUSD": "100",
+        "PlatformTopicArn": platform.outputs["NotificationTopicArn"],
+    }
+    deploy.deploy(platform.aws, template, parameters, stack=STACK)
     yield end_user.sign_in(platform.aws, platform.outputs["ProductId"], ROLE)
     cloudformation = platform.aws.client("cloudformation")
     cloudformation.delete_stack(StackName=STACK)
     cloudformation.get_waiter("stack_delete_complete").wait(
         StackName=STACK, WaiterConfig={"Delay": 1}
     )
+    account = platform.outputs["StateMachineArn"].split(":")[4]
+    assert not platform.aws.client("budgets").describe_budgets(AccountId=account).get("Budgets")
 
 
 def test_its_data_scientists_launch_for_their_project_and_no_other(
@@ -63,3 +72,49 @@ def test_nobody_else_launches_from_it(platform: Platform, scientist: EndUser) ->
     ]
     with pytest.raises(ClientError, match="AccessDenied"):
         end_user.sign_in(platform.aws, product, ROLE, project_id="QuickStart007")
+
+
+def test_over_its_budget_both_topics_are_warned_and_launches_refused_until_they_are_not(
+    platform: Platform, scientist: EndUser
+) -> None:
+    portfolio, own, look = (
+        deploy.physical_id(platform.aws, name, STACK)
+        for name in ("Portfolio", "Notifications", "BudgetLook")
+    )
+    catalog, budget = platform.aws.client("servicecatalog"), f"NotebookVending-{portfolio}"
+    shown = catalog.list_budgets_for_resource(ResourceId=portfolio)["Budgets"]
+    assert shown == [{"BudgetName": budget}]
+    boxes = [Mailbox(platform, each) for each in (own, platform.outputs["NotificationTopicArn"])]
+
+    def spend(usd: float) -> None:
+        """Bill costs, and look at the budget as its rule does."""
+        platform.aws.control("budgets", {budget: usd})
+        (target,) = platform.aws.client("events").list_targets_by_rule(Rule=look)["Targets"]
+        answer = platform.aws.client("lambda").invoke(
+            FunctionName=target["Arn"], Payload=target["Input"]
+        )
+        assert "FunctionError" not in answer
+
+    def warned(box: Mailbox) -> list[str]:
+        return [each for each in box.texts() if each.startswith("AWS Budget Notification")]
+
+    def launched() -> Record:
+        asked = {"DataRetention": "Delete", "ProjectID": "GEN42"}
+        name = unique("Budget")
+        record = scientist.wait(scientist.launch(name, {**asked, "NotebookInstanceName": name}))
+        ended = scientist.wait(scientist.terminate(record.provisioned_product_id))
+        assert ended.succeeded, ended.reason
+        return record
+
+    spend(80.5)
+    assert [len(warned(each)) for each in boxes] == [1, 1]
+    spend(100.5)
+    assert [len(warned(each)) for each in boxes] == [1, 1]
+
+    if datetime.now(UTC).day > 1:  # then AWS's data may be those of the month before
+        refused = launched()
+        assert (
+            "GEN42 is over its monthly budget: AWS has billed 100.50 of 100 USD" in refused.reason
+        )
+    spend(99)
+    assert launched().succeeded

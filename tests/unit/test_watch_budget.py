@@ -125,7 +125,7 @@ def test_a_change_keeps_the_budget_and_warns_both_topics(
 ) -> None:
     world = World()
     port = portfolio(world)
-    changed = {"MonthlyBudgetUSD": "750", "PlatformTopicArn": PLATFORMS}
+    changed = {"MonthlyBudgetUSD": "7.5e2", "PlatformTopicArn": PLATFORMS}
     with speaking_to(world):
         watch_budget.handler(request("Create", port), context())
         watch_budget.handler(request("Update", port, **changed), context())

@@ -6,6 +6,7 @@ with Emulator(Path(".local/aws")) as aws:
 """
 
 import contextlib
+import copy
 import json
 import os
 import secrets
@@ -54,6 +55,7 @@ class Emulator:
     """What a Step Functions wait takes here, as a share of what it takes on AWS."""
 
     endpoint: str = field(init=False, default="")
+    _administrator: str = field(init=False, default=_ADMINISTRATOR, repr=False)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None, repr=False)
     _secret: str = field(init=False, default_factory=lambda: secrets.token_hex(20), repr=False)
     _clients: dict[tuple[str, str], Any] = field(init=False, default_factory=dict, repr=False)
@@ -106,7 +108,7 @@ class Emulator:
         """The `AWS_*` variables that make a child of the caller an administrator here."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": _ADMINISTRATOR,
+            "AWS_ACCESS_KEY_ID": self._administrator,
             "AWS_SECRET_ACCESS_KEY": self._secret,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
@@ -121,6 +123,18 @@ class Emulator:
         others = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         return others | self.environment
 
+    def account(self, number: str) -> "Emulator":
+        """Return this AWS as the administrator of another account has it, while it runs.
+
+        Args:
+            number: the account's 12 digits. MiniStack takes such an access key for the account's
+                root.
+
+        """
+        other = copy.copy(self)
+        other._administrator = number
+        return other
+
     def client(self, service: str, credentials: Mapping[str, Any] | None = None) -> Any:
         """Return a boto3 client of this AWS; it is closed with the emulator.
 
@@ -130,7 +144,8 @@ class Emulator:
                 administrator's when None.
 
         """
-        keys = credentials or {"AccessKeyId": _ADMINISTRATOR, "SecretAccessKey": self._secret}
+        own = {"AccessKeyId": self._administrator, "SecretAccessKey": self._secret}
+        keys = credentials or own
         cached = (service, str(keys["AccessKeyId"]))
         if cached not in self._clients:
             session: Any = boto3.session.Session()  # its stubs know services by literal names
@@ -152,7 +167,7 @@ class Emulator:
 
         """
         request = urllib.request.Request(  # noqa: S310 - our own loopback endpoint
-            f"{self.endpoint}/_local/{name}",
+            f"{self.endpoint}/_local/{name}{self._account_query}",
             method="GET" if put is None else "PUT",
             data=None if put is None else json.dumps(put).encode(),
         )
@@ -173,6 +188,11 @@ class Emulator:
         assert self._process is not None, "the emulator is not started"
         self._process.wait()
         raise EmulatorError(f"the embedded AWS has ended\n{self._log_tail()}")
+
+    @property
+    def _account_query(self) -> str:
+        own = self._administrator == _ADMINISTRATOR
+        return "" if own else f"?account={self._administrator}"
 
     def _start(self) -> None:
         port = _free_port()

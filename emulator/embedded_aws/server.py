@@ -116,7 +116,7 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
         simulator.install()
     sagemaker = sagemaker_service.install(**notebooks)
     tagging.install(
-        lambda: ((each["arn"], each["tags"]) for each in sagemaker.state()["notebooks"])
+        lambda: ((each["arn"], each["tags"]) for each in sagemaker().state()["notebooks"])
     )
     # Both wrap the ARNs of json_service, which the simulators have put in place.
     logs.install()

@@ -1,10 +1,22 @@
-"""Portfolio shares as simulated: kept, described and refused as Service Catalog does."""
+"""Portfolio shares as simulated: kept, described, imported and refused as Service Catalog does."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from aws_testing.catalog_world import ADMIN, World, portfolio
+from aws_testing.catalog_world import (
+    ACCOUNT,
+    ADMIN,
+    Offer,
+    World,
+    an_offer,
+    constraint,
+    portfolio,
+    session,
+)
+from embedded_aws.service_catalog.authorization import authorize
+from embedded_aws.service_catalog.store import Directory
 
 OTHER = "210987654321"
 UNIT = {"Type": "ORGANIZATIONAL_UNIT", "Value": "ou-ab12-abcdefgh"}
@@ -130,3 +142,187 @@ def test_an_unknown_token_is_not_found(world: World) -> None:
         "DescribePortfolioShareStatus", ADMIN, PortfolioShareToken="share-abcdefghijklm"
     )
     assert refusal.code == "ResourceNotFoundException"
+
+
+# Another account's side
+
+CAROL = session("Scientists", "carol", OTHER)
+SCIENTISTS = {"PrincipalARN": f"arn:aws:iam::{OTHER}:role/Scientists", "PrincipalType": "IAM"}
+PATTERN = {"PrincipalARN": "arn:aws:iam:::role/Scien*", "PrincipalType": "IAM_PATTERN"}
+
+
+@dataclass
+class Two:
+    """A hub's offer, and the account that it is shared with."""
+
+    offer: Offer
+    spoke: World
+    directory: Directory
+
+    @property
+    def hub(self) -> World:
+        """The account that shares."""
+        return self.offer.world
+
+    @property
+    def port(self) -> dict[str, str]:
+        """The portfolio, as a parameter."""
+        return {"PortfolioId": self.offer.portfolio_id}
+
+    def share(self) -> None:
+        """Share it with the spoke by its number."""
+        self.hub.admin("CreatePortfolioShare", **self.port, AccountId=OTHER)
+
+    def imports(self, kind: str = "IMPORTED") -> list[str]:
+        """Return the spoke's imported portfolios."""
+        answer = self.spoke.admin("ListAcceptedPortfolioShares", PortfolioShareType=kind)
+        return [each["Id"] for each in answer["PortfolioDetails"]]
+
+    def products(self) -> list[str]:
+        """Return the products that CAROL sees."""
+        answer = self.spoke.ask("SearchProducts", CAROL)
+        return [each["ProductId"] for each in answer["ProductViewSummaries"]]
+
+    def launch(self) -> str:
+        """Launch as CAROL; return the provisioned product."""
+        ids = (self.offer.portfolio_id, self.offer.product_id, self.offer.artifact_id)
+        record = Offer(self.spoke, *ids).launch(caller=CAROL)
+        self.spoke.let_run("CREATE_COMPLETE")
+        return str(record["ProvisionedProductId"])
+
+
+@pytest.fixture
+def two() -> Two:
+    directory = Directory()
+    offer = an_offer(World(directory=directory), LocalRoleName="Launch")
+    return Two(offer, World(OTHER, directory), directory)
+
+
+@pytest.fixture
+def imported(two: Two) -> Two:
+    """Share the product, accept the share, and let CAROL launch."""
+    pair = (two.offer.portfolio_id, two.offer.product_id)
+    constraint(two.hub, "TEMPLATE", pair, {"Rules": {"R": {"Assertions": []}}})
+    two.share()
+    two.spoke.admin("AcceptPortfolioShare", **two.port)
+    two.spoke.admin("AssociatePrincipalWithPortfolio", **two.port, **SCIENTISTS)
+    return two
+
+
+def test_a_share_is_imported_when_it_is_accepted(two: Two) -> None:
+    refusal = two.spoke.refused("AcceptPortfolioShare", ADMIN, **two.port)
+    assert refusal.code == "ResourceNotFoundException"
+    two.share()
+    assert two.imports() == []
+    two.spoke.admin("AcceptPortfolioShare", **two.port)
+    assert two.imports() == [two.offer.portfolio_id]
+    assert shares(two.hub, two.offer.portfolio_id, "ACCOUNT")[0]["Accepted"]
+    # The hub's own principals do not come with it.
+    assert two.spoke.admin("ListPrincipalsForPortfolio", **two.port)["Principals"] == []
+    assert two.products() == []
+    two.spoke.admin("RejectPortfolioShare", **two.port)
+    assert two.imports() == []
+
+
+def test_it_is_launched_here_by_the_launch_role_of_this_account(imported: Two) -> None:
+    assert imported.products() == [imported.offer.product_id]
+
+    launched = imported.launch()
+
+    ((_, launch, request),) = imported.spoke.stacks.calls
+    assert launch.role_arn == f"arn:aws:iam::{OTHER}:role/Launch"
+    assert request.name == f"SC-{OTHER}-{launched}"
+    assert list(request.rules) == ["R"]
+    arns = {key.rpartition(":")[2]: value for key, value in request.tags.items()}
+    assert f":{ACCOUNT}:portfolio/" in arns["portfolioArn"]
+    assert f":{ACCOUNT}:product/" in arns["productArn"]
+    assert f":{OTHER}:stack/" in arns["provisionedProductArn"]
+    assert imported.hub.stacks.calls == []
+    every = {"Key": "Account", "Value": "self"}
+    found = imported.hub.admin("SearchProvisionedProducts", AccessLevelFilter=every)
+    assert found["ProvisionedProducts"] == []
+
+
+def test_what_is_authorized_has_the_account_of_its_owner(imported: Two) -> None:
+    named = {"ProductId": imported.offer.product_id}
+    resource, _ = authorize(imported.spoke.catalog, "ProvisionProduct", named, CAROL.arn)
+    assert resource == f"arn:aws:catalog:us-east-1:{ACCOUNT}:product/{named['ProductId']}"
+
+
+def test_the_recipient_changes_neither_products_nor_constraints(imported: Two) -> None:
+    product = {"ProductId": imported.offer.product_id}
+    for operation, more in (
+        ("UpdatePortfolio", {"Id": imported.offer.portfolio_id, "DisplayName": "Mine"}),
+        ("DisassociateProductFromPortfolio", {**imported.port, **product}),
+        ("CreatePortfolioShare", {**imported.port, "AccountId": ACCOUNT}),
+    ):
+        refusal = imported.spoke.refused(operation, ADMIN, **more)
+        assert refusal.code == "ResourceNotFoundException"
+    (seen,) = imported.spoke.admin("SearchProductsAsAdmin", **imported.port)["ProductViewDetails"]
+    assert f":{ACCOUNT}:" in seen["ProductARN"]
+    found = imported.spoke.admin("ListConstraintsForPortfolio", **imported.port)
+    assert {each["Owner"] for each in found["ConstraintDetails"]} == {ACCOUNT}
+
+
+def test_service_actions_do_not_come_with_it(imported: Two) -> None:
+    actions = imported.spoke.ask(
+        "ListServiceActionsForProvisioningArtifact",
+        CAROL,
+        ProductId=imported.offer.product_id,
+        ProvisioningArtifactId=imported.offer.artifact_id,
+    )
+    assert actions["ServiceActionSummaries"] == []
+
+
+def test_a_launch_outlives_the_share_and_can_be_terminated_but_not_updated(imported: Two) -> None:
+    launched = {"ProvisionedProductId": imported.launch()}
+    imported.hub.admin("DeletePortfolioShare", **imported.port, AccountId=OTHER)
+    assert (imported.imports(), imported.products()) == ([], [])
+
+    refusal = imported.spoke.refused(
+        "UpdateProvisionedProduct", CAROL, **launched, UpdateToken="update"
+    )
+    assert refusal.message.startswith("No launch paths found for resource: prod-")
+    ended = imported.spoke.ask(
+        "TerminateProvisionedProduct", CAROL, **launched, TerminateToken="terminate"
+    )["RecordDetail"]["RecordId"]
+    imported.spoke.let_run("DELETE_COMPLETE")
+    assert imported.spoke.record(ended)["Status"] == "SUCCEEDED"
+    # Shared again, it is to be accepted again, and has no principals here.
+    imported.share()
+    assert imported.imports() == []
+    imported.spoke.admin("AcceptPortfolioShare", **imported.port)
+    assert imported.products() == []
+
+
+@pytest.mark.parametrize("with_principals", [True, False])
+def test_within_an_organization_patterns_may_come_with_it(
+    two: Two, *, with_principals: bool
+) -> None:
+    two.directory.members[UNIT["Value"]] = [OTHER]
+    two.hub.admin("EnableAWSOrganizationsAccess")
+    two.hub.admin("AssociatePrincipalWithPortfolio", **two.port, **PATTERN)
+    two.hub.admin(
+        "CreatePortfolioShare", **two.port, OrganizationNode=UNIT, SharePrincipals=with_principals
+    )
+    assert two.imports() == []
+    assert two.imports("AWS_ORGANIZATIONS") == [two.offer.portfolio_id]
+    listed = two.spoke.admin("ListPrincipalsForPortfolio", **two.port)["Principals"]
+    assert listed == ([PATTERN] if with_principals else [])
+    assert two.products() == ([two.offer.product_id] if with_principals else [])
+
+
+@pytest.mark.parametrize("with_options", [True, False])
+def test_tag_options_may_come_with_it(imported: Two, *, with_options: bool) -> None:
+    option = imported.hub.admin("CreateTagOption", Key="CostCenter", Value="4711")
+    imported.hub.admin(
+        "AssociateTagOptionWithResource",
+        ResourceId=imported.offer.portfolio_id,
+        TagOptionId=option["TagOptionDetail"]["Id"],
+    )
+    imported.hub.admin(
+        "UpdatePortfolioShare", **imported.port, AccountId=OTHER, ShareTagOptions=with_options
+    )
+    imported.launch()
+    ((_, _, request),) = imported.spoke.stacks.calls
+    assert request.tags.get("CostCenter") == ("4711" if with_options else None)

@@ -428,3 +428,34 @@ def test_state_changes_are_events_on_the_default_bus(
     statuses = {event["detail"]["NotebookInstanceStatus"] for event in received}
     assert statuses == {"Pending", "InService"}
     assert {event["resources"][0] for event in received} == {arn}
+
+
+def test_another_account_has_notebooks_of_its_own(emulator: Emulator, name: str, role: str) -> None:
+    spoke = emulator.account("210987654321")
+    spoke.control("sagemaker", {"timing": TIMING, "role_propagation": 0})
+    own = spoke.client("iam").create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST)
+    )["Role"]["Arn"]
+
+    # A name is taken in one account only, and a role of the other account is no role here.
+    for here, its_role in ((emulator, role), (spoke, own)):
+        here.client("sagemaker").create_notebook_instance(**basics(name, its_role))
+    code, _ = refused(
+        spoke.client("sagemaker").create_notebook_instance, **basics(f"{name}-2", role)
+    )
+
+    assert code == "ValidationException"
+    for here, number in ((emulator, "000000000000"), (spoke, "210987654321")):
+        sagemaker = here.client("sagemaker")
+        seen = until_status(sagemaker, name, "InService")
+        assert f":{number}:" in seen["NotebookInstanceArn"]
+        arns = [each["arn"] for each in here.control("sagemaker")["notebooks"]]
+        assert seen["NotebookInstanceArn"] in arns
+        assert all(f":{number}:" in arn for arn in arns)
+        found = here.client("resourcegroupstaggingapi").get_resources(
+            ResourceTypeFilters=["sagemaker:notebook-instance"]
+        )["ResourceTagMappingList"]
+        assert all(f":{number}:" in each["ResourceARN"] for each in found)
+        sagemaker.stop_notebook_instance(NotebookInstanceName=name)
+        until_status(sagemaker, name, "Stopped")
+        sagemaker.delete_notebook_instance(NotebookInstanceName=name)

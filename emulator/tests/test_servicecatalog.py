@@ -544,3 +544,42 @@ def names(sagemaker: Any) -> set[str]:
         config["NotebookInstanceLifecycleConfigName"]
         for config in listed["NotebookInstanceLifecycleConfigs"]
     }
+
+
+# --- another account -------------------------------------------------------------------------
+
+
+def test_an_imported_product_is_launched_by_a_role_of_the_importing_account(
+    account: Account,
+) -> None:
+    spoke = Account(account.aws.account("210987654321"))
+    role = spoke.role({"Service": "servicecatalog.amazonaws.com"}, *LAUNCH, SNS)
+    offer, stack = offer_of(account, role)
+    port = account.cloudformation.describe_stack_resource(
+        StackName=stack, LogicalResourceId="Portfolio"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    share = {"PortfolioId": port, "AccountId": spoke.id}
+    account.catalog.create_portfolio_share(**share)
+    elsewhere = account.aws.account("345678901234").client("servicecatalog")
+    refusal, _ = refused(elsewhere.accept_portfolio_share, PortfolioId=port)
+    assert refusal == "ResourceNotFoundException"
+    spoke.catalog.accept_portfolio_share(PortfolioId=port)
+    allowed = {"Effect": "Allow", "Action": "servicecatalog:*", "Resource": "*"}
+    here = Offer(spoke, spoke.end_user_role(allowed), offer.product_id, offer.artifact_id)
+    spoke.catalog.associate_principal_with_portfolio(
+        PortfolioId=port, PrincipalARN=here.end_users, PrincipalType="IAM"
+    )
+    carol = here.person("carol")
+
+    launched = here.launched(carol)
+
+    # The template is in a bucket of the other account.
+    assert f":{spoke.id}:" in outputs_of(launched)["Topic"]
+    assert spoke.settled(here.stack_of(launched))["StackStatus"] == "CREATE_COMPLETE"
+    own = {each["StackName"] for each in account.cloudformation.describe_stacks()["Stacks"]}
+    assert here.stack_of(launched) not in own
+    account.catalog.delete_portfolio_share(**share)
+    product = {"ProvisionedProductId": launched["RecordDetail"]["ProvisionedProductId"]}
+    gone = ended(carol, carol.terminate_provisioned_product(**product))
+    assert gone["RecordDetail"]["Status"] == "SUCCEEDED", gone["RecordDetail"]["RecordErrors"]
+    assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE", account.failures(stack)

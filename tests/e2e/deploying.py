@@ -26,12 +26,19 @@ def deploy_package(
     template: Path,
     parameters: Mapping[str, str | int],
     stack: str = deploy.STACK,
+    bucket: str = _BUCKET,
 ) -> dict[str, str]:
-    """Deploy a built template; return the stack's outputs. Raises SamError as `deploy` does."""
+    """Deploy a built template; return the stack's outputs. Raises SamError as `deploy` does.
+
+    Another account takes another bucket, because all accounts share the names of buckets.
+    """
     client = aws.client("cloudformation")
-    aws.client("s3").create_bucket(Bucket=_BUCKET)
+    aws.client("s3").create_bucket(Bucket=bucket)
     for each in _package(template).iterdir():
-        aws.client("s3").put_object(Bucket=_BUCKET, Key=each.name, Body=each.read_bytes())
+        body = each.read_bytes()
+        if each.suffix in (".template", ".yaml"):
+            body = body.replace(_BUCKET.encode(), bucket.encode())
+        aws.client("s3").put_object(Bucket=bucket, Key=each.name, Body=body)
     before = _described(aws, stack)
     known = {each["ParameterKey"] for each in before.get("Parameters", [])} - {*parameters}
     name = unique("change")
@@ -39,7 +46,7 @@ def deploy_package(
         StackName=stack,
         ChangeSetName=name,
         ChangeSetType="UPDATE" if before else "CREATE",
-        TemplateURL=f"https://s3.us-east-1.amazonaws.com/{_BUCKET}/{_TEMPLATE}",
+        TemplateURL=f"https://s3.us-east-1.amazonaws.com/{bucket}/{_TEMPLATE}",
         Parameters=[
             *({"ParameterKey": k, "ParameterValue": str(v)} for k, v in parameters.items()),
             *({"ParameterKey": each, "UsePreviousValue": True} for each in known),

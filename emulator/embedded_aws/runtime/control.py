@@ -1,5 +1,7 @@
 """Test controls of the embedded AWS: JSON over HTTP under `/_local/`, loopback only, no IAM.
 
+They are about the first account, or about that of the query's `account`.
+
 AWS has none of this. A control lets a test ask for what AWS does on a bad day: a request delivered
 twice, a response refused, a notebook that fails.
 """
@@ -8,6 +10,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
+
+from ministack.core import responses
 
 # ASGI, in the little of it that is needed here.
 Scope = Mapping[str, Any]
@@ -66,6 +70,8 @@ def _answer(scope: Scope, body: bytes) -> tuple[int, Any]:
         return 404, {"message": f"no control {name!r}; there are: {sorted(_controls)}"}
     try:
         query = parse_qs(scope["query_string"].decode())
-        return 200, control(scope["method"], json.loads(body) if body else None, query)
+        account = query.get("account", [responses.get_account_id()])[0]
+        with responses.request_scope(account, responses.get_region()):
+            return 200, control(scope["method"], json.loads(body) if body else None, query)
     except ValueError as error:
         return 400, {"message": str(error)}

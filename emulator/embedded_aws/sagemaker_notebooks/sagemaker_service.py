@@ -4,6 +4,8 @@ Its network interfaces are those of MiniStack's EC2, its grants those of MiniSta
 it assumes MiniStack's IAM's; MiniStack's IAM decides on every permission of its callers, and its
 state changes are events on MiniStack's default event bus.
 
+Each account has notebooks of its own.
+
 `/_local/sagemaker` is its control: GET answers the state, PUT changes settings first (see
 `embedded_aws.sagemaker_notebooks.control`).
 """
@@ -15,13 +17,13 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from inspect import signature
 from typing import Any
 
-from ministack.core.responses import get_account_id, get_region
+from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import ec2, eventbridge, iam, kms
 
 from embedded_aws.runtime import control, json_service
@@ -45,13 +47,37 @@ SAGEMAKER = "sagemaker.amazonaws.com"
 _TICK = 0.1
 
 
-def install(**settings: Any) -> NotebookService:
-    """Serve SageMaker's notebook operations; `settings` are those of the control."""
+def install(**settings: Any) -> Callable[[], NotebookService]:
+    """Serve SageMaker's notebook operations; `settings` are those of the control.
+
+    Returns what gives the notebooks of the account at hand.
+    """
     _check_what_is_used()
+    region, lock = get_region(), threading.Lock()
+    services: dict[str, NotebookService] = {}
+
+    def here() -> NotebookService:
+        with lock:
+            account = get_account_id()
+            if account not in services:
+                services[account] = _begin(account, region, settings)
+            return services[account]
+
+    json_service.register(
+        "sagemaker",
+        "SageMaker",
+        {name: partial(_call, here, name) for name in here().operations},
+        lambda operation, params, _caller: here().condition_context(operation, params),
+    )
+    control.register("sagemaker", partial(_control, here))
+    return here
+
+
+def _begin(account: str, region: str, settings: Mapping[str, Any]) -> NotebookService:
     around = Surroundings(
         time.time,
-        region=get_region(),
-        account=get_account_id(),
+        region=region,
+        account=account,
         network=_Network(),
         keys=_Keys(),
         require=_require,
@@ -59,13 +85,6 @@ def install(**settings: Any) -> NotebookService:
     )
     service = NotebookService(around, emit=_emit)
     service.configure(settings)
-    json_service.register(
-        "sagemaker",
-        "SageMaker",
-        {name: partial(_call, service, name) for name in service.operations},
-        lambda operation, params, _caller: service.condition_context(operation, params),
-    )
-    control.register("sagemaker", partial(_control, service))
     threading.Thread(target=_keep_up, args=(service,), name="notebooks", daemon=True).start()
     return service
 
@@ -88,11 +107,11 @@ def _check_what_is_used() -> None:
 
 
 def _call(
-    service: NotebookService, operation: str, params: dict[str, Any], caller: Caller
+    here: Callable[[], NotebookService], operation: str, params: dict[str, Any], caller: Caller
 ) -> dict[str, Any]:
-    home = (service.around.account, service.around.region)
-    if (caller.account, caller.region) != home:
-        raise ServiceError("InvalidAction", f"There are notebooks in {home[1]} of {home[0]} only")
+    service = here()
+    if caller.region != service.around.region:
+        raise ServiceError("InvalidAction", f"There are notebooks in {service.around.region} only")
     return service.call(operation, params, caller)
 
 
@@ -101,8 +120,9 @@ def _require(caller: Any, action: str, resource: str, context: Context) -> None:
 
 
 def _control(
-    service: NotebookService, method: str, body: Any, _query: Mapping[str, list[str]]
+    here: Callable[[], NotebookService], method: str, body: Any, _query: Mapping[str, list[str]]
 ) -> dict[str, Any]:
+    service = here()
     if method == "PUT":
         try:
             service.configure(body)
@@ -117,7 +137,8 @@ def _keep_up(service: NotebookService) -> None:
     while True:
         time.sleep(_TICK)
         try:
-            service.advance()
+            with request_scope(service.around.account, service.around.region):
+                service.advance()
         except Exception:
             # Once more at the next tick: without this thread no interface would ever be released.
             log.exception("the notebooks could not catch up with the time")

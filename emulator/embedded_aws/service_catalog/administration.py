@@ -67,8 +67,8 @@ class Administration(CatalogStore):
         return {}
 
     def describe_portfolio(self, params: Params, _caller: Caller) -> Params:
-        """DescribePortfolio."""
-        portfolio = self._portfolio(params["Id"])
+        """DescribePortfolio, also of an imported one."""
+        portfolio = self._portfolio_here(params["Id"])
         return {
             "PortfolioDetail": answers.portfolio_detail(portfolio),
             "Tags": answers.tag_list(portfolio.tags),
@@ -106,28 +106,30 @@ class Administration(CatalogStore):
 
     def associate_principal_with_portfolio(self, params: Params, _caller: Caller) -> Params:
         """AssociatePrincipalWithPortfolio: an IAM principal's ARN or a pattern of them."""
-        portfolio = self._portfolio(params["PortfolioId"])
+        principals = self._principals_of(params["PortfolioId"])
         principal, kind = params["PrincipalARN"], params["PrincipalType"]
         parts = principal.split(":", 5)
         known = len(parts) == 6 and parts[2] == "iam" and "/" in parts[5]
         wild = {"*", "?"} & set(principal)
         if not known or (kind == "IAM" and (wild or not parts[4])):
             raise ServiceError("InvalidParametersException", f"Invalid PrincipalARN {principal}")
-        portfolio.principals[principal] = kind
+        principals[principal] = kind
         return {}
 
     def disassociate_principal_from_portfolio(self, params: Params, _caller: Caller) -> Params:
         """DisassociatePrincipalFromPortfolio; the type defaults to IAM, as in AWS."""
-        portfolio = self._portfolio(params["PortfolioId"])
+        principals = self._principals_of(params["PortfolioId"])
         principal = params["PrincipalARN"]
-        if portfolio.principals.get(principal) != params.get("PrincipalType", "IAM"):
-            raise answers.not_found(f"Principal {principal} is not associated with {portfolio.id}")
-        del portfolio.principals[principal]
+        if principals.get(principal) != params.get("PrincipalType", "IAM"):
+            raise answers.not_found(
+                f"Principal {principal} is not associated with {params['PortfolioId']}"
+            )
+        del principals[principal]
         return {}
 
     def list_principals_for_portfolio(self, params: Params, _caller: Caller) -> Params:
         """ListPrincipalsForPortfolio."""
-        principals = self._portfolio(params["PortfolioId"]).principals.items()
+        principals = self._portfolio_here(params["PortfolioId"]).principals.items()
         listed = [{"PrincipalARN": arn, "PrincipalType": kind} for arn, kind in principals]
         return answers.page("Principals", listed, params)
 
@@ -214,7 +216,7 @@ class Administration(CatalogStore):
 
     def describe_product_as_admin(self, params: Params, _caller: Caller) -> Params:
         """DescribeProductAsAdmin."""
-        product = self._product(self._product_id(params, "Id", "Name"))
+        product = self._product_here(self._product_id(params, "Id", "Name"))
         return {
             "ProductViewDetail": self._product_view_detail(product),
             "ProvisioningArtifactSummaries": [
@@ -231,13 +233,13 @@ class Administration(CatalogStore):
         }
 
     def search_products_as_admin(self, params: Params, _caller: Caller) -> Params:
-        """SearchProductsAsAdmin, of all products or of one portfolio's."""
+        """SearchProductsAsAdmin, of all products or of one portfolio's, which may be imported."""
         wanted = set(self._products)
         if "PortfolioId" in params:
-            wanted = set(self._portfolio(params["PortfolioId"]).product_ids)
+            wanted = set(self._portfolio_here(params["PortfolioId"]).product_ids)
         details = [
             self._product_view_detail(product)
-            for product in self._products.values()
+            for product in self._products_here().values()
             if product.id in wanted and answers.text_found(params, product.detail)
         ]
         return answers.page("ProductViewDetails", details, params)

@@ -21,6 +21,8 @@ _PORTFOLIO_OPERATIONS = {
     "DeletePortfolioShare": "PortfolioId",
     "DescribePortfolioShares": "PortfolioId",
     "ListPortfolioAccess": "PortfolioId",
+    "AcceptPortfolioShare": "PortfolioId",
+    "RejectPortfolioShare": "PortfolioId",
 }
 _PRODUCT_OPERATIONS = {
     "CreateProduct": ("", ""),
@@ -69,6 +71,7 @@ _OTHER_OPERATIONS = (
     "DisassociateBudgetFromResource",
     "ListBudgetsForResource",
     "DescribePortfolioShareStatus",
+    "ListAcceptedPortfolioShares",
     "EnableAWSOrganizationsAccess",
     "DisableAWSOrganizationsAccess",
     "GetAWSOrganizationsAccessStatus",

@@ -14,7 +14,7 @@ class Browsing(CatalogStore):
         """SearchProducts: the products of the portfolios that the caller has access to."""
         summaries = [
             answers.product_view_summary(product)
-            for product in self._products.values()
+            for product in self._products_here().values()
             if any(self._paths(product.id, caller)) and answers.text_found(params, product.detail)
         ]
         return answers.page("ProductViewSummaries", summaries, params)

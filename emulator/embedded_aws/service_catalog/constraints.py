@@ -56,8 +56,8 @@ class Constraints(CatalogStore):
         return self._constraint_answer(self._constraint(params["Id"]))
 
     def list_constraints_for_portfolio(self, params: Params, _caller: Caller) -> Params:
-        """ListConstraintsForPortfolio."""
-        portfolio = self._portfolio(params["PortfolioId"])
+        """ListConstraintsForPortfolio, also of an imported one."""
+        portfolio = self._portfolio_here(params["PortfolioId"])
         found = self._constraints_on(portfolio.id, params.get("ProductId"))
         return answers.page(
             "ConstraintDetails", [self._constraint_detail(c) for c in found], params
@@ -165,7 +165,7 @@ class Constraints(CatalogStore):
             "ConstraintId": constraint.id,
             "Type": constraint.type,
             "Description": constraint.description,
-            "Owner": self.account,
+            "Owner": self._owner(constraint.portfolio_id).account,
             "ProductId": constraint.product_id,
             "PortfolioId": constraint.portfolio_id,
         }

@@ -1,6 +1,7 @@
 """The stacks of provisioned products, in this process's CloudFormation.
 
-They are made through MiniStack's own endpoint with credentials of the launch role.
+They are made through MiniStack's own endpoint with credentials of the launch role, from Service
+Catalog's own copy of the template, which is in no account's bucket.
 """
 
 import time
@@ -12,8 +13,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import botocore.exceptions
+from ministack.core import responses
 from ministack.services import cloudformation, s3
-from ministack.services.cloudformation import engine, handlers
+from ministack.services.cloudformation import engine, handlers, helpers
 
 from embedded_aws.runtime import json_service, service_sessions
 from embedded_aws.runtime.service_model import ServiceError
@@ -26,6 +28,7 @@ _POLL_SECONDS = 0.25
 # The stacks about to be created or updated, by name, for what CloudFormation takes from Service
 # Catalog alone: tags that it refuses from everybody else, and rules in the copy of the template.
 _requests: dict[str, StackRequest] = {}
+_copies: dict[str, str] = {}  # templates by their addresses
 _added_rules: ContextVar[Mapping[str, Any] | None] = ContextVar("added_rules", default=None)
 
 
@@ -34,6 +37,14 @@ def install() -> None:
     parse = handlers._parse_template
     assert parse is engine._parse_template
     handlers._parse_template = lambda body: constrained(parse(body), _added_rules.get() or {})
+    resolve = helpers._resolve_document
+    assert list(signature(resolve).parameters) == ["params", "body_key", "url_key", "label"]
+
+    def resolved(params: Mapping[str, Any], body_key: str, url_key: str, label: str) -> Any:
+        copy = _copies.get(helpers._p(params, url_key))
+        return (copy, None) if copy else resolve(params, body_key, url_key, label)
+
+    helpers._resolve_document = resolved
     assert cloudformation._ACTION_HANDLERS is handlers._ACTION_HANDLERS
     for action in ("CreateStack", "UpdateStack"):
         _take_additions(action)
@@ -107,11 +118,8 @@ class LaunchedStacks:
         bucket, key = s3_object(url)
         if reader:
             reader.require("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
-        body = s3._get_object_data(bucket, key)
-        if body is None:
-            raise ServiceError("InvalidParametersException", f"S3 error: no template at {url}")
         try:
-            template: dict[str, Any] = engine._parse_template(body.decode())
+            template: dict[str, Any] = engine._parse_template(_text(bucket, key))
         except ValueError as error:
             message = f"Template format error: {error}"
             raise ServiceError("InvalidParametersException", message) from error
@@ -121,15 +129,16 @@ class LaunchedStacks:
         self, operation: str, launch: Launch, request: StackRequest, **more: Any
     ) -> dict[str, Any]:
         session = self._open(launch)
-        bucket, key = s3_object(request.template_url)
+        copy = f"sc-{session.caller.account}-artifacts/{request.artifact_id}"
         session.caller.require(
             "s3:GetObject",
             # Launches read Service Catalog's own copy, which bears this tag; the administrator
             # guide's launch role is granted by it ("AWS Service Catalog Launch Constraints").
-            f"arn:aws:s3:::sc-{session.caller.account}-artifacts/{request.artifact_id}",
+            f"arn:aws:s3:::{copy}",
             {"s3:ExistingObjectTag/servicecatalog:provisioning": ["true"]},
         )
-        url = f"https://s3.amazonaws.com/{bucket}/{key}"
+        url = f"https://s3.amazonaws.com/{copy}"
+        _copies[url] = _text(*s3_object(request.template_url))
         summary = _ask(session.client, "get_template_summary", TemplateURL=url)
         _requests[request.name] = request
         try:
@@ -175,6 +184,16 @@ def s3_object(url: str) -> tuple[str, str]:
             bucket, _, key = path.partition("/")
             return bucket, key
     raise ServiceError("InvalidParametersException", f"Not the address of an S3 object: {url}")
+
+
+def _text(bucket: str, key: str) -> str:
+    """Read an object, whichever account has its bucket; raises ServiceError."""
+    owner = s3._bucket_owner_account(bucket) or responses.get_account_id()
+    with responses.request_scope(owner, responses.get_region()):
+        body: bytes | None = s3._get_object_data(bucket, key)
+    if body is None:
+        raise ServiceError("InvalidParametersException", f"S3 error: no template at {bucket}/{key}")
+    return body.decode()
 
 
 def failure_reason(events: list[dict[str, Any]]) -> str:

@@ -243,7 +243,7 @@ class Provisioning(Launches):
 
     def _provisioned_attributes(self, provisioned: ProvisionedProduct) -> Params:
         attributes = answers.provisioned_detail(provisioned)
-        product = self._products.get(provisioned.product_id)
+        product = self._products_here().get(provisioned.product_id)
         artifact = product.artifacts.get(provisioned.artifact_id) if product else None
         return {
             **attributes,

@@ -5,7 +5,7 @@ through the `Stacks` given, in a background function handed to `run`: the unit t
 time passes, and the embedded AWS runs it on a thread. Operations take the parameters of the API,
 valid by botocore's model, and the caller, and answer with the API's response.
 
-Not simulated: accounts that portfolios are shared with, provisioned product plans,
+Not simulated: imported products in portfolios of the account's own, provisioned product plans,
 budgets of products, StackSets, products other than CloudFormation templates.
 """
 

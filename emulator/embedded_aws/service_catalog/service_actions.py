@@ -97,7 +97,7 @@ class ServiceActions(Provisioning):
         self, params: Params, _caller: Caller
     ) -> Params:
         """ListServiceActionsForProvisioningArtifact."""
-        artifact = self._artifact(params["ProductId"], params["ProvisioningArtifactId"])
+        artifact = answers.artifact_of(self._product_here(params["ProductId"]), params)
         version = (params["ProductId"], artifact.id)
         found = [_summary(a) for a in self._service_actions.values() if version in a.versions]
         return answers.page("ServiceActionSummaries", found, params)

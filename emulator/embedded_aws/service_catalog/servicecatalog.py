@@ -1,19 +1,30 @@
-"""Service Catalog inside MiniStack: the catalog simulator behind IAM."""
+"""Service Catalog inside MiniStack: the catalog simulator behind IAM, one for each account.
+
+The control `organization` takes the accounts of an organization or of a unit of it by its ID, for
+shares: MiniStack's Organizations has no account in another one's organization.
+"""
 
 import time
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from botocore import xform_name
 from ministack.core import concurrency
 
-from embedded_aws.runtime import json_service
+from embedded_aws.runtime import control, json_service
 from embedded_aws.service_catalog import launched_stacks
 from embedded_aws.service_catalog.authorization import OPERATIONS, authorize
 from embedded_aws.service_catalog.automations import StartedAutomations
 from embedded_aws.service_catalog.launched_stacks import LaunchedStacks
 from embedded_aws.service_catalog.service import Catalog
+from embedded_aws.service_catalog.store import Directory
 
 _catalogs: dict[tuple[str, str], Catalog] = {}
+# By the Region: "Portfolio imports must occur in the same region between the management and
+# dependent accounts" (administrator guide, "Sharing and Importing Portfolios").
+_members: dict[str, list[str]] = {}
+_directories = defaultdict[str, Directory](lambda: Directory(members=_members))
 
 
 def install() -> None:
@@ -21,6 +32,13 @@ def install() -> None:
     operations = {operation: _operation(operation) for operation in OPERATIONS}
     json_service.register("servicecatalog", "AWS242ServiceCatalogService", operations, _authorize)
     launched_stacks.install()
+    control.register("organization", _organization)
+
+
+def _organization(method: str, body: Any, _query: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    if method == "PUT":
+        _members.update(body)
+    return _members
 
 
 def _operation(operation: str) -> json_service.Operation:
@@ -47,6 +65,7 @@ def _catalog(caller: json_service.Caller) -> Catalog:
             automations=StartedAutomations(),
             run=lambda work: concurrency.spawn_background(work, thread_name="servicecatalog"),
             clock=time.time,
+            directory=_directories[caller.region],
         )
     return _catalogs[key]
 

@@ -1,6 +1,8 @@
 """Portfolio shares: with another account, or with a part of the organization.
 
-There is no other account here: a share is kept and described, and nobody imports it.
+An imported portfolio is the shared one as it is at the time (administrator guide, "Sharing and
+Importing Portfolios"): nothing of it is copied but who may launch from it, and it ends with the
+share.
 """
 
 from __future__ import annotations
@@ -78,16 +80,21 @@ class Sharing(CatalogStore):
         kind, recipient = self._recipient(params)
         _share(portfolio, kind, recipient)
         del portfolio.shares[kind, recipient]
+        for catalog in self._directory.catalogs.values():
+            if portfolio.id not in {each.id for each, _ in catalog.shared_with_me()}:
+                catalog._accepted.pop(portfolio.id, None)
         return self._operation_answer(portfolio, kind, recipient)
 
     def describe_portfolio_shares(self, params: Params, _caller: Caller) -> Params:
         """DescribePortfolioShares of one type."""
+        catalogs = self._directory.catalogs
+        accepted = {each for each, c in catalogs.items() if params["PortfolioId"] in c._accepted}
         found = [
             {
                 "PrincipalId": share.principal_id,
                 "Type": share.type,
-                # Imported at once in an organization; elsewhere the recipient would have to.
-                "Accepted": share.type != "ACCOUNT",
+                # "If the recipient is in an organization node, … always set to true."
+                "Accepted": share.type != "ACCOUNT" or share.principal_id in accepted,
                 "ShareTagOptions": share.share_tag_options,
                 "SharePrincipals": share.share_principals,
             }
@@ -111,10 +118,7 @@ class Sharing(CatalogStore):
         }
 
     def list_portfolio_access(self, params: Params, _caller: Caller) -> Params:
-        """ListPortfolioAccess: the accounts shared with by number.
-
-        Which accounts a part of the organization holds is not known here.
-        """
+        """ListPortfolioAccess: the accounts shared with by number."""
         accounts = [
             share.principal_id
             for share in self._portfolio(params["PortfolioId"]).shares.values()
@@ -122,6 +126,33 @@ class Sharing(CatalogStore):
             and "OrganizationParentId" not in params
         ]
         return answers.page("AccountIds", accounts, params)
+
+    def accept_portfolio_share(self, params: Params, _caller: Caller) -> Params:
+        """AcceptPortfolioShare: in the Region of the share, and only while there is one."""
+        self._accepted.setdefault(self._offered(params), {})
+        return {}
+
+    def reject_portfolio_share(self, params: Params, _caller: Caller) -> Params:
+        """RejectPortfolioShare, also of one that was accepted."""
+        self._accepted.pop(self._offered(params), None)
+        return {}
+
+    def list_accepted_portfolio_shares(self, params: Params, _caller: Caller) -> Params:
+        """ListAcceptedPortfolioShares: those of single accounts, or those of the organization."""
+        within = params.get("PortfolioShareType", "IMPORTED") == "AWS_ORGANIZATIONS"
+        found = [
+            answers.portfolio_detail(portfolio)
+            for portfolio, share in self._imported()
+            if (share.type != "ACCOUNT") == within
+        ]
+        return answers.page("PortfolioDetails", found, params)
+
+    def _offered(self, params: Params) -> str:
+        within = params.get("PortfolioShareType", "IMPORTED") == "AWS_ORGANIZATIONS"
+        for portfolio, share in self.shared_with_me():
+            if portfolio.id == params["PortfolioId"] and (share.type != "ACCOUNT") == within:
+                return portfolio.id
+        raise answers.not_found(f"Portfolio {params['PortfolioId']} not found.")
 
     def _recipient(self, params: Params) -> tuple[str, str]:
         if ("AccountId" in params) == ("OrganizationNode" in params):

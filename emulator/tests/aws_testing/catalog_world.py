@@ -11,6 +11,7 @@ from botocore import xform_name
 from embedded_aws.runtime.service_model import ServiceError, check_output, validate
 from embedded_aws.service_catalog.model import ActionDocument, Launch, StackRequest, StackState
 from embedded_aws.service_catalog.service import Catalog
+from embedded_aws.service_catalog.store import Directory
 
 ACCOUNT = "123456789012"
 URL = "https://templates.s3.us-east-1.amazonaws.com/notebook.yaml"
@@ -39,8 +40,8 @@ class Person:
             raise ServiceError("AccessDeniedException", f"{self.arn} may not {action}")
 
 
-def session(role: str, name: str) -> Person:
-    return Person(f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{name}")
+def session(role: str, name: str, account: str = ACCOUNT) -> Person:
+    return Person(f"arn:aws:sts::{account}:assumed-role/{role}/{name}")
 
 
 ADMIN = Person(f"arn:aws:iam::{ACCOUNT}:user/admin")
@@ -134,20 +135,24 @@ class Automations:
 
 
 class World:
-    """A catalog whose requests and answers are checked against the API's model."""
+    """A catalog whose requests and answers are checked against the API's model.
 
-    def __init__(self) -> None:
+    Worlds of one directory are accounts that may share portfolios.
+    """
+
+    def __init__(self, account: str = ACCOUNT, directory: Directory | None = None) -> None:
         self.stacks = Stacks()
         self.automations = Automations()
         self.background: list[Callable[[], None]] = []
         self.now = 1_800_000_000.0
         self.catalog = Catalog(
-            account=ACCOUNT,
+            account=account,
             region="us-east-1",
             stacks=self.stacks,
             automations=self.automations,
             run=self.background.append,
             clock=lambda: self.now,
+            directory=directory,
         )
 
     def ask(self, operation: str, caller: Person, **params: Any) -> dict[str, Any]:
@@ -275,8 +280,8 @@ class Offer:
         return record
 
 
-def an_offer(world: World) -> Offer:
-    """Offer a product to ALICE and BOB."""
+def an_offer(world: World, **launch: str) -> Offer:
+    """Offer a product to ALICE and BOB, launched by LAUNCH_ROLE or as `launch` says."""
     portfolio_id, (product_id, artifact_id) = portfolio(world), product(world)
     world.admin("AssociateProductWithPortfolio", PortfolioId=portfolio_id, ProductId=product_id)
     world.admin(
@@ -285,5 +290,5 @@ def an_offer(world: World) -> Offer:
         PrincipalARN=END_USERS,
         PrincipalType="IAM",
     )
-    constraint(world, "LAUNCH", (portfolio_id, product_id), {"RoleArn": LAUNCH_ROLE})
+    constraint(world, "LAUNCH", (portfolio_id, product_id), launch or {"RoleArn": LAUNCH_ROLE})
     return Offer(world, portfolio_id, product_id, artifact_id)

@@ -399,9 +399,8 @@ def test_a_bad_request_is_answered_in_the_services_words(sagemaker: Any, role: s
     assert message.startswith("2 validation errors detected: Value 'under_scored' at ")
 
 
-def test_state_changes_are_events_on_the_default_bus(
-    emulator: Emulator, sagemaker: Any, name: str, role: str
-) -> None:
+def events_of(emulator: Emulator, name: str) -> Callable[[], list[dict[str, Any]]]:
+    """Collect a notebook's events; return what waits until there are two."""
     sqs, events = emulator.client("sqs"), emulator.client("events")
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
@@ -414,20 +413,27 @@ def test_state_changes_are_events_on_the_default_bus(
     events.put_targets(
         Rule=name, Targets=[{"Id": "1", "Arn": attributes["Attributes"]["QueueArn"]}]
     )
+    received: list[dict[str, Any]] = []
+
+    def both() -> list[dict[str, Any]]:
+        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        received.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
+        return received if len(received) >= 2 else []
+
+    return lambda: await_that(both)
+
+
+def test_state_changes_are_events_on_the_default_bus(
+    emulator: Emulator, sagemaker: Any, name: str, role: str
+) -> None:
+    received = events_of(emulator, name)
 
     arn = sagemaker.create_notebook_instance(**basics(name, role))["NotebookInstanceArn"]
 
-    received: list[dict[str, Any]] = []
-
-    def both() -> bool:
-        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-        received.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
-        return len(received) >= 2
-
-    await_that(both)
-    statuses = {event["detail"]["NotebookInstanceStatus"] for event in received}
+    events = received()
+    statuses = {event["detail"]["NotebookInstanceStatus"] for event in events}
     assert statuses == {"Pending", "InService"}
-    assert {event["resources"][0] for event in received} == {arn}
+    assert {event["resources"][0] for event in events} == {arn}
 
 
 def test_another_account_has_notebooks_of_its_own(emulator: Emulator, name: str, role: str) -> None:
@@ -437,6 +443,7 @@ def test_another_account_has_notebooks_of_its_own(emulator: Emulator, name: str,
         RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST)
     )["Role"]["Arn"]
 
+    received = events_of(spoke, name)
     # A name is taken in one account only, and a role of the other account is no role here.
     for here, its_role in ((emulator, role), (spoke, own)):
         here.client("sagemaker").create_notebook_instance(**basics(name, its_role))
@@ -445,6 +452,7 @@ def test_another_account_has_notebooks_of_its_own(emulator: Emulator, name: str,
     )
 
     assert code == "ValidationException"
+    assert {event["account"] for event in received()} == {"210987654321"}
     for here, number in ((emulator, "000000000000"), (spoke, "210987654321")):
         sagemaker = here.client("sagemaker")
         seen = until_status(sagemaker, name, "InService")

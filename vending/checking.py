@@ -63,6 +63,9 @@ def check(
             "names": names.findings(parameters, here),
             "the network": network.findings(parameters, here, partition),
         }
+    if product := parameters["HubProductId"]:
+        of_hub = partial(names.hub_product, product)
+        looks["the hub's product"] = looked("name", product, of_hub)
     for what, findings in looks.items():
         report(what)
         found += findings

@@ -36,6 +36,8 @@ class Account:
     cost_tags: str = "Active"
     """The status of cost allocation tags; empty if there are none."""
     repositories: tuple[str, ...] = ()
+    imported: dict[str, list[str]] = field(default_factory=dict)
+    """The principals of imported portfolios, which have the product prod-hub."""
     services: dict[str, list[str]] = field(
         default_factory=lambda: {
             each.format(region=REGION, **zones.PREFIXES["aws"]): [f"{REGION}a", f"{REGION}b"]
@@ -138,6 +140,14 @@ class Account:
                 if f"{params['domain']}/{params['repository']}" in self.repositories:
                     return {"repository": {}}
                 raise refusal(operation, "ResourceNotFoundException", "Repository not found.")
+            case "servicecatalog", "ListAcceptedPortfolioShares":
+                within = params["PortfolioShareType"] == "AWS_ORGANIZATIONS"
+                return {"PortfolioDetails": [{"Id": each} for each in self.imported if within]}
+            case "servicecatalog", "SearchProductsAsAdmin":
+                return {"ProductViewDetails": [{"ProductViewSummary": {"ProductId": "prod-hub"}}]}
+            case "servicecatalog", "ListPrincipalsForPortfolio":
+                arns = self.imported[params["PortfolioId"]]
+                return {"Principals": [{"PrincipalARN": each} for each in arns]}
             case "ec2", "DescribeVpcs":
                 vpcs = call()["Vpcs"]
                 return {"Vpcs": [each | {"OwnerId": self.vpc_owner} for each in vpcs]}

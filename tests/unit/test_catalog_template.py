@@ -230,6 +230,23 @@ def test_a_role_of_the_administrators_and_a_pattern_of_roles_may_launch_instead(
     )
 
 
+@pytest.mark.parametrize(
+    ("hub", "more"), [("", []), ("prod-hub", ["arn:aws:catalog:eu-west-1:*:product/prod-hub"])]
+)
+def test_an_end_user_launches_the_hubs_product_too_where_there_is_a_hub(
+    hub: str, more: list[str]
+) -> None:
+    policy = portfolio(HubProductId=hub).resources()["EndUsers"]["Properties"]["PolicyDocument"]
+    sids = ("LaunchThisProduct", "SeeWhichActionsThereAre")
+    of_products = [each for each in policy["Statement"] if each.get("Sid") in sids]
+
+    assert len(of_products) == 2
+    for statement in of_products:
+        own, *others = statement["Resource"]
+        assert own == "arn:aws:catalog:eu-west-1:111122223333:product/<NotebookVending-ProductId>"
+        assert others == more
+
+
 def test_in_sagemaker_an_end_user_reaches_notebooks_of_the_own_project_only() -> None:
     policy = portfolio().resources()["EndUsers"]["Properties"]["PolicyDocument"]
     reached = [s for s in policy["Statement"] if any("sagemaker:" in a for a in actions(s))]

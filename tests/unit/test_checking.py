@@ -282,6 +282,22 @@ def test_a_codeartifact_repository_that_is_named_must_be_there(account: Account)
     assert account.lacks(*words) == {}
 
 
+@pytest.mark.parametrize("stack", ["", "CREATE_COMPLETE"])
+def test_the_hubs_product_must_be_in_an_imported_portfolio_that_has_launchers(
+    account: Account, stack: str
+) -> None:
+    account.stack = stack
+    hub = "HubProductId=prod-hub"
+    assert "in the hub's Region" in account.lacks(hub)["prod-hub"][1]
+
+    account.imported = {"port-hub": []}
+    assert account.lacks(hub)["prod-hub"][1].startswith("Associate the end users' role")
+
+    account.imported = {"port-hub": ["arn:aws:iam:::role/*Scientist"]}
+    assert account.lacks(hub) == {}
+    assert list(account.lacks("HubProductId=prod-other")) == ["prod-other"]
+
+
 def test_exports_of_another_stack_are_in_the_way(account: Account) -> None:
     account.exports = ("NotebookVending-ServiceToken", "Other")
 

@@ -335,6 +335,19 @@ def test_a_launch_of_another_product_is_left_alone(
     assert (account.terminated(), account.sent) == ([], [])
 
 
+def test_a_launch_of_the_hubs_product_expires_too(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = account.launched(YESTERDAY)
+    own, _ = product(account.world, "Another")
+    monkeypatch.setenv("PRODUCT_ID", own)
+    monkeypatch.setenv("HUB_PRODUCT_ID", account.offer.product_id)
+
+    account.expire()
+
+    assert account.status(id_) == "UNDER_CHANGE"
+
+
 def test_what_the_search_finds_is_looked_at_again(account: Account) -> None:
     """An update moved the date, and a notebook is gone, since the search learned of them."""
     id_ = account.launched(TODAY + timedelta(days=30))

@@ -10,7 +10,7 @@ from notebook_vending.aws import tagging
 from notebook_vending.aws.tagging import Candidate
 from notebook_vending.requests import answer
 from simulation.lambda_context import context
-from simulation.platform import Platform
+from simulation.platform import STACK_TAGS, Platform
 from tests.unit.reply_address import URL
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/notebook-vending/p"
@@ -219,6 +219,20 @@ def test_a_change_that_locks_nobody_out_is_made(
     guard_notebooks.handler(changed(before, now, portfolio), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
+
+
+def test_a_notebook_of_another_accounts_portfolio_keeps_its_project(
+    platform: Platform, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hubs = "arn:aws:catalog:us-east-1:210987654321:portfolio/port-hub"
+    monkeypatch.setitem(STACK_TAGS, "aws:servicecatalog:portfolioArn", hubs)
+    platform.stack().create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
+
+    guard_notebooks.handler(changed("QuickStart007", "Churn42"), context())
+
+    (said,) = answers
+    assert said["Status"] == "FAILED"
+    assert "analysis-1 (data_scientist@example.com) of QuickStart007. Keep" in said["Reason"]
 
 
 @pytest.mark.parametrize(("portfolio", "status"), [("port-1", "FAILED"), ("port-2", "SUCCESS")])

@@ -69,6 +69,39 @@ def stack(name: str) -> Iterator[Finding]:
         yield ok("stack", name, f"deployed already ({status}), so a deployment updates it")
 
 
+def hub_product(product: str) -> Iterator[Finding]:
+    """Yield whether people can launch the hub's product from an imported portfolio."""
+    catalog = client("servicecatalog")
+    for portfolio in _imported_portfolios():
+        pages = catalog.get_paginator("search_products_as_admin").paginate(PortfolioId=portfolio)
+        details = [each for page in pages for each in page["ProductViewDetails"]]
+        if product not in (each["ProductViewSummary"]["ProductId"] for each in details):
+            continue
+        if catalog.list_principals_for_portfolio(PortfolioId=portfolio)["Principals"]:
+            yield ok("name", product, f"in the imported portfolio {portfolio}")
+        else:
+            yield missing(
+                "name",
+                product,
+                f"the imported portfolio {portfolio} has no principals, so no one can launch",
+                "Associate the end users' role with that portfolio.",
+            )
+        return
+    yield missing(
+        "name",
+        product,
+        "no portfolio that this account imported in this Region has the product",
+        "Accept the hub's share in the hub's Region, or correct HubProductId.",
+    )
+
+
+def _imported_portfolios() -> Iterator[str]:
+    pages = client("servicecatalog").get_paginator("list_accepted_portfolio_shares")
+    for kind in ("IMPORTED", "AWS_ORGANIZATIONS"):
+        for page in pages.paginate(PortfolioShareType=kind):
+            yield from (each["Id"] for each in page["PortfolioDetails"])
+
+
 def _is_free(name: str, region: str, end_user_role: str) -> Iterator[Finding]:
     role = _role(name)
     if role is None:

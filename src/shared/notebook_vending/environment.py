@@ -13,6 +13,11 @@ def text(name: str) -> str:
     return value
 
 
+def optional(name: str) -> str:
+    """Return a variable's value, '' if it is not set."""
+    return os.environ.get(name, "")
+
+
 def number(name: str) -> int:
     """Return a variable's value as a whole number; raises LookupError or ValueError, naming it."""
     try:

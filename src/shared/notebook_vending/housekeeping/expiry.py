@@ -3,7 +3,8 @@
 Service Catalog terminates the provisioned product and so removes the whole launch. IAM cannot limit
 that permission to one product (service authorization reference: the action takes no resource).
 Therefore this module checks three things first. The notebook has the platform's tag, its stack
-belongs to the provisioned product, and Service Catalog lists that under the platform's product.
+belongs to the provisioned product, and Service Catalog lists that under the platform's product or
+the hub's.
 """
 
 from collections.abc import Callable, Mapping
@@ -146,7 +147,9 @@ def _serve(arn: str, today: date) -> None:
         logger.error("Its launch is gone", extra=about)
         _report_without_launch(launch, tags[STACK_TAG].split("/")[1])
         return
-    if found.get("ProductId") != environment.text("PRODUCT_ID"):
+    # A launch from a hub's shared portfolio has the hub's product.
+    ours = (environment.text("PRODUCT_ID"), environment.optional("HUB_PRODUCT_ID"))
+    if found.get("ProductId") not in ours:
         logger.error("Left alone, as it is not a launch of this product", extra=about)
         return
     if due is Due.WARNING:  # even during a change, as its end may come too late

@@ -33,6 +33,7 @@ GROUPS = {
     "tests/e2e/test_rehearsal": "rehearsal",
     "tests/e2e/test_pages": "",
     "tests/e2e/test_platform_stack": "platform-stack",
+    "tests/e2e/test_two_accounts": "two-accounts",
     "tests/e2e/test_make_aws": "make-aws",
     "tests/e2e": "deployed",
     "tests/integration/test_idle_stop": "jupyter",

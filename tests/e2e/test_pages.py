@@ -218,3 +218,23 @@ def test_into_a_vpc_that_is_there(tmp_path: Path) -> None:
         # Then the page shows what there is, and the product's defaults find their place in it.
         assert all(each in said for each in (*subnets, routes, endpoint, "10.20.0.0/16"))
         launch(end_user.sign_in(aws, outputs(aws)["ProductId"]))
+
+
+def test_from_a_hub_to_a_notebook_in_a_spoke(tmp_path: Path) -> None:
+    with account(tmp_path) as aws:
+        # Given the page's own example of a spoke, and its commands in their order.
+        spoke = aws.account("210987654321")
+        at_hub, at_spoke = reader(aws, tmp_path), reader(spoke, tmp_path)
+        share, look, deploy_it, accept = commands(at_hub.clone / DEPLOY, "Several accounts")
+
+        # When each administrator runs theirs, with the IDs that the hub's prints.
+        at_hub.run(share)
+        ids = dict(line.split("\t") for line in at_hub.run(look).splitlines())
+        assert ids == {name: outputs(aws)[name] for name in ("PortfolioId", "ProductId")}
+        own = (deploy_it + accept).replace("port-0a1b2c3d4e5f6", ids["PortfolioId"])
+        said = at_spoke.run(own.replace("prod-0a1b2c3d4e5f6", ids["ProductId"]))
+
+        # Then an end user of the spoke launches the hub's product.
+        assert said.splitlines()[-1] == "arn:aws:iam::210987654321:role/SCEndUserRole"
+        launch(end_user.sign_in(spoke, ids["ProductId"]))
+        assert notebooks(aws) == notebooks(spoke) == []

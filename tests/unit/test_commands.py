@@ -31,6 +31,7 @@ NEW_VPC = f"{E2E}/test_pages.py::test_from_an_empty_account_to_a_notebook_and_ba
 PACKAGES = (
     "tests/unit/test_launchers_page.py::test_a_package_comes_onto_a_notebook_without_internet"
 )
+TWO_ACCOUNTS = f"{E2E}/test_pages.py::test_from_a_hub_to_a_notebook_in_a_spoke"
 EXISTING_VPC = f"{E2E}/test_pages.py::test_into_a_vpc_that_is_there"
 
 # By page and section: all commands of the section, in their order.
@@ -45,13 +46,13 @@ FOLLOWED: Mapping[tuple[str, str], str] = {
     ("docs/local-aws.md", "As a data scientist"): NEW_VPC,
     ("examples/README.md", ""): NEW_VPC,
     ("docs/deploy.md", "An existing VPC"): EXISTING_VPC,
+    ("docs/deploy.md", "Several accounts"): TWO_ACCOUNTS,
 }
 
-# The embedded AWS has one partition, one account and one Region: of these ways a test looks, below,
-# whether their parameters and values are the template's.
+# The embedded AWS has one partition and one Region: of these ways a test looks, below, whether
+# their parameters and values are the template's.
 OF_ANOTHER_ACCOUNT = {
-    ("docs/deploy.md", heading)
-    for heading in ("China", "GovCloud", "Further Regions", "Several accounts")
+    ("docs/deploy.md", heading) for heading in ("China", "GovCloud", "Further Regions")
 }
 
 # Pages whose commands are asked of the program itself, whether it takes them.

@@ -21,6 +21,7 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"  # moto's
 LEDGER = "ledger"
 HELP = "https://help.example/page"
+DRIFT = "drift"
 
 
 class Account:
@@ -54,6 +55,7 @@ class Account:
         self.tables.add_table(
             LEDGER, ("Resource", "Request"), Unanswered=("Unanswered", "Deadline")
         )
+        self.tables.add_table(DRIFT, ("Notebook",))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -61,6 +63,7 @@ class Account:
         return {
             "AWS_REGION": REGION,
             "LEDGER_TABLE": LEDGER,
+            "DRIFT_TABLE": DRIFT,
             "PLATFORM": "notebook-vending",
             "VPC_ID": self.vpc,
             "STATE_MACHINE_ARN": self.machine_arn,

@@ -28,14 +28,14 @@ _ASSIGNMENT = re.compile(r"(\S+) = (?:if_not_exists\((\S+), (:\w+)\)|(:\w+))")
 class _Table:
     """A table: its key's attributes, those of its indexes, and its items by their keys."""
 
-    key: tuple[str, str]
+    key: tuple[str, ...]
     indexes: Mapping[str, tuple[str, str]]
     items: dict[tuple[str, str], Item] = field(default_factory=dict)
     of_hash: dict[str, dict[str, Item]] = field(default_factory=dict)
 
     def key_of(self, attributes: Item) -> tuple[str, str]:
-        first, second = (str(_plain(attributes[each])) for each in self.key)
-        return first, second
+        first, *second = (str(_plain(attributes[each])) for each in self.key)
+        return first, "".join(second)
 
     def put(self, item: Item) -> None:
         key = self.key_of(item)
@@ -75,8 +75,8 @@ class DynamoDB:
     def __init__(self) -> None:
         self._tables: dict[str, _Table] = {}
 
-    def add_table(self, name: str, key: tuple[str, str], **indexes: tuple[str, str]) -> None:
-        """Make a table with a partition key and a sort key; indexes have the keys alone."""
+    def add_table(self, name: str, key: tuple[str, ...], **indexes: tuple[str, str]) -> None:
+        """Make a table with a partition key and perhaps a sort key; indexes have keys alone."""
         self._tables[name] = _Table(key, indexes)
 
     def _table(self, name: str) -> _Table:
@@ -213,7 +213,7 @@ class DynamoDB:
 
 
 def _page(
-    table: _Table, items: list[Item], after: Item | None, limit: int, key: tuple[str, str]
+    table: _Table, items: list[Item], after: Item | None, limit: int, key: tuple[str, ...]
 ) -> tuple[list[Item], Item | None]:
     """Return the items that one answer holds, and the key of the last one if there are more."""
     begin = 0

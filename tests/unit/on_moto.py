@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from embedded_aws.runtime.service_model import ServiceError
 from simulation import services
-from simulation.account import LEDGER, client, named
+from simulation.account import DRIFT, LEDGER, client, named
 from simulation.platform import Platform
 
 
@@ -39,6 +39,12 @@ def dynamodb_on_both(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     with mock_aws():
         with services.serving({"dynamodb": None}):
             make_ledger()
+            client("dynamodb").create_table(
+                TableName=DRIFT,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": "Notebook", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "Notebook", "KeyType": "HASH"}],
+            )
         patch.setattr(services, "answer", on_both)
         yield called
         patch.setattr(services, "answer", simulated)

@@ -148,11 +148,7 @@ def _schedule_without(
 
     def make(here: Deployed, undo: ExitStack) -> None:
         _deny(here, undo, role, action)
-        here.aws.client("lambda").invoke(
-            FunctionName=here.physical_id(function),
-            InvocationType="Event",
-            Payload=json.dumps(event),
-        )
+        _invoke(here, function, event)
 
     return make
 
@@ -182,6 +178,32 @@ def _take_tags(here: Deployed, undo: ExitStack) -> None:
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": left})
     undo.callback(s3.put_bucket_tagging, Bucket=bucket, Tagging={"TagSet": tags})
     _terminate(here, record)
+
+
+def _change_by_hand(here: Deployed, undo: ExitStack) -> None:
+    """Give a launch's notebook root access at the console, and have all notebooks compared."""
+    _end(here, undo, _begin(here))
+    client, name = here.aws.client("sagemaker"), here.notebook
+    client.stop_notebook_instance(NotebookInstanceName=name)
+    _await(lambda: _status(here) == "Stopped")
+    client.update_notebook_instance(NotebookInstanceName=name, RootAccess="Enabled")
+    _await(lambda: _status(here) == "Stopped")
+    _invoke(here, "ReportDriftFunction")
+
+
+def _status(here: Deployed) -> str:
+    client = here.aws.client("sagemaker")
+    seen = client.describe_notebook_instance(NotebookInstanceName=here.notebook)
+    return str(seen["NotebookInstanceStatus"])
+
+
+def _invoke(here: Deployed, function: str, event: Mapping[str, Any] = _SCHEDULED) -> None:
+    """Invoke a function as EventBridge does."""
+    here.aws.client("lambda").invoke(
+        FunctionName=here.physical_id(function),
+        InvocationType="Event",
+        Payload=json.dumps(event),
+    )
 
 
 def _deliver_late(here: Deployed, undo: ExitStack) -> None:
@@ -299,6 +321,13 @@ INCIDENTS: Mapping[str, Incident] = {
     "count-fails": Incident(
         "the function that counts notebooks may not search for them",
         _schedule_without("CountRunningRole", "CountRunningFunction", "tag:GetResources"),
+    ),
+    "drift-check-fails": Incident(
+        "the function that reports drift may not search for notebooks",
+        _schedule_without("ReportDriftRole", "ReportDriftFunction", "tag:GetResources"),
+    ),
+    "notebooks-drift": Incident(
+        "someone gave a notebook root access at the console", _change_by_hand
     ),
     "launches-slow": Incident(
         "the platform gets to know of a launch after 25 minutes", _deliver_late

@@ -10,6 +10,7 @@ import pytest
 
 from embedded_aws.sagemaker_notebooks.environment import Surroundings
 from embedded_aws.sagemaker_notebooks.resources import Ec2Network, KmsKeys
+from simulation.cloudtrail import CloudTrail
 from simulation.dynamodb import DynamoDB
 from simulation.ec2 import Ec2
 from simulation.kms import Kms
@@ -22,6 +23,7 @@ ACCOUNT = "123456789012"  # moto's
 LEDGER = "ledger"
 HELP = "https://help.example/page"
 DRIFT = "drift"
+_CHANGING = ("Create", "Update", "Delete", "ExpireLaunches")  # functions that change notebooks
 
 
 class Account:
@@ -39,7 +41,9 @@ class Account:
         self.machine_arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:lifecycle"
         self.keys, self.network = Kms(REGION, ACCOUNT), Ec2(REGION, ACCOUNT)
         self.tables, self.states = DynamoDB(), StepFunctions(self.machine_arn, load(), clock)
+        self.trail = CloudTrail(clock)
         self.services: dict[str, object] = {
+            "cloudtrail": self.trail,
             "dynamodb": self.tables,
             "ec2": self.network,
             "kms": self.keys,
@@ -76,6 +80,9 @@ class Account:
             "MAX_VOLUME_SIZE_IN_GB": "100",
             "ALLOWED_PLATFORM_IDENTIFIERS": "notebook-al2023-v1,notebook-al2-v3",
             "ROOT_ACCESS_ALLOWED": "YES",
+            "PLATFORM_ROLES": ",".join(
+                map(role_of, ("Create", "Update", "Delete", "ExpireLaunches"))
+            ),
         }
 
     def surroundings(
@@ -95,6 +102,11 @@ class Account:
         """Make a subnet in the platform's VPC; return its id."""
         made = self.network.create_subnet(self.vpc, block, named("subnet", name))
         return str(made["Subnet"]["SubnetId"])
+
+
+def role_of(function: str) -> str:
+    """Return the ARN of a function's role."""
+    return f"arn:aws:iam::{ACCOUNT}:role/{function.removesuffix('Function')}"
 
 
 def named(kind: str, name: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from handlers import (
     expire_launches,
     observe,
     receive_request,
+    report_drift,
     respond,
     start,
     start_on_hours,
@@ -33,4 +34,5 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "ExpireLaunchesFunction": expire_launches.handler,
     "StopIdleFunction": stop_idle.handler,
     "StartOnHoursFunction": start_on_hours.handler,
+    "ReportDriftFunction": report_drift.handler,
 }

@@ -6,7 +6,7 @@ is a clock that only tests move. `stack` has CloudFormation's requests.
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from notebook_vending.lifecycle.waiting import WAKING
 from notebook_vending.log import logger
 from notebook_vending.requests import answer
 from simulation import events
-from simulation.account import Account
+from simulation.account import Account, role_of
 from simulation.broken_calls import KilledError
 from simulation.clock import Clock
 from simulation.functions import HANDLERS
@@ -75,6 +75,22 @@ class Work:
     began: float
 
 
+class _Recorded(NotebookService):
+    """Notebooks whose calls CloudTrail records: those of a function with its role."""
+
+    def __init__(self, platform: "Platform") -> None:
+        around = platform.account.surroundings(platform.roles.get)
+        super().__init__(around, emit=platform._changed)
+        self._platform = platform
+
+    def call(self, operation: str, params: Mapping[str, Any], caller: Any = None) -> dict[str, Any]:
+        answer = super().call(operation, params, caller)
+        at_work = self._platform.at_work
+        role = role_of(at_work[-1].function) if at_work else ""
+        self._platform.account.trail.record(operation, params, role)
+        return answer
+
+
 class Platform:
     """The platform, its surroundings, and the means to break them.
 
@@ -119,9 +135,7 @@ class Platform:
         self._machine = Machine(load(), {name: self._task(name) for name in HANDLERS})
         self.account = Account(self.clock)
         self.account.states.wake = self._wake
-        self.notebooks = NotebookService(
-            self.account.surroundings(self.roles.get), emit=self._changed
-        )
+        self.notebooks = _Recorded(self)
 
     @property
     def in_function(self) -> bool:

@@ -128,6 +128,13 @@ def _create(
     assert stack.ended() == "CREATE_COMPLETE"
 
 
+def _compare(deployed: Deployed, told: ToldAnew) -> None:
+    summary = deployed.invoke("report-drift", told("report-drift"))
+
+    assert summary["Notebooks"] > 0
+    assert summary["New"] == []
+
+
 def _count(deployed: Deployed, told: ToldAnew) -> None:
     assert deployed.invoke("count-running", told("count-running")) is None
 

@@ -151,6 +151,7 @@ LAUNCHING = {
             "aws-refuses",
             "notebooks-fail",
             "owners-unclear",
+            "notebooks-drift",
             "requests-given-up",
         )
     },
@@ -159,6 +160,7 @@ LAUNCHING = {
 ON_SCHEDULE = {
     *("answers-undeliverable", "dead-letters", "expiry-fails", "idle-stop-fails", "count-fails"),
     "on-hours-start-fails",
+    "drift-check-fails",
     "orphan-cleanup-fails",  # with dead-letters, of whose incident it is another sign
 }
 # Among the launches of other tests one in ten is not slow: `make aws` has a platform of its own.

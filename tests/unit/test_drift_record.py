@@ -27,6 +27,7 @@ RECORD = Record(
     first=NOTEBOOK,
     notebook=replace(NOTEBOOK, root_access="Enabled", created_at=ISSUED),
     modified_at=LATER,
+    looked_at=LATER,
     largest_volume=20,
     differences=(DIFFERENCE, replace(DIFFERENCE, kind=Kind.NARROWER_NOW, suspects=())),
 )

@@ -23,6 +23,7 @@ from embedded_aws.sagemaker_notebooks.resources import Ec2Network
 from embedded_aws.sagemaker_notebooks.service import NotebookService
 from notebook_vending.aws import (
     cloudformation,
+    cloudtrail,
     dynamodb,
     ec2,
     lambda_,
@@ -32,6 +33,7 @@ from notebook_vending.aws import (
     stepfunctions,
     tagging,
 )
+from notebook_vending.housekeeping import drift_record
 from notebook_vending.lifecycle import steps
 from notebook_vending.notebooks.notebook import STACK_TAG
 from notebook_vending.requests import answer
@@ -55,6 +57,7 @@ from tests.unit.sample_events import (
 
 # The modules that keep a client for the life of their process.
 _CLIENTS = (
+    cloudtrail.client,
     s3.client,
     stepfunctions.client,
     logs.client,
@@ -717,6 +720,47 @@ def test_expire_launches_terminates_what_has_expired(
 
     assert world.provisioned(id_)["Status"] == "UNDER_CHANGE"
     assert said == [ENVIRONMENT["TOPIC_ARN"]]
+
+
+def test_report_drift_finds_what_was_changed_by_hand(story: Story) -> None:
+    story.created()
+    create = {"TableName": ENVIRONMENT["DRIFT_TABLE"], "BillingMode": "PAY_PER_REQUEST"}
+    dynamodb.client().create_table(
+        **create,
+        AttributeDefinitions=[{"AttributeName": "Notebook", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "Notebook", "KeyType": "HASH"}],
+    )
+    story.clock.now = datetime.fromisoformat(EVENTS["report-drift"]["time"]).timestamp()
+    seen = sagemaker.describe("Analysis-1")
+    assert seen is not None
+    sagemaker.change_tags(seen.arn, {"ProjectID": "another"}, [])
+    event = {
+        "EventId": "1",
+        "EventTime": datetime.fromtimestamp(story.clock.now, UTC),
+        "CloudTrailEvent": json.dumps(
+            {
+                "eventSource": "sagemaker.amazonaws.com",
+                "eventName": "AddTags",
+                "userIdentity": {"arn": "ann"},
+                "requestParameters": {"resourceArn": seen.arn},
+            }
+        ),
+    }
+
+    def answered(service: str, _operation: str, params: Any, call: Any) -> Any:
+        if service == "cloudtrail":
+            added = params["LookupAttributes"][0]["AttributeValue"] == "AddTags"
+            return {"Events": [event] if added else []}
+        return call()
+
+    with intercepted(answered):
+        summary = invoke("report-drift")
+
+    assert [(each["setting"], each["found"]) for each in summary["New"]] == [
+        ("Tags: ProjectID", "another")
+    ]
+    (record,) = drift_record.read_all().by_arn.values()
+    assert [each.who for each in record.differences[0].suspects] == ["ann"]
 
 
 def test_the_readme_counts_what_a_launch_its_update_and_its_end_use(story: Story) -> None:

@@ -34,6 +34,21 @@ OF_AWS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"),
     ("AWS/Lambda", "Errors", "FunctionName"),
 }
+# What the check for drift compares, without the tags.
+SETTINGS = (
+    "NotebookInstanceType",
+    "VolumeSizeInGB",
+    "RootAccess",
+    "PlatformIdentifier",
+    "RoleArn",
+    "LifecycleConfigName",
+    "MinimumInstanceMetadataServiceVersion",
+    "KmsKeyId",
+    "Subnet",
+    "SecurityGroupName",
+    "DirectInternetAccess",
+    "Notebook",
+)
 Name = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -62,6 +77,9 @@ def emitted() -> set[Name]:
                     )
         metrics.orphan("Deleted")
         metrics.orphan("Reported")
+        for setting in (*SETTINGS, "Tags: CostCenter"):
+            for kind in ("Changed", "NarrowerNow"):
+                metrics.drift(kind, setting)
         metrics.running(many, many, many)
     data = [datum for line in lines for datum in embedded_metrics.read(line)]
     assert {datum.namespace for datum in data} == {metrics.NAMESPACE}
@@ -206,6 +224,7 @@ def test_the_dashboard_answers_its_questions_in_this_order() -> None:
         "## How long does it take?",
         "## What is being refused?",
         "## What is running, and what does it cost?",
+        "## What is no longer what was asked for?",
     ]
 
 

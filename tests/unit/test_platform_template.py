@@ -183,16 +183,19 @@ def test_a_release_is_all_that_is_deployed() -> None:
 
 def test_all_that_the_platform_keeps_is_encrypted_with_its_own_key() -> None:
     key = {"Fn::GetAtt": ["Key", "Arn"]}
-    ledger = only("Table")
+    tables = of_type("Table")
 
-    assert ledger["SSESpecification"] == {
-        "SSEEnabled": True,
-        "SSEType": "KMS",
-        "KMSMasterKeyId": key,
-    }
-    assert ledger["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    given = PLATFORM["Resources"]["Lifecycle"]["Properties"]["Parameters"]
-    assert given["KeyArn"] == key
+    for name, its_key in (("Ledger", key), ("DriftTable", {"Ref": "KeyArn"})):
+        assert tables[name]["SSESpecification"] == {
+            "SSEEnabled": True,
+            "SSEType": "KMS",
+            "KMSMasterKeyId": its_key,
+        }
+        recovery = tables[name]["PointInTimeRecoverySpecification"]
+        assert recovery == {"PointInTimeRecoveryEnabled": True}
+    assert tables.keys() == {"Ledger", "DriftTable"}
+    for name in ("Lifecycle", "Housekeeping"):
+        assert PLATFORM["Resources"][name]["Properties"]["Parameters"]["KeyArn"] == key
     assert {name: each["KmsMasterKeyId"] for name, each in of_type("Queue").items()} == {
         "FailedAnswers": {"Ref": "KeyArn"},
         "UndeliveredEvents": key,

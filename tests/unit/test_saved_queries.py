@@ -11,6 +11,7 @@ from embedded_aws.ministack_fixes import insights
 from handlers import count_running, stop_idle
 from notebook_vending.failure_causes import Cause
 from simulation.account import forget_the_developers_account
+from simulation.cloudtrail import PERSON
 from simulation.lambda_context import context
 from simulation.platform import LAUNCHER, Platform, running_platform
 from tests.unit.operations_stack import QUERIES
@@ -41,6 +42,10 @@ class Story:
         )
         platform.notebooks.configure({"no_capacity": []})
         count_running.handler(SCHEDULED, context())
+        arn = platform.describe(self.launched.notebook)["NotebookInstanceArn"]
+        tag = {"Key": "ProjectID", "Value": "mars"}
+        platform.notebooks.call("AddTags", {"ResourceArn": arn, "Tags": [tag]})
+        platform.invoke("ReportDriftFunction", SCHEDULED)
         platform.fail_calls("StopNotebookInstance", "ThrottlingException")
         self.update = self.launched.update(NotebookInstanceType="ml.g5.xlarge")
         self.refused = platform.stack().create(NotebookInstanceType="ml.p5.48xlarge")
@@ -152,6 +157,18 @@ def test_what_the_platform_removed_or_stopped_is_told_with_its_reason(story: Sto
     assert said == {
         ("Stopped", story.launched.notebook): "off-hours",
         ("Deleting an orphan", story.orphan.notebook): "its stack is deleted",
+    }
+
+
+def test_what_was_changed_by_hand_is_told_with_who_may_have_done_it(story: Story) -> None:
+    (row,) = found(story, "drift")
+
+    assert {name: row[name] for name in ("setting", "kind", "asked", "found", "who")} == {
+        "setting": "Tags: ProjectID",
+        "kind": "Changed",
+        "asked": "moon",
+        "found": "mars",
+        "who": PERSON,
     }
 
 

@@ -55,6 +55,15 @@ def orphan(action: str) -> None:
     _put("OrphansFound", MetricUnit.Count, 1, Action=action)
 
 
+def drift(kind: str, setting: str) -> None:
+    """Count a new difference by its kind, Changed or NarrowerNow, and by its setting.
+
+    All tags are one setting.
+    """
+    _put("DriftFound", MetricUnit.Count, 1, Kind=kind)
+    _put("DriftFound", MetricUnit.Count, 1, Setting=setting.partition(":")[0])
+
+
 def running(
     by_project: Mapping[str, int], by_type: Mapping[str, int], usd_by_project: Mapping[str, float]
 ) -> None:

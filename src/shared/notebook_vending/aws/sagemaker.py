@@ -35,8 +35,17 @@ def describe(name: str, ours: str = "") -> Notebook | None:
     in transition. Raises ClientError, BotoCoreError: an error is not an absence. Nor is an error of
     ListTags after the notebook was described: SageMaker is just creating or deleting it.
     """
+    return _described(lifecycle_client(), name, ours)
+
+
+def look(name: str) -> Notebook | None:
+    """Return a notebook as `describe` does, with throttled calls repeated; raises as that does."""
+    return _described(client(), name)
+
+
+def _described(caller: "SageMakerClient", name: str, ours: str = "") -> Notebook | None:
     try:
-        seen = lifecycle_client().describe_notebook_instance(NotebookInstanceName=name)
+        seen = caller.describe_notebook_instance(NotebookInstanceName=name)
     except ClientError as error:
         if _is_absence(error):
             return None
@@ -63,7 +72,7 @@ def describe(name: str, ours: str = "") -> Notebook | None:
         network_interface_id=seen.get("NetworkInterfaceId", ""),
         url=seen.get("Url", ""),
         failure_reason=seen.get("FailureReason", ""),
-        tags={} if known else _tags(lifecycle_client(), seen["NotebookInstanceArn"]),
+        tags={} if known else _tags(caller, seen["NotebookInstanceArn"]),
         created_at=created_at,
     )
 
@@ -131,25 +140,30 @@ class Listed:
     name: str
     arn: str
     instance_type: str
+    lifecycle_config_name: str
+    created_at: datetime
     modified_at: datetime
     """The last change of its status or settings."""
 
 
-def listed(status: Literal["InService", "Stopped"]) -> list[Listed]:
-    """Return the account's notebooks in a status; raises ClientError, BotoCoreError.
+def listed(status: Literal["InService", "Stopped"] | None = None) -> list[Listed]:
+    """Return the account's notebooks, or those in a status; raises ClientError, BotoCoreError.
 
     Reads all pages first, as stopping a notebook of one page would shift the next page.
     """
+    chosen: dict[str, Any] = {"StatusEquals": status} if status else {}
     pages = (
         client()
         .get_paginator("list_notebook_instances")
-        .paginate(StatusEquals=status, PaginationConfig={"PageSize": 100})
+        .paginate(**chosen, PaginationConfig={"PageSize": 100})
     )
     return [
         Listed(
             each["NotebookInstanceName"],
             each["NotebookInstanceArn"],
             each.get("InstanceType", ""),
+            each.get("NotebookInstanceLifecycleConfigName", ""),
+            each["CreationTime"],
             each["LastModifiedTime"],
         )
         for page in pages

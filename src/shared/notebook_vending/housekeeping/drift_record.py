@@ -77,6 +77,8 @@ class Record:
     """The notebook at the last check that looked at it."""
     modified_at: datetime
     """SageMaker's LastModifiedTime at that check."""
+    looked_at: datetime
+    """When that check looked."""
     largest_volume: int
     """The largest volume that any of its requests asked for, in GB: failed ones may grow it."""
     differences: tuple[Difference, ...] = field(default=())

@@ -76,13 +76,14 @@ def read(key: Key, now: datetime) -> RequestInOrder:
     return request_order.among(entries.values(), entry, now)
 
 
+def in_order(resource: str) -> list[Entry]:
+    """Return the requests for a resource in the order in which CloudFormation issued them."""
+    return request_order.in_order(_requests(resource).values())
+
+
 def in_progress(resource: str, now: datetime) -> Entry | None:
     """Return the newest request for a resource for which an execution may still act, or None."""
-    served = [
-        each
-        for each in request_order.in_order(_requests(resource).values())
-        if request_order.is_served(each, now)
-    ]
+    served = [each for each in in_order(resource) if request_order.is_served(each, now)]
     return served[-1] if served else None
 
 

@@ -1,0 +1,555 @@
+"""Notebooks that are no longer what was asked for: what is compared, found and reported."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedded_aws.ministack_fixes import embedded_metrics
+from handlers import report_drift
+from notebook_vending.drift.check import UnfinishedError
+from notebook_vending.housekeeping import drift_record
+from notebook_vending.housekeeping.drift_record import Difference
+from simulation.account import client
+from simulation.broken_calls import intercepted
+from simulation.cloudtrail import PERSON
+from simulation.lambda_context import context
+from simulation.platform import Platform
+from simulation.stack import Stack
+from tests.unit.notebooks_of_others import somebodys
+
+EVENT = json.loads((Path(__file__).parents[2] / "events" / "report-drift.json").read_text())
+DAY = 86_400
+# Each setting that can be changed by hand: the call's parameter, and what is found then.
+BY_HAND: dict[str, tuple[dict[str, Any], str, str]] = {
+    "NotebookInstanceType": ({"InstanceType": "ml.g5.xlarge"}, "ml.t3.medium", "ml.g5.xlarge"),
+    "VolumeSizeInGB": ({"VolumeSizeInGB": 50}, "20", "50"),
+    "RootAccess": ({"RootAccess": "Enabled"}, "Disabled", "Enabled"),
+    "PlatformIdentifier": (
+        {"PlatformIdentifier": "notebook-al2-v3"},
+        "notebook-al2023-v1",
+        "notebook-al2-v3",
+    ),
+    "LifecycleConfigName": ({"LifecycleConfigName": "mine"}, "", "mine"),
+    "MinimumInstanceMetadataServiceVersion": (
+        {"InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "1"}},
+        "2",
+        "1",
+    ),
+}
+
+
+@pytest.fixture
+def stack(platform: Platform) -> Stack:
+    """Launch a notebook, have it checked, and let a day pass."""
+    stack = launched(platform)
+    assert check(platform)["New"] == []
+    platform.clock.advance(DAY)
+    return stack
+
+
+def launched(platform: Platform, **settings: Any) -> Stack:
+    stack = platform.stack()
+    stack.create(**settings).expect_success()
+    platform.clock.advance(3600)
+    return stack
+
+
+def check(platform: Platform) -> dict[str, Any]:
+    """Check all notebooks; return the summary."""
+    summary: dict[str, Any] = platform.invoke("ReportDriftFunction", EVENT)
+    return summary
+
+
+def by_hand(platform: Platform, notebook: str, **settings: Any) -> None:
+    """Change a notebook at the console: stop it, update it, and leave it stopped."""
+    call = platform.notebooks.call
+    if platform.status(notebook) == "InService":
+        call("StopNotebookInstance", {"NotebookInstanceName": notebook})
+        platform.clock.advance(600)
+    call("UpdateNotebookInstance", {"NotebookInstanceName": notebook, **settings})
+    platform.clock.advance(600)
+    platform.notebooks.advance()
+
+
+def tag_by_hand(platform: Platform, notebook: str, **tags: str) -> None:
+    arn = platform.describe(notebook)["NotebookInstanceArn"]
+    given = [{"Key": key.replace("__", ":"), "Value": each} for key, each in tags.items()]
+    platform.notebooks.call("AddTags", {"ResourceArn": arn, "Tags": given})
+
+
+def untag_by_hand(platform: Platform, notebook: str, key: str) -> None:
+    arn = platform.describe(notebook)["NotebookInstanceArn"]
+    platform.notebooks.call("DeleteTags", {"ResourceArn": arn, "TagKeys": [key]})
+
+
+def standing() -> list[Difference]:
+    return [
+        each for record in drift_record.read_all().by_arn.values() for each in record.differences
+    ]
+
+
+def lines(platform: Platform, message: str) -> list[dict[str, Any]]:
+    found = [json.loads(each) for each in platform.logged]
+    return [each for each in found if each["message"] == message]
+
+
+def brief(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    return [(e["setting"], e["kind"], e["asked"], e["found"]) for e in summary["New"]]
+
+
+# --- what was changed -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", BY_HAND)
+def test_what_a_person_changes_is_reported_once_with_who_may_have_done_it(
+    platform: Platform, stack: Stack, setting: str
+) -> None:
+    client("sagemaker").create_notebook_instance_lifecycle_config(
+        NotebookInstanceLifecycleConfigName="mine"
+    )
+    given, asked, found = BY_HAND[setting]
+    by_hand(platform, stack.notebook, **given)
+
+    assert brief(check(platform)) == [(setting, "Changed", asked, found)]
+
+    (line,) = lines(platform, "Drift")
+    assert line["who"] == PERSON
+    assert (line["notebook"], line["stack_id"]) == (stack.notebook, stack.id)
+    assert "AttributeValue=UpdateNotebookInstance" in line["search"]
+    platform.clock.advance(DAY)
+    assert check(platform)["New"] == []
+    assert len(lines(platform, "Drift")) == 1
+    (difference,) = standing()
+    assert [each.who for each in difference.suspects] == [PERSON]
+
+
+def test_a_changed_setting_is_counted_by_kind_and_by_setting(
+    platform: Platform, stack: Stack
+) -> None:
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+    tag_by_hand(platform, stack.notebook, project="another")
+    platform.logged.clear()
+
+    check(platform)
+
+    data = [each for line in platform.logged for each in embedded_metrics.read(line)]
+    counted = Counter((e.name, *pair) for e in data for pair in e.dimensions.items())
+    assert counted == {
+        ("DriftFound", "Kind", "Changed"): 2,
+        ("DriftFound", "Setting", "RootAccess"): 1,
+        ("DriftFound", "Setting", "Tags"): 1,
+    }
+
+
+def test_what_is_changed_back_has_ended(platform: Platform, stack: Stack) -> None:
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+    check(platform)
+    by_hand(platform, stack.notebook, RootAccess="Disabled")
+
+    summary = check(platform)
+
+    assert (summary["New"], summary["Differences"]) == ([], 0)
+    assert [each["setting"] for each in summary["Ended"]] == ["RootAccess"]
+    assert len(lines(platform, "Drift ended")) == 1
+    assert standing() == []
+
+
+def test_what_an_update_of_the_launch_brings_back_has_ended(
+    platform: Platform, stack: Stack
+) -> None:
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+    check(platform)
+    stack.update(VolumeSizeInGB="30").expect_success()
+
+    summary = check(platform)
+
+    assert [each["setting"] for each in summary["Ended"]] == ["RootAccess"]
+
+
+def test_what_is_changed_again_is_reported_again(platform: Platform, stack: Stack) -> None:
+    for size in (50, 60):
+        by_hand(platform, stack.notebook, VolumeSizeInGB=size)
+        assert brief(check(platform)) == [("VolumeSizeInGB", "Changed", "20", str(size))]
+    assert len(standing()) == 1
+
+
+def test_tags_of_the_platform_and_of_the_request_are_compared_and_others_are_free(
+    platform: Platform, stack: Stack
+) -> None:
+    tag_by_hand(platform, stack.notebook, project="another", mine="x")
+    untag_by_hand(platform, stack.notebook, "notebook-vending:launched-by")
+    launcher = platform.notebook(stack.notebook)
+    assert launcher["tags"]["mine"] == "x"
+
+    found = {each[0]: each[2:] for each in brief(check(platform))}
+
+    assert found["Tags: project"] == ("QuickStart", "another")
+    assert found["Tags: notebook-vending:launched-by"][1] == ""
+    assert len(found) == 2
+    assert {line["who"] for line in lines(platform, "Drift")} == {PERSON}
+
+
+def test_a_notebook_that_loses_the_platforms_tag_is_still_known(
+    platform: Platform, stack: Stack
+) -> None:
+    untag_by_hand(platform, stack.notebook, "notebook-vending:platform")
+
+    assert brief(check(platform)) == [
+        ("Tags: notebook-vending:platform", "Changed", "notebook-vending", "")
+    ]
+
+
+def test_a_notebook_that_is_deleted_by_hand_is_gone(platform: Platform, stack: Stack) -> None:
+    platform.take_away(stack.notebook)
+
+    assert brief(check(platform)) == [("Notebook", "Gone", "there", "deleted")]
+    platform.clock.advance(DAY)
+    assert check(platform)["New"] == []
+    (line,) = lines(platform, "Drift")
+    assert line["who"] == PERSON
+
+    stack.delete().expect_success()
+    assert [each["kind"] for each in check(platform)["Ended"]] == ["Gone"]
+    assert drift_record.read_all().by_arn == {}
+
+
+def test_a_notebook_that_is_made_again_by_hand_is_another_one(
+    platform: Platform, stack: Stack
+) -> None:
+    before = platform.describe(stack.notebook)
+    tags = [{"Key": k, "Value": v} for k, v in platform.notebook(stack.notebook)["tags"].items()]
+    platform.take_away(stack.notebook)
+    platform.notebooks.call(
+        "CreateNotebookInstance",
+        {
+            "NotebookInstanceName": stack.notebook,
+            "InstanceType": "ml.t3.medium",
+            "RoleArn": before["RoleArn"],
+            "SubnetId": platform.account.subnets["another"],
+            "SecurityGroupIds": before["SecurityGroups"],
+            "KmsKeyId": platform.account.keys.create_key()["KeyMetadata"]["Arn"],
+            "RootAccess": "Disabled",
+            "VolumeSizeInGB": 20,
+            "PlatformIdentifier": "notebook-al2023-v1",
+            "InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "2"},
+            "Tags": tags,
+        },
+    )
+    platform.clock.advance(DAY)
+
+    found = {each[0] for each in brief(check(platform))}
+
+    assert found == {"Notebook", "Subnet", "KmsKeyId", "DirectInternetAccess"}
+    calls = {each.call for each in standing()[0].suspects}
+    assert calls == {"CreateNotebookInstance", "DeleteNotebookInstance"}
+
+
+# --- what is narrower now -------------------------------------------------------------------------
+
+
+def test_what_limits_no_longer_allow_is_told_apart_and_takes_no_call(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched(
+        platform, NotebookInstanceType="ml.g5.xlarge", VolumeSizeInGB="80", RootAccess="Enabled"
+    )
+    assert check(platform)["New"] == []
+    monkeypatch.setenv("ALLOWED_INSTANCE_TYPES", "ml.t3.medium,ml.t3.large")
+    monkeypatch.setenv("MAX_VOLUME_SIZE_IN_GB", "50")
+    monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
+    monkeypatch.setenv("ALLOWED_PLATFORM_IDENTIFIERS", "notebook-al2-v3")
+
+    summary = check(platform)
+
+    assert {each[:2] for each in brief(summary)} == {
+        (name, "NarrowerNow")
+        for name in ("NotebookInstanceType", "VolumeSizeInGB", "RootAccess", "PlatformIdentifier")
+    }
+    assert summary["LookedAt"] == platform.account.trail.lookups == 0
+    allowed = {each.setting: each.allowed for each in standing()}
+    assert allowed == {
+        "NotebookInstanceType": "ml.t3.medium or ml.t3.large",
+        "VolumeSizeInGB": "50 at most",
+        "RootAccess": "Disabled",
+        "PlatformIdentifier": "notebook-al2-v3",
+    }
+    monkeypatch.undo()
+
+
+def test_what_was_changed_to_what_is_not_allowed_is_a_change(
+    platform: Platform, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+    monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
+
+    assert brief(check(platform)) == [("RootAccess", "Changed", "Disabled", "Enabled")]
+    assert standing()[0].allowed == "Disabled"
+
+
+def test_a_launch_whose_request_is_forgotten_is_compared_with_limits_and_its_first_look(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(platform, RootAccess="Enabled", ExpiresAfterDays="200")
+    platform.account.tables._tables["ledger"].items.clear()
+    platform.account.tables._tables["ledger"].of_hash.clear()
+    monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
+
+    assert brief(check(platform)) == [("RootAccess", "NarrowerNow", "Enabled", "Enabled")]
+
+    (record,) = drift_record.read_all().by_arn.values()
+    assert not record.request_known
+    by_hand(platform, stack.notebook, VolumeSizeInGB=50)
+    assert brief(check(platform)) == [("VolumeSizeInGB", "Changed", "20", "50")]
+
+
+# --- what is no difference ------------------------------------------------------------------------
+
+
+def test_a_fallback_type_is_as_asked(platform: Platform) -> None:
+    platform.notebooks.configure({"no_capacity": ["ml.t3.medium"]})
+    launched(platform, FallbackInstanceTypes=["ml.t3.large"])
+    assert platform.tried[-1] == "ml.t3.large"
+
+    assert check(platform)["Differences"] == 0
+
+
+def test_what_a_failed_request_left_is_no_difference(platform: Platform, stack: Stack) -> None:
+    platform.fail_calls("StartNotebookInstance", "ValidationException", "refused", calls=9)
+    stack.update(VolumeSizeInGB="40", RootAccess="Enabled").expect_failed()
+    assert platform.describe(stack.notebook)["VolumeSizeInGB"] == 40
+
+    assert check(platform)["Differences"] == 0
+    platform.notebooks.faults.call_faults.clear()
+    stack.roll_back().expect_success()
+    assert platform.describe(stack.notebook)["VolumeSizeInGB"] == 40
+    assert check(platform)["Differences"] == 0
+
+    by_hand(platform, stack.notebook, VolumeSizeInGB=41)
+    assert brief(check(platform)) == [("VolumeSizeInGB", "Changed", "20", "41")]
+
+
+def test_a_notebook_whose_request_is_in_progress_is_left_to_the_next_check(
+    platform: Platform, stack: Stack
+) -> None:
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+    updated = stack.send_update(VolumeSizeInGB="30")
+
+    summary = check(platform)
+
+    assert (summary["LeftToTheNextCheck"], summary["New"]) == (1, [])
+    platform.run()
+    updated.expect_success()
+    assert check(platform)["Differences"] == 0
+
+
+def test_a_notebook_in_transition_is_left_to_the_next_check(
+    platform: Platform, stack: Stack
+) -> None:
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+    platform.notebooks.force_status(stack.notebook, "Updating", then="Stopped", after=100)
+
+    assert check(platform)["LeftToTheNextCheck"] == 1
+    platform.clock.advance(200)
+    assert len(check(platform)["New"]) == 1
+
+
+def test_a_request_that_comes_while_a_notebook_is_looked_at_makes_no_difference(
+    platform: Platform, stack: Stack
+) -> None:
+    by_hand(platform, stack.notebook, VolumeSizeInGB=50)
+
+    updated = False
+
+    def look(_service: str, operation: str, _params: Any, call: Callable[[], Any]) -> Any:
+        nonlocal updated
+        seen = call()
+        if operation == "ListTags" and not updated:
+            updated = True
+            at_work = platform.at_work.copy()
+            platform.at_work.clear()
+            stack.update(VolumeSizeInGB="60").expect_success()
+            platform.at_work.extend(at_work)
+        return seen
+
+    with intercepted(look):
+        summary = check(platform)
+    assert (summary["LeftToTheNextCheck"], summary["New"]) == (1, [])
+
+
+def test_notebooks_of_others_and_orphans_names_are_left_alone(platform: Platform) -> None:
+    somebodys(platform, "by-hand")
+    somebodys(platform, "of-another-platform", platform="another")
+    stack = launched(platform)
+    copied = {"stack-id": stack.id, "logical-resource-id": "Notebook"}
+    somebodys(platform, "with-copied-tags", platform="notebook-vending", **copied)
+    platform.clock.advance(DAY)
+
+    assert check(platform)["Differences"] == 0
+    assert [each.name for each in drift_record.read_all().by_arn.values()] == [stack.notebook]
+
+
+def test_a_replaced_notebook_and_a_deleted_one_leave_nothing(
+    platform: Platform, stack: Stack
+) -> None:
+    stack.update(NotebookInstanceName="Renamed", AllowReplacement="YES").expect_success()
+    assert check(platform)["Differences"] == 0
+    assert [each.name for each in drift_record.read_all().by_arn.values()] == ["Renamed"]
+
+    stack.delete().expect_success()
+    summary = check(platform)
+    assert (summary["Differences"], summary["Ended"]) == (0, [])
+    assert drift_record.read_all().by_arn == {}
+
+
+def test_a_later_expiry_date_is_an_operators_and_an_earlier_or_none_is_not(
+    platform: Platform,
+) -> None:
+    stack = launched(platform, ExpiresAfterDays="30")
+    key = "notebook-vending:expires-on"
+    asked = platform.notebook(stack.notebook)["tags"][key]
+    assert check(platform)["New"] == []
+    tag_by_hand(platform, stack.notebook, **{key: "2099-01-01"})
+    assert check(platform)["New"] == []
+    for date in ("2026-01-07", "soon"):
+        tag_by_hand(platform, stack.notebook, **{key: date})
+        assert brief(check(platform)) == [(f"Tags: {key}", "Changed", asked, date)]
+    untag_by_hand(platform, stack.notebook, key)
+    assert brief(check(platform)) == [(f"Tags: {key}", "Changed", asked, "")]
+
+
+def test_a_launch_that_does_not_expire_gets_no_date(platform: Platform, stack: Stack) -> None:
+    key = "notebook-vending:expires-on"
+    tag_by_hand(platform, stack.notebook, **{key: "2027-01-07"})
+    assert brief(check(platform)) == [(f"Tags: {key}", "Changed", "", "2027-01-07")]
+
+
+# --- calls, and who ------------------------------------------------------------------------------
+
+
+def test_what_has_not_changed_takes_no_call_of_its_own(platform: Platform) -> None:
+    for _ in range(5):
+        launched(platform)
+    assert check(platform)["LookedAt"] == 5
+    platform.clock.advance(DAY)
+    before = Counter(platform.notebooks.faults.calls)
+
+    summary = check(platform)
+
+    made = Counter(platform.notebooks.faults.calls) - before
+    assert summary["LookedAt"] == 0
+    assert made == {"ListNotebookInstances": 1}
+
+
+def test_a_call_that_cloudtrail_shows_late_is_found_by_a_later_check(
+    platform: Platform, stack: Stack
+) -> None:
+    platform.account.trail.late = DAY / 2
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+
+    check(platform)
+
+    (line,) = lines(platform, "Drift")
+    assert line["who"] == ""
+    assert line["search"].startswith("CloudTrail lists no such call of anyone else yet.")
+    platform.clock.advance(DAY)
+    assert check(platform)["New"] == []
+    (late,) = lines(platform, "Drift explained")
+    assert late["who"] == PERSON
+    lookups = platform.account.trail.lookups
+    platform.clock.advance(DAY)
+    check(platform)
+    assert platform.account.trail.lookups == lookups
+
+
+def test_a_call_that_never_appears_is_searched_for_two_days(
+    platform: Platform, stack: Stack
+) -> None:
+    platform.account.trail.late = 99 * DAY
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+    for _ in range(4):
+        check(platform)
+        platform.clock.advance(DAY)
+    assert platform.account.trail.lookups == 2
+
+
+def test_the_platforms_own_calls_and_refused_ones_are_no_suspects(
+    platform: Platform, stack: Stack
+) -> None:
+    stack.update(VolumeSizeInGB="30").expect_success()
+    platform.account.trail.record(
+        "UpdateNotebookInstance",
+        {"NotebookInstanceName": stack.notebook},
+        "",
+        error="AccessDenied",
+    )
+    platform.account.trail.record("UpdateNotebookInstance", {"NotebookInstanceName": "another"}, "")
+    platform.account.trail.page = 1
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+
+    check(platform)
+
+    (suspect,) = standing()[0].suspects
+    assert (suspect.who, suspect.call) == (PERSON, "UpdateNotebookInstance")
+
+
+def test_a_search_that_fails_delays_no_report(platform: Platform, stack: Stack) -> None:
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+    platform.account.trail.refuses = "AccessDeniedException"
+
+    check(platform)
+
+    (line,) = lines(platform, "Drift")
+    assert line["search"].startswith("CloudTrail was not searched: ")
+    assert "aws cloudtrail lookup-events" in line["search"]
+
+
+# --- a check that cannot end ----------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_check_without_time_reports_what_it_has_and_fails(platform: Platform) -> None:
+    checked_at = drift_record.read_all().checked_at
+    for _ in range(2):
+        launched(platform)
+
+    with pytest.raises(UnfinishedError, match="0 checks failed and 1 notebooks had no turn"):
+        report_drift.handler(EVENT, context(left=200_000, step=15_000))
+
+    assert len(drift_record.read_all().by_arn) == 2
+    assert drift_record.read_all().checked_at == checked_at
+    check(platform)
+    assert len(drift_record.read_all().by_arn) == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "calls", "message"),
+    [
+        ("InternalFailure", 1, "1 checks failed and 0 notebooks had no turn"),
+        ("ThrottlingException", 3, "1 checks failed and 1 notebooks had no turn"),
+    ],
+)
+def test_a_notebook_that_cannot_be_looked_at_does_not_stop_the_others_unless_sagemaker_throttles(
+    platform: Platform, code: str, calls: int, message: str
+) -> None:
+    for _ in range(2):
+        launched(platform)
+    platform.fail_calls("DescribeNotebookInstance", code, calls=calls)  # boto3 repeats some
+
+    with pytest.raises(UnfinishedError, match=message):
+        report_drift.handler(EVENT, context())
+
+
+def test_a_notebook_without_the_tags_of_its_stack_is_compared_with_what_it_was_at_first(
+    platform: Platform,
+) -> None:
+    stack = launched(platform)
+    untag_by_hand(platform, stack.notebook, "notebook-vending:stack-id")
+    platform.clock.advance(3600)
+
+    found = {each[0] for each in brief(check(platform))}
+
+    assert found == {"Tags: notebook-vending:stack-id"}

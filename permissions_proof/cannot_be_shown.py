@@ -26,12 +26,14 @@ _FUNCTIONS = (
     "StopIdleRole",
     "StartOnHoursRole",
     "WatchBudgetRole",
+    "ReportDriftRole",
 )
 _READS_THE_LEDGER = (
     *("RequestRole", "ObserveRole", "CreateRole", "UpdateRole", "StartRole", "StopRole"),
     *("DeleteRole", "RespondRole", "WaitRole", "DeleteOrphansRole", "StopIdleRole"),
     "StartOnHoursRole",
     "WatchBudgetRole",
+    "ReportDriftRole",
 )
 _KMS_HANDLERS = (
     "https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms at f2d7168"

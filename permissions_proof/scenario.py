@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -64,6 +65,7 @@ _SCHEDULES = (
     "DeleteOrphansFunctionSchedule",
     "CountRunningFunctionSchedule",
     "ExpireLaunchesFunctionSchedule",
+    "ReportDriftFunctionSchedule",
     "RespondFunctionOverdue",
     "StopIdleFunctionSchedule",
 )
@@ -126,6 +128,7 @@ def tell(directory: Path, page: Progress) -> Told:
         _act_on_the_launch(run, launched)
         _open_and_stop_it_in_sagemaker(run, launched)
         _have_it_rest(run, launched)
+        _change_it_by_hand(run, launched)
         _launch_by_another_role(run)
         _change_everything_that_a_launcher_may(run, launched)
         _update_to_later_versions(run, launched)
@@ -139,10 +142,12 @@ def tell(directory: Path, page: Progress) -> Told:
         _overspend(run)
         _answer_for_what_failed(run)
         page.step("The schedules invoke their functions.")
+        _has_drift(run, "", differs=False)  # the notebooks that it remembers are gone
         await_that(lambda: _invoked_by(run, "Overdue"), "the answers to overdue requests")
         await_that(lambda: _invoked_by(run, "Expire"), "the look for what expires")
         await_that(lambda: _invoked_by(run, "StopIdle"), "the stop of idle notebooks")
         await_that(lambda: _invoked_by(run, "Count"), "the count of what runs")
+        await_that(lambda: _invoked_by(run, "Drift"), "the comparison of notebooks")
         page.outcome("EventBridge's schedules had them come.")
         _delete_the_platform(run)
         return Told(run.granted, calls_of(aws.control("authorizations")), run.product_types)
@@ -303,6 +308,26 @@ def _invoke(run: _Run, function: str, event: Mapping[str, Any]) -> None:
     )
     if "FunctionError" in answer:
         raise SurpriseError(answer["Payload"].read().decode())
+
+
+def _change_it_by_hand(run: _Run, launched: Record) -> None:
+    run.page.step("An administrator changes a tag of it at the console, and changes it back.")
+    sagemaker, name = run.aws.client("sagemaker"), launched.outputs["NotebookInstanceName"]
+    arn = sagemaker.describe_notebook_instance(NotebookInstanceName=name)["NotebookInstanceArn"]
+    tags = {each["Key"]: each["Value"] for each in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    for project, differs in (("another", True), (tags["ProjectID"], False)):
+        sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "ProjectID", "Value": project}])
+        # The schedule has it found, too.
+        await_that(partial(_has_drift, run, arn, differs), "the report of the change")
+    run.page.outcome("It is reported, and so is its end.")
+
+
+def _has_drift(run: _Run, arn: str, differs: bool) -> bool:
+    """Have notebooks compared; return whether this one differs, or does not, as expected."""
+    _invoke(run, "ReportDriftFunction", {})
+    items = run.aws.client("dynamodb").scan(TableName=run.outputs["DriftTable"])["Items"]
+    records = [json.loads(e["Record"]["S"]) for e in items if e["Notebook"]["S"] == arn]
+    return bool(records and records[0]["differences"]) is differs
 
 
 def _launch_by_another_role(run: _Run) -> None:

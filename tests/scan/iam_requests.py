@@ -731,6 +731,13 @@ _BY_ROLE: dict[str, list[Request]] = {
         may("sns:Publish", OWNERS_TOPIC, "warns the owner"),
         may_not("sns:Publish", arn("sns", "other"), "publishes to no other topic"),
     ],
+    "ReportDriftRole": [
+        may("cloudtrail:LookupEvents", "*", "finds who changed a notebook"),
+        may("dynamodb:PutItem", arn("dynamodb", "table/drifttable"), "keeps what was asked"),
+        may_not("dynamodb:PutItem", LEDGER, "changes no request"),
+        may_not("sagemaker:UpdateNotebookInstance", NOTEBOOK, "changes no notebook", OURS),
+        may_not("sagemaker:AddTags", NOTEBOOK, "changes no tag", OURS),
+    ],
     "EraseDataRole": [
         may(
             "s3:DeleteObjectVersion",

@@ -26,6 +26,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import ec2, eventbridge, iam, kms
 
+from embedded_aws.ministack_fixes import event_history
 from embedded_aws.runtime import control, json_service
 from embedded_aws.runtime.json_service import Caller
 from embedded_aws.runtime.service_model import ServiceError
@@ -112,7 +113,13 @@ def _call(
     service = here()
     if caller.region != service.around.region:
         raise ServiceError("InvalidAction", f"There are notebooks in {service.around.region} only")
-    return service.call(operation, params, caller)
+    try:
+        answer = service.call(operation, params, caller)
+    except ServiceError as error:
+        event_history.record("sagemaker", operation, params, caller, error.code)
+        raise
+    event_history.record("sagemaker", operation, params, caller)
+    return answer
 
 
 def _require(caller: Any, action: str, resource: str, context: Context) -> None:

@@ -1,8 +1,8 @@
 """Rules for drift: what a notebook must be, and how it differs. Calls no AWS service.
 
 A notebook is compared with its last successful request, as an update would compare it
-(`lifecycle.differences`), and with today's limits. What a failed request after that one asked for
-is no difference: the platform may have set it, and the stack's status shows the failure.
+(`lifecycle.differences`), and with today's limits. A setting that a failed request after that one
+asked for is no difference. The platform may have set it, and the stack's status shows the failure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,7 +45,7 @@ NOTEBOOK = "Notebook"  # the setting of a notebook that is gone, or another one 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the requests for a resource leave to compare a notebook with."""
+    """The requests that a notebook is compared with."""
 
     entries: tuple[Entry, ...]
     """The last successful request, then the failed ones after it."""
@@ -55,9 +55,9 @@ class Asked:
 def asked_of(requests: Sequence[Entry], name: str, before: Sequence[Entry]) -> Asked | None:
     """Return what the requests for a resource, in order, ask of the notebook of this name.
 
-    `before` are those that an earlier check found, in case the ledger no longer has them. None if
-    no request succeeded, or if the notebook is not the resource's any more: the last successful
-    request, or one after it, names another notebook or deletes this one.
+    `before` are those that an earlier check found, in case the ledger no longer has them. Returns
+    None if no request succeeded, or if the notebook is no longer the resource's. In the latter
+    case, the last successful request or a later one names another notebook or deletes this one.
     """
     kept = {each.request_id for each in requests}
     known = [*(each for each in before if each.request_id not in kept), *requests]

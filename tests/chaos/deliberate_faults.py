@@ -16,7 +16,9 @@ from botocore.exceptions import ClientError
 
 from notebook_vending.aws import cloudformation, dynamodb, ec2, errors, sagemaker, tagging
 from notebook_vending.aws.cloudformation import Stack
+from notebook_vending.drift import check, rules
 from notebook_vending.housekeeping import orphan_rules
+from notebook_vending.housekeeping.drift_record import Record
 from notebook_vending.housekeeping.expiry import Due, Launch
 from notebook_vending.housekeeping.orphan_rules import Verdict
 from notebook_vending.lifecycle import differences, observation, steps
@@ -28,6 +30,7 @@ from notebook_vending.lifecycle.decision import (
     Settings,
     decide,
 )
+from notebook_vending.lifecycle.differences import settings_to_change, wanted_spec
 from notebook_vending.log import logger
 from notebook_vending.notebooks.notebook import PLATFORM_TAG, Notebook, Ownership
 from notebook_vending.requests import (
@@ -365,3 +368,90 @@ def a_launch_expires_too_early(patch: pytest.MonkeyPatch) -> None:
 @_caught_by(Schedule((StackPlan(expires=True, deletion=None),), expiries=(90_000,)))
 def nothing_expires(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("handlers.expire_launches.expire", lambda _: None)
+
+
+COMPARED = Schedule(
+    (StackPlan(deletion=None),), hands=(Hand(400, 0, "retype"),), comparisons=(300, 500, 700)
+)
+
+
+@_caught_by(COMPARED)
+def a_difference_is_reported_again(patch: pytest.MonkeyPatch) -> None:
+    carried_over = rules.carried_over
+    patch.setattr(rules, "carried_over", lambda _, now: carried_over((), now))
+
+
+@_caught_by(COMPARED)
+def what_was_seen_once_is_not_seen_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(check, "_is_unchanged", lambda *_: True)
+
+
+@_caught_by(COMPARED)
+def a_comparison_puts_things_right(patch: pytest.MonkeyPatch) -> None:
+    settle = check._settle
+
+    def settle_and_repair(seen: Record, *them: Any) -> None:
+        settle(seen, *them)
+        if seen.notebook.instance_type == "ml.t2.medium":
+            sagemaker.update(seen.name, {"InstanceType": "ml.t3.medium"})
+
+    patch.setattr(check, "_settle", settle_and_repair)
+
+
+@_caught_by(
+    Schedule(
+        (StackPlan(deletion=None),),
+        hands=(Hand(400, 0, "delete"),),
+        comparisons=(300, 700),
+    )
+)
+def nobody_misses_a_notebook(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(check, "_missing", lambda *_: None)
+
+
+@_caught_by(
+    Schedule(
+        (StackPlan(updates=(Update(10),), deletion=None),),
+        comparisons=(700,),
+        look_every=300,
+        events=("lost",),
+    )
+)
+def a_request_in_progress_is_drift(patch: pytest.MonkeyPatch) -> None:
+    asked_of = rules.asked_of
+
+    def of_the_last(*them: Any) -> rules.Asked | None:
+        asked = asked_of(*them)
+        return asked and replace(asked, entries=asked.entries[:1])
+
+    patch.setattr(rules, "asked_of", of_the_last)
+    patch.setattr(check, "is_served", lambda *_: False)
+
+
+@_caught_by(
+    Schedule(
+        (StackPlan(deletion=None, updates=(Update(10, "bigger", Delivery(given_up=120)),)),),
+        comparisons=(2000,),
+    )
+)
+def a_volume_that_a_failed_request_has_grown_is_drift(patch: pytest.MonkeyPatch) -> None:
+    asked_of = rules.asked_of
+
+    def of_the_last(*them: Any) -> rules.Asked | None:
+        asked = asked_of(*them)
+        return asked and replace(asked, largest_volume=wanted_spec(asked.entries[0]).VolumeSizeInGB)
+
+    patch.setattr(rules, "asked_of", of_the_last)
+
+
+@_caught_by(
+    Schedule(
+        (StackPlan(fallbacks=("ml.t3.large",), deletion=None),),
+        no_capacity=("ml.t3.medium",),
+        comparisons=(900,),
+    )
+)
+def a_fallback_type_is_drift(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        rules, "_update", lambda entry, seen: settings_to_change(wanted_spec(entry), seen)
+    )

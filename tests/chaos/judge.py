@@ -4,19 +4,27 @@
   lifecycle itself gives it by the deadline.
 * SUCCESS is said only if the world is as asked; FAILED only for a cause.
 * A notebook is changed only by the stack that owns it, and its data is lost only when asked for.
+* What people change by hand is reported once, while no request is in progress, and nothing else
+  is. The comparison changes nothing.
 * At the end every execution has ended, and every notebook has an owner that lives.
 * No reply address is in any record.
 """
 
+import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from embedded_aws.sagemaker_notebooks.instance import Notebook
-from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, STACK_TAG
+from notebook_vending.housekeeping import drift_record
+from notebook_vending.housekeeping.drift_record import Record
+from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
 from simulation.platform import Work
 from simulation.stack import SERVICE_TIMEOUT, Sent
 from tests.chaos.cloudformation import StackLife
+from tests.chaos.schedule import BY_HAND
 
 if TYPE_CHECKING:
     from tests.chaos.world import World
@@ -36,6 +44,10 @@ class Violation(AssertionError):  # noqa: N818 - what it is, is the judge's word
     """Something that must never happen did."""
 
 
+Drift = tuple[str, str, str]
+"""A notebook's name in lower case, a setting and what is found."""
+
+
 @dataclass
 class Judge:
     """Watches one schedule.
@@ -44,6 +56,7 @@ class Judge:
         requests: every request that was issued.
         stopped, stripped, stripped_at, deleted_by_hand: what people did: to which notebooks (ARN),
             with which tags taken away and when last, to which volumes.
+        disturbed_comparisons: how many may report again what was reported.
         found: the violation found last; what is raised within a function counts as its failure.
 
     """
@@ -54,7 +67,12 @@ class Judge:
     stripped: dict[str, dict[str, str]] = field(default_factory=dict)
     stripped_at: dict[str, float] = field(default_factory=dict)
     deleted_by_hand: set[str] = field(default_factory=set)
+    disturbed_comparisons: int = 0
     found: str = ""
+    _made_by_hand: Counter[Drift] = field(default_factory=Counter)
+    _reported: Counter[Drift] = field(default_factory=Counter)
+    _ended: Counter[Drift] = field(default_factory=Counter)
+    _lines_read: int = 0
     _foreign: dict[str, str] = field(default_factory=dict)
     _by_key: dict[tuple[str, str], Sent] = field(default_factory=dict)
     _as_asked: set[str] = field(default_factory=set)
@@ -86,6 +104,8 @@ class Judge:
         taken = {key: notebook.tags.pop(key) for key in keys if key in notebook.tags}
         self.stripped[notebook.arn] = self.stripped.get(notebook.arn, {}) | taken
         self.stripped_at[notebook.arn] = self.world.platform.clock.now
+        for key in taken:
+            self.made_by_hand(notebook, f"Tags: {key}", "")
 
     def created(self, given: Any, name: str) -> None:
         """Judge a creation that took effect."""
@@ -183,6 +203,92 @@ class Judge:
         name = notebook.name.lower()
         self._overtaken += [(work.given, name) for work in self.world.platform.at_work]
 
+    def made_by_hand(self, notebook: Notebook, setting: str, found: str) -> None:
+        """Note a difference that a person makes."""
+        self._made_by_hand[notebook.name.lower(), setting, found] += 1
+
+    def about_to_compare(self) -> set[Drift]:
+        """Return what a comparison that begins now must report, or have reported."""
+        world, expected = self.world, set[Drift]()
+        known = drift_record.read_all().by_arn
+        for life in world.lives:
+            if not life.alive or life.asked is None or not life.status.endswith("_COMPLETE"):
+                continue
+            ours = [each for each in self.requests if each.event["StackId"] == life.stack.id]
+            name = life.asked["NotebookInstanceName"]
+            asking = [each for each in ours if each.event["RequestType"] != "Delete"]
+            last = asking[-1].event["ResourceProperties"]["NotebookInstanceName"]
+            if any(not each.answers for each in ours) or last != name:
+                continue
+            if asking[-1].answer["Status"] == "SUCCESS":
+                expected |= self._standing(name, known)
+        return expected
+
+    def _standing(self, name: str, known: Mapping[str, Record]) -> set[Drift]:
+        """Return the hand-made differences of a notebook that can be found."""
+        world, notebook = self.world, self.world.notebook(name)
+        record = next((each for each in known.values() if each.name == name), None)
+        if notebook is None:
+            deleted = (name.lower(), "Notebook", "deleted")
+            return {deleted} if record and self._made_by_hand[deleted] else set()
+        there = {
+            (name.lower(), setting, str(notebook.settings[parameter]))
+            for parameter, setting, _ in BY_HAND.values()
+        }
+        up_to_date = world.calm or not world.schedule.search_behind
+        at_rest = notebook.status in ("InService", "Stopped", "Failed")
+        if self.is_foreign(notebook) or not at_rest or not up_to_date:
+            return set()
+        if record is None and notebook.tags.get(PLATFORM_TAG) is None:
+            return set()
+        for key in ("project", LOGICAL_RESOURCE_TAG, STACK_TAG):
+            there.add((name.lower(), f"Tags: {key}", notebook.tags.get(key, "")))
+        return there & self._made_by_hand.keys()
+
+    def compared(self, expected: set[Drift]) -> None:
+        """Judge a comparison: what stands before and after it must be kept, and told of once."""
+        self._read_reports()
+        kept = {
+            (record.name.lower(), each.setting, each.found)
+            for record in drift_record.read_all().by_arn.values()
+            for each in record.differences
+        }
+        standing = expected & self.about_to_compare()
+        if missing := sorted(standing - kept):
+            self._violated(f"nobody is told of {missing}")
+        if missing := sorted(standing - self._reported.keys()):
+            self._violated(f"nobody was ever told of {missing}")
+
+    def changed_by_comparison(self, operation: str, notebook: Notebook) -> None:
+        """Judge that a comparison changes a notebook."""
+        self._violated(f"a comparison called {operation} for {notebook.name}")
+
+    def _read_reports(self) -> None:
+        """Judge the reports since the last time: each is of what people did, and comes once."""
+        lines = self.world.platform.logged
+        for line in lines[self._lines_read :]:
+            if '"message":"Drift' not in line or "setting" not in (told := json.loads(line)):
+                continue
+            drift = (told["notebook"].lower(), told["setting"], told["found"])
+            if told["message"] == "Drift ended":
+                self._ended[drift] += 1
+            elif told["message"] == "Drift":
+                self._reported[drift] += 1
+                self._judge_report(drift, told["kind"])
+        self._lines_read = len(lines)
+
+    def _judge_report(self, drift: Drift, kind: str) -> None:
+        made = self._made_by_hand[drift]
+        # Somebody who takes the name of a notebook has another one there.
+        taken = any(hand.act == "take the name" for hand in self.world.schedule.hands)
+        if not made and not taken:
+            self._violated(f"nobody made {drift}, which is reported")
+        if kind == "NarrowerNow":
+            self._violated(f"no limit is narrower, but {drift} is reported")
+        again = self._ended[drift] + self.disturbed_comparisons
+        if self._reported[drift] > max(made, 1) + again:
+            self._violated(f"{drift} is reported {self._reported[drift]} times")
+
     def decided_success(self, given: Any, returned: Any) -> None:
         """Judge the decision that a request has succeeded: the world must be as asked."""
         sent = self._sent(given)
@@ -227,6 +333,7 @@ class Judge:
 
     def end(self) -> None:
         """Judge what is there once nothing happens any more."""
+        self._read_reports()
         for sent in self.requests:
             self._judge_answers(sent)
         for each in self.world.platform.executions:

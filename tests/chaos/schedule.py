@@ -5,7 +5,7 @@ are left that it fails by. Times are in seconds.
 """
 
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from hypothesis import strategies as st
 
@@ -40,10 +40,29 @@ Service = Literal[
     "bucket",
     "resourcegroupstaggingapi",
     "servicecatalog",
+    "cloudtrail",
 ]
 Act = Literal[
-    "stop", "start", "delete", "untag", "strip", "fail", "maintain", "abort", "take the name"
+    "stop",
+    "start",
+    "delete",
+    "untag",
+    "strip",
+    "fail",
+    "maintain",
+    "abort",
+    "take the name",
+    "retype",
+    "grow",
+    "replatform",
+    "retag",
 ]
+# What people change: the parameter, the setting as it is reported, and a value that no request has.
+BY_HAND: dict[str, tuple[str, str, Any]] = {
+    "retype": ("InstanceType", "NotebookInstanceType", "ml.t2.medium"),
+    "grow": ("VolumeSizeInGB", "VolumeSizeInGB", 900),
+    "replatform": ("PlatformIdentifier", "PlatformIdentifier", "notebook-al2-v3"),
+}
 Fate = Literal["in time", "late", "twice", "lost"]
 
 
@@ -152,6 +171,7 @@ class Schedule:
         orphan_cleanups: when the scheduled cleanup runs.
         expiries: when launches are looked at for those that have expired, which those of the
             first hour, if they expire at all, have at 90,000 seconds: at midnight.
+        comparisons: when notebooks are compared with their requests.
         stacks_behind, search_behind: how old what the list of all stacks and the search for tags
             show is, until it is calm.
         slow_start, slow_stop, slow_delete: how long notebooks take.
@@ -178,6 +198,7 @@ class Schedule:
     slow_delete: int = 30
     orphan_cleanups: tuple[int, ...] = ()
     expiries: tuple[int, ...] = ()
+    comparisons: tuple[int, ...] = ()
     stacks_behind: int = 0
     search_behind: int = 0
 
@@ -291,6 +312,7 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
     slow_delete=st.sampled_from((30, 90, 400)),
     orphan_cleanups=_some(st.integers(0, 8000), 0, 1, 3),
     expiries=_some(st.integers(89_000, 98_000), 0, 1, 3),
+    comparisons=_some(st.integers(0, 8000), 0, 1, 3),
     stacks_behind=_rarely(st.sampled_from((60, 900, 5000)), 0, one_in=3),
     search_behind=_rarely(st.sampled_from((60, 900, 10_000)), 0, one_in=3),
 )

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from notebook_vending.drift import check
 from notebook_vending.housekeeping import orphan_cleanup
 from notebook_vending.lifecycle import steps
 from notebook_vending.requests import answer
@@ -42,6 +43,7 @@ def simulate(schedule: Schedule) -> None:
             patch.setattr(f"simulation.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
         patch.setattr(orphan_cleanup, "random", ids)
         patch.setattr(steps, "random", ids)
+        patch.setattr(check, "random", ids)
         world = World(platform, schedule)
         patch.setattr(answer, "_http", SimpleNamespace(request=world.put))
         ending.enter_context(intercepted(world.through))

@@ -26,7 +26,8 @@ from tests.chaos.schedule import (  # noqa: F401 - a story names them
 from tests.chaos.simulation import simulate, simulate_many
 
 ROOT = Path(__file__).parents[2]
-# One for each way of the judge to notice: the outcome, its owner, its time, the answer, a secret.
+# One for each way of the judge to notice: the outcome, its owner, its time, the answer, a secret,
+# an orphan, drift.
 IN_SHORT = {
     "an_update_changes_nothing",
     "ownership_is_not_checked",
@@ -34,6 +35,7 @@ IN_SHORT = {
     "the_physical_id_is_always_new",
     "the_reply_address_is_logged",
     "no_notebook_is_an_orphan",
+    "what_was_seen_once_is_not_seen_again",
 }
 
 

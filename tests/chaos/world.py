@@ -26,7 +26,7 @@ from simulation.stack import Sent
 from simulation.state_machine import Execution, TaskFailedError
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
-from tests.chaos.schedule import LONGEST_LAG, Hand, Schedule, Trouble, Where
+from tests.chaos.schedule import BY_HAND, LONGEST_LAG, Hand, Schedule, Trouble, Where
 
 # stacks/lifecycle.yaml: the functions' Timeout, the rate of Overdue.
 FUNCTION_TIMEOUT = 60
@@ -223,10 +223,13 @@ class World:
         ):
             if there:
                 self.causes.add(cause)
-        for time in schedule.orphan_cleanups:
-            self.at(time, partial(self._clean, events.SCHEDULED))
-        for time in schedule.expiries:
-            self.at(time, self._expire)
+        for times, action in (
+            (schedule.orphan_cleanups, partial(self._clean, events.SCHEDULED)),
+            (schedule.expiries, self._expire),
+            (schedule.comparisons, self._compare),
+        ):
+            for time in times:
+                self.at(time, action)
         for hand in schedule.hands:
             self.at(hand.at, partial(self._lay_hand_on, hand))
         self._make_foreign("Somebodys", {PLATFORM_TAG: "notebook-vending", STACK_TAG: "another"})
@@ -329,6 +332,8 @@ class World:
         for hours in (0, 2, 4):  # before, while and after people put things right
             self.at(hours * 3600, partial(self._clean, events.SCHEDULED))
         self.at(72 * 3600, self._expire)
+        for hours in (0, 5, 73):
+            self.at(hours * 3600, self._compare)
         return True
 
     def _take_in(self, sent: Sent) -> None:
@@ -348,6 +353,24 @@ class World:
 
     def _expire(self) -> None:
         self._run("ExpireLaunchesFunction", {})
+
+    def _compare(self) -> None:
+        """Have notebooks compared with their requests; only a run that nothing disturbs is judged.
+
+        What a repeated run reports is judged with the next one.
+        """
+        alone = all(each.function != "ReportDriftFunction" for each in self.platform.at_work)
+        before, fails = self.judge.about_to_compare(), 0
+
+        def failed(_failure: TaskFailedError, _attempt: int) -> None:
+            nonlocal fails
+            fails += 1
+            self.judge.disturbed_comparisons += 1
+
+        self._run("ReportDriftFunction", {}, failed)
+        if alone and not fails:
+            self.judge.compared(before)
+        self.judge.disturbed_comparisons += not alone
 
     def _wake(self, event: dict[str, Any]) -> None:
         self._run("WaitFunction", event)
@@ -525,6 +548,8 @@ class World:
         if found is None or found.tags.get(PLATFORM_TAG) != "notebook-vending":
             raise client_error(operation, "AccessDeniedException", 400)
         before, status = dict(found.tags), found.status
+        if self._at_work() == "ReportDriftFunction":
+            self.judge.changed_by_comparison(operation, found)
         result = call()
         self.tell(f"{operation} of {found.name}, which was {status}")
         self.judge.changed(self.platform.at_work[-1].given, operation, found, before)
@@ -589,12 +614,15 @@ class World:
                 else:
                     self.judge.stopped.discard(notebook.arn)
             case "delete", "Stopped" | "Failed":
-                self._by_hand("DeleteNotebookInstance", notebook)
-                self.judge.deleted_by_hand.add(notebook.volume_id)
+                self._delete_by_hand(notebook)
             case "delete", "InService":
                 self.platform.notebooks.force_status(notebook.name, "Stopped")
-                self._by_hand("DeleteNotebookInstance", notebook)
-                self.judge.deleted_by_hand.add(notebook.volume_id)
+                self._delete_by_hand(notebook)
+            case "retype" | "grow" | "replatform", "InService" | "Stopped":
+                self._change_by_hand(hand.act, notebook)
+            case "retag", _:
+                notebook.tags["project"] = "by hand"
+                self.judge.made_by_hand(notebook, "Tags: project", "by hand")
             case "untag", _:
                 self.judge.strip(notebook, [LOGICAL_RESOURCE_TAG])
             case "strip", _:
@@ -606,8 +634,22 @@ class World:
                     notebook.name, "InMaintenance", then="InService", after=900
                 )
 
-    def _by_hand(self, operation: str, notebook: Notebook) -> None:
-        self.platform.notebooks.call(operation, {"NotebookInstanceName": notebook.name})
+    def _delete_by_hand(self, notebook: Notebook) -> None:
+        self._by_hand("DeleteNotebookInstance", notebook)
+        self.judge.deleted_by_hand.add(notebook.volume_id)
+        self.judge.made_by_hand(notebook, "Notebook", "deleted")
+
+    def _change_by_hand(self, act: str, notebook: Notebook) -> None:
+        """Give a notebook what no request asks for, and leave it stopped."""
+        parameter, setting, value = BY_HAND[act]
+        if notebook.status == "InService":
+            self.platform.notebooks.force_status(notebook.name, "Stopped")
+            self.judge.stopped.add(notebook.arn)
+        self._by_hand("UpdateNotebookInstance", notebook, **{parameter: value})
+        self.judge.made_by_hand(notebook, setting, str(value))
+
+    def _by_hand(self, operation: str, notebook: Notebook, **more: Any) -> None:
+        self.platform.notebooks.call(operation, {"NotebookInstanceName": notebook.name, **more})
 
     def _check_time(self, began: float) -> None:
         if self.platform.clock.now > began + FUNCTION_TIMEOUT:

@@ -1,9 +1,9 @@
 """The check for drift: compare notebooks with their requests and today's limits, and report.
 
-It changes no notebook. A notebook is looked at only if SageMaker's list or the tags show something
-else than its record (`housekeeping.drift_record`), so the calls grow with the changes. Today's
-limits are compared with the records. Each difference is reported once. A function that dies between
-the report and its record reports again.
+It changes no notebook. It looks only at notebooks whose listed settings or tags differ from their
+record (`housekeeping.drift_record`), so the calls grow with the changes. Today's limits are compared
+with the records. Each difference is reported once. A function that dies between the report and its
+record reports again.
 """
 
 import random
@@ -74,7 +74,7 @@ class _Doubt:
 
 @dataclass
 class _Findings:
-    """What one check found: numbers of notebooks and of differences, and the differences' texts."""
+    """The numbers of notebooks and of differences in one check, and the differences' texts."""
 
     looked_at: int = 0
     left_alone: int = 0
@@ -96,7 +96,9 @@ def check(out_of_time: Callable[[], bool]) -> dict[str, Any]:
     listed = {each.arn.lower(): each for each in sagemaker.listed()}
     ours = {PLATFORM_TAG: environment.text("PLATFORM")}
     tags = {each.arn.lower(): each.tags for each in tagging.notebooks(ours)}
-    arns = sorted({*records, *(tags.keys() & listed.keys())})
+    # Without the tags of its stack, the requests for a notebook are not known.
+    owned = {arn for arn, each in tags.items() if {STACK_TAG, LOGICAL_RESOURCE_TAG} <= each.keys()}
+    arns = sorted({*records, *(owned & listed.keys())})
     # In random order, so that every notebook gets its turn even if time always runs out.
     random.shuffle(arns)
     found, failed, left = _Findings(), 0, 0

@@ -334,6 +334,11 @@ def test_numbers_and_tags_are_parsed_from_what_cloudformation_makes_of_them() ->
             ["-a", "a" * 64, "a b"],
         ),
         ("AllowReplacement", "'{}' is not valid: give YES or NO", ["", "yes", "true"]),
+        (
+            "Repair",
+            "'{}' is not valid: give letters, digits, colons, dots and hyphens",
+            ["a b", "r" * 65, "ü"],
+        ),
         *(
             (name, "'{}' is not valid: give 256 characters at most", ["x" * 257])
             for name in ("ENVName", "ProjectName", "ProjectID")
@@ -361,6 +366,7 @@ def test_each_property_is_checked_and_the_fault_says_what_to_give(
         ("PlatformIdentifier", ["notebook-al2-v3", "notebook-al2023-v1"]),
         ("LifecycleConfigName", ["", "a", "a" * 63]),
         ("AllowReplacement", ["YES", "NO"]),
+        ("Repair", ["", "2026-01-06T08:00:00Z", "r" * 64]),
         ("ENVName", ["", "x" * 256]),
         ("ProjectName", ["", "x" * 256]),
         ("ProjectID", ["", "x" * 256]),

@@ -534,6 +534,7 @@ def test_the_parameters_a_launcher_knows_are_there() -> None:
         "ExpiresAfterDays",
         "OffHours",
         "OwnerEmail",
+        "Repair",
     }
 
 

@@ -11,6 +11,7 @@ from notebook_vending.notebooks.notebook import (
     OFF_HOURS_TAG,
     Notebook,
     NotebookSpec,
+    expiry_date,
     expiry_tags,
     keys_alike,
     off_hours_tags,
@@ -31,9 +32,15 @@ def wanted_tags(entry: Entry) -> dict[str, str]:
 
 
 def tag_changes(entry: Entry, notebook: Notebook) -> tuple[dict[str, str], list[str]]:
-    """Return the tags that the notebook lacks, and the keys of the tags that it must lose."""
-    dropped = (*entry.dropped_tags, EXPIRES_TAG, OFF_HOURS_TAG)
-    return tags_to_change(wanted_tags(entry), notebook.tags, dropped)
+    """Return the tags that the notebook lacks, and the keys of the tags that it must lose.
+
+    A repair keeps the expiry date, which an operator may have postponed. Otherwise a repair would
+    end a launch earlier or later than its launcher knows.
+    """
+    wanted, dropped = wanted_tags(entry), (*entry.dropped_tags, EXPIRES_TAG, OFF_HOURS_TAG)
+    if entry.repairs and EXPIRES_TAG in wanted and expiry_date(notebook.tags):
+        wanted[EXPIRES_TAG] = notebook.tags[EXPIRES_TAG]
+    return tags_to_change(wanted, notebook.tags, dropped)
 
 
 def left_alone(entry: Entry, notebook: Notebook) -> list[str]:

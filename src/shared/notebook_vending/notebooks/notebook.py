@@ -187,6 +187,10 @@ class NotebookSpec:
     AllowReplacement: Annotated[str, _one_of("YES", "NO")] = "NO"
     ExpiresAfterDays: Annotated[int, _days] = 0
     OffHours: Annotated[str, _one_of("Enabled", "Disabled")] = "Enabled"
+    Repair: Annotated[
+        str,
+        _matches(re.compile(r"[A-Za-z0-9:.-]*"), 64, "letters, digits, colons, dots and hyphens"),
+    ] = ""
     Tags: Annotated[dict[str, str], _tags] = field(default_factory=dict)
     ENVName: _Label = ""
     ProjectName: _Label = ""

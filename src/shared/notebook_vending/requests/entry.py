@@ -73,6 +73,13 @@ class Entry:
     """Whether it is the platform's own request to delete an orphaned notebook."""
 
     @property
+    def repairs(self) -> bool:
+        """Whether it asks for the same notebook once more: an Update that changes only Repair."""
+        asked, before = self.asked or {}, self.asked_before or {}
+        changed = {name for name in {*asked, *before} if asked.get(name) != before.get(name)}
+        return self.request_type == "Update" and changed == {"Repair"}
+
+    @property
     def refusal(self) -> str:
         """The violations as sentences for the launcher."""
         return " ".join(f"{each}." for each in self.violations)

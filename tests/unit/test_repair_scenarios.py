@@ -1,0 +1,159 @@
+"""A repair: an Update that asks for the same notebook once more, after somebody changed it."""
+
+from typing import Any
+
+import pytest
+
+from simulation.platform import Platform
+from simulation.stack import Stack
+from tests.unit.expiry_tags import expires_on
+from tests.unit.launched_stack import launched
+
+REPAIRED = {"Repair": "2026-01-06T08:00:00Z"}
+
+
+def change(platform: Platform, stack: Stack, **settings: Any) -> None:
+    """Stop the notebook, change it and start it, as a person does at the console."""
+    name = {"NotebookInstanceName": stack.notebook}
+    platform.notebooks.call("StopNotebookInstance", name)
+    platform.clock.advance(60)
+    platform.notebooks.call("UpdateNotebookInstance", {**name, **settings})
+    platform.clock.advance(60)
+    platform.notebooks.call("StartNotebookInstance", name)
+    platform.clock.advance(600)
+    assert platform.status(stack.notebook) == "InService"
+
+
+def tag(platform: Platform, stack: Stack, key: str, value: str = "") -> None:
+    """Set a tag by hand, or remove it."""
+    arn = platform.notebook(stack.notebook)["arn"]
+    if value:
+        tags = [{"Key": key, "Value": value}]
+        platform.notebooks.call("AddTags", {"ResourceArn": arn, "Tags": tags})
+    else:
+        platform.notebooks.call("DeleteTags", {"ResourceArn": arn, "TagKeys": [key]})
+
+
+def test_a_repair_brings_every_setting_back_and_the_notebook_runs_again(platform: Platform) -> None:
+    stack = launched(platform)
+    before, volume = platform.describe(stack.notebook), platform.notebook(stack.notebook)
+    metadata = {"MinimumInstanceMetadataServiceVersion": "1"}
+    change(
+        platform,
+        stack,
+        InstanceType="ml.m5.4xlarge",
+        RootAccess="Enabled",
+        PlatformIdentifier="notebook-al2-v3",
+        InstanceMetadataServiceConfiguration=metadata,
+    )
+    tag(platform, stack, "project", "Another")
+
+    stack.update(**REPAIRED).expect_success()
+
+    after = platform.describe(stack.notebook)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed <= {"LastModifiedTime"}
+    assert platform.notebook(stack.notebook)["tags"] == volume["tags"]
+    assert platform.notebook(stack.notebook)["volume_id"] == volume["volume_id"]
+
+
+def test_root_access_that_was_switched_on_by_hand_goes_where_none_is_allowed(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook keeps what it asked for before it was forbidden, and this one never did."""
+    stack = launched(platform)
+    change(platform, stack, RootAccess="Enabled")
+    monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
+
+    stack.update(**REPAIRED).expect_success()
+
+    assert platform.describe(stack.notebook)["RootAccess"] == "Disabled"
+
+
+def test_a_repair_takes_away_nothing_that_was_allowed_at_the_launch(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(platform, RootAccess="Enabled", NotebookInstanceType="ml.t3.large")
+    monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
+    monkeypatch.setenv("ALLOWED_INSTANCE_TYPES", "ml.t3.medium")
+
+    stack.update(**REPAIRED).expect_success()
+
+    shown = platform.describe(stack.notebook)
+    assert (shown["RootAccess"], shown["InstanceType"]) == ("Enabled", "ml.t3.large")
+    assert platform.calls("StopNotebookInstance") == 0
+
+
+def test_a_repair_of_a_notebook_as_asked_changes_nothing(platform: Platform) -> None:
+    stack = launched(platform)
+
+    stack.update(**REPAIRED).expect_success()
+
+    for operation in ("StopNotebookInstance", "UpdateNotebookInstance", "AddTags"):
+        assert platform.calls(operation) == 0
+
+
+def test_a_stopped_notebook_is_repaired_and_stays_stopped(platform: Platform) -> None:
+    stack = launched(platform)
+    change(platform, stack, InstanceType="ml.t3.large")
+    platform.notebooks.call("StopNotebookInstance", {"NotebookInstanceName": stack.notebook})
+    platform.clock.advance(60)
+
+    stack.update(**REPAIRED).expect_success()
+
+    assert platform.status(stack.notebook) == "Stopped"
+    assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
+
+
+# The expiry date
+
+
+def test_a_repair_neither_extends_nor_shortens_a_launch(platform: Platform) -> None:
+    stack = launched(platform, ExpiresAfterDays="9")
+    launched_until = expires_on(platform, stack.notebook)
+    platform.clock.advance(86_400)
+
+    stack.update(**REPAIRED).expect_success()
+
+    assert expires_on(platform, stack.notebook) == launched_until == "2026-01-15"
+
+
+def test_a_repair_and_its_rollback_keep_what_an_operator_postponed(platform: Platform) -> None:
+    stack = launched(platform, ExpiresAfterDays="2")
+    tag(platform, stack, "notebook-vending:expires-on", "2026-02-01")
+    change(platform, stack, InstanceType="ml.m5.xlarge")
+    platform.fail_calls("StartNotebookInstance", "ResourceLimitExceeded", "The limit is 0.")
+
+    stack.update(**REPAIRED).expect_failed("The limit is 0.")
+    stack.roll_back().expect_success()
+
+    assert expires_on(platform, stack.notebook) == "2026-02-01"
+
+
+@pytest.mark.parametrize("left", ["", "soon"])
+def test_a_date_that_is_gone_is_counted_from_the_repair(platform: Platform, left: str) -> None:
+    stack = launched(platform, ExpiresAfterDays="2")
+    tag(platform, stack, "notebook-vending:expires-on", left)
+    platform.clock.advance(86_400)
+
+    stack.update(**REPAIRED).expect_success()
+
+    assert expires_on(platform, stack.notebook) == "2026-01-09"
+
+
+def test_a_date_that_the_launch_did_not_ask_for_goes(platform: Platform) -> None:
+    stack = launched(platform)
+    tag(platform, stack, "notebook-vending:expires-on", "2026-01-09")
+
+    stack.update(**REPAIRED).expect_success()
+
+    assert expires_on(platform, stack.notebook) is None
+
+
+def test_an_update_that_changes_more_counts_the_days_anew(platform: Platform) -> None:
+    stack = launched(platform, ExpiresAfterDays="2")
+    platform.clock.advance(86_400)
+
+    stack.update(**REPAIRED, NotebookInstanceType="ml.t3.large").expect_success()
+
+    assert expires_on(platform, stack.notebook) == "2026-01-09"

@@ -174,8 +174,8 @@ def _look(
         if record:
             _forget(record, found)
         return
-    if differences := rules.differences(seen, limits, now):
-        if notebook.may_lack_tags(now) and any(e.setting.startswith("Tags") for e in differences):
+    if rules.differences(seen, limits, now):
+        if notebook.may_lack_tags(now) and PLATFORM_TAG not in notebook.tags:
             raise _LeftAlone
         # A second reading shows that no request came in between and made the differences.
         again = _requests(resource, now)

@@ -69,6 +69,9 @@ def asked_of(requests: Sequence[Entry], name: str, before: Sequence[Entry]) -> A
         of_it = each.notebook_name.lower() == name.lower()
         if of_it is (each.request_type == "Delete"):
             return None
+    if since[0].repairs:  # it keeps the expiry date of the request before it
+        earlier = (e for e in reversed(known[: done[-1]]) if e.outcome == "SUCCESS" and e.spec)
+        since += [each for each in earlier if not each.repairs][:1]
     # Without the digests of properties, which no comparison needs.
     entries = tuple(replace(e, asked=None, asked_before=None) for e in since if e.spec)
     return Asked(entries, max(e.spec.VolumeSizeInGB for e in known if e.spec))
@@ -236,6 +239,8 @@ def _tags(record: Record) -> dict[str, tuple[str, str]]:
     differ = [_tag_changes(each, tags) for each in record.asked]
     asked = {key: value for key, value in differ[0].items() if all(key in e for e in differ)}
     asked |= {k: given[k] for k in _GIVEN_ONCE if k in given and tags.get(k) != given[k]}
+    if EXPIRES_TAG in asked and record.asked[0].repairs:
+        asked[EXPIRES_TAG] = differ[-1][EXPIRES_TAG]
     return {
         f"Tags: {key}": (value, tags.get(key, ""))
         for key, value in asked.items()

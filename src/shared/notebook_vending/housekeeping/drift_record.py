@@ -69,8 +69,9 @@ class Record:
 
     arn: str
     asked: tuple[Entry, ...]
-    """The last successful request, then the failed ones after it. A request without an ID stands
-    for a notebook whose request the ledger no longer had: it asks for what was found first."""
+    """The last successful request, then the failed ones after it. If it is a repair, the last
+    successful request that is none comes at the end. A request without an ID stands for a notebook
+    whose request the ledger no longer had: it asks for what was found first."""
     first: Notebook
     """The notebook at the first check after it was created."""
     notebook: Notebook

@@ -69,15 +69,10 @@ class Entry:
     """The instance type at that time."""
     delivered: bool = False
     """Whether CloudFormation accepted the answer. Only functions that answer can read it."""
+    repairs: bool = False
+    """Whether it asks for the same notebook once more: an Update that changes only Repair."""
     cleans_up: bool = False
     """Whether it is the platform's own request to delete an orphaned notebook."""
-
-    @property
-    def repairs(self) -> bool:
-        """Whether it asks for the same notebook once more: an Update that changes only Repair."""
-        asked, before = self.asked or {}, self.asked_before or {}
-        changed = {name for name in {*asked, *before} if asked.get(name) != before.get(name)}
-        return self.request_type == "Update" and changed == {"Repair"}
 
     @property
     def refusal(self) -> str:

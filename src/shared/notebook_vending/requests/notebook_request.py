@@ -49,6 +49,7 @@ def entry_of(request: CustomResourceRequest) -> Entry:
         replaces=replaced_name(request),
         fixed_changes=fixed_changes(request),
         changes_type=changes_type(request),
+        repairs=changes(request).keys() == {"Repair"},
         dropped_tags=dropped_tags(request),
         asked=_digests(request.ResourceProperties),
         asked_before=_digests(request.OldResourceProperties),

@@ -14,11 +14,13 @@ from vending import (
     answering,
     calendar,
     checking,
+    drift,
     explaining,
     launches,
     listing,
     orphans,
     platform,
+    repairing,
     screen,
 )
 from vending.checks import parameters
@@ -307,6 +309,46 @@ def calendar_(
     days = [[each.date() for each in given or ()] for given in (suspend, resume)]
     found = calendar.change(of, *days)
     screen.show(asdict(found), as_json=as_json, render=lambda: calendar.render(found))
+
+
+@app.command(epilog="Example: vending detect-drift --json | jq '.differences[]'")
+def detect_drift(
+    stack_name: StackName, region: Region = None, profile: Profile = None, as_json: Json = False
+) -> None:
+    """Compare all notebooks with their requests and today's limits, and show what differs."""
+    of = _platform(region, profile, stack_name)
+    with screen.progress("Comparing all notebooks with their requests"):
+        found = drift.detect(of)
+    screen.show(asdict(found), as_json=as_json, render=lambda: drift.render_all(found))
+
+
+@app.command(epilog="Example: vending repair analysis-1")
+def repair(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="NOTEBOOK|LAUNCH", help="A notebook's name, or a launch's name or ID (pp-…)."
+        ),
+    ],
+    stack_name: StackName,
+    yes: Yes = False,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Show what an update of the launch restores of its notebook, and update it if you confirm."""
+    of = _platform(region, profile, stack_name)
+    with screen.progress("Comparing all notebooks with their requests"):
+        plan = repairing.plan(of, target)
+    repairing.show(plan)
+    if plan.restores:
+        request = repairing.update(plan)
+        _confirm(f"Repair the launch {plan.name} ({plan.provisioned_product})?", yes=yes)
+        with screen.progress(f"Updating {plan.name}") as report:
+            plan = repairing.repair(of, plan, request, report)
+    elif plan.settings:
+        raise OperatorError(f"An update cannot restore any of this on {plan.notebook}.")
+    screen.show(asdict(plan), as_json=as_json, render=lambda: repairing.render(plan))
 
 
 @app.command(epilog="Example: vending check VpcId=vpc-0a1b2c3d SubnetIds=subnet-0a1b,subnet-0c2d")

@@ -11,7 +11,8 @@ from notebook_vending.aws import sagemaker
 from notebook_vending.failure_causes import CONCERNS, Cause
 from notebook_vending.notebooks.notebook import NAME, STACK_TAG
 from notebook_vending.requests.stack_ids import provisioned_product_of
-from vending import explanation, failures, page, screen
+from vending import drift, explanation, failures, page, screen
+from vending.drift import Drift
 from vending.errors import OperatorError
 from vending.explanation import Explanation, NothingToExplainError
 from vending.failures import Failure, Launch
@@ -29,6 +30,8 @@ class Explained:
     """Failures in Service Catalog that no failed request to the platform explains."""
     names: Mapping[str, str] = field(default_factory=dict)
     """The names of the launches that Service Catalog still has, by ID."""
+    differences: tuple[Drift, ...] = ()
+    """How the notebooks of these launches differed at the last check."""
 
 
 def collect(of: Platform, target: str, request_id: str = "") -> Explained:
@@ -48,7 +51,7 @@ def collect(of: Platform, target: str, request_id: str = "") -> Explained:
     if not found.requests and not found.failures and not request_id:
         ids |= _searched(of, target)
         found = _explained(of, target, request_id, ids, known)
-    if not found.requests and not found.failures:
+    if not found.requests and not found.failures and not found.differences:
         raise NothingToExplainError(_nothing(target, request_id, known, ids))
     return found
 
@@ -87,10 +90,19 @@ def _explained(
         requests = ()
     of_launches = {*ids, *(provisioned_product_of(each.stack_id) for each in requests)} - {""}
     found = [] if request_id else failures.of(of_launches, known)
+    stacks = {each.stack_id for each in requests}
+    differ = () if request_id else drift.collect()
     return Explained(
         requests,
         tuple(each for each in found if not each.is_explained_by(requests)),
         {each.provisioned_product: each.name for each in known},
+        tuple(
+            each
+            for each in differ
+            if each.stack_id in stacks
+            or each.provisioned_product in of_launches
+            or each.notebook.lower() == target.lower()
+        ),
     )
 
 
@@ -115,7 +127,11 @@ def _nothing(target: str, request_id: str, known: Sequence[Launch], ids: Collect
 def document(explained: Explained) -> dict[str, Any]:
     """Return what `--json` prints, which excludes the state machine's definition."""
     failed = [{**asdict(each), "what_to_do": each.what_to_do} for each in explained.failures]
-    return {"requests": [_document(each) for each in explained.requests], "failures": failed}
+    return {
+        "requests": [_document(each) for each in explained.requests],
+        "failures": failed,
+        "differences": [asdict(each) for each in explained.differences],
+    }
 
 
 def _document(each: Explanation) -> dict[str, Any]:
@@ -132,7 +148,9 @@ def write_page(explained: Explained, path: Path) -> None:
     sts = client("sts")
     where = f"Account {sts.get_caller_identity()['Account']}, {sts.meta.region_name}."
     try:
-        path.write_text(page.render(explained.requests, clock.now(), where))
+        path.write_text(
+            page.render(explained.requests, clock.now(), where, differences=explained.differences)
+        )
     except OSError as error:
         raise OperatorError(
             f"{path} cannot be written: {error.strerror}. Name another file."
@@ -151,6 +169,7 @@ def render(explained: Explained) -> None:
         if number:
             screen.say("")
         screen.say(f"Launch {launch}{f', by {failures.owner(by)}' if by else ''}:")
+        drift.render(each for each in explained.differences if _launch(each) == key)
         for each in items:
             if isinstance(each, Failure):
                 _render_failure(each, items)
@@ -162,13 +181,18 @@ def _launches(explained: Explained) -> dict[str, list[Explanation | Failure]]:
     """Return the requests and failures of each launch, by its ID or its stack's name."""
     found: dict[str, list[Explanation | Failure]] = {}
     for each in explained.requests:
-        name = each.stack_id.split("/")[1]
-        found.setdefault(provisioned_product_of(each.stack_id) or name, []).append(each)
+        found.setdefault(_launch(each), []).append(each)
     for failure in explained.failures:
         of_launch = found.setdefault(failure.provisioned_product, [])
         before = (n for n, each in enumerate(of_launch) if _comes_after(each, failure))
         of_launch.insert(next(before, len(of_launch)), failure)
-    return dict(sorted(found.items(), key=lambda each: _matter(each[1][0])))
+    for difference in explained.differences:
+        found.setdefault(_launch(difference), [])
+    return dict(sorted(found.items(), key=lambda each: _matter(each[1][0]) if each[1] else (3, 0)))
+
+
+def _launch(each: Explanation | Drift) -> str:
+    return provisioned_product_of(each.stack_id) or each.stack_id.split("/")[1]
 
 
 def _comes_after(each: Explanation | Failure, failure: Failure) -> bool:

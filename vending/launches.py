@@ -82,7 +82,7 @@ def extend(notebook: Notebook, days: int) -> Extended:
     before = expiry_date(notebook.tags)
     if before is None:
         raise OperatorError(f"{notebook.name} does not expire. It needs no extension.")
-    if _settled(notebook) is None:
+    if settled(notebook.name, _product_id(notebook)) is None:
         raise OperatorError(
             f"The launch of {notebook.name} is gone, so the platform cannot end it when it "
             f"expires. `vending end {notebook.name}` ends it now."
@@ -98,9 +98,9 @@ def launch_of(notebook: Notebook) -> Ended:
     Raises OperatorError if either is being changed, because Service Catalog runs one operation at a
     time, ClientError.
     """
-    launch = _settled(notebook)
+    launch = settled(notebook.name, _product_id(notebook))
     stack_id = notebook.tags[STACK_TAG]
-    stack = _stack(stack_id)
+    stack = stack_of(stack_id)
     destroyed, stays = _belongings(notebook, stack)
     if launch:
         return replace(launch, destroyed=destroyed, stays=stays)
@@ -166,7 +166,7 @@ def _delete_stack(launch: Ended, report: Callable[[str], None]) -> Ended:
     client("cloudformation").delete_stack(StackName=launch.stack_id)
     deadline = clock.now() + _PATIENCE
     while clock.now() < deadline:
-        stack = _stack(launch.stack_id)
+        stack = stack_of(launch.stack_id)
         if stack["StackStatus"] == "DELETE_COMPLETE":
             return replace(launch, status="DELETED")
         if stack["StackStatus"] == "DELETE_FAILED":
@@ -208,7 +208,7 @@ def _belongings(
     return (files,), (unknown, made)
 
 
-def _stack(stack_id: str) -> dict[str, Any]:
+def stack_of(stack_id: str) -> dict[str, Any]:
     """Return a stack, or DELETE_COMPLETE if it does not exist; raises ClientError."""
     try:
         return dict(client("cloudformation").describe_stacks(StackName=stack_id)["Stacks"][0])
@@ -219,20 +219,21 @@ def _stack(stack_id: str) -> dict[str, Any]:
 
 
 def _product_id(notebook: Notebook) -> str:
-    return notebook.tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2]
-
-
-def _settled(notebook: Notebook) -> Ended | None:
-    """Return the launch of a notebook, or None if it is gone from Service Catalog.
-
-    Raises OperatorError if the notebook has no launch or the launch is being changed, ClientError.
-    """
-    product_id = _product_id(notebook)
-    if not product_id or product_id != provisioned_product_of(notebook.tags.get(STACK_TAG, "")):
+    """Return the ID of a notebook's launch; raises OperatorError if it has none."""
+    found = notebook.tags.get(PROVISIONED_PRODUCT_TAG, "").rpartition("/")[2]
+    if not found or found != provisioned_product_of(notebook.tags.get(STACK_TAG, "")):
         raise OperatorError(
             f"{notebook.name} does not belong to a Service Catalog launch. Delete its stack, or, "
             "if that is gone, run `vending delete-orphans`."
         )
+    return found
+
+
+def settled(notebook: str, product_id: str) -> Ended | None:
+    """Return the launch of a notebook, or None if it is gone from Service Catalog.
+
+    Raises OperatorError if the launch is being changed, ClientError.
+    """
     try:
         found = client("servicecatalog").describe_provisioned_product(Id=product_id)
     except ClientError as error:
@@ -242,7 +243,7 @@ def _settled(notebook: Notebook) -> Ended | None:
     detail = found["ProvisionedProductDetail"]
     if detail["Status"] in ("UNDER_CHANGE", "PLAN_IN_PROGRESS"):
         raise OperatorError(
-            f"The launch of {notebook.name} is being changed ({detail['Status']}). Wait until that "
-            f"has ended. `vending explain {notebook.name}` shows its progress."
+            f"The launch of {notebook} is being changed ({detail['Status']}). Wait until that "
+            f"has ended. `vending explain {notebook}` shows its progress."
         )
-    return Ended(notebook.name, product_id, detail["Name"], detail["Status"])
+    return Ended(notebook, product_id, detail["Name"], detail["Status"])

@@ -1,13 +1,14 @@
-"""`vending list`: the notebooks, the open requests and the failed launches."""
+"""`vending list`: the notebooks, how they differ, the open requests and the failed launches."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from notebook_vending import clock
 from notebook_vending.aws import tagging
+from notebook_vending.housekeeping.drift_record import Kind
 from notebook_vending.notebooks.notebook import (
     LAUNCHED_BY_TAG,
     PLATFORM_TAG,
@@ -19,8 +20,9 @@ from notebook_vending.requests import ledger
 from notebook_vending.requests.entry import Entry
 from notebook_vending.requests.request_order import QueuePosition
 from notebook_vending.requests.stack_ids import provisioned_product_of
-from vending import costs, failures, screen
+from vending import costs, drift, failures, screen
 from vending.costs import Cost
+from vending.drift import Drift
 from vending.explanation import ADDRESS_LIVES
 from vending.failures import Failure
 from vending.platform import Platform, client
@@ -74,21 +76,25 @@ class Listing:
     requests: list[Open]
     failures: list[Failure]
     """The launches whose last request failed."""
+    differences: list[Drift]
+    """How notebooks differed at the last check from their requests and from the limits."""
 
 
 def collect(platform: Platform) -> Listing:
     """Return the notebooks, requests and failures; raises ClientError, BotoCoreError."""
     now = clock.now()
-    notebooks = sorted(_notebooks(platform), key=lambda each: _by_trouble(each, now))
+    differences = [*drift.collect()]
+    changed = {each.notebook.lower() for each in differences if each.kind is Kind.CHANGED}
+    notebooks = sorted(_notebooks(platform), key=lambda each: _by_trouble(each, now, changed))
     requests = [open_request(each) for each in unanswered()]
     # First those whose answer is overdue or not accepted.
     requests.sort(key=lambda each: (not each.recorded and now < each.deadline, each.issued_at))
-    return Listing(notebooks, requests, failures.current(platform))
+    return Listing(notebooks, requests, failures.current(platform), differences)
 
 
-def _by_trouble(each: Listed, now: datetime) -> tuple[bool, str]:
-    expired = each.expires_on is not None and each.expires_on < now.date()
-    return not (each.status == "Failed" or expired), each.notebook.lower()
+def _by_trouble(each: Listed, now: datetime, changed: Collection[str]) -> tuple[bool, str]:
+    name, expired = each.notebook.lower(), each.expires_on and each.expires_on < now.date()
+    return not (each.status == "Failed" or expired or name in changed), name
 
 
 def unanswered() -> list[Entry]:
@@ -164,10 +170,13 @@ def render(listing: Listing) -> None:
                 for each in listing.requests
             ],
         )
+    if listing.differences:
+        screen.say("Differences (details: `vending explain`):")
+        drift.table(listing.differences)
     if not rows:
         screen.say("There are no notebooks.")
         return
-    if listing.failures or listing.requests:
+    if listing.failures or listing.requests or listing.differences:
         screen.say("Notebooks:")
     screen.table(heads, rows)
 

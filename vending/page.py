@@ -16,6 +16,7 @@ from markupsafe import Markup
 from notebook_vending.notebooks import prices
 from vending.charges import MEMORY_IN_GB, Charge, charge
 from vending.drawing import draw
+from vending.drift import Drift
 from vending.explanation import Explanation
 from vending.timeline import Axis, lanes, time_taken
 
@@ -24,7 +25,11 @@ Calls = Mapping[tuple[str, str], int]
 
 
 def render(
-    explanations: Sequence[Explanation], now: datetime, where: str, calls: Calls | None = None
+    explanations: Sequence[Explanation],
+    now: datetime,
+    where: str,
+    calls: Calls | None = None,
+    differences: Sequence[Drift] = (),
 ) -> str:
     """Return the page of a notebook's requests, in the given order.
 
@@ -34,6 +39,7 @@ def render(
         where: a sentence that names the account and Region.
         calls: the functions' calls in that time, if they were recorded. An execution's history
             does not include them.
+        differences: how the notebooks differ from their requests and from the limits.
 
     """
     requests = [_request(n, each, now) for n, each in enumerate(explanations, 1)]
@@ -51,6 +57,7 @@ def render(
         now=now,
         where=where,
         requests=requests,
+        differences=differences,
         calls=None if calls is None else _by_operation(calls),
         totals=_totals(requests),
         memory=MEMORY_IN_GB * 1024,

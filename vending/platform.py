@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from notebook_vending.aws.clients import CONFIG
+from notebook_vending.notebooks.limits import Limits
 from vending.errors import ConfigurationError, OperatorError
 
 _DEFAULT_NAME = "notebook-vending"
@@ -29,6 +30,17 @@ class Platform:
     name: str
     outputs: Mapping[str, str]
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> Limits:
+        """The administrator's limits, by the stack's parameters."""
+        given = self.parameters
+        return Limits(
+            instance_types=tuple(given["AllowedInstanceTypes"].split(",")),
+            max_volume_size_in_gb=int(given["MaxVolumeSizeInGB"]),
+            platform_identifiers=tuple(given["AllowedPlatformIdentifiers"].split(",")),
+            root_access_allowed=given["AllowRootAccess"] == "YES",
+        )
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
         """Invoke a function by the name of its stack output, and return its result.
@@ -73,12 +85,13 @@ def use_session(region: str | None, profile: str | None) -> None:
 
 
 def connect(name: str) -> Platform:
-    """Find a platform, and point the functions' modules in this process to its ledger.
+    """Find a platform, and point the functions' modules in this process to its tables.
 
     Raises OperatorError if no stack of this name is a platform.
     """
     platform = _find(name)
     os.environ["LEDGER_TABLE"] = platform.outputs["LedgerTable"]
+    os.environ["DRIFT_TABLE"] = platform.outputs["DriftTable"]
     return platform
 
 
@@ -99,9 +112,7 @@ def _find(name: str) -> Platform:
             f"The stack {name} is not a Notebook Vending platform, or its deployment is not "
             f"complete ({stack['StackStatus']}). Name another stack with --stack-name."
         )
-    parameters = {
-        each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])
-    }
+    parameters = {e["ParameterKey"]: e["ParameterValue"] for e in stack.get("Parameters", [])}
     return Platform(name, outputs, parameters)
 
 

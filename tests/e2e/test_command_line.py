@@ -64,6 +64,9 @@ def policy(platform: Platform) -> dict[str, Any]:
         "KEY": platform.physical_id("Key"),
         "CLEAN": platform.outputs["DeleteOrphansFunction"],
         "RESPOND": platform.outputs["RespondFunction"],
+        "DRIFT": platform.outputs["DriftTable"],
+        "REPORT": platform.outputs["ReportDriftFunction"],
+        "PRODUCT": platform.outputs["ProductId"],
     }
     document: dict[str, Any] = json.loads(re.sub("|".join(names), lambda m: names[m[0]], text))
     return document

@@ -5,6 +5,7 @@ The functions that a command invokes are the real ones too; launches are the cat
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 from aws_testing.catalog_world import ALICE, Offer, Person, World, an_offer
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.service_catalog.model import StackState
-from handlers import delete_orphans, respond
+from handlers import delete_orphans, report_drift, respond
 from notebook_vending.requests.stack_ids import provisioned_product_of
 from simulation.account import ACCOUNT, REGION
 from simulation.broken_calls import intercepted
@@ -185,18 +186,27 @@ class Operator:
     def _stack(self) -> dict[str, Any]:
         outputs = {
             "LedgerTable": "ledger",
+            "DriftTable": "drift",
             "ProductId": self.offer.product_id,
             "StateMachineArn": self.platform.account.machine_arn,
             "VpcId": self.platform.account.vpc,
             **{name: name for name in self.functions},
         }
         listed = [{"OutputKey": k, "OutputValue": v} for k, v in outputs.items()]
-        given = [{"ParameterKey": k, "ParameterValue": v} for k, v in self.parameters.items()]
+        limits = {
+            "AllowedInstanceTypes": os.environ["ALLOWED_INSTANCE_TYPES"],
+            "MaxVolumeSizeInGB": os.environ["MAX_VOLUME_SIZE_IN_GB"],
+            "AllowedPlatformIdentifiers": os.environ["ALLOWED_PLATFORM_IDENTIFIERS"],
+            "AllowRootAccess": os.environ["ROOT_ACCESS_ALLOWED"],
+        }
         return {
             "StackName": STACK,
             "StackStatus": "CREATE_COMPLETE",
             "Outputs": listed,
-            "Parameters": given,
+            "Parameters": [
+                {"ParameterKey": k, "ParameterValue": v}
+                for k, v in {**limits, **self.parameters}.items()
+            ],
         }
 
 
@@ -216,6 +226,7 @@ def an_operator(platform: Platform, patch: pytest.MonkeyPatch) -> Iterator[Opera
     patch.setattr("vending.launches.time", goes_on)
     functions = {
         "DeleteOrphansFunction": lambda event: delete_orphans.handler(event, context()),
+        "ReportDriftFunction": lambda event: report_drift.handler(event, context(left=600_000)),
         "RespondFunction": lambda event: respond.handler(event, context()),
     }
     yield Operator(platform, world, an_offer(world), functions)

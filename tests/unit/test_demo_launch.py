@@ -183,7 +183,7 @@ def test_a_reason_that_says_it_all_misses_nothing() -> None:
 def test_the_faults_are_those_that_are_promised() -> None:
     assert set(FAULTS) == {
         *("capacity", "quota", "name-taken"),
-        *("bad-parameters", "not-allowed", "slow"),
+        *("bad-parameters", "not-allowed", "slow", "drift"),
     }
     assert len(listing().splitlines()) == len(FAULTS)
 

@@ -17,7 +17,17 @@ import typer.main
 
 from tests.pages import commands, table
 from tests.project import ROOT
-from vending import answering, calendar, checking, explaining, launches, listing, orphans
+from vending import (
+    answering,
+    calendar,
+    checking,
+    drift,
+    explaining,
+    launches,
+    listing,
+    orphans,
+    repairing,
+)
 from vending.cli import app
 
 PAGE = ROOT / "docs" / "operating.md"
@@ -27,6 +37,8 @@ JSON = {
     "explain": explaining.Explained,
     "answer": answering.Answered,
     "delete-orphans": orphans.Orphans,
+    "detect-drift": drift.Drifts,
+    "repair": repairing.Repaired,
     "extend": launches.Extended,
     "end": launches.Ended,
     "calendar": calendar.Calendar,

@@ -1,0 +1,384 @@
+"""The commands for drift: what differs is shown, and `vending repair` brings it back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aws_testing.catalog_world import ADMIN
+from embedded_aws.service_catalog.model import StackState
+from notebook_vending.requests.stack_ids import provisioned_product_of
+from simulation.platform import Platform
+from simulation.stack import Stack
+from tests.unit.expiry_tags import expires_on
+from tests.unit.operator_world import Operator, an_operator
+from tests.unit.test_repair_scenarios import change, tag
+
+REPAIR = {"Repair": ""}
+
+
+@pytest.fixture
+def operator(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    """Operate the platform in this process, as a principal of the portfolio."""
+    with an_operator(platform, monkeypatch) as operator:
+        operator.world.admin(
+            "AssociatePrincipalWithPortfolio",
+            PortfolioId=operator.offer.portfolio_id,
+            PrincipalARN=ADMIN.arn,
+            PrincipalType="IAM",
+        )
+        yield operator
+
+
+def launched(operator: Operator, **properties: Any) -> Stack:
+    """Have a notebook launched, and let the check see it."""
+    stack = operator.launched(**properties)
+    operator.platform.stacks[stack.id]["parameters"] |= REPAIR
+    operator.platform.clock.advance(600)
+    assert operator.run("detect-drift").status == 0
+    return stack
+
+
+def let_updates_pass(operator: Operator, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have CloudFormation ask the platform for what a repair asks of Service Catalog."""
+
+    def sleep(_seconds: float) -> None:
+        begin = operator.world.background.pop(0)
+
+        def waited() -> None:
+            _, _, request = operator.world.stacks.calls[-1]
+            assert {name for name, value in request.parameters.items() if value is None} == {
+                name
+                for name in operator.platform.stacks[stack.id]["parameters"]
+                if name != "Repair"
+            }
+            sent = stack.update(Repair=request.parameters["Repair"])
+            ended = "UPDATE_COMPLETE"
+            if sent.answer["Status"] == "FAILED":
+                stack.roll_back().expect_success()
+                ended = "UPDATE_ROLLBACK_COMPLETE"
+            operator.world.stacks.states = [StackState(ended, failure=sent.answer["Reason"])]
+
+        operator.world.stacks.states = [StackState("UPDATE_IN_PROGRESS")]
+        operator.world.stacks.on_wait = waited
+        begin()
+
+    monkeypatch.setattr("vending.repairing.time", SimpleNamespace(sleep=sleep))
+
+
+# What differs is shown
+
+
+def test_a_changed_notebook_is_reported_with_who_may_have_changed_it(operator: Operator) -> None:
+    stack = launched(operator)
+    assert operator.run("detect-drift").out == "All notebooks are as requested.\n"
+    change(operator.platform, stack, RootAccess="Enabled")
+
+    ran = operator.run("detect-drift")
+    (found,) = operator.run("detect-drift", "--json").json["differences"]
+
+    assert (found["notebook"], found["setting"]) == (stack.notebook, "RootAccess")
+    assert (found["kind"], found["asked"], found["found"]) == ("Changed", "Disabled", "Enabled")
+    assert found["provisioned_product"] == provisioned_product_of(stack.id)
+    assert f"{stack.notebook}: RootAccess is Enabled instead of Disabled" in ran.out
+    assert "ann (UpdateNotebookInstance, 2026-01-05 " in ran.out
+    assert f"`vending repair {stack.notebook}`" in ran.out
+
+
+def test_what_was_allowed_when_it_was_launched_is_told_apart(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(operator, NotebookInstanceType="ml.t3.large")
+    monkeypatch.setenv("ALLOWED_INSTANCE_TYPES", "ml.t3.medium,ml.m5.xlarge")
+
+    ran = operator.run("detect-drift")
+
+    assert "NotebookInstanceType is ml.t3.large, as requested, but no longer allowed" in ran.out
+    assert f"Ask the launcher to update {stack.notebook} to an allowed value: ml.t3.medium" in (
+        ran.out
+    )
+
+
+def test_a_changed_notebook_is_listed_first_with_its_difference(operator: Operator) -> None:
+    launched(operator, NotebookInstanceName="a-first")
+    stack = launched(operator, NotebookInstanceName="b-changed")
+    change(operator.platform, stack, RootAccess="Enabled")
+    operator.run("detect-drift")
+
+    listed = operator.run("list", "--json").json
+    out = operator.run("list").out
+
+    assert [each["notebook"] for each in listed["notebooks"]] == ["b-changed", "a-first"]
+    assert [each["setting"] for each in listed["differences"]] == ["RootAccess"]
+    assert "b-changed\tRootAccess\tEnabled\tDisabled" in out
+
+
+def test_a_changed_notebook_is_explained_with_its_difference(
+    operator: Operator, tmp_path: Path
+) -> None:
+    stack, other = launched(operator), launched(operator)
+    change(operator.platform, stack, RootAccess="Enabled")
+    change(operator.platform, other, RootAccess="Enabled")
+    operator.run("detect-drift")
+
+    explained = operator.run("explain", stack.notebook, "--json").json
+    ran = operator.run("explain", stack.notebook, "--html", f"{tmp_path}/page.html")
+
+    said = f"{stack.notebook}: RootAccess is Enabled instead of Disabled"
+    assert [each["notebook"] for each in explained["differences"]] == [stack.notebook]
+    assert ran.out.count(said) == 1
+    assert said in (tmp_path / "page.html").read_text()
+
+
+# repair
+
+
+def test_a_repair_shows_what_it_does_then_brings_the_notebook_back(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(operator)
+    change(operator.platform, stack, InstanceType="ml.m5.4xlarge", RootAccess="Enabled")
+    tag(operator.platform, stack, "project")
+    let_updates_pass(operator, stack, monkeypatch)
+
+    ran = operator.run("repair", stack.notebook, answer="y\n")
+
+    before, _, _ = ran.err.partition("Repair the launch")
+    assert "Restored: RootAccess, from Enabled to Disabled.\n" in before
+    assert "Restored: NotebookInstanceType, from ml.m5.4xlarge to ml.t3.medium.\n" in before
+    assert "Restored: Tags: project, from not set to QuickStart.\n" in before
+    assert f"{stack.notebook} stops and starts again. Its files stay" in before
+    assert (ran.status, ran.out.splitlines()[-1]) == (0, f"{stack.notebook} is as requested.")
+    shown = operator.platform.describe(stack.notebook)
+    assert (shown["RootAccess"], shown["InstanceType"]) == ("Disabled", "ml.t3.medium")
+    assert operator.run("detect-drift", "--json").json["differences"] == []
+
+
+def test_nothing_is_repaired_that_is_not_confirmed(operator: Operator) -> None:
+    stack = launched(operator)
+    change(operator.platform, stack, RootAccess="Enabled")
+
+    ran = operator.run("repair", stack.notebook, answer="n\n")
+
+    assert ran.status == 1
+    assert "servicecatalog:UpdateProvisionedProduct" not in operator.called
+
+
+@pytest.mark.parametrize("by", ["notebook", "launch", "id"])
+def test_a_notebook_as_requested_needs_no_repair(operator: Operator, by: str) -> None:
+    stack = launched(operator)
+    names = {"notebook": stack.notebook.upper(), "id": provisioned_product_of(stack.id)}
+
+    ran = operator.run("repair", names.get(by, stack.notebook))
+
+    assert (ran.status, ran.out) == (0, f"{stack.notebook} is as requested.\n")
+
+
+def test_a_tag_comes_back_without_a_stop(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(operator)
+    tag(operator.platform, stack, "project", "Another")
+    let_updates_pass(operator, stack, monkeypatch)
+
+    done = operator.run("repair", stack.notebook, "--yes", "--json").json
+
+    assert (done["stops"], done["left"]) == (False, [])
+    assert operator.platform.calls("StopNotebookInstance") == 0
+
+
+def test_a_repair_moves_no_expiry_date_and_the_check_expects_none(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(operator, ExpiresAfterDays="9")
+    change(operator.platform, stack, RootAccess="Enabled")
+    operator.platform.clock.advance(2 * 86_400)
+    let_updates_pass(operator, stack, monkeypatch)
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert ran.out.splitlines()[-1] == f"{stack.notebook} is as requested."
+    assert expires_on(operator.platform, stack.notebook) == "2026-01-15"
+    tag(operator.platform, stack, "notebook-vending:expires-on", "2026-01-12")
+    shortened = operator.run("repair", stack.notebook, "--yes")
+    assert "Kept: Tags: notebook-vending:expires-on, 2026-01-12 instead of 2026-01-15." in (
+        shortened.err
+    )
+
+
+def test_what_only_became_forbidden_is_kept(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(operator, RootAccess="Enabled")
+    monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert "Kept: RootAccess, Enabled. It was allowed when it was requested." in ran.err
+    assert "An update of the launch to an allowed value changes it: Disabled." in ran.err
+
+
+def test_a_volume_that_grew_is_kept_and_the_rest_is_restored(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(operator)
+    change(operator.platform, stack, VolumeSizeInGB=50, RootAccess="Enabled")
+    let_updates_pass(operator, stack, monkeypatch)
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert "Kept: VolumeSizeInGB, 50 instead of 20. SageMaker only grows a volume." in ran.err
+    assert ran.out.splitlines()[-1] == (
+        f"Still different: {stack.notebook}: VolumeSizeInGB is 50 instead of 20."
+    )
+    assert operator.platform.describe(stack.notebook)["RootAccess"] == "Disabled"
+
+
+def test_what_was_requested_and_is_forbidden_now_is_not_promised(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(operator, NotebookInstanceType="ml.t3.large")
+    change(operator.platform, stack, InstanceType="ml.t3.medium")
+    monkeypatch.setenv("ALLOWED_INSTANCE_TYPES", "ml.t3.medium")
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert ran.status == 1
+    assert "Today's limits do not allow what was requested." in ran.err
+
+
+def test_a_notebook_that_was_deleted_is_created_again(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = launched(operator)
+    operator.platform.take_away(stack.notebook)
+    let_updates_pass(operator, stack, monkeypatch)
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert "Created again: the notebook, with an empty volume." in ran.err
+    assert ran.out.splitlines()[-1] == f"{stack.notebook} is as requested."
+    assert operator.platform.status(stack.notebook) == "InService"
+
+
+def test_a_notebook_that_lost_the_platforms_tags_gets_them_by_hand_first(
+    operator: Operator,
+) -> None:
+    stack = launched(operator)
+    tag(operator.platform, stack, "notebook-vending:stack-id", "arn:another")
+    change(operator.platform, stack, RootAccess="Enabled")
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert f"--tags Key=notebook-vending:stack-id,Value={stack.id}" in ran.err
+
+
+def test_a_repair_that_fails_says_why(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = launched(operator)
+    change(operator.platform, stack, RootAccess="Enabled")
+    let_updates_pass(operator, stack, monkeypatch)
+    operator.platform.fail_calls("StartNotebookInstance", "ResourceLimitExceeded", "Limit is 0.")
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert "The update of" in ran.err
+    assert "Limit is 0." in ran.err
+
+
+def test_a_repair_that_is_not_waited_for_says_that_it_goes_on(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    stack = launched(operator)
+    change(operator.platform, stack, RootAccess="Enabled")
+    monkeypatch.setattr("vending.repairing.time", SimpleNamespace(sleep=interrupt))
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert f"The update of {stack.notebook} goes on in Service Catalog." in ran.err
+
+
+# What Service Catalog would refuse
+
+
+def changed(operator: Operator) -> Stack:
+    """Have a notebook launched and changed."""
+    stack = launched(operator)
+    change(operator.platform, stack, RootAccess="Enabled")
+    return stack
+
+
+def test_a_launch_that_is_being_changed_is_left_alone(operator: Operator) -> None:
+    stack = changed(operator)
+    operator.offer.update(provisioned_product_of(stack.id))
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert ran.status == 1
+    assert "is being changed (UNDER_CHANGE)" in ran.err
+
+
+def test_a_launch_of_a_version_that_is_not_active_is_named(operator: Operator) -> None:
+    stack = changed(operator)
+    operator.world.admin(
+        "UpdateProvisioningArtifact",
+        ProductId=operator.offer.product_id,
+        ProvisioningArtifactId=operator.offer.artifact_id,
+        Active=False,
+    )
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert ran.status == 1
+    assert "(1) is not active" in ran.err
+    assert "Update the launch to an active version" in ran.err
+
+
+def test_a_launch_without_the_parameter_is_updated_to_a_newer_version(operator: Operator) -> None:
+    stack = changed(operator)
+    del operator.platform.stacks[stack.id]["parameters"]["Repair"]
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert ran.status == 1
+    assert "Update the launch to the newest version" in ran.err
+
+
+def test_an_operator_outside_the_portfolio_is_told_how_to_get_in(operator: Operator) -> None:
+    stack = changed(operator)
+    operator.world.admin(
+        "DisassociatePrincipalFromPortfolio",
+        PortfolioId=operator.offer.portfolio_id,
+        PrincipalARN=ADMIN.arn,
+    )
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert ran.status == 1
+    assert "aws servicecatalog associate-principal-with-portfolio" in ran.err
+
+
+def test_a_launch_that_is_gone_cannot_be_updated(operator: Operator) -> None:
+    stack = changed(operator)
+    operator.offer.terminate(provisioned_product_of(stack.id), RetainPhysicalResources=True)
+    operator.world.let_run()
+
+    ran = operator.run("repair", stack.notebook, "--yes")
+
+    assert ran.status == 1
+    assert f"`vending end {stack.notebook}` deletes its stack." in ran.err
+
+
+def test_what_the_check_does_not_know_is_said_so(operator: Operator) -> None:
+    ran = operator.run("repair", "nothing", "--yes")
+
+    assert ran.status == 1
+    assert "The platform's check has no notebook or launch nothing." in ran.err

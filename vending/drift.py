@@ -30,12 +30,12 @@ class Drift:
     asked: str
     found: str
     allowed: str
-    """What today's limits allow instead; empty if they allow what was found."""
+    """Today's allowed values; empty if they include the found one."""
     since: datetime
     suspects: tuple[Suspect, ...]
     """The calls that may have made the difference."""
     search: str
-    """What CloudTrail returned, and the command that repeats the search."""
+    """CloudTrail's result, and the command that repeats the search."""
     what_to_do: str
 
     @property

@@ -1,7 +1,7 @@
 """`vending repair`: have CloudFormation bring a notebook back to what its launch asked for.
 
-An update of the launch changes only the parameter Repair, so CloudFormation asks the platform for
-the same notebook again. The launch role does the work.
+An update of the launch changes only the parameter Repair, so CloudFormation requests the same
+notebook from the platform again. The launch role does the work.
 """
 
 import time

@@ -247,6 +247,52 @@ def test_a_day_is_suspended_and_the_deployed_functions_stop_and_start_nothing_on
     assert shell.ask("calendar", "--resume", "2098-12-25")["suspended"] == []
 
 
+def test_a_notebook_that_was_changed_by_hand_is_reported_and_repaired(
+    platform: Platform, shell: Shell
+) -> None:
+    name = unique("drifted")
+    launched = platform.launch(name, ExpiresAfterDays="9")
+    sagemaker, there = platform.aws.client("sagemaker"), platform.notebook(name)
+    assert there
+    arn = there["NotebookInstanceArn"]
+    before = _tags(sagemaker, arn)
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "ENVName", "Value": "prod"}])
+
+    found = [each for each in shell.ask("detect-drift")["differences"] if each["notebook"] == name]
+
+    assert [(each["setting"], each["asked"], each["found"]) for each in found] == [
+        ("Tags: ENVName", "dev", "prod")
+    ]
+    assert found[0]["suspects"]
+    (listed,) = [each for each in shell.ask("list")["differences"] if each["notebook"] == name]
+    assert listed == found[0]
+    assert shell.ask("explain", name)["differences"] == [listed]
+    shell.run("repair", name, "--yes", status=1, says="associate-principal-with-portfolio")
+    _join_the_portfolio(platform, shell)
+    repaired = shell.ask("repair", name, "--yes")
+
+    assert [each["effect"] for each in repaired["settings"]] == ["restored"]
+    assert (repaired["stops"], repaired["left"]) == (False, [])
+    assert _tags(sagemaker, arn) == before
+    assert platform.terminate(launched).succeeded
+
+
+def _tags(sagemaker: Any, arn: str) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+
+
+def _join_the_portfolio(platform: Platform, shell: Shell) -> None:
+    key = {
+        "AccessKeyId": shell.key["AWS_ACCESS_KEY_ID"],
+        "SecretAccessKey": shell.key["AWS_SECRET_ACCESS_KEY"],
+    }
+    platform.aws.client("servicecatalog").associate_principal_with_portfolio(
+        PortfolioId=platform.outputs["PortfolioId"],
+        PrincipalARN=platform.aws.client("sts", key).get_caller_identity()["Arn"],
+        PrincipalType="IAM",
+    )
+
+
 @pytest.mark.parametrize(
     ("without", "words", "says"),
     [
@@ -259,6 +305,8 @@ def test_a_day_is_suspended_and_the_deployed_functions_stop_and_start_nothing_on
         ("SuspendDays", ("calendar", "--suspend", "2098-12-25"), "dynamodb:PutItem"),
         ("LookAtThem", ("extend", "any", "--days", "1"), "sagemaker:DescribeNotebookInstance"),
         ("AnswerAndDeleteOrphans", ("delete-orphans", "--dry-run"), "lambda:InvokeFunction"),
+        ("DetectDrift", ("detect-drift",), "lambda:InvokeFunction"),
+        ("ReadDifferences", ("list",), "dynamodb:Scan"),
     ],
 )
 def test_without_a_statement_of_the_policy_its_permission_is_named(

@@ -1,37 +1,13 @@
 """A repair: an Update that asks for the same notebook once more, after somebody changed it."""
 
-from typing import Any
-
 import pytest
 
 from simulation.platform import Platform
-from simulation.stack import Stack
+from tests.unit.changed_by_hand import change, tag
 from tests.unit.expiry_tags import expires_on
 from tests.unit.launched_stack import launched
 
 REPAIRED = {"Repair": "2026-01-06T08:00:00Z"}
-
-
-def change(platform: Platform, stack: Stack, **settings: Any) -> None:
-    """Stop the notebook, change it and start it, as a person does at the console."""
-    name = {"NotebookInstanceName": stack.notebook}
-    platform.notebooks.call("StopNotebookInstance", name)
-    platform.clock.advance(60)
-    platform.notebooks.call("UpdateNotebookInstance", {**name, **settings})
-    platform.clock.advance(60)
-    platform.notebooks.call("StartNotebookInstance", name)
-    platform.clock.advance(600)
-    assert platform.status(stack.notebook) == "InService"
-
-
-def tag(platform: Platform, stack: Stack, key: str, value: str = "") -> None:
-    """Set a tag by hand, or remove it."""
-    arn = platform.notebook(stack.notebook)["arn"]
-    if value:
-        tags = [{"Key": key, "Value": value}]
-        platform.notebooks.call("AddTags", {"ResourceArn": arn, "Tags": tags})
-    else:
-        platform.notebooks.call("DeleteTags", {"ResourceArn": arn, "TagKeys": [key]})
 
 
 def test_a_repair_brings_every_setting_back_and_the_notebook_runs_again(platform: Platform) -> None:

@@ -12,9 +12,9 @@ from embedded_aws.service_catalog.model import StackState
 from notebook_vending.requests.stack_ids import provisioned_product_of
 from simulation.platform import Platform
 from simulation.stack import Stack
+from tests.unit.changed_by_hand import change, tag
 from tests.unit.expiry_tags import expires_on
 from tests.unit.operator_world import Operator, an_operator
-from tests.unit.test_repair_scenarios import change, tag
 
 REPAIR = {"Repair": ""}
 

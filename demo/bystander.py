@@ -1,14 +1,15 @@
-"""A user of the account without a role in the platform, who creates a notebook manually."""
+"""A user of the account without a role in the platform, who makes or changes a notebook by hand."""
 
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from demo.faults import COLLEAGUE
 from embedded_aws.emulator import Emulator
 
 _POLL = 0.1  # seconds
@@ -46,6 +47,21 @@ class Bystander:
                 raise TimeoutError(f"{self.notebook} is not {status} after {_PATIENCE:.0f} s")
             time.sleep(_POLL)
 
+    def change(
+        self, settings: Mapping[str, str], tags: Mapping[str, str], look: Callable[[], None]
+    ) -> None:
+        """Stop the notebook, change it, start it and set tags. Raises TimeoutError."""
+        self.sagemaker.stop_notebook_instance(NotebookInstanceName=self.notebook)
+        self.wait_until("Stopped", look)
+        self.sagemaker.update_notebook_instance(NotebookInstanceName=self.notebook, **settings)
+        self.wait_until("Stopped", look)
+        self.sagemaker.start_notebook_instance(NotebookInstanceName=self.notebook)
+        shown = self.wait_until("InService", look)
+        self.sagemaker.add_tags(
+            ResourceArn=shown["NotebookInstanceArn"],
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )
+
     def remove(self, look: Callable[[], None]) -> None:
         """Stop and delete the notebook, and wait until it is gone. Raises TimeoutError."""
         self.sagemaker.stop_notebook_instance(NotebookInstanceName=self.notebook)
@@ -68,19 +84,36 @@ def make_notebook(aws: Emulator, name: str, instance_type: str) -> Bystander:
             {"Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
         ),
     )["Role"]["Arn"]
-    user = f"somebody-else-{suffix}"
-    iam.create_user(UserName=user)
-    iam.put_user_policy(
-        UserName=user,
-        PolicyName="notebooks",
-        PolicyDocument=_policy(
-            {"Action": "sagemaker:*", "Resource": "*"}, {"Action": "iam:PassRole", "Resource": role}
-        ),
-    )
-    key = iam.create_access_key(UserName=user)["AccessKey"]
-    somebody = Bystander(aws.client("sagemaker", key), name)
+    pass_role = {"Action": "iam:PassRole", "Resource": role}
+    somebody = _sign_in(aws, f"somebody-else-{suffix}", name, {}, pass_role)
     _create_once_the_role_is_known(somebody, role, instance_type)
     return somebody
+
+
+def colleague(aws: Emulator, notebook: str, project_id: str, role: str) -> Bystander:
+    """Return a user of a notebook's project, who may start notebooks with its role."""
+    statements = (
+        {"Action": "iam:PassRole", "Resource": role},
+        {"Action": ["ec2:*", "kms:*"], "Resource": "*"},  # which a start needs of its caller
+    )
+    return _sign_in(aws, COLLEAGUE, notebook, {"ProjectID": project_id}, *statements)
+
+
+def _sign_in(
+    aws: Emulator,
+    user: str,
+    notebook: str,
+    tags: Mapping[str, str],
+    *statements: dict[str, Any],
+) -> Bystander:
+    iam = aws.client("iam")
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    iam.create_user(UserName=user, Tags=listed)
+    sagemaker = {"Action": "sagemaker:*", "Resource": "*"}
+    policy = _policy(sagemaker, *statements)
+    iam.put_user_policy(UserName=user, PolicyName="notebooks", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    return Bystander(aws.client("sagemaker", key), notebook)
 
 
 def _create_once_the_role_is_known(somebody: Bystander, role: str, instance_type: str) -> None:

@@ -1,4 +1,4 @@
-"""The faults of `make launch FAULT=…`, and the texts that a launcher must read."""
+"""The faults of `make launch FAULT=…`, and the texts that people must read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from typing import Any
 
 NOTEBOOK = "analysis-1"
 INSTANCE_TYPE, OTHER_INSTANCE_TYPE = "ml.t3.medium", "ml.t3.large"
+COLLEAGUE = "a-colleague"  # who changes the notebook
 
 # Seconds, of the request for the notebook and of the notebook that comes up too late for it. It
 # does come up while the rollback waits, so that it can be stopped and deleted.
@@ -14,12 +15,12 @@ _DEADLINE, _LATE = 15, 19
 
 @dataclass(frozen=True)
 class Fault:
-    """One way for a launch to be refused."""
+    """One way for a launch to be refused, or for its notebook to be changed afterwards."""
 
     what: str
     """What is wrong with a launch, as a clause that `when` or `although` can begin."""
     reason_says: tuple[str, ...]
-    """What the Reason has to hold: each violation, and no less."""
+    """What the Reason, or the check's report, has to hold: each violation, and no less."""
     notebooks: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the notebook simulator, by the names of its control."""
     platform: Mapping[str, str | int] = field(default_factory=dict)
@@ -32,6 +33,10 @@ class Fault:
     """Whether the platform is asked; else CloudFormation refuses the launch by itself."""
     remedy: Mapping[str, str] = field(default_factory=dict)
     """Parameters with which a second launch succeeds all the same; empty when nothing helps."""
+    changes: Mapping[str, str] = field(default_factory=dict)
+    """Settings that somebody gives the notebook by hand once it is launched."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags that somebody gives it then."""
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -81,6 +86,17 @@ FAULTS: Mapping[str, Fault] = {
             }
         },
         platform={"DeadlineSeconds": _DEADLINE},
+    ),
+    "drift": Fault(
+        "somebody changes the notebook by hand after the launch",
+        (
+            f"NotebookInstanceType is {OTHER_INSTANCE_TYPE} instead of {INSTANCE_TYPE}",
+            "RootAccess is Enabled instead of Disabled",
+            "Tags: ENVName is prod instead of dev",
+            COLLEAGUE,
+        ),
+        changes={"InstanceType": OTHER_INSTANCE_TYPE, "RootAccess": "Enabled"},
+        tags={"ENVName": "prod"},
     ),
 }
 

@@ -1,12 +1,13 @@
-"""The story of `make launch`: a launch from the deployment to the full removal, or its refusal."""
+"""The story of `make launch`: a launch to the full removal, its refusal, or its repair."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo import bystander, deploy, end_user, launch_page
+from demo import bystander, command_line, deploy, end_user, launch_page
 from demo.bystander import Bystander
+from demo.command_line import Operator
 from demo.deployment import deployed
 from demo.end_user import EndUser, Record
 from demo.faults import INSTANCE_TYPE, NOTEBOOK, OTHER_INSTANCE_TYPE, Fault, missing_from
@@ -43,17 +44,13 @@ class Platform:
 
 
 def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
-    """Show a launch, or its refusal, on a page; return the last line.
+    """Show a launch, its refusal or its repair, on a page; return the last line.
 
     Writes the story next to `directory`, as a page for a browser. Raises SurpriseError, and the
     errors of the embedded AWS and of the SAM CLI. `directory` then has the logs that may explain
     the error.
     """
-    page.say(
-        f"How a launch is refused when {fault.what}{', and what helps' * bool(fault.remedy)}."
-        if fault
-        else "From a launch in Service Catalog to a notebook, and back to nothing."
-    )
+    page.say(_title(fault))
     page.say("On an AWS embedded in this machine; what takes minutes in AWS takes seconds here.")
     notebooks, parameters = (fault.notebooks, fault.platform) if fault else ({}, {})
     with deployed(directory, page, notebooks, parameters) as deployment:
@@ -62,14 +59,26 @@ def tell(fault: Fault | None, directory: Path, page: Progress) -> str:
         watch = Watch(aws, outputs["StateMachineArn"], page.event, page.wait_for)
         platform = Platform(aws, outputs, outputs["VpcId"], user, watch, page)
         before = launch_page.calls(aws)
-        ending = refusal(platform, fault) if fault else success(platform)
+        if fault and fault.changes:
+            ending = repair(platform, fault)
+        else:
+            ending = refusal(platform, fault) if fault else success(platform)
         if fault and not fault.reaches_the_platform:
             page.say("\nThe platform was not asked, so there is no page of its requests.")
             return ending
-        written = directory.parent / ("launch-refused.html" if fault else "launch.html")
+        refused = fault and not fault.changes
+        written = directory.parent / ("launch-refused.html" if refused else "launch.html")
         launch_page.write(written, aws, outputs["LedgerTable"], NOTEBOOK, before)
         page.say(f"\nAll of it as a page, for a browser: {written.relative_to(deploy.ROOT)}")
         return ending
+
+
+def _title(fault: Fault | None) -> str:
+    if fault is None:
+        return "From a launch in Service Catalog to a notebook, and back to nothing."
+    if fault.changes:
+        return f"What happens when {fault.what}: the check finds it, and a repair brings it back."
+    return f"How a launch is refused when {fault.what}{', and what helps' * bool(fault.remedy)}."
 
 
 def success(platform: Platform) -> str:
@@ -181,6 +190,57 @@ def refusal(platform: Platform, fault: Fault) -> str:
     if fault.remedy:
         return _second_launch(platform, fault.remedy)
     return f"REFUSED as expected: {' '.join(refused.reason.split())}"
+
+
+def repair(platform: Platform, fault: Fault) -> str:
+    """Show a notebook that is changed by hand, found and repaired; raises SurpriseError."""
+    page = platform.page
+    operator = command_line.sign_in(platform.aws, platform.outputs["PortfolioId"])
+    page.step(_launching(INSTANCE_TYPE))
+    launched = _launch(platform)
+    _expect(launched.succeeded, f"the launch was refused: {launched.reason}")
+    first = _vending(platform, operator, "detect-drift")
+    _expect("All notebooks are as requested." in first, f"the check found: {first}")
+
+    given = ", ".join(f"{name}={value}" for name, value in {**fault.changes, **fault.tags}.items())
+    page.step(f"A colleague stops the notebook by hand, gives it {given}, and starts it again.")
+    outputs, volume = launched.outputs, platform.notebook()["volume_id"]
+    somebody = bystander.colleague(
+        platform.aws, NOTEBOOK, outputs["ProjectID"], outputs["ExecutionRoleArn"]
+    )
+    as_launched = somebody.look()
+    somebody.change(fault.changes, fault.tags, platform.watch.look)
+    page.outcome("Neither CloudFormation nor Service Catalog notices anything.")
+
+    page.step("An operator has the platform compare all notebooks with their requests.")
+    report = _vending(platform, operator, "detect-drift")
+    missing = missing_from("\n".join(report), fault)
+    _expect(not missing, f"the report does not say {missing}: {report}")
+    page.outcome("The report names what differs, and who may have changed it.")
+
+    page.step("She repairs the launch: an update in Service Catalog, by the launch role.")
+    _vending(platform, operator, "repair", NOTEBOOK, "--yes")
+    after = somebody.look()
+    changed = {name for name in after if after[name] != as_launched[name]} - {"LastModifiedTime"}
+    _expect(not changed, f"after the repair the notebook has another {changed}: {after}")
+    _expect(platform.notebook()["volume_id"] == volume, f"the repair lost the volume {volume}")
+    last = _vending(platform, operator, "detect-drift")
+    _expect("All notebooks are as requested." in last, f"the check still finds: {last}")
+    page.outcome("The notebook is as requested again, on the same data volume.")
+
+    page.step("The data scientist is done with it, and terminates the product.")
+    _terminate(platform, launched.provisioned_product_id)
+    _show_that_nothing_is_left(platform)
+    return f"CHANGED by hand ({given}), FOUND and REPAIRED in {page.elapsed:.0f} s"
+
+
+def _vending(platform: Platform, operator: Operator, *words: str) -> list[str]:
+    """Run a command of the operator's, show what it printed, and return that."""
+    platform.page.event("operator", f"$ vending {' '.join(words)}")
+    printed = operator.run(*words, look=platform.watch.look)
+    for line in printed:
+        platform.page.event("", line)
+    return printed
 
 
 def _second_launch(platform: Platform, remedy: Mapping[str, str]) -> str:

@@ -185,8 +185,28 @@ def test_a_fault_with_settings_of_its_own_is_refused_as_expected() -> None:
     assert launch.returncode == 0
 
 
+def test_a_notebook_that_is_changed_by_hand_is_reported_and_repaired() -> None:
+    with started("drift") as launch:
+        told, _ = launch.communicate(timeout=_SECONDS)
+
+    assert told.splitlines()[-1].startswith("launch: CHANGED by hand"), told
+    assert launch.returncode == 0
+    for happened in (
+        r"Possibly by: a-colleague \(UpdateNotebookInstance, ",
+        r"Possibly by: a-colleague \(AddTags, ",
+        r"Restored: RootAccess, from Enabled to Disabled\.",
+        r"lifecycle +Update request: .*Respond \(SUCCESS\)",
+        r"notebook +analysis-1 is gone",
+    ):
+        assert re.search(happened, told), f"{happened} is not in\n{told}"
+    assert told.count("All notebooks are as requested.") == 2
+    page = (ROOT / ".local" / "launch.html").read_text()
+    assert re.findall(r"<h2 id=\"request-\d-title\">(\w+) ", page) == ["Create", "Update", "Delete"]
+    assert "ReportDrift" in page  # among the callers
+
+
 def test_every_fault_is_tried() -> None:
-    assert {*ON_ONE_PLATFORM, "name-taken", "slow"} == set(FAULTS)
+    assert {*ON_ONE_PLATFORM, "name-taken", "slow", "drift"} == set(FAULTS)
 
 
 def test_an_interrupt_in_the_middle_of_a_launch_leaves_no_process_and_no_file() -> None:

@@ -137,7 +137,9 @@ def _settle(world: "World", life: StackLife, answer: Answer, old: dict[str, Any]
     """Take an update's success in, and delete what it replaced."""
     stack, before = life.stack, life.stack.physical_id
     life.asked, stack.physical_id = stack.properties, answer["PhysicalResourceId"]
-    life.asked_at = life.issued_at
+    new = stack.properties
+    if {name for name in {*old, *new} if old.get(name) != new.get(name)} != {"Repair"}:
+        life.asked_at = life.issued_at  # a repair moves no expiry date
     world.judge.accepted(stack.notebook)
     for _ in range(3):
         if stack.physical_id == before:
@@ -214,5 +216,6 @@ def _change(change: Change, stack: Stack) -> dict[str, Any]:
             return {"NotebookInstanceName": name, "AllowReplacement": "YES"}
         case "not allowed":
             return {"NotebookInstanceType": "ml.p5.48xlarge"}
-        case "nothing":
-            return {"ENVName": f"{now.get('ENVName', '')}+"}
+        case "nothing" | "repair":
+            name = "ENVName" if change == "nothing" else "Repair"
+            return {name: f"{now.get(name, '')}1"}

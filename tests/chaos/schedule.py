@@ -16,7 +16,16 @@ T = TypeVar("T")
 LONGEST_LAG = 600
 
 Change = Literal[
-    "type", "bigger", "smaller", "tags", "root", "subnet", "rename", "not allowed", "nothing"
+    "type",
+    "bigger",
+    "smaller",
+    "tags",
+    "root",
+    "subnet",
+    "rename",
+    "not allowed",
+    "nothing",
+    "repair",
 ]
 Kind = Literal[
     "throttled",

@@ -1,9 +1,9 @@
 """The check for drift: compare notebooks with their requests and today's limits, and report.
 
-It changes no notebook. It looks only at notebooks whose listed settings or tags differ from their
-record (`housekeeping.drift_record`), so the calls grow with the changes. Today's limits are compared
-with the records. Each difference is reported once. A function that dies between the report and its
-record reports again.
+It changes no notebook. It looks only at notebooks whose listed settings or tags differ from
+their record (`housekeeping.drift_record`), so the calls grow with the changes. It compares today's
+limits with the records. Each difference is reported once. A function that dies between the report
+and its record reports again.
 """
 
 import random

@@ -4,8 +4,8 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +16,10 @@ from botocore.session import Session
 
 from embedded_aws.ministack_fixes import response_bucket
 from embedded_aws.ministack_fixes.response_bucket import ResponseBucket
-from notebook_vending import clock
+from notebook_vending import clock, metrics
 from notebook_vending.failure_causes import Cause
+from notebook_vending.log import logger
+from notebook_vending.notebooks.notebook import NotebookSpec
 from notebook_vending.requests import answer, ledger
 from notebook_vending.requests.entry import Key
 from notebook_vending.requests.ledger import Recorded
@@ -614,11 +616,10 @@ def test_only_a_replacement_that_succeeded_has_another_physical_id(
     [
         ("SUCCESS", {"Message": "Because."}, None, "", {"Help": HELP}),
         ("SUCCESS", {}, None, "", {}),
-        ("SUCCESS", {}, Cause.QUOTA, "", {}),
         ("FAILED", {}, Cause.QUOTA, f" More: {HELP}#quota", {}),
         ("FAILED", {}, None, f" More: {HELP}#platform-failed", {}),
     ],
-    ids=["ready", "deleted", "no-refusal", "refused", "failed"],
+    ids=["ready", "deleted", "refused", "failed"],
 )
 def test_a_notebook_has_the_address_of_the_help_and_a_refusal_the_link(
     sent: list[tuple[str, dict[str, Any]]],
@@ -645,6 +646,93 @@ def test_a_notebook_has_the_address_of_the_help_and_a_refusal_the_link(
                 "Data": data | help_,
             },
         )
+    ]
+
+
+SPEC = NotebookSpec(
+    NotebookInstanceName="analysis",
+    NotebookInstanceType="ml.t3.medium",
+    RoleArn="arn:aws:iam::123456789012:role/r",
+    KmsKeyId="k",
+    Subnet="research",
+    SecurityGroupName="notebooks",
+    ProjectID="Churn42",
+)
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Return what is logged of an answer, and then what is counted."""
+    reports: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(logger, "info", lambda text, extra: reports.append((text, extra)))
+    monkeypatch.setattr(
+        metrics, "answered", lambda *names, **values: reports.append((*names, values))
+    )
+    return reports
+
+
+@pytest.mark.usefixtures("sent", "delivered")
+def test_a_launch_that_succeeds_is_logged_and_counted(
+    monkeypatch: pytest.MonkeyPatch, reported: list[tuple[Any, ...]]
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(seconds=90))
+    data = {"NotebookInstanceType": "ml.t3.large", "NotebookInstanceStatus": "InService"}
+
+    answer.give(
+        replace(ENTRY, spec=SPEC),
+        "SUCCESS",
+        "Because.",
+        data,
+        waited={"Starting": 60.0},
+        launched_by="data_scientist",
+        passed_over=["ml.t3.medium"],
+    )
+
+    counted = {
+        "cause": "",
+        "seconds": 90.0,
+        "waited": {"Starting": 60.0},
+        "passed_over": ["ml.t3.medium"],
+    }
+    logged = {
+        **ENTRY.log_fields,
+        **counted,
+        "request_type": "Create",
+        "outcome": "SUCCESS",
+        "reason": "Because.",
+        "launched_by": "data_scientist",
+        "project": "Churn42",
+        "instance_type": "ml.t3.large",
+        "settings": asdict(SPEC),
+    }
+    assert reported == [
+        ("Answered", logged),
+        ("Create", "SUCCESS", {**counted, "in_service": True}),
+    ]
+
+
+@pytest.mark.usefixtures("sent", "delivered")
+@pytest.mark.parametrize(("cleans_up", "kind"), [(False, "Create"), (True, "OrphanCleanup")])
+def test_a_refusal_of_a_request_that_cannot_be_read_is_logged_and_counted(
+    reported: list[tuple[Any, ...]], cleans_up: bool, kind: str
+) -> None:
+    answer.give(replace(ENTRY, cleans_up=cleans_up), "FAILED", "Because.", cause=Cause.INVALID)
+
+    counted = {"cause": Cause.INVALID, "seconds": 0.0, "waited": {}, "passed_over": ()}
+    logged = {
+        **ENTRY.log_fields,
+        **counted,
+        "request_type": kind,
+        "outcome": "FAILED",
+        "reason": f"Because. More: {HELP}#invalid",
+        "launched_by": "",
+        "project": "",
+        "instance_type": "",
+        "settings": {},
+    }
+    assert reported == [
+        ("Answered", logged),
+        (kind, "FAILED", {**counted, "in_service": False}),
     ]
 
 

@@ -77,11 +77,10 @@ def give(
     without capacity that another type replaced.
     Raises UndeliverableError, ClientError, BotoCoreError.
     """
-    if status == "SUCCESS":
-        cause = None
-        data = data and {**data, "Help": environment.text("HELP_URL")}
-    else:
+    if status == "FAILED":
         cause = cause or Cause.PLATFORM_FAILED
+    elif data:
+        data = {**data, "Help": environment.text("HELP_URL")}
     physical_id, name = entry.physical_resource_id, entry.notebook_name
     if status == "SUCCESS" and entry.replaces and physical_id.lower() != name.lower():
         physical_id = name  # CloudFormation deletes the old one next

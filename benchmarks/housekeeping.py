@@ -1,4 +1,4 @@
-"""Measure how the calls of the orphan cleanup, the expiry and the idle stop grow with notebooks.
+"""Measure how the calls of the scheduled functions grow with notebooks.
 
 The real handlers run in this process. An account in memory answers them, in pages as large as
 AWS's. Time is virtual: each call takes the same number of milliseconds, and a run has the timeout
@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from rich.progress import Progress
 
 from benchmarks import before, built
-from handlers import delete_orphans, expire_launches, stop_idle
+from handlers import delete_orphans, expire_launches, report_drift, stop_idle
 from notebook_vending.notebooks.notebook import (
     EXPIRES_TAG,
     LOGICAL_RESOURCE_TAG,
@@ -32,6 +32,7 @@ from notebook_vending.notebooks.notebook import (
 from simulation.broken_calls import intercepted
 
 SIZES = (100, 1_000, 10_000)
+_PAGE_OF_A_TABLE = 1_000_000  # bytes (DynamoDB developer guide, Scan)
 _CALL_MS = 50  # assumed of every call
 _STACKS_A_PAGE = 100  # as notebook_vending/aws/cloudformation.py says
 _MOST_RUNS = 100
@@ -47,11 +48,13 @@ _EVENTS = {
     delete_orphans: "delete-orphans-for-schedule",
     expire_launches: "expire-launches",
     stop_idle: "stop-idle",
+    report_drift: "report-drift",
 }
 _FUNCTIONS = {
     delete_orphans: "DeleteOrphansFunction",
     expire_launches: "ExpireLaunchesFunction",
     stop_idle: "StopIdleFunction",
+    report_drift: "ReportDriftFunction",
 }
 
 
@@ -59,13 +62,15 @@ _FUNCTIONS = {
 class Account:
     """Notebooks, all running, each of its own launch; some of them are `due`.
 
-    Due means, by function, that the stack is deleted, the date has passed, or it reports idle.
+    Due means, by function, that the stack is deleted, the date has passed, it reports idle, or it
+    was changed by hand since the last comparison.
 
     Attributes:
         notebooks: the names of the existing notebooks.
         due: the names of the notebooks that the function must process.
         calls: how often each operation was called.
         spent_ms: what these calls took.
+        table: the records of the comparison, by notebook.
 
     """
 
@@ -73,6 +78,7 @@ class Account:
     due: set[str]
     calls: Counter[str] = field(default_factory=Counter)
     spent_ms: int = 0
+    table: dict[str, Any] = field(default_factory=dict)
 
     def answer(self, _service: str, operation: str, asked: Any, _call: Callable[[], Any]) -> Any:
         """Answer a call, and count it."""
@@ -88,14 +94,17 @@ class Account:
         return {"ResourceTagMappingList": found, "PaginationToken": token}
 
     def _list_notebook_instances(self, asked: Any) -> Any:
-        named = self.notebooks if asked["StatusEquals"] == "InService" else []
+        # All are in service; asked without a status, it lists all, too.
+        named = [] if asked.get("StatusEquals") == "Failed" else self.notebooks
         # Ten by default, by the API reference.
         names, token = _page(named, asked.get("MaxResults", 10), asked.get("NextToken"))
         found = [
             {
                 "NotebookInstanceName": name,
                 "NotebookInstanceArn": _arn(name),
-                "LastModifiedTime": _NOW - timedelta(days=1),
+                "InstanceType": "ml.t3.medium",
+                "CreationTime": _NOW - timedelta(days=40),
+                "LastModifiedTime": _NOW - timedelta(days=1 if name in self.due else 2),
             }
             for name in names
         ]
@@ -107,6 +116,11 @@ class Account:
             "NotebookInstanceName": name,
             "NotebookInstanceArn": _arn(name),
             "NotebookInstanceStatus": "InService",
+            "InstanceType": "ml.t3.medium",
+            "PlatformIdentifier": "notebook-al2023-v1",
+            "InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "2"},
+            "CreationTime": _NOW - timedelta(days=40),
+            "RootAccess": "Enabled" if name in self.due else "Disabled",
         }
 
     def _list_tags(self, asked: Any) -> Any:
@@ -153,8 +167,22 @@ class Account:
     def _query(self, _: Any) -> Any:
         return {"Items": []}
 
-    def _put_item(self, _: Any) -> Any:
+    def _put_item(self, asked: Any) -> Any:
+        if asked["TableName"] == built.environment()["DRIFT_TABLE"]:
+            key = asked["Item"]["Notebook"]["S"]
+            self.table[key] = asked["Item"]
+            self.due.discard(_name_in(key))
         return {}
+
+    def _scan(self, asked: Any) -> Any:
+        keys = list(self.table)
+        size = _PAGE_OF_A_TABLE // max([len(json.dumps(e)) for e in self.table.values()] or [1])
+        names, token = _page(keys, size, asked.get("ExclusiveStartKey", {}).get("Next"))
+        more = {"LastEvaluatedKey": {"Next": token}} if token else {}
+        return {"Items": [self.table[name] for name in names], **more}
+
+    def _lookup_events(self, _: Any) -> Any:
+        return {"Events": []}
 
     def _done(self, name: str) -> None:
         """Take away what was served: it is gone, or stopped, long before the next run."""
@@ -206,7 +234,10 @@ def runs_of(module: Any, size: int, due: int) -> dict[str, Any]:
         patch("notebook_vending.clock.now", lambda: _NOW),
         patch("notebook_vending.housekeeping.orphan_cleanup.random", random.Random(1)),  # noqa: S311 - chance that repeats itself
         patch("notebook_vending.housekeeping.turns.random", random.Random(1)),  # noqa: S311 - the same
+        patch("notebook_vending.drift.check.random", random.Random(1)),  # noqa: S311 - the same
     ):
+        if module is report_drift:
+            _compare_for_the_first_time(account)
         finished = _run(module, account)
         calls, spent = dict(account.calls), account.spent_ms
         runs = 1
@@ -228,6 +259,15 @@ def runs_of(module: Any, size: int, due: int) -> dict[str, Any]:
             f"still due then; {_CALL_MS} ms a call assumed"
         ],
     }
+
+
+def _compare_for_the_first_time(account: Account) -> None:
+    """Have all notebooks compared before the run that is measured, in as many runs as it takes."""
+    due, account.due = account.due, set()
+    while not _run(report_drift, account):
+        pass
+    account.due, account.spent_ms = due, 0
+    account.calls.clear()
 
 
 def _run(module: Any, account: Account) -> bool:

@@ -454,7 +454,7 @@ def test_a_call_that_cloudtrail_shows_late_is_found_by_a_later_check(
 
     (line,) = lines(platform, "Drift")
     assert line["who"] == ""
-    assert line["search"].startswith("CloudTrail lists no such call of anyone else yet.")
+    assert line["search"].startswith("CloudTrail lists no such call by another caller yet.")
     platform.clock.advance(DAY)
     assert check(platform)["New"] == []
     (late,) = lines(platform, "Drift explained")

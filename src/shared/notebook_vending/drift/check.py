@@ -42,7 +42,7 @@ _SEARCHED_FOR = timedelta(days=2)
 _HISTORY = timedelta(days=90)  # CloudTrail's event history
 _AS_USUAL = timedelta(days=7)  # back from a difference, for a repeated search
 _LATE = (
-    "CloudTrail lists no such call of anyone else yet. It may do so 15 minutes after the call. "
+    "CloudTrail lists no such call by another caller yet. It may list a call minutes later. "
     "Search again: "
 )
 

@@ -37,8 +37,15 @@ class CloudTrail:
         self.lookups = 0
         self.refuses = ""
 
-    def record(self, call: str, params: Mapping[str, Any], role: str, error: str = "") -> None:
-        """Record a call to SageMaker by a role of a function, or by a person if there is none."""
+    def record(
+        self,
+        call: str,
+        params: Mapping[str, Any],
+        role: str,
+        error: str = "",
+        source: str = "sagemaker.amazonaws.com",
+    ) -> None:
+        """Record a call by a role of a function, or by a person if there is none."""
         if call.startswith(_READ):
             return
         now = self._clock()
@@ -49,7 +56,7 @@ class CloudTrail:
             "EventTime": datetime.fromtimestamp(now, UTC),
             "CloudTrailEvent": json.dumps(
                 {
-                    "eventSource": "sagemaker.amazonaws.com",
+                    "eventSource": source,
                     "eventName": call,
                     "userIdentity": {
                         "arn": f"{session}/function" if role else PERSON,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from embedded_aws.ministack_fixes import embedded_metrics
+from embedded_aws.sagemaker_notebooks.instance import Timing
 from handlers import report_drift
 from notebook_vending.drift.check import UnfinishedError
 from notebook_vending.housekeeping import drift_record
@@ -20,6 +21,7 @@ from simulation.lambda_context import context
 from simulation.platform import Platform
 from simulation.stack import Stack
 from tests.unit.notebooks_of_others import somebodys
+from tests.unit.orphaned_stack import CLEANUP, left_behind
 
 EVENT = json.loads((Path(__file__).parents[2] / "events" / "report-drift.json").read_text())
 DAY = 86_400
@@ -95,6 +97,13 @@ def standing() -> list[Difference]:
 def lines(platform: Platform, message: str) -> list[dict[str, Any]]:
     found = [json.loads(each) for each in platform.logged]
     return [each for each in found if each["message"] == message]
+
+
+def forget_requests(platform: Platform) -> None:
+    """Have the ledger forget all requests, as it does after a month."""
+    table = platform.account.tables._tables["ledger"]
+    table.items.clear()
+    table.of_hash.clear()
 
 
 def brief(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -294,8 +303,7 @@ def test_a_launch_whose_request_is_forgotten_is_compared_with_limits_and_its_fir
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(platform, RootAccess="Enabled", ExpiresAfterDays="200")
-    platform.account.tables._tables["ledger"].items.clear()
-    platform.account.tables._tables["ledger"].of_hash.clear()
+    forget_requests(platform)
     monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
 
     assert brief(check(platform)) == [("RootAccess", "NarrowerNow", "Enabled", "Enabled")]
@@ -551,3 +559,73 @@ def test_a_notebook_that_has_no_record_and_not_the_tags_of_its_stack_is_left_alo
 
     assert check(platform)["LookedAt"] == 0
     assert drift_record.read_all().by_arn == {}
+
+
+def test_a_deletion_by_hand_sets_the_alarm_off_as_a_change_does(
+    platform: Platform, stack: Stack
+) -> None:
+    platform.take_away(stack.notebook)
+    platform.logged.clear()
+    check(platform)
+    data = [each for line in platform.logged for each in embedded_metrics.read(line)]
+    assert {"Kind": "Changed"} in [each.dimensions for each in data]
+
+
+def test_a_call_before_the_last_look_is_no_suspect(platform: Platform, stack: Stack) -> None:
+    unchanged_so_far = launched(platform).notebook
+    check(platform)
+    platform.clock.advance(DAY)
+    by_hand(platform, stack.notebook, RootAccess="Enabled")
+    by_hand(platform, stack.notebook, RootAccess="Disabled")
+    check(platform)
+    platform.clock.advance(DAY)
+    for notebook in (stack.notebook, unchanged_so_far):
+        by_hand(platform, notebook, VolumeSizeInGB=50)
+    check(platform)
+    assert [len(each.suspects) for each in standing()] == [1, 1]
+
+
+def test_calls_of_the_same_name_to_other_services_are_no_suspects(
+    platform: Platform, stack: Stack
+) -> None:
+    arn = platform.describe(stack.notebook)["NotebookInstanceArn"]
+    trail = platform.account.trail
+    trail.record("AddTags", {"ResourceArn": arn}, "", source="elasticmapreduce.amazonaws.com")
+    tag_by_hand(platform, stack.notebook, project="another")
+    check(platform)
+    assert len(standing()[0].suspects) == 1
+
+
+def test_what_failed_requests_asked_for_outlives_the_ledger(
+    platform: Platform, stack: Stack
+) -> None:
+    platform.fail_calls("StartNotebookInstance", "ValidationException", "refused", calls=9)
+    stack.update(VolumeSizeInGB="40").expect_failed()
+    platform.notebooks.faults.call_faults.clear()
+    stack.roll_back().expect_success()
+    check(platform)
+    forget_requests(platform)
+    by_hand(platform, stack.notebook)
+    assert check(platform)["Differences"] == 0
+
+
+def test_an_orphan_that_the_cleanup_deletes_is_not_gone(platform: Platform) -> None:
+    stack = left_behind(platform)
+    platform.clock.advance(DAY)
+    assert check(platform)["LookedAt"] == 1
+    platform.clean(CLEANUP)
+    platform.run()
+    platform.clock.advance(DAY)
+    assert platform.status(stack.notebook) is None
+    assert check(platform)["New"] == []
+    assert drift_record.read_all().by_arn == {}
+
+
+def test_tags_of_a_young_notebook_may_still_come(platform: Platform) -> None:
+    platform.notebooks.around.timing = Timing(pending=10)
+    stack = platform.stack()
+    stack.create().expect_success()
+    untag_by_hand(platform, stack.notebook, "project")
+    assert check(platform)["LeftToTheNextCheck"] == 1
+    platform.clock.advance(120)
+    assert len(check(platform)["New"]) == 1

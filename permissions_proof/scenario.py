@@ -17,7 +17,7 @@ from demo.progress import Progress
 from demo.run import SurpriseError
 from embedded_aws.emulator import Emulator
 from embedded_aws.sagemaker_notebooks.permissions import VOLUME_KEYS
-from permissions_proof import execution_role_calls, grants
+from permissions_proof import execution_role_calls, grants, hub
 from permissions_proof.usage import Call, Grant, Place, calls_of
 
 # Seconds.
@@ -79,6 +79,8 @@ class _Run:
     user: EndUser
     directory: Path
     template: Path
+    hub: tuple[str, str]
+    """The product and the portfolio that another account shares."""
     granted: dict[Place, Grant] = field(default_factory=dict)
     product_types: set[str] = field(default_factory=set)
 
@@ -124,6 +126,7 @@ def tell(directory: Path, page: Progress) -> Told:
         run = _deploy(aws, directory, page)
         _let_the_schedules_come_soon(run)
         _browse(run)
+        _launch_from_a_hub(run)
         launched = _work_on_a_notebook(run)
         _act_on_the_launch(run, launched)
         _open_and_stop_it_in_sagemaker(run, launched)
@@ -167,12 +170,17 @@ def _deploy(aws: Emulator, directory: Path, page: Progress) -> _Run:
     page.step("An administrator deploys the platform.")
     aws.client("servicecatalog").enable_aws_organizations_access()  # to share with a unit of it
     administrator = aws.client("iam").create_user(UserName=_ADMINISTRATOR)["User"]["Arn"]
-    parameters = {**_PARAMETERS, "DataAdministratorArns": administrator}
+    shared = hub.share_a_product(aws)
+    parameters = {
+        **_PARAMETERS,
+        "DataAdministratorArns": administrator,
+        "HubProductId": shared[0],
+    }
     with (directory / "sam.log").open("w") as log:
         template = deploy.built(lambda line: print(line, file=log))
         outputs = deploy.deploy(aws, template, parameters, lambda line: print(line, file=log))
     user = end_user.sign_in(aws, outputs["ProductId"])
-    run = _Run(aws, page, outputs, user, directory, template)
+    run = _Run(aws, page, outputs, user, directory, template, shared)
     run.note_grants()
     page.outcome(f"Its roles are granted {len(set(run.granted.values()))} permissions.")
     return run
@@ -197,6 +205,11 @@ def _browse(run: _Run) -> None:
         ProductId=product, ProvisioningArtifactId=artifact["Id"], PathId=path["Id"]
     )
     run.page.outcome(f"{view['Name']} is there.")
+
+
+def _launch_from_a_hub(run: _Run) -> None:
+    run.page.step("She launches a hub's product from an imported portfolio.")
+    run.page.outcome(hub.launch_in_vain(run.aws, run.user, *run.hub))
 
 
 # --- a notebook's life --------------------------------------------------------------------------

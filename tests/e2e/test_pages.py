@@ -236,5 +236,8 @@ def test_from_a_hub_to_a_notebook_in_a_spoke(tmp_path: Path) -> None:
 
         # Then an end user of the spoke launches the hub's product.
         assert said.splitlines()[-1] == "arn:aws:iam::210987654321:role/SCEndUserRole"
-        launch(end_user.sign_in(spoke, ids["ProductId"]))
+        user = end_user.sign_in(spoke, ids["ProductId"])
+        named = user.catalog.describe_product(Name="SageMakerProduct")["ProductViewSummary"]
+        assert named["ProductId"] == ids["ProductId"], "as the launchers' page finds it"
+        launch(user)
         assert notebooks(aws) == notebooks(spoke) == []

@@ -123,7 +123,7 @@ COUNTS = (
         code="L-E17566B7",
     ),
     Quota("SageMaker", "notebook instances", 8, "in all", True, _SAGEMAKER, code="L-04CE2E67"),
-    Quota("IAM", "roles", 1_000, "in all", True, _IAM, scope="account", code="L-FE177D64", own=27),
+    Quota("IAM", "roles", 1_000, "in all", True, _IAM, scope="account", code="L-FE177D64", own=29),
     # 1,024 of the /22 that the platform makes, without the five that AWS reserves. The product's
     # default is one subnet.
     Quota("VPC", "addresses of the subnet", 1_019, "in all", False, _SUBNET, own=8),

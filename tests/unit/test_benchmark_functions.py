@@ -49,7 +49,7 @@ PARSES = {"attr", "attrs", "cattrs"}
 NOT_DEPLOYED = {"certifi"}
 PARSERS = {
     *("receive_request", "publish_product", "share_portfolio"),
-    *("erase_data", "guard_notebooks", "publish_versions", "report_drift"),
+    *("erase_data", "guard_notebooks", "publish_versions", "report_drift", "watch_budget"),
 }
 HANDLERS = sorted(handler.split(".")[1] for handler in built.handlers().values())
 

@@ -101,9 +101,9 @@ def test_concurrency_is_the_rate_times_the_seconds_of_all_calls() -> None:
 
 def test_a_count_is_the_notebooks_of_an_account_and_what_the_platform_has_itself() -> None:
     roles = row("roles")
-    assert [each.amount for each in roles.needs] == [10_027, 127, 28]
-    assert roles.need(100).ratio == pytest.approx(0.127)
-    assert roles.allows == 973
+    assert [each.amount for each in roles.needs] == [10_029, 129, 30]
+    assert roles.need(100).ratio == pytest.approx(0.129)
+    assert roles.allows == 971
     assert roles.accounts == 11
 
 

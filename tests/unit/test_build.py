@@ -192,6 +192,8 @@ def least(shape):
             return {"key": least(shape.value)}
         case "integer" | "long":
             return 7
+        case "double":
+            return 7.5
         case "boolean":
             return True
         case "blob":
@@ -264,6 +266,7 @@ LATER = {
     "start_on_hours": {"ec2"},
     "stop": {"cloudformation"},
     "stop_idle": {"dynamodb"},
+    "watch_budget": {"servicecatalog"},
 }
 FUNCTIONS = {
     each["Properties"]["Handler"].split(".")[1]: each["Properties"]["Role"]["Fn::GetAtt"][0]

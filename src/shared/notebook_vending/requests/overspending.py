@@ -5,19 +5,20 @@ the month, even if no function runs.
 """
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from notebook_vending import environment
 from notebook_vending.aws import dynamodb
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 OVER = "budget|"  # the prefix of an item's key, which a function's role names
 
 
-def record(project: str, budget: str, spent: Decimal, limit: Decimal, now: datetime) -> None:
+def record(project: str, budget: str, spent: "Decimal", limit: "Decimal", now: datetime) -> None:
     """Record that a project is over a budget this month. Amounts are in USD."""
     dynamodb.client().put_item(
         TableName=environment.text("LEDGER_TABLE"),

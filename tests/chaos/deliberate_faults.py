@@ -7,17 +7,18 @@ rule that could be broken without a violation would be one that nothing guards.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
 
+from notebook_vending import clock
 from notebook_vending.aws import cloudformation, dynamodb, ec2, errors, sagemaker, tagging
 from notebook_vending.aws.cloudformation import Stack
 from notebook_vending.drift import check, rules
-from notebook_vending.housekeeping import orphan_rules
+from notebook_vending.housekeeping import off_hours, orphan_rules, suspensions
 from notebook_vending.housekeeping.drift_record import Record
 from notebook_vending.housekeeping.expiry import Due, Launch
 from notebook_vending.housekeeping.orphan_rules import Verdict
@@ -48,6 +49,7 @@ from simulation.state_machine import load
 from tests.chaos.schedule import (
     Delivery,
     Hand,
+    Night,
     Outage,
     Schedule,
     StackPlan,
@@ -368,6 +370,73 @@ def a_launch_expires_too_early(patch: pytest.MonkeyPatch) -> None:
 @_caught_by(Schedule((StackPlan(expires=True, deletion=None),), expiries=(90_000,)))
 def nothing_expires(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("handlers.expire_launches.expire", lambda _: None)
+
+
+LIVES = StackPlan(deletion=None)
+
+
+@_caught_by(Schedule((LIVES,), nights=(Night(600, 3600),)))
+def on_hours_start_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(off_hours, "_stopped_by_us", lambda *_: False)
+
+
+@_caught_by(Schedule((LIVES,), nights=(Night(600, 3600),)))
+def a_stop_at_off_hours_is_not_noted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(off_hours, "_note", lambda *_: None)
+
+
+@_caught_by(
+    Schedule(
+        (LIVES,), hands=(Hand(700, 0, "start"), Hand(1000, 0, "stop")), nights=(Night(600, 3600),)
+    )
+)
+def on_hours_start_what_its_owner_stopped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(off_hours, "_STOP_TAKES", timedelta(hours=1))
+
+
+@_caught_by(
+    Schedule(
+        (LIVES,),
+        (Trouble(2, 1, "meanwhile", "a change"),),
+        hands=(Hand(610, 0, "stop"),),
+        nights=(Night(600, 3600),),
+    )
+)
+def a_stop_is_noted_before_it_is_made(patch: pytest.MonkeyPatch) -> None:
+    stop = sagemaker.stop
+
+    def noted_first(name: str) -> None:
+        if found := _describe(name):
+            off_hours._note(found.arn, "Stopped", clock.now())
+        stop(name)
+
+    patch.setattr(sagemaker, "stop", noted_first)
+
+
+@_caught_by(Schedule((LIVES,), events=("lost",), look_every=300, nights=(Night(270, 3600),)))
+def off_hours_come_into_a_request(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(off_hours, "is_left_to_us", lambda _: True)
+
+
+@_caught_by(
+    Schedule(
+        (StackPlan(updates=(Update(3950),), deletion=None),),
+        outages=(Outage("sagemaker", "throttled", 4150, 100),),
+        nights=(Night(600, 3651),),
+    )
+)
+def on_hours_come_into_a_request(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(off_hours, "is_left_to_us", lambda _: True)
+
+
+@_caught_by(Schedule((StackPlan(excepted=True, deletion=None),), nights=(Night(600, 3600),)))
+def a_notebook_that_takes_no_part_is_stopped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(off_hours, "OFF_HOURS_TAG", "none")
+
+
+@_caught_by(Schedule((LIVES,), nights=(Night(600, 3600, suspended=True),)))
+def a_suspended_day_is_like_any_other(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(suspensions, "cover", lambda _: False)
 
 
 COMPARED = Schedule(

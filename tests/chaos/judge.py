@@ -112,17 +112,17 @@ class Judge:
         self.world.tell(f"CreateNotebookInstance of {name}")
         sent = self._sent(given)
         if sent is None:
-            self._violated(f"a cleanup made {name}")
+            self.violated(f"a cleanup made {name}")
         gone = [each.stack.id for each in self.world.lives if each.status == "DELETE_COMPLETE"]
         if sent.event["StackId"] in gone:
-            self._violated(f"{name} was made after its stack was gone")
+            self.violated(f"{name} was made after its stack was gone")
         made = self.world.notebook(name)
         assert made
         times = self._made[sent.event["ResponseURL"], made.settings["InstanceType"]] = (
             self._made.get((sent.event["ResponseURL"], made.settings["InstanceType"]), 0) + 1
         )
         if times > 1:
-            self._violated(f"one request made the notebook {name} {times} times")
+            self.violated(f"one request made the notebook {name} {times} times")
 
     def changed(self, given: Any, operation: str, notebook: Notebook, tags: dict[str, str]) -> None:
         """Judge a change that took effect; `tags` are those the notebook had before.
@@ -140,12 +140,12 @@ class Judge:
             tags.get(STACK_TAG) != sent.event["StackId"]
             or tags.get(LOGICAL_RESOURCE_TAG) != sent.event["LogicalResourceId"]
         ):
-            self._violated(f"{operation} of {notebook.name}, which is not the stack's own")
+            self.violated(f"{operation} of {notebook.name}, which is not the stack's own")
         if operation != "DeleteNotebookInstance" or notebook.volume_id not in self._with_data:
             return
         event = sent.event
         if event["RequestType"] != "Delete":
-            self._violated(f"an {event['RequestType']} deleted the data of {notebook.name}")
+            self.violated(f"an {event['RequestType']} deleted the data of {notebook.name}")
 
     def looked_at_a_stack(self, work: Work) -> None:
         """Note what no cleanup may touch at the moment that a function looks at a stack."""
@@ -160,13 +160,13 @@ class Judge:
             "CloudFormation went on without an answer",
         }
         if self.world.undisturbed and not excused:
-            self._violated(f"an undisturbed platform left {notebook.name} to the cleanup")
+            self.violated(f"an undisturbed platform left {notebook.name} to the cleanup")
         if operation not in ("StopNotebookInstance", "DeleteNotebookInstance"):
-            self._violated(f"a cleanup called {operation} for {notebook.name}")
+            self.violated(f"a cleanup called {operation} for {notebook.name}")
         if work is not self.world.platform.at_work[-1]:
-            self._violated(f"a cleanup did not look before {operation} of {notebook.name}")
+            self.violated(f"a cleanup did not look before {operation} of {notebook.name}")
         if self.is_foreign(notebook) or notebook.arn in protected & self._protected():
-            self._violated(f"a cleanup did {operation} of {notebook.name}, which has an owner")
+            self.violated(f"a cleanup did {operation} of {notebook.name}, which has an owner")
 
     def _protected(self) -> set[str]:
         """Return the notebooks that stacks have, or that stacks at work may have (ARNs)."""
@@ -186,9 +186,9 @@ class Judge:
     def terminated(self, work: Work, life: StackLife) -> None:
         """Judge that a launch is terminated; nobody can keep it as it was since the look."""
         if self._seen[0] is not work:
-            self._violated(f"{life.stack.notebook} was terminated without a look")
+            self.violated(f"{life.stack.notebook} was terminated without a look")
         if not (self._seen[1] or self._expired(life)):
-            self._violated(f"{life.stack.notebook} was terminated before it expired")
+            self.violated(f"{life.stack.notebook} was terminated before it expired")
 
     def _expired(self, life: StackLife) -> bool:
         asked = life.asked or life.stack.properties
@@ -255,13 +255,13 @@ class Judge:
         }
         standing = expected & self.about_to_compare()
         if missing := sorted(standing - kept):
-            self._violated(f"nobody is told of {missing}")
+            self.violated(f"nobody is told of {missing}")
         if missing := sorted(standing - self._reported.keys()):
-            self._violated(f"nobody was ever told of {missing}")
+            self.violated(f"nobody was ever told of {missing}")
 
     def changed_by_comparison(self, operation: str, notebook: Notebook) -> None:
         """Judge that a comparison changes a notebook."""
-        self._violated(f"a comparison called {operation} for {notebook.name}")
+        self.violated(f"a comparison called {operation} for {notebook.name}")
 
     def _read_reports(self) -> None:
         """Judge the reports since the last time: each is of what people did, and comes once."""
@@ -282,12 +282,12 @@ class Judge:
         # Somebody who takes the name of a notebook has another one there.
         taken = any(hand.act == "take the name" for hand in self.world.schedule.hands)
         if not made and not taken:
-            self._violated(f"nobody made {drift}, which is reported")
+            self.violated(f"nobody made {drift}, which is reported")
         if kind == "NarrowerNow":
-            self._violated(f"no limit is narrower, but {drift} is reported")
+            self.violated(f"no limit is narrower, but {drift} is reported")
         again = self._ended[drift] + self.disturbed_comparisons
         if self._reported[drift] > max(made, 1) + again:
-            self._violated(f"{drift} is reported {self._reported[drift]} times")
+            self.violated(f"{drift} is reported {self._reported[drift]} times")
 
     def decided_success(self, given: Any, returned: Any) -> None:
         """Judge the decision that a request has succeeded: the world must be as asked."""
@@ -305,20 +305,20 @@ class Judge:
         if event["RequestType"] == "Delete":
             interface = returned["Memory"]["network_interface_id"]
             if ours:
-                self._violated(f"{wanted['NotebookInstanceName']} is said to be gone")
+                self.violated(f"{wanted['NotebookInstanceName']} is said to be gone")
             if interface in world.platform.notebooks.notebooks.lingering_interfaces():
-                self._violated(f"the network interface {interface} is still there")
+                self.violated(f"the network interface {interface} is still there")
             return
         name = wanted["NotebookInstanceName"].lower()
         if any(work is given and changed == name for work, changed in self._overtaken):
             return  # it was as asked when the function read it
         if not (found and ours):
-            self._violated(f"there is no notebook {wanted['NotebookInstanceName']} of the stack")
+            self.violated(f"there is no notebook {wanted['NotebookInstanceName']} of the stack")
         if faults := differences(world, wanted, found):
-            self._violated(f"{found.name} is not as asked: {faults}")
+            self.violated(f"{found.name} is not as asked: {faults}")
         may_rest = event["RequestType"] == "Update" and found.arn in self.stopped
         if found.status != "InService" and not (found.status == "Stopped" and may_rest):
-            self._violated(f"{found.name} is said to be ready, and is {found.status}")
+            self.violated(f"{found.name} is said to be ready, and is {found.status}")
 
     def accepted(self, name: str) -> None:
         """Note that CloudFormation took a success: from now on there may be data in it."""
@@ -329,7 +329,7 @@ class Judge:
         """Check that an undisturbed platform has no overdue request."""
         for each in late:
             if not each.answers:
-                self._violated(f"{each.event['RequestType']} is past its deadline, unanswered")
+                self.violated(f"{each.event['RequestType']} is past its deadline, unanswered")
 
     def end(self) -> None:
         """Judge what is there once nothing happens any more."""
@@ -338,7 +338,7 @@ class Judge:
             self._judge_answers(sent)
         for each in self.world.platform.executions:
             if each.running:
-                self._violated(f"the execution {each.name} never ends")
+                self.violated(f"the execution {each.name} never ends")
         self._judge_notebooks()
         self.world.platform.expect_no_address_anywhere()
 
@@ -347,16 +347,16 @@ class Judge:
         for notebook in self.world.notebooks():
             if self.is_foreign(notebook):
                 if _fingerprint(notebook) != self._foreign[notebook.volume_id]:
-                    self._violated(f"{notebook.name} of somebody else was changed")
+                    self.violated(f"{notebook.name} of somebody else was changed")
             elif notebook.name.lower() in owned:
                 self._judge_owned(owned.pop(notebook.name.lower()), notebook)
             elif not self._waits(notebook):
-                self._violated(f"{notebook.name} is {notebook.status} and has no owner")
+                self.violated(f"{notebook.name} is {notebook.status} and has no owner")
         for name, life in owned.items():
             if not self.deleted_by_hand:
-                self._violated(f"{name} of a stack that is {life.status} is gone")
+                self.violated(f"{name} of a stack that is {life.status} is gone")
         if len(self._foreign) > sum(self.is_foreign(each) for each in self.world.notebooks()):
-            self._violated("a notebook of somebody else is gone")
+            self.violated("a notebook of somebody else is gone")
 
     def _waits(self, notebook: Notebook) -> bool:
         """Tell whether a notebook that lost tags will be in the way of its stack's Delete.
@@ -373,43 +373,46 @@ class Judge:
         if life.status in ("UPDATE_ROLLBACK_FAILED", "DELETE_FAILED") or world.schedule.hands:
             return
         if self._expired(life):
-            self._violated(f"{notebook.name} has expired, and is still there")
+            self.violated(f"{notebook.name} has expired, and is still there")
         if notebook.tags.get(STACK_TAG) != life.stack.id:
-            self._violated(f"{notebook.name} is not the stack's own")
+            self.violated(f"{notebook.name} is not the stack's own")
         if faults := differences(world, life.asked, notebook):
-            self._violated(f"{notebook.name} is not as asked in the end: {faults}")
-        if notebook.status != "InService":
-            self._violated(f"{notebook.name} was running, and is {notebook.status} in the end")
+            self.violated(f"{notebook.name} is not as asked in the end: {faults}")
+        rests = notebook.status == "Stopped" and notebook.arn in self.stopped
+        lacks = notebook.status == "Failed" and notebook.arn in world.calendar.started
+        if notebook.status != "InService" and not (rests or lacks):
+            self.violated(f"{notebook.name} was running, and is {notebook.status} in the end")
 
     def _judge_answers(self, sent: Sent) -> None:
         kind = f"{sent.event['RequestType']} of {sent.event['RequestId']}"
         if not sent.answers:
-            self._violated(f"{kind} was never answered")
+            self.violated(f"{kind} was never answered")
         if any(each != sent.answers[0] for each in sent.answers):
-            self._violated(f"{kind} was answered in two ways: {sent.answers}")
+            self.violated(f"{kind} was answered in two ways: {sent.answers}")
         answer = sent.answers[0]
         took = sent.answered_at[0] - sent.issued_at
         if took > SERVICE_TIMEOUT and not self._hindered(sent):
-            self._violated(f"{kind} was answered after {took:.0f} seconds")
+            self.violated(f"{kind} was answered after {took:.0f} seconds")
         for name in ("StackId", "RequestId", "LogicalResourceId"):
             if answer[name] != sent.event[name]:
-                self._violated(f"{kind} was answered with another {name}")
+                self.violated(f"{kind} was answered with another {name}")
         known = sent.event.get("PhysicalResourceId")
         if sent.event["RequestType"] == "Delete" and answer["PhysicalResourceId"] != known:
-            self._violated(f"{kind} changed the physical id")
+            self.violated(f"{kind} changed the physical id")
         if answer["Status"] == "SUCCESS" and sent.event["ResponseURL"] not in self._as_asked:
-            self._violated(f"{kind} was answered with a SUCCESS that nobody had seen")
+            self.violated(f"{kind} was answered with a SUCCESS that nobody had seen")
         if answer["Status"] == "FAILED" and not answer["Reason"]:
-            self._violated(f"{kind} failed without a reason")
+            self.violated(f"{kind} failed without a reason")
         if answer["Status"] == "FAILED" and not (self.world.causes or _refusable(sent)):
-            self._violated(f"{kind} failed without a cause: {answer['Reason']}")
+            self.violated(f"{kind} failed without a cause: {answer['Reason']}")
 
     def _hindered(self, sent: Sent) -> bool:
         """Tell whether the answering function was kept from answering in the last minutes."""
         last = sent.issued_at + SERVICE_TIMEOUT
         return any(last - 600 < each < last for each in self.world.failed_answers)
 
-    def _violated(self, what: str) -> NoReturn:
+    def violated(self, what: str) -> NoReturn:
+        """Raise a violation, and keep it, as within a function it counts as a failure."""
         self.found = what
         raise Violation(what)
 

@@ -115,6 +115,7 @@ class StackPlan:
         fallbacks: the instance types to fall back to.
         takes: whether it asks for the name that another stack's notebook has or is to have.
         expires: whether it expires a day after its launch or its last update.
+        excepted: whether it takes no part in off-hours.
         deletion: how its end comes; None for a stack that lives on.
 
     """
@@ -123,6 +124,7 @@ class StackPlan:
     role_age: int = 3600
     takes: bool = False
     expires: bool = False
+    excepted: bool = False
     fallbacks: tuple[str, ...] = ()
     create: Delivery = Delivery()
     updates: tuple[Update, ...] = ()
@@ -172,6 +174,15 @@ class Hand:
 
 
 @dataclass(frozen=True)
+class Night:
+    """Off-hours, and on-hours so long after them; on a suspended day neither of them counts."""
+
+    at: int
+    lasts: int
+    suspended: bool = False
+
+
+@dataclass(frozen=True)
 class Schedule:
     """A schedule.
 
@@ -181,6 +192,7 @@ class Schedule:
         expiries: when launches are looked at for those that have expired, which those of the
             first hour, if they expire at all, have at 90,000 seconds: at midnight.
         comparisons: when notebooks are compared with their requests.
+        nights: when off-hours and on-hours come.
         stacks_behind, search_behind: how old what the list of all stacks and the search for tags
             show is, until it is calm.
         slow_start, slow_stop, slow_delete: how long notebooks take.
@@ -210,6 +222,7 @@ class Schedule:
     comparisons: tuple[int, ...] = ()
     stacks_behind: int = 0
     search_behind: int = 0
+    nights: tuple[Night, ...] = ()
 
 
 def brief(thing: object) -> str:
@@ -260,6 +273,7 @@ _stacks = st.builds(
     role_age=st.sampled_from((3600, 0, 5)),
     takes=_rarely(st.just(True), False, one_in=10),
     expires=_rarely(st.just(True), False, one_in=4),
+    excepted=_rarely(st.just(True), False, one_in=8),
     fallbacks=_rarely(
         st.sampled_from((("ml.t3.large",), ("ml.g5.xlarge", "ml.t3.large"))), (), one_in=3
     ),
@@ -300,6 +314,13 @@ _hands = st.builds(
     act=st.sampled_from((*get_args(Act), "stop", "delete", "delete", "abort")),
 )
 
+_nights = st.builds(
+    Night,
+    at=st.one_of(st.integers(250, 3000), st.integers(250, 3000), st.integers(86_000, 92_000)),
+    lasts=st.one_of(st.integers(100, 4000), st.integers(11_000, 50_000)),
+    suspended=_rarely(st.just(True), False),
+)
+
 schedules: st.SearchStrategy[Schedule] = st.builds(
     Schedule,
     stacks=_some(_stacks, 1, 1, 1, 2),
@@ -323,5 +344,6 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
     expiries=_some(st.integers(89_000, 98_000), 0, 1, 3),
     comparisons=_some(st.integers(0, 8000), 0, 1, 3),
     stacks_behind=_rarely(st.sampled_from((60, 900, 5000)), 0, one_in=3),
+    nights=_some(_nights, 0, 0, 1, 2),
     search_behind=_rarely(st.sampled_from((60, 900, 10_000)), 0, one_in=3),
 )

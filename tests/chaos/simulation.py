@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from notebook_vending.drift import check
-from notebook_vending.housekeeping import orphan_cleanup
+from notebook_vending.housekeeping import orphan_cleanup, turns
 from notebook_vending.lifecycle import steps
 from notebook_vending.requests import answer
 from simulation.account import forget_the_developers_account
@@ -42,6 +42,7 @@ def simulate(schedule: Schedule) -> None:
         for module in ("stack", "platform"):
             patch.setattr(f"simulation.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
         patch.setattr(orphan_cleanup, "random", ids)
+        patch.setattr(turns, "random", ids)
         patch.setattr(steps, "random", ids)
         patch.setattr(check, "random", ids)
         world = World(platform, schedule)

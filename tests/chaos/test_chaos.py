@@ -17,6 +17,7 @@ from tests.chaos.judge import Violation
 from tests.chaos.schedule import (  # noqa: F401 - a story names them
     Delivery,
     Hand,
+    Night,
     Outage,
     Schedule,
     StackPlan,

@@ -18,15 +18,23 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.sagemaker_notebooks.in_process_aws import Listed
 from embedded_aws.sagemaker_notebooks.instance import Notebook, Timing
-from notebook_vending.notebooks.notebook import LOGICAL_RESOURCE_TAG, PLATFORM_TAG, STACK_TAG
+from notebook_vending.housekeeping import suspensions
+from notebook_vending.housekeeping.suspensions import Suspension
+from notebook_vending.notebooks.notebook import (
+    LOGICAL_RESOURCE_TAG,
+    OFF_HOURS_TAG,
+    PLATFORM_TAG,
+    STACK_TAG,
+)
 from simulation import events
 from simulation.broken_calls import KilledError
-from simulation.platform import Platform
+from simulation.platform import Platform, Work
 from simulation.stack import Sent
 from simulation.state_machine import Execution, TaskFailedError
+from tests.chaos.calendar import FUNCTIONS, CalendarJudge
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
-from tests.chaos.schedule import BY_HAND, LONGEST_LAG, Hand, Schedule, Trouble, Where
+from tests.chaos.schedule import BY_HAND, LONGEST_LAG, Hand, Night, Schedule, Trouble, Where
 
 # stacks/lifecycle.yaml: the functions' Timeout, the rate of Overdue.
 FUNCTION_TIMEOUT = 60
@@ -75,6 +83,7 @@ class World:
         self.story: list[str] = []
         self.lives: list[StackLife] = []
         self.judge = Judge(self)
+        self.calendar = CalendarJudge(self)
         self._waits: dict[int, tuple[Waits, Until]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -168,6 +177,8 @@ class World:
             self.tell(f"{operation} of {self._at_work()}: {trouble.kind}")
         self._before(trouble, service, operation)
         self._check_time(began)
+        if operation == "Query" and self._at_work() in FUNCTIONS:
+            self.calendar.looked_at_requests()
         if operation == "ListStackResources":
             self.judge.looked_at_a_stack(self.platform.at_work[-1])
         result = self._make(operation, params, call)
@@ -200,11 +211,12 @@ class World:
         for index, plan in enumerate(schedule.stacks):
             stack = platform.stack()
             platform.roles[stack.role] = BEGIN + plan.begins - plan.role_age
-            stack.properties = stack.properties | {"FallbackInstanceTypes": [*plan.fallbacks]}
-            if plan.expires:
-                stack.properties = stack.properties | {"ExpiresAfterDays": "1"}
-            if plan.takes:
-                stack.properties = stack.properties | {"NotebookInstanceName": "Somebodys"}
+            stack.properties = stack.properties | {
+                "FallbackInstanceTypes": [*plan.fallbacks],
+                **({"ExpiresAfterDays": "1"} if plan.expires else {}),
+                **({"OffHours": "Disabled"} if plan.excepted else {}),
+                **({"NotebookInstanceName": "Somebodys"} if plan.takes else {}),
+            }
             life = StackLife(stack)
             self.lives.append(life)
             self._go_on(index, live(self, life, plan))
@@ -223,18 +235,11 @@ class World:
         ):
             if there:
                 self.causes.add(cause)
-        for times, action in (
-            (schedule.orphan_cleanups, partial(self._clean, events.SCHEDULED)),
-            (schedule.expiries, self._expire),
-            (schedule.comparisons, self._compare),
-        ):
-            for time in times:
-                self.at(time, action)
-        for hand in schedule.hands:
-            self.at(hand.at, partial(self._lay_hand_on, hand))
-        self._make_foreign("Somebodys", {PLATFORM_TAG: "notebook-vending", STACK_TAG: "another"})
+        self._plan_what_comes()
+        others = {PLATFORM_TAG: "notebook-vending", OFF_HOURS_TAG: "Disabled"}
+        self._make_foreign("Somebodys", {**others, STACK_TAG: "another"})
         # Like a notebook of the first stack, save that it lost nothing: it never was one.
-        self._make_foreign("Bystander", {PLATFORM_TAG: "notebook-vending", STACK_TAG: first.id})
+        self._make_foreign("Bystander", {**others, STACK_TAG: first.id})
         now = schedule.wanting == "now"
         wanting: dict[str, Any] = dict.fromkeys(schedule.no_capacity, schedule.wanting)
         faults.no_capacity, faults.not_in_zone = (set(wanting), {}) if now else (set(), wanting)
@@ -372,8 +377,45 @@ class World:
             self.judge.compared(before)
         self.judge.disturbed_comparisons += not alone
 
+    def _plan_what_comes(self) -> None:
+        for times, action in (
+            (self.schedule.orphan_cleanups, partial(self._clean, events.SCHEDULED)),
+            (self.schedule.expiries, self._expire),
+            (self.schedule.comparisons, self._compare),
+        ):
+            for time in times:
+                self.at(time, action)
+        for hand in self.schedule.hands:
+            self.at(hand.at, partial(self._lay_hand_on, hand))
+        for night in self.schedule.nights:
+            self._plan_night(night)
+
+    def _plan_night(self, night: Night) -> None:
+        self.at(night.at, self._off_hours)
+        self.at(night.at + night.lasts, self._on_hours)
+        if night.suspended:
+            day = (BEGIN + night.at - 1, BEGIN + night.at + night.lasts + 1)
+            self.calendar.suspended.append(day)
+            suspensions.add(Suspension(*(datetime.fromtimestamp(each, UTC) for each in day)))
+
+    def _off_hours(self) -> None:
+        event = {"reason": "off-hours", "time": self._now()}
+        self._run("StopIdleFunction", event, done=self.calendar.off_hours_ended)
+
+    def _on_hours(self) -> None:
+        event = {"reason": "on-hours", "time": self._now()}
+        work = Work("StartOnHoursFunction", event, self.platform.clock.now)
+        self.calendar.on_hours_begin()
+        self._run(work.function, event, done=lambda _: self.calendar.on_hours_ended(work))
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self.platform.clock.now, UTC).isoformat()
+
     def _wake(self, event: dict[str, Any]) -> None:
         self._run("WaitFunction", event)
+        failed = event["detail"]["NotebookInstanceStatus"] == "Failed"
+        if failed and self.schedule.nights:
+            self._run("StartOnHoursFunction", event)
 
     def _respond(self, event: dict[str, Any]) -> None:
         """Run the answering function; nothing goes wrong with the third attempt.
@@ -393,17 +435,19 @@ class World:
         event: dict[str, Any],
         failed: Callable[[TaskFailedError, int], None] = lambda _failure, _attempt: None,
         attempt: int = 1,
+        done: Callable[[Any], None] = lambda _result: None,
     ) -> None:
         """Run a function, again after a minute and after two more if it fails, as Lambda does."""
         before = self._last_attempt
         if function == "RespondFunction":
             self._last_attempt = attempt == ATTEMPTS
         try:
-            self.platform.invoke(function, event)
+            done(self.platform.invoke(function, event))
         except TaskFailedError as failure:
             failed(failure, attempt)
             if attempt < ATTEMPTS:
-                self.at(60 * attempt, lambda: self._run(function, event, failed, attempt + 1))
+                again = partial(self._run, function, event, failed, attempt + 1, done)
+                self.at(60 * attempt, again)
         finally:
             self._last_attempt = before
         self.platform.pick_up_executions()
@@ -552,6 +596,10 @@ class World:
             self.judge.changed_by_comparison(operation, found)
         result = call()
         self.tell(f"{operation} of {found.name}, which was {status}")
+        if self._at_work() in FUNCTIONS:
+            self.calendar.acted(operation, found, before)
+            return result
+        self.calendar.touched(operation, found)
         self.judge.changed(self.platform.at_work[-1].given, operation, found, before)
         return result
 
@@ -628,8 +676,10 @@ class World:
             case "strip", _:
                 self.judge.strip(notebook, list(notebook.tags))
             case "fail", "InService":
+                self.calendar.touched(hand.act, notebook)
                 self.platform.notebooks.force_status(notebook.name, "Failed")
             case "maintain", "InService":
+                self.calendar.touched(hand.act, notebook)
                 self.platform.notebooks.force_status(
                     notebook.name, "InMaintenance", then="InService", after=900
                 )
@@ -650,6 +700,7 @@ class World:
 
     def _by_hand(self, operation: str, notebook: Notebook, **more: Any) -> None:
         self.platform.notebooks.call(operation, {"NotebookInstanceName": notebook.name, **more})
+        self.calendar.touched(operation, notebook)
 
     def _check_time(self, began: float) -> None:
         if self.platform.clock.now > began + FUNCTION_TIMEOUT:

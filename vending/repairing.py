@@ -151,8 +151,8 @@ def update(plan: Repaired) -> dict[str, Any]:
     if _PARAMETER not in names:
         raise OperatorError(
             f"The launch {plan.name} has a version of the product without the parameter "
-            f"{_PARAMETER}. Update the launch to the newest version, which restores the notebook "
-            "too."
+            f"{_PARAMETER}. Update the launch to the newest version with any value for "
+            f"{_PARAMETER}, which restores the notebook too."
         )
     kept = [{"Key": each, "UsePreviousValue": True} for each in names if each != _PARAMETER]
     value = f"{clock.now():%Y-%m-%dT%H:%M:%SZ}"
@@ -307,7 +307,8 @@ def _require_active(plan: Repaired, product: str, version: str) -> None:
             raise
     raise OperatorError(
         f"The product's version of the launch {plan.name} {gone}, so Service Catalog refuses an "
-        "update to it. Update the launch to an active version, which restores the notebook too."
+        "update to it. Update the launch to an active version with another value for "
+        f"{_PARAMETER}, which restores the notebook too."
     )
 
 

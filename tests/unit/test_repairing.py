@@ -156,6 +156,48 @@ def test_a_repair_shows_what_it_does_then_brings_the_notebook_back(
     assert operator.run("detect-drift", "--json").json["differences"] == []
 
 
+ROLE = "arn:aws:iam::123456789012:role/notebook-vending/other"
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"InstanceType": "ml.m5.4xlarge"}, "NotebookInstanceType"),
+        ({"RoleArn": ROLE}, "RoleArn"),
+        ({"RootAccess": "Enabled"}, "RootAccess"),
+        ({"PlatformIdentifier": "notebook-al2-v3"}, "PlatformIdentifier"),
+        ({"LifecycleConfigName": "theirs"}, "LifecycleConfigName"),
+        (
+            {
+                "InstanceMetadataServiceConfiguration": {
+                    "MinimumInstanceMetadataServiceVersion": "1"
+                }
+            },
+            "MinimumInstanceMetadataServiceVersion",
+        ),
+    ],
+)
+def test_each_setting_that_it_promises_to_restore_is_restored(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], named: str
+) -> None:
+    operator.platform.roles[ROLE] = 0.0
+    theirs = {"NotebookInstanceLifecycleConfigName": "theirs"}
+    operator.platform.notebooks.call("CreateNotebookInstanceLifecycleConfig", theirs)
+    stack = launched(operator)
+    before = operator.platform.describe(stack.notebook)
+    change(operator.platform, stack, **settings)
+    let_updates_pass(operator, stack, monkeypatch)
+
+    done = operator.run("repair", stack.notebook, "--yes", "--json").json
+
+    assert [(e["setting"], e["effect"]) for e in done["settings"]] == [
+        (named, "restored with a stop")
+    ]
+    assert (done["stops"], done["left"]) == (True, [])
+    after = operator.platform.describe(stack.notebook)
+    assert {name for name in before if before[name] != after.get(name)} <= {"LastModifiedTime"}
+
+
 def test_nothing_is_repaired_that_is_not_confirmed(operator: Operator) -> None:
     stack = launched(operator)
     change(operator.platform, stack, RootAccess="Enabled")
@@ -340,6 +382,21 @@ def test_a_launch_of_a_version_that_is_not_active_is_named(operator: Operator) -
     assert ran.status == 1
     assert "(1) is not active" in ran.err
     assert "Update the launch to an active version" in ran.err
+
+
+def test_a_launch_of_a_deprecated_version_is_repaired(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = changed(operator)
+    operator.world.admin(
+        "UpdateProvisioningArtifact",
+        ProductId=operator.offer.product_id,
+        ProvisioningArtifactId=operator.offer.artifact_id,
+        Guidance="DEPRECATED",
+    )
+    let_updates_pass(operator, stack, monkeypatch)
+
+    assert operator.run("repair", stack.notebook, "--yes").status == 0
 
 
 def test_a_launch_without_the_parameter_is_updated_to_a_newer_version(operator: Operator) -> None:

@@ -10,6 +10,7 @@ import pytest
 from aws_testing.catalog_world import ADMIN
 from embedded_aws.service_catalog.model import StackState
 from notebook_vending.requests.stack_ids import provisioned_product_of
+from simulation.account import client
 from simulation.platform import Platform
 from simulation.stack import Stack
 from tests.unit.changed_by_hand import change, tag
@@ -130,6 +131,23 @@ def test_a_changed_notebook_is_explained_with_its_difference(
     assert [each["notebook"] for each in explained["differences"]] == [stack.notebook]
     assert ran.out.count(said) == 1
     assert said in (tmp_path / "page.html").read_text()
+
+
+def test_a_difference_is_explained_when_the_ledger_has_forgotten_the_requests(
+    operator: Operator,
+) -> None:
+    stack = launched(operator)
+    change(operator.platform, stack, RootAccess="Enabled")
+    operator.run("detect-drift")
+    dynamodb = client("dynamodb")
+    for item in dynamodb.scan(TableName="ledger")["Items"]:
+        key = {name: item[name] for name in ("Resource", "Request")}
+        dynamodb.delete_item(TableName="ledger", Key=key)
+
+    ran = operator.run("explain", stack.notebook)
+
+    assert ran.out.startswith(f"Launch {stack.notebook} ({provisioned_product_of(stack.id)}):")
+    assert "RootAccess is Enabled instead of Disabled" in ran.out
 
 
 # repair

@@ -145,6 +145,7 @@ def update(plan: Repaired) -> dict[str, Any]:
         "ProvisionedProductDetail"
     ]
     version, product = detail["ProvisioningArtifactId"], detail["ProductId"]
+    path = _path(plan, detail)
     _require_active(plan, product, version)
     stack = launches.stack_of(plan.stack_id)
     names = [each["ParameterKey"] for each in stack.get("Parameters", [])]
@@ -160,7 +161,7 @@ def update(plan: Repaired) -> dict[str, Any]:
         "ProvisionedProductId": plan.provisioned_product,
         "ProductId": product,
         "ProvisioningArtifactId": version,
-        "PathId": _path(plan, detail),
+        "PathId": path,
         "ProvisioningParameters": [{"Key": _PARAMETER, "Value": value}, *kept],
         "UpdateToken": str(uuid4()),
     }
@@ -294,21 +295,18 @@ def _require_ours(of: Repaired) -> None:
 
 
 def _require_active(plan: Repaired, product: str, version: str) -> None:
-    gone = "is deleted"
-    try:
-        found = client("servicecatalog").describe_provisioning_artifact(
-            ProductId=product, ProvisioningArtifactId=version
-        )["ProvisioningArtifactDetail"]
-        if found.get("Active", True):
-            return
-        gone = f"({found['Name']}) is not active"
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
+    """Raise OperatorError if the launch's version is not active.
+
+    "Inactive provisioning artifacts are invisible to end users. End users cannot launch or update a
+    provisioned product from an inactive provisioning artifact." (UpdateProvisioningArtifact)
+    """
+    found = client("servicecatalog").describe_product(Id=product)["ProvisioningArtifacts"]
+    if any(each["Id"] == version for each in found):
+        return
     raise OperatorError(
-        f"The product's version of the launch {plan.name} {gone}, so Service Catalog refuses an "
-        "update to it. Update the launch to an active version with another value for "
-        f"{_PARAMETER}, which restores the notebook too."
+        f"The launch {plan.name} has a version of the product that is not active any more, so "
+        "Service Catalog refuses an update to it. Update the launch to an active version with "
+        f"another value for {_PARAMETER}, which restores the notebook too."
     )
 
 

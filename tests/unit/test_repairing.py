@@ -398,7 +398,7 @@ def test_a_launch_of_a_version_that_is_not_active_is_named(operator: Operator) -
     ran = operator.run("repair", stack.notebook, "--yes")
 
     assert ran.status == 1
-    assert "(1) is not active" in ran.err
+    assert "has a version of the product that is not active any more" in ran.err
     assert "Update the launch to an active version" in ran.err
 
 

@@ -370,7 +370,7 @@ class Judge:
     def _judge_owned(self, life: StackLife, notebook: Notebook) -> None:
         world = self.world
         assert life.asked is not None
-        if life.status in ("UPDATE_ROLLBACK_FAILED", "DELETE_FAILED") or world.schedule.hands:
+        if life.status in ("UPDATE_ROLLBACK_FAILED", "DELETE_FAILED") or world.schedule.by_hand:
             return
         if self._expired(life):
             self.violated(f"{notebook.name} has expired, and is still there")

@@ -175,11 +175,17 @@ class Hand:
 
 @dataclass(frozen=True)
 class Night:
-    """Off-hours, and on-hours so long after them; on a suspended day neither of them counts."""
+    """Off-hours, and on-hours so long after them; on a suspended day neither of them counts.
+
+    Attributes:
+        works: when after off-hours the first stack's owner starts the notebook, and stops it.
+
+    """
 
     at: int
     lasts: int
     suspended: bool = False
+    works: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -223,6 +229,11 @@ class Schedule:
     stacks_behind: int = 0
     search_behind: int = 0
     nights: tuple[Night, ...] = ()
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody does something to a notebook."""
+        return bool(self.hands or any(each.works for each in self.nights))
 
 
 def brief(thing: object) -> str:
@@ -316,9 +327,10 @@ _hands = st.builds(
 
 _nights = st.builds(
     Night,
-    at=st.one_of(st.integers(250, 3000), st.integers(250, 3000), st.integers(86_000, 92_000)),
+    at=st.one_of(st.integers(240, 700), st.integers(240, 3000), st.integers(86_000, 92_000)),
     lasts=st.one_of(st.integers(100, 4000), st.integers(11_000, 50_000)),
     suspended=_rarely(st.just(True), False),
+    works=_rarely(st.tuples(st.integers(60, 300), st.integers(310, 900)), (), one_in=3),
 )
 
 schedules: st.SearchStrategy[Schedule] = st.builds(

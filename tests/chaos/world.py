@@ -34,7 +34,7 @@ from simulation.state_machine import Execution, TaskFailedError
 from tests.chaos.calendar import FUNCTIONS, CalendarJudge
 from tests.chaos.cloudformation import StackLife, Until, Waits, live
 from tests.chaos.judge import Judge
-from tests.chaos.schedule import BY_HAND, LONGEST_LAG, Hand, Night, Schedule, Trouble, Where
+from tests.chaos.schedule import BY_HAND, LONGEST_LAG, Act, Hand, Night, Schedule, Trouble, Where
 
 # stacks/lifecycle.yaml: the functions' Timeout, the rate of Overdue.
 FUNCTION_TIMEOUT = 60
@@ -45,6 +45,7 @@ DEADLINE = 3240
 ADDRESS_LIVES = 7199
 
 PRODUCT_ID = "prod-ours"
+EVENING: tuple[Act, ...] = ("start", "stop")  # what an owner does who works at night
 
 _CHANGING = {
     "CreateNotebookInstance",
@@ -228,7 +229,7 @@ class World:
             ("slow notebooks", schedule.slow_start > 240 or schedule.slow_stop > 60),
             ("no capacity", schedule.no_capacity),
             ("a notebook that fails", schedule.failing != "no"),
-            ("somebody's hand", schedule.hands),
+            ("somebody's hand", schedule.by_hand),
             ("a name that is taken", any(each.takes for each in schedule.stacks)),
             ("an outage", schedule.outages),
             ("a denied call", any(each.kind == "denied" for each in schedule.troubles)),
@@ -393,6 +394,8 @@ class World:
     def _plan_night(self, night: Night) -> None:
         self.at(night.at, self._off_hours)
         self.at(night.at + night.lasts, self._on_hours)
+        for after, act in zip(night.works, EVENING, strict=False):
+            self.at(night.at + after, partial(self._lay_hand_on, Hand(0, 0, act)))
         if night.suspended:
             day = (BEGIN + night.at - 1, BEGIN + night.at + night.lasts + 1)
             self.calendar.suspended.append(day)

@@ -421,8 +421,9 @@ def off_hours_come_into_a_request(patch: pytest.MonkeyPatch) -> None:
 @_caught_by(
     Schedule(
         (StackPlan(updates=(Update(3950),), deletion=None),),
-        outages=(Outage("sagemaker", "throttled", 4150, 100),),
-        nights=(Night(600, 3651),),
+        outages=(Outage("sagemaker", "broken", 4150, 60),),
+        look_every=300,
+        nights=(Night(600, 3700),),
     )
 )
 def on_hours_come_into_a_request(patch: pytest.MonkeyPatch) -> None:

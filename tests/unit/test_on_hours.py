@@ -271,6 +271,23 @@ def test_a_search_that_is_behind_starts_nothing_that_must_stay_stopped(platform:
     assert on_hours(platform, 0) == []  # EventBridge may deliver an event twice
 
 
+def test_the_calls_grow_with_what_is_to_be_started_and_not_with_what_rests(
+    platform: Platform,
+) -> None:
+    notebooks = [launched(platform).notebook for _ in range(6)]
+    off_hours(platform)
+    platform.clock.advance(MINUTE)
+    platform.notebooks.advance()
+    for each in notebooks[1:]:
+        by_hand(platform, "StartNotebookInstance", each)
+        by_hand(platform, "StopNotebookInstance", each)
+    before = platform.calls("ListTags")
+
+    assert on_hours(platform) == notebooks[:1]
+
+    assert platform.calls("ListTags") - before == 1
+
+
 def test_an_unknown_event_starts_nothing(platform: Platform) -> None:
     notebook = launched(platform).notebook
     off_hours(platform)

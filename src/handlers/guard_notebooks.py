@@ -55,12 +55,16 @@ def _keep_projects(request: CustomResourceRequest, out_of_time: Callable[[], boo
     )
     dropped = [each for each in request.OldResourceProperties["ProjectIDs"] if each not in named]
     live: list[str] = []
-    for project in dropped:
-        for each in projects.notebooks(environment.text("PLATFORM"), project, portfolio):
-            if len(live) == _NAMED or out_of_time():
-                live.append("and more")
-                break
-            live.append(f"{each} of {project}")
+    platform = environment.text("PLATFORM")
+    for each in (
+        f"{notebook} of {project}"
+        for project in dropped
+        for notebook in projects.notebooks(platform, project, portfolio)
+    ):
+        if len(live) == _NAMED or out_of_time():
+            live.append("and more")
+            break
+        live.append(each)
     if live:
         raise RefusedError(
             f"Owners would be locked out of their notebooks: {', '.join(live)}. Keep "

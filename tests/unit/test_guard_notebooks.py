@@ -8,6 +8,8 @@ import pytest
 from handlers import guard_notebooks
 from notebook_vending.aws import tagging
 from notebook_vending.aws.tagging import Candidate
+from notebook_vending.housekeeping import projects
+from notebook_vending.notebooks.notebook import STACK_TAG
 from notebook_vending.requests import answer
 from simulation.lambda_context import context
 from simulation.platform import STACK_TAGS, Platform
@@ -259,6 +261,58 @@ def test_a_notebook_that_no_stack_has_keeps_no_project(
     guard_notebooks.handler(changed("QuickStart007", "Churn42"), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
+
+
+def test_a_notebook_that_the_search_still_finds_keeps_no_project(
+    platform: Platform, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = platform.stack()
+    stack.create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
+    (found,) = tagging.notebooks({"ProjectID": "QuickStart007"})
+    platform.notebooks.call("StopNotebookInstance", {"NotebookInstanceName": "Analysis-1"})
+    platform.clock.advance(600)
+    platform.notebooks.call("DeleteNotebookInstance", {"NotebookInstanceName": "Analysis-1"})
+    platform.clock.advance(600)
+    monkeypatch.setattr(tagging, "notebooks", lambda _tags: iter([found]))
+
+    guard_notebooks.handler(changed("QuickStart007", "Churn42"), context())
+
+    assert [said["Status"] for said in answers] == ["SUCCESS"]
+
+
+@pytest.mark.parametrize(
+    ("left", "named"), [(800_000, 20), (90_000, 0)], ids=["time-for-all", "no-time"]
+)
+def test_of_many_notebooks_of_dropped_projects_twenty_are_named(
+    answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, left: int, named: int
+) -> None:
+    names = [f"notebook-{number:02}" for number in range(15)]
+    monkeypatch.setattr(projects, "notebooks", lambda *_: iter(names))
+
+    guard_notebooks.handler(changed("A,B,C,Churn42", "Churn42"), context(left, step=1))
+
+    (said,) = answers
+    assert said["Status"] == "FAILED"
+    assert said["Reason"].count("notebook-") == named
+    assert said["Reason"].count("and more. Keep A, B, C in ProjectIDs") == 1
+
+
+@pytest.mark.parametrize(
+    ("stack", "status"), [("", "SUCCESS"), ("AccessDenied", "FAILED")], ids=["gone", "denied"]
+)
+@pytest.mark.usefixtures("pauses")
+def test_a_notebook_of_a_stack_that_is_gone_keeps_no_project(
+    platform: Platform,
+    answers: list[dict[str, Any]],
+    stack: str,
+    status: str,
+) -> None:
+    make(platform, "Orphan", **{"ProjectID": "QuickStart007", STACK_TAG: f"{STACK}-of-a-launch"})
+    platform.stacks[f"{STACK}-of-a-launch"] = {"status": stack, "physical_ids": ()}
+
+    guard_notebooks.handler(changed("QuickStart007", "Churn42"), context())
+
+    assert [said["Status"] for said in answers] == [status]
 
 
 @pytest.mark.parametrize("kind", ["Create", "Delete"])

@@ -10,9 +10,7 @@ _DIGITS = re.compile(r"[0-9]+")
 
 
 def number(given: object) -> int:
-    """Return a whole number that is one already, or that digits alone give; raises ValueError."""
-    if isinstance(given, int) and not isinstance(given, bool):
-        return given
+    """Return the whole number that digits alone give; raises ValueError."""
     if isinstance(given, str) and _DIGITS.fullmatch(given):
         return int(given)
     raise ValueError(f"{given!r:.80} is not a whole number: give digits only")

@@ -361,6 +361,35 @@ def test_what_the_search_finds_is_looked_at_again(account: Account) -> None:
     assert account.status(id_) == "AVAILABLE"
 
 
+def test_a_date_that_an_update_removed_since_the_search_ends_nothing(account: Account) -> None:
+    id_ = account.launched(YESTERDAY)
+    account.stale = {account.arn(): account.notebooks[account.arn()].copy()}
+    del account.notebooks[account.arn()]["notebook-vending:expires-on"]
+
+    account.expire()
+
+    assert account.status(id_) == "AVAILABLE"
+    assert (account.terminated(), account.sent) == ([], [])
+
+
+@pytest.mark.parametrize("operation", ["GetTopicAttributes", "DescribeProvisionedProduct"])
+def test_what_may_not_be_read_ends_nothing_and_fails_the_run(
+    account: Account, operation: str
+) -> None:
+    id_ = account.launched(TOMORROW if operation == "GetTopicAttributes" else YESTERDAY)
+    account.refused = [operation]
+
+    with (
+        speaking_to(account.world),
+        intercepted(account._answer),
+        pytest.raises(NotExpiredError),
+    ):
+        handler({}, context())
+
+    assert account.status(id_) == "AVAILABLE"
+    assert (account.terminated(), account.sent) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("expires_on", "tags"),
     [(TODAY + timedelta(days=2), {}), (TOMORROW, {"warned-of": str(TOMORROW)})],

@@ -174,6 +174,26 @@ def test_of_two_updates_of_one_second_the_answered_one_was_the_first(ids: tuple[
     assert request.follows_failure
 
 
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [("SUCCESS", {"RootAccess"}), ("FAILED", {"RootAccess", "Subnet", "NotebookInstanceType"})],
+)
+def test_what_an_older_release_entered_keeps_what_it_lists_as_unchanged(
+    before: str, kept: set[str]
+) -> None:
+    """It has no digests. After a failure it may be the rollback, which keeps everything."""
+    created = entry(outcome=before)
+    updated = entry("Update", "r-2", 10, fixed_changes=("Subnet",), changes_type=True)
+    another = entry("Update", "r-3", 10, fixed_changes=("KmsKeyId",))
+    settings = {"RootAccess", "Subnet", "NotebookInstanceType"}
+
+    found = request_order.among([created, updated], updated, LATER)
+
+    assert {each for each in settings if found.keeps(each)} == kept
+    of_another = request_order.among([created, another], another, LATER)
+    assert {each for each in settings if of_another.keeps(each)} == settings
+
+
 def changing(old: str, new: str, id_: str, **more: Any) -> Entry:
     """Return an Update from one state to another, of the same second as all others."""
     return entry("Update", id_, 5, asked_before={"Type": old}, asked={"Type": new}, **more)

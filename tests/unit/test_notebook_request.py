@@ -3,29 +3,37 @@
 import json
 import re
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from notebook_vending import clock
 from notebook_vending.notebooks.limits import Limits
 from notebook_vending.notebooks.notebook import NotebookSpec
 from notebook_vending.requests.cfn_request import CustomResourceRequest
+from notebook_vending.requests.entry import Entry
 from notebook_vending.requests.notebook_request import (
     changes,
     changes_type,
     dropped_tags,
+    entry_for_answer,
+    entry_of,
     execution_name,
     fixed_changes,
     is_notebook_name,
     notebook_name,
     parse_notebook,
     physical_resource_id,
+    prepare,
     replaced_name,
     unchanged_properties,
 )
 from tests.unit.requested_notebook import ADDRESS, EVENT, PROPERTIES, request
 
+ISSUED = datetime(2026, 1, 5, 7, 59, 30, tzinfo=UTC)
+NOW = ISSUED + timedelta(seconds=20)
 LIMITS = Limits(
     ("ml.t3.medium", "ml.t3.large"), 100, ("notebook-al2-v3", "notebook-al2023-v1"), False
 )
@@ -612,3 +620,168 @@ def test_what_only_breaks_a_limit_can_be_read_all_the_same() -> None:
 )
 def test_a_name_is_one_a_notebook_can_have_or_not(name: str, possible: bool) -> None:
     assert is_notebook_name(name) is possible
+
+
+# What the ledger keeps
+
+
+@pytest.fixture
+def platform_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the variables of the function that receives requests."""
+    for name, value in {
+        "DEADLINE_SECONDS": "3240",
+        "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:it",
+        "ALLOWED_INSTANCE_TYPES": ",".join(LIMITS.instance_types),
+        "MAX_VOLUME_SIZE_IN_GB": "100",
+        "ALLOWED_PLATFORM_IDENTIFIERS": ",".join(LIMITS.platform_identifiers),
+        "ROOT_ACCESS_ALLOWED": "NO",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+
+
+has_settings = pytest.mark.usefixtures("platform_settings")
+
+
+@has_settings
+def test_a_digest_of_each_setting_is_kept_and_of_nothing_else() -> None:
+    """An entry is compared with those of earlier releases, so a digest never changes."""
+    asked = {**PROPERTIES, "Tags": [{"Key": "a", "Value": "b"}], "Colour": "blue"}
+
+    kept = entry_of(request(ResourceProperties=asked)).asked
+
+    assert kept
+    assert kept.keys() == asked.keys() - {"ServiceToken", "ServiceTimeout", "Colour"}
+    assert (kept["Subnet"], kept["Tags"]) == ("5f8368d643022c01", "bf4511629ce8a521")
+
+
+@has_settings
+def test_a_digest_is_the_same_in_any_order_of_the_keys() -> None:
+    one, other = (
+        entry_of(request(ResourceProperties={**PROPERTIES, "Tags": [tag]})).asked
+        for tag in ({"Key": "a", "Value": "b"}, {"Value": "b", "Key": "a"})
+    )
+
+    assert one == other
+
+
+@has_settings
+def test_an_update_keeps_the_digests_of_what_was_before() -> None:
+    kept = entry_of(update({"Subnet": "one"}, Subnet="another"))
+
+    assert kept.asked
+    assert kept.asked_before
+    assert kept.asked.keys() == kept.asked_before.keys()
+    assert {n for n in kept.asked if kept.asked[n] != kept.asked_before[n]} == {"Subnet"}
+    assert entry_of(request()).asked_before == {}
+
+
+@has_settings
+def test_the_entry_of_a_create_has_all_that_serves_it() -> None:
+    asked = {**PROPERTIES, "FallbackInstanceTypes": ["ml.t3.large"]}
+    of_create = request(ResourceProperties=asked)
+
+    kept = entry_of(of_create)
+
+    assert kept == replace(
+        entry_for_answer(of_create),
+        spec=spec(FallbackInstanceTypes=["ml.t3.large"]),
+        types_allowed=("ml.t3.medium", "ml.t3.large"),
+        execution_arn="arn:aws:states:us-east-1:123456789012:execution:it:"
+        + execution_name(of_create),
+        asked=kept.asked,
+        asked_before={},
+    )
+    assert entry_for_answer(of_create) == Entry(
+        request_type="Create",
+        request_id=EVENT["RequestId"],
+        stack_id=EVENT["StackId"],
+        logical_resource_id="Notebook",
+        physical_resource_id="analysis",
+        notebook_name="analysis",
+        role_arn=PROPERTIES["RoleArn"],
+        issued_at=ISSUED,
+        deadline=ISSUED + timedelta(seconds=3240),
+        taken_in_at=NOW,
+    )
+
+
+@has_settings
+def test_the_entry_of_an_update_has_what_it_changes() -> None:
+    old = {"NotebookInstanceType": "ml.t3.large", "Subnet": "one", "Tags": {"a": "b"}}
+
+    kept = entry_of(update(old, Subnet="another"))
+    renamed = entry_of(update(NotebookInstanceName="renamed"))
+
+    assert kept.fixed_changes == ("Subnet",)
+    assert kept.changes_type is True
+    assert kept.dropped_tags == ("a",)
+    assert kept.replaces == ""
+    assert renamed.replaces == "analysis"
+
+
+@has_settings
+def test_each_limit_that_a_request_breaks_is_kept_by_its_setting() -> None:
+    """What an Update leaves alone is no violation, but the execution may need it."""
+    wrong = {"VolumeSizeInGB": "500", "RootAccess": "Enabled", "Subnet": "", "ENVName": "\n"}
+
+    kept = entry_of(update(wrong, **wrong))
+    changed = entry_of(update(wrong, **{**wrong, "VolumeSizeInGB": "501"}))
+
+    assert kept.violations == ()
+    assert len(changed.violations) == 1
+    assert changed.violations[0].startswith("VolumeSizeInGB 501 is out of range")
+    assert kept.not_allowed.keys() == wrong.keys()
+    assert changed.not_allowed["VolumeSizeInGB"] == changed.violations[0]
+
+
+@has_settings
+def test_several_violations_of_a_setting_are_kept_as_sentences() -> None:
+    tags = {"a!": "b", "aws:c": "d"}
+
+    kept = entry_of(request(ResourceProperties={**PROPERTIES, "Tags": tags}))
+
+    of_tags = [each for each in kept.violations if each.startswith("Tags")]
+    assert kept.not_allowed == {"Tags": ". ".join(of_tags)}
+
+
+@has_settings
+def test_only_the_types_that_are_allowed_are_kept_as_such() -> None:
+    asked = {**PROPERTIES, "FallbackInstanceTypes": ["ml.p4d.24xlarge", "ml.t3.large"]}
+
+    assert entry_of(request(ResourceProperties=asked)).types_allowed == (
+        "ml.t3.medium",
+        "ml.t3.large",
+    )
+
+
+@has_settings
+def test_the_entry_of_a_delete_asks_for_no_notebook() -> None:
+    of_delete = request(
+        RequestType="Delete",
+        PhysicalResourceId="analysis",
+        ResourceProperties=PROPERTIES | {"VolumeSizeInGB": "many"},
+    )
+
+    kept = entry_of(of_delete)
+
+    assert (kept.spec, kept.violations, kept.not_allowed) == (None, (), {})
+    assert kept.execution_arn.endswith(execution_name(of_delete))
+
+
+@has_settings
+def test_a_role_is_no_longer_than_there_is_one() -> None:
+    asked = {**PROPERTIES, "RoleArn": "r" * 3000}
+    without = {name: value for name, value in PROPERTIES.items() if name != "RoleArn"}
+
+    assert entry_for_answer(request(ResourceProperties=asked)).role_arn == "r" * 2048
+    assert entry_for_answer(request(ResourceProperties=without)).role_arn == ""
+
+
+@has_settings
+def test_a_function_that_lacks_a_limit_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare()
+    monkeypatch.delenv("MAX_VOLUME_SIZE_IN_GB")
+
+    with pytest.raises(LookupError, match="MAX_VOLUME_SIZE_IN_GB is not set"):
+        prepare()

@@ -11,8 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 from samtranslator.yaml_helper import yaml_parse
 
+from notebook_vending.aws import tagging
 from notebook_vending.aws.cloudformation import ListedStack, Stack
-from notebook_vending.housekeeping import orphan_rules
+from notebook_vending.housekeeping import orphan_cleanup, orphan_rules
 from notebook_vending.housekeeping.orphan_rules import clear, judge
 from notebook_vending.notebooks.notebook import (
     LOGICAL_RESOURCE_TAG,
@@ -563,6 +564,62 @@ def test_without_time_for_the_list_nothing_is_looked_at(
     assert found["a list of stacks"] == 1
     assert found["ListStackResources"] == 0
     assert [line["notebooks"] for line in said(platform, "Left to the next run")] == [3]
+
+
+# What a dry run says
+
+
+def reasons(*, in_time: bool = True) -> list[str]:
+    """Return why a cleanup would leave the notebooks alone, or delete them."""
+    return [each["Reason"] for each in orphan_cleanup.rehearse(lambda: not in_time)["Judged"]]
+
+
+def test_a_dry_run_without_time_checks_nothing(platform: Platform) -> None:
+    left_behind(platform)
+
+    assert reasons(in_time=False) == ["there was no time to check it"]
+
+
+def test_a_notebook_of_a_stack_elsewhere_is_left_alone(platform: Platform) -> None:
+    stack = left_behind(platform)
+    arn = platform.describe(stack.notebook)["NotebookInstanceArn"]
+    elsewhere = {"Key": STACK_TAG, "Value": stack.id.replace("us-east-1", "eu-west-1")}
+    platform.notebooks.call("AddTags", {"ResourceArn": arn, "Tags": [elsewhere]})
+
+    assert reasons() == ["its stack is not in this account and Region"]
+
+
+def test_an_orphan_that_is_being_deleted_is_left_alone(platform: Platform) -> None:
+    stack = left_behind(platform)
+    platform.notebooks.force_status(stack.notebook, "Deleting")
+
+    assert reasons() == ["it is deleted or being deleted"]
+
+
+def test_an_orphan_whose_tags_changed_since_the_search_is_left_alone(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = left_behind(platform)
+    found = list(tagging.notebooks({PLATFORM_TAG: "notebook-vending"}))
+    arn = platform.describe(stack.notebook)["NotebookInstanceArn"]
+    platform.notebooks.call(
+        "AddTags", {"ResourceArn": arn, "Tags": [{"Key": STACK_TAG, "Value": STACK_ID}]}
+    )
+    monkeypatch.setattr(tagging, "notebooks", lambda _tags: iter(found))
+
+    assert reasons() == ["its tags have changed"]
+
+
+def test_of_failed_notebooks_of_others_nothing_is_said(platform: Platform) -> None:
+    stack = launched(platform)
+    arn = platform.describe(stack.notebook)["NotebookInstanceArn"]
+    platform.notebooks.call("DeleteTags", {"ResourceArn": arn, "TagKeys": [PLATFORM_TAG]})
+    platform.notebooks.force_status(stack.notebook, "Failed", failure_reason="no reason")
+    platform.clock.advance(timedelta(days=1, seconds=1).total_seconds())
+
+    platform.clean(CLEANUP)
+
+    assert said(platform, "Failed for longer than a day") == []
 
 
 # Races with what stacks do

@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 import pytest
 from botocore import xform_name
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
 
 from notebook_vending.aws import s3 as aws_s3
 from notebook_vending.aws.errors import RefusedError
@@ -167,6 +168,17 @@ def test_an_upload_that_ends_meanwhile_keeps_nothing(
     aws_s3.empty(BUCKET, lambda: False)
 
     assert (s3.objects, s3.uploads) == ({}, set())
+
+
+def test_an_upload_that_may_not_be_aborted_is_an_error(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.uploads = {("b", "1")}
+    denied = (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+    monkeypatch.setattr(s3, "_abort_multipart_upload", lambda *_: denied)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        aws_s3.empty(BUCKET, lambda: False)
 
 
 @pytest.mark.parametrize("page", [1, 3, 1000])

@@ -1,6 +1,7 @@
 """Sharing a portfolio: with whom the administrator names, and no longer with whom they do not."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from aws_testing.catalog_world import World, portfolio
 from handlers import share_portfolio
 from notebook_vending.requests import answer
-from simulation.broken_calls import denied_at_first
+from simulation.broken_calls import denied_at_first, intercepted
 from simulation.lambda_context import context
 from tests.unit.catalog_calls import shared_with, speaking_to
 from tests.unit.reply_address import URL
@@ -101,6 +102,22 @@ def test_whoever_is_named_no_more_is_shared_with_no_more_and_others_shares_stay(
 
     assert shared_with(world, port) == {by_hand}
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 3
+
+
+def test_shares_on_further_pages_are_found(world: World, answers: list[dict[str, Any]]) -> None:
+    port, others = portfolio(world), ["210987654322", "210987654323"]
+
+    def in_short_pages(_: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
+        if operation == "DescribePortfolioShares":
+            params["PageSize"] = 1
+        return call()
+
+    with speaking_to(world) as operations, intercepted(in_short_pages):
+        for _ in range(2):
+            share_portfolio.handler(request("Create", port, [ACCOUNT, *others]), context())
+
+    assert operations.count("CreatePortfolioShare") == 3
+    assert [each["Status"] for each in answers] == ["SUCCESS"] * 2
 
 
 def test_a_request_that_comes_twice_changes_nothing_the_second_time(

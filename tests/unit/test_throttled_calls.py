@@ -1,11 +1,12 @@
 """Throttled calls of SageMaker: the state machine repeats them, the function does not."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.httpsession import URLLib3Session
 
 from notebook_vending.aws import sagemaker
@@ -71,6 +72,21 @@ def test_a_function_repeats_a_call_that_failed_otherwise(service: Service) -> No
     service.error = (500, "InternalFailure")
 
     with pytest.raises(ClientError):
+        sagemaker.describe("analysis")
+
+    assert service.calls == ["DescribeNotebookInstance"] * 3
+
+
+def test_a_function_repeats_a_call_that_had_no_answer(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*given: Any) -> AWSResponse:
+        service.send(*given)
+        raise EndpointConnectionError(endpoint_url="https://sagemaker.example")
+
+    monkeypatch.setattr(URLLib3Session, "send", lose)
+
+    with pytest.raises(EndpointConnectionError):
         sagemaker.describe("analysis")
 
     assert service.calls == ["DescribeNotebookInstance"] * 3

@@ -566,6 +566,15 @@ _BY_ROLE: dict[str, list[Request]] = {
         may_not("sagemaker:StartNotebookInstance", NOTEBOOK, "starts none", OURS),
     ],
     "StartOnHoursRole": [
+        may(
+            "dynamodb:Query",
+            LEDGER,
+            "reads whether a project is over its budget",
+            {
+                "dynamodb:Attributes": ["Resource", "Month", "Spent", "Limit"],
+                "dynamodb:Select": "SPECIFIC_ATTRIBUTES",
+            },
+        ),
         may("sagemaker:StartNotebookInstance", NOTEBOOK, "with the platform's tag", OURS),
         may_not(
             "sagemaker:StartNotebookInstance", NOTEBOOK, "with another platform's tag", ANOTHERS

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from notebook_vending.housekeeping import suspensions
 from notebook_vending.housekeeping.suspensions import Suspension
 from notebook_vending.housekeeping.turns import UnfinishedError
 from notebook_vending.notebooks.notebook import CALENDAR_TAG, OFF_HOURS_TAG
+from notebook_vending.requests import overspending
 from simulation.account import client
 from simulation.lambda_context import context
 from simulation.platform import Platform, running_platform
@@ -30,7 +32,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
         yield platform
 
 
-def launched(platform: Platform, **properties: str) -> Stack:
+def launched(platform: Platform, **properties: Any) -> Stack:
     stack = platform.stack()
     stack.create(**properties).expect_success()
     return stack
@@ -81,6 +83,18 @@ def test_what_off_hours_stopped_is_started_at_on_hours_and_runs(platform: Platfo
     assert on_hours(platform, 0.1) == []
     assert off_hours(platform) == notebooks  # and so on, each day
     assert on_hours(platform) == notebooks
+
+
+def test_what_a_project_over_its_budget_has_stays_stopped(platform: Platform) -> None:
+    over, other = (
+        launched(platform, Tags=[{"Key": "ProjectID", "Value": each}]) for each in ("Over", "Other")
+    )
+    off_hours(platform)
+    at = datetime.fromtimestamp(platform.clock.now + 12 * HOUR, UTC)
+    overspending.record("Over", "budget", Decimal(501), Decimal(500), at)
+
+    assert on_hours(platform) == [other.notebook]
+    assert failed(platform, over.notebook) == []
 
 
 def test_what_its_owner_stopped_stays_stopped(platform: Platform) -> None:
@@ -458,6 +472,7 @@ def test_who_starts_notebooks_may_stop_and_delete_none() -> None:
         "tag:GetResources",
         "sagemaker:DescribeNotebookInstance",
         "sagemaker:ListTags",
+        "dynamodb:Query",
         "sagemaker:StartNotebookInstance",
         "sagemaker:AddTags",
     ]

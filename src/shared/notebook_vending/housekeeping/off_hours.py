@@ -16,7 +16,13 @@ from notebook_vending.aws.sagemaker import Listed
 from notebook_vending.housekeeping import suspensions
 from notebook_vending.housekeeping.turns import is_left_to_us, take_turns
 from notebook_vending.log import logger
-from notebook_vending.notebooks.notebook import CALENDAR_TAG, OFF_HOURS_TAG, PLATFORM_TAG
+from notebook_vending.notebooks.notebook import (
+    CALENDAR_TAG,
+    OFF_HOURS_TAG,
+    PLATFORM_TAG,
+    PROJECT_TAG,
+)
+from notebook_vending.requests import overspending
 
 _STOPPED, _STARTED = "Stopped", "Started"
 # A stop ends within this time. It is too short for an owner's own start and stop after it.
@@ -55,7 +61,7 @@ def start_stopped(at: datetime, out_of_time: Callable[[], bool]) -> list[str]:
 
     def start(notebook: Listed) -> bool:
         tags = sagemaker.tags_of(notebook.arn)
-        if OFF_HOURS_TAG in tags or not _stopped_by_us(tags, notebook) or not is_left_to_us(tags):
+        if not _stopped_by_us(tags, notebook) or not _may_start(tags):
             return False
         sagemaker.start(notebook.name)
         _note(notebook.arn, _STARTED, at)
@@ -77,12 +83,18 @@ def start_again(name: str) -> list[str]:
     started_at = _time_of(_STARTED, notebook.tags)
     if started_at is None or clock.now() - started_at > _TRIED_FOR:
         return []
-    lacking = is_lack_of_capacity(notebook.failure_reason)
-    if not lacking or OFF_HOURS_TAG in notebook.tags or not is_left_to_us(notebook.tags):
+    if not is_lack_of_capacity(notebook.failure_reason) or not _may_start(notebook.tags):
         return []
     sagemaker.start(name)
     logger.info("Started", extra={"notebook": name, "reason": "on-hours, without capacity before"})
     return [name]
+
+
+def _may_start(tags: Mapping[str, str]) -> bool:
+    """Return whether a notebook takes part, has no open request, and its project has money left."""
+    if OFF_HOURS_TAG in tags or not is_left_to_us(tags):
+        return False
+    return not overspending.refusal(tags.get(PROJECT_TAG, ""), clock.now())
 
 
 def _to_start() -> list[Listed]:

@@ -23,6 +23,11 @@ REPAIR = {"Repair": ""}
 @pytest.fixture
 def operator(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
     """Operate the platform in this process, as a principal of the portfolio."""
+
+    def waited(_seconds: float) -> None:
+        pytest.fail("it began an update that the test does not expect")
+
+    monkeypatch.setattr("vending.repairing.time", SimpleNamespace(sleep=waited))
     with an_operator(platform, monkeypatch) as operator:
         operator.world.admin(
             "AssociatePrincipalWithPortfolio",

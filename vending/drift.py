@@ -54,7 +54,7 @@ class Drift:
 
     @property
     def who(self) -> str:
-        """The people and roles that may have made it; empty if no call is known."""
+        """The callers that may have made it; empty if no call is known."""
         return "; ".join(
             f"{failures.owner(each.who)} ({each.call}, {each.at:%Y-%m-%d %H:%M} UTC)"
             for each in self.suspects
@@ -62,7 +62,7 @@ class Drift:
 
     @property
     def facts(self) -> dict[str, str]:
-        """The other known facts about it, by name; empty if there are none."""
+        """Further facts, by name; empty if they are not known."""
         return {
             "Found": f"{self.since:%Y-%m-%d %H:%M:%S} UTC",
             "Possibly by": self.who,

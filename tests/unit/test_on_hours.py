@@ -285,6 +285,17 @@ def test_a_search_that_is_behind_starts_nothing_that_must_stay_stopped(platform:
     assert on_hours(platform, 0) == []  # EventBridge may deliver an event twice
 
 
+def test_a_tag_that_somebody_removed_counts_before_the_search_knows(platform: Platform) -> None:
+    launched(platform)
+    off_hours(platform)
+    shown = platform.notebooks.state()["notebooks"]
+    (seen,) = platform.notebooks.notebooks.by_arn.values()
+    seen.tags = {key: value for key, value in seen.tags.items() if key != CALENDAR_TAG}
+    platform.listed = lambda: (platform.stacks, shown)
+
+    assert on_hours(platform) == []
+
+
 def test_the_calls_grow_with_what_is_to_be_started_and_not_with_what_rests(
     platform: Platform,
 ) -> None:
@@ -339,6 +350,11 @@ def test_a_failure_for_another_reason_or_of_another_start_is_left_alone(
     assert failed(platform, never_stopped) == []
     assert failed(platform, ours, "The lifecycle configuration failed.") == []
     assert failed(platform, ours) == [ours]
+    (seen,) = [each for each in platform.notebooks.notebooks.by_arn.values() if each.name == ours]
+    seen.tags[OFF_HOURS_TAG] = "Disabled"
+    assert failed(platform, ours) == []  # its owner has taken it out
+    del seen.tags[OFF_HOURS_TAG]
+    platform.notebooks.force_status(ours, "InService", failure_reason=NO_CAPACITY)
     platform.clock.advance(5 * MINUTE)
     platform.notebooks.advance()
     detail = {"NotebookInstanceName": ours, "NotebookInstanceStatus": "Failed"}

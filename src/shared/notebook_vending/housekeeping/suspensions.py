@@ -41,7 +41,7 @@ def all_days() -> list[Suspension]:
         )
     )
     keys = [item["Request"]["S"].split("/") for page in pages for item in page["Items"]]
-    return sorted(Suspension(*map(datetime.fromisoformat, key)) for key in keys)
+    return [Suspension(*map(datetime.fromisoformat, key)) for key in keys]
 
 
 def add(day: Suspension) -> None:

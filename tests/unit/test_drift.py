@@ -625,7 +625,8 @@ def test_tags_of_a_young_notebook_may_still_come(platform: Platform) -> None:
     platform.notebooks.around.timing = Timing(pending=10)
     stack = platform.stack()
     stack.create().expect_success()
-    untag_by_hand(platform, stack.notebook, "project")
+    check(platform)
+    untag_by_hand(platform, stack.notebook, "notebook-vending:platform")
     assert check(platform)["LeftToTheNextCheck"] == 1
     platform.clock.advance(120)
     assert len(check(platform)["New"]) == 1

@@ -76,6 +76,12 @@ class AnsweringAws:
             "DescribeProvisionedProduct": {"ProvisionedProductDetail": self.launch},
             "ListProvisioningArtifacts": {"ProvisioningArtifactDetails": []},
             "DescribePortfolioShares": {"PortfolioShareDetails": []},
+            "DescribeBudget": {
+                "Budget": {
+                    "BudgetLimit": {"Amount": "500", "Unit": "USD"},
+                    "CalculatedSpend": {"ActualSpend": {"Amount": "1", "Unit": "USD"}},
+                }
+            },
         }
         return answers.get(operation, {})
 

@@ -34,10 +34,10 @@ def event_before(name: str) -> Any:
     return json.loads((former.tree() / "events" / f"{name}.json").read_text())
 
 
-def handler_before(function: str) -> str:
-    """Return the handler that a function had before, by its name of then."""
+def handler_before(function: str) -> str | None:
+    """Return the handler that a function had before, by its name of then; None if it is new."""
     resources = yaml_parse(before().read_text())["Resources"]
-    return str(resources[function]["Properties"]["Handler"])
+    return str(resources[function]["Properties"]["Handler"]) if function in resources else None
 
 
 def directory(name: str, of: Path | None = None) -> Path:

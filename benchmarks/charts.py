@@ -59,7 +59,8 @@ def cold_starts(results: Results) -> Any:
     them = results["cold_starts"]
     names = [each["function"] for each in them]
     for build, colour in (("before", _PEERS), ("now", _OURS)):
-        panel.barh(names, [each[build]["total_ms"]["median"] for each in them], color=colour)
+        times = [each[build]["total_ms"]["median"] if each[build] else 0 for each in them]
+        panel.barh(names, times, color=colour)
     panel.set_title("init and first invoke, milliseconds", fontsize=10)
     panel.legend(("before", "now"), fontsize=8)
     panel.invert_yaxis()

@@ -57,6 +57,7 @@ _NOTEBOOK = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/analysis
 _EVENTS = {
     "RequestFunction": "receive-request-create",
     "DeleteOrphansFunction": "delete-orphans-for-schedule",
+    "WatchBudgetFunction": "watch-budget-for-schedule",
 }
 _REQUESTS = ("receive-request-create", "receive-request-update", "receive-request-delete")
 
@@ -127,7 +128,8 @@ class _Bench:
         starts, before, floors, nothing = [], [], [], []
         for _ in range(repetitions):
             starts.append(self._run(function, event))
-            before.append(self._run_before(function, event))
+            if former := self._run_before(function, event):
+                before.append(former)
             floors.append(self._floor(function, "floor.handler", clients))
             nothing.append(self._floor(function, "nothing.handler", clients))
         return {
@@ -135,10 +137,10 @@ class _Bench:
             "on_the_way": function in _ON_THE_WAY,
             "memory_mb": built.settings(function)["MemorySize"],
             "now": _figures(starts),
-            "before": _figures(before),
+            "before": _figures(before) if before else None,
             "floor": _figures(floors),
             "nothing": _figures(nothing),
-            "of_before": spread(of_each(starts, before)),
+            "of_before": spread(of_each(starts, before)) if before else None,
             "of_floor": spread(of_each(starts, floors)),
             "floor_makes": ", ".join(clients),
             "repetitions": repetitions,
@@ -156,12 +158,16 @@ class _Bench:
             json.dumps(handed).encode(),
         )
 
-    def _run_before(self, function: str, event: str) -> ColdStart:
+    def _run_before(self, function: str, event: str) -> ColdStart | None:
+        """Run a function as it was built before; return None if it is new."""
         name, of_then = _BEFORE.get(function, (function, ""))
+        handler = built.handler_before(name)
+        if handler is None:
+            return None
         found = built.event_before(of_then) if of_then else built.event(event)
         handed, self.aws.ledger = self._event(found)
         return start_cold(
-            built.handler_before(name),
+            handler,
             built.directory(name, built.before()),
             built.directory("Dependencies", built.before()),
             self._environment(function) | built.environment(),

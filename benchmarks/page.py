@@ -117,7 +117,7 @@ def _cold_goals(results: Results) -> Iterator[Goal]:
         ("CreateFunction: at most 0.20 of before", "of_before", 0.2, create),
         ("every function: at most 0.40 of before", "of_before", 0.4, every),
     ):
-        slowest = max(each[key]["median"] for each in functions)
+        slowest = max(each[key]["median"] for each in functions if each[key])
         yield Goal(f"cold start of {text}", f"{slowest:.2f}", slowest <= bound)
     now, before = (results["cold_launch"][each]["cost_usd"] for each in ("now", "before"))
     yield Goal(
@@ -312,8 +312,10 @@ def _cold_start_table(results: Results) -> str:
         of_before = each["of_before"]
         return (
             each["function"],
-            f"{of_before['median']:.2f} ({of_before['least']:.2f} to {of_before['most']:.2f})",
-            time(before["total_ms"]),
+            f"{of_before['median']:.2f} ({of_before['least']:.2f} to {of_before['most']:.2f})"
+            if of_before
+            else "new",
+            time(before["total_ms"]) if before else "",
             time(now["total_ms"]),
             time(now["init_ms"]),
             time(now["first_invoke_ms"]),

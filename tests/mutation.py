@@ -49,6 +49,7 @@ SECONDS = 300  # for one that waits for nothing
 # What no test can notice, and why: by the changed line.
 EXPLAINED = {
     "converter.register_structure_hook(only_text)": "cattrs reads the function's type",
+    "checking.register_structure_hook(only_text)": "cattrs reads the function's type",
     "converter().get_structure_hook(None)": "only the first request takes longer",
     "_checking_converter(Limits.from_environment()).get_structure_hook(None)": (
         "only the first request takes longer"

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "budgets": ("describe_budgets", {"AccountId": "123456789012"}),
     "cloudformation": ("describe_stacks", {}),
     "dynamodb": ("list_tables", {}),
     "ec2": ("describe_vpcs", {}),

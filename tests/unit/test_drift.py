@@ -340,6 +340,15 @@ def test_what_a_failed_request_left_is_no_difference(platform: Platform, stack: 
     assert brief(check(platform)) == [("VolumeSizeInGB", "Changed", "20", "41")]
 
 
+def test_a_failed_request_explains_only_what_it_asked_for(platform: Platform, stack: Stack) -> None:
+    stack.update(NotebookInstanceType="ml.p5.48xlarge").expect_failed("ml.p5.48xlarge")
+    by_hand(platform, stack.notebook, InstanceType="ml.t2.medium")
+
+    assert brief(check(platform)) == [
+        ("NotebookInstanceType", "Changed", "ml.t3.medium", "ml.t2.medium")
+    ]
+
+
 def test_a_notebook_whose_request_is_in_progress_is_left_to_the_next_check(
     platform: Platform, stack: Stack
 ) -> None:

@@ -159,7 +159,8 @@ def carried_over(
 def _settings(record: Record) -> dict[str, tuple[str, str]]:
     """Return what an update of the launch would set: what was asked and what was found."""
     notebook, last = record.notebook, wanted_spec(record.asked[0])
-    differ = [_update(each, notebook) for each in record.asked]
+    differ = [_update(record.asked[0], notebook)]
+    differ += [_never_set(each, notebook) for each in record.asked[1:]]
     found: dict[str, str | int] = {
         "InstanceType": notebook.instance_type,
         "RoleArn": notebook.role_arn,
@@ -193,6 +194,17 @@ def _update(entry: Entry, notebook: Notebook) -> dict[str, str | int]:
     if present in spec.instance_types or none_allowed:
         spec = replace(spec, NotebookInstanceType=present)
     return settings_to_change(spec, notebook, entry.not_allowed)
+
+
+def _never_set(failed: Entry, notebook: Notebook) -> dict[str, str | int]:
+    """Return the settings that a failed request cannot have set, as it asked for other values.
+
+    The platform gives no notebook a setting that is not allowed, so these are among them.
+    """
+    spec, present = wanted_spec(failed), notebook.instance_type
+    if present in spec.instance_types:
+        spec = replace(spec, NotebookInstanceType=present)
+    return settings_to_change(spec, notebook)
 
 
 def _fixed(record: Record) -> dict[str, tuple[str, str]]:

@@ -6,6 +6,7 @@ dawdles within a call do others happen meanwhile.
 
 import heapq
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -92,6 +93,7 @@ class World:
         self._calls: Counter[Where] = Counter()
         self._within_call = False
         self._last_attempt = False
+        self._last_overdue = 0.0
         self._disruptions = 0
         self._turns = 0
         self._checked: set[str] = set()
@@ -485,10 +487,12 @@ class World:
         if not due:
             return float("inf")
         first = max(now, min(due)) - BEGIN
-        return BEGIN + (first // OVERDUE_EVERY + 1) * OVERDUE_EVERY
+        # What else comes at the same moment must not take the place of the check.
+        coming = BEGIN + math.ceil(first / OVERDUE_EVERY) * OVERDUE_EVERY
+        return coming if coming > self._last_overdue else coming + OVERDUE_EVERY
 
     def _answer_overdue(self) -> None:
-        now = self.platform.clock.now
+        now = self._last_overdue = self.platform.clock.now
         late = [each for each in self.judge.requests if now > each.issued_at + DEADLINE + 5]
         if self.undisturbed:
             self.judge.about_to_answer_overdue(late)

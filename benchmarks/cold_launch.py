@@ -56,6 +56,7 @@ def durations(cold_starts: Sequence[Mapping[str, Any]], build: str) -> Durations
     took = {
         each["function"]: {kind: each[build][f"{kind}_ms"]["median"] for kind in ("total", "warm")}
         for each in cold_starts
+        if each[build]  # one that is new was not there before
     }
     return Durations(
         {name: (each["total"] - each["warm"]) / 1000 for name, each in took.items()},

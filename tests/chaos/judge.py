@@ -239,8 +239,9 @@ class Judge:
         at_rest = notebook.status in ("InService", "Stopped", "Failed")
         if self.is_foreign(notebook) or not at_rest or not up_to_date:
             return set()
-        if record is None and notebook.tags.get(PLATFORM_TAG) is None:
-            return set()
+        known_by = {PLATFORM_TAG, STACK_TAG, LOGICAL_RESOURCE_TAG}
+        if record is None and not known_by <= notebook.tags.keys():
+            return set()  # no comparison saw it before it lost them
         for key in ("project", LOGICAL_RESOURCE_TAG, STACK_TAG):
             there.add((name.lower(), f"Tags: {key}", notebook.tags.get(key, "")))
         return there & self._made_by_hand.keys()

@@ -64,7 +64,7 @@ class AnsweringAws:
 
     def _of_notebook(self, operation: str, parameters: Any) -> dict[str, Any]:
         arn, tags = self.notebook["NotebookInstanceArn"], self.notebook["Tags"]
-        listed = [{**self.notebook, "LastModifiedTime": 1.0}]
+        listed = [{**self.notebook, "CreationTime": 1.0, "LastModifiedTime": 1.0}]
         answers: dict[str, dict[str, Any]] = {
             "DescribeNotebookInstance": self.notebook,
             "ListNotebookInstances": {
@@ -89,6 +89,8 @@ class AnsweringAws:
         if operation == "PutItem":
             self.ledger.append(parameters["Item"])
             return {}
+        if operation == "Scan" or ":project" in parameters.get("ExpressionAttributeValues", {}):
+            return {"Items": []}  # no notebook is known, and no project is over its budget
         if operation == "Query":
             return {"Items": self.ledger}
         if operation not in ("GetItem", "UpdateItem"):

@@ -41,6 +41,7 @@ _ON_THE_WAY = (
 )
 # What functions and their sample events were called before, where those were other names.
 _BEFORE = {
+    "RequestFunction": ("RequestFunction", "request-create"),
     "PublishProductFunction": ("PublishFunction", "publish"),
     "SharePortfolioFunction": ("ShareFunction", "share"),
     "EraseDataFunction": ("EmptyBucketFunction", "empty-bucket"),
@@ -145,7 +146,11 @@ class _Bench:
             "floor_makes": ", ".join(clients),
             "repetitions": repetitions,
             "event": event,
-            "remarks": [lambda_emulator.described(), *_faults(answered)],
+            "remarks": [
+                lambda_emulator.described(),
+                *_faults(answered),
+                *(f"before: {each}" for start in before[:1] for each in _faults(start.answered)),
+            ],
         }
 
     def _run(self, function: str, event: str) -> ColdStart:
@@ -160,12 +165,12 @@ class _Bench:
 
     def _run_before(self, function: str, event: str) -> ColdStart | None:
         """Run a function as it was built before; return None if it is new."""
-        name, of_then = _BEFORE.get(function, (function, ""))
+        name, of_then = _BEFORE.get(function, (function, event))
         handler = built.handler_before(name)
         if handler is None:
             return None
-        found = built.event_before(of_then) if of_then else built.event(event)
-        handed, self.aws.ledger = self._event(found)
+        # A state of today is none to the functions of then.
+        handed, self.aws.ledger = self._event(built.event_before(of_then))
         return start_cold(
             handler,
             built.directory(name, built.before()),

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
-from typing import Any
-
-from rich.progress import Progress
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import before
+
+if TYPE_CHECKING:
+    from rich.progress import Progress  # the charts are drawn without it
 
 LAUNCHES = 500
 SEEDS = (1, 2, 3)

@@ -34,9 +34,9 @@ class Fault:
     remedy: Mapping[str, str] = field(default_factory=dict)
     """Parameters with which a second launch succeeds all the same; empty when nothing helps."""
     changes: Mapping[str, str] = field(default_factory=dict)
-    """Settings that somebody gives the notebook by hand once it is launched."""
+    """Settings that a colleague gives the notebook by hand after the launch."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Tags that somebody gives it then."""
+    """Tags that the colleague gives it then."""
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -88,7 +88,7 @@ FAULTS: Mapping[str, Fault] = {
         platform={"DeadlineSeconds": _DEADLINE},
     ),
     "drift": Fault(
-        "somebody changes the notebook by hand after the launch",
+        "a colleague changes the notebook by hand after the launch",
         (
             f"NotebookInstanceType is {OTHER_INSTANCE_TYPE} instead of {INSTANCE_TYPE}",
             "RootAccess is Enabled instead of Disabled",

@@ -2,7 +2,7 @@
 
 make launch                  shows how a launch succeeds, is updated and is terminated
 make launch FAULT=capacity   shows how a launch is refused; an unknown fault lists the known ones
-make launch FAULT=drift      shows how a notebook that somebody changed by hand is brought back
+make launch FAULT=drift      shows how a notebook is repaired after a change by hand
 
 Each writes a page for a browser: `.local/launch.html`, or `.local/launch-refused.html`. The exit
 status is 0 if every step ended as expected, and 1 if a step did not. It is 2 for an unknown fault,

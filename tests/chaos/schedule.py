@@ -4,6 +4,7 @@ It is plain data, so that Hypothesis can take things away from one that failed u
 are left that it fails by. Times are in seconds.
 """
 
+import operator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -325,6 +326,13 @@ _hands = st.builds(
     act=st.sampled_from((*get_args(Act), "stop", "delete", "delete", "abort")),
 )
 
+# Late enough that most notebooks are ready, and no request is in progress.
+_changes_by_hand = st.builds(
+    Hand,
+    at=st.integers(400, 6000),
+    stack=st.just(0),
+    act=st.sampled_from((*BY_HAND, "retag", "delete", "delete")),
+)
 _nights = st.builds(
     Night,
     at=st.one_of(st.integers(240, 700), st.integers(240, 3000), st.integers(86_000, 92_000)),
@@ -338,7 +346,9 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
     stacks=_some(_stacks, 1, 1, 1, 2),
     troubles=_some(_troubles, 0, 1, 2, 3, 6),
     outages=_some(_outages, 0, 0, 0, 0, 1),
-    hands=_some(_hands, 0, 0, 0, 1, 3),
+    hands=st.builds(
+        operator.add, _some(_hands, 0, 0, 0, 1, 3), _some(_changes_by_hand, 0, 0, 0, 1, 2)
+    ),
     events=_some(st.sampled_from(get_args(Fate)), 1, 2, 4),
     slow_start=_rarely(st.sampled_from((900, 5000)), 240, one_in=8),
     slow_stop=_rarely(st.sampled_from((1500, 20_000)), 60, one_in=8),
@@ -354,7 +364,8 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
     slow_delete=st.sampled_from((30, 90, 400)),
     orphan_cleanups=_some(st.integers(0, 8000), 0, 1, 3),
     expiries=_some(st.integers(89_000, 98_000), 0, 1, 3),
-    comparisons=_some(st.integers(0, 8000), 0, 1, 3),
+    # Most after the hands, so that what people change is reported, and not again.
+    comparisons=_some(st.one_of(st.integers(500, 4000), st.integers(0, 8000)), 0, 1, 3, 5),
     stacks_behind=_rarely(st.sampled_from((60, 900, 5000)), 0, one_in=3),
     nights=_some(_nights, 0, 0, 1, 2),
     search_behind=_rarely(st.sampled_from((60, 900, 10_000)), 0, one_in=3),

@@ -224,6 +224,23 @@ def test_updates_of_one_second_are_in_the_order_that_their_old_properties_tell(
     assert position(updates[0]) is position(updates[2]) is QueuePosition.SUPERSEDED
 
 
+@pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2", "r-3"])))
+@pytest.mark.parametrize("known", ["the Create", "nothing"])
+@pytest.mark.parametrize("answered", [(0, 1), (0, 1, 2)])
+def test_an_update_and_its_rollback_come_before_an_update_that_stays(
+    ids: tuple[str, ...], known: str, answered: tuple[int, ...]
+) -> None:
+    """Two of them begin where the Create ended, and only one has a way back."""
+    create = entry("Create", "r-0", asked={"Type": "a"}, asked_before={})
+    ways = [("a", "b"), ("b", "a"), ("a", "c")]
+    updates = [changing(old, new, id_) for (old, new), id_ in zip(ways, ids, strict=True)]
+    enter(*([create] if known == "the Create" else []), *reversed(updates))
+    for number in answered:
+        answer(updates[number], "FAILED" if number == 0 else "SUCCESS")
+
+    assert ids_in_order()[-3:] == list(ids)
+
+
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
 def test_a_failed_update_that_was_not_rolled_back_is_left_from_either_end(
     ids: tuple[str, str],

@@ -116,16 +116,19 @@ def _order(entry: Entry) -> tuple[datetime, int, bool, datetime, str]:
 
 def _next(of_one_second: Sequence[Entry], before: Sequence[Entry]) -> Entry:
     """Return the request of one second that comes next after those `before`."""
+    old, new = ([e.asked_before for e in of_one_second], [e.asked for e in of_one_second])
     asking = [each for each in before if each.request_type != "Delete"]
     # The resource's properties after that request, or before it, as it may have failed.
     states = [state for each in asking[-1:] for state in (each.asked, each.asked_before)]
+    # Without that request: the properties from which more requests lead than to which.
+    states += [state for state in old if old.count(state) > new.count(state)]
     for state in states:
-        for each in of_one_second:
-            if state is not None and each.asked_before == state:
-                return each
-    asked = [each.asked for each in of_one_second]
-    first = (e for e in of_one_second if e.asked_before is None or e.asked_before not in asked)
-    return next(first, of_one_second[0])
+        following = [e for e in of_one_second if state is not None and e.asked_before == state]
+        # A request that others follow comes first: after the others, nothing leads back to it.
+        leading_on = (e for e in following if any(e.asked == state for state in old))
+        if following:
+            return next(leading_on, following[0])
+    return of_one_second[0]
 
 
 def _position(earlier: Iterable[Entry], later: Sequence[Entry], now: datetime) -> QueuePosition:

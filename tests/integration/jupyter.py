@@ -23,14 +23,15 @@ from tests.waiting import await_that
 _VENV = Path(__file__).parents[2] / ".jupyter-venv"
 BIN = _VENV / "bin"
 OLDER_KERNEL = "ipykernel-6"
-# Runs code on a kernel beside the server, which sees the kernel's status all the same.
+# Runs code on a kernel beside the server, which sees the kernel's status all the same. It has no
+# heartbeat, as jupyter_client takes a kernel for dead that does not answer one within a second.
 _RUN = """
 import sys
 from jupyter_client import BlockingKernelClient
 client = BlockingKernelClient(connection_file=sys.argv[1])
 client.load_connection_file()
-client.start_channels()
-client.wait_for_ready(timeout=60)
+client.start_channels(hb=False)
+client.kernel_info(reply=True, timeout=60)
 client.execute(sys.argv[2])
 """
 # Asks a kernel on its control channel and waits for the answer, whatever it is.

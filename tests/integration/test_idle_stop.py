@@ -88,8 +88,9 @@ class Notebook:
 
     @property
     def log(self) -> str:
-        """What the script wrote about itself."""
-        return (self.folder / "log" / "notebook-vending-idle.log").read_text()
+        """What the script wrote about itself so far."""
+        path = self.folder / "log" / "notebook-vending-idle.log"
+        return path.read_text() if path.exists() else ""
 
     @property
     def looks(self) -> int:

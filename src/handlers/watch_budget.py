@@ -8,7 +8,6 @@ A rule of the portfolio also invokes it every hour, as AWS's billing data change
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -49,7 +48,7 @@ def _serve(request: CustomResourceRequest, _out_of_time: Callable[[], bool]) -> 
         if partition == _PARTITION:
             servicecatalog.disassociate_budget(portfolio, name)
             budgets.delete(account, name)
-            _forget(projects, name)
+            overspending.forget(projects, name)
         return Served("There is no budget.", name)
     if partition != _PARTITION:
         raise RefusedError(
@@ -61,7 +60,8 @@ def _serve(request: CustomResourceRequest, _out_of_time: Callable[[], bool]) -> 
     topics = str(properties["TopicArn"]), str(properties["PlatformTopicArn"])
     budgets.put(account, name, limit, projects, *topics)
     servicecatalog.associate_budget(portfolio, name)
-    _forget(set(request.OldResourceProperties.get("ProjectIDs", ())) - {*projects}, name)
+    former = {*request.OldResourceProperties.get("ProjectIDs", ())}
+    overspending.forget(former - {*projects}, name)
     _look(account, name, projects)
     return Served(f"The budget {name} is {limit} USD a month.", name)
 
@@ -78,27 +78,9 @@ def _look_again(account: str, name: str, projects: Iterable[str]) -> None:
 
 def _look(account: str, name: str, projects: Iterable[str]) -> None:
     """Record for each project whether it is over the budget; raises ClientError, BotoCoreError."""
-    budget, now = budgets.read(account, name), clock.now()
+    budget = budgets.read(account, name)
     logger.info(
         "Budget",
         extra={"budget": name, "spent": float(budget.spent), "limit": float(budget.limit)},
     )
-    if budget.spent > budget.limit and not _may_be_of_last_month(now):
-        for each in projects:
-            overspending.record(each, name, budget.spent, budget.limit, now)
-    else:
-        _forget(projects, name)
-
-
-def _may_be_of_last_month(now: datetime) -> bool:
-    """Return whether AWS's billing data may still be those of the month before.
-
-    AWS updates them up to three times a day, 8 to 12 hours after the last time (user guide,
-    "Managing your costs with AWS Budgets").
-    """
-    return now.day == 1
-
-
-def _forget(projects: Iterable[str], name: str) -> None:
-    for each in projects:
-        overspending.forget(each, name)
+    overspending.record(projects, name, budget.spent, budget.limit, clock.now())

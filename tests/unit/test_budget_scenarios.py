@@ -18,7 +18,7 @@ def at(platform: Platform, text: str) -> None:
 
 def overspend(platform: Platform, budget: str = "NotebookVending-port-1") -> None:
     now = datetime.fromtimestamp(platform.clock.now, UTC)
-    overspending.record(PROJECT, budget, Decimal("512.335"), Decimal(500), now)
+    overspending.record([PROJECT], budget, Decimal("512.335"), Decimal(500), now)
 
 
 def test_a_launch_is_refused_with_the_budget_and_when_it_can_be_launched_again(
@@ -80,10 +80,10 @@ def test_the_refusal_ends_when_the_project_is_within_all_its_budgets(platform: P
     overspend(platform, budget="NotebookVending-a")
     overspend(platform, budget="NotebookVending-b")
 
-    overspending.forget(PROJECT, "NotebookVending-a")
+    overspending.forget([PROJECT], "NotebookVending-a")
     platform.stack().create(ProjectID=PROJECT).expect_failed("over its monthly budget")
 
-    overspending.forget(PROJECT, "NotebookVending-b")
+    overspending.forget([PROJECT], "NotebookVending-b")
     platform.stack().create(ProjectID=PROJECT).expect_success()
 
 

@@ -91,7 +91,7 @@ def test_what_a_project_over_its_budget_has_stays_stopped(platform: Platform) ->
     )
     off_hours(platform)
     at = datetime.fromtimestamp(platform.clock.now + 12 * HOUR, UTC)
-    overspending.record("Over", "budget", Decimal(501), Decimal(500), at)
+    overspending.record(["Over"], "budget", Decimal(501), Decimal(500), at)
 
     assert on_hours(platform) == [other.notebook]
     assert failed(platform, over.notebook) == []

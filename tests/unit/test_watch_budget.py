@@ -1,6 +1,7 @@
 """The budget of a portfolio's projects: kept, associated, and looked at every hour."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -42,6 +43,24 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     taken: list[dict[str, Any]] = []
     monkeypatch.setattr(answer, "put", lambda _url, body: taken.append(json.loads(body)))
     return taken
+
+
+@pytest.fixture
+def world(budget: Budgets) -> Iterator[World]:
+    """Return the account's catalog, which the function calls."""
+    assert budget.kept == {}
+    with speaking_to(found := World()):
+        yield found
+
+
+@pytest.fixture
+def port(world: World) -> str:
+    """Return a portfolio."""
+    return portfolio(world)
+
+
+def serve(kind: str, port: str, **properties: Any) -> None:
+    watch_budget.handler(request(kind, port, **properties), context())
 
 
 def request(
@@ -96,13 +115,9 @@ OF_THE_PROJECT = {
 
 
 def test_a_budget_is_on_the_tag_of_all_projects_and_shown_by_the_portfolio(
-    budget: Budgets, answers: list[dict[str, Any]]
+    budget: Budgets, answers: list[dict[str, Any]], world: World, port: str
 ) -> None:
-    world = World()
-    port = portfolio(world)
-
-    with speaking_to(world):
-        watch_budget.handler(request("Create", port), context())
+    serve("Create", port)
 
     assert answers[0]["Status"] == "SUCCESS", answers
     assert answers[0]["PhysicalResourceId"] == f"NotebookVending-{port}"
@@ -121,14 +136,11 @@ def test_a_budget_is_on_the_tag_of_all_projects_and_shown_by_the_portfolio(
 
 
 def test_a_change_keeps_the_budget_and_warns_both_topics(
-    budget: Budgets, answers: list[dict[str, Any]]
+    budget: Budgets, answers: list[dict[str, Any]], port: str
 ) -> None:
-    world = World()
-    port = portfolio(world)
     changed = {"MonthlyBudgetUSD": "7.5e2", "PlatformTopicArn": PLATFORMS}
-    with speaking_to(world):
-        watch_budget.handler(request("Create", port), context())
-        watch_budget.handler(request("Update", port, **changed), context())
+    serve("Create", port)
+    serve("Update", port, **changed)
 
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 2
     assert budget.kept[f"NotebookVending-{port}"]["BudgetLimit"]["Amount"] == "750"
@@ -148,51 +160,43 @@ def test_what_aws_takes_of_a_budget() -> None:
 
 
 def test_over_the_budget_launches_of_its_projects_are_refused_until_it_is_raised(
-    budget: Budgets, answers: list[dict[str, Any]]
+    budget: Budgets, answers: list[dict[str, Any]], port: str
 ) -> None:
-    world = World()
-    port = portfolio(world)
-    with speaking_to(world):
-        watch_budget.handler(request("Create", port), context())
-        budget.spent = "500.00"  # not over it, as AWS warns of what is greater
-        look(port)
-        assert not is_over()
+    serve("Create", port)
+    budget.spent = "500.00"  # not over it, as AWS warns of what is greater
+    look(port)
+    assert not is_over()
 
-        budget.spent = "500.004"
-        look(port)
-        assert is_over(PROJECTS[0])
-        assert is_over(PROJECTS[1])
+    budget.spent = "500.004"
+    look(port)
+    assert all(is_over(each) for each in PROJECTS)
+    told = overspending.refusal(PROJECTS[0], clock.now())
+    assert "AWS has billed 500.01 of 500 USD" in told  # rounded up, as it is over the budget
 
-        watch_budget.handler(request("Update", port, MonthlyBudgetUSD="750"), context())
+    serve("Update", port, MonthlyBudgetUSD="750")
     assert not is_over()
     assert answers[-1]["Status"] == "SUCCESS"
 
 
 def test_a_project_that_leaves_the_portfolio_is_no_longer_refused(
-    budget: Budgets, answers: list[dict[str, Any]]
+    budget: Budgets, answers: list[dict[str, Any]], port: str
 ) -> None:
-    world = World()
-    port = portfolio(world)
     budget.spent = "501"
-    with speaking_to(world):
-        watch_budget.handler(request("Create", port), context())
-        assert is_over(PROJECTS[1])
-        watch_budget.handler(request("Update", port, ProjectIDs=PROJECTS[:1]), context())
+    serve("Create", port)
+    assert is_over(PROJECTS[1])
+    serve("Update", port, ProjectIDs=PROJECTS[:1])
 
     assert [is_over(each) for each in PROJECTS] == [True, False]
     assert answers[-1]["Status"] == "SUCCESS"
 
 
 def test_without_its_budget_nothing_is_refused_or_left(
-    budget: Budgets, answers: list[dict[str, Any]]
+    budget: Budgets, answers: list[dict[str, Any]], world: World, port: str
 ) -> None:
-    world = World()
-    port = portfolio(world)
     budget.spent = "501"
-    with speaking_to(world):
-        watch_budget.handler(request("Create", port), context())
-        for _ in range(2):  # as CloudFormation may deliver it
-            watch_budget.handler(request("Delete", port), context())
+    serve("Create", port)
+    for _ in range(2):  # as CloudFormation may deliver it
+        serve("Delete", port)
 
     assert not is_over()
     assert budget.kept == {}
@@ -201,12 +205,9 @@ def test_without_its_budget_nothing_is_refused_or_left(
 
 
 def test_on_the_first_day_of_a_month_the_costs_may_be_those_of_the_last(
-    platform: Platform, budget: Budgets, answers: list[dict[str, Any]]
+    platform: Platform, budget: Budgets, answers: list[dict[str, Any]], port: str
 ) -> None:
-    world = World()
-    port = portfolio(world)
-    with speaking_to(world):
-        watch_budget.handler(request("Create", port), context())
+    serve("Create", port)
     assert answers[-1]["Status"] == "SUCCESS"
     budget.spent = "501"
 
@@ -239,12 +240,10 @@ def test_a_partition_without_costs_in_dollars_has_no_budget(
 
 
 def test_a_permission_that_iam_does_not_know_yet_is_waited_for(
-    budget: Budgets, answers: list[dict[str, Any]]
+    budget: Budgets, answers: list[dict[str, Any]], port: str
 ) -> None:
-    world = World()
-    port = portfolio(world)
-    with speaking_to(world), denied_at_first("CreateBudget", times=2):
-        watch_budget.handler(request("Create", port), context())
+    with denied_at_first("CreateBudget", times=2):
+        serve("Create", port)
 
     assert answers[-1]["Status"] == "SUCCESS"
     assert list(budget.kept) == [f"NotebookVending-{port}"]
@@ -255,13 +254,15 @@ def test_a_permission_that_iam_does_not_know_yet_is_waited_for(
     [("AccessDeniedException", "AccessDenied"), ("InternalErrorException", "PlatformFailed")],
 )
 def test_a_look_that_fails_alarms_and_leaves_what_was_recorded(
-    platform: Platform, budget: Budgets, answers: list[dict[str, Any]], code: str, cause: str
+    platform: Platform,
+    budget: Budgets,
+    answers: list[dict[str, Any]],
+    code: str,
+    cause: str,
+    port: str,
 ) -> None:
-    world = World()
-    port = portfolio(world)
     budget.spent = "501"
-    with speaking_to(world):
-        watch_budget.handler(request("Create", port), context())
+    serve("Create", port)
     assert answers
 
     def fail(_service: str, operation: str, _params: Any, call: Any) -> Any:

@@ -4,7 +4,9 @@ An item holds for its calendar month in UTC, as a month of AWS Budgets does. So 
 the month, even if no function runs.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from math import ceil
 from typing import TYPE_CHECKING
 
 from notebook_vending import environment
@@ -18,25 +20,33 @@ if TYPE_CHECKING:
 OVER = "budget|"  # the prefix of an item's key, which a function's role names
 
 
-def record(project: str, budget: str, spent: "Decimal", limit: "Decimal", now: datetime) -> None:
-    """Record that a project is over a budget this month. Amounts are in USD."""
-    dynamodb.client().put_item(
-        TableName=environment.text("LEDGER_TABLE"),
-        Item={
-            **_key(project, budget),
-            "Month": {"S": _month(now)},
-            "Spent": {"S": f"{spent:.2f}"},
-            "Limit": {"S": f"{limit:f}"},
-            "ExpiresAt": {"N": str(int(_next_month(now).timestamp()))},
-        },
-    )
+def record(
+    projects: Iterable[str], budget: str, spent: "Decimal", limit: "Decimal", now: datetime
+) -> None:
+    """Record whether projects are over a budget, by what AWS has billed. Amounts are in USD."""
+    if spent <= limit or _may_be_of_last_month(now):
+        forget(projects, budget)
+        return
+    for each in projects:
+        dynamodb.client().put_item(
+            TableName=environment.text("LEDGER_TABLE"),
+            Item={
+                **_key(each, budget),
+                "Month": {"S": _month(now)},
+                # Rounded up, so that it is always above the limit.
+                "Spent": {"S": f"{ceil(spent * 100) / 100:.2f}"},
+                "Limit": {"S": f"{limit:f}"},
+                "ExpiresAt": {"N": str(int(_next_month(now).timestamp()))},
+            },
+        )
 
 
-def forget(project: str, budget: str) -> None:
-    """Record that a project is not over a budget."""
-    dynamodb.client().delete_item(
-        TableName=environment.text("LEDGER_TABLE"), Key=_key(project, budget)
-    )
+def forget(projects: Iterable[str], budget: str) -> None:
+    """Record that projects are not over a budget."""
+    for each in projects:
+        dynamodb.client().delete_item(
+            TableName=environment.text("LEDGER_TABLE"), Key=_key(each, budget)
+        )
 
 
 def refusal(project: str, now: datetime) -> str:
@@ -66,6 +76,15 @@ def refusal(project: str, now: datetime) -> str:
 def _key(project: str, budget: str) -> "dict[str, AttributeValueTypeDef]":
     # No request has such a resource.
     return {"Resource": {"S": f"{OVER}{project}"}, "Request": {"S": budget}}
+
+
+def _may_be_of_last_month(now: datetime) -> bool:
+    """Return whether AWS's billing data may still be those of the month before.
+
+    AWS updates them up to three times a day, 8 to 12 hours after the last time (user guide,
+    "Managing your costs with AWS Budgets").
+    """
+    return now.astimezone(UTC).day == 1
 
 
 def _month(now: datetime) -> str:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
@@ -23,9 +23,12 @@ from notebook_vending.requests.stack_ids import provisioned_product_of
 from vending.errors import OperatorError
 from vending.platform import Platform, client
 
-# The platform answers a termination within 54 minutes; the rest of the stack takes less.
-_PATIENCE = timedelta(minutes=75)
+T = TypeVar("T")
+
+# The platform answers a request within 54 minutes; the rest of the stack takes less.
+PATIENCE = timedelta(minutes=75)
 _POLL = 2.0  # seconds
+_GOING = "the notebook is gone, other resources remain"
 
 
 @dataclass(frozen=True)
@@ -142,33 +145,30 @@ def _terminate(launch: Ended, report: Callable[[str], None]) -> Ended:
     record_id = catalog.terminate_provisioned_product(
         ProvisionedProductId=launch.provisioned_product, TerminateToken=str(uuid4())
     )["RecordDetail"]["RecordId"]
-    deadline = clock.now() + _PATIENCE
-    while clock.now() < deadline:
+
+    def ended() -> Ended | None:
         record = catalog.describe_record(Id=record_id)["RecordDetail"]
-        if record["Status"] == "SUCCEEDED":
-            return replace(launch, status="TERMINATED")
         if record["Status"] in ("FAILED", "IN_PROGRESS_IN_ERROR"):
             said = "; ".join(each["Description"] for each in record.get("RecordErrors", []))
             raise OperatorError(
                 f"The termination of {launch.name} failed: {said or 'no reason is given'}. Run "
                 f"`vending explain {launch.notebook}`, remove the cause, then end it again."
             )
-        status = sagemaker.status(launch.notebook)
-        report(f"notebook {status}" if status else "the notebook is gone, other resources remain")
-        time.sleep(_POLL)
+        return replace(launch, status="TERMINATED") if record["Status"] == "SUCCEEDED" else None
+
+    if done := wait_for(ended, launch.notebook, _GOING, report):
+        return done
     raise OperatorError(
-        f"{launch.name} is still being terminated after {_PATIENCE.seconds // 60} minutes. See "
+        f"{launch.name} is still being terminated after {PATIENCE.seconds // 60} minutes. See "
         f"record {record_id} in Service Catalog."
     )
 
 
 def _delete_stack(launch: Ended, report: Callable[[str], None]) -> Ended:
     client("cloudformation").delete_stack(StackName=launch.stack_id)
-    deadline = clock.now() + _PATIENCE
-    while clock.now() < deadline:
+
+    def ended() -> Ended | None:
         stack = stack_of(launch.stack_id)
-        if stack["StackStatus"] == "DELETE_COMPLETE":
-            return replace(launch, status="DELETED")
         if stack["StackStatus"] == "DELETE_FAILED":
             raise OperatorError(
                 f"The deletion of the stack {launch.stack_name} failed: "
@@ -176,13 +176,32 @@ def _delete_stack(launch: Ended, report: Callable[[str], None]) -> Ended:
                 "CloudFormation, which deletes with your rights. Remove the cause, then end it "
                 "again."
             )
-        status = sagemaker.status(launch.notebook)
-        report(f"notebook {status}" if status else "the notebook is gone, other resources remain")
-        time.sleep(_POLL)
+        gone = stack["StackStatus"] == "DELETE_COMPLETE"
+        return replace(launch, status="DELETED") if gone else None
+
+    if done := wait_for(ended, launch.notebook, _GOING, report):
+        return done
     raise OperatorError(
-        f"The stack {launch.stack_name} is still being deleted after {_PATIENCE.seconds // 60} "
+        f"The stack {launch.stack_name} is still being deleted after {PATIENCE.seconds // 60} "
         "minutes. See its events in CloudFormation."
     )
+
+
+def wait_for(
+    done: Callable[[], T | None], notebook: str, absent: str, report: Callable[[str], None]
+) -> T | None:
+    """Return what `done` returns once that is not None, or None if it takes too long.
+
+    Reports the notebook's status meanwhile, or the text `absent` if there is no notebook.
+    """
+    deadline = clock.now() + PATIENCE
+    while clock.now() < deadline:
+        if (found := done()) is not None:
+            return found
+        status = sagemaker.status(notebook)
+        report(f"notebook {status}" if status else absent)
+        time.sleep(_POLL)
+    return None
 
 
 def _belongings(

@@ -4,10 +4,8 @@ An update of the launch changes only the parameter Repair, so CloudFormation req
 notebook from the platform again. The launch role does the work.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -32,9 +30,6 @@ from vending.errors import OperatorError
 from vending.platform import Platform, client
 
 _PARAMETER = "Repair"  # of the product
-# The platform answers an update within 54 minutes; the rest of the stack takes less.
-_PATIENCE = timedelta(minutes=75)
-_POLL = 2.0  # seconds
 _TAGS = "Tags: "
 # Without these the functions' roles, or the platform itself, leave a notebook alone.
 _OWNING = (PLATFORM_TAG, STACK_TAG, LOGICAL_RESOURCE_TAG)
@@ -340,13 +335,11 @@ def _path(plan: Repaired, detail: Mapping[str, Any]) -> str:
 
 def _wait(plan: Repaired, record_id: str, report: Callable[[str], None]) -> str:
     """Wait for the update; return the platform's message."""
-    catalog, deadline = client("servicecatalog"), clock.now() + _PATIENCE
-    while clock.now() < deadline:
+    catalog = client("servicecatalog")
+
+    def message() -> str | None:
         found = catalog.describe_record(Id=record_id)
         record = found["RecordDetail"]
-        if record["Status"] == "SUCCEEDED":
-            outputs = {e["OutputKey"]: e["OutputValue"] for e in found.get("RecordOutputs", [])}
-            return str(outputs.get("Message", ""))
         if record["Status"] == "FAILED":
             said = "; ".join(each["Description"] for each in record.get("RecordErrors", []))
             raise OperatorError(
@@ -354,10 +347,13 @@ def _wait(plan: Repaired, record_id: str, report: Callable[[str], None]) -> str:
                 f"{said or 'no reason is given'}. Run `vending explain {plan.notebook}`, remove "
                 "the cause, then repair it again."
             )
-        status = sagemaker.status(plan.notebook)
-        report(f"notebook {status}" if status else "there is no notebook yet")
-        time.sleep(_POLL)
+        outputs = {e["OutputKey"]: e["OutputValue"] for e in found.get("RecordOutputs", [])}
+        return str(outputs.get("Message", "")) if record["Status"] == "SUCCEEDED" else None
+
+    answered = launches.wait_for(message, plan.notebook, "there is no notebook yet", report)
+    if answered is not None:
+        return answered
     raise OperatorError(
-        f"{plan.name} is still being updated after {_PATIENCE.seconds // 60} minutes. See record "
-        f"{record_id} in Service Catalog."
+        f"{plan.name} is still being updated after {launches.PATIENCE.seconds // 60} minutes. See "
+        f"record {record_id} in Service Catalog."
     )

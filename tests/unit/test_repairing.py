@@ -27,8 +27,8 @@ def operator(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Op
     def waited(_seconds: float) -> None:
         pytest.fail("it began an update that the test does not expect")
 
-    monkeypatch.setattr("vending.repairing.time", SimpleNamespace(sleep=waited))
     with an_operator(platform, monkeypatch) as operator:
+        monkeypatch.setattr("vending.launches.time", SimpleNamespace(sleep=waited))
         operator.world.admin(
             "AssociatePrincipalWithPortfolio",
             PortfolioId=operator.offer.portfolio_id,
@@ -71,7 +71,7 @@ def let_updates_pass(operator: Operator, stack: Stack, monkeypatch: pytest.Monke
         operator.world.stacks.on_wait = waited
         begin()
 
-    monkeypatch.setattr("vending.repairing.time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("vending.launches.time", SimpleNamespace(sleep=sleep))
 
 
 # What differs is shown
@@ -363,7 +363,7 @@ def test_a_repair_that_is_not_waited_for_says_that_it_goes_on(
 
     stack = launched(operator)
     change(operator.platform, stack, RootAccess="Enabled")
-    monkeypatch.setattr("vending.repairing.time", SimpleNamespace(sleep=interrupt))
+    monkeypatch.setattr("vending.launches.time", SimpleNamespace(sleep=interrupt))
 
     ran = operator.run("repair", stack.notebook, "--yes")
 

@@ -131,6 +131,15 @@ def sagemaker(kind: str, name: str = "1f2e3d4c-a") -> str:
     return arn("sagemaker", f"{kind}/{name}")
 
 
+READS_BUDGETS = may(
+    "dynamodb:Query",
+    LEDGER,
+    "reads whether a project is over its budget",
+    {
+        "dynamodb:Attributes": ["Resource", "Month", "Spent", "Limit"],
+        "dynamodb:Select": "SPECIFIC_ATTRIBUTES",
+    },
+)
 COUNTS_UNANSWERED = (
     may(
         "dynamodb:Query",
@@ -231,15 +240,7 @@ _BY_ROLE: dict[str, list[Request]] = {
             {"dynamodb:LeadingKeys": ["stack|Notebook"]},
         ),
         may_not("dynamodb:GetItem", LEDGER, "reads no entered request"),
-        may(
-            "dynamodb:Query",
-            LEDGER,
-            "reads whether a project is over its budget",
-            {
-                "dynamodb:Attributes": ["Resource", "Month", "Spent", "Limit"],
-                "dynamodb:Select": "SPECIFIC_ATTRIBUTES",
-            },
-        ),
+        READS_BUDGETS,
         may_not(
             "dynamodb:Query",
             LEDGER,
@@ -566,15 +567,7 @@ _BY_ROLE: dict[str, list[Request]] = {
         may_not("sagemaker:StartNotebookInstance", NOTEBOOK, "starts none", OURS),
     ],
     "StartOnHoursRole": [
-        may(
-            "dynamodb:Query",
-            LEDGER,
-            "reads whether a project is over its budget",
-            {
-                "dynamodb:Attributes": ["Resource", "Month", "Spent", "Limit"],
-                "dynamodb:Select": "SPECIFIC_ATTRIBUTES",
-            },
-        ),
+        READS_BUDGETS,
         may("sagemaker:StartNotebookInstance", NOTEBOOK, "with the platform's tag", OURS),
         may_not(
             "sagemaker:StartNotebookInstance", NOTEBOOK, "with another platform's tag", ANOTHERS

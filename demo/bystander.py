@@ -79,15 +79,15 @@ def make_notebook(aws: Emulator, name: str, instance_type: str) -> Bystander:
     iam = aws.client("iam")
     suffix = uuid.uuid4().hex[:8]
     role = iam.create_role(
-        RoleName=f"somebody-elses-{suffix}",
+        RoleName=f"another-users-{suffix}",
         AssumeRolePolicyDocument=_policy(
             {"Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
         ),
     )["Role"]["Arn"]
     pass_role = {"Action": "iam:PassRole", "Resource": role}
-    somebody = _sign_in(aws, f"somebody-else-{suffix}", name, {}, pass_role)
-    _create_once_the_role_is_known(somebody, role, instance_type)
-    return somebody
+    other = _sign_in(aws, f"another-user-{suffix}", name, {}, pass_role)
+    _create_once_the_role_is_known(other, role, instance_type)
+    return other
 
 
 def colleague(aws: Emulator, notebook: str, project_id: str, role: str) -> Bystander:
@@ -116,12 +116,12 @@ def _sign_in(
     return Bystander(aws.client("sagemaker", key), notebook)
 
 
-def _create_once_the_role_is_known(somebody: Bystander, role: str, instance_type: str) -> None:
+def _create_once_the_role_is_known(other: Bystander, role: str, instance_type: str) -> None:
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            somebody.sagemaker.create_notebook_instance(
-                NotebookInstanceName=somebody.notebook, InstanceType=instance_type, RoleArn=role
+            other.sagemaker.create_notebook_instance(
+                NotebookInstanceName=other.notebook, InstanceType=instance_type, RoleArn=role
             )
         except ClientError as error:
             if "Could not assume role" not in str(error) or time.monotonic() > end:

@@ -28,7 +28,7 @@ class Fault:
     launch: Mapping[str, str] = field(default_factory=dict)
     """Parameters of the launch."""
     name_taken: bool = False
-    """Whether somebody else has a notebook of the launch's name."""
+    """Whether another user has a notebook of the launch's name."""
     reaches_the_platform: bool = True
     """Whether the platform is asked; else CloudFormation refuses the launch by itself."""
     remedy: Mapping[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ FAULTS: Mapping[str, Fault] = {
         notebooks={"quotas": {INSTANCE_TYPE: 0}},
     ),
     "name-taken": Fault(
-        f"somebody else has a notebook named {NOTEBOOK}",
+        f"another user has a notebook named {NOTEBOOK}",
         (
             f"The name {NOTEBOOK} is taken",
             "Launch with another NotebookInstanceName. More: docs/help.md#name-taken",

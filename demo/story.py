@@ -167,11 +167,11 @@ def _update(platform: Platform, provisioned_product_id: str) -> None:
 def refusal(platform: Platform, fault: Fault) -> str:
     """Show a launch that is refused as expected; raises SurpriseError if it is not."""
     page = platform.page
-    somebody, before = None, {}
+    other, before = None, {}
     if fault.name_taken:
-        page.step(f"Somebody else makes a notebook named {NOTEBOOK}, without the platform.")
-        somebody = bystander.make_notebook(platform.aws, NOTEBOOK, INSTANCE_TYPE)
-        before = somebody.wait_until("InService", platform.watch.look)
+        page.step(f"Another user makes a notebook named {NOTEBOOK}, without the platform.")
+        other = bystander.make_notebook(platform.aws, NOTEBOOK, INSTANCE_TYPE)
+        before = other.wait_until("InService", platform.watch.look)
         page.outcome("It is InService, and carries no tag of the platform.")
 
     asked = fault.launch.get("NotebookInstanceType", INSTANCE_TYPE)
@@ -184,8 +184,8 @@ def refusal(platform: Platform, fault: Fault) -> str:
 
     page.step("She terminates the product that could not be launched.")
     _terminate(platform, refused.provisioned_product_id)
-    if somebody:
-        _take_away(somebody, before, platform)
+    if other:
+        _take_away(other, before, platform)
     _show_that_nothing_is_left(platform)
     if fault.remedy:
         return _second_launch(platform, fault.remedy)
@@ -205,11 +205,11 @@ def repair(platform: Platform, fault: Fault) -> str:
     given = ", ".join(f"{name}={value}" for name, value in {**fault.changes, **fault.tags}.items())
     page.step(f"A colleague stops the notebook by hand, gives it {given}, and starts it again.")
     outputs, volume = launched.outputs, platform.notebook()["volume_id"]
-    somebody = bystander.colleague(
+    other = bystander.colleague(
         platform.aws, NOTEBOOK, outputs["ProjectID"], outputs["ExecutionRoleArn"]
     )
-    as_launched = somebody.look()
-    somebody.change(fault.changes, fault.tags, platform.watch.look)
+    as_launched = other.look()
+    other.change(fault.changes, fault.tags, platform.watch.look)
     page.outcome("Neither CloudFormation nor Service Catalog notices anything.")
 
     page.step("An operator has the platform compare all notebooks with their requests.")
@@ -220,7 +220,7 @@ def repair(platform: Platform, fault: Fault) -> str:
 
     page.step("She repairs the launch: an update in Service Catalog, by the launch role.")
     _vending(platform, operator, "repair", NOTEBOOK, "--yes")
-    after = somebody.look()
+    after = other.look()
     changed = {name for name in after if after[name] != as_launched[name]} - {"LastModifiedTime"}
     _expect(not changed, f"after the repair the notebook has another {changed}: {after}")
     _expect(platform.notebook()["volume_id"] == volume, f"the repair lost the volume {volume}")
@@ -258,15 +258,15 @@ def _second_launch(platform: Platform, remedy: Mapping[str, str]) -> str:
     return f"REFUSED as expected, then SUCCEEDED with {given}: {message}"
 
 
-def _take_away(somebody: Bystander, before: Mapping[str, Any], platform: Platform) -> None:
-    after = somebody.look()
+def _take_away(other: Bystander, before: Mapping[str, Any], platform: Platform) -> None:
+    after = other.look()
     changed = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
-    _expect(not changed, f"somebody else's notebook was touched: {changed}")
+    _expect(not changed, f"another user's notebook was changed: {changed}")
     platform.page.outcome(
-        f"Somebody else's {NOTEBOOK} lives on untouched, {after['NotebookInstanceStatus']}."
+        f"The other user's {NOTEBOOK} is unchanged, {after['NotebookInstanceStatus']}."
     )
-    platform.page.step("Somebody else removes it.")
-    somebody.remove(platform.watch.look)
+    platform.page.step("The other user removes it.")
+    other.remove(platform.watch.look)
     platform.watch.look()
 
 

@@ -53,7 +53,7 @@ UNEXERCISED = (
     Unexercised(
         _FUNCTIONS,
         ("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
-        "Lambda sends a function's traces with the function's role; nobody traces here",
+        "Lambda sends a function's traces with the function's role, and tracing is off here",
         "https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html",
     ),
     Unexercised(
@@ -88,13 +88,13 @@ UNEXERCISED = (
             "xray:PutTelemetryRecords",
             "xray:PutTraceSegments",
         ),
-        "Step Functions sends traces with the state machine's role; nobody traces here",
+        "Step Functions sends traces with the state machine's role, and tracing is off here",
         "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html",
     ),
     Unexercised(
         ("OffHoursRole", "OnHoursRole"),
         ("kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "sqs:SendMessage"),
-        "EventBridge Scheduler works as this role, which nobody else may assume; the emulator's "
+        "EventBridge Scheduler uses this role, and only it may assume the role. The emulator's "
         "works without it",
         "https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html",
     ),

@@ -36,8 +36,8 @@ def _serve(request: CustomResourceRequest, out_of_time: Callable[[], bool]) -> S
         case "Create":
             _check_ours(bucket, request.StackId)
         case "Update" if bucket != request.PhysicalResourceId:
-            # CloudFormation would have the old bucket emptied after the update, though nobody
-            # terminated anything.
+            # CloudFormation would have the old bucket emptied after the update, although no user
+            # terminated the launch.
             raise RefusedError(
                 f"The bucket cannot be changed from {request.PhysicalResourceId} to {bucket}: "
                 "launch a new product and copy the data there.",

@@ -123,7 +123,7 @@ def test_a_refusal_ends_with_the_reason_and_spares_the_notebook_that_has_the_nam
     assert lines[-1].startswith("launch: REFUSED as expected: "), "\n".join(lines)
     assert "The name analysis-1 is taken" in lines[-1]
     assert status == 0
-    assert "   => Somebody else's analysis-1 lives on untouched, InService." in lines
+    assert "   => The other user's analysis-1 is unchanged, InService." in lines
 
 
 @pytest.mark.parametrize(("fault", "picture"), [("", "make-launch"), ("name-taken", "refused")])

@@ -82,7 +82,7 @@ def rows() -> list[Row]:
 def cells() -> Iterator[Cell]:
     capacity = ("enough", "next type", "none left")
     absent = product(
-        ("Absent", "Interface held"), ("nobody",), ("none", "forbidden name"), capacity
+        ("Absent", "Interface held"), ("nobody",), ("none", "forbidden name", "fixed"), capacity
     )
     unanswered = [("Unanswered", "nobody", "none", "enough")]
     settings = ("as asked", "tags differ", "differ", "fixed")

@@ -406,3 +406,24 @@ def test_a_notebook_that_goes_between_two_calls_of_a_look_is_gone(platform: Plat
     platform.run()
 
     sent.expect_success()
+
+
+def test_a_deleted_notebook_is_not_created_again_in_another_subnet(platform: Platform) -> None:
+    """Otherwise the rollback of an update that fails later would find it there and succeed."""
+    stack = launched(platform)
+    platform.take_away(stack.notebook)
+
+    stack.update(Subnet="another").expect_failed("Subnet of a notebook cannot be changed")
+    stack.roll_back().expect_success()
+
+    assert platform.describe(stack.notebook)["SubnetId"] == platform.account.subnets["research"]
+
+
+def test_an_update_after_a_failed_creation_may_ask_for_another_subnet(platform: Platform) -> None:
+    stack = platform.stack()
+    platform.fail_calls("CreateNotebookInstance", "ValidationException", "not here")
+    stack.create().expect_failed("not here")
+
+    stack.update(Subnet="another").expect_success()
+
+    assert platform.describe(stack.notebook)["SubnetId"] == platform.account.subnets["another"]

@@ -156,7 +156,7 @@ def decide(  # noqa: C901 - a table: a case a row
             return Decision("Succeed", _in_service(name, memory))
         case "Update", "Stopped", _ if settings is Settings.AS_ASKED and not memory.resume:
             return Decision("Succeed", f"Notebook {name} is updated and is Stopped, as before.")
-        case "Create" | "Update", _, Ownership.OURS if settings is Settings.CANNOT_CHANGE:
+        case "Create" | "Update", _, _ if settings is Settings.CANNOT_CHANGE:
             return _fail(Cause.CANNOT_CHANGE, " ".join(observed.cannot_change))
         case "Create" | "Update", "Absent" | "Stopped", _ if none_left:
             return _no_capacity(observed, memory)

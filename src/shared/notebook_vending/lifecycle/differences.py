@@ -85,13 +85,9 @@ def cannot_change(
 
     `find_place` is asked only where the request changes the place.
     """
-    entry, cannot = request.entry, []
-    spec = entry.spec
-    if spec is None or entry.request_type != "Update":
+    spec, cannot = request.entry.spec, []
+    if spec is None or not _is_in_place(request):
         return ()
-    back = request.renamed_from.lower() == entry.notebook_name.lower()
-    if entry.replaces and not back:
-        return ()  # a new notebook, created as requested
     if moved := [name for name in _FIXED if not request.keeps(name)]:
         place = find_place(spec)
         found = {
@@ -99,13 +95,7 @@ def cannot_change(
             "SecurityGroupName": notebook.security_group_ids == (place.security_group_id,),
             "KmsKeyId": notebook.kms_key_id == spec.KmsKeyId,
         }
-        cannot += [
-            f"{name} of a notebook cannot be changed. Restore the old value, or enter a new "
-            "NotebookInstanceName and set AllowReplacement to YES (the data on the old volume is "
-            "lost)."
-            for name in moved
-            if not found[name]
-        ]
+        cannot += [_fixed(name) for name in moved if not found[name]]
     # A volume that a failed update has grown keeps its size when CloudFormation rolls back. A later
     # update that does not change VolumeSizeInGB ignores the difference.
     shrinks = spec.VolumeSizeInGB < notebook.volume_size_in_gb
@@ -113,7 +103,7 @@ def cannot_change(
         cannot.append(
             f"VolumeSizeInGB can only grow: ask for {notebook.volume_size_in_gb} GB or more."
         )
-    add, remove = tag_changes(entry, notebook)
+    add, remove = tag_changes(request.entry, notebook)
     cannot += [
         f"AWS rejects tag keys that differ only by case: the template's Tags have "
         f"{' and '.join(repr(key) for key in alike if key in add)}, and the notebook has "
@@ -123,6 +113,32 @@ def cannot_change(
         if any(key in add and key not in notebook.tags for key in alike)
     ]
     return tuple(cannot)
+
+
+def cannot_move(request: RequestInOrder) -> tuple[str, ...]:
+    """Return a sentence for each fixed setting that an Update changes of a deleted notebook.
+
+    The Update could create the notebook with it. But if the Update fails later, its rollback would
+    find a notebook whose settings nothing can restore.
+    """
+    if not request.settled or not _is_in_place(request):
+        return ()
+    return tuple(_fixed(name) for name in _FIXED if not request.keeps(name))
+
+
+def _is_in_place(request: RequestInOrder) -> bool:
+    """Return whether a request is for the notebook of the last successful one."""
+    entry = request.entry
+    back = request.renamed_from.lower() == entry.notebook_name.lower()
+    return entry.request_type == "Update" and (back or not entry.replaces)
+
+
+def _fixed(name: str) -> str:
+    return (
+        f"{name} of a notebook cannot be changed. Restore the old value, or enter a new "
+        "NotebookInstanceName and set AllowReplacement to YES (the data on the old volume is "
+        "lost)."
+    )
 
 
 def settings_to_change(

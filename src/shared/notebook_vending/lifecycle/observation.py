@@ -180,12 +180,12 @@ def _seen(
 ) -> tuple[Observed, ExecutionMemory]:
     entry = request.entry
     if notebook is None:
-        return _absent(entry, memory), memory
+        return _absent(request, memory), memory
     known = notebook.status not in SETTLED
     known = known and notebook.created_at.isoformat() == _known(entry, memory)
     whose = Ownership.OURS if known else _whose(entry, notebook, now)
     if whose is Ownership.NOT_OURS and entry.request_type == "Delete":
-        absent = _absent(entry, memory)
+        absent = _absent(request, memory)
         if not absent.interface_released:
             return absent, memory  # ours is gone, and another stack has taken its name
     if whose is not Ownership.OURS:
@@ -208,11 +208,14 @@ def _seen(
     ), memory
 
 
-def _absent(entry: Entry, memory: ExecutionMemory) -> Observed:
+def _absent(request: RequestInOrder, memory: ExecutionMemory) -> Observed:
     interface = memory.network_interface_id
-    left = _types_left(entry, memory)
+    left = _types_left(request.entry, memory)
+    cannot = differences.cannot_move(request)
     return Observed(
         ABSENT,
+        settings=Settings.CANNOT_CHANGE if cannot else Settings.AS_ASKED,
+        cannot_change=cannot,
         interface_released=not interface or not ec2.network_interface_exists(interface),
         # A notebook with data that was deleted at the console does not count.
         no_capacity=(memory.created and memory.instance_type in memory.out_of_capacity)

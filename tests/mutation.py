@@ -37,7 +37,9 @@ TESTS = {
     "notebooks/notebook": ["test_notebook", "test_notebook_request"],
     "requests/cfn_request": ["test_cfn_request"],
     "requests/notebook_request": ["test_notebook_request"],
+    "requests/request_order": ["test_ledger"],
     "requests/stack_ids": ["test_cfn_request"],
+    "drift/rules": ["test_drift_rules"],
     "notebooks/limits": ["test_limits"],
     "requests/answer": ["test_answer"],
     "aws/errors": ["test_errors"],
@@ -175,7 +177,7 @@ def _load_the_libraries(tests: Sequence[str]) -> None:
 
 def _run_tests(tests: Sequence[str]) -> int:
     files = (str(ROOT / "tests" / "unit" / f"{test}.py") for test in tests)
-    # Plain assertions: whatever is huge would be compared at length, for nobody to read.
+    # Plain assertions: whatever is huge would be compared at length.
     return pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *files])
 
 

@@ -27,7 +27,7 @@ def sections(page: str) -> dict[str, str]:
     return dict(re.findall(r"^## (\S+)\n\n(.*?)(?=\n## |\Z)", text, re.M | re.S))
 
 
-def test_an_anchor_is_the_causes_name_in_kebab_case() -> None:
+def test_anchor_is_the_name_of_the_cause_in_kebab_case() -> None:
     assert Cause.NAME_TAKEN.anchor == "name-taken"
     assert Cause.REFUSED_BY_AWS.anchor == "refused-by-aws"
     assert Cause.QUOTA.anchor == "quota"
@@ -35,12 +35,12 @@ def test_an_anchor_is_the_causes_name_in_kebab_case() -> None:
 
 
 @each_language
-def test_each_cause_has_its_section_and_nothing_else_has_one(page: str) -> None:
+def test_each_cause_has_one_section_and_there_are_no_others(page: str) -> None:
     assert list(sections(page)) == [each.anchor for each in Cause]
 
 
 @each_language
-def test_each_section_says_what_it_means_what_to_do_and_when_to_ask(page: str) -> None:
+def test_each_section_has_the_same_three_parts_and_a_link_to_its_translation(page: str) -> None:
     label, other, parts, _ = LANGUAGES[page]
     for anchor, text in sections(page).items():
         assert re.findall(r"^- \*\*(.+?)\*\*[:：] ?\S", text, re.M) == parts, anchor  # noqa: RUF001 - Chinese
@@ -48,22 +48,22 @@ def test_each_section_says_what_it_means_what_to_do_and_when_to_ask(page: str) -
 
 
 @each_language
-def test_a_section_names_the_alarm_where_a_refusal_sets_one_off(page: str) -> None:
+def test_section_mentions_an_alarm_only_where_the_refusal_sets_one_off(page: str) -> None:
     *_, alarmed = LANGUAGES[page]
     said = {each for each in Cause if alarmed in sections(page)[each.anchor]}
 
     assert said == {each for each in Cause if CONCERNS[each].is_the_platforms}
 
 
-def test_the_address_is_the_english_pages_unless_the_administrator_has_another() -> None:
+def test_help_url_defaults_to_the_english_page() -> None:
     path = PLATFORM["Parameters"]["HelpUrl"]["Default"]
 
     assert path == "docs/help.md"
     assert (ROOT / path).exists()
 
 
-def test_the_functions_that_answer_launches_have_the_address_and_no_others() -> None:
-    """A function behind the deployment's own resources answers a deployer."""
+def test_only_the_functions_that_answer_launches_have_the_help_url() -> None:
+    """A function behind the deployment's own resources answers an administrator."""
     having = {
         name
         for room in rooms().values()
@@ -79,7 +79,7 @@ def test_the_functions_that_answer_launches_have_the_address_and_no_others() -> 
         assert given["HelpUrl"] == {"Ref": "HelpUrl"}
 
 
-def test_where_the_page_is_is_among_the_first_things_to_set() -> None:
+def test_deployment_page_sets_the_help_url_before_the_first_deployment() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     before = page.partition("\n## Before\n")[2].partition("\n## ")[0]
     first = next(line for line in page.splitlines() if line.startswith("sam deploy "))

@@ -1,4 +1,4 @@
-"""An execution's history as steps."""
+"""An execution's history is shown as steps."""
 
 import json
 from datetime import UTC, timedelta, timezone
@@ -21,7 +21,7 @@ def looked(memory: Any = None, **decision: Any) -> dict[str, Any]:
     return {"Decision": {**DECISION, **decision}, "Memory": memory or {}}
 
 
-def test_a_step_has_its_times_in_utc_and_says_how_long_it_took() -> None:
+def test_step_has_its_times_in_utc_and_its_duration() -> None:
     history = History().add("ExecutionStarted").enter("Observe", {}).succeed()
     history.leave("Observe", looked())
     east = timezone(timedelta(hours=8))
@@ -61,7 +61,7 @@ def test_a_step_has_its_times_in_utc_and_says_how_long_it_took() -> None:
         ),
     ],
 )
-def test_a_look_says_what_it_saw(decision: Any, memory: Any, says: str) -> None:
+def test_observation_step_describes_the_notebook(decision: Any, memory: Any, says: str) -> None:
     step = History().enter("Observe", {}).succeed().leave("Observe", looked(memory, **decision))
 
     assert step.step.said == says
@@ -72,7 +72,7 @@ def test_a_look_says_what_it_saw(decision: Any, memory: Any, says: str) -> None:
     ("action", "says"),
     [("Wait", "Wait."), ("Succeed", "Answer SUCCESS."), ("Fail", "Answer FAILED.")],
 )
-def test_a_decision_says_the_next_step(action: str, says: str) -> None:
+def test_decision_step_names_the_next_action(action: str, says: str) -> None:
     data = looked(Action=action)
     step = History().enter("Decide", data, "Choice").leave("Decide", data, "Choice").step
 
@@ -87,13 +87,13 @@ def test_a_decision_says_the_next_step(action: str, says: str) -> None:
         ({"waiting_for": "Throttling"}, "Not yet: Throttling."),
     ],
 )
-def test_an_action_says_what_came_of_it(memory: Any, says: str) -> None:
+def test_action_step_describes_its_outcome(memory: Any, says: str) -> None:
     history = History().enter("Create", looked()).succeed()
 
     assert history.leave("Create", looked(memory)).step.said == says
 
 
-def test_a_wait_that_an_event_ended_is_told_from_one_whose_time_was_over() -> None:
+def test_wait_ended_by_an_event_differs_from_a_wait_that_timed_out() -> None:
     data = looked()
     history = History()
     history.enter("Wait", data).add("TaskScheduled").add("TaskStarted").add("TaskSubmitted")
@@ -110,7 +110,7 @@ def test_a_wait_that_an_event_ended_is_told_from_one_whose_time_was_over() -> No
     assert timed_out.attempts == 1
 
 
-def test_a_function_that_fails_once_is_told_with_its_retry() -> None:
+def test_step_of_a_function_that_failed_once_shows_the_failure_and_the_retry() -> None:
     history = History().enter("Observe", {}).fail().succeed().leave("Observe", looked())
 
     assert history.step.failure == "LookupError: no such table"
@@ -118,7 +118,7 @@ def test_a_function_that_fails_once_is_told_with_its_retry() -> None:
     assert history.step.retries == 1
 
 
-def test_a_function_that_fails_for_good_says_nothing_but_its_failure() -> None:
+def test_step_of_a_function_that_failed_for_good_shows_only_the_last_failure() -> None:
     data = looked()
     caught = {**data, "Error": {"Error": "LookupError", "Cause": "{}"}}
     history = History().enter("Create", data).fail("one").fail("two").leave("Create", caught)
@@ -126,7 +126,7 @@ def test_a_function_that_fails_for_good_says_nothing_but_its_failure() -> None:
     assert (history.step.said, history.step.failure) == ("", "LookupError: two")
 
 
-def test_a_wait_whose_function_fails_waits_unwoken() -> None:
+def test_wait_whose_function_fails_is_followed_by_a_plain_wait() -> None:
     data = looked()
     history = History().enter("Wait", data).add("TaskScheduled")
     history.add("TaskFailed", error="LookupError", cause="gone").leave("Wait", data)
@@ -138,7 +138,7 @@ def test_a_wait_whose_function_fails_waits_unwoken() -> None:
     assert (unwoken.kind, unwoken.said) == ("waited", "The wait timed out (timeout 12 s).")
 
 
-def test_an_answer_is_told_with_its_reason() -> None:
+def test_answer_step_includes_the_reason() -> None:
     history = History().enter("Respond", looked(Action="Succeed", Reason="It is there.")).succeed()
 
     assert history.leave("Respond", {"Status": "SUCCESS"}).step.said == (
@@ -146,7 +146,7 @@ def test_an_answer_is_told_with_its_reason() -> None:
     )
 
 
-def test_an_answer_after_a_fault_is_told_with_the_fault() -> None:
+def test_answer_step_after_an_error_includes_the_error() -> None:
     cause = json.dumps({"errorMessage": "no such table", "stackTrace": ["line 1"]})
     given = {**looked(), "Error": {"Error": "LookupError", "Cause": cause}}
     history = History().enter("Respond", given).succeed().leave("Respond", {"Status": "FAILED"})
@@ -154,7 +154,7 @@ def test_an_answer_after_a_fault_is_told_with_the_fault() -> None:
     assert history.step.said == "Answered FAILED. LookupError: no such table"
 
 
-def test_a_step_that_runs_has_no_end() -> None:
+def test_running_step_has_no_end_and_no_duration() -> None:
     step = History().enter("Wait", looked()).add("TaskScheduled").step
 
     assert (step.exited, step.seconds, step.said) == (None, None, "")
@@ -172,7 +172,7 @@ def test_a_step_that_runs_has_no_end() -> None:
         ("ExecutionAborted", {}, "Aborted: StopExecution ended the execution"),
     ],
 )
-def test_an_execution_that_ends_badly_ends_in_its_last_step(
+def test_execution_that_did_not_succeed_shows_the_failure_in_its_last_step(
     kind: str, details: Any, failure: str
 ) -> None:
     step = History().enter("Unanswered", {}, "Fail").add(kind, **details).step
@@ -182,7 +182,7 @@ def test_an_execution_that_ends_badly_ends_in_its_last_step(
     assert step.said == ""
 
 
-def test_what_the_history_cut_off_says_nothing() -> None:
+def test_step_with_truncated_output_has_no_description() -> None:
     history = History().enter("Observe", {}).succeed()
     history.add("TaskStateExited", name="Observe", output='{"Decision": {"Act')
 

@@ -1,4 +1,4 @@
-"""Which resource is which: the ids that CloudFormation and the platform know it by."""
+"""CloudFormation and the platform identify a resource by stable IDs."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def launched(platform: Platform) -> Stack:
     return stack
 
 
-def test_each_launch_has_its_own_physical_id_whatever_function_serves_it(
+def test_each_launch_keeps_its_own_physical_id_when_another_function_serves_it(
     platform: Platform,
 ) -> None:
     one, other = launched(platform), launched(platform)
@@ -31,10 +31,10 @@ def test_each_launch_has_its_own_physical_id_whatever_function_serves_it(
     assert platform.calls("CreateNotebookInstance") == 2
 
 
-def test_a_rollback_with_an_invented_physical_id_deletes_what_was_made(
+def test_rollback_with_an_invented_physical_id_deletes_the_notebook(
     platform: Platform,
 ) -> None:
-    """CloudFormation invents one when it cancels a Create that was not answered.
+    """CloudFormation invents an ID when it cancels a Create without an answer.
 
     aws/aws-cdk#36951, binxio/cfn-certificate-provider#31
     """
@@ -82,10 +82,10 @@ ANY_REQUEST_FAILS = [deny, get_stuck, break_down, die_early]
 
 
 @pytest.mark.parametrize("trouble", [*ANY_REQUEST_FAILS, lose_the_tags, take_away])
-def test_a_delete_never_changes_the_physical_id_however_it_ends(
+def test_delete_keeps_the_physical_id_even_when_it_fails(
     platform: Platform, trouble: Callable[[Platform, Stack], None]
 ) -> None:
-    """Peers lost it on Delete: aws/aws-cdk#5796, aws/aws-cdk#6061."""
+    """Other projects lost it on Delete: aws/aws-cdk#5796, aws/aws-cdk#6061."""
     stack = launched(platform)
     trouble(platform, stack)
     platform.clock.advance(1)
@@ -103,10 +103,10 @@ def test_a_delete_never_changes_the_physical_id_however_it_ends(
         {"NotebookInstanceName": "another", "AllowReplacement": "YES"},
     ],
 )
-def test_an_update_that_fails_keeps_the_physical_id(
+def test_failed_update_keeps_the_physical_id(
     platform: Platform, asked: dict[str, str], trouble: Callable[[Platform, Stack], None]
 ) -> None:
-    """Another one would have CloudFormation delete the notebook that has it.
+    """A changed ID makes CloudFormation delete the notebook with the old one.
 
     aws/aws-cdk#13527, aws/aws-cdk#30012
     """
@@ -121,10 +121,10 @@ def test_an_update_that_fails_keeps_the_physical_id(
     assert updated.answer["PhysicalResourceId"] == before
 
 
-def test_a_stack_that_is_deleted_after_a_refused_rename_deletes_the_notebook_it_has(
+def test_delete_of_a_stack_after_a_refused_rename_deletes_its_notebook(
     platform: Platform,
 ) -> None:
-    """The Delete names what the rollback went back to, not what was asked for in between."""
+    """The Delete contains the name that the rollback restored, not the refused one."""
     stack = launched(platform)
     old = stack.notebook
     stack.update(NotebookInstanceName="another").expect_failed("Keep the old NotebookInstanceName")

@@ -1,7 +1,7 @@
-"""People at the console: a notebook stopped, started or deleted by hand in every phase.
+"""Requests cope with a notebook that is stopped, started or deleted manually in any phase.
 
-Each test tries every phase of a request, from before its first look to after its answer: right
-before each function, and right before each wait. Nothing else takes time.
+Each test tries every phase of a request, from before its first function to after its answer.
+The manual action comes right before a function or a wait, because nothing else takes time.
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ STATES = load()["States"]
 
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """Run the platform, which looks seldom, so that there are few moments to try."""
-    seldom = {"FIRST_WAIT_SECONDS": "120", "WAIT_SECONDS": "120"}
-    with running_platform(monkeypatch, **seldom) as platform:
+    """Run the platform with long waits, so that there are few moments to try."""
+    long_waits = {"FIRST_WAIT_SECONDS": "120", "WAIT_SECONDS": "120"}
+    with running_platform(monkeypatch, **long_waits) as platform:
         yield platform
 
 
@@ -33,7 +33,7 @@ def launched(platform: Platform) -> Stack:
 
 
 def interfere(platform: Platform, name: str, hand: str) -> bool:
-    """Let somebody stop, start or delete a notebook; return whether there was one."""
+    """Stop, start or delete a notebook manually, and return whether it existed."""
     if platform.status(name) is None:
         return False
     if hand == "deletes":
@@ -45,34 +45,34 @@ def interfere(platform: Platform, name: str, hand: str) -> bool:
 
 
 def moments(sent: Sent) -> list[int]:
-    """Return after how many steps of an execution it runs a function, waits, or has ended."""
+    """Return the step counts at which an execution runs a function, waits, or has ended."""
     visited = sent.execution.visited
     phases = [at for at, name in enumerate(visited) if STATES[name]["Type"] in ("Task", "Wait")]
     return [*phases, len(visited)]
 
 
 def go_to(platform: Platform, sent: Sent, moment: int) -> None:
-    """Let a request's execution take so many steps, and be about to take the next."""
+    """Run a request's execution for `moment` steps, up to the start of the next one."""
     for _ in range(moment):
         platform.step(sent.execution)
     platform.clock.now = max(platform.clock.now, sent.execution.due)
 
 
 def is_decided(sent: Sent) -> bool:
-    """Tell whether the answer is decided: what is done after that comes too late to count."""
+    """Return whether the answer is decided, so that later actions have no effect on it."""
     decision = sent.execution.data.get("Decision", {})
     return bool(sent.answers) or decision.get("Action") in ("Succeed", "Fail")
 
 
 def finish(platform: Platform, sent: Sent) -> None:
-    """Let a request end, which must be with one answer and no fault of the platform."""
+    """Run a request to its end, and check that it has one answer and no platform error."""
     platform.run()
     assert len(sent.answers) == 1
     assert sent.execution.status == "SUCCEEDED"
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_a_notebook_that_somebody_stops_starts_or_deletes_while_it_is_created(
+def test_create_succeeds_despite_a_manual_stop_or_start_and_fails_after_a_manual_delete(
     platform: Platform, hand: str
 ) -> None:
     first = launched(platform)
@@ -106,10 +106,8 @@ def test_a_notebook_that_somebody_stops_starts_or_deletes_while_it_is_created(
 
 
 @pytest.mark.parametrize("hand", ["stops", pytest.param("starts", marks=pytest.mark.verify)])
-def test_a_notebook_that_somebody_stops_or_starts_while_it_is_updated(
-    platform: Platform, hand: str
-) -> None:
-    """As aws-controllers-k8s/sagemaker-controller#83, where a user stops one that is Updating."""
+def test_update_succeeds_despite_a_manual_stop_or_start(platform: Platform, hand: str) -> None:
+    """A user stops a notebook that is Updating: aws-controllers-k8s/sagemaker-controller#83."""
     stack = launched(platform)
     when = moments(stack.update(**ASKED))
     for moment in when:
@@ -130,7 +128,7 @@ def test_a_notebook_that_somebody_stops_or_starts_while_it_is_updated(
     assert len(when) > 8
 
 
-def test_a_notebook_that_somebody_deletes_while_it_is_updated(platform: Platform) -> None:
+def test_update_fails_or_recreates_a_notebook_that_was_deleted_manually(platform: Platform) -> None:
     stack = launched(platform)
     when = moments(stack.update(**ASKED))
     stack.delete()
@@ -149,7 +147,7 @@ def test_a_notebook_that_somebody_deletes_while_it_is_updated(platform: Platform
             updated.expect_failed(
                 "disappeared during the request: it was deleted outside the platform"
             )
-        elif not too_late:  # made anew
+        elif not too_late:  # created again
             assert platform.status(stack.notebook) == "InService", moment
             assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.large"
         stack.delete().expect_success()
@@ -159,10 +157,10 @@ def test_a_notebook_that_somebody_deletes_while_it_is_updated(platform: Platform
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_a_notebook_that_somebody_stops_starts_or_deletes_while_it_is_deleted(
+def test_delete_succeeds_despite_a_manual_stop_start_or_delete(
     platform: Platform, hand: str
 ) -> None:
-    """Peers hang in DELETE_FAILED when somebody was faster.
+    """Other custom resources end in DELETE_FAILED when the resource is already gone.
 
     carlnordenfelt/aws-api-gateway-for-cloudformation#19
     """
@@ -182,7 +180,7 @@ def test_a_notebook_that_somebody_stops_starts_or_deletes_while_it_is_deleted(
     platform.expect_nothing_left()
 
 
-def test_a_tag_that_somebody_removed_comes_back_with_the_next_update(platform: Platform) -> None:
+def test_next_update_restores_tags_that_were_removed_manually(platform: Platform) -> None:
     stack = launched(platform)
     arn = platform.notebook(stack.notebook)["arn"]
     before = dict(platform.notebook(stack.notebook)["tags"])

@@ -1,4 +1,4 @@
-"""Answers from outside the happy path: always one, in time, and the same whoever gives it."""
+"""Each request gets one answer in time, even when its function or execution fails."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ DIED = TaskFailedError("Runtime.ExitError", '{"errorMessage": "exit status 137"}
 
 
 def stranded(platform: Platform) -> Sent:
-    """Return a Create whose execution was stopped, which nobody was told."""
+    """Return a Create whose execution was stopped without an event."""
     platform.events_arrive = False
     created = platform.stack().send_create()
     platform.abort(created.execution)
@@ -33,7 +33,7 @@ def stranded(platform: Platform) -> Sent:
 
 
 def expect_one_answer(sent: Sent, *words: str) -> None:
-    """Check that CloudFormation was told once, and that it failed."""
+    """Check that CloudFormation got one answer, and that it is FAILED with these words."""
     sent.expect_failed(*words)
     assert len(sent.answers) == 1
 
@@ -41,7 +41,7 @@ def expect_one_answer(sent: Sent, *words: str) -> None:
 # A request function that failed
 
 
-def test_a_request_function_that_never_got_anywhere_is_answered_for(platform: Platform) -> None:
+def test_request_function_that_always_dies_is_answered_for(platform: Platform) -> None:
     stack = platform.stack()
     for _ in range(3):
         platform.kill("RequestFunction", after=False)
@@ -59,7 +59,7 @@ def test_a_request_function_that_never_got_anywhere_is_answered_for(platform: Pl
     platform.expect_nothing_left()
 
 
-def test_a_request_function_that_entered_the_request_and_could_not_start_it_is_answered_for(
+def test_recorded_request_whose_execution_could_not_start_is_answered_for(
     platform: Platform,
 ) -> None:
     with unreachable("stepfunctions", calls=3, inside=lambda: platform.in_function):
@@ -69,7 +69,7 @@ def test_a_request_function_that_entered_the_request_and_could_not_start_it_is_a
     assert platform.executions == []
 
 
-def test_a_request_function_that_died_after_it_started_the_execution_leaves_the_answer_to_it(
+def test_request_function_that_died_after_it_started_the_execution_leaves_the_answer_to_it(
     platform: Platform,
 ) -> None:
     for _ in range(3):
@@ -84,7 +84,7 @@ def test_a_request_function_that_died_after_it_started_the_execution_leaves_the_
     assert len(platform.executions) == 1
 
 
-def test_an_execution_that_ended_is_not_answered_over_by_the_destination(
+def test_destination_does_not_answer_again_after_the_execution(
     platform: Platform,
 ) -> None:
     created = platform.stack().create()
@@ -95,7 +95,7 @@ def test_an_execution_that_ended_is_not_answered_over_by_the_destination(
     assert len(created.answers) == 1
 
 
-def test_a_refusal_that_was_not_taken_is_repeated_in_its_own_words(platform: Platform) -> None:
+def test_undelivered_refusal_is_repeated_word_for_word(platform: Platform) -> None:
     platform.bucket_answers += [503] * 3
 
     refused = platform.stack().send_create(RootAccess="Perhaps", VolumeSizeInGB="1")
@@ -103,7 +103,7 @@ def test_a_refusal_that_was_not_taken_is_repeated_in_its_own_words(platform: Pla
     expect_one_answer(refused, "RootAccess", "VolumeSizeInGB")
 
 
-def test_so_is_the_refusal_of_a_request_the_platform_does_not_know(platform: Platform) -> None:
+def test_undelivered_refusal_of_an_unreadable_request_is_repeated(platform: Platform) -> None:
     platform.bucket_answers += [503] * 3
     sent = platform.stack().issue("Create")
     sent.event["RequestType"] = "Upsert"
@@ -114,7 +114,7 @@ def test_so_is_the_refusal_of_a_request_the_platform_does_not_know(platform: Pla
     assert _items() == []
 
 
-def test_an_update_beyond_the_limits_that_no_execution_could_refuse_is_answered_for(
+def test_update_beyond_the_limits_whose_execution_could_not_start_is_answered_for(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -126,7 +126,7 @@ def test_an_update_beyond_the_limits_that_no_execution_could_refuse_is_answered_
     stack.roll_back().expect_success()
 
 
-def test_a_replacement_that_was_answered_overdue_is_removed_by_its_rollback(
+def test_rollback_removes_the_replacement_of_an_update_that_was_answered_overdue(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -146,7 +146,7 @@ def test_a_replacement_that_was_answered_overdue_is_removed_by_its_rollback(
     assert (platform.status(old), platform.status("new")) == ("InService", None)
 
 
-def test_a_request_that_was_throttled_until_it_was_too_old_is_answered(platform: Platform) -> None:
+def test_request_that_was_throttled_until_it_was_too_old_is_answered(platform: Platform) -> None:
     created = platform.stack().issue("Create")
 
     platform.respond_to(
@@ -156,7 +156,7 @@ def test_a_request_that_was_throttled_until_it_was_too_old_is_answered(platform:
     expect_one_answer(created, "could not accept this request (it was throttled for too long)")
 
 
-def test_what_the_destination_is_told_twice_is_answered_once(platform: Platform) -> None:
+def test_event_delivered_twice_to_the_destination_is_answered_once(platform: Platform) -> None:
     created = platform.stack().issue("Create")
 
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_what_the_destination_is_told_twice_is_answered_once(platform: Platform)
     expect_one_answer(created)
 
 
-def test_a_request_delivered_once_more_after_its_answer_changes_nothing(
+def test_request_delivered_again_after_its_answer_changes_nothing(
     platform: Platform,
 ) -> None:
     created = platform.stack().issue("Create")
@@ -178,7 +178,7 @@ def test_a_request_delivered_once_more_after_its_answer_changes_nothing(
     assert platform.calls("CreateNotebookInstance") == 0
 
 
-def test_an_execution_that_was_answered_over_does_not_act(platform: Platform) -> None:
+def test_execution_whose_request_is_already_answered_does_not_act(platform: Platform) -> None:
     created = platform.stack().send_create()
     platform.step_until(created.execution, "Create")
     ledger.record_answer(
@@ -189,11 +189,11 @@ def test_an_execution_that_was_answered_over_does_not_act(platform: Platform) ->
 
     assert platform.calls("CreateNotebookInstance") == 0
     assert created.execution.visited[-2:] == ["Decide", "Respond"]
-    assert created.execution.visited.count("Observe") == 2  # the next look says so
+    assert created.execution.visited.count("Observe") == 2  # the second shows the answer
 
 
-def test_the_message_of_a_fault_is_not_repeated(platform: Platform) -> None:
-    """It may quote what the request function was given, and so the reply address."""
+def test_answer_does_not_repeat_the_message_of_an_error(platform: Platform) -> None:
+    """It may quote the event of the request function, and so the response URL."""
     created = platform.stack().issue("Create")
     quoting = json.dumps({"errorMessage": created.event["ResponseURL"]})
 
@@ -202,7 +202,7 @@ def test_the_message_of_a_fault_is_not_repeated(platform: Platform) -> None:
     assert SECRET not in created.expect_failed("(ParamValidationError)")
 
 
-def test_a_destination_for_another_host_answers_nobody(platform: Platform) -> None:
+def test_response_url_of_another_host_gets_no_answer(platform: Platform) -> None:
     created = platform.stack().issue("Create")
     elsewhere = {**created.event, "ResponseURL": f"https://example.com/?{SECRET}"}
 
@@ -212,7 +212,7 @@ def test_a_destination_for_another_host_answers_nobody(platform: Platform) -> No
     assert any("response URL is not CloudFormation's" in line for line in platform.logged)
 
 
-# An execution that did not end well
+# An execution that did not succeed
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_destination_for_another_host_answers_nobody(platform: Platform) -> No
     ],
 )
 @pytest.mark.parametrize("state", ["Observe", "Create", "Wait", "Respond"])
-def test_an_execution_that_ends_otherwise_is_answered_for_and_rolled_back(
+def test_execution_that_did_not_succeed_is_answered_for_and_rolled_back(
     platform: Platform, status: str, words: str, state: str
 ) -> None:
     stack = platform.stack()
@@ -239,7 +239,7 @@ def test_an_execution_that_ends_otherwise_is_answered_for_and_rolled_back(
     platform.expect_nothing_left()
 
 
-def test_an_execution_that_takes_too_long_is_answered_for(platform: Platform) -> None:
+def test_execution_that_timed_out_is_answered_for(platform: Platform) -> None:
     created = platform.stack().send_create()
     platform.clock.advance(3420)
 
@@ -249,7 +249,7 @@ def test_an_execution_that_takes_too_long_is_answered_for(platform: Platform) ->
     expect_one_answer(created, "ran out of time")
 
 
-def test_an_answer_that_was_recorded_and_not_taken_is_repeated(platform: Platform) -> None:
+def test_answer_that_was_recorded_and_not_delivered_is_repeated(platform: Platform) -> None:
     platform.bucket_answers += [503] * 7
 
     created = platform.stack().create()
@@ -259,7 +259,7 @@ def test_an_answer_that_was_recorded_and_not_taken_is_repeated(platform: Platfor
     assert len(created.answers) == 1
 
 
-def test_an_answered_request_is_not_answered_again(platform: Platform) -> None:
+def test_abort_of_an_answered_execution_sends_no_second_answer(platform: Platform) -> None:
     created = platform.stack().create()
 
     platform.abort(created.execution)
@@ -268,7 +268,7 @@ def test_an_answered_request_is_not_answered_again(platform: Platform) -> None:
     assert len(created.answers) == 1
 
 
-def test_another_execution_of_the_same_request_does_not_answer_for_the_one_that_runs(
+def test_failed_manual_execution_of_a_request_is_not_answered_for(
     platform: Platform,
 ) -> None:
     created = platform.stack().send_create()
@@ -303,7 +303,7 @@ ENDED = EVENTS["respond-for-ended-execution"]
         ({"stateMachineArn": f"{ENDED['detail']['stateMachineArn']}x"}, False),
     ],
 )
-def test_the_rule_takes_the_bad_ends_of_this_state_machine_alone(
+def test_rule_matches_only_unsuccessful_executions_of_this_state_machine(
     changes: dict[str, str], matches: bool
 ) -> None:
     rule = platform_resources()["RespondFunctionExecutionEnded"]["Properties"]
@@ -324,7 +324,7 @@ def test_the_rule_takes_the_bad_ends_of_this_state_machine_alone(
         "StopIdleFunctionSchedule",
     ],
 )
-def test_a_rule_is_delivered_for_a_while_and_what_is_not_delivered_is_kept(name: str) -> None:
+def test_rule_retries_for_an_hour_at_most_and_keeps_undelivered_events(name: str) -> None:
     (target,) = platform_resources()[name]["Properties"]["Targets"]
 
     assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
@@ -332,21 +332,19 @@ def test_a_rule_is_delivered_for_a_while_and_what_is_not_delivered_is_kept(name:
     assert "UndeliveredEvents" in str(target["DeadLetterConfig"])
 
 
-def test_what_may_hold_an_address_is_kept_no_longer_than_the_address_lives() -> None:
+def test_queue_and_retries_keep_a_response_url_no_longer_than_it_is_valid() -> None:
     resources = platform_resources()
     queue = resources["FailedAnswers"]["Properties"]
-    (nobody_reads, _) = resources["FailedAnswersPolicy"]["Properties"]["PolicyDocument"][
-        "Statement"
-    ]
+    (deny_to_all, _) = resources["FailedAnswersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
     assert ADDRESS_LIVES <= queue["MessageRetentionPeriod"] <= 7200
     assert "Key" in str(queue["KmsMasterKeyId"])
-    assert (nobody_reads["Effect"], nobody_reads["Principal"]) == ("Deny", "*")
+    assert (deny_to_all["Effect"], deny_to_all["Principal"]) == ("Deny", "*")
     age = resources["RespondFunctionEventInvokeConfig"]["Properties"]
     assert age["MaximumEventAgeInSeconds"] < ADDRESS_LIVES
 
 
-def test_overdue_requests_are_answered_before_cloudformation_gives_up() -> None:
+def test_schedule_answers_overdue_requests_before_cloudformation_gives_up() -> None:
     deadline = TEMPLATE["Parameters"]["DeadlineSeconds"]["MaxValue"]
     schedule = platform_resources()["RespondFunctionOverdue"]["Properties"]
 
@@ -357,7 +355,7 @@ def test_overdue_requests_are_answered_before_cloudformation_gives_up() -> None:
 # Overdue requests
 
 
-def test_the_schedule_answers_what_nobody_else_did_at_its_deadline_and_not_before(
+def test_schedule_answers_an_unanswered_request_at_its_deadline_and_not_before(
     platform: Platform,
 ) -> None:
     created = stranded(platform)
@@ -372,7 +370,7 @@ def test_the_schedule_answers_what_nobody_else_did_at_its_deadline_and_not_befor
     expect_one_answer(created, "did not answer this request within 54 minutes. Try again")
 
 
-def test_a_second_run_repeats_the_bytes_when_the_first_did_not_learn_that_they_were_taken(
+def test_second_run_repeats_the_answer_when_the_first_lost_the_connection(
     platform: Platform,
 ) -> None:
     created = stranded(platform)
@@ -388,7 +386,7 @@ def test_a_second_run_repeats_the_bytes_when_the_first_did_not_learn_that_they_w
     created.expect_failed("did not answer")
 
 
-def test_the_schedule_finds_nothing_once_all_is_answered(platform: Platform) -> None:
+def test_schedule_finds_nothing_once_all_requests_are_answered(platform: Platform) -> None:
     stack = platform.stack()
     stack.create().expect_success()
     stack.delete().expect_success()
@@ -398,13 +396,13 @@ def test_the_schedule_finds_nothing_once_all_is_answered(platform: Platform) -> 
     platform.answer_overdue()
 
     assert stack.last.answers == said
-    requests = [item for item in _items() if "Entry" in item]  # and not a token
+    requests = [item for item in _items() if "Entry" in item]  # without tokens
     assert len(requests) == 2
     assert all("Unanswered" not in item for item in requests)
     assert all("DeliveredAt" in item for item in requests)
 
 
-def test_one_that_cannot_be_answered_does_not_keep_the_others_from_their_answers(
+def test_request_that_cannot_be_answered_does_not_block_the_others(
     platform: Platform,
 ) -> None:
     first, second, third = (stranded(platform) for _ in range(3))
@@ -422,7 +420,7 @@ def test_one_that_cannot_be_answered_does_not_keep_the_others_from_their_answers
         expect_one_answer(each)
 
 
-def test_an_overdue_request_is_answered_as_long_as_the_address_lives(platform: Platform) -> None:
+def test_overdue_request_is_answered_while_its_response_url_is_valid(platform: Platform) -> None:
     created = stranded(platform)
     platform.clock.advance(ADDRESS_LIVES - 1)
 
@@ -431,7 +429,7 @@ def test_an_overdue_request_is_answered_as_long_as_the_address_lives(platform: P
     expect_one_answer(created)
 
 
-def test_an_overdue_request_is_left_alone_whose_address_is_dead(platform: Platform) -> None:
+def test_overdue_request_whose_response_url_has_expired_is_left_alone(platform: Platform) -> None:
     created = stranded(platform)
     platform.clock.advance(ADDRESS_LIVES)
 
@@ -440,7 +438,7 @@ def test_an_overdue_request_is_left_alone_whose_address_is_dead(platform: Platfo
     assert created.answers == []
 
 
-def test_an_execution_that_is_answered_overdue_ends_with_the_same_answer(
+def test_execution_of_an_overdue_request_ends_with_the_same_answer(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -456,7 +454,7 @@ def test_an_execution_that_is_answered_overdue_ends_with_the_same_answer(
     assert created.execution.visited[-1] == "Respond"
 
 
-def test_more_than_a_page_is_answered(platform: Platform) -> None:
+def test_more_overdue_requests_than_a_page_are_all_answered(platform: Platform) -> None:
     sent = [_entered(platform) for _ in range(101)]
     platform.clock.advance(DEADLINE)
 
@@ -465,10 +463,10 @@ def test_more_than_a_page_is_answered(platform: Platform) -> None:
     assert [len(each.answers) for each in sent] == [1] * 101
 
 
-def test_a_run_out_of_time_leaves_the_rest_to_the_next(platform: Platform) -> None:
+def test_run_that_is_out_of_time_leaves_the_rest_to_the_next(platform: Platform) -> None:
     sent = [_entered(platform) for _ in range(5)]
     platform.clock.advance(DEADLINE)
-    # It looks before each: 30, 20 and then 10 seconds are left.
+    # It checks the time before each request: 30, 20 and then 10 seconds are left.
     with pytest.raises(UnansweredError, match="3 overdue"):
         respond.handler(EVENTS["respond-for-overdue"], context(left=40_000, step=10_000))
     assert sum(len(each.answers) for each in sent) == 2
@@ -495,7 +493,7 @@ def _items() -> list[dict[str, Any]]:
     return found
 
 
-# What is none of these
+# Other events
 
 LONG = "x" * 3000
 
@@ -528,7 +526,7 @@ LONG = "x" * 3000
         {"source": "aws.sagemaker", "detail": {}},
     ],
 )
-def test_what_is_no_event_of_these_is_refused_in_the_log(platform: Platform, event: Any) -> None:
+def test_unknown_event_is_rejected_with_an_error_in_the_log(platform: Platform, event: Any) -> None:
     platform.logged.clear()
 
     assert platform.respond_to(event) is None
@@ -536,4 +534,4 @@ def test_what_is_no_event_of_these_is_refused_in_the_log(platform: Platform, eve
     lines = [line for line in platform.logged if '"level":"ERROR"' in line]
     assert lines
     for line in lines:
-        line.encode()  # else the log would not have it
+        line.encode()  # fails if the log could not store it

@@ -1,6 +1,6 @@
-"""What the platform allows the execution roles of all launches, and in which network.
+"""The policies of all launches limit the actions and the network of their execution roles.
 
-What comes of it together with a launch's own policy: test_execution_role.py.
+test_execution_role.py tests them together with the policy of one launch.
 """
 
 import json
@@ -30,7 +30,7 @@ def document(stack: Stack, policy: str) -> dict[str, Any]:
     return found
 
 
-def test_jobs_may_run_where_notebooks_do_and_with_their_images() -> None:
+def test_jobs_can_run_only_in_the_network_of_notebooks_and_with_their_images() -> None:
     statements = {
         each["Sid"]: each for each in document(Stack(TEMPLATE, LARGE), "JobsPolicy")["Statement"]
     }
@@ -52,7 +52,7 @@ def test_jobs_may_run_where_notebooks_do_and_with_their_images() -> None:
     assert owners == [ACCOUNT, *LARGE["ImageAccounts"].split(",")]
 
 
-def test_jumpstarts_bucket_is_read_only_where_the_administrator_says_so() -> None:
+def test_jumpstart_bucket_is_readable_only_if_the_administrator_allows_it() -> None:
     for chosen, expected in (("YES", 1), ("NO", 0)):
         stack = Stack(TEMPLATE, LARGE | {"JumpStartModels": chosen})
         found = [
@@ -70,7 +70,7 @@ def test_jumpstarts_bucket_is_read_only_where_the_administrator_says_so() -> Non
             ]
 
 
-def test_packages_are_read_from_the_one_repository_that_the_administrator_names() -> None:
+def test_packages_are_readable_only_from_the_repository_that_the_administrator_names() -> None:
     for named, expected in (("packages/python", 3), ("", 0)):
         stack = Stack(TEMPLATE, LARGE | {"CodeArtifactRepository": named})
         found = {
@@ -88,17 +88,17 @@ def test_packages_are_read_from_the_one_repository_that_the_administrator_names(
             assert found["TokenOfPackages"]["Action"] == "sts:GetServiceBearerToken"
 
 
-def test_the_network_says_where_and_with_which_images() -> None:
+def test_policies_get_the_subnets_security_groups_and_image_accounts_of_the_network() -> None:
     platform = load(ROOT / "template.yaml")["Resources"]["LaunchPolicies"]["Properties"]
     for name in ("SubnetIds", "SecurityGroupIds", "ImageAccounts"):
         assert platform["Parameters"][name] == {"Fn::GetAtt": ["Network", f"Outputs.{name}"]}
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_policy_is_never_replaced(policy: str) -> None:
-    """Launches import its ARN, which therefore must not change, whatever else does."""
+def test_policy_is_never_replaced(policy: str) -> None:
+    """Launches import its ARN, which must never change."""
     properties = TEMPLATE["Resources"][policy]["Properties"]
-    # Of the others ManagedPolicyName and Description replace it (CloudFormation registry).
+    # A change of ManagedPolicyName or Description replaces it (CloudFormation registry).
     assert set(properties) == {"Path", "PolicyDocument"}
     assert properties["Path"] == {"Ref": "RolePath"}
 
@@ -108,10 +108,8 @@ def test_a_policy_is_never_replaced(policy: str) -> None:
     ("partition", "region"),
     [("aws", "ap-southeast-1"), ("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-northwest-1")],
 )
-def test_a_policy_fits_its_quota_in_a_large_network(
-    policy: str, partition: str, region: str
-) -> None:
-    """IAM quotas: 6,144 characters for a managed policy, white space aside."""
+def test_policy_fits_its_quota_in_a_large_network(policy: str, partition: str, region: str) -> None:
+    """IAM quotas: 6,144 characters for a managed policy, without white space."""
     stack = Stack(TEMPLATE, LARGE, region=region, partition=partition)
     text = json.dumps(document(stack, policy), separators=(",", ":"))
     assert len(text) <= 6_144
@@ -121,7 +119,7 @@ def test_a_policy_fits_its_quota_in_a_large_network(
 
 
 def allowed(statements: list[Any]) -> set[str]:
-    """Return the actions that statements allow, conditional ones among them."""
+    """Return the actions that statements allow, including conditional ones."""
     found = set()
     for each in statements:
         for statement in each.get("Fn::If", [each]):
@@ -131,7 +129,7 @@ def allowed(statements: list[Any]) -> set[str]:
     return found
 
 
-def test_the_boundary_of_launches_allows_what_their_policies_do_and_no_more() -> None:
+def test_permissions_boundary_of_launches_allows_exactly_the_actions_of_their_policies() -> None:
     policies = (TEMPLATE["Resources"][each]["Properties"] for each in POLICIES)
     own = load(ROOT / "product" / "versions" / "1.yaml")["Resources"]["ExecutionRolePolicy"]
     of_launches = [
@@ -145,7 +143,7 @@ def test_the_boundary_of_launches_allows_what_their_policies_do_and_no_more() ->
     assert not any("*" in each for each in allowed(boundary["Statement"]))
 
 
-def test_an_organizations_boundary_takes_the_place_of_the_platforms() -> None:
+def test_permissions_boundary_of_an_organization_replaces_the_platforms() -> None:
     own, given = (
         Stack(TEMPLATE, {**LARGE, "PermissionsBoundaryArn": arn}) for arn in ("", "arn:a:b")
     )
@@ -154,7 +152,7 @@ def test_an_organizations_boundary_takes_the_place_of_the_platforms() -> None:
     assert given.outputs()["ExecutionRoleBoundaryArn"] == "arn:a:b"
 
 
-def test_the_boundary_is_short_enough_and_never_replaced() -> None:
+def test_permissions_boundary_fits_its_quota_and_is_never_replaced() -> None:
     """A managed policy has 6,144 characters, without white space (IAM and STS quotas)."""
     properties = Stack(TEMPLATE, LARGE).resources()["ExecutionRoleBoundary"]["Properties"]
     assert len(json.dumps(properties["PolicyDocument"], separators=(",", ":"))) <= 6144

@@ -1,6 +1,6 @@
-"""The launch role may do what CloudFormation's handlers do for a launch, and no more.
+"""The launch role has exactly the permissions that CloudFormation's handlers need for a launch.
 
-The handlers are those of the registry's schemas, as the locked cfn-lint brings them.
+The handlers come from the registry's schemas in the locked cfn-lint.
 """
 
 from collections.abc import Iterator
@@ -45,11 +45,11 @@ def without(action: str) -> set[Granted]:
     return left
 
 
-def test_the_launch_role_may_what_the_handlers_call_and_no_more() -> None:
+def test_launch_role_has_exactly_the_permissions_that_the_handlers_need() -> None:
     assert list(handlers.mistakes(TYPES, GRANTED)) == []
 
 
-def test_no_launch_writes_the_script_that_notebooks_fetch_and_run_as_root() -> None:
+def test_launch_role_cannot_write_the_script_that_notebooks_run_as_root() -> None:
     named = {"CodeArtifactRepository": "packages/python"}
     platform = stack_template.Stack(stack_template.load(ROOT / "template.yaml"), named)
     (config,) = platform.resources("AWS::SageMaker::NotebookInstanceLifecycleConfig").values()
@@ -81,7 +81,7 @@ def test_no_launch_writes_the_script_that_notebooks_fetch_and_run_as_root() -> N
         ("sns:GetSubscriptionAttributes", "the read handler of AWS::SNS::Subscription"),
     ],
 )
-def test_a_call_of_a_handler_that_the_launch_role_lacks_is_named(action: str, lack: str) -> None:
+def test_missing_permission_of_a_handler_is_reported(action: str, lack: str) -> None:
     found = list(handlers.mistakes(TYPES, without(action)))
 
     assert [
@@ -99,13 +99,13 @@ def test_a_call_of_a_handler_that_the_launch_role_lacks_is_named(action: str, la
         ("kms:ListAliases", "arn:aws:kms:eu-west-1:111122223333:key/*"),
     ],
 )
-def test_a_permission_on_another_resource_is_none(action: str, instead: str) -> None:
+def test_permission_on_another_resource_does_not_count(action: str, instead: str) -> None:
     (found,) = set(handlers.mistakes(TYPES, {*without(action), (action, instead)}))
 
     assert found.startswith(f"the launch role lacks {action} on ")
 
 
-def test_an_action_on_two_resources_needs_both() -> None:
+def test_action_on_two_resources_needs_permission_on_both() -> None:
     aliases = {
         each for each in GRANTED if each[0] != "kms:CreateAlias" or not each[1].endswith(":key/*")
     }
@@ -115,19 +115,19 @@ def test_an_action_on_two_resources_needs_both() -> None:
     assert "lacks kms:CreateAlias on arn:aws:kms:eu-west-1:111122223333:key/" in found
 
 
-def test_what_the_launch_role_has_beyond_is_named() -> None:
+def test_permission_that_no_handler_needs_is_reported() -> None:
     found = list(handlers.mistakes(TYPES, {*GRANTED, ("s3:PutObject", "*")}))
 
     assert found == ["the launch role has s3:PutObject, which no handler calls"]
 
 
-def test_a_resource_type_whose_resources_are_unknown_is_named() -> None:
+def test_resource_type_whose_resources_are_unknown_is_reported() -> None:
     found = list(handlers.mistakes({*TYPES, "AWS::EC2::VPC"}, GRANTED))
 
     assert found == ["AWS::EC2::VPC: say in handlers.py what it names"]
 
 
-def test_a_reason_for_a_difference_that_is_none_is_named() -> None:
+def test_reason_for_a_difference_that_does_not_exist_is_reported() -> None:
     lacked = (*handlers.LACKED, Difference("forgotten", ("iam:CreateRole",)))
     beyond = (*handlers.BEYOND, Difference("forgotten", ("s3:DeleteBucket",)))
 
@@ -139,14 +139,14 @@ def test_a_reason_for_a_difference_that_is_none_is_named() -> None:
     ]
 
 
-def test_a_reason_for_one_type_excuses_no_other() -> None:
+def test_reason_for_one_resource_type_excuses_no_other_type() -> None:
     for_topics = [each for each in handlers.LACKED if "iam:GetRole" in each.actions]
 
     assert [each.types for each in for_topics] == [("AWS::SNS::Subscription", "AWS::SNS::Topic")]
     assert list(handlers.mistakes(TYPES, without("iam:GetRole")))
 
 
-def test_iam_has_every_action_but_those_that_are_listed_as_none() -> None:
+def test_iam_has_every_action_except_those_listed_as_missing() -> None:
     called = {
         action
         for each in TYPES
@@ -160,7 +160,7 @@ def test_iam_has_every_action_but_those_that_are_listed_as_none() -> None:
     assert {action for action in called if not is_action(action)} == set(listed_as_none)
 
 
-def test_only_list_handlers_call_what_is_lacked_as_a_list() -> None:
+def test_permissions_left_out_for_list_handlers_are_called_by_no_others() -> None:
     (lists,) = [each.actions for each in handlers.LACKED if each.reason == handlers.LIST]
 
     for resource_type in TYPES:
@@ -171,5 +171,5 @@ def test_only_list_handlers_call_what_is_lacked_as_a_list() -> None:
             assert not others & set(lists)
 
 
-def test_the_schemas_are_as_new_as_the_service_authorization_reference_of_2026() -> None:
+def test_resource_schemas_are_from_october_2026_or_later() -> None:
     assert resource_schemas.date() >= "2026-10"

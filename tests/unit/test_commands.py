@@ -29,7 +29,7 @@ E2E = "tests/e2e"
 RUN = "PYTHONPATH=src:src/shared:emulator:emulator/tests:. .venv/bin/python"
 NEW_VPC = f"{E2E}/test_pages.py::test_from_an_empty_account_to_a_notebook_and_back"
 PACKAGES = (
-    "tests/unit/test_launchers_page.py::test_a_package_comes_onto_a_notebook_without_internet"
+    "tests/unit/test_launchers_page.py::test_package_instructions_of_the_page_work_without_internet"
 )
 TWO_ACCOUNTS = f"{E2E}/test_pages.py::test_from_a_hub_to_a_notebook_in_a_spoke"
 EXISTING_VPC = f"{E2E}/test_pages.py::test_into_a_vpc_that_is_there"
@@ -59,7 +59,7 @@ OF_ANOTHER_ACCOUNT = {
 TYPED: Mapping[str, str] = {
     "docs/operating.md": (
         "tests/unit/test_operating_page.py"
-        "::test_every_command_and_option_that_is_typed_on_the_page_exists"
+        "::test_every_command_and_option_in_the_examples_of_the_page_exists"
     ),
     "docs/runbooks.md": (
         "tests/unit/test_operations_template.py"

@@ -1,6 +1,6 @@
-"""The launchers' pages list every refusal that comes before the platform is asked.
+"""The launchers' pages list every refusal that comes before a request reaches the platform.
 
-The list is that of the product's parameters and rules, and of a portfolio's rules.
+These refusals come from the product's parameters and rules, and from a portfolio's rules.
 """
 
 import inspect
@@ -34,9 +34,9 @@ PRODUCT = stack_template.load(NEWEST)
 PORTFOLIO = stack_template.load(ROOT / "stacks" / "portfolio.yaml")
 PARAMETERS: Mapping[str, Mapping[str, Any]] = PRODUCT["Parameters"]
 
-# What does not depend on the template: awslabs/aws-service-catalog-puppet#284 for the name that is
-# taken; administrator guide, "Service actions", for the role that is not there; the other texts
-# stand where the embedded AWS says them.
+# These texts do not depend on the template. Sources: awslabs/aws-service-catalog-puppet#284 for
+# the name that is taken, and the administrator guide, "Service actions", for the missing role.
+# The embedded AWS has the sources of the others.
 OF_SERVICE_CATALOG = {
     "Access denied while assuming the role *",
     "A stack named * already exists.",
@@ -56,12 +56,12 @@ OF_CLOUDFORMATION = {
 
 
 def generalized(sentence: str) -> str:
-    """Return a sentence of a page with an asterisk for what varies."""
+    """Return a sentence of a page with an asterisk for each variable part."""
     return re.sub(r"\*[^*]+\*", "*", sentence)
 
 
 def of_parameters() -> dict[str, list[str]]:
-    """Return what CloudFormation says of the template's parameters, and of which it says so."""
+    """Return CloudFormation's sentences about the template's parameters, and their parameters."""
     said: dict[str, list[str]] = {}
     for name, parameter in PARAMETERS.items():
         sentences = []
@@ -88,7 +88,7 @@ def of_rules() -> set[str]:
 
 
 @each_page
-def test_the_page_lists_what_the_templates_refuse_and_nothing_else(page: str, heading: str) -> None:
+def test_page_lists_exactly_the_refusals_of_the_templates(page: str, heading: str) -> None:
     listed = [generalized(row[0]) for row in table(ROOT / page, heading)]
     expected = {*of_parameters(), *of_rules(), *OF_CLOUDFORMATION, *OF_SERVICE_CATALOG}
     expected |= OF_OTHERS.keys()
@@ -98,7 +98,7 @@ def test_the_page_lists_what_the_templates_refuse_and_nothing_else(page: str, he
 
 
 @each_page
-def test_a_sentence_about_parameters_names_all_that_it_may_be_about(
+def test_sentence_about_parameters_names_all_parameters_that_it_can_concern(
     page: str, heading: str
 ) -> None:
     rows = {generalized(row[0]): row[0] for row in table(ROOT / page, heading)}
@@ -108,12 +108,12 @@ def test_a_sentence_about_parameters_names_all_that_it_may_be_about(
 
 
 @each_page
-def test_every_row_says_what_to_do(page: str, heading: str) -> None:
+def test_every_row_has_an_instruction(page: str, heading: str) -> None:
     assert all(len(row) == 2 and row[1] for row in table(ROOT / page, heading))
 
 
 def wrong_values() -> Iterator[tuple[str, str]]:
-    """Yield a value of each parameter for each of its constraints, which breaks it."""
+    """Yield, for each constraint of each parameter, a value that breaks it."""
     for name, parameter in PARAMETERS.items():
         pattern = parameter.get("AllowedPattern")
         if parameter["Type"] == "Number":
@@ -129,7 +129,7 @@ def wrong_values() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "value"), [*wrong_values()])
-def test_cloudformation_says_what_the_page_lists(
+def test_cloudformation_returns_a_sentence_of_the_page_for_a_wrong_value(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setattr(engine, "_constraint_error", stack_parameters._unsatisfied)
@@ -144,7 +144,7 @@ def test_cloudformation_says_what_the_page_lists(
     "given",
     [[], [{"Key": "Colour", "Value": "blue"}], [{"Key": "ENVName", "UsePreviousValue": True}]],
 )
-def test_cloudformation_words_a_missing_an_unknown_and_a_new_parameter_so(
+def test_cloudformation_returns_a_sentence_of_the_page_for_a_wrong_parameter_name(
     given: list[dict[str, Any]],
 ) -> None:
     said = re.sub(r"\b(NotebookInstanceName|Colour|ENVName)\b", "*", refusal(given))
@@ -153,13 +153,13 @@ def test_cloudformation_words_a_missing_an_unknown_and_a_new_parameter_so(
 
 
 def refusal(given: list[dict[str, Any]]) -> str:
-    """Return what the embedded CloudFormation says of a launch with these parameters."""
+    """Return the embedded CloudFormation's error for a launch with these parameters."""
     with pytest.raises(ValueError, match=r"Parameter|Invalid input") as refused:
         stack_parameters._resolve(PRODUCT, given)
     return str(refused.value)
 
 
-def test_service_catalog_iam_and_the_sdk_word_it_so() -> None:
+def test_service_catalog_iam_and_the_sdk_return_the_sentences_of_the_page() -> None:
     catalog = "".join(
         each.read_text()
         for each in Path(ROOT / "emulator/embedded_aws/service_catalog").glob("*.py")
@@ -179,14 +179,14 @@ def test_service_catalog_iam_and_the_sdk_word_it_so() -> None:
         ("IN_PROGRESS IN_PROGRESS_IN_ERROR FAILED", "FAILED"),
         ("", ""),
     ],
-    ids=["succeeds", "fails", "was-refused-at-once"],
+    ids=["succeeds", "fails", "is-refused-at-once"],
 )
-def test_waiting_for_a_record_ends(
+def test_wait_function_of_the_page_ends_with_the_record(
     tmp_path: Path, page: str, section: str, answers: str, said: str
 ) -> None:
     text = (ROOT / page).read_text().partition(f"\n## {section}\n")[2]
     (function,) = re.findall(r"^wait_for_it\(\) .*$", text, re.M)
-    # Each call takes the next answer; when there is none, it fails as the AWS CLI does.
+    # Each call takes the next answer. Without one it fails, as the AWS CLI does.
     stand_ins = f"""
 sleep() {{ :; }}
 echo '{answers}' | tr ' ' '\n' > answers
@@ -215,7 +215,7 @@ PACKAGES = [
 
 
 @pytest.mark.parametrize(("page", "section"), PACKAGES)
-def test_a_package_comes_onto_a_notebook_without_internet(
+def test_package_instructions_of_the_page_work_without_internet(
     tmp_path: Path, page: str, section: str
 ) -> None:
     # Given an index that has a package.
@@ -227,12 +227,12 @@ def test_a_package_comes_onto_a_notebook_without_internet(
     (download,) = re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)
     (install,) = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)
 
-    # When a launcher downloads it, brings the folder along and installs it without the index.
+    # When a launcher downloads it, uploads the folder and installs it without the index.
     _pip(tmp_path, download, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index))
     (tmp_path / "wheels").rename(home / "wheels")
     _pip(tmp_path, install.replace("%pip", "python3 -m pip"), PIP_TARGET=str(site))
 
-    # Then it is there.
+    # Then the package is installed.
     assert (site / "polars.py").exists()
 
 
@@ -248,7 +248,7 @@ def _make_wheel(folder: Path, name: str) -> None:
 
 
 def _pip(home: Path, command: str, **settings: str) -> None:
-    """Run a command of the page in a shell whose home has no settings of pip's."""
+    """Run a command of the page in a shell without pip settings."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     own = {"PATH": path, "HOME": str(home), "PIP_CONFIG_FILE": os.devnull, **settings}
     ran = subprocess.run(

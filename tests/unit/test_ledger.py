@@ -1,4 +1,4 @@
-"""The ledger: requests in order, who stands where, and one answer a request."""
+"""The ledger keeps the order of requests and one answer per request."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -42,10 +42,10 @@ def position(entry: Entry, now: datetime = LATER) -> QueuePosition:
     return ledger.read(entry.key, now).position
 
 
-# What it holds
+# The entries
 
 
-def test_a_request_is_read_as_it_was_entered() -> None:
+def test_request_is_read_as_it_was_entered() -> None:
     entered = entry(
         "Update",
         replaces="old",
@@ -66,7 +66,7 @@ def test_a_request_is_read_as_it_was_entered() -> None:
     assert ledger.read_for_answer(entered.key) == entered
 
 
-def test_a_request_that_is_not_there_is_an_error() -> None:
+def test_read_of_a_missing_request_is_an_error() -> None:
     enter(entry())
     for key in (entry(id_="r-2").key, Key("nobody", "nothing")):
         with pytest.raises(LookupError, match="holds no request"):
@@ -75,7 +75,7 @@ def test_a_request_that_is_not_there_is_an_error() -> None:
             ledger.read_for_answer(key)
 
 
-def test_a_request_is_kept_for_thirty_days() -> None:
+def test_request_is_kept_for_thirty_days() -> None:
     enter(entry())
 
     (item,) = items()
@@ -83,7 +83,7 @@ def test_a_request_is_kept_for_thirty_days() -> None:
     assert int(item["ExpiresAt"]["N"]) == (ISSUED + timedelta(days=30)).timestamp()
 
 
-def test_a_second_delivery_changes_nothing() -> None:
+def test_second_delivery_changes_nothing() -> None:
     enter(entry())
     answer(entry())
     before = items()
@@ -93,7 +93,7 @@ def test_a_second_delivery_changes_nothing() -> None:
     assert items() == before
 
 
-def test_only_what_the_roles_may_read_is_read_by_those_who_do_not_answer(
+def test_read_fetches_only_the_attributes_that_every_role_can_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     enter(entry())
@@ -114,7 +114,7 @@ def test_only_what_the_roles_may_read_is_read_by_those_who_do_not_answer(
     assert SECRET not in str(item)
 
 
-def test_requests_of_other_resources_are_no_ones_business() -> None:
+def test_requests_of_other_resources_do_not_affect_the_order() -> None:
     mine = entry()
     enter(
         mine,
@@ -125,17 +125,19 @@ def test_requests_of_other_resources_are_no_ones_business() -> None:
     assert position(mine) is QueuePosition.NEWEST
 
 
-# Who stands where
+# The order of requests
 
 
-def test_the_only_request_is_the_newest() -> None:
+def test_only_request_is_the_newest() -> None:
     enter(entry())
 
     assert position(entry()) is QueuePosition.NEWEST
 
 
 @pytest.mark.parametrize("delivered_first", ["earlier", "later"])
-def test_the_later_request_rules_and_waits_for_the_earlier_one(delivered_first: str) -> None:
+def test_later_request_supersedes_the_earlier_one_and_waits_for_its_answer(
+    delivered_first: str,
+) -> None:
     create, delete = entry(), entry("Delete", "r-0", 5)
     enter(*((create, delete) if delivered_first == "earlier" else (delete, create)))
 
@@ -145,7 +147,7 @@ def test_the_later_request_rules_and_waits_for_the_earlier_one(delivered_first: 
     assert position(delete) is QueuePosition.NEWEST
 
 
-def test_a_request_waits_until_nothing_begun_for_the_one_before_is_under_way() -> None:
+def test_request_waits_until_a_minute_after_the_deadline_of_the_one_before() -> None:
     create, delete = entry(), entry("Delete", "r-2", 5)
     enter(create, delete)
 
@@ -153,7 +155,7 @@ def test_a_request_waits_until_nothing_begun_for_the_one_before_is_under_way() -
     assert position(delete, create.deadline + timedelta(seconds=60)) is QueuePosition.NEWEST
 
 
-def test_an_answered_later_request_still_rules() -> None:
+def test_later_request_still_supersedes_after_its_answer() -> None:
     create, delete = entry(), entry("Delete", "r-2", 5)
     enter(create, delete)
     answer(delete)
@@ -162,7 +164,9 @@ def test_an_answered_later_request_still_rules() -> None:
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
-def test_of_two_updates_of_one_second_the_answered_one_was_the_first(ids: tuple[str, str]) -> None:
+def test_update_of_the_same_second_as_an_answered_failure_follows_that_failure(
+    ids: tuple[str, str],
+) -> None:
     one, other = entry("Update", ids[0]), entry("Update", ids[1])
     enter(one)
     answer(one, "FAILED")
@@ -178,10 +182,10 @@ def test_of_two_updates_of_one_second_the_answered_one_was_the_first(ids: tuple[
     ("before", "kept"),
     [("SUCCESS", {"RootAccess"}), ("FAILED", {"RootAccess", "Subnet", "NotebookInstanceType"})],
 )
-def test_what_an_older_release_entered_keeps_what_it_lists_as_unchanged(
+def test_entry_of_an_older_release_keeps_the_settings_that_it_lists_as_unchanged(
     before: str, kept: set[str]
 ) -> None:
-    """It has no digests. After a failure it may be the rollback, which keeps everything."""
+    """It has no digests. After a failure it can be the rollback, which keeps everything."""
     created = entry(outcome=before)
     updated = entry("Update", "r-2", 10, fixed_changes=("Subnet",), changes_type=True)
     another = entry("Update", "r-3", 10, fixed_changes=("KmsKeyId",))
@@ -195,7 +199,7 @@ def test_what_an_older_release_entered_keeps_what_it_lists_as_unchanged(
 
 
 def changing(old: str, new: str, id_: str, **more: Any) -> Entry:
-    """Return an Update from one state to another, of the same second as all others."""
+    """Return an Update from one state to another, in the same second as all others."""
     return entry("Update", id_, 5, asked_before={"Type": old}, asked={"Type": new}, **more)
 
 
@@ -206,10 +210,10 @@ def ids_in_order() -> list[str]:
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2", "r-3", "r-4"])))
 @pytest.mark.parametrize("answered", [(), (0,), (3,), (0, 1, 2, 3)])
-def test_updates_of_one_second_are_in_the_order_that_their_old_properties_tell(
+def test_updates_of_one_second_are_ordered_by_their_old_properties(
     ids: tuple[str, ...], answered: tuple[int, ...]
 ) -> None:
-    """Out and back, and out and back again: each begins where the one before it ended."""
+    """Each update starts from the properties that the one before it ended with."""
     create = entry("Create", "r-0", asked={"Type": "a"}, asked_before={})
     ways = [("a", "b"), ("b", "a"), ("a", "c"), ("c", "a")]
     updates = [changing(old, new, id_) for (old, new), id_ in zip(ways, ids, strict=True)]
@@ -227,10 +231,10 @@ def test_updates_of_one_second_are_in_the_order_that_their_old_properties_tell(
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2", "r-3"])))
 @pytest.mark.parametrize("known", ["the Create", "nothing"])
 @pytest.mark.parametrize("answered", [(0, 1), (0, 1, 2)])
-def test_an_update_and_its_rollback_come_before_an_update_that_stays(
+def test_update_and_its_rollback_come_before_the_update_that_stays(
     ids: tuple[str, ...], known: str, answered: tuple[int, ...]
 ) -> None:
-    """Two of them begin where the Create ended, and only one has a way back."""
+    """Two of them start from the Create's properties, and only one of these has a rollback."""
     create = entry("Create", "r-0", asked={"Type": "a"}, asked_before={})
     ways = [("a", "b"), ("b", "a"), ("a", "c")]
     updates = [changing(old, new, id_) for (old, new), id_ in zip(ways, ids, strict=True)]
@@ -242,10 +246,10 @@ def test_an_update_and_its_rollback_come_before_an_update_that_stays(
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
-def test_a_failed_update_that_was_not_rolled_back_is_left_from_either_end(
+def test_updates_after_a_failed_update_can_start_from_its_old_or_new_properties(
     ids: tuple[str, str],
 ) -> None:
-    """CloudFormation says of neither which properties are the old ones after it."""
+    """CloudFormation does not define which properties are the old ones afterwards."""
     a_to_b = {"asked_before": {"Type": "a"}, "asked": {"Type": "b"}}
     for second, old in ((0, "b"), (10, "a")):
         failed = entry("Update", f"r-{second}", second, **a_to_b)
@@ -259,7 +263,7 @@ def test_a_failed_update_that_was_not_rolled_back_is_left_from_either_end(
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2", "r-3"])))
-def test_a_chain_of_one_second_is_told_without_the_request_before_it(
+def test_chain_of_updates_of_one_second_is_ordered_without_the_request_before_it(
     ids: tuple[str, ...],
 ) -> None:
     ways = [("a", "b"), ("b", "c"), ("c", "d")]
@@ -269,10 +273,10 @@ def test_a_chain_of_one_second_is_told_without_the_request_before_it(
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
-def test_of_two_that_undo_each_other_and_nothing_before_the_one_taken_in_first_was_first(
+def test_two_updates_that_undo_each_other_are_ordered_by_arrival_without_a_request_before(
     ids: tuple[str, str],
 ) -> None:
-    """The ledger keeps requests for a month, and a notebook may be older."""
+    """The ledger keeps requests for a month, and a notebook can be older."""
     moments = [ISSUED + timedelta(seconds=5, milliseconds=each) for each in (200, 700)]
     out = changing("a", "b", ids[0], taken_in_at=moments[0])
     back = changing("b", "a", ids[1], taken_in_at=moments[1])
@@ -281,7 +285,7 @@ def test_of_two_that_undo_each_other_and_nothing_before_the_one_taken_in_first_w
     assert ids_in_order() == list(ids)
 
 
-def test_the_newest_of_those_served_is_told_in_the_order_of_one_second() -> None:
+def test_newest_request_in_progress_follows_the_order_within_one_second() -> None:
     create = entry("Create", "r-0", asked={"Type": "a"}, asked_before={})
     enter(create, changing("b", "a", "r-1"), changing("a", "b", "r-2"))
 
@@ -292,7 +296,7 @@ def test_the_newest_of_those_served_is_told_in_the_order_of_one_second() -> None
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
-def test_of_a_create_and_a_delete_of_one_second_the_delete_is_the_later(
+def test_delete_is_later_than_a_create_of_the_same_second(
     ids: tuple[str, str],
 ) -> None:
     create, delete = entry("Create", ids[0]), entry("Delete", ids[1])
@@ -306,7 +310,7 @@ def test_of_a_create_and_a_delete_of_one_second_the_delete_is_the_later(
 
 
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
-def test_of_two_updates_of_one_second_the_answered_one_was_first(ids: tuple[str, str]) -> None:
+def test_answered_update_is_earlier_than_another_of_the_same_second(ids: tuple[str, str]) -> None:
     refused, rollback = entry("Update", ids[0]), entry("Update", ids[1])
     enter(refused)
     answer(refused, "FAILED")
@@ -325,7 +329,7 @@ def test_fractions_of_a_second_do_not_break_the_order() -> None:
     assert position(first) is QueuePosition.SUPERSEDED
 
 
-def test_a_long_history_is_read_to_its_end() -> None:
+def test_history_of_several_pages_is_read_to_its_end() -> None:
     long_ago = [
         entry("Update", f"r-{number:03}", number, spec=replace(SPEC, Tags={"t": "x" * 9000}))
         for number in range(130)  # more than a page of 1 MB
@@ -338,10 +342,10 @@ def test_a_long_history_is_read_to_its_end() -> None:
     assert position(long_ago[-1]) is QueuePosition.NEWEST
 
 
-# What a rollback has to know
+# State for a rollback
 
 
-def test_a_request_after_a_failure_is_told_from_one_after_a_success() -> None:
+def test_request_after_a_failure_differs_from_a_request_after_a_success() -> None:
     first, second, third = entry(), entry("Update", "r-2", 1), entry("Update", "r-3", 2)
     enter(first, second, third)
     answer(first)
@@ -352,7 +356,7 @@ def test_a_request_after_a_failure_is_told_from_one_after_a_success() -> None:
     assert ledger.read(third.key, LATER).follows_failure
 
 
-def test_that_the_notebook_ran_is_remembered_until_an_update_succeeds() -> None:
+def test_ledger_remembers_that_the_notebook_ran_until_an_update_succeeds() -> None:
     first, second, third = (entry("Update", f"r-{n}", n) for n in (1, 2, 3))
     enter(first, second, third)
     ledger.remember_resume(first.key, "ml.t3.large")
@@ -366,7 +370,7 @@ def test_that_the_notebook_ran_is_remembered_until_an_update_succeeds() -> None:
     assert not ledger.read(third.key, LATER).resume
 
 
-def test_nothing_is_remembered_of_a_request_that_is_not_there() -> None:
+def test_missing_request_cannot_be_remembered() -> None:
     with pytest.raises(ClientError, match="ConditionalCheckFailed"):
         ledger.remember_resume(entry().key, "ml.t3.large")
     assert items() == []
@@ -376,7 +380,7 @@ def test_nothing_is_remembered_of_a_request_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(["SUCCESS", "FAILED"])))
-def test_the_first_answer_is_everybodys(order: tuple[str, str]) -> None:
+def test_first_answer_counts_for_every_later_answer(order: tuple[str, str]) -> None:
     enter(entry())
 
     said = [ledger.record_answer(entry().key, each.encode(), each) for each in order]
@@ -387,13 +391,13 @@ def test_the_first_answer_is_everybodys(order: tuple[str, str]) -> None:
     assert ledger.read_for_answer(entry().key).outcome == order[0]
 
 
-def test_an_answer_to_nobody_is_not_recorded() -> None:
+def test_answer_to_a_missing_request_is_not_recorded() -> None:
     with pytest.raises(ClientError, match="ConditionalCheckFailed"):
         ledger.record_answer(entry().key, b"{}", "SUCCESS")
     assert items() == []
 
 
-def test_the_table_is_named_by_the_environment(
+def test_environment_variable_names_the_table(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert platform

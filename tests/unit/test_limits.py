@@ -1,4 +1,4 @@
-"""What the platform's administrator allows, read from the functions' environment."""
+"""The administrator's limits are read from the functions' environment."""
 
 import pytest
 
@@ -14,12 +14,12 @@ SET = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set what the template sets."""
+    """Set the variables that the template sets."""
     for name, value in SET.items():
         monkeypatch.setenv(name, value)
 
 
-def test_the_limits_are_those_of_the_template() -> None:
+def test_limits_are_read_from_the_environment() -> None:
     platforms = ("notebook-al2-v3", "notebook-al2023-v1")
     expected = Limits(("ml.t3.medium", "ml.t3.large"), 100, platforms, False)
 
@@ -36,7 +36,9 @@ def test_only_yes_allows_root_access(
 
 
 @pytest.mark.parametrize("value", ["ten", "100 ", "1_00", "\uff11\uff10\uff10", "-1", "1e2"])
-def test_what_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_error_names_a_variable_that_is_not_a_number(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     monkeypatch.setenv("MAX_VOLUME_SIZE_IN_GB", value)
 
     with pytest.raises(ValueError, match=r"^MAX_VOLUME_SIZE_IN_GB: '.*' is not a whole number"):
@@ -45,7 +47,9 @@ def test_what_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, value: str)
 
 @pytest.mark.parametrize("name", SET)
 @pytest.mark.parametrize("empty", [False, True])
-def test_what_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, name: str, empty: bool) -> None:
+def test_error_names_a_variable_that_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, name: str, empty: bool
+) -> None:
     if empty:
         monkeypatch.setenv(name, "")
     else:

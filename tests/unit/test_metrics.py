@@ -1,4 +1,4 @@
-"""What is counted, through the real functions and the real state machine."""
+"""The real functions and the real state machine emit the metrics."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ def counted(platform: Platform, name: str) -> Counter[tuple[str, ...]]:
     """Return the sums of a metric by the values of its dimensions."""
     sums: Counter[tuple[str, ...]] = Counter()
     for values, each in of(platform.logged, name):
-        sums[values] += each  # type: ignore[assignment] # seconds are no whole numbers
+        sums[values] += each  # type: ignore[assignment] # seconds are not integers
     return sums
 
 
@@ -35,7 +35,7 @@ def of(lines: Iterable[str], name: str) -> list[tuple[tuple[str, ...], float]]:
 # A request
 
 
-def test_a_launch_its_update_and_its_end_are_counted_with_how_long_they_took(
+def test_create_update_and_delete_are_counted_with_their_durations(
     platform: Platform,
 ) -> None:
     platform.notebooks.configure({"timing": {"pending": 300, "stopping": 60, "deleting": 40}})
@@ -56,7 +56,7 @@ def test_a_launch_its_update_and_its_end_are_counted_with_how_long_they_took(
     assert counted(platform, "TimeToGone")["Delete",] > 100
 
 
-def test_each_wait_is_told_by_what_it_was_for(platform: Platform) -> None:
+def test_waits_are_counted_by_their_phase(platform: Platform) -> None:
     platform.notebooks.configure({"timing": {"pending": 300, "stopping": 60, "updating": 30}})
     stack = platform.stack()
     stack.create().expect_success()
@@ -73,7 +73,7 @@ def test_each_wait_is_told_by_what_it_was_for(platform: Platform) -> None:
     )
 
 
-def test_what_aws_refuses_for_the_moment_is_a_wait_of_its_own(platform: Platform) -> None:
+def test_wait_after_throttling_has_its_own_phase(platform: Platform) -> None:
     platform.fail_calls("CreateNotebookInstance", "ThrottlingException")
 
     platform.stack().create().expect_success()
@@ -82,7 +82,7 @@ def test_what_aws_refuses_for_the_moment_is_a_wait_of_its_own(platform: Platform
     assert counted(platform, "Answers") == {("Create", "SUCCESS"): 1}
 
 
-def test_a_rollback_waits_behind_the_request_before_it(platform: Platform) -> None:
+def test_rollback_waits_behind_the_request_before_it(platform: Platform) -> None:
     stack = platform.stack()
     created = stack.send_create()
     platform.run(until=lambda: platform.status(stack.notebook) == "Pending")
@@ -99,7 +99,7 @@ def test_a_rollback_waits_behind_the_request_before_it(platform: Platform) -> No
 # A refusal
 
 
-def test_what_is_not_allowed_is_counted_at_once(platform: Platform) -> None:
+def test_refusal_by_the_limits_is_counted_at_once(platform: Platform) -> None:
     stack = platform.stack()
 
     stack.create(NotebookInstanceType="ml.p5.48xlarge").expect_failed()
@@ -123,7 +123,7 @@ def test_what_is_not_allowed_is_counted_at_once(platform: Platform) -> None:
         ("ValidationException", "No.", Cause.REFUSED_BY_AWS),
     ],
 )
-def test_what_aws_refuses_is_counted_by_its_kind(
+def test_refusal_by_aws_is_counted_by_its_cause(
     platform: Platform, code: str, message: str, cause: Cause
 ) -> None:
     platform.clock.advance(-10)
@@ -134,13 +134,13 @@ def test_what_aws_refuses_is_counted_by_its_kind(
     assert counted(platform, "Refusals") == {(cause,): 1}
 
 
-def test_a_subnet_that_is_not_there_is_counted_as_such(platform: Platform) -> None:
+def test_missing_subnet_is_counted_as_network_not_found(platform: Platform) -> None:
     platform.stack().create(Subnet="nowhere").expect_failed()
 
     assert counted(platform, "Refusals") == {(Cause.NETWORK_NOT_FOUND,): 1}
 
 
-def test_a_fault_of_the_platform_is_counted_as_such(platform: Platform) -> None:
+def test_error_of_a_function_is_counted_as_platform_failed(platform: Platform) -> None:
     for _ in range(5):
         platform.kill("ObserveFunction", after=False)
 
@@ -152,7 +152,7 @@ def test_a_fault_of_the_platform_is_counted_as_such(platform: Platform) -> None:
 # Capacity
 
 
-def test_each_type_that_made_way_for_another_is_counted(platform: Platform) -> None:
+def test_each_instance_type_that_was_replaced_by_a_fallback_is_counted(platform: Platform) -> None:
     platform.notebooks.configure({"no_capacity": [FIRST, SECOND]})
 
     platform.stack().create(FallbackInstanceTypes=[SECOND, THIRD]).expect_success()
@@ -169,7 +169,7 @@ def test_each_type_that_made_way_for_another_is_counted(platform: Platform) -> N
         {"no_capacity": [FIRST], "not_in_zone": {SECOND: "call"}},
     ],
 )
-def test_a_type_that_made_way_for_none_is_a_refusal_alone(
+def test_last_instance_type_without_capacity_is_counted_only_as_a_refusal(
     platform: Platform, wanting: dict[str, Any]
 ) -> None:
     platform.notebooks.configure(wanting)
@@ -184,7 +184,7 @@ def test_a_type_that_made_way_for_none_is_a_refusal_alone(
 
 
 @pytest.mark.parametrize("after", [True, False])
-def test_an_answer_is_counted_once_though_its_function_dies(
+def test_answer_is_counted_once_even_when_its_function_dies(
     platform: Platform, *, after: bool
 ) -> None:
     platform.kill("RespondFunction", after=after)
@@ -195,7 +195,7 @@ def test_an_answer_is_counted_once_though_its_function_dies(
     assert len(of(platform.logged, "TimeToInService")) == 1
 
 
-def test_an_answer_is_counted_once_however_often_it_is_given(platform: Platform) -> None:
+def test_answer_is_counted_once_even_when_it_is_sent_often(platform: Platform) -> None:
     stack = platform.stack()
     platform.bucket_answers[:] = [503] * 9  # more than the execution tries
 
@@ -203,17 +203,17 @@ def test_an_answer_is_counted_once_however_often_it_is_given(platform: Platform)
     platform.run()
     platform.clock.advance(3300)
     platform.answer_overdue()
-    platform.deliver(sent)  # once more
+    platform.deliver(sent)  # again
     platform.run()
 
     assert sent.answer["Status"] == "SUCCESS"
     assert counted(platform, "Answers") == {("Create", "SUCCESS"): 1}
 
 
-# What runs
+# Running notebooks
 
 
-def test_the_busiest_are_told_by_name_and_the_others_together(
+def test_busiest_projects_are_counted_by_name_and_the_others_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     projects = {f"p{n:02}": n for n in range(1, 31)}
@@ -235,7 +235,7 @@ def test_the_busiest_are_told_by_name_and_the_others_together(
 
 
 @pytest.mark.parametrize("odd", ["", "  ", "Größe", "a\nb", "日本"])
-def test_a_project_that_cloudwatch_does_not_take_is_among_the_others(
+def test_project_name_that_cloudwatch_rejects_is_counted_among_the_others(
     monkeypatch: pytest.MonkeyPatch, odd: str
 ) -> None:
     with running_platform(monkeypatch) as platform:
@@ -247,7 +247,7 @@ def test_a_project_that_cloudwatch_does_not_take_is_among_the_others(
     }
 
 
-def test_when_nothing_runs_a_zero_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zero_is_reported_when_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     with running_platform(monkeypatch) as platform:
         metrics.running({}, {}, {})
 

@@ -1,4 +1,4 @@
-"""The network template: no way out, nothing comes in, endpoints for this account alone."""
+"""The network template has no internet access, and endpoints only for this account."""
 
 import json
 import re
@@ -44,7 +44,7 @@ JOINED = Stack(TEMPLATE, EXISTING)
 
 
 def broken_rules(network: Stack) -> list[str]:
-    """Return what the platform's rules say against the parameters of a network."""
+    """Return the platform's rules that the parameters of a network break."""
     return Stack(PLATFORM, network.parameters).broken_rules()
 
 
@@ -56,7 +56,7 @@ GROUP = "AWS::EC2::SecurityGroup"
 INGRESS = "AWS::EC2::SecurityGroupIngress"
 
 PULLING = {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
-# They tell the caller of itself, and take no resource (service authorization reference).
+# These concern only the caller, and have no resource (service authorization reference).
 ABOUT_THE_CALLER = {
     "ecr:GetAuthorizationToken",
     "sts:GetCallerIdentity",
@@ -69,7 +69,7 @@ def listed(value: Any) -> list[Any]:
 
 
 def endpoints(stack: Stack) -> dict[str, dict[str, Any]]:
-    """Return the properties of the endpoints that are made, by the end of their service's name."""
+    """Return the properties of created endpoints, by the end of their service's name."""
     made = stack.resources(ENDPOINT).values()
     names = [each["Properties"]["ServiceName"].split(f"{stack.region}.")[1] for each in made]
     return dict(zip(names, (each["Properties"] for each in made), strict=True))
@@ -84,11 +84,11 @@ def tags(resource: dict[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in resource["Properties"]["Tags"]}
 
 
-def test_the_template_is_small_enough_to_be_deployed_from_a_file() -> None:
+def test_template_is_small_enough_to_be_deployed_from_a_file() -> None:
     assert len(PATH.read_bytes()) <= 51_200  # CloudFormation quotas, template body
 
 
-def test_the_template_needs_no_transform_and_switches_no_lint_rule_off() -> None:
+def test_template_has_no_transform_and_disables_no_lint_rule() -> None:
     assert "Transform" not in TEMPLATE
     assert "cfn-lint" not in PATH.read_text()
 
@@ -96,7 +96,7 @@ def test_the_template_needs_no_transform_and_switches_no_lint_rule_off() -> None
 # The VPC
 
 
-def test_nothing_leads_to_the_internet() -> None:
+def test_template_has_no_route_to_the_internet() -> None:
     types = {each["Type"] for each in TEMPLATE["Resources"].values()}
     assert types == {
         "AWS::EC2::FlowLog",
@@ -110,10 +110,10 @@ def test_nothing_leads_to_the_internet() -> None:
         "AWS::EC2::VPCEndpoint",
         "AWS::IAM::Role",
         "AWS::Logs::LogGroup",
-    }  # neither gateway nor route nor address
+    }  # no gateway, no route and no address
 
 
-def test_its_own_vpc_has_private_subnets_in_two_zones_under_the_names_the_product_knows() -> None:
+def test_own_vpc_has_private_subnets_in_two_zones_with_the_names_of_the_product() -> None:
     subnets = list(OWN.resources("AWS::EC2::Subnet").values())
     properties = [each["Properties"] for each in subnets]
     product_subnet = "ProSM-ResourceSubnet"
@@ -127,13 +127,13 @@ def test_its_own_vpc_has_private_subnets_in_two_zones_under_the_names_the_produc
     assert {each["Properties"]["RouteTableId"] for each in associated} == {"<RouteTable>"}
 
 
-def test_private_names_of_endpoints_work_in_its_own_vpc() -> None:
+def test_own_vpc_resolves_the_private_names_of_endpoints() -> None:
     vpc = OWN.resources()["Vpc"]["Properties"]
     assert vpc["EnableDnsHostnames"]
     assert vpc["EnableDnsSupport"]
 
 
-def test_zones_can_be_named() -> None:
+def test_availability_zones_can_be_chosen() -> None:
     stack = Stack(TEMPLATE, {"AvailabilityZones": "eu-west-1c,eu-west-1a"})
     subnets = stack.resources("AWS::EC2::Subnet").values()
     assert [each["Properties"]["AvailabilityZone"] for each in subnets] == [
@@ -142,7 +142,7 @@ def test_zones_can_be_named() -> None:
     ]
 
 
-def test_in_an_existing_vpc_only_groups_and_endpoints_are_made() -> None:
+def test_existing_vpc_gets_only_security_groups_and_endpoints() -> None:
     types = {each["Type"] for each in JOINED.resources().values()}
     assert types == {
         *(GROUP, "AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"),
@@ -155,7 +155,7 @@ def test_in_an_existing_vpc_only_groups_and_endpoints_are_made() -> None:
     assert all(each["SubnetIds"] == ["subnet-0a", "subnet-0b"] for each in made.values())
 
 
-def test_with_everything_given_nothing_is_made() -> None:
+def test_template_makes_nothing_when_everything_exists() -> None:
     given = {f"{name}Endpoint": "vpce-0a" for name in ["S3", *INTERFACES]}
     stack = Stack(TEMPLATE, {**EXISTING, **given, "SecurityGroupId": "sg-0a"})
 
@@ -173,7 +173,7 @@ def test_with_everything_given_nothing_is_made() -> None:
 # Security groups
 
 
-def test_nothing_comes_in_from_outside_the_group_of_notebooks() -> None:
+def test_security_group_of_notebooks_accepts_traffic_only_from_its_members() -> None:
     for stack in (OWN, JOINED):
         group = stack.resources()["SecurityGroup"]
         assert tags(group)["Name"] == "ProSM-ResourceSG"
@@ -184,7 +184,7 @@ def test_nothing_comes_in_from_outside_the_group_of_notebooks() -> None:
         assert not {"CidrIp", "CidrIpv6", "SourcePrefixListId"} & set(rule["Properties"])
 
 
-def test_only_https_goes_out_and_everything_between_members() -> None:
+def test_security_group_of_notebooks_sends_https_and_anything_to_its_members() -> None:
     (https,) = OWN.resources()["SecurityGroup"]["Properties"]["SecurityGroupEgress"]
     assert (https["IpProtocol"], https["FromPort"], https["ToPort"]) == ("tcp", 443, 443)
     (among,) = OWN.resources("AWS::EC2::SecurityGroupEgress").values()
@@ -204,7 +204,7 @@ def test_only_https_goes_out_and_everything_between_members() -> None:
         ),
     ],
 )
-def test_endpoints_take_https_from_the_vpc_and_its_notebooks_and_send_nothing(
+def test_endpoints_accept_https_from_the_vpc_and_its_notebooks_and_send_nothing(
     given: dict[str, str], admitted: list[str]
 ) -> None:
     stack = Stack(TEMPLATE, {**EXISTING, **given, "SecurityGroupId": "sg-0a"})
@@ -219,7 +219,7 @@ def test_endpoints_take_https_from_the_vpc_and_its_notebooks_and_send_nothing(
     assert len(rules) == len(admitted) + 1
     for rule in rules:
         assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
-    (nowhere,) = group["SecurityGroupEgress"]  # none at all would be EC2's own: everywhere
+    (nowhere,) = group["SecurityGroupEgress"]  # without a rule EC2 allows everything
     assert nowhere["CidrIp"] == "127.0.0.1/32"
     for made in endpoints(stack).values():
         assert made.get("SecurityGroupIds", ["<EndpointSecurityGroup>"]) == [
@@ -231,7 +231,7 @@ def test_endpoints_take_https_from_the_vpc_and_its_notebooks_and_send_nothing(
 
 
 @pytest.mark.parametrize("name", INTERFACES)
-def test_an_endpoint_is_made_given_or_left_out(name: str) -> None:
+def test_interface_endpoint_is_created_given_or_left_out(name: str) -> None:
     resource = f"{name}InterfaceEndpoint"
     for parameters in ({}, EXISTING):
         assert resource in Stack(TEMPLATE, parameters).resources()
@@ -242,7 +242,7 @@ def test_an_endpoint_is_made_given_or_left_out(name: str) -> None:
     assert broken_rules(given) == []
 
 
-def test_the_s3_endpoint_is_made_or_given_and_never_missing() -> None:
+def test_s3_endpoint_is_created_or_given_and_never_missing() -> None:
     assert OWN.outputs()["S3EndpointId"] == "<S3GatewayEndpoint>"
     given = Stack(TEMPLATE, {"VpcId": "vpc-0a", "SubnetIds": "subnet-0a", "S3Endpoint": "vpce-0a"})
     assert given.outputs()["S3EndpointId"] == "vpce-0a"
@@ -252,13 +252,13 @@ def test_the_s3_endpoint_is_made_or_given_and_never_missing() -> None:
     assert not re.fullmatch(pattern, "none")
 
 
-def test_without_interface_endpoints_there_is_no_group_for_them() -> None:
+def test_template_without_interface_endpoints_has_no_security_group_for_them() -> None:
     stack = Stack(TEMPLATE, NO_INTERFACES)
     assert list(endpoints(stack)) == ["s3"]
     assert list(stack.resources(GROUP)) == ["SecurityGroup"]
 
 
-def test_interface_endpoints_answer_under_the_services_own_names() -> None:
+def test_interface_endpoints_have_private_dns_in_both_subnets() -> None:
     for name, endpoint in endpoints(OWN).items():
         if name != "s3":
             assert endpoint["VpcEndpointType"] == "Interface"
@@ -267,7 +267,7 @@ def test_interface_endpoints_answer_under_the_services_own_names() -> None:
 
 
 @pytest.mark.parametrize("stack", REGIONS.values(), ids=REGIONS)
-def test_an_endpoint_admits_this_account_alone_but_for_pulling_images(stack: Stack) -> None:
+def test_endpoint_policies_allow_only_this_account_except_for_pulling_images(stack: Stack) -> None:
     own_arn = re.compile(
         rf"arn:{stack.partition}:(sagemaker|codeartifact):{stack.region}:{ACCOUNT}:"
     )
@@ -279,7 +279,7 @@ def test_an_endpoint_admits_this_account_alone_but_for_pulling_images(stack: Sta
             ), service
             condition = statement.get("Condition", {}).get("StringEquals", {})
             if statement["Sid"] == "LayersOfImages":
-                continue  # the next test's
+                continue  # see the next test
             assert condition["aws:PrincipalAccount"] == ACCOUNT
             if statement["Sid"] == "PullSageMakersImages":
                 assert actions == PULLING
@@ -295,7 +295,7 @@ def _prefix(service: str) -> str:
     return {"notebook": "sagemaker"}.get(service, service.split(".")[0])
 
 
-def test_pulling_an_image_passes_the_endpoints() -> None:
+def test_endpoint_policies_allow_pulling_an_image() -> None:
     made = endpoints(OWN)
     layers = next(each for each in statements(made["s3"]) if each["Sid"] == "LayersOfImages")
     assert layers["Action"] == "s3:GetObject"
@@ -307,7 +307,7 @@ def test_pulling_an_image_passes_the_endpoints() -> None:
         assert ",".join(owners) == OWN.outputs()["ImageAccounts"]
 
 
-def test_the_endpoints_of_packages_are_made_or_given_and_lead_to_one_repository() -> None:
+def test_codeartifact_endpoints_are_created_or_given_and_allow_one_repository() -> None:
     made = endpoints(REGIONS["with packages"])
     assert set(made) - set(endpoints(OWN)) == {"codeartifact.api", "codeartifact.repositories"}
     for service in ("codeartifact.api", "codeartifact.repositories"):
@@ -329,7 +329,7 @@ def test_the_endpoints_of_packages_are_made_or_given_and_lead_to_one_repository(
         assert set(endpoints(stack)) == set(endpoints(OWN))
 
 
-def test_the_accounts_of_images_can_be_named() -> None:
+def test_image_accounts_can_be_chosen() -> None:
     stack = Stack(TEMPLATE, {"ImageAccounts": "444455556666,777788889999"})
     assert stack.outputs()["ImageAccounts"] == "444455556666,777788889999"
     for service in ("ecr.api", "ecr.dkr"):
@@ -343,7 +343,7 @@ def test_the_accounts_of_images_can_be_named() -> None:
 
 
 @pytest.mark.parametrize("stack", REGIONS.values(), ids=REGIONS)
-def test_a_policy_is_short_enough(stack: Stack) -> None:
+def test_endpoint_policy_fits_its_quota(stack: Stack) -> None:
     for endpoint in endpoints(stack).values():
         # VPC guide, "Control access to VPC endpoints using endpoint policies"
         assert len(json.dumps(endpoint["PolicyDocument"])) <= 20_480
@@ -353,16 +353,16 @@ def test_a_policy_is_short_enough(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("stack", REGIONS.values(), ids=REGIONS)
-def test_no_arn_is_of_another_partition(stack: Stack) -> None:
+def test_no_arn_has_another_partition(stack: Stack) -> None:
     for text in strings(stack.resources()):
         if text.startswith("arn:"):
             assert text.startswith(f"arn:{stack.partition}:"), text
 
 
-def test_no_partition_and_no_host_is_written_down() -> None:
+def test_template_has_no_literal_partition_and_no_literal_host() -> None:
     text = PATH.read_text()
     assert "arn:aws" not in text
-    # A service's own principal is called the same in every partition.
+    # A service principal has the same name in every partition.
     hosts = set(re.findall(r"[\w.-]*\.amazonaws\.\w+[.\w]*", text))
     assert hosts == {"vpc-flow-logs.amazonaws.com"}
 
@@ -376,7 +376,7 @@ def test_no_partition_and_no_host_is_written_down() -> None:
         ("aws-eusc", {"com.amazonaws", "eu.amazonaws"}),
     ],
 )
-def test_endpoints_are_called_as_the_partition_calls_them(
+def test_endpoint_services_have_the_names_of_their_partition(
     partition: str, prefixes: set[str]
 ) -> None:
     stack = REGIONS[partition]
@@ -388,7 +388,7 @@ def test_endpoints_are_called_as_the_partition_calls_them(
     assert set(names.values()) == prefixes
 
 
-def test_in_china_some_services_have_names_of_their_own() -> None:
+def test_some_endpoint_services_have_other_names_in_china() -> None:
     names = {each["ServiceName"] for each in endpoints(REGIONS["aws-cn"]).values()}
     assert names == {
         "aws.sagemaker.cn-north-1.notebook",
@@ -403,7 +403,7 @@ def test_in_china_some_services_have_names_of_their_own() -> None:
     }
 
 
-def test_the_accounts_of_images_are_known_in_every_region_of_sagemaker() -> None:
+def test_image_accounts_are_known_in_every_region_of_sagemaker() -> None:
     regions = {
         region
         for partition in REGIONS
@@ -426,14 +426,14 @@ def test_the_accounts_of_images_are_known_in_every_region_of_sagemaker() -> None
         ("us-gov-west-1", "442386744353", "414596584902"),
     ],
 )
-def test_the_accounts_of_a_region_include_those_of_its_common_images(
+def test_image_accounts_of_a_region_include_those_of_its_common_images(
     region: str, deep_learning: str, xgboost: str
 ) -> None:
     accounts = TEMPLATE["Mappings"]["ImageAccounts"][region]["Accounts"]
     assert {deep_learning, xgboost} <= set(accounts)
 
 
-# What is refused
+# Rejected parameters
 
 
 @pytest.mark.parametrize(
@@ -457,14 +457,14 @@ def test_the_accounts_of_a_region_include_those_of_its_common_images(
         ({"CodeArtifactRepositoriesEndpoint": "create"}, "CodeArtifactRepository"),
     ],
 )
-def test_what_does_not_go_together_is_refused_with_the_parameter_named(
+def test_rule_rejects_contradictory_parameters_and_names_the_parameter(
     parameters: dict[str, str], named: str
 ) -> None:
     (sentence,) = Stack(PLATFORM, parameters).broken_rules()
     assert sentence.startswith(f"{named} - ")
 
 
-def test_its_own_vpc_and_an_existing_one_pass_the_rules() -> None:
+def test_own_vpc_and_existing_vpc_pass_the_rules() -> None:
     assert broken_rules(OWN) == broken_rules(JOINED) == []
 
 
@@ -484,7 +484,7 @@ def test_its_own_vpc_and_an_existing_one_pass_the_rules() -> None:
         ("ExistingVpcCidrs", "10.20.0.0/16,", False),
     ],
 )
-def test_a_range_that_does_not_hold_the_subnets_is_refused_before_anything_is_made(
+def test_pattern_rejects_an_address_range_that_does_not_hold_the_subnets(
     name: str, value: str, allowed: bool
 ) -> None:
     pattern = PLATFORM["Parameters"][name]["AllowedPattern"]
@@ -505,7 +505,7 @@ def test_a_range_that_does_not_hold_the_subnets_is_refused_before_anything_is_ma
         ("packages", "python/more", False),
     ],
 )
-def test_a_repository_is_named_as_codeartifact_takes_it(
+def test_repository_name_is_accepted_as_codeartifact_accepts_it(
     domain: str, repository: str, allowed: bool
 ) -> None:
     pattern = PLATFORM["Parameters"]["CodeArtifactRepository"]["AllowedPattern"]
@@ -514,7 +514,7 @@ def test_a_repository_is_named_as_codeartifact_takes_it(
 
 
 @pytest.mark.parametrize("size", range(16, 22))
-def test_the_largest_and_the_smallest_range_hold_both_subnets(size: int) -> None:
+def test_smallest_and_largest_address_range_hold_both_subnets(size: int) -> None:
     made = Stack(TEMPLATE, {"VpcCidr": f"10.0.0.0/{size}"}).resources("AWS::EC2::Subnet")
     blocks = [IPv4Network(each["Properties"]["CidrBlock"]) for each in made.values()]
     assert len(set(blocks)) == 2
@@ -524,7 +524,7 @@ def test_the_largest_and_the_smallest_range_hold_both_subnets(size: int) -> None
 # Flow logs
 
 
-def test_all_traffic_of_its_own_vpc_is_logged_encrypted_and_for_as_long_as_said() -> None:
+def test_all_traffic_of_the_own_vpc_is_logged_encrypted_with_the_chosen_retention() -> None:
     stack = Stack(TEMPLATE, {"KeyArn": "arn:k", "LogRetentionInDays": "90"})
     (flow_log,) = stack.resources("AWS::EC2::FlowLog").values()
     group = stack.resources()["FlowLogs"]
@@ -540,7 +540,7 @@ def test_all_traffic_of_its_own_vpc_is_logged_encrypted_and_for_as_long_as_said(
     assert group["DeletionPolicy"] == "Delete"
 
 
-def test_flow_logs_are_written_by_a_role_for_this_accounts_flow_logs_alone() -> None:
+def test_flow_log_role_trusts_only_the_flow_logs_of_this_account() -> None:
     role = Stack(TEMPLATE, {"PermissionsBoundaryArn": "arn:b", "RolePath": "/p/"}).resources()[
         "FlowLogRole"
     ]["Properties"]
@@ -555,4 +555,4 @@ def test_flow_logs_are_written_by_a_role_for_this_accounts_flow_logs_alone() -> 
     write, look = policy["PolicyDocument"]["Statement"]
     assert write["Resource"] == "<FlowLogs.Arn>"
     assert look["Action"] == "logs:DescribeLogGroups"
-    assert look["Resource"] == "*"  # it takes no other
+    assert look["Resource"] == "*"  # the action supports no other

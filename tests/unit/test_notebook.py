@@ -1,4 +1,4 @@
-"""The notebook: whose it is, and what has to change for it to be as asked."""
+"""A notebook has an owner, and settings to change when they differ from the request."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,8 +19,8 @@ from notebook_vending.notebooks.notebook import (
 from tests.unit.sample_notebook import NOTEBOOK, OURS, ROLE, SPEC
 
 
-def test_a_notebook_of_the_platform_is_known_by_these_tags() -> None:
-    """Those of notebooks made before an update of the platform must be found after it, too."""
+def test_ownership_tags_of_notebooks_never_change() -> None:
+    """An update of the platform must still find the notebooks that exist."""
     assert ownership_tags("nv", "arn:stack", "Notebook") == {
         "notebook-vending:platform": "nv",
         "notebook-vending:stack-id": "arn:stack",
@@ -47,7 +47,7 @@ def test_a_notebook_of_the_platform_is_known_by_these_tags() -> None:
         ({PLATFORM_TAG: "platform"}, ROLE, Ownership.CANNOT_TELL),
     ],
 )
-def test_tags_say_whose_a_notebook_is_and_without_any_the_role_makes_it_doubtful(
+def test_tags_decide_the_ownership_and_without_them_the_role_makes_it_unclear(
     tags: dict[str, str], role: str, whose: Ownership
 ) -> None:
     notebook = replace(NOTEBOOK, tags=tags, role_arn=role)
@@ -63,7 +63,7 @@ def test_each_instance_type_is_tried_once_and_the_first_choice_first() -> None:
     assert asked.instance_types == ("ml.t3.medium", "ml.t3.large")
 
 
-def test_a_notebook_as_asked_needs_no_change() -> None:
+def test_notebook_with_the_requested_settings_needs_no_change() -> None:
     assert settings_to_change(SPEC, NOTEBOOK) == {}
 
 
@@ -86,14 +86,14 @@ def test_a_notebook_as_asked_needs_no_change() -> None:
         ({"VolumeSizeInGB": 40}, {}, {"VolumeSizeInGB": 40}),
     ],
 )
-def test_only_what_differs_is_changed(
+def test_only_settings_that_differ_are_changed(
     asked: dict[str, Any], found: dict[str, Any], change: dict[str, Any]
 ) -> None:
     assert settings_to_change(replace(SPEC, **asked), replace(NOTEBOOK, **found)) == change
 
 
 @pytest.mark.parametrize("size", [5, 19, 20])
-def test_a_volume_never_shrinks(size: int) -> None:
+def test_volume_never_shrinks(size: int) -> None:
     assert settings_to_change(replace(SPEC, VolumeSizeInGB=size), NOTEBOOK) == {}
 
 
@@ -111,7 +111,7 @@ def test_a_volume_never_shrinks(size: int) -> None:
         ({}, {"b": "1", "a": "1"}, ["b", "a"], {}, ["a", "b"]),
     ],
 )
-def test_tags_asked_for_are_added_and_only_those_no_longer_asked_for_removed(
+def test_requested_tags_are_added_and_only_dropped_tags_are_removed(
     wanted: dict[str, str],
     present: dict[str, str],
     dropped: list[str],
@@ -121,13 +121,13 @@ def test_tags_asked_for_are_added_and_only_those_no_longer_asked_for_removed(
     assert tags_to_change(wanted, present, dropped) == (add, remove)
 
 
-def test_the_tags_of_ownership_are_no_launchers_to_set_or_to_drop() -> None:
+def test_launcher_cannot_set_or_drop_ownership_tags() -> None:
     add, remove = tags_to_change(OURS, OURS, OURS)
 
     assert (add, remove) == ({}, [])
 
 
-def test_a_notebook_gets_its_own_tags_first_and_no_more_than_it_may_have() -> None:
+def test_notebook_gets_its_own_tags_first_and_fifty_tags_at_most() -> None:
     own = {f"own-{number}": "1" for number in range(43)}
     stack = {f"stack-{number}": "2" for number in range(50)}
     launcher = {"aws:servicecatalog:provisioningPrincipalArn": "a" * 300}
@@ -139,12 +139,12 @@ def test_a_notebook_gets_its_own_tags_first_and_no_more_than_it_may_have() -> No
     assert len(tags) == 50
 
 
-def test_a_stack_without_tags_adds_none() -> None:
+def test_stack_without_tags_adds_none() -> None:
     assert tags_at_creation({"own": "1"}, {}) == {"own": "1"}
     assert faults_of_stack_tags({"own": "1"}, {}) == []
 
 
-def test_only_the_name_of_a_session_is_made_to_fit() -> None:
+def test_only_the_session_name_of_a_launcher_is_changed_to_a_valid_tag_value() -> None:
     stack = {"aws:servicecatalog:provisioningPrincipalArn": "arn:x/data,scientist", "Team": "R&D"}
 
     assert tags_at_creation({}, stack) == {
@@ -157,7 +157,7 @@ def test_only_the_name_of_a_session_is_made_to_fit() -> None:
     ]
 
 
-def test_of_tag_keys_that_are_one_to_aws_it_is_said_whose_they_are() -> None:
+def test_error_for_tag_keys_that_differ_only_by_case_names_their_sources() -> None:
     own, stack = {"ProjectID": "1", "same": "1"}, {"team": "1", "projectid": "2", "TEAM": "3"}
     says = "AWS rejects tag keys that differ only by case:"
     do = (

@@ -1,4 +1,4 @@
-"""The notebook in a request: checked, compared, and named so that duplicates are harmless."""
+"""A request's notebook is checked and compared, and its names make duplicates harmless."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def update(old: dict[str, Any] | None = None, **new: Any) -> CustomResourceReque
 
 
 def spec(unchanged: tuple[str, ...] = (), /, **changes: Any) -> NotebookSpec:
-    """Return the notebook asked for by properties that differ so far, and have nothing wrong."""
+    """Return the notebook of valid properties with these changes."""
     asked, wrong = parse_notebook(PROPERTIES | changes, LIMITS, unchanged)
     assert wrong == ()
     assert asked is not None
@@ -58,7 +58,7 @@ def spec(unchanged: tuple[str, ...] = (), /, **changes: Any) -> NotebookSpec:
 
 
 def violations(**changes: Any) -> tuple[str, ...]:
-    """Return what is wrong with properties that differ so far."""
+    """Return the violations of properties with these changes."""
     _, wrong = parse_notebook(PROPERTIES | changes, LIMITS)
     assert wrong != ()
     return wrong
@@ -88,7 +88,7 @@ def listed(tags: dict[str, str]) -> list[dict[str, str]]:
 # The request
 
 
-def test_a_create_changes_nothing_of_a_notebook() -> None:
+def test_create_replaces_changes_and_drops_nothing() -> None:
     create = request()
 
     assert notebook_name(create) == physical_resource_id(create) == "analysis"
@@ -105,12 +105,12 @@ def test_a_create_changes_nothing_of_a_notebook() -> None:
         ({"ResourceProperties": {"NotebookInstanceName": "no_notebook's"}}, "Notebook"),
     ],
 )
-def test_the_physical_id_is_echoed_and_never_empty(changes: dict[str, Any], expected: str) -> None:
+def test_physical_id_is_echoed_and_never_empty(changes: dict[str, Any], expected: str) -> None:
     assert physical_resource_id(request(**changes)) == expected
 
 
 @pytest.mark.parametrize("character", ["x", "é", "😀"])
-def test_the_physical_id_is_no_longer_than_cloudformation_takes(character: str) -> None:
+def test_physical_id_is_no_longer_than_cloudformation_accepts(character: str) -> None:
     name = {"NotebookInstanceName": character * 5000}
 
     id_ = physical_resource_id(request(ResourceProperties=name))
@@ -126,13 +126,13 @@ def test_only_another_name_replaces_the_notebook(new: str, replaces: str) -> Non
     assert replaced_name(update(NotebookInstanceName=new)) == replaces
 
 
-def test_an_update_of_what_had_no_name_replaces_nothing() -> None:
+def test_update_of_a_resource_without_a_name_replaces_nothing() -> None:
     old = {name: value for name, value in PROPERTIES.items() if name != "NotebookInstanceName"}
 
     assert replaced_name(request(RequestType="Update", OldResourceProperties=old)) == ""
 
 
-def test_changes_that_cannot_be_made_in_place_are_named() -> None:
+def test_changes_that_cannot_be_made_in_place_are_listed() -> None:
     changed = update(Subnet="b", KmsKeyId="k", NotebookInstanceType="ml.t3.large")
 
     assert fixed_changes(changed) == ("Subnet", "KmsKeyId")
@@ -140,30 +140,30 @@ def test_changes_that_cannot_be_made_in_place_are_named() -> None:
     assert fixed_changes(update(VolumeSizeInGB="5")) == ("VolumeSizeInGB",)
 
 
-def test_a_rename_makes_a_new_notebook_so_nothing_is_changed_in_place() -> None:
+def test_rename_makes_a_new_notebook_so_nothing_is_changed_in_place() -> None:
     assert fixed_changes(update(NotebookInstanceName="another", Subnet="b")) == ()
 
 
-def test_an_update_says_whether_it_asks_for_another_first_choice_of_type() -> None:
+def test_update_changes_the_type_only_if_its_first_choice_differs() -> None:
     assert changes_type(update(NotebookInstanceType="ml.t3.large"))
     assert not changes_type(update(FallbackInstanceTypes=["ml.t3.large"]))
     assert not changes_type(request())
 
 
-def test_what_an_update_leaves_alone_is_unchanged() -> None:
+def test_properties_that_an_update_leaves_alone_are_unchanged() -> None:
     changed = update({"RootAccess": "Disabled"}, RootAccess="Enabled", ENVName="new")
 
     assert unchanged_properties(changed) == PROPERTIES.keys()
 
 
-def test_the_settings_that_an_update_changes_are_listed_with_both_values_cut() -> None:
+def test_settings_that_an_update_changes_are_listed_with_both_values_cut() -> None:
     changed = update({"ENVName": "x" * 301}, ENVName="new", ProjectID="p", ServiceTimeout="1")
 
     assert changes(changed) == {"ENVName": ["x" * 300, "new"], "ProjectID": ["", "p"]}
     assert changes(request()) == {}
 
 
-def test_tags_no_longer_asked_for_are_dropped() -> None:
+def test_tags_that_are_no_longer_requested_are_dropped() -> None:
     old = [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}]
 
     assert dropped_tags(update({"Tags": old}, Tags=[{"Key": "b", "Value": "2"}])) == ("a",)
@@ -192,7 +192,7 @@ def test_only_tags_that_can_be_on_a_notebook_are_dropped() -> None:
         7,
     ],
 )
-def test_tags_that_are_none_do_not_break_the_request(tags: Any) -> None:
+def test_invalid_tags_do_not_break_the_request(tags: Any) -> None:
     dropped_tags(update({"Tags": tags}, Tags=tags))
     if tags != {"a": "b"}:
         (fault,) = violations(Tags=tags)
@@ -200,7 +200,7 @@ def test_tags_that_are_none_do_not_break_the_request(tags: Any) -> None:
         assert fault.endswith("is not a list of Key and Value")
 
 
-def test_a_tag_without_a_value_has_an_empty_one() -> None:
+def test_tag_without_a_value_has_an_empty_value() -> None:
     assert spec(Tags=[{"Key": "a"}]).Tags == {"a": ""}
 
 
@@ -208,28 +208,28 @@ def test_a_tag_without_a_value_has_an_empty_one() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
-def test_an_executions_name_is_one_that_step_functions_takes(kind: str) -> None:
+def test_execution_name_is_valid_for_step_functions(kind: str) -> None:
     name = execution_name(request(RequestType=kind, RequestId=str(uuid4())))
 
     assert len(name) <= 80
     assert re.fullmatch(r"[A-Za-z0-9_-]+", name)
 
 
-def test_an_execution_can_be_found_by_its_request() -> None:
+def test_execution_name_contains_the_request_id() -> None:
     name = execution_name(request())
 
     assert re.fullmatch(rf"Create-{EVENT['RequestId']}-[0-9a-f]{{32}}", name)
 
 
-def test_a_request_id_may_have_capitals() -> None:
+def test_execution_name_keeps_capitals_of_the_request_id() -> None:
     assert "-A1_b-" in execution_name(request(RequestId="A1_b"))
 
 
-def test_a_long_request_id_is_cut() -> None:
+def test_long_request_id_is_cut_in_the_execution_name() -> None:
     assert len(execution_name(request(RequestId="x" * 128))) <= 80
 
 
-def test_a_second_delivery_has_the_same_name() -> None:
+def test_second_delivery_has_the_same_execution_name() -> None:
     assert execution_name(request()) == execution_name(request())
 
 
@@ -238,15 +238,15 @@ def test_a_second_delivery_has_the_same_name() -> None:
     [
         {"RequestType": "Delete"},
         {"RequestId": str(uuid4())},
-        # CloudFormation's own retry may reuse the RequestId, but is signed anew.
+        # CloudFormation's own retry may reuse the RequestId, but has a new signature.
         {"ResponseURL": EVENT["ResponseURL"].replace("075930", "081530")},
     ],
 )
-def test_any_other_request_has_another_name(changes: dict[str, str]) -> None:
+def test_any_other_request_has_another_execution_name(changes: dict[str, str]) -> None:
     assert execution_name(request(**changes)) != execution_name(request())
 
 
-def test_the_name_does_not_give_the_address_away() -> None:
+def test_execution_name_does_not_reveal_the_response_url() -> None:
     name = execution_name(request(ResponseURL=f"{ADDRESS}?X-Amz-Signature=0ff1ce"))
 
     assert "0ff1ce" not in name
@@ -255,7 +255,7 @@ def test_the_name_does_not_give_the_address_away() -> None:
 # The notebook asked for
 
 
-def test_what_is_not_said_is_the_strict_choice() -> None:
+def test_defaults_are_the_strict_choices() -> None:
     plain = spec()
 
     assert (plain.RootAccess, plain.DirectInternetAccess) == ("Disabled", "Disabled")
@@ -265,7 +265,7 @@ def test_what_is_not_said_is_the_strict_choice() -> None:
     assert plain.ENVName == plain.ProjectName == plain.ProjectID == ""
 
 
-def test_numbers_and_tags_are_parsed_from_what_cloudformation_makes_of_them() -> None:
+def test_numbers_and_tags_are_parsed_from_the_formats_of_cloudformation() -> None:
     parsed = spec(VolumeSizeInGB="42", Tags=[{"Key": "a", "Value": "1"}])
 
     assert (parsed.VolumeSizeInGB, parsed.Tags) == (42, {"a": "1"})
@@ -353,7 +353,7 @@ def test_numbers_and_tags_are_parsed_from_what_cloudformation_makes_of_them() ->
         ),
     ],
 )
-def test_each_property_is_checked_and_the_fault_says_what_to_give(
+def test_each_property_is_checked_and_its_error_names_the_valid_values(
     name: str, fault: str, values: list[Any]
 ) -> None:
     for value in values:
@@ -380,13 +380,13 @@ def test_each_property_is_checked_and_the_fault_says_what_to_give(
         ("ProjectID", ["", "x" * 256]),
     ],
 )
-def test_whatever_is_within_its_bounds_is_taken(name: str, values: list[str]) -> None:
+def test_values_within_their_bounds_are_accepted(name: str, values: list[str]) -> None:
     for value in values:
         assert getattr(spec(**{name: value}), name) == value
 
 
 @pytest.mark.parametrize("size", [5, 100])
-def test_the_smallest_and_the_largest_volume_are_taken(size: int) -> None:
+def test_smallest_and_largest_volume_are_accepted(size: int) -> None:
     assert spec(VolumeSizeInGB=str(size)).VolumeSizeInGB == size
 
 
@@ -401,13 +401,13 @@ def test_the_smallest_and_the_largest_volume_are_taken(size: int) -> None:
         ("", ()),
     ],
 )
-def test_fallbacks_are_parsed_from_what_cloudformation_makes_of_a_list(
+def test_fallbacks_are_parsed_from_the_list_formats_of_cloudformation(
     given: Any, types: tuple[str, ...]
 ) -> None:
     assert spec(FallbackInstanceTypes=given).FallbackInstanceTypes == types
 
 
-def test_every_type_that_is_not_allowed_is_named() -> None:
+def test_error_names_every_instance_type_that_is_not_allowed() -> None:
     (fault,) = violations(FallbackInstanceTypes=["ml.p5.48xlarge", "ml.t3.large", "ml.p3.2xlarge"])
 
     assert fault == (
@@ -416,7 +416,7 @@ def test_every_type_that_is_not_allowed_is_named() -> None:
     )
 
 
-def test_fallbacks_that_are_no_list_are_refused() -> None:
+def test_fallbacks_that_are_not_a_list_are_refused() -> None:
     assert violations(FallbackInstanceTypes=7) == (
         "FallbackInstanceTypes 7 is not a list of instance types",
     )
@@ -451,7 +451,7 @@ ALIKE = "Tags of the template: AWS treats keys that differ only by case as one: 
         ),
     ],
 )
-def test_tags_that_sagemaker_or_the_platform_cannot_take_are_refused(
+def test_tags_that_sagemaker_or_the_platform_cannot_accept_are_refused(
     tags: dict[str, str], fault: str
 ) -> None:
     assert violations(Tags=listed(tags)) == (f"Tags {fault}",)
@@ -465,7 +465,7 @@ def test_tags_that_sagemaker_or_the_platform_cannot_take_are_refused(
         (["ÄB", "x", "äb", "Äb", "X"], "'ÄB' and 'äb' and 'Äb'; 'x' and 'X'"),
     ],
 )
-def test_keys_that_differ_only_by_case_are_one_to_aws(keys: list[str], named: str) -> None:
+def test_tag_keys_that_differ_only_by_case_are_refused(keys: list[str], named: str) -> None:
     tags = [{"Key": key, "Value": "1"} for key in keys]
 
     assert violations(Tags=tags) == (f"{ALIKE} {named}",)
@@ -483,11 +483,11 @@ def test_keys_that_differ_only_by_case_are_one_to_aws(keys: list[str], named: st
         {"Équipe 7": "été_.:/=+-@ ½ 漢字\u00a0٢"},
     ],
 )
-def test_as_many_and_as_long_tags_as_sagemaker_takes_are_taken(tags: dict[str, str]) -> None:
+def test_tags_at_the_limits_of_sagemaker_are_accepted(tags: dict[str, str]) -> None:
     assert spec(Tags=listed(tags)).Tags == tags
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_all_violations_are_reported_together() -> None:
     properties = {"NotebookInstanceName": "-", "VolumeSizeInGB": "1", "Colour": "red", "Size": "L"}
 
     asked, wrong = parse_notebook(properties, LIMITS)
@@ -506,7 +506,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     )
 
 
-def test_a_request_with_properties_of_something_else_is_not_read_at_all() -> None:
+def test_request_with_an_unknown_property_is_refused_as_a_whole() -> None:
     assert parse_notebook(PROPERTIES | {"Colour": "red"}, LIMITS) == (
         None,
         ("unknown properties, remove them: Colour",),
@@ -519,8 +519,8 @@ TAGS = [{"Key": f"{n}{'x' * 90_000}", "Value": ""} for n in range(3)]
 
 @pytest.mark.parametrize("huge", HUGE, ids=["ASCII", "control", "two bytes", "four bytes"])
 @pytest.mark.parametrize("name", [*PROPERTIES, "RootAccess", "PlatformIdentifier", "ENVName", "X"])
-def test_a_huge_property_is_refused_in_a_short_sentence(name: str, huge: str) -> None:
-    if name in ("ServiceToken", "ServiceTimeout"):  # no setting
+def test_huge_property_is_refused_in_a_short_sentence(name: str, huge: str) -> None:
+    if name in ("ServiceToken", "ServiceTimeout"):  # not settings
         spec(**{name: huge})
         return
     asked, wrong = parse_notebook(PROPERTIES | {name: huge}, LIMITS)
@@ -537,14 +537,14 @@ def test_huge_tags_and_names_are_refused_in_a_short_sentence() -> None:
         assert sum(map(len, wrong)) < 1000
 
 
-def test_what_an_update_leaves_alone_is_refused_when_it_is_huge() -> None:
+def test_unchanged_property_is_refused_when_it_is_huge() -> None:
     asked, wrong = parse_notebook(PROPERTIES | {"ENVName": HUGE[0]}, LIMITS, ("ENVName",))
 
     assert asked is None
     assert wrong == ("the properties are larger than any notebook's: shorten them",)
 
 
-def test_what_is_kept_of_a_request_has_a_largest_size() -> None:
+def test_stored_request_has_a_maximum_size() -> None:
     room = 220_000 - len(json.dumps(asdict(spec())))
 
     assert spec(("ENVName",), ENVName="x" * room)
@@ -552,15 +552,15 @@ def test_what_is_kept_of_a_request_has_a_largest_size() -> None:
     assert asked is None
 
 
-def test_the_rollback_of_a_huge_request_is_not_huge() -> None:
+def test_rollback_of_a_huge_request_is_not_huge() -> None:
     many = [{"Key": str(n), "Value": ""} for n in range(10_000)]
     for tags in (TAGS, many):
         back = update({"NotebookInstanceName": HUGE[0], "Tags": tags})
         assert (len(replaced_name(back)), dropped_tags(back)) == (64, ())
 
 
-def test_a_request_at_every_limit_fits_in_the_ledger() -> None:
-    letter = "𠀀"  # as large as letters are: four bytes
+def test_request_at_every_limit_fits_in_the_ledger() -> None:
+    letter = "𠀀"  # the largest size of a letter: four bytes
     tags = [{"Key": f"{n:02}" + letter * 126, "Value": letter * 256} for n in range(40)]
     long = dict.fromkeys(("ENVName", "ProjectName", "ProjectID"), "😀" * 256)
     places = dict.fromkeys(("Subnet", "SecurityGroupName"), "😀" * 255)
@@ -568,7 +568,7 @@ def test_a_request_at_every_limit_fits_in_the_ledger() -> None:
     assert spec(Tags=tags, KmsKeyId="k" * 2048, **long, **places)
 
 
-def test_a_choice_of_instance_types_without_end_is_refused_in_a_short_sentence() -> None:
+def test_huge_list_of_instance_types_is_refused_in_a_short_sentence() -> None:
     for types in (["ml.t3.large"] * 50_000, ["ml.p5.48xlarge"] * 50_000, ["x" * 300_000]):
         asked, wrong = parse_notebook(PROPERTIES | {"FallbackInstanceTypes": types}, LIMITS)
 
@@ -577,7 +577,7 @@ def test_a_choice_of_instance_types_without_end_is_refused_in_a_short_sentence()
         assert sum(map(len, wrong)) < 1000
 
 
-def test_root_access_is_the_platforms_choice() -> None:
+def test_root_access_is_allowed_only_if_the_platform_allows_it() -> None:
     generous = replace(LIMITS, root_access_allowed=True)
 
     for choice in ("Enabled", "Disabled"):
@@ -589,7 +589,7 @@ def test_root_access_is_the_platforms_choice() -> None:
     assert wrong == ("RootAccess 'Yes' is not valid: choose Enabled or Disabled",)
 
 
-def test_what_an_update_leaves_alone_is_not_checked_again() -> None:
+def test_unchanged_properties_are_not_checked_against_the_limits_again() -> None:
     changes = {"NotebookInstanceType": "ml.g5.xlarge", "VolumeSizeInGB": "500"}
 
     kept = spec(("NotebookInstanceType", "VolumeSizeInGB"), **changes)
@@ -599,7 +599,7 @@ def test_what_an_update_leaves_alone_is_not_checked_again() -> None:
     assert wrong == ("VolumeSizeInGB 500 is out of range: ask for 5 to 100 GB",)
 
 
-def test_what_only_breaks_a_limit_can_be_read_all_the_same() -> None:
+def test_request_that_only_breaks_a_limit_is_still_parsed() -> None:
     asked, wrong = parse_notebook(PROPERTIES | {"VolumeSizeInGB": "500"}, LIMITS)
 
     assert asked is not None
@@ -618,11 +618,11 @@ def test_what_only_breaks_a_limit_can_be_read_all_the_same() -> None:
         ("-", False),
     ],
 )
-def test_a_name_is_one_a_notebook_can_have_or_not(name: str, possible: bool) -> None:
+def test_only_valid_notebook_names_are_recognized(name: str, possible: bool) -> None:
     assert is_notebook_name(name) is possible
 
 
-# What the ledger keeps
+# The entry in the ledger
 
 
 @pytest.fixture
@@ -644,7 +644,7 @@ has_settings = pytest.mark.usefixtures("platform_settings")
 
 
 @has_settings
-def test_a_digest_of_each_setting_is_kept_and_of_nothing_else() -> None:
+def test_entry_keeps_a_digest_of_each_setting_and_of_nothing_else() -> None:
     """An entry is compared with those of earlier releases, so a digest never changes."""
     asked = {**PROPERTIES, "Tags": [{"Key": "a", "Value": "b"}], "Colour": "blue"}
 
@@ -656,7 +656,7 @@ def test_a_digest_of_each_setting_is_kept_and_of_nothing_else() -> None:
 
 
 @has_settings
-def test_a_digest_is_the_same_in_any_order_of_the_keys() -> None:
+def test_digest_does_not_depend_on_the_order_of_keys() -> None:
     one, other = (
         entry_of(request(ResourceProperties={**PROPERTIES, "Tags": [tag]})).asked
         for tag in ({"Key": "a", "Value": "b"}, {"Value": "b", "Key": "a"})
@@ -666,7 +666,7 @@ def test_a_digest_is_the_same_in_any_order_of_the_keys() -> None:
 
 
 @has_settings
-def test_an_update_keeps_the_digests_of_what_was_before() -> None:
+def test_entry_of_an_update_keeps_the_digests_of_the_old_settings() -> None:
     kept = entry_of(update({"Subnet": "one"}, Subnet="another"))
 
     assert kept.asked
@@ -677,7 +677,7 @@ def test_an_update_keeps_the_digests_of_what_was_before() -> None:
 
 
 @has_settings
-def test_the_entry_of_a_create_has_all_that_serves_it() -> None:
+def test_entry_of_a_create_has_everything_that_its_execution_needs() -> None:
     asked = {**PROPERTIES, "FallbackInstanceTypes": ["ml.t3.large"]}
     of_create = request(ResourceProperties=asked)
 
@@ -707,7 +707,7 @@ def test_the_entry_of_a_create_has_all_that_serves_it() -> None:
 
 
 @has_settings
-def test_the_entry_of_an_update_has_what_it_changes() -> None:
+def test_entry_of_an_update_has_its_changes() -> None:
     old = {"NotebookInstanceType": "ml.t3.large", "Subnet": "one", "Tags": {"a": "b"}}
 
     kept = entry_of(update(old, Subnet="another"))
@@ -721,8 +721,8 @@ def test_the_entry_of_an_update_has_what_it_changes() -> None:
 
 
 @has_settings
-def test_each_limit_that_a_request_breaks_is_kept_by_its_setting() -> None:
-    """What an Update leaves alone is no violation, but the execution may need it."""
+def test_entry_keeps_each_violation_by_its_setting() -> None:
+    """An unchanged setting is not a violation, but the execution can need its error."""
     wrong = {"VolumeSizeInGB": "500", "RootAccess": "Enabled", "Subnet": "", "ENVName": "\n"}
 
     kept = entry_of(update(wrong, **wrong))
@@ -736,7 +736,7 @@ def test_each_limit_that_a_request_breaks_is_kept_by_its_setting() -> None:
 
 
 @has_settings
-def test_several_violations_of_a_setting_are_kept_as_sentences() -> None:
+def test_several_violations_of_one_setting_are_joined_as_sentences() -> None:
     tags = [{"Key": "a", "Value": "!"}, {"Key": "A", "Value": "1"}]
 
     kept = entry_of(request(ResourceProperties={**PROPERTIES, "Tags": tags}))
@@ -746,7 +746,7 @@ def test_several_violations_of_a_setting_are_kept_as_sentences() -> None:
 
 
 @has_settings
-def test_only_the_types_that_are_allowed_are_kept_as_such() -> None:
+def test_entry_keeps_only_the_allowed_instance_types_as_allowed() -> None:
     asked = {**PROPERTIES, "FallbackInstanceTypes": ["ml.p4d.24xlarge", "ml.t3.large"]}
 
     assert entry_of(request(ResourceProperties=asked)).types_allowed == (
@@ -756,7 +756,7 @@ def test_only_the_types_that_are_allowed_are_kept_as_such() -> None:
 
 
 @has_settings
-def test_the_entry_of_a_delete_asks_for_no_notebook() -> None:
+def test_entry_of_a_delete_has_no_notebook_settings() -> None:
     of_delete = request(
         RequestType="Delete",
         PhysicalResourceId="analysis",
@@ -770,7 +770,7 @@ def test_the_entry_of_a_delete_asks_for_no_notebook() -> None:
 
 
 @has_settings
-def test_a_role_is_no_longer_than_there_is_one() -> None:
+def test_role_arn_is_cut_at_its_maximum_length() -> None:
     asked = {**PROPERTIES, "RoleArn": "r" * 3000}
     without = {name: value for name, value in PROPERTIES.items() if name != "RoleArn"}
 
@@ -779,7 +779,7 @@ def test_a_role_is_no_longer_than_there_is_one() -> None:
 
 
 @has_settings
-def test_a_function_that_lacks_a_limit_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_function_without_a_limit_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     prepare()
     monkeypatch.delenv("MAX_VOLUME_SIZE_IN_GB")
 

@@ -1,4 +1,4 @@
-"""On-hours: what the schedule stopped is started again, what its owner stopped is not."""
+"""On-hours starts the notebooks that the schedule stopped, but not those their owner stopped."""
 
 import json
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def off_hours(platform: Platform) -> list[str]:
 
 
 def on_hours(platform: Platform, hours_later: float = 12, **of_context: Any) -> list[str]:
-    """Let the time until on-hours pass, and let them come."""
+    """Advance the clock to on-hours, and run their function."""
     platform.clock.advance(hours_later * HOUR)
     platform.notebooks.advance()
     event = {"reason": "on-hours", "time": now(platform)}
@@ -61,7 +61,7 @@ def by_hand(platform: Platform, operation: str, notebook: str) -> None:
 
 
 def failed(platform: Platform, notebook: str, why: str = NO_CAPACITY) -> list[str]:
-    """Have a start fail some minutes after it, and SageMaker report it."""
+    """Let a start fail after five minutes, and send SageMaker's event to the function."""
     platform.clock.advance(5 * MINUTE)
     platform.notebooks.faults.failing_notebooks = {}
     platform.notebooks.force_status(notebook, "Failed", failure_reason=why)
@@ -69,10 +69,10 @@ def failed(platform: Platform, notebook: str, why: str = NO_CAPACITY) -> list[st
     return start_on_hours.handler({"source": "aws.sagemaker", "detail": detail}, context())
 
 
-# --- what is started ------------------------------------------------------------------------------
+# --- started notebooks ----------------------------------------------------------------------------
 
 
-def test_what_off_hours_stopped_is_started_at_on_hours_and_runs(platform: Platform) -> None:
+def test_notebooks_that_off_hours_stopped_are_started_at_on_hours(platform: Platform) -> None:
     notebooks = [launched(platform).notebook for _ in range(3)]
     assert off_hours(platform) == notebooks
 
@@ -81,11 +81,11 @@ def test_what_off_hours_stopped_is_started_at_on_hours_and_runs(platform: Platfo
     platform.clock.advance(5 * MINUTE)
     assert [platform.status(each) for each in notebooks] == ["InService"] * 3
     assert on_hours(platform, 0.1) == []
-    assert off_hours(platform) == notebooks  # and so on, each day
+    assert off_hours(platform) == notebooks  # the same on the next day
     assert on_hours(platform) == notebooks
 
 
-def test_what_a_project_over_its_budget_has_stays_stopped(platform: Platform) -> None:
+def test_notebooks_of_a_project_over_its_budget_stay_stopped(platform: Platform) -> None:
     over, other = (
         launched(platform, Tags=[{"Key": "ProjectID", "Value": each}]) for each in ("Over", "Other")
     )
@@ -97,7 +97,7 @@ def test_what_a_project_over_its_budget_has_stays_stopped(platform: Platform) ->
     assert failed(platform, over.notebook) == []
 
 
-def test_what_its_owner_stopped_stays_stopped(platform: Platform) -> None:
+def test_notebook_that_its_owner_stopped_stays_stopped(platform: Platform) -> None:
     before, after, left = (launched(platform).notebook for _ in range(3))
     by_hand(platform, "StopNotebookInstance", before)
     assert off_hours(platform) == [after, left]
@@ -111,7 +111,7 @@ def test_what_its_owner_stopped_stays_stopped(platform: Platform) -> None:
     assert platform.status(before) == platform.status(after) == "Stopped"
 
 
-def test_what_its_owner_started_in_the_evening_runs_on(platform: Platform) -> None:
+def test_notebook_that_its_owner_started_in_the_evening_keeps_running(platform: Platform) -> None:
     notebook = launched(platform).notebook
     off_hours(platform)
     platform.clock.advance(MINUTE)
@@ -123,7 +123,7 @@ def test_what_its_owner_started_in_the_evening_runs_on(platform: Platform) -> No
     assert platform.status(notebook) == "InService"
 
 
-def test_a_notebook_whose_owner_was_faster_than_off_hours_stays_stopped(
+def test_notebook_that_its_owner_stopped_just_before_off_hours_stays_stopped(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notebook = launched(platform).notebook
@@ -142,7 +142,9 @@ def test_a_notebook_whose_owner_was_faster_than_off_hours_stays_stopped(
     assert platform.status(notebook) == "Stopped"
 
 
-def test_a_notebook_that_takes_no_part_is_neither_stopped_nor_started(platform: Platform) -> None:
+def test_notebook_with_off_hours_disabled_is_neither_stopped_nor_started(
+    platform: Platform,
+) -> None:
     stack = launched(platform, OffHours="Disabled")
     assert platform.notebook(stack.notebook)["tags"][OFF_HOURS_TAG] == "Disabled"
 
@@ -158,13 +160,13 @@ def test_a_notebook_that_takes_no_part_is_neither_stopped_nor_started(platform: 
     assert on_hours(platform) == []
 
 
-def test_an_off_hours_setting_that_is_none_is_refused(platform: Platform) -> None:
+def test_invalid_off_hours_setting_is_refused(platform: Platform) -> None:
     refused = platform.stack().create(OffHours="Sometimes")
 
     refused.expect_failed("OffHours 'Sometimes' is not valid: give Enabled or Disabled")
 
 
-def test_what_is_not_the_platforms_is_left_alone(platform: Platform) -> None:
+def test_notebooks_outside_the_platform_are_left_alone(platform: Platform) -> None:
     for name, owner in (("by-hand", ""), ("of-another-platform", "another")):
         somebodys(platform, name, **({"platform": owner} if owner else {}))
         (theirs,) = [
@@ -179,7 +181,7 @@ def test_what_is_not_the_platforms_is_left_alone(platform: Platform) -> None:
 @pytest.mark.parametrize(
     "tag", ["Stopped", "Stopped yesterday", "Stopped 2026-01-05T23:00:00", "", "Other {}"]
 )
-def test_a_tag_that_is_none_of_ours_starts_nothing(platform: Platform, tag: str) -> None:
+def test_invalid_calendar_tag_starts_nothing(platform: Platform, tag: str) -> None:
     notebook = launched(platform).notebook
     off_hours(platform)
     (seen,) = platform.notebooks.notebooks.by_arn.values()
@@ -189,10 +191,10 @@ def test_a_tag_that_is_none_of_ours_starts_nothing(platform: Platform, tag: str)
     assert platform.status(notebook) == "Stopped"
 
 
-# --- requests and faults --------------------------------------------------------------------------
+# --- requests and errors --------------------------------------------------------------------------
 
 
-def test_a_notebook_whose_request_is_being_served_is_left_to_that(platform: Platform) -> None:
+def test_notebook_with_an_open_request_is_left_to_that_request(platform: Platform) -> None:
     updating, deleting = launched(platform), launched(platform)
     off_hours(platform)
     platform.clock.advance(12 * HOUR)
@@ -209,7 +211,7 @@ def test_a_notebook_whose_request_is_being_served_is_left_to_that(platform: Plat
     assert platform.status(deleting.notebook) is None
 
 
-def test_a_start_that_comes_into_an_update_or_a_deletion_spoils_neither(
+def test_start_during_an_update_or_a_delete_breaks_neither(
     platform: Platform,
 ) -> None:
     stacks = [launched(platform), launched(platform)]
@@ -217,7 +219,7 @@ def test_a_start_that_comes_into_an_update_or_a_deletion_spoils_neither(
     sent: list[Any] = []
     start = sagemaker.start
 
-    def late(name: str) -> None:  # the request arrives after the check for open ones
+    def late(name: str) -> None:  # the request arrives after the check for open requests
         (stack,) = [each for each in stacks if each.notebook == name]
         if stack is stacks[0]:
             sent.append(stack.send_update(NotebookInstanceType="ml.t3.large"))
@@ -235,7 +237,7 @@ def test_a_start_that_comes_into_an_update_or_a_deletion_spoils_neither(
     assert platform.status(stacks[1].notebook) is None
 
 
-def test_a_stop_whose_tag_is_lost_is_reported_and_starts_nothing(platform: Platform) -> None:
+def test_stop_whose_tag_is_lost_is_reported_and_starts_nothing(platform: Platform) -> None:
     notebook = launched(platform).notebook
     platform.fail_calls("AddTags", "AccessDeniedException")
 
@@ -246,7 +248,7 @@ def test_a_stop_whose_tag_is_lost_is_reported_and_starts_nothing(platform: Platf
     assert platform.status(notebook) == "Stopped"
 
 
-def test_a_notebook_that_cannot_be_started_keeps_none_of_the_others_stopped(
+def test_notebook_that_cannot_be_started_does_not_block_the_others(
     platform: Platform,
 ) -> None:
     notebooks = [launched(platform).notebook for _ in range(2)]
@@ -261,7 +263,7 @@ def test_a_notebook_that_cannot_be_started_keeps_none_of_the_others_stopped(
     assert on_hours(platform, 0) == [left]  # Lambda tries again
 
 
-def test_what_there_is_no_time_for_is_left_to_the_next_try(platform: Platform) -> None:
+def test_run_that_is_out_of_time_leaves_the_rest_to_the_next_try(platform: Platform) -> None:
     notebooks = [launched(platform).notebook for _ in range(2)]
     off_hours(platform)
 
@@ -272,7 +274,7 @@ def test_what_there_is_no_time_for_is_left_to_the_next_try(platform: Platform) -
     assert on_hours(platform, 0) == [left]
 
 
-def test_a_search_that_is_behind_starts_nothing_that_must_stay_stopped(platform: Platform) -> None:
+def test_outdated_search_starts_nothing_that_must_stay_stopped(platform: Platform) -> None:
     notebook = launched(platform).notebook
     off_hours(platform)
     shown = platform.notebooks.state()["notebooks"]
@@ -285,7 +287,7 @@ def test_a_search_that_is_behind_starts_nothing_that_must_stay_stopped(platform:
     assert on_hours(platform, 0) == []  # EventBridge may deliver an event twice
 
 
-def test_a_tag_that_somebody_removed_counts_before_the_search_knows(platform: Platform) -> None:
+def test_removed_tag_counts_even_when_the_search_is_outdated(platform: Platform) -> None:
     launched(platform)
     off_hours(platform)
     shown = platform.notebooks.state()["notebooks"]
@@ -296,7 +298,7 @@ def test_a_tag_that_somebody_removed_counts_before_the_search_knows(platform: Pl
     assert on_hours(platform) == []
 
 
-def test_the_calls_grow_with_what_is_to_be_started_and_not_with_what_rests(
+def test_number_of_calls_grows_only_with_the_notebooks_to_start(
     platform: Platform,
 ) -> None:
     notebooks = [launched(platform).notebook for _ in range(6)]
@@ -313,7 +315,7 @@ def test_the_calls_grow_with_what_is_to_be_started_and_not_with_what_rests(
     assert platform.calls("ListTags") - before == 1
 
 
-def test_an_unknown_event_starts_nothing(platform: Platform) -> None:
+def test_unknown_event_starts_nothing(platform: Platform) -> None:
     notebook = launched(platform).notebook
     off_hours(platform)
 
@@ -326,7 +328,7 @@ def test_an_unknown_event_starts_nothing(platform: Platform) -> None:
 # --- no capacity in the morning -------------------------------------------------------------------
 
 
-def test_a_start_that_lacks_capacity_is_tried_for_an_hour(platform: Platform) -> None:
+def test_start_without_capacity_is_retried_for_an_hour(platform: Platform) -> None:
     notebook = launched(platform).notebook
     off_hours(platform)
     assert on_hours(platform) == [notebook]
@@ -339,7 +341,7 @@ def test_a_start_that_lacks_capacity_is_tried_for_an_hour(platform: Platform) ->
     assert platform.status(notebook) == "Failed"
 
 
-def test_a_failure_for_another_reason_or_of_another_start_is_left_alone(
+def test_failure_for_another_reason_or_of_another_start_is_not_retried(
     platform: Platform,
 ) -> None:
     ours, never_stopped = (launched(platform).notebook for _ in range(2))
@@ -352,7 +354,7 @@ def test_a_failure_for_another_reason_or_of_another_start_is_left_alone(
     assert failed(platform, ours) == [ours]
     (seen,) = [each for each in platform.notebooks.notebooks.by_arn.values() if each.name == ours]
     seen.tags[OFF_HOURS_TAG] = "Disabled"
-    assert failed(platform, ours) == []  # its owner has taken it out
+    assert failed(platform, ours) == []  # its owner has disabled off-hours
     del seen.tags[OFF_HOURS_TAG]
     platform.notebooks.force_status(ours, "InService", failure_reason=NO_CAPACITY)
     platform.clock.advance(5 * MINUTE)
@@ -362,7 +364,7 @@ def test_a_failure_for_another_reason_or_of_another_start_is_left_alone(
     assert start_on_hours.handler(late, context()) == []  # it is no longer Failed
 
 
-def test_a_failed_notebook_whose_request_is_being_served_is_left_to_that(
+def test_failed_notebook_with_an_open_request_is_left_to_that_request(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -377,7 +379,7 @@ def test_a_failed_notebook_whose_request_is_being_served_is_left_to_that(
 # --- a day is suspended ---------------------------------------------------------------------------
 
 
-def test_on_a_suspended_day_nothing_is_stopped_or_started(platform: Platform) -> None:
+def test_suspended_day_stops_and_starts_nothing(platform: Platform) -> None:
     notebook = launched(platform).notebook
     off_hours(platform)
     platform.clock.advance(12 * HOUR)
@@ -396,7 +398,7 @@ def test_on_a_suspended_day_nothing_is_stopped_or_started(platform: Platform) ->
     assert off_hours(platform) == [notebook]
 
 
-def test_a_day_after_a_suspended_one_starts_what_was_stopped_before_it(platform: Platform) -> None:
+def test_day_after_a_suspended_day_starts_notebooks_stopped_before_it(platform: Platform) -> None:
     notebook = launched(platform).notebook
     off_hours(platform)
     begins = datetime.fromtimestamp(platform.clock.now, UTC) + timedelta(hours=2)
@@ -407,7 +409,7 @@ def test_a_day_after_a_suspended_one_starts_what_was_stopped_before_it(platform:
 
 
 @pytest.mark.usefixtures("platform")
-def test_a_suspension_ends_with_its_day_and_can_be_taken_back() -> None:
+def test_suspension_ends_with_its_day_and_can_be_removed() -> None:
     begins = datetime(2026, 12, 24, 23, tzinfo=UTC)
     first = Suspension(begins, begins + timedelta(days=1))
     second = Suspension(first.ends, first.ends + timedelta(days=1))
@@ -423,7 +425,7 @@ def test_a_suspension_ends_with_its_day_and_can_be_taken_back() -> None:
     assert not suspensions.cover(first.ends)
 
 
-def test_without_the_ledger_nothing_is_stopped_or_started(
+def test_missing_ledger_stops_and_starts_nothing(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notebook = launched(platform).notebook
@@ -437,7 +439,7 @@ def test_without_the_ledger_nothing_is_stopped_or_started(
     assert platform.status(notebook) == "InService"
 
 
-def test_dynamodb_forgets_a_suspension_after_its_day(platform: Platform) -> None:
+def test_suspension_expires_in_dynamodb_after_its_day(platform: Platform) -> None:
     begins = datetime(2026, 12, 24, tzinfo=UTC)
     suspensions.add(Suspension(begins, begins + timedelta(days=1)))
 
@@ -448,7 +450,7 @@ def test_dynamodb_forgets_a_suspension_after_its_day(platform: Platform) -> None
     assert int(item["ExpiresAt"]["N"]) > begins.timestamp()
 
 
-# --- what the template says -----------------------------------------------------------------------
+# --- the template ---------------------------------------------------------------------------------
 
 
 def properties(name: str) -> dict[str, Any]:
@@ -456,7 +458,7 @@ def properties(name: str) -> dict[str, Any]:
     return found
 
 
-def test_the_schedule_is_the_administrators_in_their_time_zone_and_not_there_without_one() -> None:
+def test_schedule_has_the_administrators_cron_and_time_zone_and_is_optional() -> None:
     schedule = properties("OnHours")
 
     assert schedule["ScheduleExpression"] == {"Ref": "OnHoursCron"}
@@ -471,11 +473,11 @@ def test_the_schedule_is_the_administrators_in_their_time_zone_and_not_there_wit
         assert platform_resources()[name]["Condition"] == "HasOnHours"
 
 
-def test_the_role_is_always_there_as_the_keys_of_launches_name_it() -> None:
+def test_role_always_exists_because_the_key_policies_of_launches_name_it() -> None:
     assert "Condition" not in platform_resources()["StartOnHoursRole"]
 
 
-def test_who_starts_notebooks_may_stop_and_delete_none() -> None:
+def test_on_hours_role_cannot_stop_or_delete_notebooks() -> None:
     statements = properties("StartOnHoursRole")["Policies"][0]["PolicyDocument"]["Statement"]
     actions = [
         action

@@ -1,4 +1,4 @@
-"""Hold the operator's page to the commands, options and JSON, and the package to its imports."""
+"""The operator's page matches the commands, options and JSON, and the package has its imports."""
 
 import ast
 import dataclasses
@@ -54,7 +54,7 @@ def options(command: str) -> set[str]:
 
 
 def section(command: str) -> str:
-    """Return the page's section on a command."""
+    """Return the section of the page about a command."""
     _, _, after = PAGE.read_text().partition(f"\n## vending {command}\n")
     assert after, f"the page has no heading: vending {command}"
     return after.partition("\n## ")[0]
@@ -64,7 +64,7 @@ def typed() -> list[list[str]]:
     return [words[1:] for words in commands(PAGE) if words[0] == "vending" and len(words) > 1]
 
 
-def test_every_command_and_option_that_is_typed_on_the_page_exists() -> None:
+def test_every_command_and_option_in_the_examples_of_the_page_exists() -> None:
     assert len(typed()) > 5
     for command, *words in typed():
         if command.startswith("-"):
@@ -82,14 +82,14 @@ def test_every_option_of_a_command_is_on_the_page(command: str) -> None:
     assert {each for each in missing if each not in page} == set()
 
 
-def test_the_options_of_all_commands_are_those_of_the_table() -> None:
+def test_options_of_all_commands_are_those_of_the_table() -> None:
     assert {row[0].strip("`") for row in table(PAGE, "Option")} == COMMON
     for command in COMMANDS:
         assert COMMON - {"--help"} <= options(command), command
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_json_of_a_command_has_the_fields_of_its_table(command: str) -> None:
+def test_json_of_a_command_has_the_fields_of_its_table(command: str) -> None:
     rows = [line.split(" | ") for line in section(command).splitlines() if line.startswith("| `")]
     output = {row[0].strip("|` "): row[1].strip() for row in rows}
     made = dict(fields(JSON[command]))
@@ -118,7 +118,7 @@ def fields(of: Any, path: str = "", null: str = "") -> Iterator[tuple[str, str]]
         yield path, _TYPES[of] + null
 
 
-def test_the_package_has_all_that_the_command_imports(tmp_path: Path) -> None:
+def test_package_contains_everything_that_the_command_imports(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
         cwd=ROOT,
@@ -147,7 +147,7 @@ def test_the_package_has_all_that_the_command_imports(tmp_path: Path) -> None:
     ).read_text()
 
 
-def test_the_package_depends_on_all_that_the_command_imports() -> None:
+def test_package_declares_every_dependency_that_the_command_imports() -> None:
     """Except Python itself, and the dependencies of boto3 and jinja2."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     brought = {
@@ -172,7 +172,7 @@ def test_the_package_depends_on_all_that_the_command_imports() -> None:
     assert ROOT / "src/shared/notebook_vending/requests/ledger.py" in seen
 
 
-def test_what_is_installed_has_names_of_its_own() -> None:
+def test_installed_packages_have_distinctive_names() -> None:
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     names = {Path(each).name for each in wheel["targets"]["wheel"]["packages"]}
 

@@ -63,7 +63,7 @@ TYPED: Mapping[str, str] = {
     ),
     "docs/runbooks.md": (
         "tests/unit/test_operations_template.py"
-        "::test_a_runbook_begins_with_the_command_to_copy_and_says_what_is_to_be_said"
+        "::test_runbook_begins_with_a_harmless_command_and_has_all_its_parts"
     ),
 }
 

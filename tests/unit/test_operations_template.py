@@ -1,4 +1,4 @@
-"""The dashboard, the alarms and the saved queries, against what is emitted and what is told."""
+"""The dashboard, the alarms and the saved queries match the emitted metrics and the pages."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it ships none
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it has no stubs
 from typer.testing import CliRunner
 
 from demo.incidents import INCIDENTS, alarm_named
@@ -24,8 +24,8 @@ from vending.cli import app
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 PLATFORM = load(ROOT / "template.yaml")
 ALARMS = OPERATIONS.resources("AWS::CloudWatch::Alarm")
-# The metrics of AWS's own that are looked at, and their dimension (Step Functions, SQS and Lambda
-# developer guides, "CloudWatch metrics").
+# The AWS metrics in use, and their dimension (Step Functions, SQS and Lambda developer guides,
+# "CloudWatch metrics").
 OF_AWS = {
     ("AWS/States", "ExecutionsStarted", "StateMachineArn"),
     ("AWS/States", "ExecutionsFailed", "StateMachineArn"),
@@ -34,7 +34,7 @@ OF_AWS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"),
     ("AWS/Lambda", "Errors", "FunctionName"),
 }
-# What the check for drift compares, without the tags.
+# The settings that drift detection compares, without the tags.
 SETTINGS = (
     "NotebookInstanceType",
     "VolumeSizeInGB",
@@ -56,7 +56,7 @@ Name = tuple[str, tuple[tuple[str, str], ...]]
 def emitted() -> set[Name]:
     """Return every metric that the functions can emit, with the values of its dimensions.
 
-    Of the dimensions that launchers choose, as many as there can be in an hour.
+    Dimensions that launchers choose have as many values as an hour can have.
     """
     lines: list[str] = []
     types = PLATFORM["Parameters"]["AllowedInstanceTypes"]["Default"].split(",")
@@ -193,7 +193,7 @@ DASHBOARD = {
 }
 
 
-def test_cloudwatch_takes_the_dashboard() -> None:
+def test_dashboard_is_valid_for_cloudwatch() -> None:
     made = re.sub(r"<(\w+)\.Arn>", r"arn:aws:cloudwatch:eu-west-1:111122223333:alarm:\1", text())
     faults = Draft202012Validator(DASHBOARD).iter_errors(json.loads(made))
 
@@ -201,11 +201,11 @@ def test_cloudwatch_takes_the_dashboard() -> None:
     assert all(each["x"] + each["width"] <= 24 for each in body()["widgets"])
 
 
-# CloudWatch user guide, "Using metric math", those that take the time or no argument.
+# Functions that take the time or no argument: CloudWatch user guide, "Using metric math".
 FUNCTIONS = {"DATE", "DAY", "DIFF", "EPOCH", "HOUR", "MINUTE", "MONTH", "PERIOD", "RATE", "YEAR"}
 
 
-def test_no_id_of_an_expression_is_a_function_of_metric_math() -> None:
+def test_no_expression_id_is_the_name_of_a_metric_math_function() -> None:
     options = [line[-1] for line in lines_of_widgets() if isinstance(line[-1], dict)]
     ids = {each["id"].upper() for each in options if "id" in each}
 
@@ -213,7 +213,7 @@ def test_no_id_of_an_expression_is_a_function_of_metric_math() -> None:
     assert not ids & FUNCTIONS
 
 
-def test_the_dashboard_answers_its_questions_in_this_order() -> None:
+def test_dashboard_answers_its_questions_in_this_order() -> None:
     headings = [
         widget["properties"]["markdown"].splitlines()[0]
         for widget in body()["widgets"]
@@ -235,7 +235,7 @@ def test_every_metric_on_the_dashboard_is_emitted_with_these_dimensions(
     assert searched() - {(name, _names(dimensions)) for name, dimensions in emitted} == set()
 
 
-def test_every_metric_that_is_emitted_is_on_the_dashboard(emitted: set[Name]) -> None:
+def test_every_emitted_metric_is_on_the_dashboard(emitted: set[Name]) -> None:
     shown = searched()
     hidden = {
         (name, dimensions)
@@ -245,7 +245,7 @@ def test_every_metric_that_is_emitted_is_on_the_dashboard(emitted: set[Name]) ->
     assert hidden == set()
 
 
-def test_of_aws_the_dashboard_and_the_alarms_have_metrics_that_there_are() -> None:
+def test_dashboard_and_alarms_use_only_existing_aws_metrics() -> None:
     lines = [[each for each in line if isinstance(each, str)] for line in lines_of_widgets()]
     used = {(line[0], line[1], line[2]) for line in lines if line and line[0] != metrics.NAMESPACE}
     watched = {
@@ -257,7 +257,7 @@ def test_of_aws_the_dashboard_and_the_alarms_have_metrics_that_there_are() -> No
     assert watched <= OF_AWS
 
 
-def test_no_two_widgets_lie_on_each_other() -> None:
+def test_no_two_widgets_overlap() -> None:
     taken = [
         (x, y)
         for widget in body()["widgets"]
@@ -267,7 +267,7 @@ def test_no_two_widgets_lie_on_each_other() -> None:
     assert len(taken) == len(set(taken))
 
 
-def test_the_dashboard_shows_every_alarm_and_the_date_of_the_prices() -> None:
+def test_dashboard_shows_every_alarm_and_the_date_of_the_prices() -> None:
     for name in ALARMS:
         assert f"<{name}.Arn>" in text()
     assert prices.AS_OF == "2026-11"
@@ -277,7 +277,7 @@ def test_the_dashboard_shows_every_alarm_and_the_date_of_the_prices() -> None:
 # The alarms
 
 
-def test_every_alarm_says_what_it_means_and_where_its_runbook_is() -> None:
+def test_every_alarm_has_a_name_and_a_link_to_its_runbook() -> None:
     for name, alarm in ALARMS.items():
         anchor = _anchor(name)
         assert alarm["Properties"]["AlarmName"] == f"vending-{name}"
@@ -291,7 +291,7 @@ def runbooks() -> dict[str, str]:
     return dict(re.findall(r"^### (\S+)\n\n(.*?)(?=\n### |\Z)", alarms, re.MULTILINE | re.DOTALL))
 
 
-def test_every_alarm_has_a_runbook_and_a_fault_that_make_aws_can_make() -> None:
+def test_every_alarm_has_a_runbook_and_an_incident_that_make_aws_can_cause() -> None:
     assert list(runbooks()) == [_anchor(name) for name in ALARMS] == list(INCIDENTS)
     assert [alarm_named(each).partition("-")[2].partition("-")[2] for each in INCIDENTS] == list(
         ALARMS
@@ -299,7 +299,7 @@ def test_every_alarm_has_a_runbook_and_a_fault_that_make_aws_can_make() -> None:
 
 
 @pytest.mark.parametrize("name", INCIDENTS)
-def test_a_runbook_begins_with_the_command_to_copy_and_says_what_is_to_be_said(name: str) -> None:
+def test_runbook_begins_with_a_harmless_command_and_has_all_its_parts(name: str) -> None:
     text = runbooks()[name]
     begin = re.match(r"```sh\n(vending [ a-z-]+)\n```\n\n\*\*Severity\*\*: (\w+): \w", text)
     assert begin, text
@@ -317,7 +317,7 @@ def test_a_runbook_begins_with_the_command_to_copy_and_says_what_is_to_be_said(n
     assert parts == ["Severity", "Means", "Look", "Do", "Over"]
 
 
-def test_where_the_runbooks_are_is_among_the_first_things_to_set() -> None:
+def test_deployment_page_sets_the_runbook_url_before_the_first_deployment() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     before = page.partition("\n## Before\n")[2].partition("\n## ")[0]
     first = next(line for line in page.splitlines() if line.startswith("sam deploy "))
@@ -326,7 +326,7 @@ def test_where_the_runbooks_are_is_among_the_first_things_to_set() -> None:
     assert " RunbookUrl=https://" in first
 
 
-def test_every_alarm_tells_the_portfolios_topic_and_the_further_one_if_there_is_one() -> None:
+def test_every_alarm_notifies_the_portfolio_topic_and_the_optional_alarm_topic() -> None:
     topic = OPERATIONS.parameters["NotificationTopicArn"]
     further = Stack(OPERATIONS.template, {**OPERATIONS.parameters, "AlarmTopicArn": "arn:x"})
 
@@ -337,7 +337,7 @@ def test_every_alarm_tells_the_portfolios_topic_and_the_further_one_if_there_is_
         assert each["AlarmActions"] == [topic, "arn:x"]
 
 
-def test_every_alarm_on_a_metric_of_the_platforms_is_on_one_that_is_emitted(
+def test_every_alarm_on_a_platform_metric_uses_an_emitted_metric(
     emitted: set[Name],
 ) -> None:
     watched = {
@@ -349,7 +349,7 @@ def test_every_alarm_on_a_metric_of_the_platforms_is_on_one_that_is_emitted(
     assert watched - emitted == set()
 
 
-def test_every_cause_is_the_launchers_or_has_an_alarm_that_one_refusal_sets_off() -> None:
+def test_one_refusal_sets_off_the_alarm_of_each_cause_of_the_platform() -> None:
     assert CONCERNS.keys() == set(Cause)
     watching = {
         each["Dimensions"][0]["Value"]: (name, each["Statistic"], each["Threshold"])
@@ -366,18 +366,18 @@ def test_every_cause_is_the_launchers_or_has_an_alarm_that_one_refusal_sets_off(
 NO_ALARM = "–"  # noqa: RUF001 - an empty cell of the pages
 
 
-def test_the_table_of_causes_is_that_of_the_code() -> None:
-    told = {}
+def test_table_of_causes_matches_the_code() -> None:
+    documented = {}
     for cause, whose, _, alarm in table(RUNBOOKS, "Cause"):
         named = re.match(r"\[([a-z-]+)\]\(#\1\)", alarm)
-        told[cause.strip("`")] = (whose, named[1] if named else alarm)
-    assert told == {
+        documented[cause.strip("`")] = (whose, named[1] if named else alarm)
+    assert documented == {
         cause: ("platform", _anchor(concern.alarm)) if concern.alarm else ("launcher", NO_ALARM)
         for cause, concern in CONCERNS.items()
     }
 
 
-def test_a_denial_and_a_fault_are_the_platforms_and_a_wrong_parameter_is_the_launchers() -> None:
+def test_denials_and_errors_concern_the_platform_and_wrong_parameters_the_launcher() -> None:
     platforms = {cause for cause, concern in CONCERNS.items() if concern.is_the_platforms}
 
     assert {Cause.ACCESS_DENIED, Cause.PLATFORM_FAILED, Cause.REFUSED_BY_AWS} <= platforms
@@ -385,7 +385,7 @@ def test_a_denial_and_a_fault_are_the_platforms_and_a_wrong_parameter_is_the_lau
     assert all(CONCERNS[each].advice for each in platforms)
 
 
-# What a launcher reads of each cause; of NO_ORPHAN nothing, as a cleanup is answered to no stack.
+# The launcher's sentence for each cause. NO_ORPHAN has none, because no stack gets its answer.
 SENTENCES = {
     Cause.ACCESS_DENIED: "The platform is not allowed to do this. Ask your administrator:",
     Cause.CANNOT_CHANGE: "of a notebook cannot be changed.",
@@ -409,7 +409,7 @@ SENTENCES = {
 @pytest.mark.parametrize(
     ("page", "heading"), [("launchers.md", "You read"), ("launchers.zh-CN.md", "您看到的")]
 )
-def test_the_launchers_page_has_a_sentence_of_each_cause(page: str, heading: str) -> None:
+def test_launchers_page_has_a_sentence_of_each_cause(page: str, heading: str) -> None:
     rows = [row[0] for row in table(ROOT / "docs" / page, heading)]
 
     assert set(Cause) - SENTENCES.keys() == {Cause.NO_ORPHAN}
@@ -417,7 +417,7 @@ def test_the_launchers_page_has_a_sentence_of_each_cause(page: str, heading: str
         assert any(sentence in row for row in rows), cause
 
 
-def test_the_platform_hands_over_all_that_is_watched() -> None:
+def test_platform_passes_every_parameter_to_the_operations_stack() -> None:
     handed = PLATFORM["Resources"]["Operations"]["Properties"]["Parameters"]
 
     assert handed.keys() == OPERATIONS.template["Parameters"].keys()
@@ -430,7 +430,7 @@ def test_the_platform_hands_over_all_that_is_watched() -> None:
 
 
 @pytest.mark.parametrize("service", ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"])
-def test_alarms_and_budgets_may_use_the_topic_and_its_key(service: str) -> None:
+def test_alarms_and_budgets_can_use_the_topic_and_its_key(service: str) -> None:
     portfolio = load(ROOT / "stacks" / "portfolio.yaml")["Resources"]
     key = PLATFORM["Resources"]["Key"]["Properties"]["KeyPolicy"]
     account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
@@ -450,23 +450,23 @@ def test_alarms_and_budgets_may_use_the_topic_and_its_key(service: str) -> None:
 # The saved queries
 
 
-def test_every_saved_query_is_in_the_runbooks_table_and_no_other() -> None:
-    told = [row[0].strip("`") for row in table(RUNBOOKS, "Query")]
-    assert told == list(QUERIES)
+def test_table_of_queries_lists_exactly_the_saved_queries() -> None:
+    documented = [row[0].strip("`") for row in table(RUNBOOKS, "Query")]
+    assert documented == list(QUERIES)
 
 
-def test_every_query_reads_the_platforms_logs() -> None:
+def test_every_saved_query_reads_the_platforms_logs() -> None:
     for name, query in QUERIES.items():
         groups = query["LogGroupNames"]
         assert groups[0] == "/aws/lambda/vending"
         assert (len(groups) == 2) == (name == "one-request")
 
 
-# What it costs
+# Costs
 
 
-def test_the_table_of_metrics_is_what_can_be_emitted(emitted: set[Name]) -> None:
-    told = {
+def test_table_of_metrics_lists_exactly_the_emitted_metrics(emitted: set[Name]) -> None:
+    documented = {
         (name.strip("`"), tuple(sorted(re.findall(r"`(\w+)`", by)))): int(most)
         for name, by, most, *_ in table(RUNBOOKS, "Metric")
     }
@@ -474,10 +474,10 @@ def test_the_table_of_metrics_is_what_can_be_emitted(emitted: set[Name]) -> None
     for name, dimensions in emitted:
         key = (name, _names(dimensions))
         counted[key] = counted.get(key, 0) + 1
-    assert told == counted
+    assert documented == counted
 
 
-def test_the_prices_told_are_those_of_what_there_is(emitted: set[Name]) -> None:
+def test_table_of_costs_matches_the_metrics_and_the_alarms(emitted: set[Name]) -> None:
     costs = {row[0]: float(row[1]) for row in table(RUNBOOKS, "A month, without free tiers")}
     assert costs == {
         "Metrics of a platform that nothing runs on: 3": pytest.approx(3 * 0.30),

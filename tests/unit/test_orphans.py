@@ -1,4 +1,4 @@
-"""Which notebooks are orphans, and what becomes of them: the judge, the handler, the execution."""
+"""Orphans are found by their rules, and deleted by the handler and an execution."""
 
 import json
 from collections import Counter
@@ -69,18 +69,18 @@ def of(status: str, *physical_ids: str) -> Stack:
         (of("DELETE_IN_PROGRESS"), False, AT_WORK),
         (of("REVIEW_IN_PROGRESS"), False, AT_WORK),
         (of("CREATE_FAILED"), False, AT_WORK),
-        # Its rollback goes back to the notebook that the resource no longer names.
+        # Its rollback restores the notebook that the resource no longer names.
         (of("UPDATE_FAILED", "analysis-2"), False, AT_WORK),
         (of("UPDATE_ROLLBACK_FAILED", "analysis-2"), False, AT_WORK),
         (of("A_STATUS_OF_LATER"), False, AT_WORK),
-        # Of a Create that CloudFormation gave up, before an update succeeded.
+        # CloudFormation gave up the Create, and a later update succeeded.
         (of("UPDATE_COMPLETE", "sc-123456789012-pp-4vk2dq7xmzr3e-notebook-1a2b"), False, MADE_UP),
         (of("UPDATE_COMPLETE", "sc-123456789012-pp-4-notebook-1a2b"), False, MADE_UP),
         (of("UPDATE_COMPLETE", "notebook"), False, MADE_UP),
         (of("UPDATE_COMPLETE", "my-notebook-2"), True, "no resource of its stack has its name"),
     ],
 )
-def test_a_stacks_state_makes_an_orphan_or_not(
+def test_state_of_the_stack_decides_whether_a_notebook_is_an_orphan(
     stack: Stack | None, orphan: bool, reason: str
 ) -> None:
     verdict = judge(NAME, OURS, "notebook-vending", stack)
@@ -99,7 +99,9 @@ def test_a_stacks_state_makes_an_orphan_or_not(
         {key: value for key, value in OURS.items() if key != LOGICAL_RESOURCE_TAG},
     ],
 )
-def test_what_is_not_ours_is_no_orphan_even_when_the_stack_is_gone(tags: Mapping[str, str]) -> None:
+def test_notebook_outside_the_platform_is_no_orphan_even_when_its_stack_is_gone(
+    tags: Mapping[str, str],
+) -> None:
     assert not judge(NAME, tags, "notebook-vending", None).orphan
 
 
@@ -114,11 +116,11 @@ def test_what_is_not_ours_is_no_orphan_even_when_the_stack_is_gone(tags: Mapping
         ("SC-of-a-name", False),
     ],
 )
-def test_a_stack_of_another_account_or_region_is_told_apart(stack_id: str, same: bool) -> None:
+def test_stack_of_another_account_or_region_is_recognized(stack_id: str, same: bool) -> None:
     assert orphan_rules.is_of_the_same_account(NOTEBOOK_ARN, stack_id) is same
 
 
-# The list of all stacks clears a notebook, and never makes it an orphan.
+# The list of all stacks can clear a notebook, but never makes it an orphan.
 
 OWNED, DOUBTFUL = "it is in its stack", None
 
@@ -130,7 +132,7 @@ OWNED, DOUBTFUL = "it is in its stack", None
         (ListedStack("UPDATE_COMPLETE", NAME.upper()), OWNED),
         (ListedStack("CREATE_COMPLETE", ""), DOUBTFUL),
         (ListedStack("UPDATE_COMPLETE", "Analysis-2"), DOUBTFUL),
-        # What it names would not exist for the made-up ID, which is no output.
+        # A made-up physical ID is not an output, so the name would not exist.
         (ListedStack("UPDATE_COMPLETE", "Notebook"), DOUBTFUL),
         (None, DOUBTFUL),
         *[
@@ -158,7 +160,7 @@ OWNED, DOUBTFUL = "it is in its stack", None
         ],
     ],
 )
-def test_the_list_clears_what_its_stack_has_or_is_not_done_with(
+def test_stack_list_clears_notebooks_of_their_stack_or_of_a_stack_at_work(
     listed: ListedStack | None, reason: str | None
 ) -> None:
     verdict = clear(NAME, OURS, "notebook-vending", listed)
@@ -172,7 +174,7 @@ def test_the_list_clears_what_its_stack_has_or_is_not_done_with(
 
 
 @pytest.mark.parametrize("path", sorted(VERSIONS.glob("*.yaml")), ids=lambda each: each.name)
-def test_each_version_of_the_product_has_the_output_that_clears(path: Path) -> None:
+def test_each_product_version_has_the_output_that_clears_its_notebook(path: Path) -> None:
     template = yaml_parse(path.read_text())
 
     value = template["Outputs"][orphan_rules.NAME_OUTPUT]["Value"]
@@ -190,7 +192,7 @@ def changed(stack: LaunchedStack, status: str = "DELETE_COMPLETE") -> dict[str, 
 
 
 def outcome() -> dict[str, Any]:
-    """Return the answer in the ledger of the one cleanup there is."""
+    """Return the answer of the only cleanup in the ledger."""
     (found,) = [
         item
         for item in client("dynamodb").scan(TableName="ledger")["Items"]
@@ -202,14 +204,14 @@ def outcome() -> dict[str, Any]:
 
 
 def said(platform: Platform, message: str) -> list[dict[str, Any]]:
-    """Return the log's lines with a message."""
+    """Return the log lines with a message."""
     lines = [json.loads(line) for line in platform.logged if line.startswith("{")]
     return [line for line in lines if line["message"] == message]
 
 
 @pytest.mark.parametrize("status", ["DELETE_COMPLETE", "", "UPDATE_COMPLETE"])
 @pytest.mark.parametrize("by", ["event", "schedule"])
-def test_an_orphan_is_deleted_by_the_same_lifecycle_without_an_answer(
+def test_orphan_is_deleted_by_the_lifecycle_without_an_answer(
     platform: Platform, status: str, by: str
 ) -> None:
     stack = left_behind(platform, status)
@@ -236,7 +238,7 @@ def test_an_orphan_is_deleted_by_the_same_lifecycle_without_an_answer(
         ("UPDATE_FAILED", []),
     ],
 )
-def test_a_notebook_of_a_living_stack_is_left_alone(
+def test_notebook_of_an_existing_stack_is_left_alone(
     platform: Platform, status: str, physical_ids: list[str]
 ) -> None:
     stack = launched(platform)
@@ -251,7 +253,7 @@ def test_a_notebook_of_a_living_stack_is_left_alone(
     assert len(platform.executions) == 1
 
 
-def test_denied_to_see_the_stack_nothing_is_deleted_and_the_run_fails(platform: Platform) -> None:
+def test_cleanup_without_access_to_a_stack_keeps_its_notebook_and_fails(platform: Platform) -> None:
     denied = left_behind(platform, "AccessDenied")
     orphan = left_behind(platform)
 
@@ -262,7 +264,7 @@ def test_denied_to_see_the_stack_nothing_is_deleted_and_the_run_fails(platform: 
     assert platform.status(orphan.notebook) is None
 
 
-def test_notebooks_of_others_are_left_alone(platform: Platform) -> None:
+def test_notebooks_of_another_platform_are_left_alone(platform: Platform) -> None:
     stack = left_behind(platform)
     arn = platform.describe(stack.notebook)["NotebookInstanceArn"]
     foreign = {"Key": PLATFORM_TAG, "Value": "another-platform"}
@@ -275,7 +277,7 @@ def test_notebooks_of_others_are_left_alone(platform: Platform) -> None:
     assert platform.status(stack.notebook) == "InService"
 
 
-def test_a_dry_run_reports_and_deletes_nothing(
+def test_dry_run_logs_orphans_and_deletes_nothing(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEAN_UP_DRY_RUN", "YES")
@@ -299,12 +301,12 @@ def test_events_and_scheduled_cleanups_together_start_one_execution(platform: Pl
     platform.clean(changed(stack, "UPDATE_COMPLETE"))
     platform.clean(CLEANUP)
 
-    assert len(platform.executions) == 2  # the Create's, and this
+    assert len(platform.executions) == 2  # one for the Create, one for the cleanup
     platform.run()
     platform.expect_nothing_left()
 
 
-def test_a_function_that_died_before_the_execution_is_made_up_for(platform: Platform) -> None:
+def test_orphan_is_deleted_even_when_the_function_dies_once(platform: Platform) -> None:
     stack = left_behind(platform)
     platform.kill("DeleteOrphansFunction", after=True)
 
@@ -314,7 +316,7 @@ def test_a_function_that_died_before_the_execution_is_made_up_for(platform: Plat
     platform.expect_nothing_left()
 
 
-def test_a_cleanup_that_failed_is_tried_again_by_the_next_one(platform: Platform) -> None:
+def test_failed_cleanup_is_tried_again_by_the_next_one(platform: Platform) -> None:
     stack = left_behind(platform)
     platform.fail_calls("StopNotebookInstance", "AccessDeniedException", "not authorized")
     platform.clean(changed(stack))
@@ -328,7 +330,7 @@ def test_a_cleanup_that_failed_is_tried_again_by_the_next_one(platform: Platform
     platform.expect_nothing_left()
 
 
-def test_an_aborted_cleanup_is_recorded_and_tried_again(platform: Platform) -> None:
+def test_aborted_cleanup_is_recorded_and_tried_again(platform: Platform) -> None:
     stack = left_behind(platform)
     platform.clean(changed(stack))
     platform.abort(platform.executions[-1])
@@ -341,7 +343,7 @@ def test_an_aborted_cleanup_is_recorded_and_tried_again(platform: Platform) -> N
     platform.expect_nothing_left()
 
 
-def test_the_check_for_overdue_requests_does_not_see_a_cleanup(platform: Platform) -> None:
+def test_check_for_overdue_requests_ignores_a_cleanup(platform: Platform) -> None:
     stack = left_behind(platform)
     platform.clean(changed(stack))
     platform.clock.advance(3300)
@@ -352,7 +354,7 @@ def test_the_check_for_overdue_requests_does_not_see_a_cleanup(platform: Platfor
 
 
 @pytest.mark.parametrize("state", ["Observe", "Stop", "Delete"])
-def test_a_notebook_that_its_stack_took_back_is_touched_no_more(
+def test_cleanup_stops_when_the_stack_uses_the_notebook_again(
     platform: Platform, state: str
 ) -> None:
     stack = left_behind(platform, "UPDATE_COMPLETE")
@@ -368,7 +370,7 @@ def test_a_notebook_that_its_stack_took_back_is_touched_no_more(
     assert "left alone: its stack may still use it" in outcome()["Reason"]
 
 
-def test_a_cleanup_and_its_stacks_own_delete_do_not_wait_for_each_other(
+def test_cleanup_and_delete_of_the_same_stack_do_not_wait_for_each_other(
     platform: Platform,
 ) -> None:
     stack = left_behind(platform, "UPDATE_COMPLETE")
@@ -380,7 +382,7 @@ def test_a_cleanup_and_its_stacks_own_delete_do_not_wait_for_each_other(
     assert outcome()["Status"] == "SUCCESS"
 
 
-def test_notebooks_failed_for_longer_than_a_day_are_told_of_and_left_to_their_stack(
+def test_notebook_that_failed_for_longer_than_a_day_is_logged_and_left_to_its_stack(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -397,7 +399,7 @@ def test_notebooks_failed_for_longer_than_a_day_are_told_of_and_left_to_their_st
     assert platform.status(stack.notebook) == "Failed"
 
 
-def test_many_are_found_in_pages_and_begun_a_batch_at_a_time(
+def test_many_orphans_are_found_in_pages_and_cleaned_up_in_batches(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("notebook_vending.housekeeping.orphan_cleanup._AT_ONCE", 3)
@@ -415,7 +417,7 @@ def test_many_are_found_in_pages_and_begun_a_batch_at_a_time(
     platform.expect_nothing_left()
 
 
-def test_throttled_it_leaves_the_rest_for_lambdas_next_try(platform: Platform) -> None:
+def test_throttled_cleanup_leaves_the_rest_to_the_next_try_of_lambda(platform: Platform) -> None:
     for _ in range(3):
         left_behind(platform)
     platform.fail_calls("DescribeNotebookInstance", "ThrottlingException")
@@ -428,7 +430,7 @@ def test_throttled_it_leaves_the_rest_for_lambdas_next_try(platform: Platform) -
     platform.expect_nothing_left()
 
 
-def test_what_a_cleanup_is_filed_under_is_no_key_of_its_stacks_requests(
+def test_ledger_key_of_a_cleanup_differs_from_the_keys_of_its_stacks_requests(
     platform: Platform,
 ) -> None:
     stack = left_behind(platform)
@@ -443,15 +445,15 @@ def test_what_a_cleanup_is_filed_under_is_no_key_of_its_stacks_requests(
 
 
 def calls(platform: Platform, event: Any, refused: str = "") -> Counter[str]:
-    """Have the function clean up; return how often it called what. `refused` is a list's error."""
+    """Return the calls of a cleanup, counted. `refused` is the error code of the stack list."""
     called: Counter[str] = Counter()
 
     def count(_service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
         of_all = operation == "DescribeStacks" and "StackName" not in params
         called["a list of stacks" if of_all else operation] += 1
         if of_all and refused:
-            told: Any = {"Error": {"Code": refused, "Message": refused}}
-            raise ClientError(told | {"ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
+            error: Any = {"Error": {"Code": refused, "Message": refused}}
+            raise ClientError(error | {"ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
         return call()
 
     with intercepted(count):
@@ -459,18 +461,20 @@ def calls(platform: Platform, event: Any, refused: str = "") -> Counter[str]:
     return called
 
 
-def test_where_nothing_is_to_be_done_the_calls_are_those_of_lists(platform: Platform) -> None:
+def test_cleanup_without_orphans_makes_only_list_calls(platform: Platform) -> None:
     for _ in range(5):
         launched(platform)
 
     found = calls(platform, CLEANUP)
 
-    # Here lists have pages of two.
+    # The simulation's lists have pages of two.
     assert found == {"GetResources": 3, "ListNotebookInstances": 1, "a list of stacks": 3}
     assert len(platform.executions) == 5
 
 
-def test_only_what_the_list_leaves_in_doubt_is_looked_at(platform: Platform) -> None:
+def test_cleanup_checks_only_notebooks_that_the_stack_list_does_not_clear(
+    platform: Platform,
+) -> None:
     stacks = [launched(platform) for _ in range(4)]
     orphan = left_behind(platform)
     platform.stacks[stacks[0].id]["outputs"] = {}
@@ -494,7 +498,7 @@ def test_only_what_the_list_leaves_in_doubt_is_looked_at(platform: Platform) -> 
         {"status": "DELETE_FAILED"},
     ],
 )
-def test_a_list_that_is_behind_makes_no_orphan(platform: Platform, listed: dict[str, Any]) -> None:
+def test_outdated_stack_list_makes_no_orphan(platform: Platform, listed: dict[str, Any]) -> None:
     stack = launched(platform)
     shown = {stack.id: listed} if listed else {}
     platform.listed = lambda: (shown, platform.notebooks.state()["notebooks"])
@@ -507,7 +511,7 @@ def test_a_list_that_is_behind_makes_no_orphan(platform: Platform, listed: dict[
     assert platform.status(stack.notebook) == "InService"
 
 
-def test_an_orphan_that_the_list_does_not_show_yet_goes_when_it_does(platform: Platform) -> None:
+def test_orphan_is_deleted_once_the_stack_list_is_up_to_date(platform: Platform) -> None:
     stack = launched(platform)
     before = {stack.id: dict(platform.stacks[stack.id])}
     platform.stacks[stack.id] = {"status": "DELETE_COMPLETE", "physical_ids": []}
@@ -523,7 +527,7 @@ def test_an_orphan_that_the_list_does_not_show_yet_goes_when_it_does(platform: P
     platform.expect_nothing_left()
 
 
-def test_in_an_account_of_other_stacks_the_list_costs_less_than_it_may_save(
+def test_stack_list_of_an_account_with_many_other_stacks_is_cut_short(
     platform: Platform,
 ) -> None:
     for number in range(20):
@@ -539,7 +543,7 @@ def test_in_an_account_of_other_stacks_the_list_costs_less_than_it_may_save(
 
 
 @pytest.mark.parametrize("refused", ["AccessDenied", "Throttling"])
-def test_without_the_list_each_stack_is_looked_at(platform: Platform, refused: str) -> None:
+def test_cleanup_without_the_stack_list_checks_each_stack(platform: Platform, refused: str) -> None:
     kept, orphan = launched(platform), left_behind(platform)
 
     found = calls(platform, CLEANUP, refused)
@@ -552,7 +556,7 @@ def test_without_the_list_each_stack_is_looked_at(platform: Platform, refused: s
     assert refused in line["exception"]
 
 
-def test_without_time_for_the_list_nothing_is_looked_at(
+def test_cleanup_without_time_for_the_stack_list_checks_no_stack(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(5):
@@ -566,21 +570,21 @@ def test_without_time_for_the_list_nothing_is_looked_at(
     assert [line["notebooks"] for line in said(platform, "Left to the next run")] == [3]
 
 
-# What a dry run says
+# Dry runs
 
 
 def reasons(*, in_time: bool = True) -> list[str]:
-    """Return why a cleanup would leave the notebooks alone, or delete them."""
+    """Return a dry run's reasons to keep or delete each notebook."""
     return [each["Reason"] for each in orphan_cleanup.rehearse(lambda: not in_time)["Judged"]]
 
 
-def test_a_dry_run_without_time_checks_nothing(platform: Platform) -> None:
+def test_dry_run_without_time_checks_nothing(platform: Platform) -> None:
     left_behind(platform)
 
     assert reasons(in_time=False) == ["there was no time to check it"]
 
 
-def test_a_notebook_of_a_stack_elsewhere_is_left_alone(platform: Platform) -> None:
+def test_notebook_of_a_stack_in_another_region_is_left_alone(platform: Platform) -> None:
     stack = left_behind(platform)
     arn = platform.describe(stack.notebook)["NotebookInstanceArn"]
     elsewhere = {"Key": STACK_TAG, "Value": stack.id.replace("us-east-1", "eu-west-1")}
@@ -589,14 +593,14 @@ def test_a_notebook_of_a_stack_elsewhere_is_left_alone(platform: Platform) -> No
     assert reasons() == ["its stack is not in this account and Region"]
 
 
-def test_an_orphan_that_is_being_deleted_is_left_alone(platform: Platform) -> None:
+def test_orphan_that_is_being_deleted_is_left_alone(platform: Platform) -> None:
     stack = left_behind(platform)
     platform.notebooks.force_status(stack.notebook, "Deleting")
 
     assert reasons() == ["it is deleted or being deleted"]
 
 
-def test_an_orphan_whose_tags_changed_since_the_search_is_left_alone(
+def test_orphan_whose_tags_changed_since_the_search_is_left_alone(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = left_behind(platform)
@@ -610,7 +614,7 @@ def test_an_orphan_whose_tags_changed_since_the_search_is_left_alone(
     assert reasons() == ["its tags have changed"]
 
 
-def test_of_failed_notebooks_of_others_nothing_is_said(platform: Platform) -> None:
+def test_failed_notebooks_outside_the_platform_are_not_logged(platform: Platform) -> None:
     stack = launched(platform)
     arn = platform.describe(stack.notebook)["NotebookInstanceArn"]
     platform.notebooks.call("DeleteTags", {"ResourceArn": arn, "TagKeys": [PLATFORM_TAG]})
@@ -622,11 +626,11 @@ def test_of_failed_notebooks_of_others_nothing_is_said(platform: Platform) -> No
     assert said(platform, "Failed for longer than a day") == []
 
 
-# Races with what stacks do
+# Races with stack operations
 
 
 def with_cleanups(platform: Platform, stack: LaunchedStack, status: str) -> None:
-    """Let everything come to its end, with a cleanup before each step of the stack's work."""
+    """Run all executions to their end, with a cleanup before each step."""
     platform.stacks[stack.id] = {"status": status, "physical_ids": [stack.physical_id]}
     while running := [each for each in platform.executions if each.running]:
         platform.clean(CLEANUP)
@@ -634,7 +638,7 @@ def with_cleanups(platform: Platform, stack: LaunchedStack, status: str) -> None
     assert not [each for each in platform.executions if each.name.startswith("OrphanCleanup-")]
 
 
-def test_cleanups_at_every_moment_of_a_stacks_life_touch_nothing(platform: Platform) -> None:
+def test_cleanups_at_every_step_of_a_stacks_life_touch_nothing(platform: Platform) -> None:
     stack = platform.stack()
     created = stack.send_create()
     with_cleanups(platform, stack, "CREATE_IN_PROGRESS")
@@ -657,7 +661,7 @@ def test_cleanups_at_every_moment_of_a_stacks_life_touch_nothing(platform: Platf
     deleted.expect_success()
 
 
-def test_what_a_replacement_left_goes_and_what_replaced_it_stays(platform: Platform) -> None:
+def test_replaced_notebook_is_deleted_and_its_replacement_stays(platform: Platform) -> None:
     stack = launched(platform)
     stack.send_update(NotebookInstanceName="Analysis-New", AllowReplacement="YES")
     platform.run()
@@ -668,7 +672,7 @@ def test_what_a_replacement_left_goes_and_what_replaced_it_stays(platform: Platf
         "status": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
         "physical_ids": [new],
     }
-    platform.clean(event)  # before CloudFormation is done: out of order, or of another update
+    platform.clean(event)  # before CloudFormation is done: out of order, or for another update
     platform.run()
     assert platform.status("Analysis-1") == "InService"
 
@@ -680,7 +684,7 @@ def test_what_a_replacement_left_goes_and_what_replaced_it_stays(platform: Platf
     assert platform.status("Analysis-New") == "InService"
 
 
-def test_an_update_that_comes_during_a_cleanup_does_not_wait_for_it(platform: Platform) -> None:
+def test_update_during_a_cleanup_does_not_wait_for_it(platform: Platform) -> None:
     stack = launched(platform)
     stack.send_update(NotebookInstanceName="Analysis-New", AllowReplacement="YES")
     platform.run()
@@ -699,7 +703,7 @@ def test_an_update_that_comes_during_a_cleanup_does_not_wait_for_it(platform: Pl
 
 
 @pytest.mark.parametrize("state", ["Observe", "Stop", "Delete"])
-def test_denied_to_see_the_stack_a_cleanup_acts_no_more(platform: Platform, state: str) -> None:
+def test_cleanup_that_loses_access_to_the_stack_stops(platform: Platform, state: str) -> None:
     stack = left_behind(platform)
     platform.clean(changed(stack))
     platform.step_until(platform.executions[-1], state)

@@ -1,4 +1,4 @@
-"""Requests that meet: rollbacks, duplicates and retries, in every order that can come about."""
+"""Overlapping requests work in every order: rollbacks, duplicates and retries."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -13,9 +13,9 @@ from simulation.timeline import BEGIN
 
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """Run the platform, which looks seldom, so that there are few moments to try."""
-    seldom = {"FIRST_WAIT_SECONDS": "120", "WAIT_SECONDS": "120"}
-    with running_platform(monkeypatch, **seldom) as platform:
+    """Run the platform with long waits, so that there are few moments to try."""
+    long_waits = {"FIRST_WAIT_SECONDS": "120", "WAIT_SECONDS": "120"}
+    with running_platform(monkeypatch, **long_waits) as platform:
         yield platform
 
 
@@ -33,7 +33,7 @@ def steps_of_a_create(platform: Platform) -> int:
 
 @pytest.mark.parametrize("seconds_later", [0, 1])
 @pytest.mark.parametrize("delete_goes_first", [False, True])
-def test_a_delete_at_any_moment_of_its_create_leaves_nothing(
+def test_delete_at_any_step_of_the_create_leaves_nothing(
     platform: Platform, delete_goes_first: bool, seconds_later: int
 ) -> None:
     """CloudFormation does not wait for a Create that it cancels: aws/aws-cdk#26139."""
@@ -55,7 +55,7 @@ def test_a_delete_at_any_moment_of_its_create_leaves_nothing(
 
 
 @pytest.mark.parametrize("seconds_later", [0, 1])
-def test_a_create_that_is_delivered_after_its_delete_was_answered_makes_nothing(
+def test_create_delivered_after_the_answer_to_its_delete_makes_nothing(
     platform: Platform, seconds_later: int
 ) -> None:
     stack = platform.stack()
@@ -79,7 +79,7 @@ def test_a_create_that_is_delivered_after_its_delete_was_answered_makes_nothing(
         ("Start", "StartNotebookInstance"),
     ],
 )
-def test_what_was_decided_is_not_done_once_a_newer_request_is_there(
+def test_decided_action_is_not_taken_after_a_newer_request(
     platform: Platform, state: str, call: str
 ) -> None:
     stack = platform.stack()
@@ -99,7 +99,7 @@ def test_what_was_decided_is_not_done_once_a_newer_request_is_there(
     assert platform.calls(call) == before
 
 
-def test_a_delete_that_was_decided_is_not_done_once_a_newer_request_is_there(
+def test_decided_delete_is_not_taken_after_a_newer_request(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -116,12 +116,12 @@ def test_a_delete_that_was_decided_is_not_done_once_a_newer_request_is_there(
     second.expect_success()
 
 
-# 110: just before the next look of the first
+# 110: just before the next observation of the first
 @pytest.mark.parametrize("seconds_later", [1, pytest.param(110, marks=pytest.mark.verify)])
-def test_a_rollback_at_any_moment_of_an_update_ends_with_the_old_settings(
+def test_rollback_at_any_step_of_the_update_restores_the_old_settings(
     platform: Platform, seconds_later: int
 ) -> None:
-    """At peers the first update goes on after its rollback: aws/aws-cdk#31541."""
+    """In other projects the first update continues after its rollback: aws/aws-cdk#31541."""
     stack = launched(platform)
     stack.update(NotebookInstanceType="ml.t3.large")
     moments = len(stack.last.execution.visited)
@@ -151,14 +151,14 @@ IN_BOTH_ORDERS = [("00000000-update", "ffffffff-back"), ("ffffffff-update", "000
 @pytest.mark.parametrize(("update_id", "rollback_id"), IN_BOTH_ORDERS)
 @pytest.mark.parametrize("rollback_arrives_first", [False, True])
 @pytest.mark.parametrize("before", ["a creation", "an update", "a rollback"])
-def test_an_update_and_its_rollback_of_one_second_end_with_the_old_settings(
+def test_update_and_its_rollback_in_one_second_end_with_the_old_settings(
     platform: Platform,
     update_id: str,
     rollback_id: str,
     rollback_arrives_first: bool,
     before: str,
 ) -> None:
-    """CloudFormation's clock in the reply address ticks in seconds, and RequestIds are random."""
+    """The time in the response URL has no fractions of a second, and RequestIds are random."""
     stack = launched(platform)
     if before != "a creation":
         stack.update(ENVName="dev").expect_success()
@@ -185,10 +185,10 @@ def test_an_update_and_its_rollback_of_one_second_end_with_the_old_settings(
 
 
 @pytest.mark.parametrize(("update_id", "rollback_id"), IN_BOTH_ORDERS)
-def test_what_follows_an_update_and_its_rollback_of_one_second_takes_them_in_their_order(
+def test_request_after_an_update_and_its_rollback_in_one_second_sees_them_in_order(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, update_id: str, rollback_id: str
 ) -> None:
-    """Both are answered then, and the one that failed is not the last one."""
+    """Both are answered by then, and the failed one is not the last one."""
     monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
     stack = launched(platform)
     old = stack.properties
@@ -205,7 +205,7 @@ def test_what_follows_an_update_and_its_rollback_of_one_second_takes_them_in_the
     stack.update(RootAccess="Enabled").expect_failed("RootAccess")
 
 
-def test_a_rollback_that_overtakes_a_growing_volume_succeeds(platform: Platform) -> None:
+def test_rollback_that_overtakes_a_growing_volume_succeeds(platform: Platform) -> None:
     stack = launched(platform)
     updated = stack.send_update(VolumeSizeInGB="40")
     platform.step_until(updated.execution, "Start")
@@ -218,7 +218,7 @@ def test_a_rollback_that_overtakes_a_growing_volume_succeeds(platform: Platform)
     assert platform.status(stack.notebook) == "InService"
 
 
-def test_a_stack_deleted_at_any_moment_of_an_update_leaves_nothing(platform: Platform) -> None:
+def test_delete_at_any_step_of_the_update_leaves_nothing(platform: Platform) -> None:
     stack = launched(platform)
     stack.update(NotebookInstanceType="ml.t3.large")
     moments = len(stack.last.execution.visited)
@@ -237,7 +237,7 @@ def test_a_stack_deleted_at_any_moment_of_an_update_leaves_nothing(platform: Pla
     platform.expect_nothing_left()
 
 
-def test_a_second_delivery_at_any_moment_changes_nothing(platform: Platform) -> None:
+def test_second_delivery_at_any_step_changes_nothing(platform: Platform) -> None:
     moments = steps_of_a_create(platform)
     made = platform.calls("CreateNotebookInstance")
     for moment in range(moments + 1):
@@ -257,7 +257,7 @@ def test_a_second_delivery_at_any_moment_changes_nothing(platform: Platform) -> 
 
 
 @pytest.mark.parametrize("kind", ["Update", "Delete"])
-def test_a_second_delivery_of_other_requests_changes_nothing_either(
+def test_second_delivery_of_an_update_or_a_delete_changes_nothing(
     platform: Platform, kind: str
 ) -> None:
     stack = launched(platform)
@@ -274,7 +274,7 @@ def test_a_second_delivery_of_other_requests_changes_nothing_either(
     assert len(platform.executions) == 2
 
 
-def test_a_second_delivery_of_a_refused_request_repeats_the_refusal(
+def test_second_delivery_of_a_refused_request_repeats_the_refusal(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = platform.stack()
@@ -289,7 +289,7 @@ def test_a_second_delivery_of_a_refused_request_repeats_the_refusal(
 
 
 def test_two_deliveries_at_the_same_time_start_one_execution(platform: Platform) -> None:
-    """Lambda may run two at once; the second runs whole at each call of the first one."""
+    """Lambda can run both at once. The second runs completely at each call of the first."""
     for number in range(1, 100):
         stack, before = platform.stack(), len(platform.executions)
         created = stack.issue("Create")
@@ -305,11 +305,11 @@ def test_two_deliveries_at_the_same_time_start_one_execution(platform: Platform)
     assert number > 2
 
 
-@pytest.mark.parametrize("deaths", [1, 7])  # seven is every attempt of the state machine
-def test_an_answer_taken_before_its_function_died_is_repeated_and_not_reworded(
+@pytest.mark.parametrize("deaths", [1, 7])  # seven is the number of attempts of the state machine
+def test_answer_delivered_before_its_function_died_is_repeated_unchanged(
     platform: Platform, deaths: int
 ) -> None:
-    """The world may have changed in between; CloudFormation has read the first answer."""
+    """The notebook can change in between, but CloudFormation has the first answer."""
     stack = platform.stack()
     created = stack.send_create()
     platform.step_until(created.execution, "Respond")
@@ -324,10 +324,10 @@ def test_an_answer_taken_before_its_function_died_is_repeated_and_not_reworded(
     assert len(created.answers) == deaths + 1
 
 
-def test_cloudformations_own_retry_is_served_though_it_has_the_same_request_id(
+def test_cloudformation_retry_with_the_same_request_id_is_served(
     platform: Platform,
 ) -> None:
-    """A peer's waiter is named for the RequestId and starts only once: aws/aws-cdk#35957."""
+    """Another project's waiter has the RequestId as its name and starts once: aws/aws-cdk#35957."""
     stack = platform.stack()
     first = stack.send_create()
     platform.run(until=lambda: platform.status(stack.notebook) == "Pending")
@@ -341,8 +341,8 @@ def test_cloudformations_own_retry_is_served_though_it_has_the_same_request_id(
     assert platform.calls("CreateNotebookInstance") == 1
 
 
-def test_so_is_a_retry_of_a_request_that_has_ended(platform: Platform) -> None:
-    """As when a deployment is tried again: aws-amplify/amplify-category-api#3521."""
+def test_retry_of_a_failed_request_with_the_same_request_id_is_served(platform: Platform) -> None:
+    """A repeated deployment does this: aws-amplify/amplify-category-api#3521."""
     stack = platform.stack()
     platform.notebooks.configure({"no_capacity": ["ml.t3.medium"]})
     first = stack.create()
@@ -358,7 +358,7 @@ def test_so_is_a_retry_of_a_request_that_has_ended(platform: Platform) -> None:
     assert platform.status(stack.notebook) == "InService"
 
 
-def test_two_launches_at_once_succeed_and_a_third_with_a_taken_name_is_refused(
+def test_two_launches_at_once_succeed_and_a_third_with_a_taken_name_fails(
     platform: Platform,
 ) -> None:
     one, two, three = (platform.stack() for _ in range(3))
@@ -375,7 +375,7 @@ def test_two_launches_at_once_succeed_and_a_third_with_a_taken_name_is_refused(
     assert (platform.status(one.notebook), platform.status(two.notebook)) == ("InService",) * 2
 
 
-def test_a_creation_that_dawdles_past_its_deadline_is_seen_by_the_delete(
+def test_delete_removes_a_notebook_whose_create_call_came_after_the_deadline(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -384,12 +384,12 @@ def test_a_creation_that_dawdles_past_its_deadline_is_seen_by_the_delete(
     platform.deliver(created)
     platform.step_until(created.execution, "Create")
 
-    def the_stack_is_deleted() -> None:
+    def delete_the_stack() -> None:
         platform.clock.advance(45)
         deleted = stack.send("Delete")
         platform.step_until(deleted.execution, "Wait")
 
-    with interrupted_at_call(4, the_stack_is_deleted, inside=lambda: platform.in_function) as it:
+    with interrupted_at_call(4, delete_the_stack, inside=lambda: platform.in_function) as it:
         platform.step(created.execution)
         assert it()
     assert platform.status(stack.notebook) == "Pending"
@@ -399,7 +399,7 @@ def test_a_creation_that_dawdles_past_its_deadline_is_seen_by_the_delete(
     platform.expect_nothing_left()
 
 
-def test_nothing_is_begun_past_the_deadline(platform: Platform) -> None:
+def test_no_action_is_taken_past_the_deadline(platform: Platform) -> None:
     stack = platform.stack()
     created = stack.send_create()
     platform.step_until(created.execution, "Create")
@@ -411,7 +411,7 @@ def test_nothing_is_begun_past_the_deadline(platform: Platform) -> None:
     assert platform.calls("CreateNotebookInstance") == 0
 
 
-def test_a_request_waits_for_the_one_before_it_no_longer_than_that_ones_deadline(
+def test_request_waits_for_the_one_before_only_until_its_deadline(
     platform: Platform,
 ) -> None:
     stack = platform.stack()

@@ -1,4 +1,4 @@
-"""The page of a notebook's requests: what it tells, and that it needs nothing beside itself."""
+"""The page of a notebook's requests shows them, and needs no other file."""
 
 import re
 from dataclasses import replace
@@ -17,7 +17,7 @@ VOID = {"meta", "link", "br", "circle", "path", "rect"}
 
 
 class Reader(HTMLParser):
-    """Reads a page: its text, its ids, what its links lead to; fails for elements left open."""
+    """Read the text, IDs and links of a page, and fail for elements left open."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,10 +65,10 @@ EVERY = [
 ]
 
 
-def test_a_page_tells_what_was_asked_and_what_came_of_it() -> None:
+def test_page_shows_the_request_and_its_outcome() -> None:
     text = read(explained.created()).text
 
-    for told in (
+    for expected in (
         "Notebook analysis-1 is InService on ml.t3.medium.",
         "The notebook is InService on ml.t3.medium, with 20 GB.",
         "2026-01-05 08:00:00 UTC",
@@ -78,18 +78,18 @@ def test_a_page_tells_what_was_asked_and_what_came_of_it() -> None:
         "assumed-role/SCEndUserRole/data.scientist",
         "NotebookInstanceType ml.t3.medium",
     ):
-        assert told in text
+        assert expected in text
 
 
 @pytest.mark.parametrize("each", EVERY, ids=lambda each: each.request_id)
-def test_every_kind_of_request_can_be_shown_alone(each: Explanation) -> None:
+def test_page_can_show_every_kind_of_request_alone(each: Explanation) -> None:
     text = read(each).text
 
     assert each.what_to_do in text
     assert " ".join(each.reason.split()) in text
 
 
-def test_a_page_loads_nothing_and_runs_nothing() -> None:
+def test_page_loads_nothing_and_runs_nothing() -> None:
     reader = read(*EVERY)
 
     loading = [each for each in reader.attributes if each[1] in ("src", "href", "srcset", "data")]
@@ -103,7 +103,7 @@ def test_a_page_loads_nothing_and_runs_nothing() -> None:
     assert policy[1].startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:;")
 
 
-def test_what_was_said_is_text_and_nothing_else() -> None:
+def test_page_escapes_markup_in_its_texts() -> None:
     html = render([explained.refused()], NOW, "<i>here</i>", {("<u>", "<s>"): 1})
 
     for markup in ("<script>alert", "<b>", "<i>here", "<u>", "<s>"):
@@ -111,7 +111,7 @@ def test_what_was_said_is_text_and_nothing_else() -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; so on" in html
 
 
-def test_every_link_leads_to_a_place_of_the_page_and_every_id_is_there_once() -> None:
+def test_every_link_leads_to_an_id_of_the_page_and_every_id_is_unique() -> None:
     reader = read(*EVERY)
 
     links = [value for tag, name, value in reader.attributes if (tag, name) == ("a", "href")]
@@ -122,15 +122,15 @@ def test_every_link_leads_to_a_place_of_the_page_and_every_id_is_there_once() ->
     assert {each for ids in named for each in ids} <= set(reader.ids)
 
 
-def test_the_totals_are_those_of_all_requests() -> None:
+def test_totals_are_those_of_all_requests() -> None:
     text = read(explained.created(), explained.updated()).text
 
     assert "Requests 2 2 answered with SUCCESS" in text
-    # Observe, Decide, Create, Wait, twice Observe and Decide, Wait, Respond; see the other for 33.
+    # Observe, Decide, Create, Wait, twice Observe and Decide, Wait, Respond. The update has 33.
     assert "44 state transitions" in text
 
 
-def test_what_the_notebook_itself_costs_is_told_where_it_is_known() -> None:
+def test_page_shows_the_cost_of_the_notebook_if_its_price_is_known() -> None:
     def of(instance_type: str) -> str:
         settings = {"NotebookInstanceType": instance_type}
         return read(replace(explained.created(), settings=settings)).text
@@ -139,12 +139,12 @@ def test_what_the_notebook_itself_costs_is_told_where_it_is_known() -> None:
     assert "USD an hour" not in of("ml.unheard.of")
 
 
-def test_one_request_needs_no_list_of_requests() -> None:
+def test_page_with_one_request_has_no_list_of_requests() -> None:
     assert ("nav", "aria-label", "Requests") not in read(explained.created()).attributes
     assert ("nav", "aria-label", "Requests") in read(*EVERY).attributes
 
 
-def test_a_request_that_runs_is_told_as_one() -> None:
+def test_page_shows_a_running_request_as_in_progress() -> None:
     text = read(explained.running()).text
 
     assert "RUNNING" in text
@@ -152,24 +152,24 @@ def test_a_request_that_runs_is_told_as_one() -> None:
     assert "In progress." in text
 
 
-def test_a_request_without_an_execution_says_so() -> None:
+def test_page_shows_that_a_request_has_no_execution() -> None:
     assert "No execution was started" in read(explained.answered_at_once()).text
 
 
-def test_a_cleanup_is_called_so_and_answered_to_nobody() -> None:
+def test_page_shows_a_cleanup_as_a_request_that_needs_no_answer() -> None:
     text = read(replace(explained.created(), request_type="Delete", cleans_up=True)).text
 
     assert "Cleanup SUCCESS" in text
     assert "not needed, because it is a cleanup" in text
 
 
-def test_retries_and_faults_are_told_of_their_steps() -> None:
+def test_page_shows_retries_and_errors_of_each_step() -> None:
     text = read(explained.updated()).text
 
     assert "LookupError: The ledger did not answer Tried 2 times." in text
 
 
-def test_calls_are_told_the_most_frequent_first_or_where_to_find_them() -> None:
+def test_page_lists_the_most_frequent_calls_first_or_refers_to_cloudtrail() -> None:
     calls = {("Observe", "sagemaker:ListTags"): 1, ("Wait", "x:Y"): 2, ("Observe", "x:Y"): 3}
 
     recorded, unknown = read(explained.created(), calls=calls), read(explained.created())

@@ -1,8 +1,7 @@
-"""Nothing is written for one partition: not an ARN, not a host.
+"""No template and no function has an ARN or a host of one partition.
 
-The name of a service as a principal is another matter. It is the same in every partition, but for
-a few services (aws-cdk's region-info/lib/default.ts; aws/aws-cdk#2198: IAM refuses
-lambda.amazonaws.com.cn).
+A service principal is allowed, because it is the same in every partition except for a few services
+(aws-cdk's region-info/lib/default.ts). IAM rejects lambda.amazonaws.com.cn (aws/aws-cdk#2198).
 """
 
 import ast
@@ -25,19 +24,19 @@ TEMPLATES = [
 CODE = sorted(ROOT.glob("src/**/*.py"))
 ARN = re.compile(r"arn:aws(-[a-z]+)*:")
 HOST = re.compile(r"\bamazonaws\b|\baws\.amazon\.com\b|\bsagemaker\.aws\b", re.IGNORECASE)
-# The others are called <service>.<region>.<suffix>, as logs, or <service>.<suffix>, as ec2 and
-# elasticmapreduce (hashicorp/terraform-provider-aws#47141, aws/aws-cdk#19867).
+# Other principals are <service>.<region>.<suffix>, such as logs, or <service>.<suffix>, such as ec2
+# and elasticmapreduce (hashicorp/terraform-provider-aws#47141, aws/aws-cdk#19867).
 # CodeArtifact is in one partition only.
 PRINCIPAL = re.compile(
     r"(budgets|cloudwatch|codeartifact|events|lambda|sagemaker|scheduler|servicecatalog|ssm|states"
     r"|vpc-flow-logs)"
     r"\.amazonaws\.com"
 )
-# How PrivateLink names a service's endpoint is no host (aws/aws-cdk#25333 lists China's).
+# A PrivateLink service name is not a host (aws/aws-cdk#25333 lists China's).
 ENDPOINT = re.compile(r"(cn\.)?com\.amazonaws(\.\$\{AWS::Region\}\.[a-z0-9.]+)?|eu\.amazonaws")
-# A role of IAM Identity Center has this host in its path, everywhere.
+# A role of IAM Identity Center has this host in its path in every partition.
 IDENTITY_CENTER = "aws-reserved/sso.amazonaws.com/"
-# What lists the partitions' names on purpose.
+# Modules that list the names of partitions on purpose.
 BY_PARTITION = {
     "src/shared/notebook_vending/requests/answer.py": {
         "amazonaws.com.cn",
@@ -48,7 +47,7 @@ BY_PARTITION = {
 
 
 def strings(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield every text of a template, keys included, with where it is."""
+    """Yield every text of a template, including keys, with its path."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield path, str(key)
@@ -61,7 +60,7 @@ def strings(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 def faults(path: tuple[str, ...], text: str) -> Iterator[str]:
-    """Yield what in a text of a template is of one partition alone."""
+    """Yield an error for each part of a text that belongs to one partition."""
     if "Metadata" in path or "Description" in path:  # for people, not for AWS
         return
     if ARN.search(text):
@@ -91,7 +90,7 @@ def test_no_template_has_an_arn_or_a_host_of_one_partition(template: Path) -> No
         "lambda.amazonaws.com.cn",
     ],
 )
-def test_an_arn_or_a_host_of_one_partition_is_found(text: str) -> None:
+def test_arn_or_host_of_one_partition_is_found(text: str) -> None:
     assert list(faults(("Resources", "Role"), text))
 
 
@@ -104,11 +103,11 @@ def test_an_arn_or_a_host_of_one_partition_is_found(text: str) -> None:
         "com.amazonaws.${AWS::Region}.s3",
     ],
 )
-def test_what_every_partition_understands_is_none(text: str) -> None:
+def test_texts_for_every_partition_are_accepted(text: str) -> None:
     assert not list(faults(("Resources", "Role"), text))
 
 
-def test_the_state_machine_names_no_arn_and_no_host() -> None:
+def test_state_machine_has_no_literal_arn_and_no_literal_host() -> None:
     for definition in ROOT.glob("statemachine/*.json"):
         for _, text in strings(json.loads(definition.read_text())):
             assert not ARN.search(text), text

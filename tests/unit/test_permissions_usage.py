@@ -1,4 +1,4 @@
-"""The proof of least privilege proves something: each way it can fail does fail it."""
+"""The proof of least privilege fails for each kind of error that it must find."""
 
 import json
 import re
@@ -41,10 +41,10 @@ def judged(calls: Iterable[Call], *listed: Unexercised) -> Usage:
     return usage(GRANTED, calls, listed)
 
 
-# --- what is granted and what is used -------------------------------------------------------------
+# --- granted and used permissions -----------------------------------------------------------------
 
 
-def test_everything_used_proves_it() -> None:
+def test_proof_succeeds_when_every_permission_is_used() -> None:
     found = judged([allowed(LOOK, count=3), allowed(SEND)])
 
     assert found.proves
@@ -52,7 +52,7 @@ def test_everything_used_proves_it() -> None:
     assert found.used[GRANTED[LOOK]] == 3
 
 
-def test_a_grant_that_no_call_uses_is_reported() -> None:
+def test_permission_that_no_call_uses_is_reported() -> None:
     found = judged([allowed(LOOK)])
 
     assert not found.proves
@@ -60,7 +60,7 @@ def test_a_grant_that_no_call_uses_is_reported() -> None:
     assert found.closing == "granted 2, used 1, unused 1, denied 0"
 
 
-def test_a_denial_is_reported() -> None:
+def test_denial_is_reported() -> None:
     refused = Call("stack-Role-1", "s3:PutObject", "arn:aws:s3:::data/new", False, (), 2)
 
     found = judged([allowed(LOOK), allowed(SEND), refused])
@@ -70,13 +70,13 @@ def test_a_denial_is_reported() -> None:
     assert found.closing == "granted 2, used 2, unused 0, denied 2"
 
 
-def test_what_others_of_the_account_are_denied_is_no_matter() -> None:
-    somebody = Call("somebody", "s3:PutObject", "arn:aws:s3:::data/new", False, (), 1)
+def test_denials_of_other_roles_in_the_account_do_not_count() -> None:
+    other = Call("somebody", "s3:PutObject", "arn:aws:s3:::data/new", False, (), 1)
 
-    assert judged([allowed(LOOK), allowed(SEND), somebody]).proves
+    assert judged([allowed(LOOK), allowed(SEND), other]).proves
 
 
-def test_one_permission_in_the_roles_of_many_launches_is_one() -> None:
+def test_one_permission_in_the_roles_of_many_launches_counts_once() -> None:
     again = LOOK._replace(role="stack-Role-2", resource="arn:aws:s3:::other/*")
     granted = {**GRANTED, again: replace(GRANTED[LOOK], resource=again.resource)}
 
@@ -85,34 +85,34 @@ def test_one_permission_in_the_roles_of_many_launches_is_one() -> None:
     assert found.closing == "granted 2, used 2, unused 0, denied 0"
 
 
-def test_what_was_evaluated_alone_is_told_apart_and_counts_as_used() -> None:
+def test_permission_that_was_only_evaluated_is_listed_apart_and_counts_as_used() -> None:
     found = judged([replace(allowed(LOOK), evaluated=True), allowed(SEND)])
 
     assert found.proves
     assert found.evaluated == {GRANTED[LOOK]}
 
 
-def test_what_was_both_evaluated_and_called_was_called() -> None:
+def test_permission_that_was_evaluated_and_called_counts_as_called() -> None:
     found = judged([replace(allowed(LOOK), evaluated=True), allowed(LOOK), allowed(SEND)])
 
     assert found.evaluated == frozenset()
     assert found.used[GRANTED[LOOK]] == 2
 
 
-def test_what_an_evaluation_denies_is_reported() -> None:
+def test_denial_by_an_evaluation_is_reported() -> None:
     refused = Call("stack-Role-1", "s3:PutObject", "arn:aws:s3:::d/a", False, (), 1, True)
 
     assert not judged([allowed(LOOK), allowed(SEND), refused]).proves
 
 
-def test_a_call_that_two_statements_allow_uses_both() -> None:
+def test_call_that_two_statements_allow_uses_both() -> None:
     wider = Place("stack-Role-1", "Policy", 2, "s3:GetObject", "*")
     granted = {LOOK: GRANTED[LOOK], wider: Grant("Role", "Policy", "#3", "s3:GetObject", 0, "*")}
 
     assert usage(granted, [allowed(LOOK, wider)], []).proves
 
 
-def test_what_the_recorder_serves_is_read() -> None:
+def test_calls_are_read_from_the_recorders_json() -> None:
     served = {
         "role": "stack-Role-1",
         "action": "s3:GetObject",
@@ -154,19 +154,19 @@ SAGEMAKER = "arn:aws:sagemaker:us-east-1:111122223333"
             ["arn:aws:s3:::a/*", "arn:aws:s3:::b"],
         ),
     ],
-    ids=["another kind", "two kinds", "no kind of it", "no resource at all", "without kinds"],
+    ids=["another kind", "two kinds", "only another kind", "no resource at all", "without kinds"],
 )
-def test_only_what_an_action_works_on_is_a_permission(
+def test_only_resources_that_an_action_supports_are_permissions(
     action: str, resources: list[str], left: list[str]
 ) -> None:
-    """But what stands alone and grants nothing shows as unused."""
+    """If the action supports none of the resources, they stay and count as unused."""
     assert list(grants.worked_on(action, resources)) == left
 
 
-# --- the list of what cannot be shown -------------------------------------------------------------
+# --- the list of permissions that cannot be exercised ---------------------------------------------
 
 
-def test_what_cannot_be_exercised_is_counted_apart() -> None:
+def test_permission_that_cannot_be_exercised_is_counted_apart() -> None:
     found = judged([allowed(LOOK)], NEVER_SENT)
 
     assert found.proves
@@ -174,7 +174,7 @@ def test_what_cannot_be_exercised_is_counted_apart() -> None:
     assert found.closing == "granted 1, used 1, unused 0, denied 0"
 
 
-def test_an_entry_whose_permission_is_used_is_a_mistake() -> None:
+def test_list_entry_whose_permission_is_used_is_a_mistake() -> None:
     found = judged([allowed(LOOK), allowed(SEND)], NEVER_SENT)
 
     assert found.mistakes == ("Role uses sqs:SendMessage: take it off the list",)
@@ -190,20 +190,20 @@ def test_an_entry_whose_permission_is_used_is_a_mistake() -> None:
     ],
     ids=["action", "role", "statement"],
 )
-def test_an_entry_for_what_is_not_granted_is_a_mistake(entry: Unexercised) -> None:
+def test_list_entry_for_a_permission_that_is_not_granted_is_a_mistake(entry: Unexercised) -> None:
     found = judged([allowed(LOOK), allowed(SEND)], entry)
 
     assert any("is not granted" in mistake for mistake in found.mistakes)
     assert not found.proves
 
 
-def test_an_entry_for_one_statement_excuses_no_other() -> None:
+def test_list_entry_for_one_statement_excuses_no_other() -> None:
     other = replace(NEVER_SENT, actions=("s3:GetObject",), statement="#2")
 
     assert judged([allowed(SEND)], other).unused == (GRANTED[LOOK],)
 
 
-def test_every_entry_has_its_reason_and_its_source() -> None:
+def test_every_list_entry_has_a_reason_and_a_source() -> None:
     for entry in UNEXERCISED:
         assert len(entry.reason) > 20, entry
         assert "https://" in entry.source or "#" in entry.source or ".py" in entry.source, entry
@@ -211,10 +211,10 @@ def test_every_entry_has_its_reason_and_its_source() -> None:
             assert (ROOT / path.rstrip(";,")).exists(), path
 
 
-# --- what is printed ------------------------------------------------------------------------------
+# --- the report -----------------------------------------------------------------------------------
 
 
-def test_the_report_names_what_is_wrong() -> None:
+def test_report_names_unused_permissions_denials_and_mistakes() -> None:
     refused = Call("stack-Role-1", "s3:PutObject", "arn:aws:s3:::data/new", False, (), 1)
     printed = StringIO()
     console = Console(file=printed, width=200)
@@ -230,21 +230,21 @@ def test_the_report_names_what_is_wrong() -> None:
         assert line in printed.getvalue()
 
 
-# --- how a run ends -------------------------------------------------------------------------------
+# --- the end of a run -----------------------------------------------------------------------------
 
 
 @pytest.fixture
 def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let a run write below another checkout; return where its directories lie."""
+    """Let a run write to a temporary directory, and return the parent of its directories."""
     monkeypatch.setattr(deploy, "ROOT", tmp_path)
     return tmp_path / ".local"
 
 
-def test_a_run_that_proves_nothing_says_so_and_fails(
+def test_run_with_an_unused_permission_fails_with_a_message(
     monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = scenario.Told(GRANTED, [allowed(LOOK)], set())
-    monkeypatch.setattr(scenario, "tell", lambda _directory, _page: told)
+    outcome = scenario.Told(GRANTED, [allowed(LOOK)], set())
+    monkeypatch.setattr(scenario, "tell", lambda _directory, _page: outcome)
 
     assert main() == 1
 
@@ -255,7 +255,7 @@ def test_a_run_that_proves_nothing_says_so_and_fails(
     assert len(list(directories.iterdir())) == 1
 
 
-def test_a_story_that_goes_wrong_fails_and_keeps_what_may_explain_it(
+def test_run_with_an_error_fails_and_keeps_its_directory(
     monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def surprise(_directory: Path, _page: Progress) -> scenario.Told:
@@ -269,11 +269,11 @@ def test_a_story_that_goes_wrong_fails_and_keeps_what_may_explain_it(
     assert len(list(directories.iterdir())) == 1
 
 
-# --- what the templates grant ---------------------------------------------------------------------
+# --- the permissions of the templates -------------------------------------------------------------
 
 
 def granted_by_the_templates() -> dict[str, set[str]]:
-    """Return the actions of every role and managed policy, whichever template has it."""
+    """Return the actions of every role and managed policy in all templates."""
     found: dict[str, set[str]] = {}
     platform = [
         stack_template.load(path)
@@ -284,9 +284,9 @@ def granted_by_the_templates() -> dict[str, set[str]]:
             properties = resource.get("Properties", {})
             match resource["Type"]:
                 case "AWS::IAM::Role":
-                    # The trust policy is no grant.
+                    # The trust policy grants nothing.
                     found.setdefault(name, set()).update(_actions(properties.get("Policies", [])))
-                case "AWS::IAM::ManagedPolicy" if name != "ExecutionRoleBoundary":  # no grant
+                case "AWS::IAM::ManagedPolicy" if name != "ExecutionRoleBoundary":  # grants nothing
                     found.setdefault(name, set()).update(_actions(properties))
                 case "AWS::IAM::Policy":
                     for role in properties["Roles"]:
@@ -295,7 +295,7 @@ def granted_by_the_templates() -> dict[str, set[str]]:
 
 
 def _actions(part: Any) -> Iterator[str]:
-    """Yield the actions of all statements in a part of a template, conditional ones too."""
+    """Yield the actions of all statements in a part of a template, including conditional ones."""
     match part:
         case {"Effect": "Allow", "Action": str(action)}:
             yield action
@@ -309,10 +309,10 @@ def _actions(part: Any) -> Iterator[str]:
                 yield from _actions(each)
 
 
-def test_the_page_tells_every_permission_of_every_role() -> None:
-    told: dict[str, set[str]] = {}
+def test_permissions_page_lists_every_permission_of_every_role() -> None:
+    documented: dict[str, set[str]] = {}
     for role, actions, why in table(ROOT / "docs" / "permissions.md", "Role"):
-        told.setdefault(role.strip("`"), set()).update(re.findall("`([^`]+)`", actions))
+        documented.setdefault(role.strip("`"), set()).update(re.findall("`([^`]+)`", actions))
         assert why
 
-    assert told == granted_by_the_templates()
+    assert documented == granted_by_the_templates()

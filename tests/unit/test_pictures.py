@@ -1,4 +1,4 @@
-"""The pictures of the pages: made from what they show, and shown somewhere."""
+"""The pictures match their sources, and each one is shown on a page."""
 
 import re
 from pathlib import Path
@@ -16,17 +16,17 @@ from tests.unit import stack_template
 SVG = sorted(pictures.IMAGES.glob("*.svg"))
 
 
-def test_the_state_machines_picture_is_that_of_its_definition() -> None:
+def test_picture_of_the_state_machine_matches_its_definition() -> None:
     drawn = (pictures.IMAGES / "lifecycle.svg").read_text()
     assert drawn == pictures.lifecycle(), "run: make pictures ARGS=lifecycle"
 
 
-def test_there_is_every_picture_that_can_be_made_and_no_other() -> None:
+def test_images_are_exactly_the_pictures_that_can_be_made() -> None:
     assert sorted(path.stem for path in SVG) == sorted(pictures.EVERY)
 
 
 @pytest.mark.parametrize("picture", SVG, ids=lambda path: path.stem)
-def test_a_picture_is_shown_on_a_page_and_loads_nothing(picture: Path) -> None:
+def test_picture_is_shown_on_a_page_and_loads_nothing(picture: Path) -> None:
     name = picture.relative_to(ROOT).as_posix()
     assert any(name.removeprefix("docs/") in page.read_text() for page in PAGES)
 
@@ -37,9 +37,9 @@ def test_a_picture_is_shown_on_a_page_and_loads_nothing(picture: Path) -> None:
     assert [a for a in addresses if a != "http://www.w3.org/2000/svg" and a not in shown] == []
 
 
-# Primer's colours of a page on GitHub: light, dark and dimmed.
+# Primer's background colours of GitHub pages: light, dark and dimmed.
 GITHUB = ("#ffffff", "#0d1117", "#212830")
-# WCAG 2.2, contrast (minimum) of text and of what is no text.
+# WCAG 2.2, minimum contrast of text and of other elements.
 _TEXT, _LINE = 4.5, 3
 
 
@@ -59,7 +59,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("ground", GITHUB)
 @pytest.mark.parametrize("system", ["light", "dark"])
-def test_the_state_machine_is_legible_on_every_page_and_by_every_setting_of_the_system(
+def test_state_machine_is_legible_on_every_github_theme_and_system_setting(
     system: str, ground: str
 ) -> None:
     style = re.sub(r"\s", "", pictures.lifecycle())
@@ -74,7 +74,7 @@ def test_the_state_machine_is_legible_on_every_page_and_by_every_setting_of_the_
 
 
 @pytest.mark.parametrize("picture", [s for s in SVG if s.stem != "lifecycle"], ids=lambda p: p.stem)
-def test_a_terminal_brings_its_own_ground(picture: Path) -> None:
+def test_picture_of_a_terminal_has_its_own_background_with_enough_contrast(picture: Path) -> None:
     text = picture.read_text()
     (ground,) = set(re.findall(r'<rect fill="(#\w+)"[^>]*rx="8"', text))
     colours = set(re.findall(r"-r\d+ \{ fill: (#\w+)", text))
@@ -86,7 +86,7 @@ def test_a_terminal_brings_its_own_ground(picture: Path) -> None:
 @pytest.mark.parametrize(
     "chart", sorted(ROOT.glob("benchmarks/charts/*.svg")), ids=lambda p: p.stem
 )
-def test_a_chart_brings_its_own_ground(chart: Path) -> None:
+def test_chart_has_its_own_background(chart: Path) -> None:
     first = chart.read_text().partition('<g id="patch_1">')[2].partition("</g>")[0]
     assert 'style="fill: #ffffff"' in first
 
@@ -100,14 +100,14 @@ def test_a_chart_brings_its_own_ground(chart: Path) -> None:
         ("fallback", "AWS has no capacity for ml.t3.medium"),
     ],
 )
-def test_a_terminal_shows_what_it_is_for(picture: str, says: str) -> None:
+def test_picture_of_a_terminal_shows_its_main_line(picture: str, says: str) -> None:
     assert "".join(says.split()) in text_of(pictures.IMAGES / f"{picture}.svg")
 
 
 @pytest.mark.parametrize(
     ("page", "says"), [("README.md", "one to two minutes"), ("README.zh-CN.md", "一到两分钟")]
 )
-def test_the_picture_takes_as_long_as_the_page_says(page: str, says: str) -> None:
+def test_picture_of_a_launch_takes_as_long_as_the_page_says(page: str, says: str) -> None:
     shown = text_of(pictures.IMAGES / "make-launch.svg")
     (seconds,) = re.findall(r"launch:SUCCEEDEDin(\d+)s", shown)
 
@@ -116,7 +116,7 @@ def test_the_picture_takes_as_long_as_the_page_says(page: str, says: str) -> Non
     assert says in line
 
 
-def test_the_picture_skips_at_the_termination_what_the_product_keeps() -> None:
+def test_picture_of_a_launch_keeps_the_retained_resources_at_its_end() -> None:
     shown = text_of(pictures.IMAGES / "make-launch.svg")
     resources = stack_template.load(ROOT / "product" / "versions" / "1.yaml")["Resources"]
     kept = {
@@ -130,7 +130,7 @@ def test_the_picture_skips_at_the_termination_what_the_product_keeps() -> None:
     assert set(",".join(skipped).split(",")) == kept, "run: make pictures"
 
 
-def test_of_a_run_the_launches_alone_are_picked_out() -> None:
+def test_launches_are_picked_out_of_the_output_of_a_run() -> None:
     said = [
         "From a launch …",
         "1. An administrator deploys.",
@@ -143,7 +143,7 @@ def test_of_a_run_the_launches_alone_are_picked_out() -> None:
     assert list(pictures.launches(said)) == ["…", *said[3:6], "…"]
 
 
-def test_a_terminal_shows_lines_folded_and_coloured_and_nothing_dim() -> None:
+def test_terminal_is_drawn_with_folded_coloured_lines_and_nothing_dim() -> None:
     svg = pictures.draw_terminal("make launch", ["\x1b[2;34mstack\x1b[0m " + "word " * 40])
 
     assert "make&#160;launch" in svg

@@ -1,4 +1,4 @@
-"""The platform's template: one deployment, and nothing in it is left to be done by hand."""
+"""The platform's template is one deployment without manual steps."""
 
 import json
 import re
@@ -30,45 +30,45 @@ def only(suffix: str) -> dict[str, Any]:
     return properties
 
 
-def test_nobody_has_to_paste_an_id_or_an_arn() -> None:
+def test_every_parameter_has_a_default() -> None:
     assert [n for n, p in PLATFORM["Parameters"].items() if "Default" not in p] == []
 
 
 # Functions
 
 
-def test_every_function_has_a_limit_in_time_memory_and_a_role_of_its_own() -> None:
+def test_every_function_has_its_own_role_and_the_tracing_setting() -> None:
     functions = of_type("Function")
     roles = [json.dumps(each["Role"]) for each in functions.values()]
 
     assert len(set(roles)) == len(roles)
-    for everybody in GLOBALS:
-        assert everybody["Tracing"] == {"Fn::If": ["TracesFunctions", "Active", "PassThrough"]}
+    for shared in GLOBALS:
+        assert shared["Tracing"] == {"Fn::If": ["TracesFunctions", "Active", "PassThrough"]}
 
 
-def test_the_root_has_no_function() -> None:
-    """Its Globals would have to repeat those of the nested stacks."""
+def test_root_template_has_no_function() -> None:
+    """Otherwise its Globals would repeat those of the nested stacks."""
     types = {each["Type"] for each in PLATFORM["Resources"].values()}
 
     assert "AWS::Serverless::Function" not in types
     assert "Globals" not in PLATFORM
 
 
-def test_functions_are_traced_except_where_lambda_does_not_work_with_x_ray() -> None:
+def test_functions_are_traced_except_in_china() -> None:
     in_china = {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws-cn"]}
 
     for room in NESTED.values():
         assert room["Conditions"]["TracesFunctions"] == {"Fn::Not": [in_china]}
 
 
-def test_no_function_keeps_executions_to_itself() -> None:
-    """A reservation would limit the function that answers, and some accounts have none to give."""
+def test_no_function_reserves_concurrency() -> None:
+    """A reservation would limit the function that answers, and some accounts cannot reserve any."""
     for each in (*GLOBALS, *of_type("Function").values()):
         assert "ReservedConcurrentExecutions" not in each
 
 
 def test_no_environment_variable_holds_a_secret() -> None:
-    """They are names and numbers: what .checkov.yaml says of CKV_AWS_173 rests on it."""
+    """They hold names and numbers, which is the reason for CKV_AWS_173 in .checkov.yaml."""
     environments = [*GLOBALS, *of_type("Function").values()]
     held = json.dumps([each.get("Environment", {}) for each in environments])
     secret = re.compile(r"resolve:|secret|password|token|credential|access_key", re.IGNORECASE)
@@ -79,7 +79,7 @@ def test_no_environment_variable_holds_a_secret() -> None:
         assert not any("NoEcho" in parameter for parameter in room["Parameters"].values())
 
 
-def test_what_fails_for_good_is_handed_on_and_every_queue_has_its_alarm() -> None:
+def test_failed_events_have_a_destination_and_every_queue_has_an_alarm() -> None:
     destinations = {
         name: json.dumps(function["EventInvokeConfig"]["DestinationConfig"]["OnFailure"])
         for name, function in of_type("Function").items()
@@ -112,7 +112,7 @@ VERSIONS = {
 }
 
 
-def test_executions_run_versions_of_functions_and_may_invoke_nothing_else() -> None:
+def test_executions_run_function_versions_and_cannot_invoke_anything_else() -> None:
     substitutions = only("StateMachine")["DefinitionSubstitutions"]
     functions = {name for name in substitutions if name.endswith("Function")}
     (invokes, *_) = RESOURCES["LifecycleRole"]["Properties"]["Policies"][0]["PolicyDocument"][
@@ -128,7 +128,7 @@ def test_executions_run_versions_of_functions_and_may_invoke_nothing_else() -> N
     assert allowed == {f"${{{name}.Arn}}:*" for name in functions}
 
 
-def test_launches_call_an_alias_which_changes_after_the_state_machine() -> None:
+def test_launches_call_an_alias_that_changes_after_the_state_machine() -> None:
     alias = only("Alias")
     token = PLATFORM["Outputs"]["ServiceToken"]
 
@@ -146,27 +146,27 @@ def test_launches_call_an_alias_which_changes_after_the_state_machine() -> None:
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_whatever_an_administrator_can_change_of_a_function_makes_another_version_of_it(
+def test_every_parameter_of_a_function_makes_a_new_version_of_it(
     name: str,
 ) -> None:
-    """What a release changes is known by the Release, and all else that can change is a parameter.
+    """The Release covers changes of the code, and every other change is a parameter.
 
-    CloudFormation asks for versions only when a property of their resource has changed.
+    CloudFormation requests versions only when a property of their resource has changed.
     """
     known = json.dumps(VERSIONS[name])
     functions = [of_type("Function")[each] for each in VERSIONS[name]["Functions"]]
-    told = json.dumps([LIFECYCLE["Globals"]["Function"], *functions])
+    defined = json.dumps([LIFECYCLE["Globals"]["Function"], *functions])
 
     assert VERSIONS[name]["Release"] == {"Ref": "Release"}
-    parameters = {each for each in LIFECYCLE["Parameters"] if json.dumps({"Ref": each}) in told}
+    parameters = {each for each in LIFECYCLE["Parameters"] if json.dumps({"Ref": each}) in defined}
     assert len(parameters) >= 4
-    # These are the platform's for its life, and the layer is a part of the Release.
+    # These never change during the platform's life, and the layer is part of the Release.
     parameters -= {"Dependencies", "FunctionLogs", "Ledger", "Platform", "UndeliveredEventsArn"}
     for each in (*parameters, "RolePath"):
         assert json.dumps({"Ref": each}) in known, each
 
 
-def test_a_release_is_all_that_is_deployed() -> None:
+def test_release_contains_everything_that_is_deployed() -> None:
     recipe = (ROOT / "src" / "Makefile").read_text().partition("build-Release:")[2]
     copied = recipe.partition("\n\n")[0]
 
@@ -178,10 +178,10 @@ def test_a_release_is_all_that_is_deployed() -> None:
     assert copied.startswith(" build-code")
 
 
-# What the platform keeps
+# Stored data
 
 
-def test_all_that_the_platform_keeps_is_encrypted_with_its_own_key() -> None:
+def test_all_stored_data_is_encrypted_with_the_platforms_key() -> None:
     key = {"Fn::GetAtt": ["Key", "Arn"]}
     tables = of_type("Table")
 
@@ -204,13 +204,13 @@ def test_all_that_the_platform_keeps_is_encrypted_with_its_own_key() -> None:
     assert only("Key")["EnableKeyRotation"] is True
 
 
-def test_every_log_group_is_kept_for_a_time_that_the_administrator_chooses() -> None:
+def test_every_log_group_has_the_retention_that_the_administrator_chooses() -> None:
     assert PLATFORM["Parameters"]["LogRetentionInDays"]["Default"] == 365
     for group in of_type("LogGroup").values():
         assert group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
 
 
-def test_the_state_machine_logs_and_traces_everything_but_data() -> None:
+def test_state_machine_logs_and_traces_everything_except_data() -> None:
     machine = only("StateMachine")
 
     assert machine["Tracing"] == {"Enabled": True}
@@ -220,7 +220,7 @@ def test_the_state_machine_logs_and_traces_everything_but_data() -> None:
     )
 
 
-def test_nothing_is_open_to_everybody_and_nothing_is_reached_without_tls() -> None:
+def test_every_queue_and_bucket_denies_access_without_tls_and_is_not_public() -> None:
     guarded = 0
     for name, policy in {**of_type("QueuePolicy"), **of_type("BucketPolicy")}.items():
         found = policy["PolicyDocument"]["Statement"]
@@ -233,25 +233,25 @@ def test_nothing_is_open_to_everybody_and_nothing_is_reached_without_tls() -> No
     assert guarded == len(of_type("Queue")) + len(of_type("Bucket"))
 
 
-def test_whoever_invokes_a_function_from_outside_is_named_with_its_source() -> None:
+def test_every_invoke_permission_names_its_principal_and_its_source() -> None:
     for permission in of_type("Permission").values():
         assert permission["Principal"] != "*"
         assert "SourceArn" in permission
 
 
 @pytest.mark.parametrize("path", NESTED)
-def test_every_rule_tries_again_and_keeps_what_it_could_not_deliver(path: str) -> None:
+def test_every_rule_retries_and_keeps_undelivered_events(path: str) -> None:
     room = templates.transformed(ROOT / path)
     rules = {n: r for n, r in room["Resources"].items() if r["Type"] == "AWS::Events::Rule"}
     for name, rule in rules.items():
         for target in rule["Properties"]["Targets"]:
             assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0, name
             assert target["DeadLetterConfig"] == {"Arn": {"Ref": "UndeliveredEventsArn"}}
-    told = room["Outputs"]["RuleArns"]["Value"]["Fn::Join"][1] if rules else []
-    assert told == [{"Fn::GetAtt": [name, "Arn"]} for name in sorted(rules)]
+    arns = room["Outputs"]["RuleArns"]["Value"]["Fn::Join"][1] if rules else []
+    assert arns == [{"Fn::GetAtt": [name, "Arn"]} for name in sorted(rules)]
 
 
-def test_the_queue_takes_what_the_rules_send() -> None:
+def test_queue_accepts_the_events_of_every_rule() -> None:
     policy = json.dumps(RESOURCES["UndeliveredEventsPolicy"]["Properties"]["PolicyDocument"])
     nested = {
         name: each["Properties"]
@@ -270,11 +270,11 @@ def test_the_queue_takes_what_the_rules_send() -> None:
 # The end
 
 
-def test_the_guard_is_deleted_before_all_that_a_notebook_may_need() -> None:
-    """CloudFormation deletes at once whatever nothing else depends on.
+def test_guard_is_deleted_before_everything_that_a_notebook_can_need() -> None:
+    """CloudFormation deletes a resource at once if no other resource depends on it.
 
-    If this fails for a new resource, have the guard depend on it: by DependsOn, or if it has a
-    condition, by a name in After.
+    If this fails for a new resource, add it to the DependsOn of the guard. If the resource has a
+    condition, add its name to After.
     """
     resources = templates.transformed(ROOT / "template.yaml")["Resources"]
     reached: set[str] = set()
@@ -291,7 +291,7 @@ def test_the_guard_is_deleted_before_all_that_a_notebook_may_need() -> None:
 
 
 def named_in(resource: dict[str, Any]) -> set[str]:
-    """Return what a resource depends on (CloudFormation template reference, "DependsOn")."""
+    """Return the dependencies of a resource (CloudFormation template reference, "DependsOn")."""
     before = resource.get("DependsOn", [])
     text = json.dumps(resource.get("Properties", {}))
     return {
@@ -302,7 +302,7 @@ def named_in(resource: dict[str, Any]) -> set[str]:
     }
 
 
-def test_the_guard_may_ask_for_the_platforms_own_stack_and_those_of_launches_alone() -> None:
+def test_guard_can_describe_only_the_platforms_own_stack_and_launches() -> None:
     (policy,) = RESOURCES["GuardNotebooksRole"]["Properties"]["Policies"]
     asked = [
         each["Resource"]

@@ -1,4 +1,4 @@
-"""What a running notebook costs, by its type."""
+"""The price of a running notebook depends on its instance type."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ def _offered() -> set[str]:
     return types - {""}
 
 
-def test_every_type_that_is_offered_has_a_price() -> None:
+def test_every_offered_instance_type_has_a_price() -> None:
     offered = _offered()
     assert "ml.g5.2xlarge" in offered
     assert [each for each in offered if not prices.hourly(each)] == []
 
 
-def test_a_type_that_is_not_known_has_none() -> None:
+def test_unknown_instance_type_has_no_price() -> None:
     assert prices.hourly("ml.p5.48xlarge") is None
 
 
@@ -42,9 +42,7 @@ def test_a_type_that_is_not_known_has_none() -> None:
         ("ml.r5.xlarge", "ml.r5.2xlarge"),
     ],
 )
-def test_twice_the_size_is_twice_the_price_where_aws_charges_by_size(
-    smaller: str, larger: str
-) -> None:
+def test_instance_type_of_twice_the_size_has_twice_the_price(smaller: str, larger: str) -> None:
     half, whole = prices.hourly(smaller), prices.hourly(larger)
     assert half is not None
     assert whole is not None

@@ -1,4 +1,4 @@
-"""The scripts that the product runs on a notebook, run for real beside stand-ins for AWS."""
+"""The product's scripts for notebooks run for real, with stand-ins for AWS."""
 
 import base64
 import contextlib
@@ -23,11 +23,13 @@ from tests.unit.product_launch import ACCOUNT, BUCKET, PLAIN, WITH_CODE, Launch
 from tests.unit.stack_template import Stack, load
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 30  # for what takes none
+SECONDS = 30  # for steps that take no time
 
 
 @pytest.mark.parametrize(("launch", "hook"), [(PLAIN, "OnStart"), (WITH_CODE, "OnCreate")])
-def test_scripts_are_sound_and_small_enough(launch: Launch, hook: str, tmp_path: Path) -> None:
+def test_scripts_have_valid_syntax_and_fit_the_limit(
+    launch: Launch, hook: str, tmp_path: Path
+) -> None:
     (content,) = launch.properties("LifecycleConfig")[hook]
     sagemaker = botocore.session.get_session().get_service_model("sagemaker")
     limit = sagemaker.shape_for("NotebookInstanceLifecycleConfigContent").metadata["max"]
@@ -39,7 +41,7 @@ def test_scripts_are_sound_and_small_enough(launch: Launch, hook: str, tmp_path:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_with_the_longest_names_there_are_the_script_of_a_start_is_small_enough() -> None:
+def test_start_script_with_the_longest_names_fits_the_limit() -> None:
     longest = {"IdleMinutes": "10080", "ProjectID": "p" * 64}
     script = Launch(longest, partition="aws-us-gov", region="ap-southeast-1").script("OnStart")
     names = {
@@ -58,16 +60,16 @@ def test_with_the_longest_names_there_are_the_script_of_a_start_is_small_enough(
 
 @dataclass
 class Machine:
-    """A notebook's machine: its user's home, and stand-ins for the programs that are not here.
+    """A notebook's machine has its user's home, and stand-ins for missing programs.
 
-    Everything a script starts holds the writing end of a pipe, so that the reading end tells when
-    the last of it has ended.
+    Every process of a script holds the writing end of a pipe. The reading end shows when the last
+    process has ended.
     """
 
     folder: Path
     reading_end: int = -1
     packages: int = 1
-    """The port that takes the place of CodeArtifact's endpoint; none listens on the first."""
+    """The port in place of CodeArtifact's endpoint. Port 1 has no listener."""
 
     @property
     def home(self) -> Path:
@@ -76,17 +78,17 @@ class Machine:
 
     @property
     def etc(self) -> Path:
-        """What takes the place of /etc."""
+        """The directory in place of /etc."""
         return self.folder / "etc"
 
     @property
     def metadata(self) -> Path:
-        """The file in which SageMaker tells a notebook its name."""
+        """The file in which SageMaker puts the name of a notebook."""
         return self.folder / "resource-metadata.json"
 
     @property
     def log(self) -> str:
-        """What the copy wrote for the user to read."""
+        """The log that the copy wrote for the user."""
         return (self.home / "SageMaker" / "code-push.log").read_text()
 
     @property
@@ -95,7 +97,7 @@ class Machine:
         return (self.folder / "calls").read_text().splitlines()
 
     def stand_in(self, name: str, body: str) -> None:
-        """Put a program in the place of one that is not here; its calls are recorded."""
+        """Replace a missing program by one that records its calls."""
         path = self.folder / "bin" / name
         path.write_text(
             f'#!/bin/bash\ncall="{name} $*"\n'
@@ -104,7 +106,7 @@ class Machine:
         path.chmod(0o755)
 
     def started(self) -> dict[str, Any]:
-        """Run the script of two starts; return the files that it wrote under /etc."""
+        """Run the start script twice, and return the files that it wrote under /etc."""
         for _ in range(2):
             self.run(PLAIN.script("OnStart"))
             os.close(self.reading_end)
@@ -117,7 +119,7 @@ class Machine:
         }
 
     def run(self, text: str) -> int:
-        """Run a script to its end; what it leaves behind may run on. Return its process group."""
+        """Run a script to its end, and return its process group. Its children can keep running."""
         here = {
             "/home/ec2-user": self.home,
             "/etc/": f"{self.etc}/",
@@ -141,7 +143,7 @@ class Machine:
             os.close(writing_end)
 
     def ends_within(self, seconds: float) -> bool:
-        """Tell whether everything the script started has ended, or does within the time."""
+        """Return whether every process of the script ends within the time."""
         ready, _, _ = select.select([self.reading_end], [], [], seconds)
         return bool(ready)
 
@@ -165,11 +167,11 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 VPC = {"Subnets": ["subnet-2"], "SecurityGroupIds": ["sg-1", "sg-2"]}
-SAYS_ITS_VPC = f"echo '{json.dumps(VPC, indent=4)}'"
+SHOW_THE_VPC = f"echo '{json.dumps(VPC, indent=4)}'"
 
 
-def test_at_each_start_the_sagemaker_sdk_learns_what_jobs_must_use(machine: Machine) -> None:
-    machine.stand_in("aws", SAYS_ITS_VPC)
+def test_start_script_configures_the_sagemaker_sdk_for_jobs(machine: Machine) -> None:
+    machine.stand_in("aws", SHOW_THE_VPC)
 
     sdk = machine.started()["sagemaker/config.yaml"]["SageMaker"]
 
@@ -188,28 +190,28 @@ def test_at_each_start_the_sagemaker_sdk_learns_what_jobs_must_use(machine: Mach
         assert sdk[made]["Tags"] == [{"Key": "ProjectID", "Value": "QuickStart007"}]
 
 
-def test_terminals_are_told_that_there_is_no_way_to_iam(machine: Machine) -> None:
+def test_start_script_keeps_terminals_from_calling_iam(machine: Machine) -> None:
     machine.started()
 
     profile = machine.etc / "profile.d" / "notebook-vending.sh"
-    told = subprocess.run(
+    printed = subprocess.run(
         [_bash(), "-c", f". {profile}; env"], env={}, check=True, capture_output=True, text=True
     )
     assert {
         "SAGEMAKER_VALIDATE_ROLE=false",
         "AWS_ENDPOINT_URL_IAM=http://127.0.0.1:9",
-    } <= set(told.stdout.splitlines())
+    } <= set(printed.stdout.splitlines())
 
 
-def test_at_each_start_code_learns_what_it_may_use(machine: Machine) -> None:
-    machine.stand_in("aws", SAYS_ITS_VPC)
+def test_start_script_writes_the_settings_of_the_launch_for_code(machine: Machine) -> None:
+    machine.stand_in("aws", SHOW_THE_VPC)
 
-    told = machine.started()["notebook-vending.json"]
+    settings = machine.started()["notebook-vending.json"]
 
-    assert told == _told_without_vpc() | {"VpcConfig": VPC}
+    assert settings == _settings_without_vpc() | {"VpcConfig": VPC}
 
 
-def _told_without_vpc() -> dict[str, object]:
+def _settings_without_vpc() -> dict[str, object]:
     notebook = PLAIN.properties("Notebook")
     return {
         "Region": "eu-west-1",
@@ -221,7 +223,7 @@ def _told_without_vpc() -> dict[str, object]:
     }
 
 
-def test_the_network_is_that_of_the_notebook_which_asks_for_it_and_not_for_long(
+def test_start_script_requests_the_network_of_its_notebook_with_a_time_limit(
     machine: Machine,
 ) -> None:
     machine.started()
@@ -248,31 +250,31 @@ def test_the_network_is_that_of_the_notebook_which_asks_for_it_and_not_for_long(
     ],
     ids=["refused", "too slow", "no VPC", "no answer", "empty"],
 )
-def test_a_notebook_that_cannot_learn_of_its_network_starts_and_learns_the_rest(
+def test_notebook_that_cannot_read_its_network_starts_with_the_other_settings(
     machine: Machine, answer: str
 ) -> None:
     machine.stand_in("aws", answer)
 
     written = machine.started()
 
-    assert written["notebook-vending.json"] == _told_without_vpc()
+    assert written["notebook-vending.json"] == _settings_without_vpc()
     sdk = written["sagemaker/config.yaml"]["SageMaker"]
     assert "VpcConfig" not in {*sdk["TrainingJob"], *sdk["Model"]}
     assert "ModelTrainer" not in sdk["PythonSDK"]["Modules"]
     assert sdk["Model"]["ExecutionRoleArn"] == PLAIN.properties("Notebook")["RoleArn"]
 
 
-def test_a_notebook_starts_without_the_file_that_tells_its_name(machine: Machine) -> None:
+def test_notebook_starts_without_the_file_with_its_name(machine: Machine) -> None:
     machine.metadata.unlink()
 
-    assert machine.started()["notebook-vending.json"] == _told_without_vpc()
+    assert machine.started()["notebook-vending.json"] == _settings_without_vpc()
 
 
-def test_a_notebook_starts_even_where_the_script_can_write_nothing(machine: Machine) -> None:
+def test_notebook_starts_even_when_the_script_can_write_nothing(machine: Machine) -> None:
     machine.etc.rmdir()
     machine.etc.touch()
 
-    machine.run(PLAIN.script("OnStart"))  # and ends well
+    machine.run(PLAIN.script("OnStart"))  # and succeeds
 
 
 TOKEN = "not-to-be-logged"
@@ -291,7 +293,7 @@ esac
 
 @pytest.fixture
 def with_packages(machine: Machine) -> Iterator[Machine]:
-    """Return a machine that reaches CodeArtifact, and the script of a platform that names it."""
+    """Return a machine that reaches CodeArtifact, with a platform that names a repository."""
     named = {"CodeArtifactRepository": "packages/python"}
     (config,) = Stack(load(ROOT / "template.yaml"), named).resources(CONFIG).values()
     (content,) = config["Properties"]["OnStart"]
@@ -311,11 +313,11 @@ def _packages_log(machine: Machine) -> str:
     return (machine.folder / "notebook-vending-packages.log").read_text()
 
 
-def test_where_the_platform_names_a_repository_pip_reads_it_and_the_token_is_renewed(
+def test_pip_reads_the_repository_of_the_platform_with_a_token_that_is_renewed(
     with_packages: Machine,
 ) -> None:
     machine = with_packages
-    # The second pause ends it.
+    # The second pause ends the script.
     machine.stand_in("sleep", f"[ $(grep -c ^sleep {machine.folder}/calls) -lt 2 ] || kill $PPID")
 
     machine.run(PLAIN.script("OnStart"))
@@ -340,7 +342,7 @@ def test_where_the_platform_names_a_repository_pip_reads_it_and_the_token_is_ren
     assert read.stdout.strip() == f"https://aws:{TOKEN}@{host}/pypi/python/simple/"
 
 
-def test_a_repository_that_gives_no_token_is_asked_again_and_the_log_says_so(
+def test_missing_token_of_a_repository_is_logged_and_requested_again(
     with_packages: Machine,
 ) -> None:
     machine = with_packages
@@ -354,14 +356,14 @@ def test_a_repository_that_gives_no_token_is_asked_again_and_the_log_says_so(
     assert not (machine.etc / "pip.conf").exists()
 
 
-def test_without_a_way_to_codeartifact_nothing_is_asked_of_packages(machine: Machine) -> None:
+def test_notebook_that_cannot_reach_codeartifact_requests_no_packages(machine: Machine) -> None:
     machine.run(PLAIN.script("OnStart"))
 
     assert machine.ends_within(SECONDS)
     assert not [call for call in machine.calls if "lifecycle-config" in call]
 
 
-def test_code_push_copies_as_the_user_once_the_bucket_proved_to_be_the_accounts(
+def test_code_push_checks_the_owner_of_the_bucket_and_copies_as_the_user(
     machine: Machine,
 ) -> None:
     machine.run(WITH_CODE.script("OnCreate"))
@@ -391,7 +393,7 @@ def test_code_push_copies_nothing_from_a_bucket_of_another_account(machine: Mach
     assert f"FAILED: {asked}" in machine.log
 
 
-def test_code_push_tries_again_and_tells_when_it_worked(machine: Machine) -> None:
+def test_code_push_tries_again_and_logs_its_success(machine: Machine) -> None:
     machine.stand_in("aws", f"[ $(grep -c ^aws {machine.folder}/calls) -gt 2 ]")
 
     machine.run(WITH_CODE.script("OnCreate"))
@@ -402,7 +404,7 @@ def test_code_push_tries_again_and_tells_when_it_worked(machine: Machine) -> Non
     assert "FAILED" not in machine.log
 
 
-def test_however_long_the_copy_takes_the_notebook_does_not_wait_for_it(machine: Machine) -> None:
+def test_notebook_does_not_wait_for_a_long_copy(machine: Machine) -> None:
     with (
         opened_fifo(machine.folder / "reached") as reached,
         opened_fifo(machine.folder / "gate") as gate,
@@ -422,7 +424,7 @@ def test_however_long_the_copy_takes_the_notebook_does_not_wait_for_it(machine: 
 
 @contextlib.contextmanager
 def opened_fifo(path: Path) -> Iterator[int]:
-    """Make a named pipe and hold both its ends, so that nobody waits to open it."""
+    """Make a named pipe and hold both its ends, so that no process waits to open it."""
     os.mkfifo(path)
     descriptor = os.open(path, os.O_RDWR)
     try:

@@ -370,7 +370,7 @@ def test_ledger_remembers_that_the_notebook_ran_until_an_update_succeeds() -> No
     assert not ledger.read(third.key, LATER).resume
 
 
-def test_missing_request_cannot_be_remembered() -> None:
+def test_running_notebook_of_a_missing_request_is_not_recorded() -> None:
     with pytest.raises(ClientError, match="ConditionalCheckFailed"):
         ledger.remember_resume(entry().key, "ml.t3.large")
     assert items() == []
@@ -380,7 +380,7 @@ def test_missing_request_cannot_be_remembered() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(["SUCCESS", "FAILED"])))
-def test_first_answer_counts_for_every_later_answer(order: tuple[str, str]) -> None:
+def test_first_answer_is_kept_and_returned_for_later_ones(order: tuple[str, str]) -> None:
     enter(entry())
 
     said = [ledger.record_answer(entry().key, each.encode(), each) for each in order]

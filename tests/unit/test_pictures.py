@@ -116,7 +116,7 @@ def test_picture_of_a_launch_takes_as_long_as_the_page_says(page: str, says: str
     assert says in line
 
 
-def test_picture_of_a_launch_keeps_the_retained_resources_at_its_end() -> None:
+def test_picture_of_a_launch_skips_the_deletion_of_retained_resources() -> None:
     shown = text_of(pictures.IMAGES / "make-launch.svg")
     resources = stack_template.load(ROOT / "product" / "versions" / "1.yaml")["Resources"]
     kept = {

@@ -245,6 +245,41 @@ def test_update_and_its_rollback_come_before_the_update_that_stays(
     assert ids_in_order()[-3:] == list(ids)
 
 
+def entered(create: Entry, *ways: str) -> list[Entry]:
+    """Enter Updates of one second, each as old state, new state and outcome (+, -, ?)."""
+    updates = []
+    for number, way in enumerate(ways):
+        old, new, outcome = list(way)
+        moment = ISSUED + timedelta(seconds=5, milliseconds=number)
+        updates.append(changing(old, new, f"r-{9 - number}", taken_in_at=moment))
+        enter(*([create] if not number else []), updates[-1])
+        if outcome != "?":
+            answer(updates[-1], "SUCCESS" if outcome == "+" else "FAILED")
+    return updates
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        ("ab-", "ba-", "ba+", "ac?"),  # a failed rollback, the continued one, an update
+        ("ab-", "ab+", "ba?"),  # a failure without rollback, the same again, an update back
+        ("ab-", "ac-", "ca+", "ab?"),
+    ],
+)
+def test_updates_of_one_second_form_a_chain_whichever_of_them_failed(ways: tuple[str, ...]) -> None:
+    updates = entered(entry("Create", "r-0", asked={"Type": "a"}, asked_before={}), *ways)
+
+    assert ids_in_order() == ["r-0", *(each.request_id for each in updates)]
+
+
+def test_many_updates_of_one_second_are_in_the_order_of_their_receipt() -> None:
+    ways = ["ab+", "ba+"] * 4
+
+    updates = entered(entry("Create", "r-0", asked={"Type": "a"}, asked_before={}), *ways)
+
+    assert ids_in_order() == ["r-0", *(each.request_id for each in updates)]
+
+
 @pytest.mark.parametrize("ids", list(permutations(["r-1", "r-2"])))
 def test_updates_after_a_failed_update_can_start_from_its_old_or_new_properties(
     ids: tuple[str, str],

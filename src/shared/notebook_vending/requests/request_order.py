@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum, auto
-from itertools import groupby
+from itertools import groupby, pairwise, permutations
 
 from notebook_vending.requests.entry import RANKS, Entry
 
 # No action begins after its request's deadline, and no function runs longer than this (Timeout in
 # stacks/lifecycle.yaml). After both, no action for the request is in progress.
 _LONGEST_ACTION = timedelta(seconds=60)
+# Each request waits for the answer to the one before it, so one second has few requests.
+_MOST_OF_ONE_SECOND = 6
 
 
 class QueuePosition(StrEnum):
@@ -95,11 +97,34 @@ def in_order(requests: Iterable[Entry]) -> list[Entry]:
     """
     found: list[Entry] = []
     for _, of_one_second in groupby(sorted(requests, key=_order), key=_second):
-        left = list(of_one_second)
-        while left:
-            found.append(_next(left, found))
-            left.remove(found[-1])
+        found += _chain(list(of_one_second), found)
     return found
+
+
+def _chain(of_one_second: Sequence[Entry], before: Sequence[Entry]) -> Sequence[Entry]:
+    """Return requests of one second in the order in which each begins where the last one ended."""
+    if not 1 < len(of_one_second) <= _MOST_OF_ONE_SECOND:
+        return of_one_second
+    asking = [each for each in before if each.request_type != "Delete"]
+    for start in (asking[-1:], []):  # without the request before, any of them may be the first
+        for follows in (_follows, _may_follow):
+            for order in permutations(of_one_second):
+                if all(follows(*pair) for pair in pairwise([*start, *order])):
+                    return order
+    return of_one_second
+
+
+def _follows(before: Entry, after: Entry) -> bool:
+    """Return whether a request may come directly after one that succeeded or was rolled back."""
+    # CloudFormation sends the next request only after an answer, or after a timeout, which takes
+    # longer than a second.
+    return (bool(before.outcome) or not after.outcome) and after.asked_before == before.asked
+
+
+def _may_follow(before: Entry, after: Entry) -> bool:
+    """Return whether a request may come after one that may have failed without a rollback."""
+    left = before.asked if before.outcome == "SUCCESS" else before.asked_before
+    return after.asked_before in (None, before.asked, left)
 
 
 def _second(entry: Entry) -> tuple[datetime, int]:
@@ -112,23 +137,6 @@ def _order(entry: Entry) -> tuple[datetime, int, bool, datetime, str]:
     # the next one only after an answer, or after a timeout, which takes longer than a second.
     taken_in = entry.taken_in_at or entry.issued_at
     return *_second(entry), not entry.outcome, taken_in, entry.request_id
-
-
-def _next(of_one_second: Sequence[Entry], before: Sequence[Entry]) -> Entry:
-    """Return the request of one second that comes next after those `before`."""
-    old, new = ([e.asked_before for e in of_one_second], [e.asked for e in of_one_second])
-    asking = [each for each in before if each.request_type != "Delete"]
-    # The resource's properties after that request, or before it, as it may have failed.
-    states = [state for each in asking[-1:] for state in (each.asked, each.asked_before)]
-    # Without that request: the properties from which more requests lead than to which.
-    states += [state for state in old if old.count(state) > new.count(state)]
-    for state in states:
-        following = [e for e in of_one_second if state is not None and e.asked_before == state]
-        # A request that others follow comes first: after the others, nothing leads back to it.
-        leading_on = (e for e in following if any(e.asked == state for state in old))
-        if following:
-            return next(leading_on, following[0])
-    return of_one_second[0]
 
 
 def _position(earlier: Iterable[Entry], later: Sequence[Entry], now: datetime) -> QueuePosition:

@@ -1,1 +1,1 @@
-"""The tests: unit, integration with the embedded AWS, end to end on the deployed whole."""
+"""The tests: unit, integration with the embedded AWS, end to end on the deployed platform."""

@@ -12,8 +12,8 @@ from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped] 
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# `make verify` runs these, and `make test` the others. Each takes tools of its own, or minutes.
-# A test in them marked `seam` is in `make test` as well: it is the one that holds such a joint.
+# `make verify` runs these, and `make test` the others. Each needs special tools, or minutes. A test
+# in them marked `seam` is in `make test` as well, because no other test covers that connection.
 VERIFIED = (
     "tests/browser",
     "tests/docker",
@@ -23,9 +23,9 @@ VERIFIED = (
     "tests/sdk",
     "emulator/tests",
 )
-# The modules of each share what they set up, so one worker runs them. The first that fits counts.
-# Tests of a group "" have nothing to share: any worker runs each. Workers take the groups in this
-# order, which is by their seconds, so that none is left for the end.
+# The modules of a group share what they set up, so one worker runs them. The first match counts.
+# Tests of the group "" share nothing, so any worker runs each of them. Workers take the groups in
+# this order, the slowest first, so that no slow group is left for the end.
 GROUPS = {
     "tests/e2e/test_make_launch": "make-launch",
     "tests/e2e/test_upgrade": "upgrade",
@@ -46,8 +46,8 @@ GROUPS = {
     "tests/chaos": "",
 }
 
-# The suite's examples are the same ones each time: a change that breaks a test is the change's own
-# fault, and what passes here passes elsewhere. FUZZ_EXAMPLES=20000 tries so many new ones.
+# The suite's examples are the same each time, so only a change can break a test, and a test that
+# passes here passes elsewhere. FUZZ_EXAMPLES=20000 tries that many new ones.
 _EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
 settings.register_profile(
     "notebook-vending",
@@ -77,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make verify` runs, and put what takes longest first."""
+    """Mark the tests that `make verify` runs, and put the slowest first."""
     for item in items:
         if item.nodeid.startswith(VERIFIED) and not item.get_closest_marker("seam"):
             item.add_marker(pytest.mark.verify)
@@ -85,12 +85,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _place(nodeid: str) -> int:
-    """Return the place of a test's group among the groups; what is in none comes last."""
+    """Return the place of a test's group among the groups. A test without a group comes last."""
     return next((place for place, path in enumerate(GROUPS) if re.match(path, nodeid)), len(GROUPS))
 
 
 class _ByFolder(LoadGroupScheduling):  # type: ignore[misc] # it has no types
-    """Sends the modules of one group to one worker, so that they share what they set up.
+    """Sends the modules of one group to one worker, so that they share their fixtures.
 
     pytest-xdist 3.8.0 marks an `xdist_group` in an attribute that pytest 9.2 no longer reads, and
     spreads a group's tests over all workers.
@@ -109,7 +109,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupSch
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Have what a test logged hold no half of a surrogate pair, which xdist cannot send."""
+    """Escape half surrogate pairs in what a test logged, which xdist cannot send."""
     report = yield
     report.sections = [
         (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections

@@ -1,4 +1,4 @@
-"""Histories of executions as Step Functions gives them (API reference, HistoryEvent)."""
+"""Execution histories in the form of Step Functions (API reference, HistoryEvent)."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -11,18 +11,18 @@ BEGUN = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 class History:
-    """Events, a second after each other unless told otherwise."""
+    """A list of events, one second apart by default."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.now = BEGUN
 
     def add(self, kind: str, *, after: float = 1, **details: Any) -> "History":
-        """Add an event of a kind, with its details."""
+        """Add an event of a kind with its details."""
         self.now += timedelta(seconds=after)
         event: dict[str, Any] = {"type": kind, "timestamp": self.now, "id": len(self.events) + 1}
         if details:
-            # TaskStateEntered and its like share stateEnteredEventDetails.
+            # TaskStateEntered and similar kinds share stateEnteredEventDetails.
             name = kind[kind.find("State") :] if "State" in kind else kind
             event[f"{name[0].lower()}{name[1:]}EventDetails"] = details
         self.events.append(event)
@@ -37,13 +37,13 @@ class History:
         return self.add(f"{kind}StateExited", name=state, output=json.dumps(data))
 
     def succeed(self) -> "History":
-        """Have a state's function return."""
+        """Add the events of a function that returns."""
         for kind in ("LambdaFunctionScheduled", "LambdaFunctionStarted", "LambdaFunctionSucceeded"):
             self.add(kind)
         return self
 
     def fail(self, message: str = "no such table") -> "History":
-        """Have a state's function raise a LookupError."""
+        """Add the events of a function that raises LookupError."""
         cause = json.dumps({"errorMessage": message, "errorType": "LookupError", "stackTrace": []})
         self.add("LambdaFunctionScheduled").add("LambdaFunctionStarted")
         return self.add("LambdaFunctionFailed", error="LookupError", cause=cause)

@@ -1,4 +1,4 @@
-"""Requests as the operator's tool explains them, for what shows them."""
+"""Sample explanations of requests, for the tests of their output."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ def _state(action: str, status: str, reason: str = "", wait: int = 12) -> dict[s
 
 
 def _round(history: History, state: Mapping[str, Any]) -> History:
-    """Look, and decide."""
+    """Add the events of an observation and a decision."""
     history.enter("Observe", {}).succeed().leave("Observe", state)
     return history.enter("Decide", state, "Choice").leave("Decide", state, "Choice")
 
@@ -78,7 +78,7 @@ def explanation(history: History, **changes: Any) -> Explanation:
 
 
 def created() -> Explanation:
-    """Return a Create that looked three times, and was woken once."""
+    """Return a Create that observed three times and was woken once."""
     history = History()
     make = _state("Create", "Absent")
     _round(history, make).enter("Create", make).succeed().leave("Create", make)
@@ -94,7 +94,7 @@ def created() -> Explanation:
 
 
 def updated() -> Explanation:
-    """Return an Update of which a look failed once, and that waited many times."""
+    """Return an Update with one failed observation and many waits."""
     history = History()
     history.enter("Observe", {}).fail("The ledger did not answer").succeed()
     pause = _state("Wait", "Updating", wait=60)
@@ -109,7 +109,7 @@ def updated() -> Explanation:
 
 
 def refused() -> Explanation:
-    """Return a Create that failed: a function did for good, and was told of by the next state."""
+    """Return a Create that failed: a function failed every attempt, and the next state says so."""
     state = _state("Create", "Absent")
     history = _round(History(), state).enter("Create", state)
     for _ in range(5):

@@ -1,10 +1,9 @@
-"""`make mutation`: change the domain in one place at a time, and see whether a test fails.
+"""`make mutation`: change the domain in one place at a time, and check that a test fails.
 
-What there is to change comes from mutmut: an operator, a number, a word, an argument, a case. By
-itself mutmut changes functions only, and neither properties nor anything outside functions, which
-is half of the model: here whole modules are changed, the checks in `Annotated` included. Each
-mutant is run in a fork of this process, which has the libraries loaded, against the tests named
-below.
+mutmut makes the changes: an operator, a number, a word, an argument, a case. Its own command
+changes functions only, not properties or code outside functions, which is half of the model. Here
+whole modules are changed, the checks in `Annotated` included. Each mutant runs in a fork of this
+process, which has loaded the libraries, against the tests named below.
 """
 
 import difflib
@@ -44,11 +43,11 @@ TESTS = {
     "requests/answer": ["test_answer"],
     "aws/errors": ["test_errors"],
 }
-# Of the processor: the longest need five, and a busy machine must not pass for a mutant that hangs.
+# Processor time. The slowest mutants need five, and a busy machine must not look like a hang.
 CPU_SECONDS = 30
-SECONDS = 300  # for one that waits for nothing
+SECONDS = 300  # for a mutant that waits forever
 
-# What no test can notice, and why: by the changed line.
+# The reasons why no test can detect a mutant, by the changed line.
 EXPLAINED = {
     "converter.register_structure_hook(only_text)": "cattrs reads the function's type",
     "checking.register_structure_hook(only_text)": "cattrs reads the function's type",
@@ -68,7 +67,7 @@ EXPLAINED = {
     ),
 }
 
-# mypy's to check, or without effect once a module is loaded.
+# mypy checks these, or they have no effect once a module is loaded.
 _NOT_MUTATED = (
     m.Decorator()
     | m.Import()
@@ -82,7 +81,7 @@ _CHECKED = m.Annotation(m.Subscript(value=m.Name("Annotated")))
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one thing changed in it."""
+    """A module with one change."""
 
     line: int
     code: str
@@ -91,7 +90,7 @@ class Mutant:
 
 
 def main(paths: Sequence[str]) -> int:
-    """Run the mutants of the modules named, or of all; return 1 if one survived unexplained."""
+    """Run the mutants of the given modules, or of all; return 1 if an unexplained one survives."""
     modules = [
         str(Path(path).resolve().relative_to(DOMAIN).with_suffix("")) for path in paths
     ] or list(TESTS)
@@ -112,9 +111,9 @@ def main(paths: Sequence[str]) -> int:
                 survivors.append(f"{where}:{mutant.line}{about}\n{mutant.change}\n")
             if sys.stderr.isatty():
                 print(f"\r{module} {outcomes.total()} ", end="", file=sys.stderr, flush=True)  # noqa: T201 - progress
-        _expect_to_pass(module, source)  # else it was not the change that killed
+        _expect_to_pass(module, source)  # else it was not the mutation that failed the tests
         table.append((module, outcomes))
-    print(*survivors, sep="\n")  # noqa: T201 - what was asked for
+    print(*survivors, sep="\n")  # noqa: T201 - the report
     print(f"{'module':24}{'mutants':>9}{'killed':>9}{'timeouts':>9}{'survived':>9}{'score':>9}")  # noqa: T201
     for module, outcomes in [*table, ("all", sum((each for _, each in table), Counter()))]:
         killed, late, all_ = outcomes["killed"], outcomes["timeout"], outcomes.total()
@@ -124,7 +123,7 @@ def main(paths: Sequence[str]) -> int:
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """Yield what can be made of a module by one change."""
+    """Yield the mutants of a module, each with one change."""
     wrapper = MetadataWrapper(cst.parse_module(source))
     positions = wrapper.resolve(PositionProvider)
     seen = {source}
@@ -141,7 +140,7 @@ def _mutated_nodes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         return
     children: Sequence[cst.CSTNode] = node.children
     if isinstance(node, cst.Annotation):
-        # Types have no effect; the checks that follow one in `Annotated` do.
+        # Types have no effect, but the checks after a type in `Annotated` have.
         children = node.annotation.slice[1:] if m.matches(node, _CHECKED) else ()
     else:
         yield node
@@ -153,7 +152,7 @@ def _changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     for kind, operator in mutation_operators:
         if isinstance(node, kind):
             yield from operator(node)
-    if isinstance(node, cst.FormattedStringText):  # mutmut only has whole strings
+    if isinstance(node, cst.FormattedStringText):  # mutmut changes only whole strings
         yield node.with_changes(value=f"XX{node.value}XX")
 
 
@@ -168,7 +167,7 @@ def _load_the_libraries(tests: Sequence[str]) -> None:
         sys.exit("the tests fail without any change")
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
-            logger.setLevel(logging.NOTSET)  # else what our modules set would outlive them
+            logger.setLevel(logging.NOTSET)  # else the levels would outlive the modules
     ours = tuple(f"{ROOT / folder}/" for folder in ("src", "tests", "emulator"))
     for name, loaded in [*sys.modules.items()]:
         if name != __name__ and str(getattr(loaded, "__file__", "")).startswith(ours):
@@ -177,7 +176,7 @@ def _load_the_libraries(tests: Sequence[str]) -> None:
 
 def _run_tests(tests: Sequence[str]) -> int:
     files = (str(ROOT / "tests" / "unit" / f"{test}.py") for test in tests)
-    # Plain assertions: whatever is huge would be compared at length.
+    # Plain assertions save the time to explain a difference that is never read.
     return pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *files])
 
 
@@ -187,7 +186,7 @@ def _expect_to_pass(module: str, source: str) -> None:
 
 
 def _run(module: str, code: str) -> str:
-    """Run a module's tests against other code in its place: killed, timeout or survived."""
+    """Run a module's tests against changed code; return killed, timeout or survived."""
     child = os.fork()
     if not child:
         _be_tested(module, code)
@@ -197,14 +196,14 @@ def _run(module: str, code: str) -> str:
             return "survived"
         case signalled if -signalled in (signal.SIGXCPU, signal.SIGALRM):
             return "timeout"
-        case pytest.ExitCode.TESTS_FAILED | pytest.ExitCode.INTERRUPTED:  # the latter: on import
+        case pytest.ExitCode.TESTS_FAILED | pytest.ExitCode.INTERRUPTED:  # interrupted on import
             return "killed"
         case status:
             sys.exit(f"the tests of {module} did not run, {status}: {LOG.relative_to(ROOT)}")
 
 
 def _be_tested(module: str, code: str) -> None:
-    """Run the tests in this process, a fork, and end it."""
+    """Run the tests in this forked process, and exit."""
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     signal.alarm(SECONDS)
     with LOG.open("wb") as log:
@@ -216,7 +215,7 @@ def _be_tested(module: str, code: str) -> None:
         name = ".".join(path.relative_to(SHARED).with_suffix("").parts)
         _replace(name, path, code)
         status = _run_tests(TESTS[module])
-    except Exception:  # a module that cannot even be imported
+    except Exception:  # a module that cannot be imported
         traceback.print_exc()
     finally:
         sys.stderr.flush()

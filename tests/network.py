@@ -1,4 +1,4 @@
-"""A network as an administrator may have one already."""
+"""A network that an administrator may have already."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Network:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the platform is deployed with, to use this network."""
+        """The platform's parameters for this network."""
         return {
             "VpcId": self.vpc_id,
             "VpcCidr": "10.0.0.0/16",
@@ -27,7 +27,7 @@ class Network:
 
 
 def make_network(aws: Emulator) -> Network:
-    """Make a network by hand."""
+    """Create a network without the platform's template."""
     ec2 = aws.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):  # private DNS needs both

@@ -26,7 +26,7 @@ def in_backticks(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Yield the commands a page names, as words."""
+    """Yield the commands on a page, each as a list of words."""
     for text in [*in_backticks(page), *blocks(page, "sh")]:
         for line in re.split(r"\n|&&", text):
             if words := line.split():
@@ -51,18 +51,18 @@ def table(page: Path, first_heading: str) -> list[list[str]]:
 
 
 def links(page: Path) -> list[str]:
-    """Return what a page links to or shows, in its order."""
+    """Return the targets of a page's links and images, in order."""
     found = re.findall(r'\]\(([^)\s]+)\)|<img src="([^"]+)"', page.read_text())
     return [link or picture for link, picture in found]
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors that GitHub creates for a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
 def functions_of(path: Path) -> set[str]:
-    """Return the functions of a module, as pytest finds them: at its top."""
+    """Return the top-level functions of a module, where pytest finds tests."""
     body = ast.parse(path.read_text()).body
     return {each.name for each in body if isinstance(each, ast.FunctionDef)}

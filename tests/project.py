@@ -1,4 +1,4 @@
-"""The project as a whole: where it lies, its template, and what its layer holds."""
+"""The project as a whole: its folder, its template, and the packages of its layer."""
 
 import re
 from collections.abc import Mapping

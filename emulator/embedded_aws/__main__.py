@@ -1,4 +1,4 @@
-"""Run the embedded AWS by hand, until Ctrl-C; prints the variables of a shell that uses it."""
+"""Run the embedded AWS until Ctrl-C, and print the environment variables for a shell."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m embedded_aws", description=__doc__)
     parser.add_argument("directory", type=Path, help="where all of its files go")
     arguments = parser.parse_args()
-    # A shell's background job ignores it.
+    # A background job of a shell ignores SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), Emulator(arguments.directory) as aws:
         for name, value in aws.environment.items():

@@ -1,4 +1,4 @@
-"""The embedded AWS as a context manager: started on a free loopback port, stopped without a trace.
+"""The embedded AWS as a context manager: it serves on a free loopback port and leaves nothing.
 
 with Emulator(Path(".local/aws")) as aws:
     aws.client("cloudformation").list_stacks()
@@ -26,14 +26,14 @@ from typing import Any, NoReturn, Self
 import boto3
 
 REGION = "us-east-1"
-_ADMINISTRATOR = "AKIALOCALADMINISTRATR"  # MiniStack takes the key in its environment for root
+_ADMINISTRATOR = "AKIALOCALADMINISTRATR"  # MiniStack treats the key in its environment as root
 _ROOT = Path(__file__).resolve().parent.parent
-_START_SECONDS = 30  # a busy machine; a second is usual
-_ATTEMPTS = 5  # a free port may be taken between the look and the start
+_START_SECONDS = 30  # for a busy machine; one second is usual
+_ATTEMPTS = 5  # another process may take a free port before the start
 
 
 class EmulatorError(Exception):
-    """The embedded AWS did not start; the text ends with the tail of its log."""
+    """The embedded AWS did not start or has ended; the text ends with the tail of its log."""
 
 
 class _PortTakenError(EmulatorError):
@@ -44,8 +44,8 @@ class _PortTakenError(EmulatorError):
 class Emulator:
     """MiniStack with corrections and simulators, as a child process of the caller.
 
-    Everything it writes lies under `directory`. It ends with the `with` block, and with the
-    caller however that ends; so does every Lambda worker.
+    All its files are under `directory`. The server and its Lambda workers end with the `with`
+    block, or with the caller's process, even if that is killed.
     """
 
     directory: Path
@@ -64,7 +64,7 @@ class Emulator:
         """Start the server and wait until it answers.
 
         Raises:
-            EmulatorError: it ended or did not answer in time.
+            EmulatorError: the server ended or did not answer in time.
 
         """
         self.directory = self.directory.resolve()
@@ -89,23 +89,23 @@ class Emulator:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop the server and all it started."""
+        """Stop the server and its child processes."""
         self._stop()
 
     @property
     def log_path(self) -> Path:
-        """Where the server writes what it does."""
+        """The path of the server's log."""
         return self.directory / "server.log"
 
     @property
     def pid(self) -> int:
-        """The server's process id, which is its process group's too."""
+        """The server's process ID, which is also its process group ID."""
         assert self._process is not None, "the emulator is not started"
         return self._process.pid
 
     @property
     def environment(self) -> dict[str, str]:
-        """The `AWS_*` variables that make a child of the caller an administrator here."""
+        """The `AWS_*` variables that make a process the administrator of this AWS."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self._administrator,
@@ -124,11 +124,11 @@ class Emulator:
         return others | self.environment
 
     def account(self, number: str) -> "Emulator":
-        """Return this AWS as the administrator of another account has it, while it runs.
+        """Return this running AWS as the administrator of another account.
 
         Args:
-            number: the account's 12 digits. MiniStack takes such an access key for the account's
-                root.
+            number: the account's 12 digits. MiniStack treats an access key of 12 digits as the
+                root of that account.
 
         """
         other = copy.copy(self)
@@ -136,19 +136,19 @@ class Emulator:
         return other
 
     def client(self, service: str, credentials: Mapping[str, Any] | None = None) -> Any:
-        """Return a boto3 client of this AWS; it is closed with the emulator.
+        """Return a boto3 client of this AWS, which the emulator closes when it ends.
 
         Args:
             service: boto3's name of the service.
-            credentials: AccessKeyId, SecretAccessKey and SessionToken, as STS gives them; the
-                administrator's when None.
+            credentials: AccessKeyId, SecretAccessKey and SessionToken, as from STS; None for the
+                administrator's.
 
         """
         own = {"AccessKeyId": self._administrator, "SecretAccessKey": self._secret}
         keys = credentials or own
         cached = (service, str(keys["AccessKeyId"]))
         if cached not in self._clients:
-            session: Any = boto3.session.Session()  # its stubs know services by literal names
+            session: Any = boto3.session.Session()  # its stubs accept only literal service names
             self._clients[cached] = session.client(
                 service,
                 region_name=REGION,
@@ -160,10 +160,10 @@ class Emulator:
         return self._clients[cached]
 
     def control(self, name: str, put: Any = None) -> Any:
-        """Read a test control (`/_local/<name>`), or write it when `put` is given.
+        """Read a test control (`/_local/<name>`), or write it if `put` is given.
 
         Raises:
-            ValueError: the control refused what was put; the text says why.
+            ValueError: the control rejected `put`; the text is the reason.
 
         """
         request = urllib.request.Request(  # noqa: S310 - our own loopback endpoint
@@ -179,10 +179,10 @@ class Emulator:
                 raise ValueError(error.read().decode()) from None
 
     def wait(self) -> NoReturn:
-        """Wait until the server ends by itself.
+        """Wait until the server ends.
 
         Raises:
-            EmulatorError: it did.
+            EmulatorError: the server has ended.
 
         """
         assert self._process is not None, "the emulator is not started"
@@ -206,7 +206,7 @@ class Emulator:
                 ],
                 cwd=_ROOT,
                 env=self._server_environment(port),
-                stdin=subprocess.PIPE,  # held open: the server ends when it closes
+                stdin=subprocess.PIPE,  # stays open: the server ends when it closes
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -223,7 +223,7 @@ class Emulator:
 
     def _ready(self) -> bool:
         try:
-            # Another emulator may have been faster to the port: ask who answers.
+            # Another emulator may have taken the port, so check which one answers.
             return bool(self.control("server")["pid"] == self.pid)
         except (OSError, ValueError):
             return False
@@ -236,7 +236,7 @@ class Emulator:
             "AUTH": "true",
             "IOT_MTLS_ENABLED": "false",
             "SFTP_ENABLED": "false",
-            "DOCKER_HOST": "unix:///nonexistent",  # Lambda runs as processes, whatever is there
+            "DOCKER_HOST": "unix:///nonexistent",  # runs Lambda as processes
             "MINISTACK_REGION": REGION,
             "AWS_ACCESS_KEY_ID": _ADMINISTRATOR,
             "AWS_SECRET_ACCESS_KEY": self._secret,
@@ -258,7 +258,7 @@ class Emulator:
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # nothing in there is worth a farewell
+            os.killpg(self._process.pid, signal.SIGKILL)  # no state needs a clean shutdown
         self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()

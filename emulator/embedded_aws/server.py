@@ -1,7 +1,7 @@
 """The embedded AWS's server process: MiniStack with corrections and simulators inside.
 
-Started by `emulator.Emulator`, which sets its environment. It ends when its standard input does,
-and takes its process group, hence every Lambda worker, with it.
+`emulator.Emulator` starts it and sets its environment. When its standard input closes, it ends with
+its process group, which includes every Lambda worker.
 """
 
 import argparse
@@ -56,7 +56,7 @@ from embedded_aws.sagemaker_notebooks import sagemaker_service, sagemaker_types
 from embedded_aws.service_catalog import catalog_types, servicecatalog
 from embedded_aws.ssm_automation import document_types, ssm_service
 
-# Each replaces other functions of MiniStack, so that their order does not count.
+# Each replaces different functions of MiniStack, so their order does not matter.
 _CORRECTIONS = (
     alarms,
     authorizations,
@@ -81,7 +81,7 @@ _CORRECTIONS = (
 
 
 def main() -> None:
-    """Install every wrap and simulator, then serve until standard input ends."""
+    """Install every wrapper and simulator, then serve until standard input closes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--directory", type=Path, required=True, help="all that is written")
     parser.add_argument("--notebooks", type=json.loads, default={}, help="notebook timing, JSON")
@@ -90,7 +90,7 @@ def main() -> None:
     _install(arguments.directory, arguments.notebooks)
     control.register("server", lambda _method, _body, _query: {"pid": os.getpid()})
     ministack.app.app = control.serve_controls(ministack.app.app)
-    sys.argv[1:] = []  # MiniStack reads the command line too
+    sys.argv[1:] = []  # MiniStack reads the command line, too
     ministack.app.main()
 
 
@@ -108,19 +108,19 @@ def _install(directory: Path, notebooks: Mapping[str, Any]) -> None:
     cloudformation.install(bucket)
     for each in _CORRECTIONS:
         each.install()
-    # The rest wraps what was put in place before, as does the last line: it asks for permissions
-    # around the handlers of all resource types.
-    keys.install()  # its questions to IAM are recorded like others: see authorizations
-    stack_lists.install()  # so are its
-    eventbridge.install()  # lambda_runtime's delivery of events
-    service_metrics.install()  # the status events of stepfunctions
+    # The others wrap what is installed before them, as does the last line, which authorizes
+    # the handlers of all resource types.
+    keys.install()  # its IAM decisions are recorded, too: see authorizations
+    stack_lists.install()  # likewise
+    eventbridge.install()  # wraps lambda_runtime's delivery of events
+    service_metrics.install()  # wraps the status events of stepfunctions
     for simulator in (query_definitions, service_quotas, servicecatalog, ssm_service):
         simulator.install()
     sagemaker = sagemaker_service.install(**notebooks)
     tagging.install(
         lambda: ((each["arn"], each["tags"]) for each in sagemaker().state()["notebooks"])
     )
-    # Both wrap the ARNs of json_service, which the simulators have put in place.
+    # Both wrap the ARNs of json_service, which the simulators installed.
     logs.install()
     budgets.install()
     resource_types.install(

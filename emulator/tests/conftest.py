@@ -1,4 +1,4 @@
-"""The embedded AWS for its tests: one for the session, so every test names its own."""
+"""The embedded AWS for its tests: one for the session, so each test uses unique names."""
 
 from collections.abc import Iterator
 
@@ -11,12 +11,12 @@ from embedded_aws.emulator import Emulator
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Run the embedded AWS, its waits and its notebooks in fast motion."""
+    """Run the embedded AWS with shortened waits."""
     with Emulator(tmp_path_factory.mktemp("aws"), wait_scale=WAIT_SCALE) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def account(emulator: Emulator) -> Account:
-    """Return what the administrator of the embedded AWS does there."""
+    """Return the administrator of the embedded AWS."""
     return Account(emulator)

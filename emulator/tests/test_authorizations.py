@@ -1,4 +1,4 @@
-"""What the embedded AWS records of IAM's decisions, and whom it asks that MiniStack does not."""
+"""IAM decisions: how the embedded AWS records them, and which it adds to MiniStack's."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def as_role(emulator: Emulator, arn: str, service: str) -> Any:
 
 
 def recorded(emulator: Emulator, who: str) -> dict[str, dict[str, Any]]:
-    """Return what is recorded of a role, by action."""
+    """Return the recorded decisions of a role, by action."""
     decisions = emulator.control("authorizations")
     return {each["action"]: each for each in decisions if each["role"] == who.rpartition("/")[2]}
 
@@ -98,12 +98,12 @@ def test_a_managed_policy_is_recorded_by_its_arn(emulator: Emulator) -> None:
     assert recorded(emulator, arn)["s3:ListAllMyBuckets"]["places"] == [place]
 
 
-def put_to_iam(emulator: Emulator, session: str, *asked: dict[str, Any]) -> Any:
-    """Ask in the name of a session what it may; return what it may not."""
+def evaluate(emulator: Emulator, session: str, *asked: dict[str, Any]) -> Any:
+    """Evaluate requests as a session and return those that are denied."""
     return emulator.control("authorizations", {"access_key": session, "questions": list(asked)})
 
 
-def test_what_nothing_serves_is_put_to_the_evaluator_and_recorded_as_evaluated(
+def test_an_action_that_is_not_emulated_is_evaluated_and_recorded_as_evaluated(
     emulator: Emulator,
 ) -> None:
     jobs = "arn:aws:sagemaker:us-east-1:000000000000:training-job"
@@ -130,7 +130,7 @@ def test_what_nothing_serves_is_put_to_the_evaluator_and_recorded_as_evaluated(
     }
     untagged, foreign = {**own, "keys": {}}, {**own, "resource": f"{jobs}/xyz-1"}
 
-    denied = put_to_iam(emulator, session["Credentials"]["AccessKeyId"], own, untagged, foreign)
+    denied = evaluate(emulator, session["Credentials"]["AccessKeyId"], own, untagged, foreign)
 
     assert denied == [untagged, foreign]
     decisions = [
@@ -143,11 +143,11 @@ def test_what_nothing_serves_is_put_to_the_evaluator_and_recorded_as_evaluated(
     assert allowed["places"] == [["p", 0, "sagemaker:CreateTrainingJob", named]]
 
 
-def test_nobody_is_asked_in_the_name_of_a_session_that_is_none(emulator: Emulator) -> None:
+def test_an_evaluation_for_an_unknown_session_is_rejected(emulator: Emulator) -> None:
     anything = {"action": "s3:ListAllMyBuckets", "resource": "*", "keys": {}}
 
     with pytest.raises(ValueError, match="invalid"):
-        put_to_iam(emulator, "ASIAUNKNOWN", anything)
+        evaluate(emulator, "ASIAUNKNOWN", anything)
 
 
 def test_a_statement_with_a_variable_is_recorded_as_it_is_written(emulator: Emulator) -> None:
@@ -183,7 +183,7 @@ def test_a_denial_is_recorded(emulator: Emulator) -> None:
 # --- calls on log streams -------------------------------------------------------------------------
 
 
-def test_a_role_may_write_the_streams_that_it_is_granted(emulator: Emulator) -> None:
+def test_a_role_can_write_only_the_log_streams_that_its_policy_allows(emulator: Emulator) -> None:
     group = unique("/logs/group")
     emulator.client("logs").create_log_group(logGroupName=group)
     arn = role(
@@ -206,7 +206,7 @@ def test_a_role_may_write_the_streams_that_it_is_granted(emulator: Emulator) -> 
 # --- CloudFormation -------------------------------------------------------------------------------
 
 
-def test_a_stack_takes_no_tag_away_without_the_right_to(emulator: Emulator) -> None:
+def test_a_stack_cannot_remove_a_tag_without_permission_to_untag(emulator: Emulator) -> None:
     cloudformation, name = emulator.client("cloudformation"), unique("stack")
     makes = ["iam:CreateRole", "iam:DeleteRole", "iam:TagRole", "iam:Get*", "iam:List*"]
     arn = role(
@@ -258,9 +258,9 @@ def test_a_stack_takes_no_tag_away_without_the_right_to(emulator: Emulator) -> N
 
 @pytest.fixture
 def encrypted(emulator: Emulator) -> Iterator[dict[str, str]]:
-    """Make a key for a table and a bucket; which roles may use it, their own policies decide.
+    """Create a table and a bucket with a key that IAM policies give access to.
 
-    The bucket's only by a role of a certain name.
+    Only the role named like the stack may use the key for the bucket.
     """
     name, account = unique("encrypted"), emulator.client("sts").get_caller_identity()["Account"]
     root = {"AWS": f"arn:aws:iam::{account}:root"}
@@ -331,7 +331,7 @@ def through(service: str, action: str) -> dict[str, Any]:
     ],
     ids=["none", "through another service", "through DynamoDB"],
 )
-def test_an_encrypted_table_takes_the_right_to_its_key(
+def test_an_encrypted_table_requires_permission_for_its_key(
     emulator: Emulator, encrypted: dict[str, str], of_the_key: Any, works: bool
 ) -> None:
     puts = {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "*"}
@@ -348,7 +348,7 @@ def test_an_encrypted_table_takes_the_right_to_its_key(
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_keys_policy_knows_a_session_by_its_role(
+def test_a_key_policy_matches_a_session_by_its_role(
     emulator: Emulator, encrypted: dict[str, str], named: bool
 ) -> None:
     puts = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}
@@ -376,7 +376,7 @@ def test_a_keys_policy_knows_a_session_by_its_role(
 
 @pytest.fixture
 def rule(emulator: Emulator) -> Iterator[tuple[str, str]]:
-    """Make a rule for events of its own; return its name, which is their source, and its ARN."""
+    """Create a rule for one event source and return its name, which is the source, and its ARN."""
     events, name = emulator.client("events"), unique("source")
     arn = events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))["RuleArn"]
     yield name, arn
@@ -384,7 +384,7 @@ def rule(emulator: Emulator) -> Iterator[tuple[str, str]]:
     events.delete_rule(Name=name)
 
 
-def test_a_rule_invokes_a_function_whose_policy_admits_it_and_no_other(
+def test_a_rule_invokes_a_function_only_if_its_policy_allows_it(
     emulator: Emulator, rule: tuple[str, str], tmp_path: Any
 ) -> None:
     name, arn = rule
@@ -425,7 +425,7 @@ def test_a_rule_invokes_a_function_whose_policy_admits_it_and_no_other(
     assert not (tmp_path / "refused").exists()
 
 
-def test_a_rule_publishes_to_a_topic_whose_policy_and_key_admit_it(
+def test_a_rule_publishes_to_a_topic_only_if_its_policy_and_key_allow_it(
     emulator: Emulator, rule: tuple[str, str]
 ) -> None:
     name, _ = rule

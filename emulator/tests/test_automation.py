@@ -1,4 +1,4 @@
-"""Automation of the embedded AWS: documents, and automations under the rights of their role."""
+"""Systems Manager Automation: documents, and executions with the permissions of their role."""
 
 import json
 from collections.abc import Iterator
@@ -38,13 +38,13 @@ def ended(account: Account, started: dict[str, Any]) -> dict[str, Any]:
 
     def look() -> dict[str, Any] | None:
         answer = ssm.get_automation_execution(**started)
-        told: dict[str, Any] = answer["AutomationExecution"]
-        return None if told["AutomationExecutionStatus"] == "InProgress" else told
+        result: dict[str, Any] = answer["AutomationExecution"]
+        return None if result["AutomationExecutionStatus"] == "InProgress" else result
 
     started = {"AutomationExecutionId": started["AutomationExecutionId"]}
-    told = await_that(look)
-    assert told
-    return told
+    result = await_that(look)
+    assert result
+    return result
 
 
 def retention(account: Account, group: str) -> int:
@@ -58,45 +58,45 @@ def test_an_automation_finds_the_stack_of_a_bucket_and_acts_on_it(
 ) -> None:
     person = account.person(account.end_user_role(allow(START), STEPS), "ann", "ssm")
 
-    told = ended(
+    result = ended(
         account,
         person.start_automation_execution(
             DocumentName=runbook, Parameters={"BucketName": [parts["Bucket"]]}
         ),
     )
 
-    assert told["AutomationExecutionStatus"] == "Success", told
-    assert told["ExecutedBy"].endswith("/ann")
+    assert result["AutomationExecutionStatus"] == "Success", result
+    assert result["ExecutedBy"].endswith("/ann")
     assert retention(account, parts["Notebook"]) == 7
 
 
-def test_the_steps_have_the_rights_of_who_started_them(
+def test_steps_run_with_the_permissions_of_the_caller(
     account: Account, parts: dict[str, str], runbook: str
 ) -> None:
     person = account.person(account.end_user_role(allow(START)), "ben", "ssm")
 
-    told = ended(
+    result = ended(
         account,
         person.start_automation_execution(
             DocumentName=runbook, Parameters={"BucketName": [parts["Bucket"]]}
         ),
     )
 
-    assert told["AutomationExecutionStatus"] == "Failed"
+    assert result["AutomationExecutionStatus"] == "Failed"
     assert (
         "Step fails when it is Execute/Cancelling action. An error occurred (AccessDenied"
-        in (told["FailureMessage"])
+        in (result["FailureMessage"])
     )
-    assert "cloudformation:DescribeStackResources" in told["FailureMessage"]
+    assert "cloudformation:DescribeStackResources" in result["FailureMessage"]
 
 
-def test_a_role_acts_instead_if_it_may_be_passed_and_trusts_the_service(
+def test_an_assume_role_must_be_passed_by_the_caller_and_trust_systems_manager(
     account: Account, parts: dict[str, str], runbook: str
 ) -> None:
     role = account.role({"Service": "ssm.amazonaws.com"}, STEPS)
-    deaf = account.role({"Service": "servicecatalog.amazonaws.com"}, STEPS)
+    untrusting = account.role({"Service": "servicecatalog.amazonaws.com"}, STEPS)
     passing = {
-        **allow("iam:PassRole", resource=[role, deaf]),
+        **allow("iam:PassRole", resource=[role, untrusting]),
         "Condition": {"StringEquals": {"iam:PassedToService": "ssm.amazonaws.com"}},
     }
     able = account.person(account.end_user_role(allow(START), passing), "cid", "ssm")
@@ -106,19 +106,19 @@ def test_a_role_acts_instead_if_it_may_be_passed_and_trusts_the_service(
         given = {"BucketName": [parts["Bucket"]], "AutomationAssumeRole": [as_role]}
         return {"DocumentName": runbook, "Parameters": given}
 
-    told = ended(account, able.start_automation_execution(**call(role)))
-    assert told["AutomationExecutionStatus"] == "Success", told
+    result = ended(account, able.start_automation_execution(**call(role)))
+    assert result["AutomationExecutionStatus"] == "Success", result
 
     code, message = refused(unable.start_automation_execution, **call(role))
     assert (code, "iam:PassRole" in message) == ("AccessDeniedException", True)
-    code, message = refused(able.start_automation_execution, **call(deaf))
+    code, message = refused(able.start_automation_execution, **call(untrusting))
     assert code == "InvalidAutomationExecutionParametersException"
     assert message == "The defined assume role is unable to be assumed."
     code, message = refused(able.start_automation_execution, **call("a role"))
     assert "format of the supplied assume role ARN" in message
 
 
-def test_starting_needs_the_document_and_the_execution(
+def test_a_start_needs_permission_on_the_document_and_the_execution(
     account: Account, parts: dict[str, str], runbook: str
 ) -> None:
     document = f"arn:aws:ssm:us-east-1:{account.id}:document/{runbook}"
@@ -134,7 +134,7 @@ def test_starting_needs_the_document_and_the_execution(
     assert ended(account, started)["AutomationExecutionStatus"] == "Failed"  # no more rights
 
 
-def test_a_role_written_into_a_document_must_be_ones_to_pass(account: Account) -> None:
+def test_the_author_of_a_document_must_be_allowed_to_pass_its_role(account: Account) -> None:
     role = account.role({"Service": "ssm.amazonaws.com"})
     author = account.person(account.end_user_role(allow("ssm:CreateDocument")), "fay", "ssm")
     content = json.dumps({**RUNBOOK, "assumeRole": role})
@@ -149,7 +149,7 @@ def test_a_role_written_into_a_document_must_be_ones_to_pass(account: Account) -
     assert code == "InvalidDocument"
 
 
-def test_ministacks_own_operations_stay_its_own(account: Account) -> None:
+def test_other_ssm_operations_still_reach_ministack(account: Account) -> None:
     ssm, name = account.aws.client("ssm"), f"/{unique('parameter')}"
     ssm.put_parameter(Name=name, Value="v", Type="String")
 
@@ -162,7 +162,9 @@ def test_ministacks_own_operations_stay_its_own(account: Account) -> None:
 # --- resources by physical id -----------------------------------------------------------------
 
 
-def test_a_stack_is_found_by_what_it_made(account: Account, parts: dict[str, str]) -> None:
+def test_a_stack_is_found_by_the_physical_id_of_its_resource(
+    account: Account, parts: dict[str, str]
+) -> None:
     describe = account.cloudformation.describe_stack_resources
 
     found = describe(PhysicalResourceId=parts["Bucket"])["StackResources"]
@@ -184,7 +186,7 @@ def test_a_stack_is_found_by_what_it_made(account: Account, parts: dict[str, str
     assert refused(describe, **both)[0] == "ValidationError"
 
 
-def test_who_looks_for_a_stack_must_be_able_to_look_at_all(
+def test_a_search_by_physical_id_needs_permission_on_all_stacks(
     account: Account, parts: dict[str, str]
 ) -> None:
     stack = f"arn:aws:cloudformation:us-east-1:{account.id}:stack/{parts['Stack']}/*"
@@ -196,7 +198,7 @@ def test_who_looks_for_a_stack_must_be_able_to_look_at_all(
     assert code == "AccessDenied"
 
 
-def test_a_deleted_stacks_resources_are_nobodys(account: Account) -> None:
+def test_a_resource_of_a_deleted_stack_is_not_found(account: Account) -> None:
     stack = account.stack(PARTS, Bucket={"Ref": "Bucket"})
     bucket = account.outputs(stack)["Bucket"]
     account.delete(stack)
@@ -219,7 +221,7 @@ def document(description: str, **more: Any) -> dict[str, Any]:
     return {"Document": {"Type": "AWS::SSM::Document", "Properties": properties}}
 
 
-def test_a_stack_makes_versions_of_a_document(account: Account) -> None:
+def test_a_stack_update_creates_a_new_version_of_a_document(account: Account) -> None:
     ssm, name = account.aws.client("ssm"), unique("Stop")
     named = {"Name": name, "UpdateMethod": "NewVersion", "DocumentFormat": "YAML"}
     stack = account.stack(document("first", **named), Name={"Ref": "Document"})
@@ -228,20 +230,20 @@ def test_a_stack_makes_versions_of_a_document(account: Account) -> None:
     tagged = {**named, "Tags": [{"Key": "team", "Value": "a"}]}
     account.change(stack, document("second", **tagged), Name={"Ref": "Document"})
 
-    told = ssm.describe_document(Name=name)["Document"]
-    assert (told["DocumentVersion"], told["DefaultVersion"], told["Description"]) == (
+    result = ssm.describe_document(Name=name)["Document"]
+    assert (result["DocumentVersion"], result["DefaultVersion"], result["Description"]) == (
         "2",
         "2",
         "second",
     )
-    assert told["TargetType"] == "/AWS::S3::Bucket"
-    assert {tag["Key"]: tag["Value"] for tag in told["Tags"]}["team"] == "a"
+    assert result["TargetType"] == "/AWS::S3::Bucket"
+    assert {tag["Key"]: tag["Value"] for tag in result["Tags"]}["team"] == "a"
     assert ssm.get_document(Name=name, DocumentVersion="1")["DocumentFormat"] == "YAML"
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
     assert refused(ssm.describe_document, Name=name)[0] == "InvalidDocument"
 
 
-def test_a_document_with_a_name_of_its_own_is_renamed_or_not_replaced(account: Account) -> None:
+def test_a_custom_named_document_is_replaced_only_under_a_new_name(account: Account) -> None:
     outputs = {"Name": {"Ref": "Document"}}
     stack = account.stack(document("first", Name=unique("Stop")), **outputs)
     account.outputs(stack)

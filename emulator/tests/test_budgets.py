@@ -1,4 +1,4 @@
-"""Budgets of the embedded AWS: who may read and change them, what was spent, whom they warn."""
+"""Budgets of the embedded AWS: permissions, actual spend and notifications."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ BUDGETS = {"Service": "budgets.amazonaws.com"}
 
 
 def made(aws: Emulator, topic: str = "") -> str:
-    """Make a budget of 100 USD a month that warns a topic at 80 %; return its name."""
+    """Create a budget of 100 USD a month that notifies a topic at 80 % and return its name."""
     name = unique("budget")
     notification = {
         "NotificationType": "ACTUAL",
@@ -49,7 +49,7 @@ def spent(aws: Emulator, name: str) -> str:
     return str(found["CalculatedSpend"]["ActualSpend"]["Amount"])
 
 
-def test_a_budget_shows_what_was_spent_also_after_a_change(emulator: Emulator) -> None:
+def test_a_budget_keeps_its_actual_spend_after_an_update(emulator: Emulator) -> None:
     name = made(emulator)
     assert spent(emulator, name) == "0"
 
@@ -61,7 +61,7 @@ def test_a_budget_shows_what_was_spent_also_after_a_change(emulator: Emulator) -
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_a_budget_warns_a_topic_once_if_its_policy_names_budgets(
+def test_a_budget_notifies_a_topic_once_if_the_topic_policy_allows_budgets(
     emulator: Emulator, *, allowed: bool
 ) -> None:
     sns, sqs, queue = emulator.client("sns"), emulator.client("sqs"), unique("queue")
@@ -79,15 +79,15 @@ def test_a_budget_warns_a_topic_once_if_its_policy_names_budgets(
     for amount in ("80", "80.01", "90"):
         emulator.control("budgets", {name: amount})
 
-    told = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MaxNumberOfMessages=10)
-    assert len(told.get("Messages", [])) == allowed
+    received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MaxNumberOfMessages=10)
+    assert len(received.get("Messages", [])) == allowed
 
 
 def policy(statement: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def test_iam_decides_on_two_actions_of_a_budget(emulator: Emulator) -> None:
+def test_permission_to_modify_a_budget_does_not_include_reading_it(emulator: Emulator) -> None:
     mine, others = unique("mine"), made(emulator)
     arn = f"arn:aws:budgets::{ACCOUNT}:budget/mine*"
     statement = {"Effect": "Allow", "Action": "budgets:ModifyBudget", "Resource": arn}

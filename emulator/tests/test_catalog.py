@@ -1,4 +1,4 @@
-"""Service Catalog as simulated: who sees, launches, updates and terminates what."""
+"""The Service Catalog simulator: browsing, launches, updates, terminations, administration."""
 
 import json
 from typing import Any
@@ -39,7 +39,7 @@ def offer(world: World) -> Offer:
     return an_offer(world)
 
 
-# --- who sees what ---------------------------------------------------------------------------
+# --- browsing --------------------------------------------------------------------------------
 
 
 def test_an_end_user_finds_the_products_of_the_portfolios_shared_with_them(offer: Offer) -> None:
@@ -49,7 +49,7 @@ def test_an_end_user_finds_the_products_of_the_portfolios_shared_with_them(offer
     assert offer.world.ask("SearchProducts", STRANGER)["ProductViewSummaries"] == []
 
 
-def test_a_product_without_a_launch_path_does_not_exist_for_a_stranger(offer: Offer) -> None:
+def test_a_caller_without_a_launch_path_gets_not_found(offer: Offer) -> None:
     message = f"No launch paths found for resource: {offer.product_id}"
     refusals = [
         offer.world.refused("DescribeProduct", STRANGER, Id=offer.product_id),
@@ -76,7 +76,7 @@ def test_a_product_without_a_launch_path_does_not_exist_for_a_stranger(offer: Of
     assert offer.world.background == []
 
 
-def test_a_product_named_in_vain_tells_no_more_than_that(offer: Offer) -> None:
+def test_a_search_by_name_does_not_reveal_whether_the_product_exists(offer: Offer) -> None:
     refusal = offer.world.refused("DescribeProduct", STRANGER, Name="Notebook")
 
     assert refusal.message == "Product with name Notebook does not exist or access was denied."
@@ -100,31 +100,33 @@ def test_a_product_named_in_vain_tells_no_more_than_that(offer: Offer) -> None:
         (ADMIN.arn, "IAM", f"arn:aws:iam::{ACCOUNT}:root", False),
     ],
 )
-def test_a_principal_is_the_caller_or_not(
+def test_a_principal_matches_only_its_own_sessions(
     principal: str, kind: str, caller: str, matches: bool
 ) -> None:
     assert principal_matches(principal, kind, caller) is matches
 
 
-def test_a_launcher_learns_what_the_template_asks(offer: Offer) -> None:
-    told = offer.world.ask(
+def test_provisioning_parameters_come_from_the_template(offer: Offer) -> None:
+    answer = offer.world.ask(
         "DescribeProvisioningParameters",
         ALICE,
         ProductId=offer.product_id,
         ProvisioningArtifactId=offer.artifact_id,
     )
 
-    name, size, secret = told["ProvisioningArtifactParameters"]
+    name, size, secret = answer["ProvisioningArtifactParameters"]
     assert (name["ParameterKey"], name["Description"]) == ("Name", "what to call it")
     assert "DefaultValue" not in name
     assert size["DefaultValue"] == "5"
     assert size["ParameterConstraints"] == {"AllowedValues": ["5", "10"], "MaxValue": "10"}
     assert secret["IsNoEcho"] is True
-    assert told["ConstraintSummaries"] == [{"Type": "LAUNCH", "Description": ""}]
-    assert told["ProvisioningArtifactOutputKeys"] == [{"Key": "Url", "Description": "where it is"}]
+    assert answer["ConstraintSummaries"] == [{"Type": "LAUNCH", "Description": ""}]
+    assert answer["ProvisioningArtifactOutputKeys"] == [
+        {"Key": "Url", "Description": "where it is"}
+    ]
 
 
-def test_an_inactive_version_cannot_be_seen_nor_launched(offer: Offer) -> None:
+def test_an_inactive_version_can_be_neither_seen_nor_launched(offer: Offer) -> None:
     offer.world.admin(
         "UpdateProvisioningArtifact",
         ProductId=offer.product_id,
@@ -157,7 +159,7 @@ def set_version(offer: Offer, artifact_id: str, **change: Any) -> None:
     )
 
 
-def test_a_deprecated_version_is_seen_and_not_launched(offer: Offer) -> None:
+def test_a_deprecated_version_is_visible_but_cannot_be_launched(offer: Offer) -> None:
     set_version(offer, offer.artifact_id, Guidance="DEPRECATED")
 
     seen = offer.world.ask("DescribeProduct", ALICE, Id=offer.product_id)
@@ -168,7 +170,7 @@ def test_a_deprecated_version_is_seen_and_not_launched(offer: Offer) -> None:
     offer.launched()
 
 
-def test_what_was_launched_of_a_deprecated_version_lives_on(offer: Offer) -> None:
+def test_a_product_of_a_deprecated_version_can_be_updated_and_terminated(offer: Offer) -> None:
     identifier = offer.launched()
     newer, newest = release(offer, "2"), release(offer, "3")
     for version in (offer.artifact_id, newer):
@@ -188,7 +190,9 @@ def test_what_was_launched_of_a_deprecated_version_lives_on(offer: Offer) -> Non
     assert offer.world.record(record["RecordId"])["Status"] == "SUCCEEDED"
 
 
-def test_from_an_inactive_version_one_can_only_move_on_or_terminate(offer: Offer) -> None:
+def test_a_product_of_an_inactive_version_can_only_change_version_or_terminate(
+    offer: Offer,
+) -> None:
     identifier = offer.launched()
     newer = release(offer, "2")
     set_version(offer, offer.artifact_id, Active=False)
@@ -205,7 +209,7 @@ def test_from_an_inactive_version_one_can_only_move_on_or_terminate(offer: Offer
     assert gone.code == "ResourceNotFoundException"
 
 
-def test_with_two_portfolios_the_launcher_must_name_the_path(offer: Offer) -> None:
+def test_the_launcher_must_name_the_path_if_two_portfolios_offer_the_product(offer: Offer) -> None:
     second = portfolio(offer.world, "Second")
     offer.world.admin(
         "AssociateProductWithPortfolio", PortfolioId=second, ProductId=offer.product_id
@@ -243,9 +247,7 @@ def test_with_two_portfolios_the_launcher_must_name_the_path(offer: Offer) -> No
         ({"PathId": "lpv2-another", "PathName": "Notebooks"}, "not both"),
     ],
 )
-def test_a_path_that_does_not_exist_is_refused(
-    offer: Offer, path: dict[str, Any], fault: str
-) -> None:
+def test_an_invalid_launch_path_is_rejected(offer: Offer, path: dict[str, Any], fault: str) -> None:
     identifier = offer.launched()
 
     with pytest.raises(ServiceError, match=fault):
@@ -256,10 +258,10 @@ def test_a_path_that_does_not_exist_is_refused(
     assert offer.world.provisioned(identifier)["Status"] == "AVAILABLE"
 
 
-# --- a launch --------------------------------------------------------------------------------
+# --- launches --------------------------------------------------------------------------------
 
 
-def test_a_launch_makes_a_stack_as_the_launch_role(offer: Offer) -> None:
+def test_a_launch_creates_a_stack_with_the_launch_role(offer: Offer) -> None:
     record = offer.launch()
     assert (record["Status"], record["RecordType"]) == ("CREATED", "PROVISION_PRODUCT")
     assert record["LaunchRoleArn"] == LAUNCH_ROLE
@@ -277,7 +279,7 @@ def test_a_launch_makes_a_stack_as_the_launch_role(offer: Offer) -> None:
     assert offer.world.record(record["RecordId"])["Status"] == "SUCCEEDED"
 
 
-def test_a_launch_is_tagged_with_where_it_comes_from(offer: Offer) -> None:
+def test_a_stack_is_tagged_with_its_portfolio_product_and_launcher(offer: Offer) -> None:
     record = offer.launch(Tags=[{"Key": "cost", "Value": "42"}])
     offer.world.let_run("CREATE_COMPLETE")
 
@@ -299,7 +301,7 @@ def test_a_launch_is_tagged_with_where_it_comes_from(offer: Offer) -> None:
     }
 
 
-def test_a_successful_record_and_its_product_give_the_outputs(offer: Offer) -> None:
+def test_a_successful_record_and_its_product_show_the_outputs(offer: Offer) -> None:
     record = offer.launch()
     offer.world.let_run(StackState("CREATE_COMPLETE", (OUTPUT,)))
 
@@ -317,7 +319,7 @@ def test_a_successful_record_and_its_product_give_the_outputs(offer: Offer) -> N
     assert asked["Outputs"] == [OUTPUT]
 
 
-def test_a_failed_launch_says_why_and_keeps_its_stack_in_sight(offer: Offer) -> None:
+def test_a_failed_launch_shows_its_reason_and_its_stack(offer: Offer) -> None:
     record = offer.launch()
     waited: list[str] = []
     offer.world.stacks.on_wait = lambda: waited.append(
@@ -342,7 +344,7 @@ def test_a_failed_launch_says_why_and_keeps_its_stack_in_sight(offer: Offer) -> 
     assert [output["OutputKey"] for output in outputs] == ["CloudformationStackARN"]
 
 
-def test_a_refusal_by_cloudformation_fails_the_launch(offer: Offer) -> None:
+def test_an_error_of_cloudformation_fails_the_launch(offer: Offer) -> None:
     offer.world.stacks.refusal = ServiceError("ValidationError", "Parameters: [X] do not exist")
 
     record = offer.launch()
@@ -363,7 +365,7 @@ def test_the_same_token_launches_once(offer: Offer) -> None:
     assert len(offer.world.background) == 1
 
 
-def test_a_taken_name_is_refused(offer: Offer) -> None:
+def test_a_name_that_is_in_use_is_rejected(offer: Offer) -> None:
     offer.launched("mine")
 
     with pytest.raises(ServiceError, match="A stack named mine already exists") as refusal:
@@ -384,7 +386,7 @@ def test_a_taken_name_is_refused(offer: Offer) -> None:
         ({"ProvisioningParameters": [{"Key": "Name"}]}, "must have a value"),
     ],
 )
-def test_a_launch_that_is_refused_leaves_nothing(
+def test_a_rejected_launch_leaves_nothing(
     offer: Offer, settings: dict[str, Any], fault: str
 ) -> None:
     with pytest.raises(ServiceError, match=fault):
@@ -394,7 +396,7 @@ def test_a_launch_that_is_refused_leaves_nothing(
     offer.launched()
 
 
-def test_without_a_launch_constraint_the_stack_is_the_launchers_own(offer: Offer) -> None:
+def test_a_launch_without_a_launch_constraint_uses_the_launchers_credentials(offer: Offer) -> None:
     (found,) = offer.world.admin("ListConstraintsForPortfolio", PortfolioId=offer.portfolio_id)[
         "ConstraintDetails"
     ]
@@ -408,7 +410,7 @@ def test_without_a_launch_constraint_the_stack_is_the_launchers_own(offer: Offer
     assert launch == Launch(ALICE, None)
 
 
-# --- an update -------------------------------------------------------------------------------
+# --- updates ---------------------------------------------------------------------------------
 
 
 def test_an_update_keeps_a_previous_value_and_sends_a_new_one(offer: Offer) -> None:
@@ -429,7 +431,7 @@ def test_an_update_keeps_a_previous_value_and_sends_a_new_one(offer: Offer) -> N
     assert offer.world.provisioned(identifier)["Status"] == "AVAILABLE"
 
 
-def test_an_update_that_is_refused_changes_nothing(offer: Offer) -> None:
+def test_a_rejected_update_changes_nothing(offer: Offer) -> None:
     identifier = offer.launched()
     constraint(
         offer.world,
@@ -465,7 +467,7 @@ def test_an_update_to_a_new_version_uses_its_template(offer: Offer) -> None:
     assert offer.world.provisioned(identifier)["ProvisioningArtifactId"] == newer
 
 
-def test_an_update_that_rolled_back_taints_and_keeps_the_old_outputs(offer: Offer) -> None:
+def test_an_update_that_rolls_back_taints_the_product_and_keeps_its_outputs(offer: Offer) -> None:
     identifier = offer.launched()
 
     record = offer.update(identifier)
@@ -506,7 +508,7 @@ def test_a_tainted_product_can_be_updated_again(offer: Offer) -> None:
     assert "StatusMessage" not in offer.world.provisioned(identifier)
 
 
-def test_a_product_under_change_takes_no_other_change(offer: Offer) -> None:
+def test_a_product_under_change_rejects_other_changes(offer: Offer) -> None:
     identifier = offer.launch()["ProvisionedProductId"]
 
     for change in (offer.update, offer.terminate):
@@ -514,7 +516,7 @@ def test_a_product_under_change_takes_no_other_change(offer: Offer) -> None:
             change(identifier)
 
 
-def test_tags_change_only_where_a_constraint_allows_it(offer: Offer) -> None:
+def test_an_update_changes_tags_only_if_a_constraint_allows_it(offer: Offer) -> None:
     identifier = offer.launched()
     tags = [{"Key": "cost", "Value": "7"}]
 
@@ -532,10 +534,10 @@ def test_tags_change_only_where_a_constraint_allows_it(offer: Offer) -> None:
     assert offer.world.stacks.calls[-1][2].tags["cost"] == "7"
 
 
-# --- a termination ---------------------------------------------------------------------------
+# --- terminations ----------------------------------------------------------------------------
 
 
-def test_a_terminated_product_is_gone_and_its_records_stay(offer: Offer) -> None:
+def test_a_terminated_product_is_gone_but_its_records_stay(offer: Offer) -> None:
     identifier = offer.launched()
 
     record = offer.terminate(identifier)
@@ -551,7 +553,7 @@ def test_a_terminated_product_is_gone_and_its_records_stay(offer: Offer) -> None
     assert offer.launch("mine", ProvisionToken="again")["Status"] == "CREATED"
 
 
-def test_a_stack_that_does_not_go_taints_its_product(offer: Offer) -> None:
+def test_a_failed_stack_deletion_taints_the_product(offer: Offer) -> None:
     identifier = offer.launched()
 
     record = offer.terminate(identifier)
@@ -565,7 +567,7 @@ def test_a_stack_that_does_not_go_taints_its_product(offer: Offer) -> None:
     assert offer.world.provisioned(identifier)["Status"] == "TAINTED"
 
 
-def test_ignoring_errors_gives_the_product_up(offer: Offer) -> None:
+def test_a_termination_that_ignores_errors_removes_the_product(offer: Offer) -> None:
     identifier = offer.launched()
 
     record = offer.terminate(identifier, IgnoreErrors=True)
@@ -575,7 +577,7 @@ def test_ignoring_errors_gives_the_product_up(offer: Offer) -> None:
     offer.world.refused("DescribeProvisionedProduct", ALICE, Id=identifier)
 
 
-def test_retaining_leaves_the_stack_alone(offer: Offer) -> None:
+def test_a_termination_that_retains_resources_leaves_the_stack(offer: Offer) -> None:
     identifier = offer.launched()
     offer.world.stacks.calls.clear()
 
@@ -586,7 +588,7 @@ def test_retaining_leaves_the_stack_alone(offer: Offer) -> None:
     assert offer.world.record(record["RecordId"])["Status"] == "SUCCEEDED"
 
 
-def test_a_launch_that_never_had_a_stack_is_terminated_without_one(offer: Offer) -> None:
+def test_a_product_without_a_stack_is_terminated_without_a_stack_call(offer: Offer) -> None:
     offer.world.stacks.refusal = ServiceError("AccessDenied", "no")
     identifier = offer.launch()["ProvisionedProductId"]
     offer.world.let_run()
@@ -599,7 +601,7 @@ def test_a_launch_that_never_had_a_stack_is_terminated_without_one(offer: Offer)
     offer.world.refused("DescribeProvisionedProduct", ALICE, Id=identifier)
 
 
-# --- whose is it -----------------------------------------------------------------------------
+# --- ownership -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -613,7 +615,7 @@ def test_a_launch_that_never_had_a_stack_is_terminated_without_one(offer: Offer)
         ("Account", STRANGER, ["mine"]),
     ],
 )
-def test_an_access_level_limits_what_is_listed(
+def test_an_access_level_filters_products_and_records(
     offer: Offer, level: str | None, caller: Person, found: list[str]
 ) -> None:
     offer.launched()
@@ -629,7 +631,7 @@ def test_an_access_level_limits_what_is_listed(
 
 
 @pytest.mark.parametrize("key", ["ProvisionedProductId", "Id", "ProvisionedProductName", "Name"])
-def test_the_condition_keys_tell_whose_a_provisioned_product_is(offer: Offer, key: str) -> None:
+def test_condition_keys_show_who_owns_a_provisioned_product(offer: Offer, key: str) -> None:
     identifier = offer.launched("analysis")
     params = {key: identifier if key.endswith("Id") else "analysis"}
 
@@ -641,7 +643,7 @@ def test_the_condition_keys_tell_whose_a_provisioned_product_is(offer: Offer, ke
     assert levels(ALICE) == levels(BOB) | {"servicecatalog:userLevel"}
 
 
-def test_a_search_finds_by_field_and_by_text(offer: Offer) -> None:
+def test_a_search_matches_fields_and_text(offer: Offer) -> None:
     offer.launched("first")
     offer.launched("second")
 
@@ -656,7 +658,7 @@ def test_a_search_finds_by_field_and_by_text(offer: Offer) -> None:
     assert search("econ") == ["second"]
 
 
-def test_the_history_of_one_product_is_told_newest_first(offer: Offer) -> None:
+def test_the_record_history_of_a_product_is_newest_first(offer: Offer) -> None:
     identifier = offer.launched("first")
     offer.launched("second")
     offer.terminate(identifier)
@@ -671,16 +673,16 @@ def test_the_history_of_one_product_is_told_newest_first(offer: Offer) -> None:
     ]
 
 
-# --- an administrator ------------------------------------------------------------------------
+# --- administration --------------------------------------------------------------------------
 
 
-def test_the_same_idempotency_token_makes_one_thing(world: World) -> None:
+def test_the_same_idempotency_token_creates_one_resource(world: World) -> None:
     assert portfolio(world) == portfolio(world)
     assert product(world) == product(world)
     assert len(world.admin("ListPortfolios")["PortfolioDetails"]) == 1
 
 
-def test_a_portfolio_goes_only_when_it_is_empty(offer: Offer) -> None:
+def test_a_portfolio_can_be_deleted_only_when_it_is_empty(offer: Offer) -> None:
     ids = {"PortfolioId": offer.portfolio_id}
 
     def refusal() -> str:
@@ -704,13 +706,13 @@ def test_a_portfolio_goes_only_when_it_is_empty(offer: Offer) -> None:
     assert offer.world.admin("ListPortfolios")["PortfolioDetails"] == []
 
 
-def test_a_product_in_a_portfolio_does_not_go(offer: Offer) -> None:
+def test_a_product_in_a_portfolio_cannot_be_deleted(offer: Offer) -> None:
     refusal = offer.world.refused("DeleteProduct", ADMIN, Id=offer.product_id)
 
     assert refusal.code == "ResourceInUseException"
 
 
-def test_a_product_keeps_one_version_at_least(offer: Offer) -> None:
+def test_the_last_version_of_a_product_cannot_be_deleted(offer: Offer) -> None:
     refusal = offer.world.refused(
         "DeleteProvisioningArtifact",
         ADMIN,
@@ -721,7 +723,7 @@ def test_a_product_keeps_one_version_at_least(offer: Offer) -> None:
     assert refusal.code == "ResourceInUseException"
 
 
-def test_a_template_nobody_can_read_makes_no_product(world: World) -> None:
+def test_a_missing_template_creates_no_product(world: World) -> None:
     with pytest.raises(ServiceError, match="no template"):
         product(world, url="https://templates.s3.amazonaws.com/none.yaml")
 
@@ -742,7 +744,7 @@ def test_the_administrator_must_be_able_to_read_the_template(world: World) -> No
     assert refusal.code == "AccessDeniedException"
 
 
-def test_a_launch_constraint_is_one_a_pair_and_names_one_role(offer: Offer) -> None:
+def test_a_product_in_a_portfolio_has_one_launch_constraint_with_one_role(offer: Offer) -> None:
     def create(parameters: Any, caller: Person = ADMIN) -> ServiceError:
         return offer.world.refused(
             "CreateConstraint",
@@ -775,7 +777,7 @@ def test_a_constraint_needs_the_product_in_the_portfolio(world: World) -> None:
     assert refusal.code == "ResourceNotFoundException"
 
 
-def test_a_local_role_name_is_a_role_of_this_account(offer: Offer) -> None:
+def test_a_local_role_name_is_resolved_in_the_account_of_the_launch(offer: Offer) -> None:
     (found,) = offer.world.admin("ListConstraintsForPortfolio", PortfolioId=offer.portfolio_id)[
         "ConstraintDetails"
     ]
@@ -789,7 +791,7 @@ def test_a_local_role_name_is_a_role_of_this_account(offer: Offer) -> None:
     assert offer.launch()["LaunchRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/Local"
 
 
-def test_template_and_notification_constraints_are_kept_and_told(offer: Offer) -> None:
+def test_template_and_notification_constraints_are_stored_and_applied(offer: Offer) -> None:
     rules = {"Rules": {"Small": {"Assertions": [{"Assert": {"Fn::Equals": ["a", "a"]}}]}}}
     topic = f"arn:aws:sns:us-east-1:{ACCOUNT}:launches"
     ids = (offer.portfolio_id, offer.product_id)
@@ -799,12 +801,14 @@ def test_template_and_notification_constraints_are_kept_and_told(offer: Offer) -
     offer.launch()
     offer.world.let_run("CREATE_COMPLETE")
 
-    told = offer.world.admin("DescribeConstraint", Id=template)
-    assert json.loads(told["ConstraintParameters"]) == rules
+    described = offer.world.admin("DescribeConstraint", Id=template)
+    assert json.loads(described["ConstraintParameters"]) == rules
     assert offer.world.stacks.calls[-1][2].notification_arns == (topic,)
 
 
-def test_a_tag_option_with_one_value_is_applied_and_of_more_one_is_chosen(offer: Offer) -> None:
+def test_a_single_tag_option_is_applied_and_the_launcher_chooses_among_several(
+    offer: Offer,
+) -> None:
     for key, value in (("env", "dev"), ("size", "s"), ("size", "l")):
         option = offer.world.admin("CreateTagOption", Key=key, Value=value)["TagOptionDetail"]
         offer.world.admin(
@@ -822,7 +826,7 @@ def test_a_tag_option_with_one_value_is_applied_and_of_more_one_is_chosen(offer:
     assert (tags["env"], tags["size"]) == ("dev", "l")
 
 
-def test_two_tag_options_are_never_the_same(world: World) -> None:
+def test_a_duplicate_tag_option_is_rejected(world: World) -> None:
     world.admin("CreateTagOption", Key="team", Value="red")
     blue = world.admin("CreateTagOption", Key="team", Value="blue")["TagOptionDetail"]["Id"]
 
@@ -836,7 +840,7 @@ def test_two_tag_options_are_never_the_same(world: World) -> None:
     world.admin("UpdateTagOption", Id=blue, Value="blue", Active=False)
 
 
-def test_a_tag_option_in_use_does_not_go(offer: Offer) -> None:
+def test_a_tag_option_in_use_cannot_be_deleted(offer: Offer) -> None:
     option = offer.world.admin("CreateTagOption", Key="k", Value="v")["TagOptionDetail"]["Id"]
     ids = {"ResourceId": offer.portfolio_id, "TagOptionId": option}
     offer.world.admin("AssociateTagOptionWithResource", **ids)
@@ -854,7 +858,7 @@ def test_a_tag_option_is_described(world: World) -> None:
     assert world.admin("DescribeTagOption", Id=made["Id"])["TagOptionDetail"] == made
 
 
-def test_a_product_is_in_the_portfolios_that_hold_it(offer: Offer) -> None:
+def test_a_product_lists_the_portfolios_that_contain_it(offer: Offer) -> None:
     portfolio(offer.world, "Empty")
     params = {"ProductId": offer.product_id}
 
@@ -882,7 +886,7 @@ def test_a_pattern_principal_is_disassociated_as_a_pattern(world: World) -> None
         ("EndUsers", "IAM"),
     ],
 )
-def test_a_principal_that_is_none_is_refused(world: World, principal: str, kind: str) -> None:
+def test_an_invalid_principal_is_rejected(world: World, principal: str, kind: str) -> None:
     refusal = world.refused(
         "AssociatePrincipalWithPortfolio",
         ADMIN,

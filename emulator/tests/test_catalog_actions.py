@@ -1,4 +1,4 @@
-"""Service actions as simulated: defined, associated, and run on what somebody launched."""
+"""Service actions of the simulator: definition, association and execution."""
 
 import json
 from dataclasses import replace
@@ -82,25 +82,25 @@ def execute(offer: Offer, identifier: str, action_id: str, **more: Any) -> dict[
 
 def outcome(offer: Offer, record: dict[str, Any]) -> str:
     offer.world.let_run()
-    told = offer.world.record(record["RecordId"])
-    if told["Status"] == "SUCCEEDED":
+    described = offer.world.record(record["RecordId"])
+    if described["Status"] == "SUCCEEDED":
         return "SUCCEEDED"
-    (error,) = told["RecordErrors"]
+    (error,) = described["RecordErrors"]
     return str(error["Description"])
 
 
 # --- definition and association --------------------------------------------------------------
 
 
-def test_an_action_is_made_changed_and_deleted(offer: Offer) -> None:
+def test_an_action_is_created_updated_and_deleted(offer: Offer) -> None:
     action_id = action(offer)
     assert action(offer) == action_id  # the same token
 
     offer.world.admin("UpdateServiceAction", Id=action_id, Name="Halt")
 
-    told = offer.world.admin("DescribeServiceAction", Id=action_id)["ServiceActionDetail"]
-    assert told["Definition"] == definition()
-    assert told["ServiceActionSummary"] == {
+    described = offer.world.admin("DescribeServiceAction", Id=action_id)["ServiceActionDetail"]
+    assert described["Definition"] == definition()
+    assert described["ServiceActionSummary"] == {
         "Id": action_id,
         "Name": "Halt",
         "Description": "stops it",
@@ -110,15 +110,15 @@ def test_an_action_is_made_changed_and_deleted(offer: Offer) -> None:
     assert listed["Id"] == action_id
     other = definition(Version="2")
     offer.world.admin("UpdateServiceAction", Id=action_id, Definition=other)
-    told = offer.world.admin("DescribeServiceAction", Id=action_id)["ServiceActionDetail"]
-    assert told["Definition"] == other
+    described = offer.world.admin("DescribeServiceAction", Id=action_id)["ServiceActionDetail"]
+    assert described["Definition"] == other
     offer.world.admin("DeleteServiceAction", Id=action_id)
     gone = offer.world.refused("DescribeServiceAction", ADMIN, Id=action_id)
     assert gone.code == "ResourceNotFoundException"
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "fault"),
     [
         ({"Name": "Nothing"}, "Document with that name does not exist"),
         ({"Parameters": "["}, "are not JSON"),
@@ -127,9 +127,7 @@ def test_an_action_is_made_changed_and_deleted(offer: Offer) -> None:
         ({"Parameters": json.dumps([{"Name": "B", "Type": "SECRET"}])}, "a Name and a Type"),
     ],
 )
-def test_a_definition_that_cannot_work_is_refused(
-    offer: Offer, more: dict[str, str], told: str
-) -> None:
+def test_an_invalid_definition_is_rejected(offer: Offer, more: dict[str, str], fault: str) -> None:
     with pytest.raises(ServiceError, match="InvalidParametersException") as refusal:
         offer.world.admin(
             "CreateServiceAction",
@@ -138,11 +136,11 @@ def test_a_definition_that_cannot_work_is_refused(
             Definition=definition(**more),
             IdempotencyToken="t",
         )
-    assert told in refusal.value.message
+    assert fault in refusal.value.message
 
 
 @pytest.mark.parametrize("missing", ["Name", "Version"])
-def test_a_definition_names_its_document_and_version(offer: Offer, missing: str) -> None:
+def test_a_definition_must_name_its_document_and_version(offer: Offer, missing: str) -> None:
     incomplete = {key: value for key, value in definition().items() if key != missing}
     with pytest.raises(ServiceError, match=f"must have a {missing}"):
         offer.world.admin(
@@ -154,7 +152,7 @@ def test_a_definition_names_its_document_and_version(offer: Offer, missing: str)
         )
 
 
-def test_who_defines_an_action_with_a_role_must_be_able_to_see_the_role(offer: Offer) -> None:
+def test_the_author_of_an_action_must_be_allowed_to_read_its_role(offer: Offer) -> None:
     blind = replace(ADMIN, denied=("iam:GetRole",))
 
     action(offer, name="Launch", caller=blind, AssumeRole="LAUNCH_ROLE")
@@ -162,7 +160,7 @@ def test_who_defines_an_action_with_a_role_must_be_able_to_see_the_role(offer: O
         action(offer, name="Own", caller=blind, AssumeRole=ROLE)
 
 
-def test_an_action_belongs_to_a_version_until_it_does_not(offer: Offer) -> None:
+def test_an_action_is_associated_with_a_version_and_disassociated(offer: Offer) -> None:
     action_id = offered(offer)
     pair = associated(offer, action_id)
     version = {key: pair[key] for key in ("ProductId", "ProvisioningArtifactId")}
@@ -191,7 +189,7 @@ def test_an_action_belongs_to_a_version_until_it_does_not(offer: Offer) -> None:
     [({}, None), ({"AssumeRole": ROLE}, ROLE), ({"AssumeRole": "LAUNCH_ROLE"}, LAUNCH_ROLE)],
     ids=["caller", "role", "launch-role"],
 )
-def test_an_action_runs_on_the_resource_of_its_documents_type(
+def test_an_action_runs_on_the_resource_of_its_target_type(
     offer: Offer, assume_role: dict[str, str], role: str | None
 ) -> None:
     identifier, action_id = offer.launched(), offered(offer, **assume_role)
@@ -208,23 +206,23 @@ def test_an_action_runs_on_the_resource_of_its_documents_type(
     assert offer.world.provisioned(identifier) == before
 
 
-def test_who_asks_is_shown_what_an_action_would_take(offer: Offer) -> None:
+def test_the_execution_parameters_of_an_action_are_described(offer: Offer) -> None:
     identifier, action_id = offer.launched(), offered(offer)
 
-    told = offer.world.ask(
+    described = offer.world.ask(
         "DescribeServiceActionExecutionParameters",
         ALICE,
         ProvisionedProductId=identifier,
         ServiceActionId=action_id,
     )
 
-    assert told["ServiceActionParameters"] == [
+    assert described["ServiceActionParameters"] == [
         {"Name": "BucketName", "Type": "TARGET", "DefaultValues": ["bucket"]},
         {"Name": "Mode", "Type": "TEXT_VALUE", "DefaultValues": ["soft"]},
     ]
 
 
-def test_parameters_may_be_given(offer: Offer) -> None:
+def test_an_execution_uses_the_parameters_of_the_request(offer: Offer) -> None:
     identifier, action_id = offer.launched(), offered(offer)
     offer.world.automations.found[BUCKET] = ["bucket", "other"]
     given = {"BucketName": ["other"], "Mode": ["hard"]}
@@ -236,7 +234,7 @@ def test_parameters_may_be_given(offer: Offer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "document", "found", "told"),
+    ("given", "document", "found", "fault"),
     [
         ({"Size": ["1"]}, None, None, "Size is not defined in service action definition"),
         (
@@ -255,12 +253,12 @@ def test_parameters_may_be_given(offer: Offer) -> None:
     ],
     ids=["unknown", "foreign", "no-type", "no-resource"],
 )
-def test_a_parameter_that_cannot_be_fails_the_record(
+def test_an_invalid_parameter_fails_the_record(
     offer: Offer,
     given: dict[str, list[str]],
     document: ActionDocument | None,
     found: dict[str, list[str]] | None,
-    told: str,
+    fault: str,
 ) -> None:
     identifier, action_id = offer.launched(), offered(offer)
     automations = offer.world.automations
@@ -268,13 +266,15 @@ def test_a_parameter_that_cannot_be_fails_the_record(
     automations.found = automations.found if found is None else found
     more = {"Parameters": given} if given else {}
 
-    assert told in outcome(offer, execute(offer, identifier, action_id, **more))
+    assert fault in outcome(offer, execute(offer, identifier, action_id, **more))
     assert automations.ran == []
     assert offer.world.provisioned(identifier)["Status"] == "AVAILABLE"
 
 
 @pytest.mark.parametrize("refused", [None, ROLE], ids=["caller", "role"])
-def test_caller_and_role_must_both_see_what_is_run(offer: Offer, refused: str | None) -> None:
+def test_the_caller_and_the_role_must_both_be_allowed_to_read_the_document(
+    offer: Offer, refused: str | None
+) -> None:
     identifier, action_id = offer.launched(), offered(offer, AssumeRole=ROLE)
     offer.world.automations.refused = (Launch(ALICE, refused),)
 
@@ -290,7 +290,7 @@ def test_a_failed_automation_fails_the_record(offer: Offer) -> None:
     assert outcome(offer, record) == "Step fails when it is Execute/Cancelling action."
 
 
-def test_an_action_of_another_version_is_not_there(offer: Offer) -> None:
+def test_an_action_of_another_version_is_rejected(offer: Offer) -> None:
     identifier, action_id = offer.launched(), offered(offer)
     newer = offer.world.admin(
         "CreateProvisioningArtifact",
@@ -313,7 +313,7 @@ def test_an_action_of_another_version_is_not_there(offer: Offer) -> None:
     assert unknown.code == "ResourceNotFoundException"
 
 
-def test_nothing_is_run_on_what_is_under_change(offer: Offer) -> None:
+def test_no_action_runs_on_a_product_under_change(offer: Offer) -> None:
     identifier, action_id = offer.launched(), offered(offer)
     offer.update(identifier)
 

@@ -1,11 +1,11 @@
-"""Template constraints are added to a template's own rules, and replace none of them."""
+"""Template constraints are added to a template's own rules and never replace them."""
 
 from embedded_aws.service_catalog.rules import constrained, joined
 
 FIRST, SECOND, OWN = ({"Assertions": [{"Assert": {"Fn::Equals": [n, n]}}]} for n in "abc")
 
 
-def test_rules_of_one_name_all_count() -> None:
+def test_rules_of_the_same_name_all_apply() -> None:
     assert joined([{"Rule1": FIRST}, {"Rule1": SECOND, "Rule2": OWN}]) == {
         "Rule1": FIRST,
         "Rule12": SECOND,
@@ -14,7 +14,7 @@ def test_rules_of_one_name_all_count() -> None:
     assert joined([{"A": FIRST, "A2": SECOND}, {"A": OWN}])["A3"] == OWN
 
 
-def test_a_template_keeps_its_own_rules_and_everything_else() -> None:
+def test_a_constrained_template_keeps_its_own_rules_and_resources() -> None:
     template = {"Rules": {"A": OWN}, "Resources": {}}
 
     assert constrained(template, {"A": FIRST}) == {
@@ -24,5 +24,5 @@ def test_a_template_keeps_its_own_rules_and_everything_else() -> None:
     assert template == {"Rules": {"A": OWN}, "Resources": {}}
 
 
-def test_without_constraints_a_template_stays_as_it_is() -> None:
+def test_a_template_without_constraints_is_unchanged() -> None:
     assert constrained({"Resources": {}}, {}) == {"Resources": {}}

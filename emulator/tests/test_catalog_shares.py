@@ -1,4 +1,4 @@
-"""Portfolio shares as simulated: kept, described, imported and refused as Service Catalog does."""
+"""Portfolio shares of the simulator: stored, described, imported and rejected as on AWS."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,7 @@ def shares(world: World, portfolio_id: str, kind: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_portfolio_is_shared_with_an_account_until_it_is_not(world: World) -> None:
+def test_a_portfolio_is_shared_and_unshared_with_an_account(world: World) -> None:
     port = portfolio(world)
     pair = {"PortfolioId": port, "AccountId": OTHER}
     assert world.admin("CreatePortfolioShare", **pair) == {}
@@ -50,7 +50,7 @@ def test_a_portfolio_is_shared_with_an_account_until_it_is_not(world: World) -> 
         "SharePrincipals": False,
     }
     assert shares(world, port, "ACCOUNT") == [share]
-    # Once more changes nothing; an update does.
+    # A second CreatePortfolioShare changes nothing. UpdatePortfolioShare does.
     world.admin("CreatePortfolioShare", **pair, ShareTagOptions=True)
     assert shares(world, port, "ACCOUNT") == [share]
     world.admin("UpdatePortfolioShare", **pair, ShareTagOptions=True)
@@ -127,7 +127,7 @@ def test_a_share_has_one_recipient(world: World) -> None:
         assert refusal.code == "InvalidParametersException"
 
 
-def test_the_organization_must_have_been_opened_to_the_catalog(world: World) -> None:
+def test_a_share_with_a_unit_needs_access_to_organizations(world: World) -> None:
     port = portfolio(world)
     world.admin("DisableAWSOrganizationsAccess")
     assert world.admin("GetAWSOrganizationsAccessStatus") == {"AccessStatus": "DISABLED"}
@@ -144,7 +144,7 @@ def test_an_unknown_token_is_not_found(world: World) -> None:
     assert refusal.code == "ResourceNotFoundException"
 
 
-# Another account's side
+# The recipient account
 
 CAROL = session("Scientists", "carol", OTHER)
 SCIENTISTS = {"PrincipalARN": f"arn:aws:iam::{OTHER}:role/Scientists", "PrincipalType": "IAM"}
@@ -153,7 +153,7 @@ PATTERN = {"PrincipalARN": "arn:aws:iam:::role/Scien*", "PrincipalType": "IAM_PA
 
 @dataclass
 class Two:
-    """A hub's offer, and the account that it is shared with."""
+    """An offer of a hub account and the account that it is shared with."""
 
     offer: Offer
     spoke: World
@@ -170,7 +170,7 @@ class Two:
         return {"PortfolioId": self.offer.portfolio_id}
 
     def share(self) -> None:
-        """Share it with the spoke by its number."""
+        """Share the portfolio with the spoke account."""
         self.hub.admin("CreatePortfolioShare", **self.port, AccountId=OTHER)
 
     def imports(self, kind: str = "IMPORTED") -> list[str]:
@@ -184,7 +184,7 @@ class Two:
         return [each["ProductId"] for each in answer["ProductViewSummaries"]]
 
     def launch(self) -> str:
-        """Launch as CAROL; return the provisioned product."""
+        """Launch as CAROL and return the provisioned product ID."""
         ids = (self.offer.portfolio_id, self.offer.product_id, self.offer.artifact_id)
         record = Offer(self.spoke, *ids).launch(caller=CAROL)
         self.spoke.let_run("CREATE_COMPLETE")
@@ -209,7 +209,7 @@ def imported(two: Two) -> Two:
     return two
 
 
-def test_a_share_is_imported_when_it_is_accepted(two: Two) -> None:
+def test_an_accepted_share_is_imported(two: Two) -> None:
     refusal = two.spoke.refused("AcceptPortfolioShare", ADMIN, **two.port)
     assert refusal.code == "ResourceNotFoundException"
     two.share()
@@ -224,7 +224,7 @@ def test_a_share_is_imported_when_it_is_accepted(two: Two) -> None:
     assert two.imports() == []
 
 
-def test_it_is_launched_here_by_the_launch_role_of_this_account(imported: Two) -> None:
+def test_an_imported_product_is_launched_with_the_recipients_launch_role(imported: Two) -> None:
     assert imported.products() == [imported.offer.product_id]
 
     launched = imported.launch()
@@ -243,13 +243,13 @@ def test_it_is_launched_here_by_the_launch_role_of_this_account(imported: Two) -
     assert found["ProvisionedProducts"] == []
 
 
-def test_what_is_authorized_has_the_account_of_its_owner(imported: Two) -> None:
+def test_the_authorized_arn_has_the_account_of_the_owner(imported: Two) -> None:
     named = {"ProductId": imported.offer.product_id}
     resource, _ = authorize(imported.spoke.catalog, "ProvisionProduct", named, CAROL.arn)
     assert resource == f"arn:aws:catalog:us-east-1:{ACCOUNT}:product/{named['ProductId']}"
 
 
-def test_the_recipient_changes_neither_products_nor_constraints(imported: Two) -> None:
+def test_the_recipient_can_change_neither_products_nor_constraints(imported: Two) -> None:
     product = {"ProductId": imported.offer.product_id}
     for operation, more in (
         ("UpdatePortfolio", {"Id": imported.offer.portfolio_id, "DisplayName": "Mine"}),
@@ -264,7 +264,7 @@ def test_the_recipient_changes_neither_products_nor_constraints(imported: Two) -
     assert {each["Owner"] for each in found["ConstraintDetails"]} == {ACCOUNT}
 
 
-def test_service_actions_do_not_come_with_it(imported: Two) -> None:
+def test_an_imported_product_has_no_service_actions(imported: Two) -> None:
     actions = imported.spoke.ask(
         "ListServiceActionsForProvisioningArtifact",
         CAROL,
@@ -288,7 +288,7 @@ def test_a_launch_outlives_the_share_and_can_be_terminated_but_not_updated(impor
     )["RecordDetail"]["RecordId"]
     imported.spoke.let_run("DELETE_COMPLETE")
     assert imported.spoke.record(ended)["Status"] == "SUCCEEDED"
-    # Shared again, it is to be accepted again, and has no principals here.
+    # A new share must be accepted again and has no principals in the spoke.
     imported.share()
     assert imported.imports() == []
     imported.spoke.admin("AcceptPortfolioShare", **imported.port)
@@ -296,7 +296,7 @@ def test_a_launch_outlives_the_share_and_can_be_terminated_but_not_updated(impor
 
 
 @pytest.mark.parametrize("with_principals", [True, False])
-def test_within_an_organization_patterns_may_come_with_it(
+def test_a_share_in_an_organization_can_include_pattern_principals(
     two: Two, *, with_principals: bool
 ) -> None:
     two.directory.members[UNIT["Value"]] = [OTHER]
@@ -313,7 +313,7 @@ def test_within_an_organization_patterns_may_come_with_it(
 
 
 @pytest.mark.parametrize("with_options", [True, False])
-def test_tag_options_may_come_with_it(imported: Two, *, with_options: bool) -> None:
+def test_a_share_can_include_tag_options(imported: Two, *, with_options: bool) -> None:
     option = imported.hub.admin("CreateTagOption", Key="CostCenter", Value="4711")
     imported.hub.admin(
         "AssociateTagOptionWithResource",

@@ -1,4 +1,4 @@
-"""CloudFormation of the embedded AWS: custom resources as AWS drives them."""
+"""CloudFormation of the embedded AWS: custom resources behave as on AWS."""
 
 import json
 import re
@@ -18,15 +18,15 @@ from aws_testing.waiting import await_that, unique
 from embedded_aws.emulator import Emulator
 from embedded_aws.ministack_fixes.response_bucket import EXPIRES_SECONDS, ResponseBucket
 
-# Answers as its properties tell it, and writes every request and answer down.
+# Answers according to its properties, and logs every request.
 PROVIDER = """
 import http.client, json, os, pathlib, time, urllib.parse, uuid
 
 def handler(event, context):
-    told = event["ResourceProperties"]
-    log = pathlib.Path(told["Log"])
+    settings = event["ResourceProperties"]
+    log = pathlib.Path(settings["Log"])
     kind = event["RequestType"]
-    plan = json.loads(told.get(kind) or "{}")
+    plan = json.loads(settings.get(kind) or "{}")
     name = f"{time.time_ns():020}-{uuid.uuid4().hex[:6]}"
     seen = {"event": event, "arn": context.invoked_function_arn}
     (log / f"{name}.part").write_text(json.dumps(seen))
@@ -55,7 +55,7 @@ def put(url, body, headers):
 """
 
 
-# Speaks to the response bucket as it is told.
+# Sends a request to the response bucket and returns the status or the error.
 SPEAKS = """
 import http.client, json, urllib.parse
 def handler(event, context):
@@ -73,7 +73,7 @@ def handler(event, context):
 
 @dataclass
 class Stack:
-    """One stack with one custom resource `Thing`, whose provider does as its properties say."""
+    """A stack with one custom resource `Thing`, whose properties control its provider."""
 
     aws: Emulator
     name: str
@@ -82,7 +82,7 @@ class Stack:
     stack_id: str = ""
 
     def template(self, outputs: Mapping[str, Any] | None = None, **plans: Any) -> str:
-        """Return a template; a plan is a property, JSON when it is a dict."""
+        """Return a template; each plan is a property, in JSON if it is a dict."""
         properties: dict[str, Any] = {
             "ServiceToken": self.token,
             "ServiceTimeout": 20,
@@ -135,20 +135,20 @@ class Stack:
         return [r["RequestType"] for r in self.requests()]
 
     def answers(self) -> list[list[str]]:
-        """Return what became of every answer, by request."""
+        """Return the outcome of each answer, by request."""
         shown = self.aws.control("cloudformation")["requests"]
         return [r["answers"] for r in shown if r["StackId"] == self.stack_id]
 
 
 @pytest.fixture(scope="session")
 def provider(emulator: Emulator) -> str:
-    """Make the provider; return its ARN."""
+    """Create the provider and return its ARN."""
     return str(function(emulator, PROVIDER)["FunctionArn"])
 
 
 @pytest.fixture
 def stack(emulator: Emulator, provider: str, tmp_path: Path) -> Stack:
-    """Return a stack yet to be made, of the provider's one custom resource."""
+    """Return a stack, not yet created, with one custom resource of the provider."""
     return Stack(emulator, unique("stack"), provider, tmp_path)
 
 
@@ -162,7 +162,7 @@ def control(aws: Emulator, name: str, **settings: int) -> Iterator[None]:
         aws.control(name, put={key: before[key] for key in settings})
 
 
-def test_a_request_has_the_shape_of_awss(stack: Stack) -> None:
+def test_a_request_has_the_fields_of_an_aws_request(stack: Stack) -> None:
     stack.create(stack.template(Number=5, Flag=True, Nested={"A": [1]}))
     assert stack.ended() == "CREATE_COMPLETE"
 
@@ -184,7 +184,7 @@ def test_a_request_has_the_shape_of_awss(stack: Stack) -> None:
     assert request["StackId"] == stack.stack_id
 
 
-def test_a_response_address_has_the_shape_of_awss(stack: Stack) -> None:
+def test_a_response_url_has_the_parts_of_an_aws_url(stack: Stack) -> None:
     stack.create(stack.template())
     assert stack.ended() == "CREATE_COMPLETE"
 
@@ -229,7 +229,7 @@ def test_outputs_come_from_the_answer(stack: Stack) -> None:
     assert shown == {"Id": "notebook-1", "Url": "https://x"}
 
 
-def test_a_failed_create_is_deleted_by_the_id_it_answered(stack: Stack) -> None:
+def test_a_failed_create_is_deleted_by_the_id_of_its_answer(stack: Stack) -> None:
     answer = {"Status": "FAILED", "Reason": "no such subnet", "PhysicalResourceId": "half-made"}
 
     stack.create(stack.template(Create={"answers": [answer]}))
@@ -246,7 +246,7 @@ def test_a_failed_create_is_deleted_by_the_id_it_answered(stack: Stack) -> None:
     )
 
 
-def test_a_create_without_an_answer_is_deleted_by_an_invented_id(stack: Stack) -> None:
+def test_a_create_without_an_answer_is_deleted_by_a_generated_id(stack: Stack) -> None:
     stack.create(stack.template(Create={"answers": []}, ServiceTimeout=1))
 
     assert stack.ended() == "ROLLBACK_COMPLETE"
@@ -255,7 +255,7 @@ def test_a_create_without_an_answer_is_deleted_by_an_invented_id(stack: Stack) -
     assert f"for requestId [{create['RequestId']}]" in stack.reason("CREATE_FAILED")
 
 
-def test_without_rollback_a_failed_create_waits_for_the_stacks_deletion(stack: Stack) -> None:
+def test_a_failed_create_without_rollback_stays_until_the_stack_is_deleted(stack: Stack) -> None:
     answer = {"Status": "FAILED", "Reason": "r", "PhysicalResourceId": "half-made"}
     stack.create(stack.template(Create={"answers": [answer]}), OnFailure="DO_NOTHING")
     assert stack.ended() == "CREATE_FAILED"
@@ -267,7 +267,7 @@ def test_without_rollback_a_failed_create_waits_for_the_stacks_deletion(stack: S
     assert stack.requests()[1]["PhysicalResourceId"] == "half-made"
 
 
-def test_a_failed_update_is_followed_by_one_with_the_properties_swapped(stack: Stack) -> None:
+def test_a_failed_update_is_followed_by_an_update_with_swapped_properties(stack: Stack) -> None:
     refuse = {"answers": [{"Status": "FAILED", "Reason": "grow only"}, None]}
     stack.create(stack.template(Size="20"))
     assert stack.ended() == "CREATE_COMPLETE"
@@ -296,7 +296,7 @@ def test_a_replaced_resource_is_deleted_with_its_old_properties(stack: Stack) ->
     assert delete["ResourceProperties"]["Name"] == "old"
 
 
-def test_a_delete_that_failed_in_the_rollback_is_tried_again(stack: Stack) -> None:
+def test_a_delete_that_failed_in_the_rollback_is_retried(stack: Stack) -> None:
     failed = {"answers": [{"Status": "FAILED", "Reason": "r", "PhysicalResourceId": "half"}]}
     stack.create(stack.template(Create=failed, Delete=failed))
     assert stack.ended() == "ROLLBACK_FAILED"
@@ -307,8 +307,8 @@ def test_a_delete_that_failed_in_the_rollback_is_tried_again(stack: Stack) -> No
     assert stack.kinds() == ["Create", "Delete", "Delete"]
 
 
-def test_what_a_resource_needs_stays_while_it_cannot_be_deleted(stack: Stack) -> None:
-    """And with RetainResources it is left out of the next attempt (API reference, DeleteStack)."""
+def test_dependencies_of_a_resource_that_cannot_be_deleted_stay(stack: Stack) -> None:
+    """RetainResources skips it in the next attempt (API reference, DeleteStack)."""
     refused = {"answers": [{"Status": "FAILED", "Reason": "r", "PhysicalResourceId": "kept"}]}
     template = json.loads(stack.template(Delete=refused))
     of_template = template["Resources"]
@@ -341,12 +341,12 @@ def test_what_a_resource_needs_stays_while_it_cannot_be_deleted(stack: Stack) ->
 
 
 def parameters(stack: Stack) -> set[str]:
-    """Return the parameters of the stack that are there in SSM."""
+    """Return the names of the stack's SSM parameters that exist."""
     found = stack.aws.client("ssm").get_parameters_by_path(Path=f"/{stack.name}")["Parameters"]
     return {each["Name"].rpartition("/")[2] for each in found}
 
 
-def test_a_resource_keeps_its_service_token(stack: Stack) -> None:
+def test_a_changed_service_token_fails_the_update(stack: Stack) -> None:
     stack.create(stack.template())
     assert stack.ended() == "CREATE_COMPLETE"
     stack.token = f"{stack.token}:$LATEST"
@@ -368,7 +368,7 @@ def test_the_first_answer_wins(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["StackId", "RequestId", "LogicalResourceId"])
-def test_an_answer_to_another_request_is_no_answer(stack: Stack, wrong: str) -> None:
+def test_an_answer_to_another_request_is_ignored(stack: Stack, wrong: str) -> None:
     stack.create(stack.template(Create={"answers": [{wrong: "another"}, {}]}))
 
     assert stack.ended() == "CREATE_COMPLETE"
@@ -404,7 +404,7 @@ def test_every_request_can_be_delivered_twice(stack: Stack) -> None:
     await_that(lambda: sorted(stack.answers()[0]) == ["SUCCESS", "late"])
 
 
-def test_a_provider_that_raises_is_invoked_again_as_its_alias_is_configured(
+def test_a_provider_that_raises_is_retried_as_its_alias_is_configured(
     stack: Stack, tmp_path: Path
 ) -> None:
     client = stack.aws.client("lambda")
@@ -440,7 +440,7 @@ def test_a_cancelled_create_is_deleted_while_it_still_runs(stack: Stack, tmp_pat
     await_that(lambda: stack.answers() == [["late"], ["SUCCESS"]])
 
 
-def test_a_stack_deleted_while_it_is_made_is_deleted(stack: Stack, tmp_path: Path) -> None:
+def test_a_stack_can_be_deleted_during_its_creation(stack: Stack, tmp_path: Path) -> None:
     go = tmp_path / "go"
     stack.create(stack.template(Create={"wait_for": str(go)}))
     await_that(lambda: stack.kinds() == ["Create"])
@@ -454,7 +454,7 @@ def test_a_stack_deleted_while_it_is_made_is_deleted(stack: Stack, tmp_path: Pat
     assert stack.status() == "DELETE_COMPLETE"
 
 
-def test_who_operates_the_stack_needs_permission_to_invoke_the_provider(stack: Stack) -> None:
+def test_the_operator_needs_permission_to_invoke_the_provider(stack: Stack) -> None:
     iam, user = stack.aws.client("iam"), unique("user")
     iam.create_user(UserName=user)
     allowed = {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}
@@ -472,10 +472,10 @@ def test_who_operates_the_stack_needs_permission_to_invoke_the_provider(stack: S
     assert stack.requests() == []
 
 
-def test_whoever_makes_a_role_attaches_and_detaches_the_policies_allowed_and_no_others(
+def test_the_creator_of_a_role_can_attach_and_detach_only_allowed_policies(
     emulator: Emulator,
 ) -> None:
-    """What is allowed may be told by a tag of whoever makes it, too."""
+    """The policy may name the allowed roles by a tag of the principal."""
     iam, user = emulator.client("iam"), unique("user")
     allowing = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
     one, other = (
@@ -561,7 +561,7 @@ def test_a_missing_export_fails_the_stack(stack: Stack) -> None:
     assert "Nobody-Exports-This" in stack.reason("CREATE_FAILED")
 
 
-def test_a_stacks_changes_reach_eventbridge(stack: Stack, emulator: Emulator) -> None:
+def test_status_changes_of_a_stack_reach_eventbridge(stack: Stack, emulator: Emulator) -> None:
     events, sqs, name = emulator.client("events"), emulator.client("sqs"), unique("rule")
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
@@ -581,8 +581,8 @@ def test_a_stacks_changes_reach_eventbridge(stack: Stack, emulator: Emulator) ->
 
     def ours() -> Any:
         received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-        told = [json.loads(m["Body"]) for m in received.get("Messages", [])]
-        return next((e for e in told if e["resources"] == [stack.stack_id]), None)
+        sent = [json.loads(m["Body"]) for m in received.get("Messages", [])]
+        return next((e for e in sent if e["resources"] == [stack.stack_id]), None)
 
     event = await_that(ours)
     events.remove_targets(Rule=name, Ids=["queue"])
@@ -592,13 +592,13 @@ def test_a_stacks_changes_reach_eventbridge(stack: Stack, emulator: Emulator) ->
 
 @pytest.fixture(scope="session")
 def speaker(emulator: Emulator) -> str:
-    """Return the name of a function that speaks to the response bucket."""
+    """Return the name of a function that sends requests to the response bucket."""
     return str(function(emulator, SPEAKS)["FunctionName"])
 
 
 @pytest.fixture
 def url(stack: Stack) -> str:
-    """Return an address that was answered: S3 goes on accepting, CloudFormation ignores."""
+    """Return a response URL already used: S3 still accepts a PUT, CloudFormation ignores it."""
     stack.create(stack.template())
     assert stack.ended() == "CREATE_COMPLETE"
     return str(stack.requests()[0]["ResponseURL"])
@@ -615,13 +615,13 @@ def test_the_response_bucket_accepts_a_put(emulator: Emulator, speaker: str, url
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_the_response_bucket_refuses_any_other_method(
+def test_the_response_bucket_rejects_other_methods(
     emulator: Emulator, speaker: str, url: str, method: str
 ) -> None:
     assert speak(emulator, speaker, url, method) == 403
 
 
-def test_the_response_bucket_refuses_a_changed_signature(
+def test_the_response_bucket_rejects_a_changed_signature(
     emulator: Emulator, speaker: str, url: str
 ) -> None:
     changed = url.replace("X-Amz-Signature=", "X-Amz-Signature=0")
@@ -629,7 +629,7 @@ def test_the_response_bucket_refuses_a_changed_signature(
     assert speak(emulator, speaker, changed) == 403
 
 
-def test_the_response_bucket_refuses_another_key(
+def test_the_response_bucket_rejects_another_key(
     emulator: Emulator, speaker: str, url: str
 ) -> None:
     assert speak(emulator, speaker, url.replace("%7CThing", "%7COther")) == 403
@@ -652,7 +652,7 @@ def test_the_response_bucket_can_be_unavailable(emulator: Emulator, speaker: str
         assert speak(emulator, speaker, url) == 200
 
 
-def test_the_response_bucket_can_drop_the_connection_once_it_stored(
+def test_the_response_bucket_can_drop_the_connection_after_storing_the_answer(
     emulator: Emulator, speaker: str, url: str, stack: Stack
 ) -> None:
     with control(emulator, "response-bucket", drop=1):
@@ -660,7 +660,7 @@ def test_the_response_bucket_can_drop_the_connection_once_it_stored(
     assert len(stack.answers()[0]) == 2
 
 
-def test_an_address_expires(tmp_path: Path) -> None:
+def test_a_response_url_expires(tmp_path: Path) -> None:
     now = [0.0]
     received: list[bytes] = []
     bucket = ResponseBucket("us-east-1", tmp_path / "ca.pem", clock=lambda: now[0])
@@ -674,7 +674,7 @@ def test_an_address_expires(tmp_path: Path) -> None:
     assert received == [b"{}"]
 
 
-def test_no_log_holds_a_response_address(stack: Stack) -> None:
+def test_the_log_contains_no_response_url(stack: Stack) -> None:
     stack.create(stack.template(Create={"answers": [{"Status": "FAILED", "Reason": "r"}]}))
     assert stack.ended() == "ROLLBACK_COMPLETE"
     signatures = [

@@ -15,7 +15,7 @@ CLOUDWATCH = {"Service": "cloudwatch.amazonaws.com"}
 
 
 def log(aws: Emulator, group: str, metric: str, **dimensions: str) -> None:
-    """Write a line that holds a metric, as a function does."""
+    """Write a log line in the embedded metric format, as a function does."""
     event = {
         "_aws": {
             "Timestamp": int(time.time() * 1000),
@@ -35,7 +35,7 @@ def log(aws: Emulator, group: str, metric: str, **dimensions: str) -> None:
 
 
 def topic(aws: Emulator, *statements: dict[str, Any]) -> str:
-    """Make a topic with a policy of these statements."""
+    """Create a topic with a policy of these statements and return its ARN."""
     sns = aws.client("sns")
     arn = str(sns.create_topic(Name=unique("topic"))["TopicArn"])
     policy = {
@@ -49,7 +49,7 @@ def topic(aws: Emulator, *statements: dict[str, Any]) -> str:
 
 
 def alarm(aws: Emulator, namespace: str, topic_arn: str) -> str:
-    """Make an alarm on one value of a dimension; return its name."""
+    """Create an alarm on one value of a dimension and return its name."""
     name = unique("alarm")
     aws.client("cloudwatch").put_metric_alarm(
         AlarmName=name,
@@ -72,7 +72,7 @@ def state(aws: Emulator, name: str) -> str:
     return str(found["StateValue"])
 
 
-def test_an_alarm_looks_at_its_dimensions_alone(emulator: Emulator) -> None:
+def test_an_alarm_evaluates_only_its_own_dimensions(emulator: Emulator) -> None:
     namespace = unique("ns")
     name = alarm(emulator, namespace, topic(emulator, {"Effect": "Allow", "Principal": CLOUDWATCH}))
 
@@ -83,7 +83,7 @@ def test_an_alarm_looks_at_its_dimensions_alone(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_an_alarm_tells_a_topic_only_if_its_policy_names_cloudwatch(
+def test_an_alarm_notifies_a_topic_only_if_the_topic_policy_allows_cloudwatch(
     emulator: Emulator, *, allowed: bool
 ) -> None:
     namespace, queue = unique("ns"), unique("queue")
@@ -101,11 +101,11 @@ def test_an_alarm_tells_a_topic_only_if_its_policy_names_cloudwatch(
     log(emulator, namespace, "Refusals", Cause="PlatformFailed")
 
     await_that(lambda: state(emulator, name) == "ALARM")
-    told = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", [])
-    assert len(told) == allowed
+    received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", [])
+    assert len(received) == allowed
 
 
-def test_a_saved_query_is_kept_changed_found_and_deleted(emulator: Emulator) -> None:
+def test_a_saved_query_is_created_updated_listed_and_deleted(emulator: Emulator) -> None:
     logs, prefix = emulator.client("logs"), unique("folder")
 
     def found() -> list[tuple[str, str]]:
@@ -135,7 +135,7 @@ def test_a_saved_query_is_kept_changed_found_and_deleted(emulator: Emulator) -> 
         ({"queryDefinitionId": "unknown"}, "ResourceNotFoundException"),
     ],
 )
-def test_a_query_that_cannot_be_saved_is_refused(
+def test_an_invalid_saved_query_is_rejected(
     emulator: Emulator, asked: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(ClientError) as refused:
@@ -147,7 +147,7 @@ def test_a_query_that_cannot_be_saved_is_refused(
 
 
 def summed(aws: Emulator, namespace: str, metric: str, statistic: str, **of: str) -> float:
-    """Return a metric's value in the last minutes."""
+    """Return the sum of a metric's datapoints in the last 5 minutes."""
     answer = aws.client("cloudwatch").get_metric_statistics(
         Namespace=namespace,
         MetricName=metric,
@@ -160,7 +160,7 @@ def summed(aws: Emulator, namespace: str, metric: str, statistic: str, **of: str
     return float(sum(each[statistic] for each in answer["Datapoints"]))
 
 
-def test_executions_and_waiting_messages_are_counted(emulator: Emulator) -> None:
+def test_executions_and_visible_messages_are_counted(emulator: Emulator) -> None:
     states, sqs, name = emulator.client("stepfunctions"), emulator.client("sqs"), unique("counted")
     definition = {"StartAt": "No", "States": {"No": {"Type": "Fail"}}}
     machine = states.create_state_machine(

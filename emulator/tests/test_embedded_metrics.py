@@ -1,4 +1,4 @@
-"""What CloudWatch reads in the lines of a log, and what it passes over."""
+"""Log lines in the embedded metric format: those CloudWatch reads and those it ignores."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ def test_each_value_is_read_under_each_set_of_dimensions() -> None:
 
 
 @pytest.mark.parametrize("text", ["START RequestId: 1", "[]", '{"message": "no metric"}'])
-def test_another_line_has_no_metrics(text: str) -> None:
+def test_a_line_in_another_format_has_no_metrics(text: str) -> None:
     assert embedded_metrics.read(text) == []
 
 
@@ -50,7 +50,7 @@ def test_another_line_has_no_metrics(text: str) -> None:
         ),
     ],
 )
-def test_what_cloudwatch_would_pass_over_is_an_error(
+def test_a_metric_that_cloudwatch_ignores_is_an_error(
     event: dict[str, Any], directive: dict[str, Any]
 ) -> None:
     with pytest.raises(embedded_metrics.MalformedError):

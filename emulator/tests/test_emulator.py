@@ -1,4 +1,4 @@
-"""The embedded AWS as a process: it starts by itself, keeps to itself and leaves nothing behind."""
+"""The embedded AWS as a process: start, isolation and end."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from embedded_aws.emulator import Emulator, EmulatorError
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A parent with an emulator that has one idle Lambda worker and one in the middle of its work.
+# A parent with an emulator that has one idle and one busy Lambda worker.
 PARENT = """
 import signal, sys
 from pathlib import Path
@@ -41,7 +41,7 @@ with Emulator(directory / "aws") as aws:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process exists and is more than an entry nobody has collected."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -50,7 +50,7 @@ def alive(pid: int) -> bool:
 
 @pytest.fixture
 def parent(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a parent of an emulator with workers; their ids are in files named for them."""
+    """Start a parent of an emulator with workers, which writes their process IDs to files."""
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)],
         cwd=ROOT,
@@ -65,7 +65,7 @@ def parent(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def family(directory: Path) -> dict[str, int]:
-    """Return the ids of the server and of its workers."""
+    """Return the process IDs of the server and its workers, by name."""
     return {name: int((directory / name).read_text()) for name in ("server", "idle", "busy")}
 
 
@@ -82,7 +82,7 @@ def test_server_and_workers_end_with_their_parent(
     await_that(lambda: not any(alive(pid) for pid in pids.values()))
 
 
-def test_workers_end_with_a_killed_server(
+def test_workers_end_when_the_server_is_killed(
     parent: subprocess.Popen[bytes],  # noqa: ARG001 - its files are read
     tmp_path: Path,
 ) -> None:
@@ -93,7 +93,7 @@ def test_workers_end_with_a_killed_server(
     await_that(lambda: not any(alive(pid) for pid in pids.values()))
 
 
-def test_leaving_the_block_ends_server_and_workers(tmp_path: Path) -> None:
+def test_server_and_workers_end_with_the_with_block(tmp_path: Path) -> None:
     with Emulator(tmp_path) as aws:
         name = function(aws, "import os\ndef handler(e, c):\n  return os.getpid()")["FunctionName"]
         worker, _ = invoke(aws, name)
@@ -105,7 +105,9 @@ def test_leaving_the_block_ends_server_and_workers(tmp_path: Path) -> None:
     await_that(lambda: not alive(worker))
 
 
-def test_two_emulators_run_at_once_and_share_nothing(emulator: Emulator, tmp_path: Path) -> None:
+def test_two_emulators_run_concurrently_and_share_nothing(
+    emulator: Emulator, tmp_path: Path
+) -> None:
     name = unique("bucket")
     emulator.client("s3").create_bucket(Bucket=name)
 
@@ -116,7 +118,7 @@ def test_two_emulators_run_at_once_and_share_nothing(emulator: Emulator, tmp_pat
     assert name not in {bucket["Name"] for bucket in buckets}
 
 
-def test_it_listens_on_loopback_alone(emulator: Emulator) -> None:
+def test_the_server_listens_only_on_loopback(emulator: Emulator) -> None:
     inodes = set()
     for descriptor in Path(f"/proc/{emulator.pid}/fd").iterdir():
         link = _link(descriptor)
@@ -139,7 +141,7 @@ def _link(path: Path) -> str:
         return ""
 
 
-def test_what_a_function_writes_to_its_temporary_directory_lies_under_the_emulators(
+def test_the_temporary_directory_of_a_function_is_in_the_emulators_directory(
     emulator: Emulator,
 ) -> None:
     source = "import tempfile\ndef handler(e, c):\n  return tempfile.mkdtemp(), __file__"
@@ -151,7 +153,7 @@ def test_what_a_function_writes_to_its_temporary_directory_lies_under_the_emulat
     assert Path(code).is_relative_to(emulator.directory)
 
 
-def test_a_child_of_the_caller_is_an_administrator_by_the_environment(
+def test_the_child_environment_makes_a_process_the_administrator(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "somebody-elses")
@@ -166,7 +168,7 @@ def test_a_child_of_the_caller_is_an_administrator_by_the_environment(
     assert run.stdout.strip().endswith(":root")
 
 
-def test_a_user_may_do_only_what_is_allowed(emulator: Emulator) -> None:
+def test_a_user_without_a_policy_is_denied(emulator: Emulator) -> None:
     iam, user = emulator.client("iam"), unique("user")
     iam.create_user(UserName=user)
     keys = iam.create_access_key(UserName=user)["AccessKey"]
@@ -175,31 +177,31 @@ def test_a_user_may_do_only_what_is_allowed(emulator: Emulator) -> None:
         emulator.client("sqs", keys).list_queues()
 
 
-def test_an_unknown_key_is_refused(emulator: Emulator) -> None:
+def test_an_unknown_access_key_is_rejected(emulator: Emulator) -> None:
     keys = {"AccessKeyId": "AKIANOBODY0000000000", "SecretAccessKey": "x"}
 
     with pytest.raises(ClientError, match="security token"):
         emulator.client("sqs", keys).list_queues()
 
 
-def test_an_unknown_control_names_the_known_ones(emulator: Emulator) -> None:
+def test_the_error_for_an_unknown_control_names_the_known_ones(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="response-bucket"):
         emulator.control("nonsense")
 
 
-def test_a_control_refuses_what_it_does_not_know(emulator: Emulator) -> None:
+def test_a_control_rejects_an_unknown_setting(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="deliveries"):
         emulator.control("cloudformation", put={"delivery": 2})
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_the_error_of_a_failed_start_names_its_cause(tmp_path: Path) -> None:
     (tmp_path / "response-bucket-ca.pem").mkdir()
 
     with pytest.raises(EmulatorError, match="IsADirectoryError"), Emulator(tmp_path):
         pass
 
 
-def test_who_waits_for_a_server_hears_that_it_has_ended(tmp_path: Path) -> None:
+def test_wait_raises_an_error_when_the_server_has_ended(tmp_path: Path) -> None:
     with Emulator(tmp_path / "aws") as aws:
         os.kill(aws.pid, signal.SIGKILL)
 
@@ -207,7 +209,9 @@ def test_who_waits_for_a_server_hears_that_it_has_ended(tmp_path: Path) -> None:
             aws.wait()
 
 
-def test_by_hand_it_serves_who_takes_its_variables_until_interrupted(tmp_path: Path) -> None:
+def test_the_command_prints_its_variables_and_serves_until_it_is_interrupted(
+    tmp_path: Path,
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "embedded_aws", str(tmp_path)],
         cwd=ROOT,

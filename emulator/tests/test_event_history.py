@@ -1,4 +1,4 @@
-"""CloudTrail's event history in the embedded AWS: who changed a notebook, page by page."""
+"""CloudTrail's event history in the embedded AWS: changes of notebooks, in pages."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from embedded_aws.emulator import Emulator
 
 @pytest.fixture
 def notebook(emulator: Emulator) -> str:
-    """Make a notebook; return its ARN."""
+    """Create a notebook and return its ARN."""
     name = unique("history")
     emulator.control("sagemaker", {"role_propagation": 0})
     made = emulator.client("iam").create_role(
@@ -30,7 +30,7 @@ def notebook(emulator: Emulator) -> str:
 
 
 def history(emulator: Emulator, call: str, **more: Any) -> list[dict[str, Any]]:
-    """Return the events of a call, the latest first."""
+    """Return the events of an API operation, latest first."""
     pages = (
         emulator.client("cloudtrail")
         .get_paginator("lookup_events")
@@ -61,7 +61,7 @@ def test_an_event_names_the_role_of_a_session(emulator: Emulator, notebook: str)
     assert identity["sessionContext"]["sessionIssuer"]["arn"] == role["Arn"]
 
 
-def test_a_call_that_fails_has_its_error_and_one_that_reads_is_not_there(
+def test_a_failed_call_is_recorded_with_its_error_and_a_read_is_not_recorded(
     emulator: Emulator, notebook: str
 ) -> None:
     name = notebook.rpartition("/")[2]
@@ -76,7 +76,7 @@ def test_a_call_that_fails_has_its_error_and_one_that_reads_is_not_there(
     assert event["errorCode"] == "ValidationException"
 
 
-def test_events_come_in_pages_the_latest_first(emulator: Emulator, notebook: str) -> None:
+def test_events_come_in_pages_latest_first(emulator: Emulator, notebook: str) -> None:
     for number in range(60):
         tag = {"Key": "number", "Value": str(number)}
         emulator.client("sagemaker").add_tags(ResourceArn=notebook, Tags=[tag])

@@ -1,4 +1,4 @@
-"""The package's own order: no circle of files or folders, and nothing that it does not lock."""
+"""Imports of the package: no cycles between files or folders, and only required packages."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ FILES = {
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the modules that a file imports, wherever in it, and the names taken from them."""
+    """Yield the modules that a file imports at any level, with the imported names."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -30,7 +30,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def file_of(name: str) -> str | None:
-    """Return the module of this package that an imported name is, or is in."""
+    """Return the module of this package that an imported name belongs to."""
     while name not in FILES:
         name, dot, _ = name.rpartition(".")
         if not dot:
@@ -49,11 +49,11 @@ def folder_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
-def test_no_file_imports_in_a_circle() -> None:
+def test_files_have_no_import_cycle() -> None:
     TopologicalSorter(imports_among_files()).prepare()
 
 
-def test_no_folder_imports_in_a_circle() -> None:
+def test_folders_have_no_import_cycle() -> None:
     folders: dict[str, set[str]] = {}
     for module, others in imports_among_files().items():
         folder = folder_of(module)
@@ -66,7 +66,7 @@ def test_no_folder_imports_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize("folder", ["embedded_aws", "tests"])
-def test_nothing_is_imported_that_is_not_required(folder: str) -> None:
+def test_every_imported_package_is_required(folder: str) -> None:
     own = {"embedded_aws", "aws_testing"} if folder == "tests" else {"embedded_aws"}
     required = re.findall(r"^[a-z][\w-]*", (ROOT / "requirements.in").read_text(), re.MULTILINE)
     distributions = packages_distributions()
@@ -78,7 +78,7 @@ def test_nothing_is_imported_that_is_not_required(folder: str) -> None:
             assert not found.isdisjoint(required), f"{path} imports {top}"
 
 
-def test_what_it_installs_is_what_it_requires() -> None:
+def test_the_installed_dependencies_are_the_required_ones() -> None:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     runs_on, _, _ = (ROOT / "requirements.in").read_text().partition("# What its tests need")
 

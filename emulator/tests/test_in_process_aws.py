@@ -1,4 +1,4 @@
-"""boto3 clients of this process speak to the notebook simulator, and moto stands behind it."""
+"""boto3 clients of this process call the notebook simulator, which uses moto's EC2 and KMS."""
 
 import subprocess
 import sys
@@ -58,12 +58,12 @@ def aws() -> Iterator[None]:
 
 
 @pytest.fixture
-def ec2(ec2_client: Any, aws: None) -> Any:  # noqa: ARG001 - comes first - moto answers it
+def ec2(ec2_client: Any, aws: None) -> Any:  # noqa: ARG001 - starts moto first
     return ec2_client
 
 
 @pytest.fixture
-def kms(kms_client: Any, aws: None) -> Any:  # noqa: ARG001 - comes first
+def kms(kms_client: Any, aws: None) -> Any:  # noqa: ARG001 - starts moto first
     return kms_client
 
 
@@ -75,7 +75,7 @@ def simulator(clock: Clock, ec2: Any, kms: Any) -> Iterator[NotebookService]:
 
 
 @pytest.fixture
-def sagemaker(sagemaker_client: Any, simulator: NotebookService) -> Any:  # noqa: ARG001 - likewise
+def sagemaker(sagemaker_client: Any, simulator: NotebookService) -> Any:  # noqa: ARG001 - starts the simulator first
     return sagemaker_client
 
 
@@ -114,7 +114,7 @@ def refused(call: Any, **params: Any) -> ClientError:
     return error.value
 
 
-def test_a_client_gets_what_the_service_answers(sagemaker: Any, clock: Clock) -> None:
+def test_a_client_gets_the_answer_of_the_simulator(sagemaker: Any, clock: Clock) -> None:
     assert sagemaker.create_notebook_instance(**BASICS)["NotebookInstanceArn"] == ARN
 
     described = sagemaker.describe_notebook_instance(NotebookInstanceName="mine")
@@ -125,7 +125,7 @@ def test_a_client_gets_what_the_service_answers(sagemaker: Any, clock: Clock) ->
     assert described["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
-def test_an_operation_without_output_answers_too(sagemaker: Any, clock: Clock) -> None:
+def test_an_operation_without_output_answers(sagemaker: Any, clock: Clock) -> None:
     sagemaker.create_notebook_instance(**BASICS)
     clock.advance(240)
 
@@ -134,7 +134,7 @@ def test_an_operation_without_output_answers_too(sagemaker: Any, clock: Clock) -
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
-def test_an_error_is_a_client_error_of_the_operation(sagemaker: Any) -> None:
+def test_an_error_is_a_client_error_with_the_operations_name(sagemaker: Any) -> None:
     error = refused(sagemaker.describe_notebook_instance, NotebookInstanceName="nobody")
 
     assert error.response["Error"] == {"Code": "ValidationException", "Message": "RecordNotFound"}
@@ -142,7 +142,9 @@ def test_an_error_is_a_client_error_of_the_operation(sagemaker: Any) -> None:
     assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
-def test_a_modeled_error_is_of_its_class(sagemaker: Any, simulator: NotebookService) -> None:
+def test_a_modeled_error_has_its_own_exception_class(
+    sagemaker: Any, simulator: NotebookService
+) -> None:
     simulator.configure({"quotas": {"ml.t3.medium": 0}})
 
     with pytest.raises(
@@ -160,7 +162,7 @@ def test_botocore_does_not_retry(sagemaker: Any, simulator: NotebookService) -> 
     assert simulator.state()["calls"] == {"ListNotebookInstances": 1}
 
 
-def test_botocores_paginators_and_waiters_work(sagemaker: Any) -> None:
+def test_paginators_and_waiters_of_botocore_work(sagemaker: Any) -> None:
     for number in range(11):
         sagemaker.create_notebook_instance(**BASICS | {"NotebookInstanceName": f"nb-{number}"})
 
@@ -170,8 +172,8 @@ def test_botocores_paginators_and_waiters_work(sagemaker: Any) -> None:
     sagemaker.get_waiter("notebook_instance_deleted").wait(NotebookInstanceName="gone")
 
 
-def test_clients_and_sessions_older_than_the_hook_are_reached() -> None:
-    # Another process, for in this one the hook is older than everything.
+def test_clients_and_sessions_created_before_the_hook_use_the_simulator() -> None:
+    # Needs another process, because in this one the hook is older than all sessions.
     script = f"""
 import boto3
 client = boto3.client("sagemaker", region_name="{REGION}")
@@ -192,7 +194,9 @@ print(simulator.state()["calls"])
     assert done.stdout.strip() == "{'ListNotebookInstances': 4}"
 
 
-def test_without_the_simulator_calls_go_their_way(sagemaker: Any, simulator: Any) -> None:
+def test_calls_use_the_outer_simulator_again_after_the_inner_one_ends(
+    sagemaker: Any, simulator: Any
+) -> None:
     sagemaker.create_notebook_instance(**BASICS)
     inner = NotebookService(Surroundings(Clock()))
 
@@ -204,7 +208,7 @@ def test_without_the_simulator_calls_go_their_way(sagemaker: Any, simulator: Any
     assert simulator.state()["calls"]["ListNotebookInstances"] == 1
 
 
-def test_the_network_interface_outlives_its_notebook_for_a_while(
+def test_a_network_interface_is_removed_some_time_after_its_notebook(
     sagemaker: Any, ec2: Any, clock: Clock, vpc: str, subnet: str
 ) -> None:
     group = group_in(ec2, vpc)
@@ -229,7 +233,7 @@ def test_the_network_interface_outlives_its_notebook_for_a_while(
     assert interfaces(ec2) == []
 
 
-def test_what_somebody_else_took_away_is_not_missed(
+def test_a_missing_network_interface_or_grant_does_not_fail_the_deletion(
     sagemaker: Any, ec2: Any, kms: Any, clock: Clock, subnet: str, key: str
 ) -> None:
     sagemaker.create_notebook_instance(**BASICS, SubnetId=subnet, KmsKeyId=key)
@@ -245,7 +249,7 @@ def test_what_somebody_else_took_away_is_not_missed(
     assert sagemaker.list_notebook_instances()["NotebookInstances"] == []
 
 
-def test_without_groups_the_vpcs_default_group_counts(
+def test_a_notebook_without_security_groups_gets_the_default_group_of_the_vpc(
     sagemaker: Any, ec2: Any, vpc: str, subnet: str
 ) -> None:
     sagemaker.create_notebook_instance(**BASICS, SubnetId=subnet)
@@ -256,7 +260,9 @@ def test_without_groups_the_vpcs_default_group_counts(
     assert (default["VpcId"], default["GroupName"]) == (vpc, "default")
 
 
-def test_a_network_that_does_not_fit_is_refused(sagemaker: Any, ec2: Any, subnet: str) -> None:
+def test_an_invalid_subnet_or_security_group_is_rejected(
+    sagemaker: Any, ec2: Any, subnet: str
+) -> None:
     elsewhere = group_in(ec2, ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"])
 
     wrong: list[tuple[dict[str, Any], str]] = [
@@ -276,7 +282,7 @@ def test_a_network_that_does_not_fit_is_refused(sagemaker: Any, ec2: Any, subnet
     assert sagemaker.list_notebook_instances()["NotebookInstances"] == []
 
 
-def test_the_key_is_granted_until_the_notebook_is_gone(
+def test_a_key_has_a_grant_until_the_notebook_is_gone(
     sagemaker: Any, kms: Any, clock: Clock, key: str
 ) -> None:
     kms.create_alias(AliasName="alias/notebooks", TargetKeyId=key)
@@ -295,7 +301,7 @@ def test_the_key_is_granted_until_the_notebook_is_gone(
     assert kms.list_grants(KeyId=key)["Grants"] == []
 
 
-def test_a_key_that_cannot_be_used_is_refused(
+def test_a_disabled_or_unknown_key_is_rejected(
     sagemaker: Any, ec2: Any, kms: Any, subnet: str, key: str
 ) -> None:
     kms.disable_key(KeyId=key.rsplit("/", 1)[-1])

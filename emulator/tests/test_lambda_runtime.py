@@ -70,7 +70,7 @@ def test_a_worker_survives_an_exception(emulator: Emulator) -> None:
         ("unserializable", "Runtime.MarshalError", "Unable to marshal response: "),
     ],
 )
-def test_other_ends_of_an_invocation_are_named_as_lambda_names_them(
+def test_an_exit_and_an_unserializable_result_are_reported_as_lambda_does(
     emulator: Emulator, event: str, kind: str, message: str
 ) -> None:
     name = function(emulator, RAISES)["FunctionName"]
@@ -83,7 +83,7 @@ def test_other_ends_of_an_invocation_are_named_as_lambda_names_them(
     assert (after, no_error) == ({"ok": True}, None)
 
 
-def test_a_module_that_cannot_be_imported_is_named(emulator: Emulator) -> None:
+def test_an_import_error_names_the_module(emulator: Emulator) -> None:
     name = function(emulator, "import nowhere_to_be_found")["FunctionName"]
 
     payload, error = invoke(emulator, name)
@@ -94,7 +94,7 @@ def test_a_module_that_cannot_be_imported_is_named(emulator: Emulator) -> None:
     )
 
 
-def test_a_missing_handler_is_named(emulator: Emulator) -> None:
+def test_the_error_for_a_missing_handler_names_it(emulator: Emulator) -> None:
     name = function(emulator, "def other(e, c): ...")["FunctionName"]
 
     payload, _ = invoke(emulator, name)
@@ -103,7 +103,7 @@ def test_a_missing_handler_is_named(emulator: Emulator) -> None:
     assert payload["errorMessage"] == "Handler 'handler' missing on module 'module'"
 
 
-def test_a_killed_worker_looks_as_on_aws(emulator: Emulator) -> None:
+def test_a_killed_worker_is_reported_as_on_aws(emulator: Emulator) -> None:
     source = "import os, signal\ndef handler(e, c):\n  os.kill(os.getpid(), signal.SIGKILL)"
     name = function(emulator, source)["FunctionName"]
 
@@ -114,7 +114,7 @@ def test_a_killed_worker_looks_as_on_aws(emulator: Emulator) -> None:
     assert payload["errorMessage"].endswith(" Error: Runtime exited with error: signal: killed")
 
 
-def test_a_timeout_ends_the_worker_and_says_so(emulator: Emulator, tmp_path: Path) -> None:
+def test_a_timeout_ends_the_worker_and_is_reported(emulator: Emulator, tmp_path: Path) -> None:
     source = (
         "import os, time, pathlib\n"
         "def handler(event, context):\n"
@@ -167,7 +167,7 @@ def test_a_state_machine_catches_an_exception_by_its_name(emulator: Emulator) ->
     assert json.loads(error["Cause"])["errorMessage"] == "it updates"
 
 
-def test_a_worker_has_its_roles_credentials_and_nothing_of_the_emulators(
+def test_a_worker_has_its_roles_credentials_and_no_variables_of_the_emulator(
     emulator: Emulator,
 ) -> None:
     source = "import os\ndef handler(event, context):\n    return dict(os.environ)"
@@ -183,7 +183,7 @@ def test_a_worker_has_its_roles_credentials_and_nothing_of_the_emulators(
     assert not {"GATEWAY_PORT", "AUTH", "S3_DATA_DIR", "AWS_PROFILE"} & environment.keys()
 
 
-def test_a_worker_may_do_what_its_role_may(emulator: Emulator) -> None:
+def test_a_worker_has_only_the_permissions_of_its_role(emulator: Emulator) -> None:
     source = (
         "import boto3\n"
         "def handler(event, context):\n"
@@ -208,7 +208,7 @@ def test_a_worker_may_do_what_its_role_may(emulator: Emulator) -> None:
     assert "/forbidden" in payload["errorMessage"]
 
 
-def test_a_worker_resolves_no_host_of_the_outside(emulator: Emulator) -> None:
+def test_a_worker_cannot_resolve_hosts_on_the_internet(emulator: Emulator) -> None:
     source = (
         "import socket\ndef handler(e, c):\n  socket.create_connection(('aws.amazon.com', 443))"
     )
@@ -223,9 +223,7 @@ MAY_CREATE_LOG_GROUPS = {"Effect": "Allow", "Action": "logs:CreateLogGroup", "Re
 
 
 @pytest.mark.parametrize("custom_group", [False, True])
-def test_what_a_function_prints_reaches_its_log_group(
-    emulator: Emulator, custom_group: bool
-) -> None:
+def test_output_of_a_function_reaches_its_log_group(emulator: Emulator, custom_group: bool) -> None:
     group = unique("/project/functions")
     settings = {"LoggingConfig": {"LogGroup": group}} if custom_group else {}
     logs = emulator.client("logs")
@@ -242,7 +240,7 @@ def test_what_a_function_prints_reaches_its_log_group(
     assert any(line.startswith("REPORT RequestId: ") for line in lines)
 
 
-def test_a_function_creates_no_log_group_that_its_role_may_not(emulator: Emulator) -> None:
+def test_a_function_creates_a_log_group_only_with_permission(emulator: Emulator) -> None:
     name = function(emulator, "def handler(e, c):\n  print('said so')")["FunctionName"]
 
     invoke(emulator, name)
@@ -254,13 +252,13 @@ def test_a_function_creates_no_log_group_that_its_role_may_not(emulator: Emulato
 def test_an_alias_has_its_own_retries_and_destination(emulator: Emulator, tmp_path: Path) -> None:
     record, attempts = tmp_path / "destination.json", tmp_path / "attempts"
     destination = function(emulator, RECORDS, Environment={"Variables": {"RECORD": str(record)}})
-    may_tell = {
+    may_invoke_destination = {
         "Effect": "Allow",
         "Action": "lambda:InvokeFunction",
         "Resource": destination["FunctionArn"],
     }
     client = emulator.client("lambda")
-    name = function(emulator, COUNTS, may_tell)["FunctionName"]
+    name = function(emulator, COUNTS, may_invoke_destination)["FunctionName"]
     version = client.publish_version(FunctionName=name)["Version"]
     alias = client.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
     client.put_function_event_invoke_config(
@@ -274,13 +272,13 @@ def test_an_alias_has_its_own_retries_and_destination(emulator: Emulator, tmp_pa
     client.invoke(FunctionName=alias["AliasArn"], InvocationType="Event", Payload=json.dumps(event))
 
     await_that(lambda: record.exists() and record.read_text())
-    told = json.loads(record.read_text())
+    failure = json.loads(record.read_text())
     assert attempts.read_text().splitlines() == [alias["AliasArn"]] * 2
-    assert told["requestPayload"] == event
-    assert told["requestContext"]["condition"] == "RetriesExhausted"
-    assert told["requestContext"]["approximateInvokeCount"] == 2
-    assert told["requestContext"]["functionArn"] == alias["AliasArn"]
-    assert told["responsePayload"]["errorType"] == "RuntimeError"
+    assert failure["requestPayload"] == event
+    assert failure["requestContext"]["condition"] == "RetriesExhausted"
+    assert failure["requestContext"]["approximateInvokeCount"] == 2
+    assert failure["requestContext"]["functionArn"] == alias["AliasArn"]
+    assert failure["responsePayload"]["errorType"] == "RuntimeError"
 
 
 def test_a_destination_needs_the_roles_permission(emulator: Emulator, tmp_path: Path) -> None:
@@ -328,7 +326,7 @@ def test_an_event_rule_retries_its_function(emulator: Emulator, tmp_path: Path) 
     await_that(lambda: attempts.exists() and len(attempts.read_text().splitlines()) == 2)
 
 
-def test_a_layer_reaches_the_function(emulator: Emulator) -> None:
+def test_a_function_can_import_from_its_layer(emulator: Emulator) -> None:
     client = emulator.client("lambda")
     archive = zipped(**{"python/from_layer": "VALUE = 7"})
     layer = client.publish_layer_version(LayerName=unique("layer"), Content={"ZipFile": archive})
@@ -355,7 +353,7 @@ def test_a_layer_is_unpacked_once_for_all_functions(emulator: Emulator) -> None:
     assert Path(places.pop()).is_relative_to(emulator.directory)
 
 
-def test_a_worker_killed_from_outside_is_replaced(emulator: Emulator) -> None:
+def test_a_worker_killed_between_invocations_is_replaced(emulator: Emulator) -> None:
     name = function(emulator, "import os\ndef handler(e, c):\n  return os.getpid()")["FunctionName"]
     first, _ = invoke(emulator, name)
 
@@ -368,7 +366,7 @@ def test_a_worker_killed_from_outside_is_replaced(emulator: Emulator) -> None:
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether the process and all its threads have; its exit can be collected only then."""
+    """Return whether a process and all its threads have ended, so its exit can be collected."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):

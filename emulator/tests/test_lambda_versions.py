@@ -1,4 +1,4 @@
-"""Versions and aliases of functions on the embedded AWS, as on AWS: what is published stays."""
+"""Versions and aliases of functions on the embedded AWS: a published version does not change."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ def publish(aws: Emulator, name: str) -> str:
 
 
 def change(aws: Emulator, name: str, word: str, setting: str) -> None:
-    """Give a function other code and another setting, as a deployment does."""
+    """Change the code and the environment of a function, as a deployment does."""
     client = aws.client("lambda")
     client.update_function_code(FunctionName=name, ZipFile=zipped(module=says(word)))
     client.update_function_configuration(
@@ -35,7 +35,7 @@ def change(aws: Emulator, name: str, word: str, setting: str) -> None:
     )
 
 
-def test_a_version_keeps_its_code_and_its_settings(emulator: Emulator) -> None:
+def test_a_version_keeps_its_code_and_environment(emulator: Emulator) -> None:
     made = function(emulator, says("old"), Environment={"Variables": {"SETTING": "first"}})
     name = made["FunctionName"]
     version = publish(emulator, name)
@@ -47,7 +47,7 @@ def test_a_version_keeps_its_code_and_its_settings(emulator: Emulator) -> None:
     assert invoke(emulator, version)[0] == ["old", "first", "1"]
 
 
-def test_what_has_not_changed_since_the_last_version_is_that_version(emulator: Emulator) -> None:
+def test_publishing_an_unchanged_function_returns_the_last_version(emulator: Emulator) -> None:
     name = function(emulator, says("old"))["FunctionName"]
     change(emulator, name, "old", "first")
     first = publish(emulator, name)
@@ -61,7 +61,7 @@ def test_what_has_not_changed_since_the_last_version_is_that_version(emulator: E
     assert publish(emulator, name) == f"{first.removesuffix('1')}2"
 
 
-def test_an_alias_leads_to_its_version_and_the_settings_of_its_invocations_are_its_own(
+def test_an_alias_has_its_version_and_its_own_invocation_settings(
     emulator: Emulator,
 ) -> None:
     client = emulator.client("lambda")
@@ -88,7 +88,7 @@ def publish_new(aws: Emulator, name: str) -> str:
 
 
 def waits_then_calls(token_function: str, then: str) -> str:
-    """Return a definition that hands out a token, waits for it, and calls a function."""
+    """Return a definition that waits for a task token and then invokes a function."""
     return json.dumps(
         {
             "StartAt": "Wait",
@@ -109,8 +109,8 @@ def waits_then_calls(token_function: str, then: str) -> str:
     )
 
 
-def test_a_running_execution_keeps_its_definition_and_its_role(emulator: Emulator) -> None:
-    """Developer guide, "UpdateStateMachine": it goes on with the previous definition and role."""
+def test_a_running_execution_keeps_its_definition_and_role(emulator: Emulator) -> None:
+    """Developer guide, "UpdateStateMachine": running executions use the previous definition."""
     states, key = emulator.client("stepfunctions"), unique("token")
     bucket = unique("tokens")
     emulator.client("s3").create_bucket(Bucket=bucket)
@@ -163,10 +163,10 @@ def test_a_running_execution_keeps_its_definition_and_its_role(emulator: Emulato
 @pytest.mark.parametrize(
     ("allowed", "status"), [("{arn}", "FAILED"), ("{arn}:*", "SUCCEEDED"), ("{arn}:1", "SUCCEEDED")]
 )
-def test_a_machine_may_invoke_a_version_only_if_its_role_names_versions(
+def test_a_state_machine_invokes_a_version_only_if_its_role_names_versions(
     emulator: Emulator, allowed: str, status: str
 ) -> None:
-    """IAM knows a version by its own ARN (Lambda developer guide, "Resources and conditions")."""
+    """A version has its own ARN for IAM (Lambda developer guide, "Resources and conditions")."""
     made = function(emulator, says("old"))
     version = publish(emulator, made["FunctionName"])
     statement = {
@@ -189,7 +189,7 @@ def test_a_machine_may_invoke_a_version_only_if_its_role_names_versions(
         assert "not authorized" in end["cause"]
 
 
-def test_whoever_may_invoke_the_alias_may_not_invoke_the_function(emulator: Emulator) -> None:
+def test_permission_to_invoke_an_alias_does_not_include_the_function(emulator: Emulator) -> None:
     client = emulator.client("lambda")
     made = function(emulator, says("old"))
     publish(emulator, made["FunctionName"])

@@ -1,4 +1,4 @@
-"""What a stack tells of who launched it, and the key of a topic that it makes."""
+"""Tags of a launched stack that name its launcher, and the key of a topic in a stack."""
 
 from aws_testing.catalog import LAUNCH, TEMPLATE, Account, offer_of, refused, template
 from aws_testing.runbooks import allow
@@ -7,7 +7,7 @@ from aws_testing.waiting import unique
 SERVICE_CATALOG = "servicecatalog.amazonaws.com"
 
 
-def test_a_topic_that_a_stack_makes_keeps_its_key(account: Account) -> None:
+def test_a_topic_in_a_stack_keeps_its_key(account: Account) -> None:
     kms = account.aws.client("kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     name, topic = unique("topic"), unique("keyed")
@@ -33,7 +33,7 @@ def test_a_topic_that_a_stack_makes_keeps_its_key(account: Account) -> None:
     kms.schedule_key_deletion(KeyId=key)
 
 
-def test_who_may_describe_a_launched_stack_reads_who_launched_it(account: Account) -> None:
+def test_the_tags_of_a_launched_stack_name_its_launcher(account: Account) -> None:
     role = account.role({"Service": SERVICE_CATALOG}, *LAUNCH, allow("sns:*"))
     offer, stack = offer_of(account, role, body=TEMPLATE)
     alice = offer.person("alice")
@@ -52,12 +52,12 @@ def test_who_may_describe_a_launched_stack_reads_who_launched_it(account: Accoun
     unable = account.person(account.end_user_role(others), "other", "cloudformation")
 
     for named in (stack_id, name):
-        (told,) = able.describe_stacks(StackName=named)["Stacks"]
+        (described,) = able.describe_stacks(StackName=named)["Stacks"]
         code, message = refused(unable.describe_stacks, StackName=named)
         assert (code, "cloudformation:DescribeStacks" in message) == ("AccessDenied", True)
 
     detail = alice.describe_provisioned_product(Id=record["ProvisionedProductId"])
-    tags = {tag["Key"]: tag["Value"] for tag in told["Tags"]}
+    tags = {tag["Key"]: tag["Value"] for tag in described["Tags"]}
     prefix = "aws:servicecatalog:"
     assert {key: value for key, value in tags.items() if key.startswith(prefix)} == {
         f"{prefix}portfolioArn": tags[f"{prefix}portfolioArn"],

@@ -1,4 +1,4 @@
-"""CloudWatch Logs Insights of the embedded AWS, where MiniStack's own was not AWS's."""
+"""CloudWatch Logs Insights of the embedded AWS, where MiniStack differs from AWS."""
 
 import json
 import time
@@ -19,7 +19,7 @@ LINES = [
 
 @pytest.fixture(scope="module")
 def group(emulator: Emulator) -> str:
-    """Return a log group with the lines, one a second, and one line that is no JSON."""
+    """Return a log group with the lines, one second apart, and one line that is not JSON."""
     logs, name = emulator.client("logs"), unique("group")
     logs.create_log_group(logGroupName=name)
     logs.create_log_stream(logGroupName=name, logStreamName="s")
@@ -37,7 +37,7 @@ def group(emulator: Emulator) -> str:
 
 
 def started(aws: Emulator, group: str, query: str, **more: Any) -> str:
-    """Start a query on the last hour of a log group; return its id."""
+    """Start a query on the last hour of a log group and return its ID."""
     now = int(time.time())
     answer = aws.client("logs").start_query(
         logGroupName=group, startTime=now - 3600, endTime=now, queryString=query, **more
@@ -70,7 +70,7 @@ def started(aws: Emulator, group: str, query: str, **more: Any) -> str:
         ("stats count(*) as n", [["4"]]),
     ],
 )
-def test_a_query_finds_what_it_asks_for(
+def test_a_query_returns_the_matching_rows(
     emulator: Emulator, group: str, query: str, expected: list[list[str]]
 ) -> None:
     answer = emulator.client("logs").get_query_results(queryId=started(emulator, group, query))
@@ -79,7 +79,7 @@ def test_a_query_finds_what_it_asks_for(
     assert (answer["status"], rows) == ("Complete", expected)
 
 
-def test_an_event_is_shown_with_its_time_and_text_and_can_be_read(
+def test_a_row_without_fields_has_a_timestamp_a_message_and_a_pointer(
     emulator: Emulator, group: str
 ) -> None:
     logs = emulator.client("logs")
@@ -107,8 +107,6 @@ def test_an_event_is_shown_with_its_time_and_text_and_can_be_read(
         "limit many",
     ],
 )
-def test_a_query_is_refused_and_no_part_of_it_ignored(
-    emulator: Emulator, group: str, query: str
-) -> None:
+def test_an_unsupported_query_is_rejected(emulator: Emulator, group: str, query: str) -> None:
     with pytest.raises(ClientError, match="MalformedQueryException"):
         started(emulator, group, query)

@@ -1,4 +1,4 @@
-"""Nested stacks of the embedded AWS: stacks like any other, of a parent."""
+"""Nested stacks of the embedded AWS."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from aws_testing.nested_stacks import VPC, Nest
 from aws_testing.waiting import await_that, unique
 from embedded_aws.emulator import Emulator
 
-# Does not exist, so what is put in it is not made.
+# The VPC does not exist, so this flow log fails.
 IN_NO_VPC = {
     "Type": "AWS::EC2::FlowLog",
     "DependsOn": "Vpc",
@@ -25,7 +25,7 @@ IN_NO_VPC = {
 
 @pytest.fixture
 def nest(emulator: Emulator) -> Nest:
-    """Return a parent yet to be made."""
+    """Return a parent stack, not yet created."""
     return Nest(emulator)
 
 
@@ -38,7 +38,7 @@ def exporting(name: str) -> dict[str, Any]:
     return {"Resources": {"Vpc": VPC}, "Outputs": {"Vpc": output}}
 
 
-def test_a_nested_stack_exports_and_its_outputs_are_its_parents_to_use(nest: Nest) -> None:
+def test_a_nested_stack_exports_and_its_parent_can_use_its_outputs(nest: Nest) -> None:
     export = unique("export")
 
     assert nest.create(exporting(export)) == "CREATE_COMPLETE"
@@ -51,7 +51,7 @@ def test_a_nested_stack_exports_and_its_outputs_are_its_parents_to_use(nest: Nes
     assert export not in names
 
 
-def test_a_nested_stack_that_fails_leaves_nothing(nest: Nest) -> None:
+def test_a_failed_nested_stack_leaves_nothing(nest: Nest) -> None:
     before = vpcs(nest.aws)
 
     status = nest.create({"Resources": {"Vpc": VPC, "FlowLog": IN_NO_VPC}})
@@ -63,7 +63,7 @@ def test_a_nested_stack_that_fails_leaves_nothing(nest: Nest) -> None:
     assert vpcs(nest.aws) == before
 
 
-def test_an_update_reaches_the_nested_stack_and_a_failed_one_is_taken_back(nest: Nest) -> None:
+def test_an_update_reaches_the_nested_stack_and_rolls_back_on_failure(nest: Nest) -> None:
     two = {"Resources": {"Vpc": VPC, "Second": VPC}}
     assert nest.create({"Resources": {"Vpc": VPC}}) == "CREATE_COMPLETE"
     one = vpcs(nest.aws)
@@ -89,7 +89,7 @@ def test_a_nested_stack_without_changes_is_left_alone(nest: Nest) -> None:
     assert nest.delete() == "DELETE_COMPLETE"
 
 
-def test_what_is_imported_keeps_the_nested_stack_and_its_parent(nest: Nest) -> None:
+def test_an_imported_export_blocks_deletion_of_the_nested_stack_and_its_parent(nest: Nest) -> None:
     export, importer = unique("export"), unique("importer")
     assert nest.create(exporting(export)) == "CREATE_COMPLETE"
     subnet = {
@@ -110,7 +110,7 @@ def test_what_is_imported_keeps_the_nested_stack_and_its_parent(nest: Nest) -> N
     assert nest.delete() == "DELETE_COMPLETE"
 
 
-def test_what_is_retained_outlives_the_nested_stack(nest: Nest) -> None:
+def test_a_retained_resource_outlives_the_nested_stack(nest: Nest) -> None:
     before = vpcs(nest.aws)
     assert nest.create({"Resources": {"Vpc": {**VPC, "DeletionPolicy": "Retain"}}}) == (
         "CREATE_COMPLETE"

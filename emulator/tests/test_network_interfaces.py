@@ -1,4 +1,4 @@
-"""The embedded AWS's network interfaces: found by filter, and in the way of a deletion."""
+"""Network interfaces of the embedded AWS: filters, and deletions that they block."""
 
 import json
 from typing import Any
@@ -12,13 +12,13 @@ from embedded_aws.emulator import Emulator
 
 @pytest.fixture
 def ec2(emulator: Emulator) -> Any:
-    """Return the administrator's EC2."""
+    """Return the administrator's EC2 client."""
     return emulator.client("ec2")
 
 
 @pytest.fixture
 def subnet(ec2: Any) -> dict[str, Any]:
-    """Make a subnet in a VPC of its own."""
+    """Create a subnet in a new VPC."""
     vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     made: dict[str, Any] = ec2.create_subnet(VpcId=vpc, CidrBlock="10.1.1.0/24")["Subnet"]
     return made
@@ -26,7 +26,7 @@ def subnet(ec2: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def group(ec2: Any, subnet: dict[str, Any]) -> str:
-    """Make a security group beside the subnet."""
+    """Create a security group in the subnet's VPC and return its ID."""
     made = ec2.create_security_group(
         VpcId=subnet["VpcId"], GroupName=unique("group"), Description="x"
     )
@@ -34,14 +34,14 @@ def group(ec2: Any, subnet: dict[str, Any]) -> str:
 
 
 def interface(ec2: Any, subnet: dict[str, Any], group: str) -> dict[str, Any]:
-    """Make a network interface."""
+    """Create a network interface."""
     made: dict[str, Any] = ec2.create_network_interface(
         SubnetId=subnet["SubnetId"], Groups=[group], Description=unique("interface")
     )["NetworkInterface"]
     return made
 
 
-def test_a_filter_finds_the_interfaces_that_match_and_no_others(
+def test_a_filter_finds_only_matching_interfaces(
     ec2: Any, subnet: dict[str, Any], group: str
 ) -> None:
     one, other = interface(ec2, subnet, group), interface(ec2, subnet, group)
@@ -63,17 +63,17 @@ def test_a_filter_finds_the_interfaces_that_match_and_no_others(
     assert found("network-interface-id", "eni-gone") == set()
 
 
-def test_a_filter_that_is_not_simulated_is_refused(ec2: Any) -> None:
+def test_an_unsupported_filter_is_rejected(ec2: Any) -> None:
     with pytest.raises(ClientError, match="'status' is not simulated"):
         ec2.describe_network_interfaces(Filters=[{"Name": "status", "Values": ["in-use"]}])
 
 
-def test_an_id_that_is_gone_is_an_error(ec2: Any) -> None:
+def test_an_unknown_interface_id_is_an_error(ec2: Any) -> None:
     with pytest.raises(ClientError, match=r"InvalidNetworkInterfaceID\.NotFound"):
         ec2.describe_network_interfaces(NetworkInterfaceIds=["eni-0123456789abcdef0"])
 
 
-def test_what_an_interface_uses_is_deleted_only_after_it(
+def test_a_subnet_or_group_in_use_by_an_interface_cannot_be_deleted(
     ec2: Any, subnet: dict[str, Any], group: str
 ) -> None:
     used_by = interface(ec2, subnet, group)
@@ -88,7 +88,7 @@ def test_what_an_interface_uses_is_deleted_only_after_it(
     ec2.delete_subnet(SubnetId=subnet["SubnetId"])
 
 
-def test_a_stack_keeps_a_security_group_that_an_interface_uses(
+def test_a_stack_with_a_security_group_in_use_cannot_be_deleted(
     emulator: Emulator, ec2: Any, subnet: dict[str, Any]
 ) -> None:
     cloudformation, name = emulator.client("cloudformation"), unique("stack")
@@ -109,7 +109,7 @@ def test_a_stack_keeps_a_security_group_that_an_interface_uses(
     assert await_that(status) == "DELETE_FAILED"
 
 
-def test_a_shared_subnet_is_its_owners(
+def test_a_shared_subnet_shows_its_owner_and_no_tags(
     emulator: Emulator, ec2: Any, subnet: dict[str, Any]
 ) -> None:
     subnet_id, own = subnet["SubnetId"], subnet["OwnerId"]

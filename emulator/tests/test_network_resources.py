@@ -1,4 +1,4 @@
-"""A network's resources in the embedded CloudFormation, and what EC2 refuses of them."""
+"""Network resources in the embedded CloudFormation, and the errors of EC2."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ROLE = "arn:aws:iam::000000000000:role/logs"
 
 @pytest.fixture
 def vpc(emulator: Emulator) -> str:
-    """Make a VPC, without DNS hostnames as EC2's are."""
+    """Create a VPC without DNS hostnames, which is EC2's default, and return its ID."""
     made = emulator.client("ec2").create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     return str(made)
 
@@ -27,7 +27,7 @@ def endpoint(vpc: str, service: str, **properties: Any) -> dict[str, Any]:
 
 
 def why(account: Account, resources: dict[str, Any]) -> str:
-    """Make a stack that fails; return why."""
+    """Create a stack that must fail and return the reasons."""
     name = account.stack(resources)
     assert account.settled(name)["StackStatus"] == "ROLLBACK_COMPLETE"
     return " ".join(account.failures(name).values())
@@ -56,7 +56,7 @@ def test_rules_of_a_security_group_are_resources(
     assert ports() == []
 
 
-def test_a_flow_log_names_its_role_and_its_log_group(
+def test_a_flow_log_needs_a_role_and_an_existing_vpc(
     emulator: Emulator, account: Account, vpc: str
 ) -> None:
     properties = {"ResourceType": "VPC", "ResourceId": vpc, "TrafficType": "ALL"}
@@ -75,7 +75,7 @@ def test_a_flow_log_names_its_role_and_its_log_group(
     assert "does not exist" in why(account, {"Log": {"Type": kind, "Properties": elsewhere}})
 
 
-def test_an_endpoint_shows_its_policy_and_a_second_route_is_refused(
+def test_a_gateway_endpoint_shows_its_policy_and_blocks_a_second_route(
     emulator: Emulator, account: Account, vpc: str
 ) -> None:
     ec2 = emulator.client("ec2")
@@ -90,7 +90,7 @@ def test_an_endpoint_shows_its_policy_and_a_second_route_is_refused(
     assert "already has a route" in why(account, {"Second": gateway})
 
 
-def test_private_dns_takes_names_of_the_vpc_and_one_endpoint_of_a_service(
+def test_private_dns_needs_dns_in_the_vpc_and_only_one_endpoint_per_service(
     emulator: Emulator, account: Account, vpc: str
 ) -> None:
     named = endpoint(vpc, SQS, VpcEndpointType="Interface", PrivateDnsEnabled=True)

@@ -1,4 +1,4 @@
-"""State-change events and the control of the notebook simulator."""
+"""State-change events and settings of the notebook simulator."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ def world() -> World:
     return World()
 
 
-def test_every_change_is_told_once_in_order_and_with_its_time(world: World) -> None:
+def test_each_change_sends_one_event_in_order_with_its_time(world: World) -> None:
     world.create()
     world.clock.advance(1000)
     world.service.advance()
@@ -34,7 +34,7 @@ def test_every_change_is_told_once_in_order_and_with_its_time(world: World) -> N
     ]
 
 
-def test_a_refused_call_does_not_swallow_what_had_become_due(world: World) -> None:
+def test_a_rejected_call_does_not_lose_a_due_event(world: World) -> None:
     world.create()
     world.clock.advance(240)
 
@@ -44,7 +44,7 @@ def test_a_refused_call_does_not_swallow_what_had_become_due(world: World) -> No
     assert statuses == ["Pending", "InService"]
 
 
-def test_changes_of_several_notebooks_come_in_the_order_of_time(world: World) -> None:
+def test_events_of_several_notebooks_come_in_order_of_time(world: World) -> None:
     world.create("late")
     world.service.configure({"timing": {"pending": 5}})
     world.create("early")
@@ -57,7 +57,7 @@ def test_changes_of_several_notebooks_come_in_the_order_of_time(world: World) ->
     assert names == ["early", "late"]
 
 
-def test_the_event_has_the_shape_of_sagemakers(world: World) -> None:
+def test_an_event_has_the_fields_of_a_sagemaker_event(world: World) -> None:
     world.create(SubnetId="subnet-1", SecurityGroupIds=["sg-1"], Tags=[{"Key": "a", "Value": "b"}])
 
     (event,) = world.events
@@ -76,11 +76,11 @@ def test_the_event_has_the_shape_of_sagemakers(world: World) -> None:
     json.dumps(event)
 
 
-def test_who_hears_of_a_change_may_call_the_simulator(world: World) -> None:
-    heard = []
+def test_an_event_handler_can_call_the_simulator(world: World) -> None:
+    answers = []
     service = NotebookService(
         Surroundings(world.clock),
-        emit=lambda event: heard.append(
+        emit=lambda event: answers.append(
             service.call("ListTags", {"ResourceArn": event["resources"][0]})
         ),
     )
@@ -90,10 +90,10 @@ def test_who_hears_of_a_change_may_call_the_simulator(world: World) -> None:
         {"NotebookInstanceName": "mine", "InstanceType": "ml.t3.medium", "RoleArn": ROLE},
     )
 
-    assert heard == [{"Tags": []}]
+    assert answers == [{"Tags": []}]
 
 
-def test_the_state_is_json_and_shows_what_describe_does_not(world: World) -> None:
+def test_the_state_is_json_and_shows_more_than_describe(world: World) -> None:
     world.create(Tags=[{"Key": "a", "Value": "b"}], SubnetId="subnet-1")
     refused(world.create)
 
@@ -111,7 +111,7 @@ def test_the_state_is_json_and_shows_what_describe_does_not(world: World) -> Non
     assert state["calls"] == {"CreateNotebookInstance": 2}
 
 
-def test_what_is_set_is_shown_and_can_be_set_again(world: World) -> None:
+def test_the_state_shows_the_settings_and_can_be_applied_again(world: World) -> None:
     settings = {
         "timing": {"pending": 1},
         "role_propagation": 3,
@@ -139,7 +139,7 @@ def test_what_is_set_is_shown_and_can_be_set_again(world: World) -> None:
     assert shown["timing"]["stopping"] == 60
 
 
-def test_reset_takes_the_faults_off_and_leaves_the_notebooks(world: World) -> None:
+def test_reset_removes_the_faults_and_keeps_the_notebooks(world: World) -> None:
     world.create()
     world.service.configure(
         {
@@ -158,7 +158,7 @@ def test_reset_takes_the_faults_off_and_leaves_the_notebooks(world: World) -> No
     world.create("another")
 
 
-def test_statuses_are_forced(world: World) -> None:
+def test_a_status_can_be_forced(world: World) -> None:
     world.create("one")
     world.create("two")
 
@@ -192,7 +192,7 @@ def test_statuses_are_forced(world: World) -> None:
         {"statuses": {"mine": {"reason": "?"}}},
     ],
 )
-def test_an_unknown_setting_is_refused(world: World, settings: dict[str, Any]) -> None:
+def test_an_unknown_setting_is_rejected(world: World, settings: dict[str, Any]) -> None:
     world.create()
 
     with pytest.raises(ValueError, match=r"."):

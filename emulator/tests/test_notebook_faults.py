@@ -1,4 +1,4 @@
-"""Limits, failures, throttling and lost answers of the notebook simulator."""
+"""Quotas, failures, throttling and lost answers of the notebook simulator."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def world() -> World:
     return World()
 
 
-def test_the_quota_of_an_instance_type_counts_what_runs(world: World) -> None:
+def test_the_quota_of_an_instance_type_counts_running_notebooks(world: World) -> None:
     world.service.configure({"quotas": {"ml.t3.medium": 1}})
     world.in_service("one")
 
@@ -41,7 +41,7 @@ def test_the_quota_of_all_notebooks_counts_stopped_ones_too(world: World) -> Non
     assert f"'{TOTAL_QUOTA}' is 1 NotebookInstances" in error.message
 
 
-def test_without_capacity_a_notebook_fails_in_the_end(world: World) -> None:
+def test_a_notebook_fails_without_capacity(world: World) -> None:
     world.service.configure({"no_capacity": ["ml.t3.medium"]})
     world.create()
     world.clock.advance(239)
@@ -62,7 +62,7 @@ def test_without_capacity_a_notebook_fails_in_the_end(world: World) -> None:
 ELSEWHERE = NOT_IN_ZONE.format(type="ml.t3.large", zone="us-east-1a")
 
 
-def test_a_type_that_the_zone_does_not_have_is_told_as_the_reason(world: World) -> None:
+def test_a_type_missing_in_the_zone_can_be_reported_as_failure_reason(world: World) -> None:
     world.service.configure({"not_in_zone": {"ml.t3.large": "reason"}})
     world.create(InstanceType="ml.t3.large")
 
@@ -71,7 +71,7 @@ def test_a_type_that_the_zone_does_not_have_is_told_as_the_reason(world: World) 
     assert world.describe()["FailureReason"] == ELSEWHERE
 
 
-def test_or_by_each_call_that_asks_for_it(world: World) -> None:
+def test_a_type_missing_in_the_zone_can_fail_each_call(world: World) -> None:
     world.create("there", InstanceType="ml.t3.large")
     world.service.force_status("there", "Stopped")
     world.create("other")
@@ -88,7 +88,7 @@ def test_or_by_each_call_that_asks_for_it(world: World) -> None:
     world.on("Start", "other")
 
 
-def test_a_failed_notebook_takes_no_update(world: World) -> None:
+def test_a_failed_notebook_cannot_be_updated(world: World) -> None:
     world.service.configure({"no_capacity": ["ml.t3.medium"]})
     world.create()
     world.clock.advance(240)
@@ -98,7 +98,7 @@ def test_a_failed_notebook_takes_no_update(world: World) -> None:
     assert "Status (Failed) not in ([Stopped])" in error.message
 
 
-def test_a_failed_notebook_takes_an_update_if_it_is_told_to(world: World) -> None:
+def test_a_failed_notebook_can_be_updated_if_the_setting_allows_it(world: World) -> None:
     world.service.configure({"no_capacity": ["ml.t3.medium"], "updates_failed_notebooks": True})
     world.create()
     world.clock.advance(240)
@@ -109,7 +109,7 @@ def test_a_failed_notebook_takes_an_update_if_it_is_told_to(world: World) -> Non
     assert (world.status(), world.describe()["InstanceType"]) == ("Stopped", "ml.t3.large")
 
 
-def test_a_lifecycle_script_fails(world: World) -> None:
+def test_a_failing_lifecycle_script_fails_the_notebook(world: World) -> None:
     world.call("CreateNotebookInstanceLifecycleConfig", NotebookInstanceLifecycleConfigName="c")
     world.service.configure({"failing_lifecycle_configs": ["c"]})
     world.create(LifecycleConfigName="c")
@@ -122,7 +122,7 @@ def test_a_lifecycle_script_fails(world: World) -> None:
     assert ARN in described["FailureReason"]
 
 
-def test_a_notebook_fails_without_saying_why(world: World) -> None:
+def test_a_notebook_can_fail_without_a_reason(world: World) -> None:
     world.service.configure({"failing_notebooks": {"mine": None}})
     world.create()
     world.clock.advance(240)
@@ -157,7 +157,7 @@ def test_the_next_calls_of_an_operation_fail(world: World) -> None:
     assert world.status() == "Pending"
 
 
-def test_another_operation_is_left_alone(world: World) -> None:
+def test_a_fault_does_not_affect_other_operations(world: World) -> None:
     world.create()
     world.service.configure(
         {
@@ -172,7 +172,7 @@ def test_another_operation_is_left_alone(world: World) -> None:
     assert (error.code, error.status) == ("InternalFailure", 500)
 
 
-def test_an_answer_is_lost_after_the_effect(world: World) -> None:
+def test_a_call_can_fail_after_its_effect(world: World) -> None:
     world.service.configure(
         {
             "call_faults": [
@@ -192,7 +192,7 @@ def test_an_answer_is_lost_after_the_effect(world: World) -> None:
     assert "duplicate" in refused(world.create).message
 
 
-def test_more_calls_than_the_rate_are_throttled(world: World) -> None:
+def test_calls_above_the_rate_are_throttled(world: World) -> None:
     world.create()
     world.service.configure({"calls_per_second": 2})
 
@@ -207,7 +207,7 @@ def test_more_calls_than_the_rate_are_throttled(world: World) -> None:
     assert [world.status() for _ in range(5)] == ["Pending"] * 5
 
 
-def test_a_role_too_young_cannot_be_assumed(world: World) -> None:
+def test_a_new_role_cannot_be_assumed_yet(world: World) -> None:
     born = {ROLE: world.clock.now}
     world.service.around.role_created = born.get
     message = (
@@ -223,7 +223,7 @@ def test_a_role_too_young_cannot_be_assumed(world: World) -> None:
     world.create()
 
 
-def test_start_and_update_meet_a_role_that_cannot_be_assumed(world: World) -> None:
+def test_start_and_update_fail_if_the_role_cannot_be_assumed(world: World) -> None:
     world.stopped()
     world.service.around.role_created = lambda _role: None
 

@@ -12,7 +12,7 @@ def world() -> World:
     return World()
 
 
-def test_pages_hold_every_notebook_once(world: World) -> None:
+def test_pages_contain_each_notebook_once(world: World) -> None:
     names = [f"nb-{number:02}" for number in range(23)]
     for name in names:
         world.create(name)
@@ -30,7 +30,7 @@ def test_pages_hold_every_notebook_once(world: World) -> None:
     assert sizes == [10, 10, 3]
 
 
-def test_filters_and_order(world: World) -> None:
+def test_notebooks_can_be_filtered_and_sorted(world: World) -> None:
     world.stopped("alpha-1")
     world.in_service("alpha-2")
     world.create("beta-3")
@@ -51,7 +51,7 @@ def test_filters_and_order(world: World) -> None:
     assert names(MaxResults=1) == ["alpha-1"]
 
 
-def test_an_item_shows_what_the_service_shows(world: World) -> None:
+def test_an_item_of_the_list_has_only_the_fields_of_the_api(world: World) -> None:
     world.create(SubnetId="subnet-1")
 
     (item,) = world.call("ListNotebookInstances")["NotebookInstances"]
@@ -61,13 +61,13 @@ def test_an_item_shows_what_the_service_shows(world: World) -> None:
     assert "SubnetId" not in item
 
 
-def test_a_made_up_token_is_refused(world: World) -> None:
+def test_an_invalid_next_token_is_rejected(world: World) -> None:
     error = refused(world.call, "ListNotebookInstances", NextToken="nonsense!")
 
     assert error.code == "ValidationException"
 
 
-def test_the_service_may_show_less_than_asked_for(world: World) -> None:
+def test_a_page_can_be_smaller_than_max_results(world: World) -> None:
     world.service.configure({"page_size": 1})
     world.create("a")
     world.create("b")
@@ -95,7 +95,7 @@ def test_tags_are_added_replaced_and_removed(world: World) -> None:
     ]
 
 
-def test_the_list_is_paged(world: World) -> None:
+def test_tags_come_in_pages(world: World) -> None:
     world.service.configure({"page_size": 1})
     world.create(Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
 
@@ -106,7 +106,7 @@ def test_the_list_is_paged(world: World) -> None:
     assert "NextToken" not in second
 
 
-def test_no_more_than_fifty(world: World) -> None:
+def test_a_notebook_has_at_most_fifty_tags(world: World) -> None:
     world.create(Tags=[{"Key": f"k{number}", "Value": ""} for number in range(50)])
 
     error = refused(world.call, "AddTags", ResourceArn=ARN, Tags=[{"Key": "a", "Value": ""}])
@@ -119,14 +119,16 @@ def test_no_more_than_fifty(world: World) -> None:
     ("operation", "params"),
     [("AddTags", {"Tags": []}), ("DeleteTags", {"TagKeys": ["a"]}), ("ListTags", {})],
 )
-def test_what_is_gone_has_no_tags(world: World, operation: str, params: dict[str, Any]) -> None:
+def test_tag_operations_on_a_missing_notebook_fail(
+    world: World, operation: str, params: dict[str, Any]
+) -> None:
     assert refused(world.call, operation, ResourceArn=ARN, **params).code == ("ValidationException")
 
 
 NAME = "NotebookInstanceLifecycleConfigName"
 
 
-def test_a_configuration_lives_and_ends(world: World) -> None:
+def test_a_lifecycle_configuration_is_created_updated_listed_and_deleted(world: World) -> None:
     script = [{"Content": "ZWNobwo="}]
     arn = world.call(
         "CreateNotebookInstanceLifecycleConfig",
@@ -151,14 +153,14 @@ def test_a_configuration_lives_and_ends(world: World) -> None:
 
 
 @pytest.mark.parametrize("verb", ["Describe", "Update", "Delete"])
-def test_a_missing_configuration_is_named(world: World, verb: str) -> None:
+def test_the_error_for_a_missing_lifecycle_configuration_names_it(world: World, verb: str) -> None:
     error = refused(world.call, f"{verb}NotebookInstanceLifecycleConfig", **{NAME: "nowhere"})
 
     assert error.message.startswith(f"Unable to {verb.lower()} Notebook Instance Lifecycle")
     assert "does not exist" in error.message
 
 
-def test_a_name_is_used_once(world: World) -> None:
+def test_a_duplicate_lifecycle_configuration_is_rejected(world: World) -> None:
     world.call("CreateNotebookInstanceLifecycleConfig", **{NAME: "c"})
 
     error = refused(world.call, "CreateNotebookInstanceLifecycleConfig", **{NAME: "c"})

@@ -1,4 +1,4 @@
-"""What the notebook simulator asks of its caller, and what conditions can be put on it."""
+"""Permissions that the notebook simulator requires, and its condition keys."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def in_order(permissions: list[Permission]) -> list[Permission]:
     return sorted(permissions, key=lambda permission: permission[:2])
 
 
-def test_create_with_vpc_key_and_tags(world: World) -> None:
+def test_create_with_vpc_key_and_tags_requires_their_permissions(world: World) -> None:
     world.create(**VPC, KmsKeyId=KEY, Tags=[{"Key": "a", "Value": "b"}])
 
     tags = {
@@ -48,13 +48,13 @@ def test_create_with_vpc_key_and_tags(world: World) -> None:
     assert in_order(world.asked) == in_order([*START, ("sagemaker:AddTags", ARN, tags)])
 
 
-def test_create_without_them_needs_the_role_only(world: World) -> None:
+def test_create_without_vpc_key_and_tags_requires_only_pass_role(world: World) -> None:
     world.create()
 
     assert world.asked == [("iam:PassRole", ROLE, PASSED_TO_SAGEMAKER)]
 
 
-def test_start(world: World) -> None:
+def test_start_requires_the_permissions_for_vpc_and_key(world: World) -> None:
     world.stopped(**VPC, KmsKeyId=KEY)
     world.asked.clear()
 
@@ -64,25 +64,25 @@ def test_start(world: World) -> None:
 
 
 class SharedNetwork:
-    """A network whose subnets and groups another account shares, or whose subnets alone it does."""
+    """A network with subnets, and optionally security groups, shared by another account."""
 
     def __init__(self, *kinds: str) -> None:
         self.kinds = kinds
 
     def attach(self, subnet_id: str, groups: list[str], _name: str) -> tuple[str, list[str]]:
-        """Make an interface."""
+        """Return the ID of a new interface and its groups."""
         return f"eni-{subnet_id}", groups
 
     def release(self, network_interface_id: str) -> None:
-        """Delete none."""
+        """Do nothing."""
 
     def owner(self, resource_id: str) -> str:
-        """Return the account that shares it; none is known of the rest."""
+        """Return the account that shares a resource, or '' for any other resource."""
         return "999988887777" if resource_id.startswith(self.kinds) else ""
 
 
 @pytest.mark.parametrize("kinds", [("subnet-",), ("subnet-", "sg-")])
-def test_a_shared_subnet_and_a_shared_group_are_asked_for_by_their_owners_arn(
+def test_permissions_on_a_shared_subnet_and_group_use_the_owners_arn(
     world: World, kinds: tuple[str, ...]
 ) -> None:
     world.service.around.network = SharedNetwork(*kinds)
@@ -98,7 +98,7 @@ def test_a_shared_subnet_and_a_shared_group_are_asked_for_by_their_owners_arn(
     ]
 
 
-def test_update_needs_the_role_when_it_changes_it(world: World) -> None:
+def test_update_requires_pass_role_only_for_a_new_role(world: World) -> None:
     world.stopped()
     world.asked.clear()
 
@@ -109,7 +109,7 @@ def test_update_needs_the_role_when_it_changes_it(world: World) -> None:
     assert world.asked == [("iam:PassRole", ROLE + "-2", PASSED_TO_SAGEMAKER)]
 
 
-def test_a_direct_call_of_add_tags_names_no_creating_action(world: World) -> None:
+def test_a_direct_call_of_add_tags_has_no_tagging_action_key(world: World) -> None:
     world.create()
 
     _, context = world.service.condition_context(
@@ -119,7 +119,7 @@ def test_a_direct_call_of_add_tags_names_no_creating_action(world: World) -> Non
     assert context == {"aws:RequestTag/a": ["b"], "aws:TagKeys": ["a"]}
 
 
-def test_a_lifecycle_configuration_with_tags_needs_the_right_to_tag(world: World) -> None:
+def test_a_lifecycle_configuration_with_tags_requires_permission_to_tag(world: World) -> None:
     name = {"NotebookInstanceLifecycleConfigName": "setup"}
     world.lacking = {"sagemaker:AddTags"}
 
@@ -136,7 +136,7 @@ def test_a_lifecycle_configuration_with_tags_needs_the_right_to_tag(world: World
     world.call("CreateNotebookInstanceLifecycleConfig", **name)
 
 
-def test_stop_needs_nothing_more(world: World) -> None:
+def test_stop_requires_no_other_permissions(world: World) -> None:
     world.in_service(**VPC, KmsKeyId=KEY)
     world.asked.clear()
 
@@ -145,7 +145,7 @@ def test_stop_needs_nothing_more(world: World) -> None:
     assert world.asked == []
 
 
-def test_delete(world: World) -> None:
+def test_delete_requires_permissions_on_the_interface_and_key(world: World) -> None:
     world.stopped(**VPC, KmsKeyId=KEY)
     world.asked.clear()
 
@@ -161,7 +161,7 @@ def test_delete(world: World) -> None:
     "action",
     ["iam:PassRole", "sagemaker:AddTags", "ec2:DescribeVpcs", "kms:CreateGrant"],
 )
-def test_a_caller_who_lacks_one_makes_nothing(world: World, action: str) -> None:
+def test_a_caller_who_lacks_a_permission_creates_nothing(world: World, action: str) -> None:
     world.lacking = {action}
 
     error = refused(world.create, **VPC, KmsKeyId=KEY, Tags=[{"Key": "a", "Value": "b"}])
@@ -171,7 +171,7 @@ def test_a_caller_who_lacks_one_makes_nothing(world: World, action: str) -> None
     assert world.service.state()["notebooks"] == []
 
 
-def test_the_condition_keys_of_create(world: World) -> None:
+def test_create_has_its_condition_keys(world: World) -> None:
     resource, context = world.service.condition_context(
         "CreateNotebookInstance",
         {
@@ -201,7 +201,7 @@ def test_the_condition_keys_of_create(world: World) -> None:
     }
 
 
-def test_a_lifecycle_configuration_is_a_condition_key_by_its_arn(world: World) -> None:
+def test_the_arn_of_a_lifecycle_configuration_is_a_condition_key(world: World) -> None:
     _, context = world.service.condition_context(
         "UpdateNotebookInstance", {"NotebookInstanceName": "mine", "LifecycleConfigName": "Setup"}
     )
@@ -211,7 +211,7 @@ def test_a_lifecycle_configuration_is_a_condition_key_by_its_arn(world: World) -
 
 
 @pytest.mark.parametrize("condition_key", VOLUME_KEYS)
-def test_a_volumes_key_is_sent_by_the_name_that_is_set(world: World, condition_key: str) -> None:
+def test_the_condition_key_of_the_volume_key_can_be_set(world: World, condition_key: str) -> None:
     world.service.configure({"volume_key_condition": condition_key})
 
     _, context = world.service.condition_context("CreateNotebookInstance", {"KmsKeyId": KEY})
@@ -237,5 +237,5 @@ def test_a_notebooks_tags_are_condition_keys(
     )
 
 
-def test_a_list_has_no_resource(world: World) -> None:
+def test_list_has_no_resource(world: World) -> None:
     assert world.service.condition_context("ListNotebookInstances", {}) == ("*", {})

@@ -1,4 +1,4 @@
-"""The notebook simulator keeps SageMaker's rules, on a clock that the test moves."""
+"""The notebook simulator follows SageMaker's rules, on a clock that the test advances."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ def world() -> World:
     return World()
 
 
-def test_a_notebook_comes_into_service_after_its_time(world: World) -> None:
+def test_a_notebook_is_in_service_after_its_pending_time(world: World) -> None:
     world.create()
 
     assert world.status() == "Pending"
@@ -24,7 +24,7 @@ def test_a_notebook_comes_into_service_after_its_time(world: World) -> None:
     assert world.status() == "InService"
 
 
-def test_stop_update_start_and_delete_take_their_time(world: World) -> None:
+def test_stop_update_start_and_delete_take_time(world: World) -> None:
     world.in_service()
 
     world.on("Stop")
@@ -48,7 +48,7 @@ def test_stop_update_start_and_delete_take_their_time(world: World) -> None:
     assert (error.code, error.message) == ("ValidationException", "RecordNotFound")
 
 
-def test_a_status_is_dated_when_it_came_not_when_it_was_looked_at(world: World) -> None:
+def test_the_last_modified_time_is_when_the_status_changed(world: World) -> None:
     born = world.clock.now
     world.create()
 
@@ -93,7 +93,7 @@ def test_the_timing_can_be_set(world: World) -> None:
         )
     ],
 )
-def test_each_operation_has_its_statuses(
+def test_each_operation_is_allowed_only_in_its_statuses(
     world: World, status: str, operation: str, to: str, allowed: tuple[str, ...]
 ) -> None:
     world.create()
@@ -113,14 +113,14 @@ def test_each_operation_has_its_statuses(
 
 
 @pytest.mark.parametrize("operation", ["Describe", "Start", "Stop", "Update", "Delete"])
-def test_a_notebook_that_is_not_there_is_not_found(world: World, operation: str) -> None:
+def test_a_missing_notebook_is_not_found(world: World, operation: str) -> None:
     error = refused(world.on, operation, "nobody")
 
     assert (error.code, error.message) == ("ValidationException", "RecordNotFound")
 
 
 @pytest.mark.parametrize("status", ["PendingMaintenance", "InMaintenance", "Hibernating"])
-def test_any_status_can_be_forced_and_left_again(world: World, status: str) -> None:
+def test_a_forced_status_can_be_followed_by_another(world: World, status: str) -> None:
     world.in_service()
 
     world.service.force_status("mine", status, then="InService", after=300)
@@ -131,7 +131,7 @@ def test_any_status_can_be_forced_and_left_again(world: World, status: str) -> N
     assert world.status() == "InService"
 
 
-def test_a_forced_status_stays_if_nothing_follows_it(world: World) -> None:
+def test_a_forced_status_stays_without_a_following_one(world: World) -> None:
     world.create()
     world.service.force_status("mine", "Stopping")
 
@@ -140,7 +140,7 @@ def test_a_forced_status_stays_if_nothing_follows_it(world: World) -> None:
     assert world.status() == "Stopping"
 
 
-def test_what_is_not_given_is_as_aws_has_it(world: World) -> None:
+def test_omitted_settings_have_the_defaults_of_aws(world: World) -> None:
     arn = world.create()
 
     described = world.describe()
@@ -158,7 +158,7 @@ def test_what_is_not_given_is_as_aws_has_it(world: World) -> None:
         assert absent not in described
 
 
-def test_what_is_given_is_echoed(world: World) -> None:
+def test_describe_shows_the_given_settings(world: World) -> None:
     world.call("CreateNotebookInstanceLifecycleConfig", NotebookInstanceLifecycleConfigName="c")
     given = {
         "SubnetId": "subnet-1",
@@ -187,7 +187,7 @@ def test_what_is_given_is_echoed(world: World) -> None:
     assert "Tags" not in described
 
 
-def test_names_differ_in_more_than_case(world: World) -> None:
+def test_names_are_unique_regardless_of_case(world: World) -> None:
     world.create("Mine")
 
     error = refused(world.create, "mINE")
@@ -221,7 +221,7 @@ def test_a_name_is_taken_until_its_notebook_is_gone(world: World) -> None:
         {"InstanceType": "ml.z9.huge"},
     ],
 )
-def test_a_refused_create_leaves_nothing(world: World, params: dict[str, Any]) -> None:
+def test_a_rejected_create_leaves_nothing(world: World, params: dict[str, Any]) -> None:
     assert refused(world.create, **params).code == "ValidationException"
 
     assert world.service.state()["notebooks"] == []
@@ -238,7 +238,7 @@ def test_a_lifecycle_configuration_must_exist(world: World) -> None:
     )
 
 
-def test_settings_change_and_the_data_volume_stays(world: World) -> None:
+def test_an_update_changes_settings_and_keeps_the_data_volume(world: World) -> None:
     world.stopped()
     volume = world.private()["volume_id"]
     other_role = ROLE + "-2"
@@ -277,7 +277,7 @@ def test_a_new_notebook_of_the_same_name_has_a_new_volume(world: World) -> None:
     assert world.private()["volume_id"] != volume
 
 
-def test_a_volume_does_not_shrink(world: World) -> None:
+def test_a_volume_cannot_shrink(world: World) -> None:
     world.stopped(VolumeSizeInGB=20)
 
     error = refused(world.on, "Update", VolumeSizeInGB=19)
@@ -288,7 +288,7 @@ def test_a_volume_does_not_shrink(world: World) -> None:
 
 
 @pytest.mark.parametrize("field", ["SubnetId", "SecurityGroupIds", "KmsKeyId"])
-def test_what_cannot_be_updated_is_no_parameter(world: World, field: str) -> None:
+def test_subnet_groups_and_key_cannot_be_updated(world: World, field: str) -> None:
     world.stopped()
 
     error = refused(world.on, "Update", **{field: "x"})
@@ -319,7 +319,7 @@ def test_what_cannot_be_updated_is_no_parameter(world: World, field: str) -> Non
         ),
     ],
 )
-def test_a_setting_is_removed_by_disassociating_it(
+def test_a_disassociate_flag_removes_its_setting(
     world: World, setting: str, value: Any, flag: str, shown: str
 ) -> None:
     world.call("CreateNotebookInstanceLifecycleConfig", NotebookInstanceLifecycleConfigName="c")
@@ -331,13 +331,13 @@ def test_a_setting_is_removed_by_disassociating_it(
 
     world.on("Update", **{flag: True})
     world.clock.advance(30)
-    # Once more: it is idempotent.
+    # A second call succeeds too.
     world.on("Update", **{flag: True})
 
     assert shown not in world.describe()
 
 
-def test_a_flag_that_is_false_removes_nothing(world: World) -> None:
+def test_a_disassociate_flag_of_false_removes_nothing(world: World) -> None:
     world.stopped(DefaultCodeRepository="repo")
 
     world.on("Update", DisassociateDefaultCodeRepository=False)
@@ -345,13 +345,13 @@ def test_a_flag_that_is_false_removes_nothing(world: World) -> None:
     assert world.describe()["DefaultCodeRepository"] == "repo"
 
 
-def test_the_new_lifecycle_configuration_must_exist(world: World) -> None:
+def test_a_lifecycle_configuration_of_an_update_must_exist(world: World) -> None:
     world.stopped()
 
     assert "does not exist" in refused(world.on, "Update", LifecycleConfigName="c").message
 
 
-def test_only_a_notebook_that_runs_can_be_opened(world: World) -> None:
+def test_only_a_notebook_in_service_can_be_opened(world: World) -> None:
     world.create()
     asked = {"NotebookInstanceName": "mine"}
     error = refused(world.call, "CreatePresignedNotebookInstanceUrl", **asked)

@@ -1,4 +1,4 @@
-"""Policy variables, as the IAM user guide has them ("Variables and tags")."""
+"""Policy variables, as in the IAM user guide ("Variables and tags")."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ BUCKET = "arn:aws:s3:::bucket"
 
 
 def decided(statement: dict[str, Any], resource: str = f"{BUCKET}/red/a", **tags: str) -> str:
-    """Return what a statement says of s3:GetObject to a principal that has these tags."""
+    """Return the decision of a statement on s3:GetObject by a principal with these tags."""
     context = iam_evaluator.EvalContext(
         principal_arn="arn:aws:iam::111122223333:role/r",
         principal_type="AssumedRole",
@@ -30,13 +30,13 @@ def decided(statement: dict[str, Any], resource: str = f"{BUCKET}/red/a", **tags
 
 
 @pytest.mark.parametrize("variable", ["${aws:PrincipalTag/Team}", "${aws:principaltag/team}"])
-def test_a_resource_is_named_by_the_principals_tag(variable: str) -> None:
+def test_a_resource_can_contain_a_principal_tag(variable: str) -> None:
     statement = {"Resource": f"{BUCKET}/{variable}/*"}
     assert decided(statement, Team="red") == "Allow"
     assert decided(statement, Team="blue") == "ImplicitDeny"
 
 
-def test_a_resource_with_a_variable_of_no_value_matches_nothing() -> None:
+def test_a_resource_with_an_undefined_variable_matches_nothing() -> None:
     statement = {"Resource": f"{BUCKET}/${{aws:PrincipalTag/Team}}*"}
     assert decided(statement) == "ImplicitDeny"
     assert decided(statement, resource=f"{BUCKET}/${{aws:PrincipalTag/Team}}") == "ImplicitDeny"
@@ -54,7 +54,9 @@ def test_a_resource_with_a_variable_of_no_value_matches_nothing() -> None:
         ("StringNotLike", "ImplicitDeny", "Allow", "Allow"),
     ],
 )
-def test_a_comparison_with_a_variable(operator: str, red: str, blue: str, none: str) -> None:
+def test_string_conditions_compare_with_the_value_of_a_variable(
+    operator: str, red: str, blue: str, none: str
+) -> None:
     statement = {
         "Resource": "*",
         "Condition": {operator: {"s3:ExistingObjectTag/Team": "${aws:PrincipalTag/Team}"}},
@@ -64,12 +66,12 @@ def test_a_comparison_with_a_variable(operator: str, red: str, blue: str, none: 
     assert decided(statement) == none
 
 
-def test_other_operators_take_no_variables() -> None:
+def test_other_operators_do_not_replace_variables() -> None:
     condition = {"Null": {"s3:ExistingObjectTag/Team": "${aws:PrincipalTag/Team}"}}
     assert decided({"Resource": "*", "Condition": condition}, Team="true") == "Allow"
 
 
 @pytest.mark.parametrize("variable", ["${*}", "${aws:PrincipalTag/Team, 'red'}"])
-def test_what_is_not_simulated_is_refused(variable: str) -> None:
+def test_an_unsupported_variable_is_rejected(variable: str) -> None:
     with pytest.raises(ValueError, match="without a default"):
         decided({"Resource": f"{BUCKET}/{variable}"}, Team="red")

@@ -1,4 +1,4 @@
-"""Automation documents and their runs as simulated, with calls that answer as the test says."""
+"""Automation documents and executions of the simulator, with API answers set by the test."""
 
 import json
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def changed(*path: str | int, value: Any) -> dict[str, Any]:
 
 
 class _World:
-    """Answers to calls, one after the other, and a clock that waiting moves."""
+    """A queue of API answers, and a clock that each wait advances."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -76,8 +76,8 @@ class _World:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        told: dict[str, Any] = answer
-        return told
+        output: dict[str, Any] = answer
+        return output
 
     def wait(self) -> None:
         self.now += timedelta(seconds=60)
@@ -103,7 +103,7 @@ def status(value: str) -> dict[str, str]:
     return {"NotebookInstanceStatus": value}
 
 
-def test_a_runbook_finds_acts_and_awaits() -> None:
+def test_a_runbook_runs_its_steps_in_order() -> None:
     world = _World(FOUND, {}, status("Stopping"), status("Stopped"))
 
     automation = world.run()
@@ -118,13 +118,13 @@ def test_a_runbook_finds_acts_and_awaits() -> None:
         ("sagemaker", "StopNotebookInstance", {"NotebookInstanceName": "analysis"}),
         *[("sagemaker", "DescribeNotebookInstance", {"NotebookInstanceName": "analysis"})] * 2,
     ]
-    told = automation.describe()
-    assert [s["StepStatus"] for s in told["StepExecutions"]] == ["Success"] * 3
-    assert told["StepExecutions"][0]["Outputs"] == {"Notebook": ["analysis"]}
-    assert told["Parameters"] == {"BucketName": ["bucket"], "Role": []}
+    described = automation.describe()
+    assert [s["StepStatus"] for s in described["StepExecutions"]] == ["Success"] * 3
+    assert described["StepExecutions"][0]["Outputs"] == {"Notebook": ["analysis"]}
+    assert described["Parameters"] == {"BucketName": ["bucket"], "Role": []}
 
 
-def test_what_aws_refuses_ends_the_automation_and_is_told() -> None:
+def test_an_api_error_fails_the_automation_and_is_reported() -> None:
     refusal = "An error occurred (ValidationException) when calling the StopNotebookInstance"
     automation = _World(FOUND, CallError(f"{refusal} operation: no.")).run()
 
@@ -137,14 +137,14 @@ def test_what_aws_refuses_ends_the_automation_and_is_told() -> None:
     assert automation.describe()["FailureMessage"] == automation.failure
 
 
-def test_an_output_that_is_not_there_fails_its_step() -> None:
+def test_a_missing_output_fails_its_step() -> None:
     automation = _World({"StackResources": []}).run()
 
     assert [step.status for step in automation.steps] == ["Failed"]
     assert "$.StackResources[0].PhysicalResourceId is no String" in automation.failure
 
 
-def test_a_property_that_never_comes_times_out() -> None:
+def test_a_wait_for_a_property_times_out() -> None:
     world = _World(FOUND, {}, *[status("Stopping")] * 11)
 
     automation = world.run()
@@ -161,7 +161,9 @@ def test_a_property_that_never_comes_times_out() -> None:
         ("step:Await", ["Find", "Stop", "Await"], "Failed"),
     ],
 )
-def test_a_failed_step_leads_where_it_says(on_failure: str, ran: list[str], ended: str) -> None:
+def test_a_failed_step_continues_as_on_failure_says(
+    on_failure: str, ran: list[str], ended: str
+) -> None:
     document = changed("mainSteps", 1, "onFailure", value=on_failure)
     answers = [FOUND, CallError("no"), *([status("Stopped")] if "Await" in ran else [])]
 
@@ -171,7 +173,7 @@ def test_a_failed_step_leads_where_it_says(on_failure: str, ran: list[str], ende
     assert automation.status == ended
 
 
-def test_a_step_is_tried_as_often_as_it_says() -> None:
+def test_a_step_is_retried_up_to_max_attempts() -> None:
     document = changed("mainSteps", 1, "maxAttempts", value=2)
 
     automation = _World(FOUND, CallError("no"), {}, status("Stopped")).run(document)
@@ -179,7 +181,7 @@ def test_a_step_is_tried_as_often_as_it_says() -> None:
     assert automation.status == "Success"
 
 
-def test_a_step_may_lead_past_others_and_be_the_end() -> None:
+def test_a_step_can_skip_others_or_end_the_runbook() -> None:
     document = changed("mainSteps", 0, "nextStep", value="Await")
     assert [s.step.name for s in _World(FOUND, status("Stopped")).run(document).steps] == [
         "Find",
@@ -189,7 +191,7 @@ def test_a_step_may_lead_past_others_and_be_the_end() -> None:
     assert len(_World(FOUND).run(document).steps) == 1
 
 
-def test_an_assertion_looks_once() -> None:
+def test_an_assertion_checks_the_property_once() -> None:
     document = changed("mainSteps", 2, "action", value="aws:assertAwsResourceProperty")
 
     assert _World(FOUND, {}, status("Stopped")).run(document).status == "Success"
@@ -198,7 +200,7 @@ def test_an_assertion_looks_once() -> None:
     assert "Failed, is not in the desired values ['Stopped']" in automation.failure
 
 
-def test_a_list_stays_one_and_text_is_put_together() -> None:
+def test_references_keep_lists_and_are_replaced_in_text() -> None:
     document = changed("parameters", "Names", value={"type": "StringList", "default": ["a", "b"]})
     document["mainSteps"] = [
         {
@@ -221,7 +223,7 @@ def test_a_list_stays_one_and_text_is_put_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "fault"),
     [
         (changed("schemaVersion", value="2.2"), "schemaVersion"),
         (changed("mainSteps", value=[]), "mainSteps must be"),
@@ -245,19 +247,19 @@ def test_a_list_stays_one_and_text_is_put_together() -> None:
         ),
     ],
 )
-def test_a_document_that_would_not_run_is_refused(document: dict[str, Any], told: str) -> None:
+def test_an_invalid_document_is_rejected(document: dict[str, Any], fault: str) -> None:
     with pytest.raises(ServiceError, match="InvalidDocumentContent") as refusal:
         parse(json.dumps(document), "JSON")
-    assert told in refusal.value.message
+    assert fault in refusal.value.message
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
-def test_what_is_no_document_at_all_is_refused(text: str) -> None:
+def test_content_that_is_not_a_json_object_is_rejected(text: str) -> None:
     with pytest.raises(ServiceError, match="InvalidDocumentContent"):
         parse(text, "JSON")
 
 
-def test_parameters_are_held_to_what_the_document_declares() -> None:
+def test_parameters_must_match_their_declarations() -> None:
     document = changed("parameters", "Role", "allowedValues", value=["", "a"])
     document["parameters"]["BucketName"]["allowedPattern"] = "^[a-z]+$"
     runbook = parse(json.dumps(document), "JSON")
@@ -287,7 +289,7 @@ def create() -> Callable[..., Documents]:
     return make
 
 
-def test_a_document_has_versions_of_which_one_is_the_default(
+def test_a_document_has_versions_and_a_default_version(
     create: Callable[..., Documents],
 ) -> None:
     documents = create(TargetType="/AWS::S3::Bucket")
@@ -316,7 +318,7 @@ def test_a_document_has_versions_of_which_one_is_the_default(
         ({"DocumentFormat": "YAML", "Content": "a: ["}, "InvalidDocumentContent"),
     ],
 )
-def test_documents_that_cannot_be(
+def test_an_unsupported_document_is_rejected(
     create: Callable[..., Documents], more: dict[str, str], code: str
 ) -> None:
     with pytest.raises(ServiceError, match=code):

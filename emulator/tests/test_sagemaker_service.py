@@ -1,4 +1,4 @@
-"""The notebook simulator inside the embedded AWS: its IAM, network, keys, roles and events."""
+"""The notebook simulator in the embedded AWS: IAM, network, keys, roles and events."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from aws_testing.catalog import trust
 from aws_testing.waiting import await_that, unique
 from embedded_aws.emulator import Emulator
 
-# Seconds; short, yet long enough to be seen between two calls.
+# In seconds, long enough for a call to see each status.
 TIMING = {
     "pending": 0.6,
     "starting": 0.6,
@@ -25,7 +25,7 @@ TRUST = trust({"Service": "sagemaker.amazonaws.com"})
 
 @pytest.fixture(autouse=True)
 def fast_notebooks(emulator: Emulator) -> Iterator[None]:
-    """Give every test notebooks without faults, and leave the emulator as it was."""
+    """Run each test with fast notebooks without faults, then restore the settings."""
     before = emulator.control("sagemaker")
     emulator.control("sagemaker", {"reset": True, "timing": TIMING, "role_propagation": 0})
     yield
@@ -35,13 +35,13 @@ def fast_notebooks(emulator: Emulator) -> Iterator[None]:
 
 @pytest.fixture
 def name() -> str:
-    """Make a name of the test's own for all it makes."""
+    """Return a unique name for all resources of a test."""
     return unique("notebook")
 
 
 @pytest.fixture
 def role(emulator: Emulator, name: str) -> str:
-    """Make an execution role."""
+    """Create an execution role and return its ARN."""
     made = emulator.client("iam").create_role(
         RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST)
     )
@@ -51,7 +51,7 @@ def role(emulator: Emulator, name: str) -> str:
 
 @pytest.fixture
 def network(emulator: Emulator, name: str) -> dict[str, Any]:
-    """Make a subnet and a security group in a VPC."""
+    """Create a subnet and a security group in a VPC and return them as parameters."""
     ec2 = emulator.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.7.0.0/24")["Subnet"]["SubnetId"]
@@ -61,19 +61,19 @@ def network(emulator: Emulator, name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def key(emulator: Emulator) -> str:
-    """Make a customer key."""
+    """Create a customer managed key and return its ARN."""
     arn: str = emulator.client("kms").create_key()["KeyMetadata"]["Arn"]
     return arn
 
 
 @pytest.fixture
 def sagemaker(emulator: Emulator) -> Any:
-    """Return the administrator's client."""
+    """Return the administrator's SageMaker client."""
     return emulator.client("sagemaker")
 
 
 def user(emulator: Emulator, name: str, *statements: dict[str, Any]) -> Any:
-    """Make a user with a policy and return the user's SageMaker client."""
+    """Create a user with a policy and return the user's SageMaker client."""
     iam = emulator.client("iam")
     iam.create_user(UserName=name)
     if statements:
@@ -82,7 +82,7 @@ def user(emulator: Emulator, name: str, *statements: dict[str, Any]) -> Any:
 
 
 def allow(emulator: Emulator, name: str, *statements: dict[str, Any]) -> None:
-    """Give a user these permissions in place of those before."""
+    """Replace a user's permissions."""
     document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow"} | s for s in statements]}
     emulator.client("iam").put_user_policy(
         UserName=name, PolicyName="p", PolicyDocument=json.dumps(document)
@@ -108,7 +108,7 @@ def basics(name: str, role: str) -> dict[str, Any]:
     return {"NotebookInstanceName": name, "InstanceType": "ml.t3.medium", "RoleArn": role}
 
 
-def test_a_notebooks_life_leaves_nothing_in_ec2_and_kms(
+def test_a_deleted_notebook_leaves_nothing_in_ec2_and_kms(
     emulator: Emulator, sagemaker: Any, name: str, role: str, network: dict[str, Any], key: str
 ) -> None:
     ec2, kms = emulator.client("ec2"), emulator.client("kms")
@@ -127,7 +127,7 @@ def test_a_notebooks_life_leaves_nothing_in_ec2_and_kms(
     until_status(sagemaker, name, "Stopped")
     sagemaker.delete_notebook_instance(NotebookInstanceName=name)
 
-    # The simulator keeps up with the time by itself: nothing but EC2 is asked here.
+    # The simulator advances without a SageMaker call: only EC2 is called here.
     await_that(
         lambda: (
             not ec2.describe_network_interfaces(
@@ -200,16 +200,16 @@ def test_a_runbook_stops_and_starts_a_notebook(
 
         def ended() -> dict[str, Any] | None:
             answer = ssm.get_automation_execution(AutomationExecutionId=started)
-            told: dict[str, Any] = answer["AutomationExecution"]
-            return None if told["AutomationExecutionStatus"] == "InProgress" else told
+            execution: dict[str, Any] = answer["AutomationExecution"]
+            return None if execution["AutomationExecutionStatus"] == "InProgress" else execution
 
-        told = await_that(ended)
-        assert told
-        return told
+        execution = await_that(ended)
+        assert execution
+        return execution
 
     assert run("StopNotebookInstance", "Stopped")["AutomationExecutionStatus"] == "Success"
     assert run("StartNotebookInstance", "InService")["AutomationExecutionStatus"] == "Success"
-    # What runs already is SageMaker's to refuse.
+    # SageMaker rejects the start of a running notebook.
     refusal = run("start_notebook_instance", "InService")
     assert refusal["AutomationExecutionStatus"] == "Failed"
     assert "calling the StartNotebookInstance operation" in refusal["FailureMessage"]
@@ -229,14 +229,14 @@ def test_a_fault_of_the_control_reaches_the_caller(
 @pytest.mark.parametrize(
     "settings", [{"unheard": 1}, {"statuses": {"nobody": "Failed"}}, {"timing": {"x": 1}}]
 )
-def test_the_control_refuses_what_it_does_not_know(
+def test_the_control_rejects_unknown_settings_and_notebooks(
     emulator: Emulator, settings: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match=r"message"):
         emulator.control("sagemaker", settings)
 
 
-def test_a_user_reaches_the_permitted_notebook_only(
+def test_a_user_can_call_only_the_allowed_operation_on_the_allowed_notebook(
     emulator: Emulator, sagemaker: Any, name: str, role: str
 ) -> None:
     arn = sagemaker.create_notebook_instance(**basics(name, role))["NotebookInstanceArn"]
@@ -251,7 +251,7 @@ def test_a_user_reaches_the_permitted_notebook_only(
     assert "sagemaker:StopNotebookInstance" in stop[1]
 
 
-def test_a_condition_on_a_notebooks_tags_decides(
+def test_a_policy_condition_on_tags_of_a_notebook_applies(
     emulator: Emulator, sagemaker: Any, name: str, role: str
 ) -> None:
     client = user(
@@ -277,7 +277,7 @@ def test_a_condition_on_a_notebooks_tags_decides(
 
 
 def creator(role: str, key: str) -> dict[str, dict[str, Any]]:
-    """Return what creating an encrypted notebook in a VPC takes, one statement an action."""
+    """Return the statements for creating an encrypted notebook in a VPC, by action."""
     via = {"StringLike": {"kms:ViaService": "sagemaker.*.amazonaws.com"}}
     statements: list[dict[str, Any]] = [
         {
@@ -319,7 +319,7 @@ def creator(role: str, key: str) -> dict[str, dict[str, Any]]:
     return {statement["Action"]: statement for statement in statements}
 
 
-def test_create_takes_every_permission_of_the_caller(
+def test_create_requires_each_permission_of_the_caller(
     emulator: Emulator, sagemaker: Any, name: str, role: str, network: dict[str, Any], key: str
 ) -> None:
     permissions = creator(role, key)
@@ -348,7 +348,7 @@ def test_create_takes_every_permission_of_the_caller(
     until_status(sagemaker, name, "InService")
 
 
-def test_a_role_is_assumed_when_it_exists_trusts_sagemaker_and_is_old_enough(
+def test_a_role_must_exist_trust_sagemaker_and_have_propagated(
     emulator: Emulator, sagemaker: Any, name: str, role: str
 ) -> None:
     document = json.dumps(TRUST).replace("sagemaker.", "lambda.")
@@ -376,7 +376,7 @@ def test_a_role_is_assumed_when_it_exists_trusts_sagemaker_and_is_old_enough(
     assert await_that(created)
 
 
-def test_a_subnet_there_is_not_is_refused(
+def test_a_missing_subnet_or_group_is_rejected(
     sagemaker: Any, name: str, role: str, network: dict[str, Any]
 ) -> None:
     for wrong in (
@@ -390,7 +390,7 @@ def test_a_subnet_there_is_not_is_refused(
         assert "does not exist" in message
 
 
-def test_a_bad_request_is_answered_in_the_services_words(sagemaker: Any, role: str) -> None:
+def test_an_invalid_request_gets_the_error_message_of_sagemaker(sagemaker: Any, role: str) -> None:
     code, message = refused(
         sagemaker.create_notebook_instance, **basics("under_scored", role), RootAccess="Off"
     )
@@ -400,7 +400,7 @@ def test_a_bad_request_is_answered_in_the_services_words(sagemaker: Any, role: s
 
 
 def events_of(emulator: Emulator, name: str) -> Callable[[], list[dict[str, Any]]]:
-    """Collect a notebook's events; return what waits until there are two."""
+    """Collect a notebook's events and return a function that waits for two of them."""
     sqs, events = emulator.client("sqs"), emulator.client("events")
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
@@ -423,7 +423,7 @@ def events_of(emulator: Emulator, name: str) -> Callable[[], list[dict[str, Any]
     return lambda: await_that(both)
 
 
-def test_state_changes_are_events_on_the_default_bus(
+def test_state_changes_send_events_to_the_default_bus(
     emulator: Emulator, sagemaker: Any, name: str, role: str
 ) -> None:
     received = events_of(emulator, name)
@@ -436,7 +436,7 @@ def test_state_changes_are_events_on_the_default_bus(
     assert {event["resources"][0] for event in events} == {arn}
 
 
-def test_another_account_has_notebooks_of_its_own(emulator: Emulator, name: str, role: str) -> None:
+def test_each_account_has_its_own_notebooks(emulator: Emulator, name: str, role: str) -> None:
     spoke = emulator.account("210987654321")
     spoke.control("sagemaker", {"timing": TIMING, "role_propagation": 0})
     own = spoke.client("iam").create_role(
@@ -444,7 +444,7 @@ def test_another_account_has_notebooks_of_its_own(emulator: Emulator, name: str,
     )["Role"]["Arn"]
 
     received = events_of(spoke, name)
-    # A name is taken in one account only, and a role of the other account is no role here.
+    # Both accounts can use the same name, but neither can use a role of the other.
     for here, its_role in ((emulator, role), (spoke, own)):
         here.client("sagemaker").create_notebook_instance(**basics(name, its_role))
     code, _ = refused(

@@ -1,4 +1,4 @@
-"""Service actions of the embedded AWS: an end user runs a runbook on what they launched."""
+"""Service actions of the embedded AWS: an end user runs a runbook on a launched product."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,8 +30,8 @@ ACTIONS = {
     ),
     "Condition": OWN,
 }
-# What end users and the role need beside: [administrator guide, "Service actions", Step 1].
-SEEING = (
+# Further needs of end users and of the role: [administrator guide, "Service actions", Step 1].
+READING = (
     allow("ssm:DescribeDocument"),
     allow("cloudformation:ListStackResources", resource="arn:aws:cloudformation:*:*:stack/SC-*"),
 )
@@ -114,9 +114,11 @@ def run(offer: Offer, person: Any) -> dict[str, Any]:
     return ended(person, answer)
 
 
-def test_an_end_user_acts_by_a_role_without_its_rights(account: Account, make: Make) -> None:
-    role = account.role({"Service": SERVICE_CATALOG}, *SEEING, STARTING, STEPS)
-    offer = make(role, *SEEING)
+def test_an_end_user_runs_an_action_with_a_role_and_few_permissions(
+    account: Account, make: Make
+) -> None:
+    role = account.role({"Service": SERVICE_CATALOG}, *READING, STARTING, STEPS)
+    offer = make(role, *READING)
     alice = offer.person("alice")
     launched = offer.launched(alice)
     identifier = launched["RecordDetail"]["ProvisionedProductId"]
@@ -135,54 +137,56 @@ def test_an_end_user_acts_by_a_role_without_its_rights(account: Account, make: M
     logs = account.aws.client("logs")
     (group,) = logs.describe_log_groups(logGroupNamePrefix=parts["Notebook"])["logGroups"]
     assert group["retentionInDays"] == 7
-    # And nobody else's.
+    # Another end user is denied.
     bob = offer.person("bob")
     code, _ = refused(bob.execute_provisioned_product_service_action, **call)
     assert code == "AccessDeniedException"
 
 
-def test_without_a_role_the_end_user_does_it_all(make: Make) -> None:
-    able = make(None, *SEEING, STARTING, STEPS)
+def test_an_action_without_a_role_runs_with_the_end_users_permissions(make: Make) -> None:
+    able = make(None, *READING, STARTING, STEPS)
     record = run(able, able.person("alice"))
     assert record["RecordDetail"]["Status"] == "SUCCEEDED", record
 
-    unable = make(None, *SEEING)
-    told = description(run(unable, unable.person("alice")))
-    assert told.startswith(
+    unable = make(None, *READING)
+    reason = description(run(unable, unable.person("alice")))
+    assert reason.startswith(
         "An error occurred (AccessDeniedException) when calling the StartAutomationExecution"
     )
 
 
 @pytest.mark.parametrize(
-    ("trusted", "statements", "told"),
+    ("trusted", "statements", "reason"),
     [
-        ("ssm.amazonaws.com", (*SEEING, STARTING, STEPS), "Access denied while assuming the role"),
+        ("ssm.amazonaws.com", (*READING, STARTING, STEPS), "Access denied while assuming the role"),
         (SERVICE_CATALOG, (STARTING, STEPS), "calling the DescribeDocument operation"),
-        (SERVICE_CATALOG, (SEEING[0], STARTING, STEPS), "ListStackResources"),
-        (SERVICE_CATALOG, (*SEEING, STEPS), "calling the StartAutomationExecution operation"),
-        (SERVICE_CATALOG, (*SEEING, STARTING), "cloudformation:DescribeStackResources"),
+        (SERVICE_CATALOG, (READING[0], STARTING, STEPS), "ListStackResources"),
+        (SERVICE_CATALOG, (*READING, STEPS), "calling the StartAutomationExecution operation"),
+        (SERVICE_CATALOG, (*READING, STARTING), "cloudformation:DescribeStackResources"),
     ],
     ids=["trust", "document", "resources", "start", "steps"],
 )
-def test_the_role_of_an_action_needs_what_is_done_with_it(
+def test_the_role_of_an_action_needs_each_permission(
     account: Account,
     make: Make,
     trusted: str,
     statements: tuple[dict[str, Any], ...],
-    told: str,
+    reason: str,
 ) -> None:
-    offer = make(account.role({"Service": trusted}, *statements), *SEEING)
+    offer = make(account.role({"Service": trusted}, *statements), *READING)
 
-    assert told in description(run(offer, offer.person("alice")))
+    assert reason in description(run(offer, offer.person("alice")))
 
 
-def test_an_end_user_must_see_the_document_and_the_resources(account: Account, make: Make) -> None:
-    offer = make(account.role({"Service": SERVICE_CATALOG}, *SEEING, STARTING, STEPS), SEEING[0])
+def test_an_end_user_must_be_allowed_to_list_the_stack_resources(
+    account: Account, make: Make
+) -> None:
+    offer = make(account.role({"Service": SERVICE_CATALOG}, *READING, STARTING, STEPS), READING[0])
 
     assert "cloudformation:ListStackResources" in description(run(offer, offer.person("alice")))
 
 
-def test_an_action_in_a_stack_changes_in_place(account: Account) -> None:
+def test_an_action_in_a_stack_is_updated_in_place(account: Account) -> None:
     document, outputs = unique("Keep"), {"Action": {"Ref": "Action"}}
     parts = catalog(None, document)
     resources = {key: parts[key] for key in ("Document", "Action")}
@@ -192,7 +196,7 @@ def test_an_action_in_a_stack_changes_in_place(account: Account) -> None:
     resources["Action"]["Properties"]["Description"] = "for a week"
 
     assert account.change(stack, resources, **outputs) == before
-    told = account.catalog.describe_service_action(Id=before["Action"])["ServiceActionDetail"]
-    assert told["ServiceActionSummary"]["Description"] == "for a week"
-    assert told["Definition"]["Name"] == document
+    described = account.catalog.describe_service_action(Id=before["Action"])["ServiceActionDetail"]
+    assert described["ServiceActionSummary"]["Description"] == "for a week"
+    assert described["Definition"]["Name"] == document
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"

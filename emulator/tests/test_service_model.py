@@ -1,4 +1,4 @@
-"""The simulators' requests and responses are checked as the service checks them."""
+"""Requests and responses of the simulators are validated as the service validates them."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ def refusal(operation: str, params: dict[str, Any]) -> ServiceError:
     return refused.value
 
 
-def test_a_valid_request_is_let_through() -> None:
+def test_a_valid_request_is_accepted() -> None:
     validate("sagemaker", "CreateNotebookInstance", VALID | {"Tags": [{"Key": "a", "Value": ""}]})
 
 
-def test_a_missing_required_member_is_named() -> None:
+def test_the_error_for_a_missing_member_names_it() -> None:
     error = refusal("DescribeNotebookInstance", {})
 
     assert error.code == "ValidationException"
@@ -38,7 +38,7 @@ def test_null_counts_as_missing() -> None:
     )
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_one_error_reports_all_faults() -> None:
     error = refusal(
         "CreateNotebookInstance",
         VALID | {"NotebookInstanceName": "a_b", "VolumeSizeInGB": 4, "RootAccess": "Off"},
@@ -101,7 +101,9 @@ def test_all_faults_are_told_at_once() -> None:
         ({"SubnetID": "subnet-1"}, "Value 'subnet-1' at 'subnetID' failed to satisfy constraint"),
     ],
 )
-def test_a_fault_is_told_in_the_services_words(change: dict[str, Any], fault: str) -> None:
+def test_a_fault_is_reported_with_the_message_of_sagemaker(
+    change: dict[str, Any], fault: str
+) -> None:
     error = refusal("CreateNotebookInstance", VALID | change)
 
     assert error.message.startswith("1 validation error detected: ")
@@ -109,12 +111,12 @@ def test_a_fault_is_told_in_the_services_words(change: dict[str, Any], fault: st
 
 
 @pytest.mark.parametrize("key", ["kosten-träger", "開発", "a b", "platform:stack-id"])
-def test_a_tag_may_be_written_in_any_alphabet(key: str) -> None:
+def test_a_tag_key_can_have_letters_of_any_alphabet(key: str) -> None:
     validate("sagemaker", "CreateNotebookInstance", VALID | {"Tags": [{"Key": key, "Value": ""}]})
 
 
 @pytest.mark.parametrize("key", ["a#b", "tab\there", "smile 😀"])
-def test_a_tag_holds_letters_digits_separators_and_a_few_signs_only(key: str) -> None:
+def test_a_tag_key_with_other_characters_is_rejected(key: str) -> None:
     error = refusal("CreateNotebookInstance", VALID | {"Tags": [{"Key": key, "Value": ""}]})
 
     assert "at 'tags.1.member.key'" in error.message
@@ -139,7 +141,7 @@ def test_a_value_of_the_wrong_type_is_a_serialization_error(
 
 
 def test_every_pattern_of_the_notebook_operations_compiles() -> None:
-    # A pattern that only some parameter reaches would fail in the middle of a run.
+    # Otherwise, a pattern of a rarely used parameter would fail in the middle of a run.
     validate(
         "sagemaker",
         "ListNotebookInstances",
@@ -159,7 +161,7 @@ def test_every_pattern_of_the_notebook_operations_compiles() -> None:
     )
 
 
-def test_an_answer_that_fits_the_model_is_let_through() -> None:
+def test_a_response_that_matches_the_model_is_accepted() -> None:
     check_output("sagemaker", "DescribeNotebookInstance", {"NotebookInstanceName": "mine"})
     check_output("sagemaker", "StopNotebookInstance", {})
 
@@ -173,7 +175,7 @@ def test_an_answer_that_fits_the_model_is_let_through() -> None:
         ("StopNotebookInstance", {"NotebookInstanceArn": "arn"}),
     ],
 )
-def test_an_answer_against_the_model_is_an_assertion(
+def test_a_response_that_violates_the_model_is_an_assertion_error(
     operation: str, answer: dict[str, Any]
 ) -> None:
     with pytest.raises(AssertionError, match=operation):

@@ -1,4 +1,4 @@
-"""What the embedded AWS tells of the room in an account: quotas, instance types, services."""
+"""Quotas, instance types and services that the embedded AWS offers in an account."""
 
 import json
 from typing import Any
@@ -29,12 +29,12 @@ def test_quotas_of_notebooks_come_in_pages(emulator: Emulator, operation: str) -
     assert (values["ml.t3.medium"], values["ml.g5.xlarge"]) == (6, 0)
 
 
-def test_a_service_without_quotas_here_is_unknown(emulator: Emulator) -> None:
+def test_a_service_without_quotas_is_unknown(emulator: Emulator) -> None:
     with pytest.raises(ClientError, match="NoSuchResourceException"):
         quotas(emulator.client("service-quotas"), "list_service_quotas", "nosuch", 7)
 
 
-def test_who_is_not_allowed_reads_no_quota_and_no_offering(emulator: Emulator) -> None:
+def test_reading_quotas_and_offerings_requires_permission(emulator: Emulator) -> None:
     iam, user = emulator.client("iam"), unique("nobody")
     iam.create_user(UserName=user)
     key = iam.create_access_key(UserName=user)["AccessKey"]
@@ -64,7 +64,7 @@ def offerings(ec2: Any, *types: str) -> set[tuple[str, str]]:
     }
 
 
-def test_instance_types_are_offered_in_every_zone_and_unknown_ones_in_none(
+def test_instance_types_are_offered_in_every_zone_and_unknown_types_in_none(
     emulator: Emulator,
 ) -> None:
     found = offerings(emulator.client("ec2"), "t3.medium", "x9.huge")
@@ -72,7 +72,7 @@ def test_instance_types_are_offered_in_every_zone_and_unknown_ones_in_none(
     assert found == {("t3.medium", f"{REGION}{each}") for each in "abc"}
 
 
-def test_the_services_of_sagemaker_have_endpoints_to_offer(emulator: Emulator) -> None:
+def test_endpoint_services_are_listed_with_their_zones(emulator: Emulator) -> None:
     names = [f"com.amazonaws.{REGION}.{each}" for each in ("sagemaker.api", "sts", "nosuch")]
     names.append(f"aws.sagemaker.{REGION}.notebook")
 
@@ -86,7 +86,7 @@ def test_the_services_of_sagemaker_have_endpoints_to_offer(emulator: Emulator) -
         assert each["AvailabilityZones"] == [f"{REGION}{zone}" for zone in "abc"]
 
 
-def test_a_regions_services_are_public_parameters(emulator: Emulator) -> None:
+def test_the_services_of_a_region_are_public_parameters(emulator: Emulator) -> None:
     path = "/aws/service/global-infrastructure/regions"
     names = [
         f"{path}/eu-west-1/services/sagemaker",

@@ -1,4 +1,4 @@
-"""Service Catalog of the embedded AWS: IAM in front of it, CloudFormation behind it."""
+"""Service Catalog of the embedded AWS with its IAM and CloudFormation."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def offer(account: Account) -> Iterator[Offer]:
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE", account.failures(stack)
 
 
-# --- a launch --------------------------------------------------------------------------------
+# --- launches --------------------------------------------------------------------------------
 
 
 def test_an_end_user_launches_updates_and_terminates(account: Account, offer: Offer) -> None:
@@ -70,12 +70,12 @@ def test_an_end_user_launches_updates_and_terminates(account: Account, offer: Of
     gone = ended(alice, alice.terminate_provisioned_product(ProvisionedProductId=identifier))
     assert gone["RecordDetail"]["Status"] == "SUCCEEDED"
     code, _ = refused(alice.describe_provisioned_product, Id=identifier)
-    assert code == "AccessDeniedException"  # nobody's own any more
+    assert code == "AccessDeniedException"  # a deleted product has no owner
     stack = account.settled(outputs["CloudformationStackARN"])
     assert stack["StackStatus"] == "DELETE_COMPLETE"
 
 
-def test_the_stack_tells_who_launched_what(account: Account, offer: Offer) -> None:
+def test_the_tags_of_a_stack_name_its_launcher_and_product(account: Account, offer: Offer) -> None:
     launched = offer.launched(offer.person("alice"), Tags=[{"Key": "cost", "Value": "42"}])
 
     stack = account.settled(offer.stack_of(launched))
@@ -87,14 +87,14 @@ def test_the_stack_tells_who_launched_what(account: Account, offer: Offer) -> No
     )
     assert tags["aws:servicecatalog:productArn"].endswith(f":product/{offer.product_id}")
     assert tags["aws:servicecatalog:provisioningArtifactIdentifier"] == offer.artifact_id
-    # And so do its resources.
+    # The tags reach the stack's resources, too.
     role = outputs_of(launched)["Role"]
     on_role = account.aws.client("iam").list_role_tags(RoleName=role)["Tags"]
     assert {
         "Key": "aws:servicecatalog:provisioningArtifactIdentifier",
         "Value": offer.artifact_id,
     } in on_role
-    # But nobody except Service Catalog can give such tags.
+    # Only Service Catalog can set tags with the prefix aws:.
     code, message = refused(
         account.cloudformation.create_stack,
         StackName=unique("stack"),
@@ -104,7 +104,7 @@ def test_the_stack_tells_who_launched_what(account: Account, offer: Offer) -> No
     assert (code, "aws:" in message) == ("ValidationError", True)
 
 
-def test_a_failed_update_taints_and_says_why(offer: Offer) -> None:
+def test_a_failed_update_taints_the_product_and_shows_its_reason(offer: Offer) -> None:
     alice = offer.person("alice")
     identifier = offer.launched(alice)["RecordDetail"]["ProvisionedProductId"]
 
@@ -121,10 +121,10 @@ def test_a_failed_update_taints_and_says_why(offer: Offer) -> None:
     assert (detail["Status"], detail["StatusMessage"]) == ("TAINTED", description(failed))
 
 
-# --- IAM in front of it ----------------------------------------------------------------------
+# --- permissions of end users ----------------------------------------------------------------
 
 
-def test_a_launch_is_its_launchers_own(offer: Offer) -> None:
+def test_an_end_user_cannot_access_the_launch_of_another(offer: Offer) -> None:
     alice, bob = offer.person("alice"), offer.person("bob")
     record = offer.launched(alice)["RecordDetail"]
     identifier = record["ProvisionedProductId"]
@@ -178,7 +178,7 @@ def test_access_without_permission_on_the_product_is_not_enough(
     assert f":product/{offer.product_id} because no identity-based policy allows" in message
 
 
-def test_tags_of_a_portfolio_and_of_a_request_count(account: Account) -> None:
+def test_policy_conditions_on_resource_tags_and_request_tags_apply(account: Account) -> None:
     created = account.catalog.create_portfolio(
         DisplayName="Tagged", ProviderName="CQ", Tags=[{"Key": "team", "Value": "a"}]
     )["PortfolioDetail"]
@@ -208,16 +208,16 @@ def test_tags_of_a_portfolio_and_of_a_request_count(account: Account) -> None:
         account.catalog.delete_portfolio(Id=portfolio_id)
 
 
-def test_a_malformed_request_is_told_so_before_it_is_judged(account: Account) -> None:
-    nobody = account.person(account.end_user_role(), "erin")
+def test_a_request_is_validated_before_it_is_authorized(account: Account) -> None:
+    unprivileged = account.person(account.end_user_role(), "erin")
 
-    code, message = refused(nobody.describe_product, Id="not a product id!")
+    code, message = refused(unprivileged.describe_product, Id="not a product id!")
 
     assert code == "ValidationException"
     assert "failed to satisfy constraint" in message
 
 
-def test_a_wrong_signature_is_refused_whatever_it_asks(emulator: Emulator) -> None:
+def test_a_wrong_signature_is_rejected_before_validation(emulator: Emulator) -> None:
     forged = emulator.client(
         "servicecatalog", {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "guess"}
     )
@@ -226,7 +226,7 @@ def test_a_wrong_signature_is_refused_whatever_it_asks(emulator: Emulator) -> No
         assert refused(forged.describe_product, **params)[0] == "UnrecognizedClientException"
 
 
-def test_what_is_not_simulated_says_so(account: Account) -> None:
+def test_an_unsupported_operation_is_rejected(account: Account) -> None:
     code, message = refused(account.catalog.list_provisioned_product_plans)
 
     assert (code, message) == (
@@ -235,7 +235,7 @@ def test_what_is_not_simulated_says_so(account: Account) -> None:
     )
 
 
-# --- the launch role behind it ---------------------------------------------------------------
+# --- permissions of the launch role ----------------------------------------------------------
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def launch_with(account: Account) -> Iterator[Callable[..., tuple[Offer, dict[st
         account.delete(stack)
 
 
-def test_a_role_that_does_not_trust_service_catalog_launches_nothing(
+def test_a_launch_fails_if_the_launch_role_does_not_trust_service_catalog(
     launch_with: Callable[..., Any],
 ) -> None:
     _, record = launch_with("lambda.amazonaws.com", *LAUNCH, SNS)
@@ -272,7 +272,7 @@ def test_a_role_that_does_not_trust_service_catalog_launches_nothing(
     ],
     ids=["stacks", "summary", "template"],
 )
-def test_a_launch_role_needs_what_service_catalog_does_with_it(
+def test_a_launch_role_needs_permissions_for_stack_summary_and_template(
     launch_with: Callable[..., Any], missing: dict[str, Any], action: str
 ) -> None:
     _, record = launch_with(
@@ -283,7 +283,9 @@ def test_a_launch_role_needs_what_service_catalog_does_with_it(
     assert f"is not authorized to perform: {action}" in description(record)
 
 
-def test_a_launch_role_needs_what_the_template_makes(launch_with: Callable[..., Any]) -> None:
+def test_a_launch_role_needs_permissions_for_the_resources_of_the_template(
+    launch_with: Callable[..., Any],
+) -> None:
     offer, record = launch_with("servicecatalog.amazonaws.com", STACKS, SUMMARY, TEMPLATE_COPY, SNS)
 
     assert "is not authorized to perform: iam:CreateRole on resource" in description(record)
@@ -301,7 +303,7 @@ def test_a_launch_role_needs_what_the_template_makes(launch_with: Callable[..., 
 # --- resource types --------------------------------------------------------------------------
 
 
-def test_a_new_version_leaves_the_old_ones_as_they_are(account: Account) -> None:
+def test_a_new_version_does_not_change_existing_versions(account: Account) -> None:
     first, second = account.template(TEMPLATE), account.template(TEMPLATE)
     outputs = {
         "Product": {"Ref": "Product"},
@@ -319,14 +321,14 @@ def test_a_new_version_leaves_the_old_ones_as_they_are(account: Account) -> None
     assert (after["Name"], after["Names"]) == ("Renamed", "1,2")
     assert after["Ids"].split(",")[0] == before["Ids"]
 
-    # When an entry changes its template, the version is another.
+    # An entry with another template becomes a new version.
     swapped = account.change(stack, {"Product": product(("1", second), ("2", second))}, **outputs)
     assert swapped["Ids"].split(",")[0] == after["Ids"].split(",")[1]
     assert before["Ids"] not in swapped["Ids"]
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
 
 
-def test_an_update_that_fails_leaves_the_product_as_it_was(account: Account) -> None:
+def test_a_failed_stack_update_leaves_the_product_unchanged(account: Account) -> None:
     url = account.template(TEMPLATE)
     outputs = {"Ids": {"Fn::GetAtt": ["Product", "ProvisioningArtifactIds"]}}
     stack = account.stack({"Product": product(("1", url))}, **outputs)
@@ -345,7 +347,7 @@ def test_an_update_that_fails_leaves_the_product_as_it_was(account: Account) -> 
     account.delete(stack)
 
 
-def test_a_portfolio_changes_in_place(account: Account) -> None:
+def test_a_portfolio_is_updated_in_place(account: Account) -> None:
     outputs = {
         "Id": {"Ref": "Portfolio"},
         "Name": {"Fn::GetAtt": ["Portfolio", "PortfolioName"]},
@@ -359,7 +361,7 @@ def test_a_portfolio_changes_in_place(account: Account) -> None:
     account.delete(stack)
 
 
-def test_an_association_is_replaced(account: Account) -> None:
+def test_a_changed_principal_association_is_replaced(account: Account) -> None:
     def resources(role: str) -> dict[str, Any]:
         access = {
             "PortfolioId": {"Ref": "Portfolio"},
@@ -386,7 +388,7 @@ def test_an_association_is_replaced(account: Account) -> None:
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
 
 
-def test_a_portfolio_that_others_use_does_not_go_with_its_stack(account: Account) -> None:
+def test_a_stack_cannot_delete_a_portfolio_that_is_in_use(account: Account) -> None:
     stack = account.stack({"Portfolio": portfolio()}, Id={"Ref": "Portfolio"})
     portfolio_id = account.outputs(stack)["Id"]
     access = {"PortfolioId": portfolio_id, "PrincipalARN": account.end_user_role()}
@@ -402,7 +404,7 @@ def test_a_portfolio_that_others_use_does_not_go_with_its_stack(account: Account
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE"
 
 
-def test_a_portfolio_is_shared_by_a_stack(account: Account) -> None:
+def test_a_stack_can_share_a_portfolio(account: Account) -> None:
     def resources(options: bool) -> dict[str, Any]:
         share = {
             "PortfolioId": {"Ref": "Portfolio"},
@@ -421,10 +423,10 @@ def test_a_portfolio_is_shared_by_a_stack(account: Account) -> None:
 
     account.change(stack, resources(options=True), **outputs)
 
-    told = account.catalog.describe_portfolio_shares(PortfolioId=made["Id"], Type="ACCOUNT")
-    (share,) = told["PortfolioShareDetails"]
+    described = account.catalog.describe_portfolio_shares(PortfolioId=made["Id"], Type="ACCOUNT")
+    (share,) = described["PortfolioShareDetails"]
     assert (share["PrincipalId"], share["ShareTagOptions"]) == ("210987654321", True)
-    # Of the resources that a share is authorized on, the portfolio is the only one.
+    # A share is authorized only on its portfolio.
     elsewhere = {
         "Effect": "Allow",
         "Action": "servicecatalog:DescribePortfolioShares",
@@ -436,7 +438,7 @@ def test_a_portfolio_is_shared_by_a_stack(account: Account) -> None:
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE", account.failures(stack)
 
 
-def test_constraints_and_tag_options_come_and_go(account: Account) -> None:
+def test_a_stack_creates_and_deletes_constraints_and_tag_options(account: Account) -> None:
     pair = {"PortfolioId": {"Ref": "Portfolio"}, "ProductId": {"Ref": "Product"}}
     rules = {"Small": {"Assertions": [{"Assert": {"Fn::Equals": ["a", "a"]}}]}}
     topic = f"arn:aws:sns:us-east-1:{account.id}:launches"
@@ -472,8 +474,8 @@ def test_constraints_and_tag_options_come_and_go(account: Account) -> None:
     stack = account.stack(resources, Rules={"Ref": "Rules"}, Portfolio={"Ref": "Portfolio"})
     made = account.outputs(stack)
 
-    told = account.catalog.describe_constraint(Id=made["Rules"])
-    assert json.loads(told["ConstraintParameters"]) == {"Rules": rules}
+    described = account.catalog.describe_constraint(Id=made["Rules"])
+    assert json.loads(described["ConstraintParameters"]) == {"Rules": rules}
     (option,) = account.catalog.describe_portfolio(Id=made["Portfolio"])["TagOptions"]
     assert option["Active"] is False
     kinds = account.catalog.list_constraints_for_portfolio(PortfolioId=made["Portfolio"])
@@ -481,7 +483,7 @@ def test_constraints_and_tag_options_come_and_go(account: Account) -> None:
     assert account.delete(stack)["StackStatus"] == "DELETE_COMPLETE", account.failures(stack)
 
 
-def test_a_stack_acts_with_the_rights_of_whoever_makes_it(account: Account) -> None:
+def test_a_stack_has_the_permissions_of_its_creator(account: Account) -> None:
     stacks_only = {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}
     limited = account.person(account.end_user_role(stacks_only), "frank", "cloudformation")
 
@@ -496,7 +498,9 @@ def test_a_stack_acts_with_the_rights_of_whoever_makes_it(account: Account) -> N
     account.delete(stack)
 
 
-def test_a_lifecycle_configuration_is_made_changed_and_deleted(account: Account) -> None:
+def test_a_lifecycle_configuration_is_created_updated_replaced_and_deleted(
+    account: Account,
+) -> None:
     def config(content: str, name: str | None = None) -> dict[str, Any]:
         properties = {"OnStart": [{"Content": content}]}
         if name:
@@ -517,10 +521,10 @@ def test_a_lifecycle_configuration_is_made_changed_and_deleted(account: Account)
     made = account.outputs(stack)
 
     def content(name: str) -> str:
-        told = sagemaker.describe_notebook_instance_lifecycle_config(
+        described = sagemaker.describe_notebook_instance_lifecycle_config(
             NotebookInstanceLifecycleConfigName=name
         )
-        return str(told["OnStart"][0]["Content"])
+        return str(described["OnStart"][0]["Content"])
 
     name = made["Arn"].partition(":notebook-instance-lifecycle-config/")[2]
     assert made["Same"] == made["Arn"]
@@ -549,7 +553,7 @@ def names(sagemaker: Any) -> set[str]:
 # --- another account -------------------------------------------------------------------------
 
 
-def test_an_imported_product_is_launched_by_a_role_of_the_importing_account(
+def test_an_imported_product_is_launched_with_a_role_of_the_importing_account(
     account: Account,
 ) -> None:
     spoke = Account(account.aws.account("210987654321"))

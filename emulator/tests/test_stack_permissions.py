@@ -1,4 +1,4 @@
-"""CloudFormation of the embedded AWS acts with the rights of whoever operates the stack."""
+"""CloudFormation of the embedded AWS acts with the permissions of the stack's operator."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ TOPIC: dict[str, Any] = {"Type": "AWS::SNS::Topic"}
 
 @dataclass
 class Operator:
-    """A user who may do everything but `denied`, and one stack of theirs."""
+    """A user who may do everything except the denied actions, and one stack of this user."""
 
     aws: Emulator
     client: Any
@@ -54,7 +54,7 @@ class Operator:
         return described["Stacks"][0]
 
     def reasons(self) -> dict[str, str]:
-        """Return why resources failed last, by their logical id."""
+        """Return the last failure reasons, by logical ID."""
         events = self.aws.client("cloudformation").describe_stack_events(StackName=self.name)
         return {
             each["LogicalResourceId"]: each["ResourceStatusReason"]
@@ -71,7 +71,7 @@ def _body(request: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def operator(emulator: Emulator) -> Operator:
-    """Return a user who may do everything until something is denied."""
+    """Return a user with all permissions until the test denies some."""
     iam, user = emulator.client("iam"), unique("operator")
     iam.create_user(UserName=user)
 
@@ -102,7 +102,9 @@ def buckets(aws: Emulator) -> set[str]:
 
 
 @pytest.mark.parametrize("action", ["s3:GetBucketCORS", "s3:ListTagsForResource"])
-def test_a_resource_that_cannot_be_read_is_not_made(operator: Operator, action: str) -> None:
+def test_a_resource_that_the_operator_cannot_read_is_not_created(
+    operator: Operator, action: str
+) -> None:
     before = buckets(operator.aws)
     operator.deny(action)
 
@@ -111,7 +113,7 @@ def test_a_resource_that_cannot_be_read_is_not_made(operator: Operator, action: 
     reason = operator.reasons()["Data"]
     assert f"is not authorized to perform: {action} on resource: " in reason
     assert "HandlerErrorCode: AccessDenied" in reason
-    assert buckets(operator.aws) == before  # the rollback deletes what was made
+    assert buckets(operator.aws) == before  # the rollback deletes the bucket
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_a_resource_that_cannot_be_read_is_not_made(operator: Operator, action: 
     [{"Fn::GetAtt": ["Data", "Arn"]}, {"Fn::Sub": "${Data.Arn}/*"}],
     ids=["GetAtt", "Sub"],
 )
-def test_an_attribute_is_read_with_the_operators_rights(
+def test_an_attribute_is_read_with_the_operators_permissions(
     operator: Operator, read: dict[str, Any]
 ) -> None:
     assert operator.create(resources={"Data": BUCKET}) == "CREATE_COMPLETE"
@@ -129,7 +131,7 @@ def test_an_attribute_is_read_with_the_operators_rights(
     failed = operator.update(resources={"Data": BUCKET, "Topic": topic})
 
     assert failed == "UPDATE_ROLLBACK_COMPLETE"
-    reason = operator.reasons()["Topic"]  # the resource that the attribute is for
+    reason = operator.reasons()["Topic"]  # the resource that uses the attribute
     assert reason.startswith(
         "Unable to retrieve Arn attribute for AWS::S3::Bucket, with error message User: "
     )
@@ -138,7 +140,7 @@ def test_an_attribute_is_read_with_the_operators_rights(
     assert operator.update(resources={"Data": BUCKET, "Topic": topic}) == "UPDATE_COMPLETE"
 
 
-def test_what_ref_gives_needs_no_read(operator: Operator) -> None:
+def test_ref_requires_no_read_permission(operator: Operator) -> None:
     assert operator.create(resources={"Data": BUCKET}) == "CREATE_COMPLETE"
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "Data"}}}
     operator.deny("s3:GetBucketCORS")
@@ -146,7 +148,7 @@ def test_what_ref_gives_needs_no_read(operator: Operator) -> None:
     assert operator.update(resources={"Data": BUCKET, "Topic": topic}) == "UPDATE_COMPLETE"
 
 
-def test_an_attribute_of_a_branch_that_is_not_taken_is_not_read(operator: Operator) -> None:
+def test_an_attribute_in_an_unused_branch_is_not_read(operator: Operator) -> None:
     assert operator.create(resources={"Data": BUCKET}) == "CREATE_COMPLETE"
     name = {"Fn::If": ["Never", {"Fn::GetAtt": ["Data", "Arn"]}, "plain"]}
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": name}}
@@ -159,7 +161,7 @@ def test_an_attribute_of_a_branch_that_is_not_taken_is_not_read(operator: Operat
     assert operator.update(resources={}, TemplateBody=json.dumps(body)) == "UPDATE_COMPLETE"
 
 
-def test_an_output_is_read_with_the_operators_rights(operator: Operator) -> None:
+def test_an_output_is_read_with_the_operators_permissions(operator: Operator) -> None:
     assert operator.create(resources={"Data": BUCKET}) == "CREATE_COMPLETE"
     operator.deny("s3:GetBucketCORS")
 
@@ -171,7 +173,7 @@ def test_an_output_is_read_with_the_operators_rights(operator: Operator) -> None
     assert operator.reasons()[operator.name].startswith("Unable to retrieve Arn attribute for ")
 
 
-def test_a_lifecycle_configuration_is_read_with_its_tags(operator: Operator) -> None:
+def test_a_lifecycle_configuration_requires_permission_to_list_its_tags(operator: Operator) -> None:
     config = {"Type": "AWS::SageMaker::NotebookInstanceLifecycleConfig"}
     operator.deny("sagemaker:ListTags")
 
@@ -180,7 +182,7 @@ def test_a_lifecycle_configuration_is_read_with_its_tags(operator: Operator) -> 
     assert "is not authorized to perform: sagemaker:ListTags on" in operator.reasons()["Config"]
 
 
-def test_a_lifecycle_configuration_has_no_attribute_but_its_arn(operator: Operator) -> None:
+def test_a_lifecycle_configuration_has_only_its_arn_as_an_attribute(operator: Operator) -> None:
     config = {"Type": "AWS::SageMaker::NotebookInstanceLifecycleConfig"}
 
     for name, ends in (
@@ -228,7 +230,7 @@ GIVES_AND_REMOVES = [
     GIVES_AND_REMOVES,
     ids=[str(each[0]["Type"]) for each in GIVES_AND_REMOVES],
 )
-def test_tags_need_the_right_to_tag(
+def test_tag_changes_require_permission_to_tag_and_untag(
     operator: Operator, resource: dict[str, Any], gives: str, removes: str
 ) -> None:
     both: Sequence[str] = ("a", "b")
@@ -250,7 +252,7 @@ def test_tags_need_the_right_to_tag(
 @pytest.mark.parametrize(
     ("resource", "action"), [(BUCKET, "s3:TagResource"), (CONFIG, "sagemaker:AddTags")]
 )
-def test_a_stacks_tags_need_the_right_to_tag_its_resources(
+def test_stack_tags_require_permission_to_tag_the_resources(
     operator: Operator, resource: dict[str, Any], action: str
 ) -> None:
     operator.deny(action)
@@ -261,7 +263,7 @@ def test_a_stacks_tags_need_the_right_to_tag_its_resources(
     assert f"is not authorized to perform: {action} on" in operator.reasons()["Thing"]
 
 
-def test_the_tags_of_cloudformation_itself_need_no_right(operator: Operator) -> None:
+def test_cloudformations_own_tags_require_no_permission(operator: Operator) -> None:
     operator.deny("s3:TagResource", "s3:PutBucketTagging", "sagemaker:AddTags")
 
     made = operator.create(resources={"Data": BUCKET, "Config": CONFIG})
@@ -272,7 +274,7 @@ def test_the_tags_of_cloudformation_itself_need_no_right(operator: Operator) -> 
 # --- boundaries -----------------------------------------------------------------------------------
 
 
-def test_a_role_is_known_by_its_boundary_when_its_policies_change(operator: Operator) -> None:
+def test_a_condition_on_the_boundary_of_a_role_applies_to_its_policies(operator: Operator) -> None:
     iam = operator.aws.client("iam")
     nothing = {
         "Version": "2012-10-17",
@@ -322,17 +324,17 @@ def subscription(policy: str) -> dict[str, Any]:
     return {"Type": "AWS::SNS::Subscription", "DeletionPolicy": policy, "Properties": properties}
 
 
-def test_a_subscription_that_is_not_confirmed_cannot_be_deleted(operator: Operator) -> None:
+def test_an_unconfirmed_subscription_cannot_be_deleted(operator: Operator) -> None:
     made = operator.create(resources={"Topic": TOPIC, "Owner": subscription("Delete")})
     assert made == "CREATE_COMPLETE"
 
     left = operator.update(resources={"Topic": TOPIC})
 
-    assert left == "UPDATE_COMPLETE"  # a cleanup that fails fails no update
+    assert left == "UPDATE_COMPLETE"  # a failed cleanup does not fail the update
     assert "cannot be deleted if pending confirmation" in operator.reasons()["Owner"]
 
 
-def test_a_subscription_that_is_retained_goes_with_its_topic(operator: Operator) -> None:
+def test_a_retained_subscription_is_deleted_with_its_topic(operator: Operator) -> None:
     made = operator.create(resources={"Topic": TOPIC, "Owner": subscription("Retain")})
     assert made == "CREATE_COMPLETE"
     operator.deny("sns:GetSubscriptionAttributes", "sns:Unsubscribe")
@@ -343,7 +345,7 @@ def test_a_subscription_that_is_retained_goes_with_its_topic(operator: Operator)
     assert not [each for each in listed if operator.name in each["TopicArn"]]
 
 
-def test_who_deletes_a_subscription_must_read_it(operator: Operator) -> None:
+def test_deleting_a_subscription_requires_permission_to_read_it(operator: Operator) -> None:
     made = operator.create(resources={"Topic": TOPIC, "Owner": subscription("Delete")})
     assert made == "CREATE_COMPLETE"
     operator.deny("sns:GetSubscriptionAttributes")
@@ -354,14 +356,14 @@ def test_who_deletes_a_subscription_must_read_it(operator: Operator) -> None:
     assert "is not authorized to perform: sns:GetSubscriptionAttributes on" in reason
 
 
-# --- what is asked --------------------------------------------------------------------------------
+# --- required permissions -------------------------------------------------------------------------
 
 
-def test_what_no_action_of_iam_is_named_for_is_not_asked() -> None:
+def test_permissions_that_are_not_iam_actions_are_not_required() -> None:
     assert "s3:GetBucketCORS" in handler_permissions("AWS::S3::Bucket", "read")
     assert handler_permissions("AWS::IAM::Policy", "read") == []
     assert "s3:DeleteBucketTagging" not in handler_permissions("AWS::S3::Bucket", "tagging")
 
 
-def test_what_tags_of_a_key_need_is_asked() -> None:
+def test_tags_of_a_key_require_permission_to_untag() -> None:
     assert "kms:UntagResource" in handler_permissions("AWS::KMS::Key", "tagging")

@@ -1,4 +1,4 @@
-"""Stacks of the embedded AWS: their conditions, what is in them, and their buckets."""
+"""Stacks of the embedded AWS: their conditions, resources and buckets."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ TOPIC: dict[str, Any] = {"Type": "AWS::SNS::Topic"}
 
 
 @pytest.mark.parametrize(("ranges", "made"), [("a", {"One"}), ("a,b", {"One", "Two"})])
-def test_a_condition_may_split_and_join_texts(
+def test_a_condition_can_use_split_and_join(
     emulator: Emulator, account: Account, ranges: str, made: set[str]
 ) -> None:
     second = {"Fn::Select": [1, {"Fn::Split": [",", {"Fn::Join": [",", [{"Ref": "Ranges"}, ""]]}]}]}
@@ -29,7 +29,7 @@ def test_a_condition_may_split_and_join_texts(
     assert {each["LogicalResourceId"] for each in found["StackResourceSummaries"]} == made
 
 
-def test_a_resource_leads_to_its_stack(emulator: Emulator, account: Account) -> None:
+def test_a_stack_is_found_by_a_physical_resource_id(emulator: Emulator, account: Account) -> None:
     cloudformation = emulator.client("cloudformation")
     name = account.stack({"One": TOPIC, "Two": TOPIC}, Topic={"Ref": "One"})
     topic = account.outputs(name)["Topic"]
@@ -43,7 +43,7 @@ def test_a_resource_leads_to_its_stack(emulator: Emulator, account: Account) -> 
     assert "cannot both" in refused(describe, PhysicalResourceId=topic, StackName=name)[1]
 
 
-def test_a_bucket_has_its_tags_and_its_key_and_goes_only_when_it_is_empty(
+def test_a_bucket_has_tags_and_a_key_and_is_deleted_only_when_empty(
     emulator: Emulator, account: Account
 ) -> None:
     s3, bucket = emulator.client("s3"), unique("bucket")

@@ -1,4 +1,4 @@
-"""Step Functions of the embedded AWS, where MiniStack's own was not AWS's."""
+"""Step Functions of the embedded AWS, where MiniStack differs from AWS."""
 
 import json
 import time
@@ -19,7 +19,7 @@ LONG = {"Type": "Wait", "Seconds": 3600, "End": True}
 
 
 def machine(aws: Emulator, state: Mapping[str, Any], *statements: Any, **more: Any) -> str:
-    """Make a machine of one state, which the statements' role runs; its ARN."""
+    """Create a state machine with one state, and a role with these statements; return its ARN."""
     made = aws.client("stepfunctions").create_state_machine(
         name=unique("machine"),
         definition=json.dumps({"StartAt": "Only", "States": {"Only": state}, **more}),
@@ -30,7 +30,7 @@ def machine(aws: Emulator, state: Mapping[str, Any], *statements: Any, **more: A
 
 @pytest.fixture
 def start(emulator: Emulator) -> Iterator[Start]:
-    """Return a function that starts an execution; what still runs is stopped with the test."""
+    """Return a function that starts an execution; stop running executions after the test."""
     states, started = emulator.client("stepfunctions"), []
 
     def start(arn: str, **settings: Any) -> str:
@@ -44,7 +44,7 @@ def start(emulator: Emulator) -> Iterator[Start]:
             states.stop_execution(executionArn=execution)
 
 
-def test_a_second_start_with_the_same_name_and_input_is_the_first(
+def test_a_second_start_with_the_same_name_and_input_returns_the_first(
     emulator: Emulator, start: Start
 ) -> None:
     states, arn = emulator.client("stepfunctions"), machine(emulator, LONG)
@@ -60,7 +60,7 @@ def test_a_second_start_with_the_same_name_and_input_is_the_first(
     assert len(states.list_executions(stateMachineArn=arn)["executions"]) == 1
 
 
-def test_a_second_start_with_another_input_is_refused(emulator: Emulator, start: Start) -> None:
+def test_a_second_start_with_another_input_is_rejected(emulator: Emulator, start: Start) -> None:
     arn = machine(emulator, LONG)
     start(arn, name="n", input='{"a": 1}')
 
@@ -68,7 +68,7 @@ def test_a_second_start_with_another_input_is_refused(emulator: Emulator, start:
         start(arn, name="n", input='{"a": 2}')
 
 
-def test_a_second_start_after_the_end_is_refused(emulator: Emulator, start: Start) -> None:
+def test_a_second_start_after_the_end_is_rejected(emulator: Emulator, start: Start) -> None:
     arn = machine(emulator, {"Type": "Pass", "End": True})
     ended(emulator, start(arn, name="n"))
 
@@ -76,7 +76,9 @@ def test_a_second_start_after_the_end_is_refused(emulator: Emulator, start: Star
         start(arn, name="n")
 
 
-def test_a_machines_own_timeout_ends_its_execution(emulator: Emulator, start: Start) -> None:
+def test_the_timeout_of_a_state_machine_ends_its_execution(
+    emulator: Emulator, start: Start
+) -> None:
     arn = machine(emulator, LONG, TimeoutSeconds=1)
 
     execution = start(arn)
@@ -94,7 +96,7 @@ def test_a_machines_own_timeout_ends_its_execution(emulator: Emulator, start: St
         (LONG, "TIMED_OUT"),
     ],
 )
-def test_an_executions_end_reaches_eventbridge(
+def test_the_end_of_an_execution_reaches_eventbridge(
     emulator: Emulator, start: Start, state: dict[str, Any], status: str
 ) -> None:
     events, sqs, name = emulator.client("events"), emulator.client("sqs"), unique("rule")
@@ -118,7 +120,7 @@ def test_an_executions_end_reaches_eventbridge(
     assert json.loads(detail["input"]) == {"key": "k"}
 
 
-# Works until the file `go` exists, then fails if its input says so. Each call leaves a file.
+# Runs until the file `go` exists, then fails if its input says so. Each call writes a file.
 AT_WORK = (
     "import pathlib, time\n"
     "def handler(event, context):\n"
@@ -134,7 +136,7 @@ AT_WORK = (
 
 @pytest.fixture(scope="module")
 def at_work(emulator: Emulator) -> str:
-    """Return the ARN of a function that works until the file `go` exists."""
+    """Return the ARN of a function that runs until the file `go` exists."""
     return str(function(emulator, AT_WORK)["FunctionArn"])
 
 
@@ -148,7 +150,7 @@ def _branches(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("end", ["ABORTED", "TIMED_OUT"])
 @pytest.mark.parametrize("course", ["next", "retry", "catch", "branch"])
-def test_an_execution_that_has_ended_calls_nothing_and_writes_nothing(
+def test_an_ended_execution_makes_no_calls_and_records_no_events(
     emulator: Emulator, start: Start, at_work: str, tmp_path: Path, course: str, end: str
 ) -> None:
     states = emulator.client("stepfunctions")
@@ -177,16 +179,16 @@ def test_an_execution_that_has_ended_calls_nothing_and_writes_nothing(
     if end == "ABORTED":
         states.stop_execution(executionArn=execution, error="Manual", cause="enough")
     assert ended(emulator, execution)["status"] == end
-    told = states.get_execution_history(executionArn=execution)["events"]
+    history = states.get_execution_history(executionArn=execution)["events"]
     (ended_one / "go").touch()
 
-    # Another execution runs from its start to its end meanwhile.
+    # Meanwhile, another execution runs to its end.
     (other / "go").touch()
     ended(emulator, start(arn, input=json.dumps({"place": str(other)})))
     assert (other / "second done").exists()
     assert not (ended_one / "second").exists()
-    assert states.get_execution_history(executionArn=execution)["events"] == told
-    assert told[-1]["type"] == {"ABORTED": "ExecutionAborted"}.get(end, "ExecutionTimedOut")
+    assert states.get_execution_history(executionArn=execution)["events"] == history
+    assert history[-1]["type"] == {"ABORTED": "ExecutionAborted"}.get(end, "ExecutionTimedOut")
     described = states.describe_execution(executionArn=execution)
     assert described["status"] == end
     assert described.get("error") == ("Manual" if end == "ABORTED" else None)
@@ -214,7 +216,9 @@ def _machine_of(aws: Emulator, definition: Mapping[str, Any], *statements: Any) 
     return str(made["stateMachineArn"])
 
 
-def test_what_an_execution_runs_is_what_it_began_with(emulator: Emulator, start: Start) -> None:
+def test_an_execution_keeps_the_definition_and_role_of_its_start(
+    emulator: Emulator, start: Start
+) -> None:
     states = emulator.client("stepfunctions")
     arn = machine(emulator, {"Type": "Pass", "Result": "old", "End": True})
     before = states.describe_state_machine(stateMachineArn=arn)
@@ -247,7 +251,7 @@ def test_a_version_runs_its_own_definition(emulator: Emulator, start: Start) -> 
     assert "old" in ran["definition"]
 
 
-def test_a_deleted_machine_leaves_its_executions(emulator: Emulator, start: Start) -> None:
+def test_ended_executions_outlive_their_state_machine(emulator: Emulator, start: Start) -> None:
     states = emulator.client("stepfunctions")
     arn = machine(emulator, {"Type": "Pass", "Result": 1, "End": True})
     version = states.publish_state_machine_version(stateMachineArn=arn)["stateMachineVersionArn"]
@@ -267,7 +271,7 @@ def test_a_deleted_machine_leaves_its_executions(emulator: Emulator, start: Star
         states.list_executions(stateMachineArn=arn)
 
 
-def test_what_runs_when_its_machine_is_deleted_ends_with_its_state(
+def test_an_execution_of_a_deleted_state_machine_ends_after_its_current_state(
     emulator: Emulator, start: Start, at_work: str, tmp_path: Path
 ) -> None:
     states = emulator.client("stepfunctions")
@@ -303,9 +307,9 @@ Waiting = Callable[[int], tuple[str, str]]
 
 @pytest.fixture
 def waiting(emulator: Emulator, start: Start, tmp_path: Path) -> Waiting:
-    """Return a function that starts an execution which waits some seconds for an answer.
+    """Return a function that starts an execution and returns it with its task token.
 
-    It returns the execution and its task token.
+    The execution waits the given number of seconds for an answer.
     """
     source = (
         "import pathlib\n"
@@ -334,7 +338,7 @@ def waiting(emulator: Emulator, start: Start, tmp_path: Path) -> Waiting:
     return wait
 
 
-def test_a_task_is_not_answered_after_its_execution_was_stopped(
+def test_an_answer_to_a_task_of_a_stopped_execution_is_rejected(
     emulator: Emulator, waiting: Waiting
 ) -> None:
     states, (execution, token) = emulator.client("stepfunctions"), waiting(72_000)
@@ -347,7 +351,7 @@ def test_a_task_is_not_answered_after_its_execution_was_stopped(
             answer()
 
 
-def test_a_task_is_answered_once(emulator: Emulator, waiting: Waiting) -> None:
+def test_a_second_answer_to_a_task_is_rejected(emulator: Emulator, waiting: Waiting) -> None:
     states, (execution, token) = emulator.client("stepfunctions"), waiting(72_000)
 
     states.send_task_success(taskToken=token, output='{"a": 1}')
@@ -358,7 +362,7 @@ def test_a_task_is_answered_once(emulator: Emulator, waiting: Waiting) -> None:
     await_that(lambda: _entered(states, execution, "Long"))
 
 
-def test_a_late_answer_to_a_task_is_refused(emulator: Emulator, waiting: Waiting) -> None:
+def test_a_late_answer_to_a_task_is_rejected(emulator: Emulator, waiting: Waiting) -> None:
     states, (execution, token) = emulator.client("stepfunctions"), waiting(20)
     await_that(lambda: _entered(states, execution, "Long"))
 
@@ -372,7 +376,7 @@ def _entered(states: Any, execution: str, state: str) -> bool:
     return any(e.get("stateEnteredEventDetails", {}).get("name") == state for e in events)
 
 
-def test_an_answer_that_is_none_is_refused(emulator: Emulator, waiting: Waiting) -> None:
+def test_an_invalid_answer_to_a_task_is_rejected(emulator: Emulator, waiting: Waiting) -> None:
     states, (_execution, token) = emulator.client("stepfunctions"), waiting(72_000)
 
     for answer in _answers(states, "none"):
@@ -398,7 +402,7 @@ def test_an_answer_that_is_none_is_refused(emulator: Emulator, waiting: Waiting)
         ({"input": f'"{"é" * 131_072}"'}, "Member must have length less than or equal to 262144"),
     ],
 )
-def test_a_start_that_aws_refuses_is_refused(
+def test_an_invalid_start_is_rejected(
     emulator: Emulator, settings: dict[str, str], fault: str
 ) -> None:
     arn = machine(emulator, LONG)
@@ -409,7 +413,7 @@ def test_a_start_that_aws_refuses_is_refused(
     assert not emulator.client("stepfunctions").list_executions(stateMachineArn=arn)["executions"]
 
 
-def test_the_longest_name_and_input_are_taken(emulator: Emulator, start: Start) -> None:
+def test_the_longest_name_and_input_are_accepted(emulator: Emulator, start: Start) -> None:
     arn = machine(emulator, {"Type": "Succeed"})
 
     execution = start(arn, name="é-_." * 20, input=f'"{"x" * 262_142}"')
@@ -418,7 +422,9 @@ def test_the_longest_name_and_input_are_taken(emulator: Emulator, start: Start) 
 
 
 @pytest.mark.parametrize(("name", "fault"), [("x" * 81, "length"), ("a b", "InvalidName")])
-def test_a_machine_that_aws_refuses_is_refused(emulator: Emulator, name: str, fault: str) -> None:
+def test_an_invalid_state_machine_name_is_rejected(
+    emulator: Emulator, name: str, fault: str
+) -> None:
     definition = json.dumps({"StartAt": "Only", "States": {"Only": LONG}})
 
     with pytest.raises(ClientError, match=fault):
@@ -451,7 +457,7 @@ CAUGHT = {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Yes"}], "End": True
         {"Type": "Task", "Resource": "none", "Parameters": {"missing.$": "$.a.b"}, **CAUGHT},
     ],
 )
-def test_a_path_that_leads_nowhere_fails_the_execution_whatever_is_caught(
+def test_a_missing_path_fails_the_execution_and_cannot_be_caught(
     emulator: Emulator, start: Start, state: dict[str, Any]
 ) -> None:
     yes = {"Type": "Succeed"}
@@ -463,7 +469,7 @@ def test_a_path_that_leads_nowhere_fails_the_execution_whatever_is_caught(
     assert (described["status"], described["error"]) == ("FAILED", "States.Runtime")
 
 
-def test_whether_a_path_leads_somewhere_may_be_asked(emulator: Emulator, start: Start) -> None:
+def test_a_choice_can_test_whether_a_path_is_present(emulator: Emulator, start: Start) -> None:
     choices = [
         {"Variable": "$.gone", "IsPresent": True, "Next": "Wrong"},
         {"Not": {"Variable": "$.null", "IsPresent": True}, "Next": "Wrong"},
@@ -491,7 +497,7 @@ def test_whether_a_path_leads_somewhere_may_be_asked(emulator: Emulator, start: 
 
 
 @pytest.mark.parametrize("caught", ["States.ALL", "States.TaskFailed"])
-def test_a_result_that_is_too_large_ends_the_execution(
+def test_a_result_that_is_too_large_fails_the_execution(
     emulator: Emulator, start: Start, caught: str
 ) -> None:
     source = "def handler(e, c):\n  return 'x' * 262_143"
@@ -506,7 +512,7 @@ def test_a_result_that_is_too_large_ends_the_execution(
 
 
 def invoke(arn: str, payload: Any) -> dict[str, Any]:
-    """Return the state that invokes a function."""
+    """Return a state that invokes a function."""
     return {
         "Type": "Task",
         "Resource": "arn:aws:states:::lambda:invoke",
@@ -515,7 +521,9 @@ def invoke(arn: str, payload: Any) -> dict[str, Any]:
     }
 
 
-def test_a_machine_may_invoke_only_what_its_role_may(emulator: Emulator, start: Start) -> None:
+def test_a_state_machine_invokes_only_functions_that_its_role_allows(
+    emulator: Emulator, start: Start
+) -> None:
     arn = function(emulator, "def handler(e, c):\n  return 1")["FunctionArn"]
 
     described = ended(emulator, start(machine(emulator, invoke(arn, {}))))
@@ -564,9 +572,7 @@ def test_waits_are_scaled(emulator: Emulator, start: Start) -> None:
         ),
     ],
 )
-def test_a_definition_that_leads_nowhere_is_refused(
-    emulator: Emulator, definition: Any, fault: str
-) -> None:
+def test_an_invalid_definition_is_rejected(emulator: Emulator, definition: Any, fault: str) -> None:
     text = definition if isinstance(definition, str) else json.dumps(definition)
 
     with pytest.raises(ClientError) as refused:
@@ -578,7 +584,7 @@ def test_a_definition_that_leads_nowhere_is_refused(
     assert fault in refused.value.response["Error"]["Message"]
 
 
-def test_a_template_with_a_definition_that_leads_nowhere_fails(emulator: Emulator) -> None:
+def test_a_stack_with_an_invalid_definition_fails(emulator: Emulator) -> None:
     cloudformation, name = emulator.client("cloudformation"), unique("stack")
     definition = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}
     resource = {
@@ -602,7 +608,7 @@ def _stack_status(cloudformation: Any, name: str) -> str:
     return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
 
 
-def test_a_stack_changes_its_machine_under_a_running_execution(
+def test_a_running_execution_keeps_its_definition_when_the_stack_changes(
     emulator: Emulator, start: Start
 ) -> None:
     cloudformation, name = emulator.client("cloudformation"), unique("stack")

@@ -1,4 +1,4 @@
-"""Resource Groups Tagging in the embedded AWS: notebooks are found by their tags, page by page."""
+"""Resource Groups Tagging in the embedded AWS: notebooks are found by their tags, in pages."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from embedded_aws.emulator import Emulator
 
 @pytest.fixture(scope="module")
 def group(emulator: Emulator) -> str:
-    """Make five notebooks of one group, a bystander, and a queue of the group."""
+    """Create five notebooks and a queue with one group tag, and a notebook with another."""
     group = unique("group")
     made = emulator.client("iam").create_role(
         RoleName=group,
@@ -34,7 +34,7 @@ def group(emulator: Emulator) -> str:
 
 
 def found(emulator: Emulator, size: int = 50, **tags: list[str]) -> list[list[str]]:
-    """Return the names that are found, page by page."""
+    """Return the names of the matching notebooks, by page."""
     pages = (
         emulator.client("resourcegroupstaggingapi")
         .get_paginator("get_resources")
@@ -59,12 +59,12 @@ def test_notebooks_are_found_by_tag_and_type_in_pages(emulator: Emulator, group:
     ]
 
 
-def test_a_value_narrows_what_is_found(emulator: Emulator, group: str) -> None:
+def test_a_second_tag_filter_narrows_the_result(emulator: Emulator, group: str) -> None:
     assert found(emulator, group=[group], number=["3"]) == [[f"{group}-3"]]
     assert found(emulator, group=["nobodys"]) == [[]]
 
 
-def test_who_may_not_search_finds_nothing(emulator: Emulator, group: str) -> None:
+def test_a_search_without_permission_is_denied(emulator: Emulator, group: str) -> None:
     iam: Any = emulator.client("iam")
     iam.create_user(UserName=group)
     key = iam.create_access_key(UserName=group)["AccessKey"]

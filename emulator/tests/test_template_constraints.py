@@ -1,4 +1,4 @@
-"""Template constraints of the embedded AWS, and a template's own parameters and rules."""
+"""Template constraints, parameters and rules of templates in the embedded AWS."""
 
 import json
 from collections.abc import Iterator
@@ -47,14 +47,14 @@ def constraint(rules: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def assertion(function: dict[str, Any], told: str) -> dict[str, Any]:
-    return {"Assertions": [{"Assert": function, "AssertDescription": told}]}
+def assertion(function: dict[str, Any], text: str) -> dict[str, Any]:
+    return {"Assertions": [{"Assert": function, "AssertDescription": text}]}
 
 
 SIZES = {
     "Sizes": assertion({"Fn::Contains": [["small", "large"], {"Ref": "Size"}]}, "small or large")
 }
-# Of the same name as the template's own, which it must not replace.
+# Has the name of the template's own rule, which it must not replace.
 ZONES = {
     "NamedForItsSize": assertion(
         {"Fn::EachMemberIn": [{"Ref": "Zones"}, ["a", "b"]]}, "zones a and b"
@@ -76,7 +76,7 @@ def parameters(**given: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "text"),
     [
         ({"Name": "n", "Size": "medium"}, "small or large"),
         ({"Name": "n", "Zones": "a, c"}, "zones a and b"),
@@ -93,17 +93,17 @@ def parameters(**given: str) -> list[dict[str, str]]:
         *("missing", "unknown"),
     ],
 )
-def test_a_launch_that_breaks_a_rule_is_refused(
-    account: Account, offer: Offer, given: dict[str, str], told: str
+def test_a_launch_that_violates_a_rule_fails(
+    account: Account, offer: Offer, given: dict[str, str], text: str
 ) -> None:
     alice = offer.person("alice")
 
     failed = offer.launch(alice, ProvisioningParameters=parameters(**given))
 
     assert description(failed).startswith("AmazonCloudFormationException ")
-    assert told in description(failed)
+    assert text in description(failed)
     assert "Error Code: ValidationError" in description(failed)
-    # Before there is a stack.
+    # No stack was created.
     code, message = refused(
         account.cloudformation.describe_stacks, StackName=offer.stack_of(failed)
     )
@@ -113,7 +113,7 @@ def test_a_launch_that_breaks_a_rule_is_refused(
     assert detail["Status"] == "ERROR"
 
 
-def test_a_launch_within_the_rules_goes_and_an_update_out_of_them_does_not(offer: Offer) -> None:
+def test_an_update_that_violates_a_rule_taints_the_product(offer: Offer) -> None:
     alice = offer.person("alice")
     given = parameters(Name="big", Size="large", Zones="a,b")
     identifier = offer.launched(alice, ProvisioningParameters=given)["RecordDetail"][
@@ -137,14 +137,14 @@ def test_a_launch_within_the_rules_goes_and_an_update_out_of_them_does_not(offer
 
 
 @pytest.mark.parametrize(
-    ("kept", "told"),
+    ("kept", "text"),
     [
         ({"Key": "Extra"}, "for a parameter key not in the previous template"),
         ({"Key": "Size", "Value": "large"}, "and non empty value for a parameter"),
     ],
 )
-def test_an_update_keeps_only_what_the_launch_has(
-    account: Account, offer: Offer, kept: dict[str, Any], told: str
+def test_an_update_can_keep_only_existing_parameters(
+    account: Account, offer: Offer, kept: dict[str, Any], text: str
 ) -> None:
     alice = offer.person("alice")
     given = parameters(Name="big", Size="large", Zones="a,b")
@@ -170,21 +170,21 @@ def test_an_update_keeps_only_what_the_launch_has(
 
     assert code == "ValidationError"
     assert f"Invalid input for parameter key {kept['Key']}." in message
-    assert message.endswith(f"Cannot specify usePreviousValue as true {told}")
+    assert message.endswith(f"Cannot specify usePreviousValue as true {text}")
 
 
-def test_the_form_shows_which_constraints_there_are(offer: Offer) -> None:
-    told = offer.person("alice").describe_provisioning_parameters(
+def test_provisioning_parameters_show_the_template_constraints(offer: Offer) -> None:
+    answer = offer.person("alice").describe_provisioning_parameters(
         ProductId=offer.product_id, ProvisioningArtifactId=offer.artifact_id
     )
 
     shown = {"Type": "TEMPLATE", "Description": "of the project"}
-    assert told["ConstraintSummaries"].count(shown) == 2
-    by_key = {p["ParameterKey"]: p for p in told["ProvisioningArtifactParameters"]}
+    assert answer["ConstraintSummaries"].count(shown) == 2
+    by_key = {p["ParameterKey"]: p for p in answer["ProvisioningArtifactParameters"]}
     assert by_key["Size"]["ParameterConstraints"]["AllowedValues"] == ["small", "medium", "large"]
 
 
-def test_another_portfolio_is_not_bound_by_the_constraint(account: Account, offer: Offer) -> None:
+def test_a_constraint_does_not_apply_to_another_portfolio(account: Account, offer: Offer) -> None:
     created = account.catalog.create_portfolio(DisplayName=unique("Other"), ProviderName="CQ")
     identifier = created["PortfolioDetail"]["Id"]
     pair = {"PortfolioId": identifier, "ProductId": offer.product_id}

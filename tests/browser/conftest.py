@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, without a window and without a network."""
+"""A real browser: Debian's Chromium, without a window or a network."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Start the browser, or fail with what to install."""
+    """Start the browser, or fail with the package to install."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         pytest.fail(
@@ -23,12 +23,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=found,
-            env={  # else it writes into the home of who runs the tests
+            env={  # else it writes into the developer's home
                 **{name: value for name, value in os.environ.items() if name[:4] != "XDG_"},
                 "HOME": str(tmp_path_factory.mktemp("home")),
             },
             args=[
-                *(["--no-sandbox"] if os.geteuid() == 0 else []),  # which root cannot have
+                *(["--no-sandbox"] if os.geteuid() == 0 else []),  # root cannot have a sandbox
                 "--disable-gpu",
                 "--disable-background-networking",
                 "--disable-component-update",

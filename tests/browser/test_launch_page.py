@@ -1,4 +1,4 @@
-"""The page of a launch in a real browser: seen, read, printed, and used without a mouse."""
+"""The page of a launch in a real browser: layout, accessibility, printing, keyboard use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ looks = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a page of every kind of request."""
+    """Write a page with every kind of request."""
     path = tmp_path_factory.mktemp("page") / "launch.html"
     path.write_text(render(EVERY, NOW, "On a test.", CALLS))
     return path
@@ -41,7 +41,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(
     browser: Browser, path: Path, scheme: Scheme = "light", width: int = WIDE
 ) -> Iterator[Page]:
-    """Open a page; at the end it must have asked for nothing and complained of nothing."""
+    """Open a page; check at the end that it loaded no other resource and logged no error."""
     complaints: list[str] = []
     asked: list[str] = []
     context = browser.new_context(
@@ -64,7 +64,7 @@ def opened(
 
 
 @looks
-def test_the_page_asks_for_nothing_and_never_scrolls_sideways(
+def test_page_loads_no_resource_and_never_scrolls_sideways(
     browser: Browser, written: Path, scheme: Scheme, width: int
 ) -> None:
     with opened(browser, written, scheme, width) as page:
@@ -80,7 +80,7 @@ def test_the_page_asks_for_nothing_and_never_scrolls_sideways(
 
 
 @looks
-def test_a_checker_of_accessibility_finds_nothing(
+def test_accessibility_checker_finds_no_violation(
     browser: Browser, written: Path, scheme: Scheme, width: int
 ) -> None:
     with opened(browser, written, scheme, width) as page:
@@ -97,7 +97,7 @@ def test_a_checker_of_accessibility_finds_nothing(
     assert "color-contrast" in {each["id"] for each in found["passes"]}
 
 
-def test_the_tab_key_leads_to_everything_that_can_be_used_and_shows_where_it_is(
+def test_tab_key_reaches_every_control_and_focus_is_visible(
     browser: Browser, written: Path
 ) -> None:
     with opened(browser, written) as page:
@@ -128,7 +128,7 @@ def test_the_tab_key_leads_to_everything_that_can_be_used_and_shows_where_it_is(
     assert unseen == []
 
 
-def test_the_first_key_leads_past_the_head_of_the_page(browser: Browser, written: Path) -> None:
+def test_first_tab_stop_skips_to_the_requests(browser: Browser, written: Path) -> None:
     with opened(browser, written) as page:
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
@@ -138,7 +138,7 @@ def test_the_first_key_leads_past_the_head_of_the_page(browser: Browser, written
         assert page.evaluate("document.activeElement.id") == "requests"
 
 
-def test_a_state_in_the_picture_leads_to_its_first_step(browser: Browser, written: Path) -> None:
+def test_state_in_the_picture_links_to_its_first_step(browser: Browser, written: Path) -> None:
     with opened(browser, written, width=NARROW) as page:
         page.locator(".states a", has_text="Wait").first.focus()
         page.keyboard.press("Enter")
@@ -153,7 +153,7 @@ def test_a_state_in_the_picture_leads_to_its_first_step(browser: Browser, writte
         )
 
 
-def test_what_is_folded_opens_with_the_keyboard(browser: Browser, written: Path) -> None:
+def test_folded_settings_open_with_the_keyboard(browser: Browser, written: Path) -> None:
     with opened(browser, written) as page:
         settings = page.locator("details", has_text="Requested settings").first
         assert not settings.locator("table").is_visible()
@@ -165,9 +165,7 @@ def test_what_is_folded_opens_with_the_keyboard(browser: Browser, written: Path)
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_the_texts_of_the_picture_fit_their_boxes(
-    browser: Browser, written: Path, width: int
-) -> None:
+def test_texts_of_the_picture_fit_their_boxes(browser: Browser, written: Path, width: int) -> None:
     with opened(browser, written, width=width) as page:
         too_long = page.evaluate(
             """Array.from(document.querySelectorAll(".states g")).flatMap(group => {
@@ -181,7 +179,7 @@ def test_the_texts_of_the_picture_fit_their_boxes(
         assert too_long == []
 
 
-def test_on_paper_nothing_is_folded_and_what_only_leads_elsewhere_is_left_out(
+def test_print_unfolds_all_details_and_hides_the_navigation(
     browser: Browser, written: Path
 ) -> None:
     with opened(browser, written) as page:
@@ -195,7 +193,7 @@ def test_on_paper_nothing_is_folded_and_what_only_leads_elsewhere_is_left_out(
         assert not page.locator("nav").is_visible()
 
 
-def test_a_page_of_one_request_is_as_good(browser: Browser, tmp_path: Path) -> None:
+def test_page_of_one_request_fits_a_narrow_screen(browser: Browser, tmp_path: Path) -> None:
     def first_heading(each: Explanation) -> str:
         path = tmp_path / f"{each.request_id}.html"
         path.write_text(render([each], NOW, "On a test."))

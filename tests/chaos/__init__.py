@@ -1,1 +1,1 @@
-"""Random schedules against the whole platform: nothing lost, nothing leaked, one answer each."""
+"""Random schedules against the whole platform: no loss, no leak, one answer for each request."""

@@ -1,8 +1,8 @@
 """`make chaos RUNS=… SEED=…`: many random schedules, and what came of them.
 
-They are run in parts, each with a seed of its own, that of the first part being SEED. A part ends
-with a violation, which is shown with the smallest schedule that still has it;
-`make chaos RUNS=250 SEED=<the part's>` runs it again.
+They run in parts, each with its own seed. The first part has SEED. A part ends at its first
+violation, which is printed with the smallest schedule that still has it.
+`make chaos RUNS=250 SEED=<the part's>` runs that part again.
 """
 
 import gc
@@ -44,10 +44,10 @@ def main() -> int:
 
 
 def _prepare() -> None:
-    # Nothing that is there by now ever becomes garbage, and looking through it takes a while.
+    # No object that exists now ever becomes garbage, and scanning them all takes a while.
     gc.freeze()
     gc.set_threshold(50_000)
-    # What the functions log is looked at by the judge, and would be ten thousands of pages here.
+    # The judge reads what the functions log. Here it would fill tens of thousands of pages.
     logging.getLogger(logger.service).handlers.clear()
 
 

@@ -1,9 +1,9 @@
 """The judge of off-hours and on-hours.
 
-* At off-hours the platform's running notebooks are stopped, and noted; at on-hours those are
-  started again that nothing has changed since, and no others.
-* A notebook of a launch that takes no part is left alone, and so is one with an open request.
-* Neither comes on a suspended day.
+* Off-hours stop the platform's running notebooks and record the stop. On-hours start those that
+  have not changed since, and no others.
+* A notebook of an exempt launch is left alone, and so is one with an open request.
+* Neither runs on a suspended day.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.chaos.world import World
 
 FUNCTIONS = ("StopIdleFunction", "StartOnHoursFunction")
-# Seconds. Any stop that is as quick is one that on-hours must take for off-hours' own.
+# Seconds. On-hours must attribute a stop to off-hours if it is this quick.
 QUICK_STOP = 240
 TRIED_FOR = 3600
 
@@ -28,7 +28,7 @@ class CalendarJudge:
     """Watches the calendar of one schedule.
 
     Attributes:
-        suspended: from when until when nothing may come, in epoch seconds.
+        suspended: the suspended periods, as (begin, end) in epoch seconds.
         started: when on-hours last started each notebook (ARN).
 
     """
@@ -43,12 +43,12 @@ class CalendarJudge:
     _seen_open: set[str] = field(default_factory=set)
 
     def looked_at_requests(self) -> None:
-        """Note which stacks have an open request when a function reads the ledger."""
+        """Record which stacks have an open request when a function reads the ledger."""
         self._open = self._with_open_requests()
         self._seen_open |= self._open
 
     def acted(self, operation: str, notebook: Notebook, before: dict[str, str]) -> None:
-        """Judge what off-hours or on-hours did; `before` are the tags that the notebook had."""
+        """Judge a call of off-hours or on-hours; `before` are the notebook's earlier tags."""
         work, arn = self.world.platform.at_work[-1], notebook.arn
         judge, now = self.world.judge, self.world.platform.clock.now
         stack = before.get(STACK_TAG, "")
@@ -77,24 +77,24 @@ class CalendarJudge:
                 judge.violated(what)
 
     def touched(self, operation: str, notebook: Notebook) -> None:
-        """Note what the lifecycle or a person did to a notebook."""
+        """Record what the lifecycle or a person did to a notebook."""
         self._untouched.discard(notebook.arn)
         if operation not in ("AddTags", "DeleteTags", "UpdateNotebookInstance"):
             self._stopped.discard(notebook.arn)
 
     def off_hours_ended(self, names: list[str]) -> None:
-        """Judge a run without an error: each of its stops must be noted."""
+        """Judge a run without an error: each of its stops must be recorded."""
         for name in names:
             found = self.world.notebook(name)
             if found and found.arn in self._stopped - self._noted.keys():
                 self.world.judge.violated(f"{name} was stopped, and it is not noted")
 
     def on_hours_begin(self) -> None:
-        """Note that on-hours come."""
+        """Record that on-hours begin."""
         self._seen_open = set()
 
     def on_hours_ended(self, work: Work) -> None:
-        """Judge a run without an error: what it must start does not rest any more."""
+        """Judge a run without an error: no notebook that it must start is still stopped."""
         world, now = self.world, self.world.platform.clock.now
         if self._is_suspended(work):
             return

@@ -1,9 +1,10 @@
-"""CloudFormation's part: what it does with a stack that holds one notebook.
+"""Simulate what CloudFormation does with a stack that holds one notebook.
 
-A life is a generator: it yields what it waits for, and goes on when that has come or its time is
-up. CloudFormation waits for an answer for the ServiceTimeout; it rolls a failed Create back with a
-Delete, a failed Update with an Update to the old properties, and deletes what a replacement left,
-in up to three attempts (user guide, "Update behaviors of stack resources" and "Custom resources").
+A life is a generator: it yields what it waits for, and continues when that happens or its time is
+up. CloudFormation waits for an answer for the ServiceTimeout. It rolls a failed Create back with a
+Delete, and a failed Update with an Update to the old properties. It deletes the old resource of a
+replacement in up to three attempts (user guide, "Update behaviors of stack resources" and "Custom
+resources").
 """
 
 from collections.abc import Callable, Generator
@@ -21,9 +22,9 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Until:
-    """What a life waits for, and how long at the most, in epoch seconds.
+    """What a life waits for, and until when at most, in epoch seconds.
 
-    `answer_to` is the request whose answer it waits for, if it is that.
+    `answer_to` is the request whose answer it waits for, if any.
     """
 
     condition: Callable[[], bool]
@@ -36,15 +37,15 @@ Waits = Generator[Until, None, None]
 
 @dataclass
 class StackLife:
-    """A stack and where it stands.
+    """A stack and its progress.
 
     Attributes:
-        status: as CloudFormation names it.
-        asked: what the notebook is to be like after the last request that succeeded.
-        asked_at: when that was issued, or the Create if none succeeded.
-        issued_at: when the last request of all was issued.
-        operations: how many operations were begun, as Service Catalog has a record for each.
-        terminated: whether Service Catalog was asked to terminate it.
+        status: CloudFormation's status of the stack.
+        asked: the properties of the last request that succeeded.
+        asked_at: when that request was issued, or the Create if none succeeded.
+        issued_at: when the last request was issued.
+        operations: the number of operations, since Service Catalog has a record for each.
+        terminated: whether Service Catalog is terminating it.
 
     """
 
@@ -58,12 +59,12 @@ class StackLife:
 
     @property
     def provisioned_product_id(self) -> str:
-        """Service Catalog's own id of the launch, which the stack's name ends in."""
+        """The launch's provisioned product ID, in which the stack's name ends."""
         return self.stack.id.split("/")[1].split("-", 2)[2]
 
     @property
     def alive(self) -> bool:
-        """Whether its notebook is to be there."""
+        """Whether its notebook must exist."""
         return self.asked is not None
 
     def begin(self, status: str) -> None:
@@ -72,7 +73,7 @@ class StackLife:
 
 
 def live(world: "World", life: StackLife, plan: StackPlan) -> Waits:
-    """Live a stack's life as planned, then let a person put right what did not work out."""
+    """Live a stack's life as planned, then let a person repair what failed."""
     yield world.pause(plan.begins)
     yield from _create(world, life, plan.create)
     for update in plan.updates:
@@ -106,7 +107,7 @@ def _create(world: "World", life: StackLife, delivery: Delivery) -> Waits:
         world.judge.accepted(stack.notebook)
         world.at_rest(life, "CREATE_COMPLETE")
         return
-    # CloudFormation invents an id for a resource that was not answered for.
+    # CloudFormation invents an ID for a resource without an answer.
     invented = f"{stack.id.split('/')[1]}-Notebook-1A2B3C4D5E6F7"
     stack.physical_id = answer["PhysicalResourceId"] if answer else invented
     yield from _delete(world, life, Delivery())
@@ -134,17 +135,17 @@ def _update(world: "World", life: StackLife, update: Update) -> Waits:
 
 
 def _settle(world: "World", life: StackLife, answer: Answer, old: dict[str, Any]) -> Waits:
-    """Take an update's success in, and delete what it replaced."""
+    """Accept an update's success, and delete the notebook that it replaced."""
     stack, before = life.stack, life.stack.physical_id
     life.asked, stack.physical_id = stack.properties, answer["PhysicalResourceId"]
     new = stack.properties
     if {name for name in {*old, *new} if old.get(name) != new.get(name)} != {"Repair"}:
-        life.asked_at = life.issued_at  # a repair moves no expiry date
+        life.asked_at = life.issued_at  # a repair does not move the expiry date
     world.judge.accepted(stack.notebook)
     for _ in range(3):
         if stack.physical_id == before:
             return
-        told = yield from _ask(
+        answered = yield from _ask(
             world,
             life,
             "Delete",
@@ -152,7 +153,7 @@ def _settle(world: "World", life: StackLife, answer: Answer, old: dict[str, Any]
             PhysicalResourceId=before,
             ResourceProperties=old,
         )
-        if told and told["Status"] == "SUCCESS":
+        if answered and answered["Status"] == "SUCCESS":
             return
 
 
@@ -170,7 +171,7 @@ def _delete(world: "World", life: StackLife, delivery: Delivery) -> Waits:
 def _ask(
     world: "World", life: StackLife, kind: str, delivery: Delivery, **event: Any
 ) -> Generator[Until, None, Answer | None]:
-    """Send a request and return its answer, None when CloudFormation goes on without one."""
+    """Send a request and return its answer, or None if CloudFormation continues without one."""
     first = world.issue(life, kind, **event)
     life.issued_at = first.issued_at
     world.deliver(first, delivery.lag, delivery.again)

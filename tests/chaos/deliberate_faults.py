@@ -1,7 +1,7 @@
 """Deliberate faults: each breaks one rule of the platform, and a schedule catches it.
 
-Random schedules catch each of them too, within a few hundred; the ones here are the short way. A
-rule that could be broken without a violation would be one that nothing guards.
+A few hundred random schedules catch each of them too, but the ones here are quicker. No test would
+guard a rule that can be broken without a violation.
 """
 
 import json
@@ -193,19 +193,19 @@ def nothing_overdue_is_answered(patch: pytest.MonkeyPatch) -> None:
 
 
 @_caught_by(Schedule((StackPlan(),), (Trouble(1, 3, "killed"),)))
-def a_failed_request_function_is_not_answered_for(patch: pytest.MonkeyPatch) -> None:
+def a_failed_request_function_gets_no_late_answer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(late_answers, "failed_request_function", lambda _: None)
 
 
 @_caught_by(Schedule((StackPlan(updates=(Update(10, "rename", Delivery(given_up=100)),)),)))
-def what_a_failed_replacement_made_is_left(patch: pytest.MonkeyPatch) -> None:
+def the_notebook_of_a_failed_replacement_is_left(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(observation, "_leftover", lambda _: None)
 
 
 @_caught_by(
     Schedule((StackPlan(),), hands=(Hand(250, 0, "delete"),), look_every=300, events=("lost",))
 )
-def what_is_gone_is_made_again(patch: pytest.MonkeyPatch) -> None:
+def a_deleted_notebook_is_created_again(patch: pytest.MonkeyPatch) -> None:
     _decides(
         patch,
         lambda desired, observed, memory: (
@@ -245,7 +245,7 @@ def a_rollback_forgets_that_the_notebook_ran(patch: pytest.MonkeyPatch) -> None:
 
 
 @_caught_by(UPDATED)
-def an_update_makes_the_notebook_anew(patch: pytest.MonkeyPatch) -> None:
+def an_update_recreates_the_notebook(patch: pytest.MonkeyPatch) -> None:
     _decides(
         patch,
         lambda desired, observed, _: (
@@ -266,7 +266,7 @@ def nothing_is_tried_again(patch: pytest.MonkeyPatch) -> None:
 
 
 @_caught_by(Schedule((StackPlan(create=Delivery(again=400), deletion=None),)))
-def a_second_delivery_begins_anew(patch: pytest.MonkeyPatch) -> None:
+def a_second_delivery_starts_over(patch: pytest.MonkeyPatch) -> None:
     def enter(entry: entry.Entry, response_url: str) -> None:
         _enter(entry, response_url)
         client = dynamodb.client()
@@ -323,7 +323,7 @@ REPLACED_NOT_DELETED = Schedule(
 
 
 @_caught_by(REPLACED_NOT_DELETED)
-def what_a_listed_stack_left_is_cleared(patch: pytest.MonkeyPatch) -> None:
+def the_orphan_of_a_listed_stack_is_spared(patch: pytest.MonkeyPatch) -> None:
     clear = orphan_rules.clear
 
     def by_the_stack(name: str, *them: Any) -> Verdict | None:
@@ -338,7 +338,7 @@ def no_notebook_is_an_orphan(patch: pytest.MonkeyPatch) -> None:
 
 
 @_caught_by(Schedule((StackPlan(deletion=None),), orphan_cleanups=(600,), stacks_behind=5000))
-def a_stack_is_looked_at_in_the_list(patch: pytest.MonkeyPatch) -> None:
+def a_stack_is_judged_by_the_outdated_list(patch: pytest.MonkeyPatch) -> None:
     def look(stack_id: str) -> Stack | None:
         pages = cloudformation.listed(orphan_rules.NAME_OUTPUT)
         found = next((page[stack_id] for page in pages if stack_id in page), None)
@@ -354,7 +354,7 @@ def a_stack_is_looked_at_in_the_list(patch: pytest.MonkeyPatch) -> None:
         search_behind=10_000,
     )
 )
-def a_launch_expires_by_what_the_search_shows(patch: pytest.MonkeyPatch) -> None:
+def a_launch_expires_by_the_outdated_search(patch: pytest.MonkeyPatch) -> None:
     def tags(arn: str) -> Mapping[str, str]:
         found = tagging.notebooks({PLATFORM_TAG: "notebook-vending"})
         return next(each.tags for each in found if each.arn == arn)
@@ -390,7 +390,7 @@ def a_stop_at_off_hours_is_not_noted(patch: pytest.MonkeyPatch) -> None:
         (LIVES,), hands=(Hand(700, 0, "start"), Hand(1000, 0, "stop")), nights=(Night(600, 3600),)
     )
 )
-def on_hours_start_what_its_owner_stopped(patch: pytest.MonkeyPatch) -> None:
+def on_hours_start_a_notebook_that_its_owner_stopped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(off_hours, "_STOP_TAKES", timedelta(hours=1))
 
 
@@ -414,7 +414,7 @@ def a_stop_is_noted_before_it_is_made(patch: pytest.MonkeyPatch) -> None:
 
 
 @_caught_by(Schedule((LIVES,), events=("lost",), look_every=300, nights=(Night(270, 3600),)))
-def off_hours_come_into_a_request(patch: pytest.MonkeyPatch) -> None:
+def off_hours_interrupt_a_request(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(off_hours, "is_left_to_us", lambda _: True)
 
 
@@ -426,12 +426,12 @@ def off_hours_come_into_a_request(patch: pytest.MonkeyPatch) -> None:
         nights=(Night(600, 3700),),
     )
 )
-def on_hours_come_into_a_request(patch: pytest.MonkeyPatch) -> None:
+def on_hours_interrupt_a_request(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(off_hours, "is_left_to_us", lambda _: True)
 
 
 @_caught_by(Schedule((StackPlan(excepted=True, deletion=None),), nights=(Night(600, 3600),)))
-def a_notebook_that_takes_no_part_is_stopped(patch: pytest.MonkeyPatch) -> None:
+def a_notebook_exempt_from_off_hours_is_stopped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(off_hours, "OFF_HOURS_TAG", "none")
 
 
@@ -452,12 +452,12 @@ def a_difference_is_reported_again(patch: pytest.MonkeyPatch) -> None:
 
 
 @_caught_by(COMPARED)
-def what_was_seen_once_is_not_seen_again(patch: pytest.MonkeyPatch) -> None:
+def a_notebook_is_compared_only_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(check, "_is_unchanged", lambda *_: True)
 
 
 @_caught_by(COMPARED)
-def a_comparison_puts_things_right(patch: pytest.MonkeyPatch) -> None:
+def a_comparison_repairs_a_notebook(patch: pytest.MonkeyPatch) -> None:
     settle = check._settle
 
     def settle_and_repair(seen: Record, *them: Any) -> None:
@@ -475,7 +475,7 @@ def a_comparison_puts_things_right(patch: pytest.MonkeyPatch) -> None:
         comparisons=(300, 700),
     )
 )
-def nobody_misses_a_notebook(patch: pytest.MonkeyPatch) -> None:
+def a_missing_notebook_is_not_reported(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(check, "_missing", lambda *_: None)
 
 

@@ -1,13 +1,13 @@
-"""The judge of a schedule: what must hold whatever goes wrong.
+"""The judge of a schedule: the rules that hold even when calls fail.
 
-* A request gets one answer, in time, and every repetition of it says the same. Undisturbed, the
-  lifecycle itself gives it by the deadline.
-* SUCCESS is said only if the world is as asked; FAILED only for a cause.
-* A notebook is changed only by the stack that owns it, and its data is lost only when asked for.
-* What people change by hand is reported once, while no request is in progress, and nothing else
-  is. The comparison changes nothing.
-* At the end every execution has ended, and every notebook has an owner that lives.
-* No reply address is in any record.
+* A request gets one answer in time, and every repetition of the answer is the same. Without
+  disturbance the lifecycle itself gives it by the deadline.
+* The answer is SUCCESS only if the world is as requested, and FAILED only for a cause.
+* Only the stack that owns a notebook changes it, and its data is lost only on request.
+* Manual changes are reported once, while no request is in progress. Nothing else is reported. The
+  comparison changes nothing.
+* At the end every execution has ended, and every notebook has an existing owner.
+* No response URL is in any record.
 """
 
 import json
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.chaos.world import World
 
 
-# What a stack's status ends in when CloudFormation is done with it; UPDATE_ROLLBACK_FAILED pauses.
+# The ends of a stack's status when CloudFormation has finished. UPDATE_ROLLBACK_FAILED is a pause.
 _AT_REST = (
     "UPDATE_COMPLETE",
     "CREATE_COMPLETE",
@@ -40,12 +40,12 @@ _AT_REST = (
 )
 
 
-class Violation(AssertionError):  # noqa: N818 - what it is, is the judge's word
-    """Something that must never happen did."""
+class Violation(AssertionError):  # noqa: N818 - a broken rule, not an error
+    """A broken rule."""
 
 
 Drift = tuple[str, str, str]
-"""A notebook's name in lower case, a setting and what is found."""
+"""A notebook's name in lower case, a setting and the value found."""
 
 
 @dataclass
@@ -54,10 +54,11 @@ class Judge:
 
     Attributes:
         requests: every request that was issued.
-        stopped, stripped, stripped_at, deleted_by_hand: what people did: to which notebooks (ARN),
-            with which tags taken away and when last, to which volumes.
-        disturbed_comparisons: how many may report again what was reported.
-        found: the violation found last; what is raised within a function counts as its failure.
+        stopped: the notebooks (ARN) that people or off-hours stopped.
+        stripped, stripped_at: the tags that people removed, and when last, by notebook (ARN).
+        deleted_by_hand: the volumes of the notebooks that people deleted.
+        disturbed_comparisons: how many comparisons may report a difference again.
+        found: the last violation, since a function catches what is raised within it.
 
     """
 
@@ -83,7 +84,7 @@ class Judge:
     _overtaken: list[tuple[Any, str]] = field(default_factory=list)
 
     def issued(self, sent: Sent) -> None:
-        """Note a request."""
+        """Record a request."""
         self.requests.append(sent)
         event = sent.event
         second = datetime.fromtimestamp(int(sent.issued_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -92,15 +93,15 @@ class Judge:
         self._by_key[resource, f"{second}#{rank}#{event['RequestId']}"] = sent
 
     def foreign(self, notebook: Notebook) -> None:
-        """Note a notebook that is nobody's business here."""
+        """Record a notebook that the platform must not touch."""
         self._foreign[notebook.volume_id] = _fingerprint(notebook)
 
     def is_foreign(self, notebook: Notebook) -> bool:
-        """Tell whether a notebook is somebody else's."""
+        """Return whether the platform must not touch a notebook."""
         return notebook.volume_id in self._foreign
 
     def strip(self, notebook: Notebook, keys: list[str]) -> None:
-        """Take tags away, and remember them for who puts things right."""
+        """Remove tags, and remember them for the later repair."""
         taken = {key: notebook.tags.pop(key) for key in keys if key in notebook.tags}
         self.stripped[notebook.arn] = self.stripped.get(notebook.arn, {}) | taken
         self.stripped_at[notebook.arn] = self.world.platform.clock.now
@@ -125,9 +126,10 @@ class Judge:
             self.violated(f"one request made the notebook {name} {times} times")
 
     def changed(self, given: Any, operation: str, notebook: Notebook, tags: dict[str, str]) -> None:
-        """Judge a change that took effect; `tags` are those the notebook had before.
+        """Judge a change that took effect; `tags` are the notebook's earlier tags.
 
-        Nobody sees a tag go between a look and the call: AWS takes no condition with a call.
+        A function cannot see that a tag disappears between its read and its call, because the call
+        takes no condition.
         """
         sent = self._sent(given)
         looked_at = self.world.platform.at_work[-1].began
@@ -148,15 +150,15 @@ class Judge:
             self.violated(f"an {event['RequestType']} deleted the data of {notebook.name}")
 
     def looked_at_a_stack(self, work: Work) -> None:
-        """Note what no cleanup may touch at the moment that a function looks at a stack."""
+        """Record what no cleanup may touch at the moment that a function reads a stack."""
         self._looked = (work, self._protected())
 
     def _cleaned_up(self, operation: str, notebook: Notebook) -> None:
-        """Judge what a cleanup did; nobody can keep a stack still between its look and its call."""
+        """Judge a call of a cleanup. The stack may have changed since the cleanup read it."""
         work, protected = self._looked
         excused = self.world.causes & {
             "slow notebooks",
-            "somebody's hand",
+            "a manual change",
             "CloudFormation went on without an answer",
         }
         if self.world.undisturbed and not excused:
@@ -180,11 +182,11 @@ class Judge:
         return protected
 
     def looked_at_a_launch(self, work: Work, life: StackLife) -> None:
-        """Note whether a launch had expired when it was looked at."""
+        """Record whether a launch had expired when a function read it."""
         self._seen = (work, self._expired(life))
 
     def terminated(self, work: Work, life: StackLife) -> None:
-        """Judge that a launch is terminated; nobody can keep it as it was since the look."""
+        """Judge a termination. The launch may have changed since the function read it."""
         if self._seen[0] is not work:
             self.violated(f"{life.stack.notebook} was terminated without a look")
         if not (self._seen[1] or self._expired(life)):
@@ -199,16 +201,16 @@ class Judge:
         return (today - asked_on).days > int(asked["ExpiresAfterDays"])
 
     def changed_by_hand(self, notebook: Notebook) -> None:
-        """Note a change while functions are at work, which may have read the notebook before it."""
+        """Record a change while functions run that may have read the notebook before it."""
         name = notebook.name.lower()
         self._overtaken += [(work.given, name) for work in self.world.platform.at_work]
 
     def made_by_hand(self, notebook: Notebook, setting: str, found: str) -> None:
-        """Note a difference that a person makes."""
+        """Record a difference that a person makes."""
         self._made_by_hand[notebook.name.lower(), setting, found] += 1
 
     def about_to_compare(self) -> set[Drift]:
-        """Return what a comparison that begins now must report, or have reported."""
+        """Return the differences that a comparison beginning now must report or have reported."""
         world, expected = self.world, set[Drift]()
         known = drift_record.read_all().by_arn
         for life in world.lives:
@@ -225,7 +227,7 @@ class Judge:
         return expected
 
     def _standing(self, name: str, known: Mapping[str, Record]) -> set[Drift]:
-        """Return the hand-made differences of a notebook that can be found."""
+        """Return the manual differences of a notebook that a comparison can find."""
         world, notebook = self.world, self.world.notebook(name)
         record = next((each for each in known.values() if each.name == name), None)
         if notebook is None:
@@ -241,13 +243,13 @@ class Judge:
             return set()
         known_by = {PLATFORM_TAG, STACK_TAG, LOGICAL_RESOURCE_TAG}
         if record is None and not known_by <= notebook.tags.keys():
-            return set()  # no comparison saw it before it lost them
+            return set()  # it lost its tags before any comparison saw it
         for key in ("project", LOGICAL_RESOURCE_TAG, STACK_TAG):
             there.add((name.lower(), f"Tags: {key}", notebook.tags.get(key, "")))
         return there & self._made_by_hand.keys()
 
     def compared(self, expected: set[Drift]) -> None:
-        """Judge a comparison: what stands before and after it must be kept, and told of once."""
+        """Judge a comparison: it must record and report each difference that lasts through it."""
         self._read_reports()
         kept = {
             (record.name.lower(), each.setting, each.found)
@@ -256,34 +258,34 @@ class Judge:
         }
         standing = expected & self.about_to_compare()
         if missing := sorted(standing - kept):
-            self.violated(f"nobody is told of {missing}")
+            self.violated(f"the comparison has no record of {missing}")
         if missing := sorted(standing - self._reported.keys()):
-            self.violated(f"nobody was ever told of {missing}")
+            self.violated(f"the comparison never reported {missing}")
 
     def changed_by_comparison(self, operation: str, notebook: Notebook) -> None:
-        """Judge that a comparison changes a notebook."""
+        """Report a comparison that changes a notebook."""
         self.violated(f"a comparison called {operation} for {notebook.name}")
 
     def _read_reports(self) -> None:
-        """Judge the reports since the last time: each is of what people did, and comes once."""
+        """Judge the new reports: each is of a manual change, and comes once."""
         lines = self.world.platform.logged
         for line in lines[self._lines_read :]:
-            if '"message":"Drift' not in line or "setting" not in (told := json.loads(line)):
+            if '"message":"Drift' not in line or "setting" not in (report := json.loads(line)):
                 continue
-            drift = (told["notebook"].lower(), told["setting"], told["found"])
-            if told["message"] == "Drift ended":
+            drift = (report["notebook"].lower(), report["setting"], report["found"])
+            if report["message"] == "Drift ended":
                 self._ended[drift] += 1
-            elif told["message"] == "Drift":
+            elif report["message"] == "Drift":
                 self._reported[drift] += 1
-                self._judge_report(drift, told["kind"])
+                self._judge_report(drift, report["kind"])
         self._lines_read = len(lines)
 
     def _judge_report(self, drift: Drift, kind: str) -> None:
         made = self._made_by_hand[drift]
-        # Somebody who takes the name of a notebook has another one there.
+        # A user who takes the name of a notebook has another one there.
         taken = any(hand.act == "take the name" for hand in self.world.schedule.hands)
         if not made and not taken:
-            self.violated(f"nobody made {drift}, which is reported")
+            self.violated(f"no user made {drift}, which is reported")
         if kind == "NarrowerNow":
             self.violated(f"no limit is narrower, but {drift} is reported")
         again = self._ended[drift] + self.disturbed_comparisons
@@ -291,7 +293,7 @@ class Judge:
             self.violated(f"{drift} is reported {self._reported[drift]} times")
 
     def decided_success(self, given: Any, returned: Any) -> None:
-        """Judge the decision that a request has succeeded: the world must be as asked."""
+        """Judge the decision that a request has succeeded: the world must be as requested."""
         sent = self._sent(given)
         if sent is None:
             return
@@ -312,7 +314,7 @@ class Judge:
             return
         name = wanted["NotebookInstanceName"].lower()
         if any(work is given and changed == name for work, changed in self._overtaken):
-            return  # it was as asked when the function read it
+            return  # it was as requested when the function read it
         if not (found and ours):
             self.violated(f"there is no notebook {wanted['NotebookInstanceName']} of the stack")
         if faults := differences(world, wanted, found):
@@ -322,7 +324,7 @@ class Judge:
             self.violated(f"{found.name} is said to be ready, and is {found.status}")
 
     def accepted(self, name: str) -> None:
-        """Note that CloudFormation took a success: from now on there may be data in it."""
+        """Record that CloudFormation accepted a success: from now on it may hold data."""
         if found := self.world.notebook(name):
             self._with_data.add(found.volume_id)
 
@@ -333,7 +335,7 @@ class Judge:
                 self.violated(f"{each.event['RequestType']} is past its deadline, unanswered")
 
     def end(self) -> None:
-        """Judge what is there once nothing happens any more."""
+        """Judge the state at the end of the schedule."""
         self._read_reports()
         for sent in self.requests:
             self._judge_answers(sent)
@@ -348,7 +350,7 @@ class Judge:
         for notebook in self.world.notebooks():
             if self.is_foreign(notebook):
                 if _fingerprint(notebook) != self._foreign[notebook.volume_id]:
-                    self.violated(f"{notebook.name} of somebody else was changed")
+                    self.violated(f"{notebook.name}, which is another user's, was changed")
             elif notebook.name.lower() in owned:
                 self._judge_owned(owned.pop(notebook.name.lower()), notebook)
             elif not self._waits(notebook):
@@ -357,12 +359,13 @@ class Judge:
             if not self.deleted_by_hand:
                 self.violated(f"{name} of a stack that is {life.status} is gone")
         if len(self._foreign) > sum(self.is_foreign(each) for each in self.world.notebooks()):
-            self.violated("a notebook of somebody else is gone")
+            self.violated("another user's notebook is gone")
 
     def _waits(self, notebook: Notebook) -> bool:
-        """Tell whether a notebook that lost tags will be in the way of its stack's Delete.
+        """Return whether a notebook that lost tags will block its stack's Delete.
 
-        Whoever took the tags took the notebook on; the stack that lives is never deleted past it.
+        The person who removed the tags is responsible for the notebook. Its existing stack cannot
+        be deleted while the notebook exists.
         """
         stack_id = {**notebook.tags, **self.stripped.get(notebook.arn, {})}.get(STACK_TAG)
         lives = any(life.alive and life.stack.id == stack_id for life in self.world.lives)
@@ -401,29 +404,29 @@ class Judge:
         if sent.event["RequestType"] == "Delete" and answer["PhysicalResourceId"] != known:
             self.violated(f"{kind} changed the physical id")
         if answer["Status"] == "SUCCESS" and sent.event["ResponseURL"] not in self._as_asked:
-            self.violated(f"{kind} was answered with a SUCCESS that nobody had seen")
+            self.violated(f"{kind} was answered with a SUCCESS that no function had decided")
         if answer["Status"] == "FAILED" and not answer["Reason"]:
             self.violated(f"{kind} failed without a reason")
         if answer["Status"] == "FAILED" and not (self.world.causes or _refusable(sent)):
             self.violated(f"{kind} failed without a cause: {answer['Reason']}")
 
     def _hindered(self, sent: Sent) -> bool:
-        """Tell whether the answering function was kept from answering in the last minutes."""
+        """Return whether the answering function failed to answer in the last minutes."""
         last = sent.issued_at + SERVICE_TIMEOUT
         return any(last - 600 < each < last for each in self.world.failed_answers)
 
     def violated(self, what: str) -> NoReturn:
-        """Raise a violation, and keep it, as within a function it counts as a failure."""
+        """Raise a violation, and keep it, since a function catches what is raised within it."""
         self.found = what
         raise Violation(what)
 
     def _sent(self, given: Any) -> Sent | None:
-        """Return the request that a function works for, None if it is a cleanup's."""
+        """Return the request that a function works for, or None for a cleanup."""
         return self._by_key.get((given["Resource"], given["Request"]))
 
 
 def differences(world: "World", wanted: dict[str, Any], found: Notebook) -> dict[str, Any]:
-    """Return the settings that a notebook has otherwise than asked for, as it has them."""
+    """Return the settings of a notebook that differ from the request, with the values found."""
     account = world.platform.account
     there = found.settings
     expected = {
@@ -453,7 +456,7 @@ def _fingerprint(notebook: Notebook) -> str:
 
 
 def _refusable(sent: Sent) -> bool:
-    """Tell whether a request asks for what the platform may refuse."""
+    """Return whether the platform may refuse a request."""
     new, old = sent.event["ResourceProperties"], sent.event.get("OldResourceProperties", {})
     if sent.event["RequestType"] != "Update":
         return False

@@ -1,7 +1,7 @@
-"""A schedule: what CloudFormation asks for, and everything that goes wrong meanwhile.
+"""A schedule: CloudFormation's requests, and everything that goes wrong meanwhile.
 
-It is plain data, so that Hypothesis can take things away from one that failed until only those
-are left that it fails by. Times are in seconds.
+It is plain data, so Hypothesis can shrink a failed schedule to the parts that make it fail. Times
+are in seconds.
 """
 
 import operator
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 T = TypeVar("T")
 
-# The longest time of the request function's invocation in Lambda's queue:
+# The longest time that Lambda queues an invocation of the request function:
 # MaximumEventAgeInSeconds in stacks/lifecycle.yaml.
 LONGEST_LAG = 600
 
@@ -67,7 +67,7 @@ Act = Literal[
     "replatform",
     "retag",
 ]
-# What people change: the parameter, the setting as it is reported, and a value that no request has.
+# Manual changes: the parameter, the name of the setting in a report, and a value no request has.
 BY_HAND: dict[str, tuple[str, str, Any]] = {
     "retype": ("InstanceType", "NotebookInstanceType", "ml.t2.medium"),
     "grow": ("VolumeSizeInGB", "VolumeSizeInGB", 900),
@@ -78,14 +78,14 @@ Fate = Literal["in time", "late", "twice", "lost"]
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a request comes, and how long CloudFormation listens for its answer.
+    """How a request arrives, and how long CloudFormation waits for its answer.
 
     Attributes:
-        lag: how long it lies in Lambda's queue.
+        lag: how long it stays in Lambda's queue.
         again: when Lambda delivers it a second time.
         retried: when CloudFormation sends it again, with the same RequestId.
-        hears_both: whether it then still takes the answer to the first one.
-        given_up: when CloudFormation goes on without an answer, as something else failed.
+        hears_both: whether it then still accepts the answer to the first one.
+        given_up: when CloudFormation continues without an answer, because another step failed.
 
     """
 
@@ -98,7 +98,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Update:
-    """An update of the stack: when after the last request, what, and how its request comes."""
+    """An update of the stack: its delay after the last request, its change, and its delivery."""
 
     after: int = 0
     change: Change = "type"
@@ -113,11 +113,11 @@ class StackPlan:
     Attributes:
         begins: when it is launched.
         role_age: how old its execution role is then.
-        fallbacks: the instance types to fall back to.
-        takes: whether it asks for the name that another stack's notebook has or is to have.
+        fallbacks: its fallback instance types.
+        takes: whether it requests the name of another stack's notebook, existing or future.
         expires: whether it expires a day after its launch or its last update.
-        excepted: whether it takes no part in off-hours.
-        deletion: how its end comes; None for a stack that lives on.
+        excepted: whether it is exempt from off-hours.
+        deletion: how its Delete arrives, or None for a stack that is not deleted.
 
     """
 
@@ -135,16 +135,17 @@ class StackPlan:
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong with calls of the platform's functions, the PUT of an answer included.
+    """A fault in calls of the platform's functions, the PUT of an answer included.
 
     Attributes:
-        call: the so-manyth call, counted over all functions, and so many after it.
+        call: the number of the first call that fails, counted over all functions.
+        calls: how many calls fail.
         where: which calls count: those that change a notebook, those that answer, or all.
         seconds: how long a slow call takes.
 
-    "meanwhile" lets others go first, between what a function has seen and what it does;
-    "overtaken" has CloudFormation go on without an answer before; "aborted" has somebody stop the
-    execution whose function looks or answers, and the function die after the call.
+    "meanwhile" lets other events happen between a function's read and its call. "overtaken" makes
+    CloudFormation continue without an answer before the call. In "aborted" an administrator stops
+    the execution whose function observes or answers, and the function dies after the call.
 
     """
 
@@ -157,7 +158,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Outage:
-    """A service that denies or throttles every call, or cannot be reached, for a while."""
+    """A period in which a service denies, throttles or fails every call."""
 
     service: Service
     kind: Kind
@@ -167,7 +168,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class Hand:
-    """What somebody does to a stack's notebook, or to its execution, at the console."""
+    """What a user does to a stack's notebook, or to its execution, in the console."""
 
     at: int
     stack: int
@@ -176,10 +177,11 @@ class Hand:
 
 @dataclass(frozen=True)
 class Night:
-    """Off-hours, and on-hours so long after them; on a suspended day neither of them counts.
+    """Off-hours, and on-hours some time after them. A suspended day has neither.
 
     Attributes:
-        works: when after off-hours the first stack's owner starts the notebook, and stops it.
+        lasts: how long after off-hours the on-hours begin.
+        works: when after off-hours the first stack's owner starts and stops the notebook.
 
     """
 
@@ -194,20 +196,20 @@ class Schedule:
     """A schedule.
 
     Attributes:
-        events: what becomes of EventBridge's events, in turn, and so again.
+        events: the fates of EventBridge's events, repeated in a cycle.
         orphan_cleanups: when the scheduled cleanup runs.
-        expiries: when launches are looked at for those that have expired, which those of the
-            first hour, if they expire at all, have at 90,000 seconds: at midnight.
+        expiries: when the expiry function runs. Launches of the first hour that expire do so at
+            90,000 seconds, at midnight.
         comparisons: when notebooks are compared with their requests.
-        nights: when off-hours and on-hours come.
-        stacks_behind, search_behind: how old what the list of all stacks and the search for tags
-            show is, until it is calm.
+        nights: when off-hours and on-hours begin.
+        stacks_behind, search_behind: how outdated the list of all stacks and the search for tags
+            are, until the schedule is calm.
         slow_start, slow_stop, slow_delete: how long notebooks take.
-        no_capacity: instance types that are not to be had until it is calm.
-        wanting: how SageMaker says so: there is none now, or the zone has none, as the reason of a
-            failure or to the call.
+        no_capacity: instance types without capacity until the schedule is calm.
+        wanting: how SageMaker reports that: no capacity now, or none in the zone, as the reason of
+            a failure or as an error of the call.
         failing: whether the first stack's notebook ends in Failed, with a reason or without.
-        last_first: of what happens at one time, whether the last comes first.
+        last_first: whether the last of several simultaneous events happens first.
 
     """
 
@@ -233,12 +235,12 @@ class Schedule:
 
     @property
     def by_hand(self) -> bool:
-        """Whether somebody does something to a notebook."""
+        """Whether a user changes a notebook by hand."""
         return bool(self.hands or any(each.works for each in self.nights))
 
 
 def brief(thing: object) -> str:
-    """Return a schedule, or a part of one, as what makes it, without what is as it mostly is."""
+    """Return a schedule, or a part of one, as the expression that makes it, without defaults."""
     if isinstance(thing, tuple):
         return f"({''.join(f'{brief(each)}, ' for each in thing)})"
     if not is_dataclass(thing):
@@ -258,7 +260,7 @@ def _rarely(
 
 
 def _some(of: st.SearchStrategy[T], *numbers: int) -> st.SearchStrategy[tuple[T, ...]]:
-    """Return as many as one of the numbers says, each as likely as it is often among them."""
+    """Return a tuple whose length is one of the numbers, a repeated number being likelier."""
     return st.sampled_from(numbers).flatmap(
         lambda number: st.lists(of, min_size=number, max_size=number).map(tuple)
     )
@@ -326,7 +328,7 @@ _hands = st.builds(
     act=st.sampled_from((*get_args(Act), "stop", "delete", "delete", "abort")),
 )
 
-# Late enough that most notebooks are ready, and no request is in progress.
+# Late enough that most notebooks are ready and no request is in progress.
 _changes_by_hand = st.builds(
     Hand,
     at=st.integers(400, 6000),
@@ -364,7 +366,7 @@ schedules: st.SearchStrategy[Schedule] = st.builds(
     slow_delete=st.sampled_from((30, 90, 400)),
     orphan_cleanups=_some(st.integers(0, 8000), 0, 1, 3),
     expiries=_some(st.integers(89_000, 98_000), 0, 1, 3),
-    # Most after the hands, so that what people change is reported, and not again.
+    # Mostly after the hands, so that a manual change is reported, and reported only once.
     comparisons=_some(st.one_of(st.integers(500, 4000), st.integers(0, 8000)), 0, 1, 3, 5),
     stacks_behind=_rarely(st.sampled_from((60, 900, 5000)), 0, one_in=3),
     nights=_some(_nights, 0, 0, 1, 2),

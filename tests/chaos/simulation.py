@@ -1,4 +1,4 @@
-"""Runs schedules: one by itself, or many that Hypothesis thinks up."""
+"""Runs schedules: a single one, or many that Hypothesis generates."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from tests.chaos.world import PRODUCT_ID, World
 
 @dataclass
 class Outcome:
-    """What came of many schedules: how many were run, and the story of one that failed, if any."""
+    """The outcome of many schedules: how many ran, and the story of one that failed, if any."""
 
     schedules: int = 0
     story: str = ""
 
 
 def simulate(schedule: Schedule) -> None:
-    """Run one schedule; raises Violation with its story."""
+    """Run one schedule. Raises Violation with its story."""
     every = str(schedule.look_every)
     with ExitStack() as ending:
         patch = ending.enter_context(pytest.MonkeyPatch.context())
@@ -38,7 +38,7 @@ def simulate(schedule: Schedule) -> None:
         waits = {"FIRST_WAIT_SECONDS": every, "WAIT_SECONDS": every}
         ours = {"PRODUCT_ID": PRODUCT_ID, "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:ours"}
         platform = ending.enter_context(running_platform(patch, **waits, **ours))
-        ids = Random(repr(schedule))  # noqa: S311 - so that a schedule always goes the same way
+        ids = Random(repr(schedule))  # noqa: S311 - so that a schedule always runs the same way
         for module in ("stack", "platform"):
             patch.setattr(f"simulation.{module}.uuid4", lambda: UUID(int=ids.getrandbits(128)))
         patch.setattr(orphan_cleanup, "random", ids)
@@ -57,7 +57,7 @@ def simulate(schedule: Schedule) -> None:
 
 
 def simulate_many(runs: int, seed_: int, *, shrink: bool = True) -> Outcome:
-    """Run so many schedules, or until one fails; that one is made as small as it can be."""
+    """Run a number of schedules, or until one fails. Hypothesis shrinks a failed one."""
     outcome = Outcome()
     failing = False
 
@@ -67,7 +67,7 @@ def simulate_many(runs: int, seed_: int, *, shrink: bool = True) -> Outcome:
         database=None,
         deadline=None,
         phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-        report_multiple_bugs=False,  # the caller tells one story
+        report_multiple_bugs=False,  # the caller reports one story
         suppress_health_check=list(HealthCheck),  # a schedule is long and slow by intent
     )
     @given(schedules)

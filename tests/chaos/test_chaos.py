@@ -1,7 +1,7 @@
-"""Random schedules end without a violation; with a rule of the platform broken, they do not.
+"""Random schedules end without a violation, unless a rule of the platform is broken.
 
-`make test` runs 60 and a few of the faults, `make verify` 240 more and all other faults, the same
-ones each time. `make chaos` runs as many as are asked for.
+`make test` runs 60 schedules and a few of the faults. `make verify` runs 240 more and all other
+faults. Both run the same ones each time. `make chaos` runs a given number.
 """
 
 import os
@@ -27,8 +27,8 @@ from tests.chaos.schedule import (  # noqa: F401 - a story names them
 from tests.chaos.simulation import simulate, simulate_many
 
 ROOT = Path(__file__).parents[2]
-# One for each way of the judge to notice: the outcome, its owner, its time, the answer, a secret,
-# an orphan, drift.
+# One for each kind of violation: the outcome, its owner, its time, the answer, a secret, an orphan,
+# drift.
 IN_SHORT = {
     "an_update_changes_nothing",
     "ownership_is_not_checked",
@@ -36,7 +36,7 @@ IN_SHORT = {
     "the_physical_id_is_always_new",
     "the_reply_address_is_logged",
     "no_notebook_is_an_orphan",
-    "what_was_seen_once_is_not_seen_again",
+    "a_notebook_is_compared_only_once",
 }
 
 
@@ -53,7 +53,7 @@ def test_no_schedule_ends_with_a_violation(seed: int) -> None:
     assert outcome.schedules == 60
 
 
-def test_the_command_runs_as_many_schedules_as_it_is_told() -> None:
+def test_command_runs_the_given_number_of_schedules() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "tests.chaos"],
         cwd=ROOT,
@@ -68,20 +68,20 @@ def test_the_command_runs_as_many_schedules_as_it_is_told() -> None:
 
 
 @pytest.mark.verify
-def test_what_fails_is_told_as_a_story_with_a_schedule_that_can_be_run_again(
+def test_failure_is_reported_as_a_story_with_a_schedule_that_reproduces_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     break_, _ = FAULTS["an_update_changes_nothing"]
     break_(monkeypatch)
 
-    told = simulate_many(100, 1).story.splitlines()
+    story = simulate_many(100, 1).story.splitlines()
 
-    schedule: Schedule = eval(told[0])  # noqa: S307 - it is said to be the expression that makes it
+    schedule: Schedule = eval(story[0])  # noqa: S307 - the expression that makes the schedule
     assert [each.change for each in schedule.stacks[0].updates]
     assert not schedule.troubles
     assert not schedule.hands
-    assert "Update of Analysis-1 is issued" in told[-2]
-    assert "is not as asked" in told[-1]
+    assert "Update of Analysis-1 is issued" in story[-2]
+    assert "is not as asked" in story[-1]
     with pytest.raises(Violation, match="is not as asked"):
         simulate(schedule)
 

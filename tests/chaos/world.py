@@ -1,7 +1,7 @@
-"""The world of one schedule: time, the platform's surroundings, and what goes wrong in them.
+"""The world of one schedule: time, the platform's surroundings, and their faults.
 
-One thing happens after another, on a clock that jumps from one to the next; only while a function
-dawdles within a call do others happen meanwhile.
+Events happen one after another, on a clock that jumps from one to the next. Other events happen
+meanwhile only while a function waits within a call.
 """
 
 import heapq
@@ -46,7 +46,7 @@ DEADLINE = 3240
 ADDRESS_LIVES = 7199
 
 PRODUCT_ID = "prod-ours"
-EVENING: tuple[Act, ...] = ("start", "stop")  # what an owner does who works at night
+EVENING: tuple[Act, ...] = ("start", "stop")  # by an owner who works at night
 
 _CHANGING = {
     "CreateNotebookInstance",
@@ -65,13 +65,13 @@ _ERRORS = {
 
 
 class World:
-    """What happens in one schedule.
+    """The events of one schedule.
 
     Attributes:
-        calm: whether nothing goes wrong any more, so that people can put things right.
+        calm: whether all faults are over, so that people can repair what failed.
         causes: why a request may fail.
-        undisturbed: whether no call failed so far, and no execution.
-        failed_answers: when the answering function failed in answering from outside.
+        undisturbed: whether no call and no execution has failed so far.
+        failed_answers: when the answering function failed to give a late answer.
 
     """
 
@@ -99,7 +99,7 @@ class World:
         self._checked: set[str] = set()
         self._tokens: set[str] = set()
         self._events = itertools.cycle(schedule.events)
-        # What lists and searches showed, and since when; the first is for those yet older.
+        # What lists and searches showed, and since when. The first entry covers all earlier times.
         self._shown: list[tuple[float, Listed]] = [(0, ({}, []))]
         platform.watch = self._returned
         platform.on_event = self._event
@@ -108,42 +108,40 @@ class World:
         self._prepare()
 
     def tell(self, text: str) -> None:
-        """Note what happened, for who reads the story of a schedule that failed."""
+        """Add a line to the story that a failed schedule prints."""
         self.story.append(f"{self.platform.clock.now - BEGIN:7.0f} s  {text}")
 
     def pause(self, seconds: float, condition: Callable[[], bool] = lambda: False) -> Until:
-        """Return what waits for so long, or until the condition holds."""
+        """Return a wait for so many seconds, or until the condition holds."""
         return Until(condition, self.platform.clock.now + seconds)
 
     def at(self, delay: float, action: Callable[[], None]) -> None:
-        """Have something happen after so many seconds."""
+        """Run an action after so many seconds."""
         due = self.platform.clock.now + delay
         heapq.heappush(self._timers, (due, next(self._numbers), action))
 
     def run(self) -> None:
-        """Let everything happen, until it is calm and nothing is left to happen."""
+        """Run all events until the world is calm and none is left."""
         while self.turn():
             assert not self.judge.found, self.judge.found
             self._turns += 1
             assert self._turns < 20_000, "it never ends"
 
     def at_rest(self, life: StackLife, status: str) -> None:
-        """Have an operation of CloudFormation's end, and EventBridge tell of it."""
+        """End an operation of CloudFormation, and send EventBridge's event for it."""
         life.status = status
         event = events.stack_at_rest(life.stack.id, status)
-        self._tell_of(
-            f"the stack of {life.stack.notebook} is {status}", partial(self._clean, event)
-        )
+        self._send(f"the stack of {life.stack.notebook} is {status}", partial(self._clean, event))
 
     def issue(self, life: StackLife, kind: str, **event: Any) -> Sent:
-        """Issue a request of CloudFormation's."""
+        """Issue a request of CloudFormation."""
         sent = life.stack.issue(kind, **event)
         self.tell(f"{sent.event['RequestType']} of {life.stack.notebook} is issued")
         self.judge.issued(sent)
         return sent
 
     def deliver(self, sent: Sent, lag: float, again: float | None) -> None:
-        """Have Lambda deliver a request, once or twice."""
+        """Deliver a request through Lambda, once or twice."""
         if lag > LONGEST_LAG:
             expired = events.record_of_failure(sent.event, {"errorType": ""}, "EventAgeExceeded")
             self.causes.add("a request lay in the queue for too long")
@@ -154,7 +152,7 @@ class World:
             self.at(again, lambda: self._take_in(sent))
 
     def turn(self, latest: float = float("inf")) -> bool:
-        """Let the next thing happen, if it comes by then; tell whether there was one."""
+        """Run the next event, if it is due by `latest`; return whether there was one."""
         coming = list(self._coming())
         time = min((when for when, _ in coming), default=float("inf"))
         if time == float("inf"):
@@ -169,7 +167,7 @@ class World:
         return True
 
     def through(self, service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
-        """Make a call to AWS, unless something goes wrong with it."""
+        """Make a call to AWS, unless a fault hits it."""
         if self._within_call or not self.platform.in_function:
             return call()
         self._calls["anywhere"] += 1
@@ -190,16 +188,16 @@ class World:
         return result
 
     def put(self, method: str, url: str, **more: Any) -> Any:
-        """Take an answer as CloudFormation's bucket does, unless something goes wrong with it."""
+        """Accept an answer as CloudFormation's bucket does, unless a fault hits it."""
         return self.through("bucket", "PUT", {}, partial(self.platform.put, method, url, **more))
 
     def notebooks(self) -> list[Notebook]:
-        """Return the notebooks there are now."""
+        """Return the existing notebooks."""
         self.platform.notebooks.advance()
         return list(self.platform.notebooks.notebooks.by_arn.values())
 
     def notebook(self, name: str) -> Notebook | None:
-        """Return a notebook by name, None when there is none."""
+        """Return a notebook by name, or None."""
         return next((each for each in self.notebooks() if each.name.lower() == name.lower()), None)
 
     def _prepare(self) -> None:
@@ -231,7 +229,7 @@ class World:
             ("slow notebooks", schedule.slow_start > 240 or schedule.slow_stop > 60),
             ("no capacity", schedule.no_capacity),
             ("a notebook that fails", schedule.failing != "no"),
-            ("somebody's hand", schedule.by_hand),
+            ("a manual change", schedule.by_hand),
             ("a name that is taken", any(each.takes for each in schedule.stacks)),
             ("an outage", schedule.outages),
             ("a denied call", any(each.kind == "denied" for each in schedule.troubles)),
@@ -241,7 +239,7 @@ class World:
         self._plan_what_comes()
         others = {PLATFORM_TAG: "notebook-vending", OFF_HOURS_TAG: "Disabled"}
         self._make_foreign("Somebodys", {**others, STACK_TAG: "another"})
-        # Like a notebook of the first stack, save that it lost nothing: it never was one.
+        # It looks like a notebook of the first stack that lost a tag, but it never was one.
         self._make_foreign("Bystander", {**others, STACK_TAG: first.id})
         now = schedule.wanting == "now"
         wanting: dict[str, Any] = dict.fromkeys(schedule.no_capacity, schedule.wanting)
@@ -254,7 +252,7 @@ class World:
             "CreateNotebookInstance",
             {
                 "NotebookInstanceName": name,
-                "InstanceType": "ml.t2.medium",  # no schedule takes this one away
+                "InstanceType": "ml.t2.medium",  # it has capacity in every schedule
                 "RoleArn": role,
                 "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
             },
@@ -266,7 +264,7 @@ class World:
         self.judge.foreign(made)
 
     def _coming(self) -> Iterator[tuple[float, Callable[[], None]]]:
-        """Yield everything that is to come, with the time it comes."""
+        """Yield every future event with its time."""
         now = self.platform.clock.now
         for each in self.platform.executions:
             if each.running and not any(each is busy for busy in self._busy):
@@ -280,7 +278,7 @@ class World:
         yield self._next_overdue(), self._answer_overdue
 
     def _show(self) -> None:
-        """Let lists and searches show what there is, once it is as old as they are behind."""
+        """Update what lists and searches show, by as much as they are behind."""
         notebooks = [{"arn": each.arn, "tags": {**each.tags}} for each in self.notebooks()]
         now = dict(self.platform.stacks), notebooks
         if now != self._shown[-1][1]:
@@ -323,7 +321,7 @@ class World:
             }
 
     def _calm_down(self) -> bool:
-        """Take away what goes wrong, and let notebooks come to rest; tell whether that was new."""
+        """End all faults and let notebooks settle; return False if the world was calm already."""
         if self.calm:
             return False
         self.calm = True
@@ -337,7 +335,7 @@ class World:
         for notebook in self.notebooks():
             if notebook.arn in self.judge.stripped:
                 notebook.tags.update(self.judge.stripped[notebook.arn])
-        for hours in (0, 2, 4):  # before, while and after people put things right
+        for hours in (0, 2, 4):  # before, during and after the repairs
             self.at(hours * 3600, partial(self._clean, events.SCHEDULED))
         self.at(72 * 3600, self._expire)
         for hours in (0, 5, 73):
@@ -345,7 +343,7 @@ class World:
         return True
 
     def _take_in(self, sent: Sent) -> None:
-        """Run the request function; every attempt that fails is a disruption."""
+        """Run the request function. Every failed attempt is a disruption."""
 
         def failed(failure: TaskFailedError, attempt: int) -> None:
             self._disrupted()
@@ -363,9 +361,9 @@ class World:
         self._run("ExpireLaunchesFunction", {})
 
     def _compare(self) -> None:
-        """Have notebooks compared with their requests; only a run that nothing disturbs is judged.
+        """Compare notebooks with their requests. Only an undisturbed run is judged.
 
-        What a repeated run reports is judged with the next one.
+        The reports of a repeated run are judged with the next one.
         """
         alone = all(each.function != "ReportDriftFunction" for each in self.platform.at_work)
         before, fails = self.judge.about_to_compare(), 0
@@ -423,9 +421,9 @@ class World:
             self._run("StartOnHoursFunction", event)
 
     def _respond(self, event: dict[str, Any]) -> None:
-        """Run the answering function; nothing goes wrong with the third attempt.
+        """Run the answering function. No fault hits the third attempt.
 
-        If it did, the event would lie in the queue of failed answers, and a person be alarmed.
+        If it failed, the event would go to the queue of failed answers and set off an alarm.
         """
 
         def failed(_failure: TaskFailedError, attempt: int) -> None:
@@ -442,7 +440,7 @@ class World:
         attempt: int = 1,
         done: Callable[[Any], None] = lambda _result: None,
     ) -> None:
-        """Run a function, again after a minute and after two more if it fails, as Lambda does."""
+        """Run a function, and retry it after one and two more minutes, as Lambda does."""
         before = self._last_attempt
         if function == "RespondFunction":
             self._last_attempt = attempt == ATTEMPTS
@@ -460,15 +458,15 @@ class World:
     def _event(self, event: dict[str, Any]) -> None:
         self.causes.add("an execution did not end well")
         self.undisturbed = False
-        self._tell_of(f"an execution is {event['detail']['status']}", lambda: self._respond(event))
+        self._send(f"an execution is {event['detail']['status']}", lambda: self._respond(event))
 
     def _notebook_event(self, event: dict[str, Any]) -> None:
         detail = event["detail"]
-        told = f"{detail['NotebookInstanceName']} is {detail['NotebookInstanceStatus']}"
-        self._tell_of(told, lambda: self._wake(event))
+        what = f"{detail['NotebookInstanceName']} is {detail['NotebookInstanceStatus']}"
+        self._send(what, lambda: self._wake(event))
 
-    def _tell_of(self, what: str, deliver: Callable[[], None]) -> None:
-        """Have EventBridge deliver an event, as best it can."""
+    def _send(self, what: str, deliver: Callable[[], None]) -> None:
+        """Deliver an event through EventBridge: in time, late, twice or never."""
         fate = next(self._events)
         self.tell(f"{what}; its event comes {fate}")
         if fate != "lost":
@@ -477,7 +475,7 @@ class World:
             self.at(30, deliver)
 
     def _next_overdue(self) -> float:
-        """Return when the next check finds an overdue request. The checks before it do nothing."""
+        """Return when the next check finds an overdue request. Earlier checks do nothing."""
         now = self.platform.clock.now
         due = [
             each.issued_at + DEADLINE
@@ -487,7 +485,7 @@ class World:
         if not due:
             return float("inf")
         first = max(now, min(due)) - BEGIN
-        # What else comes at the same moment must not take the place of the check.
+        # Another event at the same moment must not replace the check.
         coming = BEGIN + math.ceil(first / OVERDUE_EVERY) * OVERDUE_EVERY
         return coming if coming > self._last_overdue else coming + OVERDUE_EVERY
 
@@ -542,7 +540,7 @@ class World:
                 for _ in range(16):
                     self.turn(latest)
             case Trouble(kind="aborted"):
-                # Not one that changes a notebook: what it does after the answer is for a cleanup.
+                # Not one that changes a notebook: a cleanup handles what it does after the answer.
                 if self._busy and self._at_work() in ("ObserveFunction", "RespondFunction"):
                     self.platform.abort(self._busy[-1])
             case Trouble(kind="killed"):
@@ -553,12 +551,12 @@ class World:
                 raise client_error(operation, *_ERRORS[kind])
 
     def _give_up_waiting(self) -> None:
-        """Have CloudFormation go on without an answer from the execution at work."""
+        """Make CloudFormation continue without an answer from the running execution."""
         for index, (life, until) in list(self._waits.items()):
             name = until.answer_to.event["RequestId"] if until.answer_to else "no request's"
             if any(name in execution.name for execution in self._busy[-1:]):
                 self.causes.add("CloudFormation went on without an answer")
-                self.platform.clock.advance(1)  # its requests are never of one second
+                self.platform.clock.advance(1)  # no two of its requests share a second
                 self._go_on(index, life)
 
     def _after(self, trouble: Trouble | None, service: str) -> None:
@@ -588,9 +586,9 @@ class World:
             self._within_call = False
 
     def _change(self, operation: str, params: Any, call: Callable[[], Any]) -> Any:
-        """Change a notebook, if IAM lets the platform's roles do it (stacks/lifecycle.yaml).
+        """Change a notebook, if IAM allows it to the platform's roles (stacks/lifecycle.yaml).
 
-        A notebook that is not there has no tags, so that there it is AccessDenied, too.
+        A missing notebook has no tags, so the call returns AccessDenied for it, too.
         """
         if "ResourceArn" in params:
             found = self.platform.notebooks.notebooks.by_arn.get(params["ResourceArn"])
@@ -645,17 +643,17 @@ class World:
             for each in self.platform.executions:
                 busy = any(each is other for other in self._busy)
                 if each.running and not busy and stack.id in each.carried[0]:
-                    self.tell(f"somebody stops the execution {each.name[:20]}")
+                    self.tell(f"an administrator stops the execution {each.name[:20]}")
                     self.platform.abort(each)
                     return
             return
         if hand.act == "take the name" and notebook is None:
-            self.tell(f"somebody makes a notebook {stack.notebook}")
+            self.tell(f"a user makes a notebook {stack.notebook}")
             self._make_foreign(stack.notebook, {})
             return
         if notebook is None or self.judge.is_foreign(notebook):
             return
-        self.tell(f"somebody's hand: {hand.act} {notebook.name}, which is {notebook.status}")
+        self.tell(f"a manual change: {hand.act} {notebook.name}, which is {notebook.status}")
         self.judge.changed_by_hand(notebook)
         match hand.act, notebook.status:
             case "stop", "InService":
@@ -664,7 +662,7 @@ class World:
             case "start", "Stopped" | "Failed":
                 try:
                     self._by_hand("StartNotebookInstance", notebook)
-                except ServiceError as error:  # its type is not to be had
+                except ServiceError as error:  # its type has no capacity
                     self.tell(f"the start is refused: {error}")
                 else:
                     self.judge.stopped.discard(notebook.arn)
@@ -697,7 +695,7 @@ class World:
         self.judge.made_by_hand(notebook, "Notebook", "deleted")
 
     def _change_by_hand(self, act: str, notebook: Notebook) -> None:
-        """Give a notebook what no request asks for, and leave it stopped."""
+        """Give a notebook a value that no request has, and leave it stopped."""
         parameter, setting, value = BY_HAND[act]
         if notebook.status == "InService":
             self.platform.notebooks.force_status(notebook.name, "Stopped")

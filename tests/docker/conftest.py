@@ -1,4 +1,4 @@
-"""An engine of Docker and AWS's image: without them these tests fail."""
+"""Checks for a Docker engine and AWS's image: without them these tests fail."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from demo import invocation
 
 @pytest.fixture(scope="session", autouse=True)
 def _engine() -> None:
-    """Fail with what is missing."""
+    """Fail with the name of what is missing."""
     try:
         invocation.check()
     except invocation.NoWayError as error:

@@ -14,7 +14,7 @@ from tests.e2e.deployed import Platform
 from tests.unit.sample_events import FUNCTIONS, handler_of
 from tests.waiting import await_that
 
-# A function that does nothing but write down what it was asked: whoever waits for it, waits on.
+# A function that only records its events, so its callers keep waiting.
 _SILENT = """
 import json, pathlib
 def handler(event, context):
@@ -26,7 +26,7 @@ def handler(event, context):
 
 @dataclass
 class Deployed:
-    """The platform, and what stands for CloudFormation's and Step Functions' side of it."""
+    """The platform, with the test in the role of CloudFormation and Step Functions."""
 
     platform: Platform
     sam_parameters: Path
@@ -36,15 +36,15 @@ class Deployed:
     _silent: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the function that nothing is heard from."""
+        """Create the function that never answers."""
         self.directory.mkdir()
         made = function(self.platform.aws, _SILENT.format(str(self.directory)))
         self._silent = str(made["FunctionArn"])
 
     def invoke(self, event: str, content: Any) -> Any:
-        """Run an event under `sam local invoke`, as it is named; return what the function did.
+        """Run a sample event under `sam local invoke`; return the function's result.
 
-        With the rights of the function's own role.
+        The function has the rights of its own role.
         """
         (name,) = (n for n, f in FUNCTIONS.items() if f["Handler"] == handler_of(event))
         session = self.platform.session_of(name)
@@ -66,7 +66,7 @@ class Deployed:
             text=True,
             check=False,
         )
-        # It ends with 0 whatever came of the function.
+        # It exits with 0 even if the function fails.
         assert done.returncode == 0, done.stderr
         assert "REPORT RequestId" in done.stderr, done.stderr
         self.logged = [json.loads(line) for line in done.stderr.splitlines() if line[:1] == "{"]
@@ -74,8 +74,8 @@ class Deployed:
         assert not (isinstance(result, dict) and "errorType" in result), done.stdout + done.stderr
         return result
 
-    def beside(self, logical_id: str, content: Any) -> Any:
-        """Run what no sample event asks for, on the deployed function."""
+    def invoke_directly(self, logical_id: str, content: Any) -> Any:
+        """Invoke the deployed function with an event that is not a sample."""
         answer = self.platform.aws.client("lambda").invoke(
             FunctionName=self.platform.physical_id(logical_id), Payload=json.dumps(content)
         )
@@ -85,7 +85,7 @@ class Deployed:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let nothing but what is invoked here act: no rule and no execution, within the block."""
+        """Disable rules and executions within the block, so that only the test acts."""
         aws, machine = self.platform.aws, self.platform.outputs["StateMachineArn"]
         events, stepfunctions = aws.client("events"), aws.client("stepfunctions")
         rules = [r["Name"] for r in events.list_rules()["Rules"] if r["State"] == "ENABLED"]
@@ -118,8 +118,8 @@ class Deployed:
                 roleArn=before["roleArn"],
             )
 
-    def heard(self, **of: str) -> Any:
-        """Wait for what the silent function was asked with these values; return all of it."""
+    def received(self, **of: str) -> Any:
+        """Wait for an event of the silent function that has these values; return it."""
 
         def found() -> Any:
             asked = (json.loads(path.read_text()) for path in self.directory.glob("*.json"))
@@ -128,7 +128,7 @@ class Deployed:
         return await_that(found)
 
     def execution(self, request_id: str) -> Any:
-        """Return the one execution that was started for a request, as Step Functions shows it."""
+        """Return the only execution of a request, as DescribeExecution shows it."""
         (found,) = self.platform.executions(request_id)
         return self.platform.aws.client("stepfunctions").describe_execution(
             executionArn=found["executionArn"]
@@ -137,14 +137,14 @@ class Deployed:
 
 @dataclass
 class Stack:
-    """A stack of one custom resource, whose requests are answered by whoever likes to."""
+    """A stack of one custom resource, whose requests the test answers."""
 
     deployed: Deployed
     name: str
     stack_id: str = ""
 
     def create(self, sample: Mapping[str, Any], properties: Mapping[str, Any]) -> Any:
-        """Make it as a sample event has it; return CloudFormation's request."""
+        """Create it with the properties of a sample event; return CloudFormation's request."""
         made = self._client.create_stack(
             StackName=self.name, OnFailure="DO_NOTHING", TemplateBody=self._of(sample, properties)
         )
@@ -152,7 +152,7 @@ class Stack:
         return self._request("Create")
 
     def update(self, sample: Mapping[str, Any], properties: Mapping[str, Any]) -> Any:
-        """Update it to what a sample event has; return CloudFormation's request."""
+        """Update it to the properties of a sample event; return CloudFormation's request."""
         self._client.update_stack(
             StackName=self.stack_id, TemplateBody=self._of(sample, properties)
         )
@@ -164,7 +164,7 @@ class Stack:
         return self._request("Delete")
 
     def ended(self) -> str:
-        """Wait for CloudFormation's end of what it is at; return the status."""
+        """Wait for the end of CloudFormation's operation; return the status."""
         return await_that(lambda: self._status() if "PROGRESS" not in self._status() else "")
 
     def reason(self) -> str:
@@ -179,7 +179,7 @@ class Stack:
         )
 
     def _request(self, request_type: str) -> Any:
-        return self.deployed.heard(StackId=self.stack_id, RequestType=request_type)
+        return self.deployed.received(StackId=self.stack_id, RequestType=request_type)
 
     def _status(self) -> str:
         described = self._client.describe_stacks(StackName=self.stack_id)["Stacks"]

@@ -1,4 +1,4 @@
-"""What `make aws` says to type for `sam local invoke`, typed."""
+"""Types the `sam local invoke` command that `make aws` prints."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from demo import deploy
 from tests.e2e.serving import started
 from tests.waiting import await_that
 
-_SECONDS = 240  # of a busy machine; an idle one needs half a minute
+_SECONDS = 240  # on a busy machine; an idle one needs half a minute
 
 
 def containers() -> set[str]:
-    """Return the names of all relays there are."""
+    """Return the names of all relay containers."""
     shown = subprocess.run(
-        ["docker", "ps", "--all", "--filter", "name=notebook-vending-", "--format", "{{.Names}}"],  # noqa: S607 - wherever it is
+        ["docker", "ps", "--all", "--filter", "name=notebook-vending-", "--format", "{{.Names}}"],  # noqa: S607 - found through PATH
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -25,7 +25,7 @@ def containers() -> set[str]:
     return set(shown.split())
 
 
-def test_a_function_is_invoked_as_it_says_and_no_container_is_left(tmp_path: Path) -> None:
+def test_printed_invoke_command_works_and_leaves_no_container(tmp_path: Path) -> None:
     before = containers()
     with started(tmp_path) as serving:
         await_that(lambda: serving.poll() is not None or (tmp_path / "sam.toml").exists(), _SECONDS)

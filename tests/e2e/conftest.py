@@ -17,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move the search for secrets behind the tests whose traces it searches."""
+    """Run the search for secrets last, after the tests whose traces it searches."""
     items.sort(key=lambda item: item.get_closest_marker("runs_last") is not None)
 
 
@@ -35,12 +35,12 @@ def platform(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield deploy_platform(aws, template)
 
 
-# For `make rehearse`, which deploys by itself.
+# For `make rehearse`, which deploys the platform itself.
 
 
 @pytest.fixture(scope="module")
 def empty_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Run an AWS of its own, which has no platform."""
+    """Run a separate AWS without the platform."""
     directory = tmp_path_factory.mktemp("aws")
     with Emulator(directory, notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as running:
         yield running
@@ -48,19 +48,19 @@ def empty_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator
 
 @pytest.fixture(scope="module")
 def shell(empty_account: Emulator) -> dict[str, str]:
-    """Sit down at the shell of an administrator."""
+    """Return the shell environment of an administrator."""
     return environment(empty_account)
 
 
 @pytest.fixture(scope="module")
 def other_people(empty_account: Emulator) -> Others:
-    """Have others in the account."""
+    """Add other people's resources to the account."""
     return others(empty_account)
 
 
 @pytest.fixture
 def everything_of_the_others_stays(other_people: Others) -> Iterator[None]:
-    """Hold after each test that nothing of the others was touched."""
+    """Check after each test that the other people's resources are unchanged."""
     before = other_people.look()
     yield
     assert other_people.look() == before
@@ -68,7 +68,7 @@ def everything_of_the_others_stays(other_people: Others) -> Iterator[None]:
 
 @pytest.fixture
 def nothing_is_left(empty_account: Emulator, other_people: Others) -> Iterator[None]:
-    """Hold after a test that there is what there was before it."""
+    """Check after a test that the account has the same resources as before it."""
     del other_people
     there = what_is_there(empty_account)
     yield

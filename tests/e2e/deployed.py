@@ -1,4 +1,4 @@
-"""The platform deployed on the embedded AWS, and what the tests ask of it."""
+"""The platform deployed on the embedded AWS, and how the tests use and inspect it."""
 
 import json
 import os
@@ -33,7 +33,7 @@ NOTEBOOKS: Mapping[str, Any] = {
     },
     "role_propagation": 1,
 }
-# Makes a function's process start. It has an address, so that no log tells of a missing one.
+# Makes a function's process start. It has a response URL, so that no log reports a missing one.
 _NO_REQUEST = '{"ResponseURL": "none"}'
 WAIT_SCALE = 0.25  # a state machine's second takes 250 ms
 QUICK: Mapping[str, str | int] = {
@@ -41,16 +41,16 @@ QUICK: Mapping[str, str | int] = {
     "WaitSeconds": 1,
     "Architecture": "x86_64",
     "ProjectIDs": "QuickStart007,Churn_42",
-    # Less than the product offers, so that there is something for the platform to refuse.
+    # Less than the product offers, so that the platform has something to refuse.
     "MaxVolumeSizeInGB": 512,
-    # There is a schedule, and it does not come.
+    # The schedule exists, and never runs during the tests.
     "OffHoursCron": "cron(0 0 1 1 ? 2099)",
     "OnHoursCron": "cron(0 0 1 1 ? 2099)",
 }
 
 
 def together(*calls: Callable[[], T]) -> list[T]:
-    """Run the calls at once; return what they return, in their order."""
+    """Run the calls concurrently; return their results in order."""
     with ThreadPoolExecutor(len(calls)) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
@@ -66,25 +66,25 @@ class Platform:
 
     @property
     def subnet_id(self) -> str:
-        """The subnet that the product's default names: the first one."""
+        """The subnet of the product's default, which is the first one."""
         return self.outputs["SubnetIds"].split(",")[0]
 
     # --- what an end user does --------------------------------------------------------------
 
     def launch(self, notebook: str, **parameters: str) -> Record:
-        """Launch the product and wait for the end; the data goes with it unless told otherwise."""
+        """Launch the product and wait for the end. DataRetention is Delete unless given."""
         return self.user.wait(self.begin(notebook, **parameters))
 
     def begin(self, notebook: str, **parameters: str) -> str:
-        """Launch the product; return the record's id."""
+        """Launch the product; return the record ID."""
         asked = {"NotebookInstanceName": notebook, "DataRetention": "Delete", **parameters}
         return self.user.launch(notebook, asked)
 
     def update(self, launched: Record, **parameters: str) -> Record:
         """Update a launch and wait for the end.
 
-        Begins in a new second: the clock in a reply address ticks in seconds, and on AWS no two
-        operations on a stack fit into one.
+        Begins in a new second: the time in a response URL has a resolution of a second, and on AWS
+        no two operations on a stack fit into one.
         """
         now = int(time.time())
         await_that(lambda: int(time.time()) > now)
@@ -97,7 +97,7 @@ class Platform:
     # --- what an administrator sees ---------------------------------------------------------
 
     def stack(self, provisioned_product_id: str) -> dict[str, Any]:
-        """Return the stack of a provisioned product, one that is deleted too."""
+        """Return the stack of a provisioned product, even a deleted one."""
         cloudformation = self.aws.client("cloudformation")
         pages = cloudformation.get_paginator("list_stacks").paginate()
         found = [
@@ -113,7 +113,7 @@ class Platform:
         return described
 
     def stack_id_of(self, notebook: str) -> str:
-        """Return the id of the stack that is asked for a notebook; "" before there is one."""
+        """Return the ID of the stack that requests a notebook, or "" before it exists."""
         given = {"ParameterKey": "NotebookInstanceName", "ParameterValue": notebook}
         for each in self.aws.client("cloudformation").describe_stacks()["Stacks"]:
             if given in each.get("Parameters", []):
@@ -121,7 +121,7 @@ class Platform:
         return ""
 
     def ledger(self, stack_id: str, request_id: str) -> dict[str, Any]:
-        """Return a request's item in the ledger, the reply address included."""
+        """Return a request's item in the ledger, the response URL included."""
         items = self.aws.client("dynamodb").query(
             TableName=self.outputs["LedgerTable"],
             KeyConditionExpression="#resource = :resource",
@@ -131,7 +131,7 @@ class Platform:
         return next(dict(each) for each in items if each["Request"]["S"].endswith(request_id))
 
     def notebook(self, name: str) -> dict[str, Any] | None:
-        """Return what DescribeNotebookInstance says, or None."""
+        """Return the result of DescribeNotebookInstance, or None."""
         try:
             seen: dict[str, Any] = self.aws.client("sagemaker").describe_notebook_instance(
                 NotebookInstanceName=name
@@ -143,12 +143,12 @@ class Platform:
         return seen
 
     def simulated(self, name: str) -> dict[str, Any]:
-        """Return what the simulator alone knows of a notebook, its volume among it."""
+        """Return the simulator's internal state of a notebook, such as its volume."""
         notebooks = self.aws.control("sagemaker")["notebooks"]
         return next(dict(each) for each in notebooks if each["name"] == name)
 
     def calls(self, operation: str) -> int:
-        """Return how many calls of a notebook operation have arrived."""
+        """Return the number of calls of a notebook operation so far."""
         return int(self.aws.control("sagemaker")["calls"].get(operation, 0))
 
     def requests(self, stack_id: str, logical_id: str = "Notebook") -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ class Platform:
         return [each for page in pages for each in page["executions"] if request_id in each["name"]]
 
     def history(self, request_id: str) -> list[dict[str, Any]]:
-        """Return the events of the one execution that serves a request; none before it starts."""
+        """Return the events of a request's only execution; none before it starts."""
         found = self.executions(request_id)
         if not found:
             return []
@@ -180,7 +180,7 @@ class Platform:
         return [event for page in pages for event in page["events"]]
 
     def leftovers(self, stack: Mapping[str, Any]) -> list[str]:
-        """Return the kinds of what is still there of a launch."""
+        """Return the kinds of a launch's remaining resources."""
         return [kind for kind, there in self._what_is_there(stack).items() if there]
 
     def _what_is_there(self, stack: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,7 +235,7 @@ class Platform:
         return deploy.physical_id(self.aws, logical_id)
 
     def version(self, logical_id: str) -> str:
-        """Return the version of a function that new launches run with: its latest one, if any."""
+        """Return the version of a function that new launches use: the latest one, if any."""
         found = self.aws.client("lambda").list_versions_by_function(
             FunctionName=self.physical_id(logical_id)
         )["Versions"]
@@ -259,7 +259,7 @@ class Platform:
         return dict(session["Credentials"])
 
     def workers(self, logical_id: str = "") -> list[int]:
-        """Return the ids of the processes that a function runs in, or that all functions do."""
+        """Return the process IDs of a function, or of all functions."""
         name = f"{self.physical_id(logical_id)}-" if logical_id else ""
         return [
             pid
@@ -271,7 +271,7 @@ class Platform:
     def frozen(self, logical_id: str) -> Iterator[list[int]]:
         """Hold a function's next invocation before its first instruction, within the block.
 
-        Yields the processes held, one of which will be invoked.
+        Yields the process IDs held, one of which gets the invocation.
         """
         self.aws.client("lambda").invoke(
             FunctionName=self.physical_id(logical_id),
@@ -310,7 +310,7 @@ class Platform:
 
     @contextmanager
     def faults(self, **settings: Any) -> Iterator[None]:
-        """Change the simulator's settings as its control takes them, within the block."""
+        """Change the simulator's settings through its control API, within the block."""
         self.aws.control("sagemaker", settings)
         try:
             yield
@@ -332,11 +332,11 @@ def _processes(group: int) -> Iterable[tuple[int, str]]:
             if os.getpgid(int(entry.name)) == group:
                 yield int(entry.name), (entry / "cmdline").read_text().replace("\0", " ")
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
+            continue  # it has ended
 
 
 def deploy_platform(aws: Emulator, template: Path, **parameters: str | int) -> Platform:
-    """Deploy what is built, as an administrator does, and sign in an end user."""
+    """Deploy the built template, as an administrator does, and sign in an end user."""
     outputs = deploy_package(aws, template, {**QUICK, **parameters})
     role = str(parameters.get("EndUserRoleName", "SCEndUserRole"))
     user = end_user.sign_in(aws, outputs["ProductId"], role)

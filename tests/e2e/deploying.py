@@ -1,6 +1,6 @@
 """Deploys as `sam deploy` does, from a package that SAM makes once for each build.
 
-SAM packages the same files again for each deployment, which takes longer than the deployment. The
+The SAM CLI packages the same files for each deployment, which takes longer than the deployment. The
 tests of `make launch`, `make rehearse` and the pages deploy with the SAM CLI itself.
 """
 

@@ -1,4 +1,4 @@
-"""A page of the docs, followed as a stranger does: its commands, one after the other, in bash."""
+"""Follows a page of the docs as a new reader does: runs its commands in order, in bash."""
 
 import json
 import os
@@ -12,16 +12,16 @@ from pathlib import Path
 from demo import deploy
 from embedded_aws.emulator import Emulator
 
-# `python3` with pip, sam and aws: what a page asks its reader to have.
+# The tools that a page requires: `python3` with pip, sam and aws.
 _PATH = [deploy.ROOT / each / "bin" for each in (".venv", ".sam-venv", ".aws-venv")]
 _NOT_IN_A_CLONE = shutil.ignore_patterns(".*venv", ".local", ".aws-sam", "node_modules", ".*cache")
 _WAITERS = ".aws-venv/lib/*/site-packages/awscli/botocore/data/sagemaker/*/waiters-2.json"
-_SECONDS = 900  # of a busy machine, for all commands of a section
+_SECONDS = 900  # on a busy machine, for all commands of a section
 
 
 @dataclass
 class Reader:
-    """Somebody with a clone of the project, a shell and credentials."""
+    """A reader with a clone of the project, a shell and credentials."""
 
     clone: Path
     environment: dict[str, str]
@@ -38,8 +38,8 @@ class Reader:
         Args:
             page: its path in the clone.
             sections: their headings, in the order in which they are read.
-            given: what the reader puts in place of a page's examples; each of them is there.
-            answers: what the reader types when a command asks.
+            given: the reader's own values by the page's examples, which must be on the page.
+            answers: the reader's input when a command prompts.
 
         """
         script = "\n".join(commands(self.clone / page, *sections))
@@ -64,10 +64,10 @@ class Reader:
 
 
 def _impatience(home: Path) -> dict[str, str]:
-    """Shorten the pauses between two looks: what takes minutes on AWS takes seconds here.
+    """Shorten the pauses between polls: what takes minutes on AWS takes seconds here.
 
-    botocore reads the waiters of a person before its own (botocore.loaders), and bash the file
-    that BASH_ENV names.
+    botocore reads a user's waiters before its own (botocore.loaders), and bash the file that
+    BASH_ENV names.
     """
     (waiters,) = deploy.ROOT.glob(_WAITERS)
     own = home / ".aws" / "models" / waiters.relative_to(waiters.parents[2])
@@ -83,7 +83,7 @@ def _impatience(home: Path) -> dict[str, str]:
 
 
 def commands(page: Path, *sections: str) -> list[str]:
-    """Return the commands of a page's sections: all of their blocks of the language sh."""
+    """Return the commands of a page's sections: all their code blocks in sh."""
     parts = re.split(r"^## (.+)$", page.read_text(), flags=re.M)
     texts = {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
     return [
@@ -94,7 +94,7 @@ def commands(page: Path, *sections: str) -> list[str]:
 
 
 def reader(aws: Emulator, directory: Path, credentials: Mapping[str, str] | None = None) -> Reader:
-    """Return a reader with a fresh clone; the administrator, unless credentials are given."""
+    """Return a reader with a fresh clone, who is the administrator unless credentials are given."""
     clone = directory / "clone"
     if not clone.exists():
         shutil.copytree(deploy.ROOT, clone, ignore=_NOT_IN_A_CLONE)

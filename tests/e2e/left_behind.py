@@ -1,4 +1,4 @@
-"""Notebooks on the deployed platform that no launch made."""
+"""Creates notebooks on the deployed platform without a launch."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def template(value: str) -> str:
 
 
 def make_stack(platform: Platform, value: str) -> str:
-    """Make a stack; return its id."""
+    """Create a stack; return its ID."""
     client = platform.aws.client("cloudformation")
     made = client.create_stack(StackName=unique("bystander"), TemplateBody=template(value))
     stack_id = str(made["StackId"])
@@ -43,7 +43,7 @@ def status_of(platform: Platform, stack_id: str) -> str:
 def make_notebook(
     platform: Platform, name: str, stack_id: str, tags: Mapping[str, str] | None = None
 ) -> None:
-    """Make a notebook with the platform's tags, as one of a stack."""
+    """Create a notebook with the platform's tags, as if a stack had created it."""
     role = platform.aws.client("iam").create_role(
         RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST)
     )
@@ -64,7 +64,7 @@ def make_notebook(
                 Tags=[{"Key": key, "Value": value} for key, value in all_tags.items()],
             )
         except client.exceptions.ClientError as error:
-            if "assume role" not in str(error):  # one just made
+            if "assume role" not in str(error):  # the role is new
                 raise
             return False
         return True

@@ -1,4 +1,4 @@
-"""A queue that has what a topic sends, for tests to read."""
+"""A queue that receives a topic's messages, for tests to read."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from tests.waiting import unique
 
 
 class Mailbox:
-    """What a topic sends."""
+    """The messages of a topic."""
 
     def __init__(self, platform: Platform, topic_arn: str) -> None:
         self.sqs = platform.aws.client("sqs")
@@ -28,7 +28,7 @@ class Mailbox:
         )
 
     def texts(self) -> list[str]:
-        """Return the texts that came since the last look."""
+        """Return the texts that have arrived since the last call."""
         found = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10)
         messages: list[dict[str, Any]] = found.get("Messages", [])
         for each in messages:

@@ -1,4 +1,4 @@
-"""A release after the present one, made from it: whose functions ran can be told by their logs."""
+"""The next release, made from the present one. The logs show which release's functions ran."""
 
 import json
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ from embedded_aws.emulator import Emulator
 
 
 def replace(path: Path, before: str, after: str) -> None:
-    """Replace a text that is in a file once."""
+    """Replace a text that occurs exactly once in a file."""
     text = path.read_text()
     assert text.count(before) == 1, f"{path.name} has {before!r} {text.count(before)} times"
     path.write_text(text.replace(before, after))
 
 
 def next_release(source: Path) -> None:
-    """Change what a release may change: all code, with a new setting, entry and state.
+    """Change everything that a release may change: all code, a setting, an entry and a state.
 
-    Every line that its functions log has `release`. It comes from a setting that only its functions
-    have, so that its code cannot even be imported with the settings before it.
+    Every line that its functions log has `release`. Its value is a setting that only its functions
+    have, so its code cannot be imported with the settings of the release before.
     """
     shared = source / "src" / "shared" / "notebook_vending"
     replace(

@@ -10,13 +10,13 @@ def directory_of(pid: int) -> Path:
 
 
 def processes_of(directory: Path) -> set[int]:
-    """Return the processes that have to do with a directory, by command line or environment."""
+    """Return the processes that name a directory in their command line or environment."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         for part in ("cmdline", "environ"):
             try:
                 if bytes(directory) in (process / part).read_bytes():
                     found.add(int(process.name))
-            except OSError:  # it has ended, or is not ours to look at
+            except OSError:  # it has ended, or is another user's
                 continue
     return found

@@ -1,4 +1,4 @@
-"""An account that rehearses, in which others have things of their own."""
+"""Runs `make rehearse` in an account in which other people have resources."""
 
 import json
 import os
@@ -19,11 +19,14 @@ from tests.waiting import await_that, unique
 
 # As the e2e tests deploy: the emulator's notebooks take seconds.
 QUICK = "FirstWaitSeconds=1 WaitSeconds=1 Architecture=x86_64"
-_SECONDS = 240  # of a busy machine; an idle one needs a minute
+_SECONDS = 240  # on a busy machine; an idle one needs a minute
 
 
 def environment(aws: Emulator) -> dict[str, str]:
-    """Return the shell of an administrator: the embedded AWS takes only IAM users for one."""
+    """Return an administrator's shell environment, with the key of an IAM user.
+
+    The embedded AWS accepts only an IAM user as an administrator.
+    """
     iam, user = aws.client("iam"), unique("administrator")
     iam.create_user(UserName=user)
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -42,13 +45,13 @@ def environment(aws: Emulator) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Others:
-    """What other people have in the account, some of it easily taken for the run's."""
+    """Other people's resources in the account, some of them similar to the run's."""
 
     aws: Emulator
     notebook: bystander.Bystander
 
     def look(self) -> dict[str, Any]:
-        """Return what there is of it."""
+        """Return their present state."""
         client = self.aws.client
         return {
             "notebook": self.notebook.look(),
@@ -67,7 +70,7 @@ class Others:
 
 
 def others(aws: Emulator) -> Others:
-    """Have others in the account: with a rehearsal of their own, and with things without a tag."""
+    """Create other people's resources: those of another rehearsal, and some without a tag."""
     client = aws.client
     other = [{"Key": TAG, "Value": "0therrun"}]
     template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
@@ -78,7 +81,7 @@ def others(aws: Emulator) -> Others:
     client("s3").put_bucket_tagging(Bucket="others", Tagging={"TagSet": other})
     client("s3").put_object(Bucket="others", Key="kept", Body=b"kept")
     client("sqs").create_queue(QueueName="others", tags={TAG: "0therrun"})
-    # The layer of the run has this name, too.
+    # The run's layer has the same name.
     client("lambda").publish_layer_version(
         LayerName="Dependencies", Content={"ZipFile": b"PK\x05\x06" + b"\0" * 18}
     )
@@ -89,7 +92,7 @@ def others(aws: Emulator) -> Others:
 
 
 def what_is_there(aws: Emulator) -> dict[str, list[str]]:
-    """Return what a run makes, by kind; keys that wait for their deletion are gone."""
+    """Return the resources that a run creates, by kind, without keys that await deletion."""
     client = aws.client
     kms = client("kms")
     keys = [each["KeyId"] for each in kms.list_keys()["Keys"]]
@@ -124,7 +127,7 @@ def what_is_there(aws: Emulator) -> dict[str, list[str]]:
 
 @contextmanager
 def rehearsing(shell: Mapping[str, str], *words: str) -> Iterator[subprocess.Popen[str]]:
-    """Start what `make rehearse` does; it is killed if it still runs at the end."""
+    """Start the program of `make rehearse`, and kill it if it still runs at the end."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with subprocess.Popen(
         [sys.executable, "-m", "rehearsal", *words],
@@ -144,14 +147,14 @@ def rehearsing(shell: Mapping[str, str], *words: str) -> Iterator[subprocess.Pop
 
 
 def rehearsed(shell: Mapping[str, str], *words: str) -> tuple[int, str]:
-    """Run it to its end; return the exit status and all that it said."""
+    """Run the program to its end; return the exit status and the output."""
     with rehearsing(shell, *words) as process:
         said, _ = process.communicate(timeout=_SECONDS)
         return process.returncode, said
 
 
 def until_it_says(process: subprocess.Popen[str], words: str) -> str:
-    """Read what it says until a line has these words; return the run's ID."""
+    """Read the output until a line has these words; return the run's ID."""
     assert process.stdout
     run_id = ""
     for line in process.stdout:
@@ -180,5 +183,5 @@ def report_of(run_id: str) -> tuple[dict[str, Any], str]:
 
 
 def directory_of(run_id: str) -> Path:
-    """Return where a run leaves its report."""
+    """Return the directory of a run's report."""
     return ROOT / ".local" / "rehearsal" / run_id

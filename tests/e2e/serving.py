@@ -1,4 +1,4 @@
-"""Starts what `make aws` starts."""
+"""Starts the program of `make aws`."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from demo import deploy
 
-# The files go to a folder of the test's: somebody may be using those of the clone.
+# The files go to a folder of the test, because a developer may be using those of the clone.
 _MAKE_AWS = """
 import pathlib, sys
 from demo import aws
@@ -17,7 +17,7 @@ sys.exit(aws.main())
 
 
 def started(folder: Path, fault: str = "") -> subprocess.Popen[str]:
-    """Start what `make aws` starts, with a fault or without."""
+    """Start the program of `make aws`, with or without a fault."""
     return subprocess.Popen(
         [sys.executable, "-c", _MAKE_AWS, str(folder)],
         cwd=deploy.ROOT,

@@ -1,4 +1,4 @@
-"""The operator's command line on the deployed platform, run as a person or a script runs it."""
+"""The operator's command line on the deployed platform, run as an operator or a script runs it."""
 
 import json
 import re
@@ -153,7 +153,7 @@ def test_a_launch_that_cloudformation_refused_is_listed_and_explained(
     assert (gone["reason"], gone["what_to_do"]) == (listed["reason"], "")
 
 
-def test_a_stack_without_an_answer_is_answered_by_hand(platform: Platform, shell: Shell) -> None:
+def test_operator_answers_a_stack_that_got_no_answer(platform: Platform, shell: Shell) -> None:
     name = unique("stuck")
     with _no_late_answers(platform):
         record_id = platform.begin(name)
@@ -203,7 +203,7 @@ def test_delete_orphans_shows_the_orphans_and_then_deletes_them(
     assert platform.terminate(launched).succeeded
 
 
-def test_a_stack_whose_launch_is_gone_is_named_and_deleted(
+def test_stack_whose_launch_is_gone_is_reported_and_deleted(
     platform: Platform, shell: Shell, administrator: Shell
 ) -> None:
     name = unique("retained")
@@ -231,7 +231,7 @@ def test_a_stack_whose_launch_is_gone_is_named_and_deleted(
     assert platform.leftovers(stack) == []
 
 
-def test_a_day_is_suspended_and_the_deployed_functions_stop_and_start_nothing_on_it(
+def test_functions_stop_and_start_no_notebook_on_a_suspended_day(
     platform: Platform, shell: Shell
 ) -> None:
     found = shell.ask("calendar", "--suspend", "2098-12-25")
@@ -309,7 +309,7 @@ def _join_the_portfolio(platform: Platform, shell: Shell) -> None:
         ("ReadDifferences", ("list",), "dynamodb:Scan"),
     ],
 )
-def test_without_a_statement_of_the_policy_its_permission_is_named(
+def test_command_names_the_permission_that_the_policy_lacks(
     platform: Platform, policy: dict[str, Any], without: str, words: tuple[str, ...], says: str
 ) -> None:
     left = [each for each in policy["Statement"] if each["Sid"] != without]
@@ -319,7 +319,7 @@ def test_without_a_statement_of_the_policy_its_permission_is_named(
     reduced.run(*words, status=3, says=f"You lack the permission {says}.")
 
 
-def test_the_account_that_has_the_platform_is_checked(
+def test_check_passes_for_the_platform_and_reports_what_a_second_one_lacks(
     platform: Platform, administrator: Shell
 ) -> None:
     shell = administrator

@@ -1,9 +1,9 @@
-"""A Delete that arrives while its Create still runs, whichever of them acts first."""
+"""A Delete that arrives while its Create still runs, in either order."""
 
 from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 
-SLOW = {"pending": 3}  # seconds: time enough to come in between
+SLOW = {"pending": 3}  # seconds, long enough for the Delete to arrive meanwhile
 
 
 def test_a_stack_deleted_while_its_notebook_is_pending_leaves_nothing(platform: Platform) -> None:
@@ -16,7 +16,7 @@ def test_a_stack_deleted_while_its_notebook_is_pending_leaves_nothing(platform: 
 
     _check_gone(platform, stack_id)
     assert platform.requests(stack_id)[0]["answers"] == ["late"]
-    assert platform.requests(stack_id)[1]["PhysicalResourceId"] != name  # CloudFormation made it up
+    assert platform.requests(stack_id)[1]["PhysicalResourceId"] != name  # CloudFormation's own
 
 
 def test_a_create_cancelled_while_its_notebook_is_pending_leaves_nothing(
@@ -38,7 +38,7 @@ def test_a_create_cancelled_while_its_notebook_is_pending_leaves_nothing(
     assert platform.leftovers(stack) == []
 
 
-def test_a_delete_that_comes_before_the_create_function_acted_lets_no_notebook_be_made(
+def test_delete_before_the_create_function_acts_prevents_the_notebook(
     platform: Platform,
 ) -> None:
     name, made = unique("Overtaken"), platform.calls("CreateNotebookInstance")
@@ -55,7 +55,7 @@ def test_a_delete_that_comes_before_the_create_function_acted_lets_no_notebook_b
     assert platform.calls("CreateNotebookInstance") == made
 
 
-def test_a_delete_taken_in_before_its_create_lets_no_notebook_be_made(platform: Platform) -> None:
+def test_delete_accepted_before_its_create_prevents_the_notebook(platform: Platform) -> None:
     name, made = unique("Outrun"), platform.calls("CreateNotebookInstance")
     with platform.frozen("RequestFunction"):
         stack_id = _begin(platform, name)

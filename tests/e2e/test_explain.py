@@ -9,7 +9,9 @@ from vending.explanation import collect
 
 
 @pytest.mark.seam
-def test_a_launch_and_its_end_are_explained_as_they_happened(platform: Platform) -> None:
+def test_explanation_of_a_launch_and_its_termination_matches_what_happened(
+    platform: Platform,
+) -> None:
     launched = platform.launch("explained")
     there = collect(platform.aws.client, platform.outputs["LedgerTable"], "explained")
     platform.terminate(launched)

@@ -1,4 +1,4 @@
-"""A portfolio of its own for another project, deployed beside the platform's."""
+"""A separate portfolio for another project, deployed next to the platform's."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ def scientist(platform: Platform) -> Iterator[EndUser]:
     assert not platform.aws.client("budgets").describe_budgets(AccountId=account).get("Budgets")
 
 
-def test_its_data_scientists_launch_for_their_project_and_no_other(
+def test_data_scientists_of_the_portfolio_launch_only_for_its_project(
     platform: Platform, scientist: EndUser
 ) -> None:
     asked = {"DataRetention": "Delete"}
@@ -59,7 +59,9 @@ def test_its_data_scientists_launch_for_their_project_and_no_other(
         assert ended.succeeded, ended.reason
 
 
-def test_nobody_else_launches_from_it(platform: Platform, scientist: EndUser) -> None:
+def test_other_users_cannot_launch_from_the_portfolio(
+    platform: Platform, scientist: EndUser
+) -> None:
     product = platform.outputs["ProductId"]
     paths = [
         user.catalog.list_launch_paths(ProductId=product)["LaunchPathSummaries"]
@@ -74,7 +76,7 @@ def test_nobody_else_launches_from_it(platform: Platform, scientist: EndUser) ->
         end_user.sign_in(platform.aws, product, ROLE, project_id="QuickStart007")
 
 
-def test_over_its_budget_both_topics_are_warned_and_launches_refused_until_they_are_not(
+def test_both_topics_are_warned_and_launches_refused_while_over_budget(
     platform: Platform, scientist: EndUser
 ) -> None:
     portfolio, own, look = (
@@ -87,7 +89,7 @@ def test_over_its_budget_both_topics_are_warned_and_launches_refused_until_they_
     boxes = [Mailbox(platform, each) for each in (own, platform.outputs["NotificationTopicArn"])]
 
     def spend(usd: float) -> None:
-        """Bill costs, and look at the budget as its rule does."""
+        """Bill costs, and check the budget as its rule does."""
         platform.aws.control("budgets", {budget: usd})
         (target,) = platform.aws.client("events").list_targets_by_rule(Rule=look)["Targets"]
         answer = platform.aws.client("lambda").invoke(
@@ -111,7 +113,7 @@ def test_over_its_budget_both_topics_are_warned_and_launches_refused_until_they_
     spend(100.5)
     assert [len(warned(each)) for each in boxes] == [1, 1]
 
-    if datetime.now(UTC).day > 1:  # then AWS's data may be those of the month before
+    if datetime.now(UTC).day > 1:  # on the first, AWS may still report the month before
         refused = launched()
         assert (
             "GEN42 is over its monthly budget: AWS has billed 100.50 of 100 USD" in refused.reason

@@ -1,4 +1,4 @@
-"""Notebooks that are to rest: each way to stop one, as deployed, with the roles it has there."""
+"""Each deployed way to stop a notebook, at off-hours or when it is idle, with its own role."""
 
 import json
 import time
@@ -16,7 +16,7 @@ SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail":
 GROUP = "/aws/sagemaker/NotebookInstances"
 
 
-def test_off_hours_stop_the_platforms_notebooks_and_on_hours_start_them_while_others_run_on(
+def test_off_hours_stop_and_on_hours_start_only_the_platforms_notebooks(
     platform: Platform,
 ) -> None:
     name, by_hand = unique("Rests"), unique("by-hand")
@@ -47,7 +47,7 @@ def test_off_hours_stop_the_platforms_notebooks_and_on_hours_start_them_while_ot
         failed = {"status": "Failed", "failure_reason": "Insufficient notebook instance capacity."}
         platform.aws.control("sagemaker", {"statuses": {name: failed}})
 
-        await_that(lambda: _is(platform, name, "InService"))  # SageMaker's event had it started
+        await_that(lambda: _is(platform, name, "InService"))  # started by SageMaker's event
     finally:
         sagemaker.stop_notebook_instance(NotebookInstanceName=by_hand)
         await_that(lambda: _is(platform, by_hand, "Stopped"))
@@ -56,7 +56,7 @@ def test_off_hours_stop_the_platforms_notebooks_and_on_hours_start_them_while_ot
     assert platform.terminate(launched).succeeded
 
 
-def test_an_idle_notebook_stops_itself_and_is_stopped_when_it_says_that_it_cannot(
+def test_idle_notebook_stops_itself_or_is_stopped_when_it_reports_that_it_cannot(
     platform: Platform,
 ) -> None:
     idle, other = (platform.launch(unique("Idle"), IdleMinutes="60") for _ in range(2))
@@ -86,7 +86,7 @@ def test_an_idle_notebook_stops_itself_and_is_stopped_when_it_says_that_it_canno
 
 
 def _scheduled(platform: Platform, schedule: str) -> dict[str, Any]:
-    """Return the event of a schedule that comes now, as EventBridge Scheduler completes it."""
+    """Return the event that EventBridge Scheduler would send now for a schedule."""
     found = platform.aws.client("scheduler").get_schedule(Name=platform.physical_id(schedule))
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     given = found["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", now)
@@ -119,7 +119,7 @@ def _as_the_notebook(platform: Platform, launched: Record, service: str) -> Any:
 
 
 def _make_the_group(platform: Platform) -> None:
-    """Make SageMaker's log group, as it does at the first notebook's first line."""
+    """Create SageMaker's log group, as SageMaker does for the first line of a notebook's log."""
     logs = platform.aws.client("logs")
     try:
         logs.create_log_group(logGroupName=GROUP)

@@ -1,4 +1,4 @@
-"""The create function's process is killed: nothing of the outcome changes."""
+"""A kill of the create function's process does not change the outcome of a launch."""
 
 import os
 import signal
@@ -8,9 +8,9 @@ from tests.e2e.deployed import Platform
 from tests.waiting import await_that, unique
 
 
-def test_killed_before_the_notebook_is_created(platform: Platform) -> None:
+def test_kill_before_the_notebook_is_created_changes_no_outcome(platform: Platform) -> None:
     name = unique("Killed")
-    with platform.faults(role_propagation=0):  # else an attempt may be refused, and is repeated
+    with platform.faults(role_propagation=0):  # else SageMaker may refuse an attempt
         made = platform.calls("CreateNotebookInstance")
         with platform.frozen("CreateFunction") as held:
             record_id = platform.begin(name)
@@ -23,8 +23,8 @@ def test_killed_before_the_notebook_is_created(platform: Platform) -> None:
         assert platform.calls("CreateNotebookInstance") == made + 1
 
 
-def test_killed_after_the_notebook_is_created(platform: Platform) -> None:
-    """CreateNotebookInstance's answer is lost: the process lives, and would ask once more."""
+def test_kill_after_the_notebook_is_created_changes_no_outcome(platform: Platform) -> None:
+    """CreateNotebookInstance's response is lost, so the process is alive and would retry."""
     name, made = unique("Killed"), platform.calls("CreateNotebookInstance")
     lost = {
         "operation": "CreateNotebookInstance",
@@ -47,7 +47,7 @@ def _create_is_invoked(platform: Platform, stack_id: str) -> bool:
     if not requests:
         return False
     happened = [event["type"] for event in platform.history(requests[0]["RequestId"])]
-    # Observe comes first; an invocation is scheduled right before it is made.
+    # Observe comes first. An invocation is scheduled right before it is made.
     return happened.count("TaskScheduled") == 2
 
 
@@ -66,7 +66,7 @@ def _check_outcome(platform: Platform, record_id: str, stack_id: str) -> None:
         for event in platform.history(request["RequestId"])
         if "taskFailedEventDetails" in event
     ]
-    # The process was indeed in the middle of its work; a wait that nobody ended is no fault.
+    # The process was in the middle of its work. A wait that timed out is no fault.
     assert [each for each in failed if each != "States.Timeout"] == ["Runtime.ExitError"]
     assert platform.terminate(record).succeeded
     assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []

@@ -1,4 +1,4 @@
-"""Late answers as deployed: by the request function's destination, the rule and the schedule."""
+"""Late answers as deployed: through the request function's destination, rule and schedule."""
 
 import json
 import time
@@ -15,7 +15,7 @@ SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail":
 
 
 @pytest.mark.seam
-def test_a_request_function_that_fails_is_answered_for_by_its_destination(
+def test_failed_request_function_is_answered_through_its_destination(
     platform: Platform,
 ) -> None:
     with platform.denied("RequestFunction", "states:StartExecution"):
@@ -32,15 +32,15 @@ def test_a_request_function_that_fails_is_answered_for_by_its_destination(
     assert "Unanswered" not in item
 
     puts = _puts(platform)
-    told = {"requestPayload": _event_of(create, item["ResponseURL"]["S"])}
+    event = {"requestPayload": _event_of(create, item["ResponseURL"]["S"])}
     for _ in range(2):
-        _respond_to(platform, told)
+        _respond_to(platform, event)
     assert _puts(platform) == puts
     _check_end(platform, record)
 
 
 @pytest.mark.seam
-def test_a_stopped_execution_is_answered_for_by_the_rule(platform: Platform) -> None:
+def test_stopped_execution_is_answered_through_the_rule(platform: Platform) -> None:
     record_id, create = _stop_the_execution_of_a_launch(platform)
 
     record = platform.user.wait(record_id)
@@ -50,7 +50,7 @@ def test_a_stopped_execution_is_answered_for_by_the_rule(platform: Platform) -> 
     _check_end(platform, record)
 
 
-def test_what_is_past_its_deadline_is_answered_by_the_schedule_alone(platform: Platform) -> None:
+def test_overdue_request_is_answered_through_the_schedule_alone(platform: Platform) -> None:
     events = platform.aws.client("events")
     rule = platform.physical_id("RespondFunctionExecutionEnded")
     events.disable_rule(Name=rule)
@@ -70,7 +70,7 @@ def test_what_is_past_its_deadline_is_answered_by_the_schedule_alone(platform: P
     assert _request(platform, create)["answers"] == ["FAILED"]
     item = platform.ledger(create["StackId"], create["RequestId"])
     recorded = item["Answer"]["S"].encode()
-    # What CloudFormation sends next, and is answered, comes after the first.
+    # The answer to CloudFormation's next request comes after the first.
     assert _puts(platform)[len(puts)]["bytes"] == len(recorded)
     record = platform.user.wait(record_id)
     assert not record.succeeded
@@ -78,7 +78,7 @@ def test_what_is_past_its_deadline_is_answered_by_the_schedule_alone(platform: P
     _check_end(platform, record)
 
 
-def test_what_the_answering_function_fails_at_is_counted_and_read_by_nobody(
+def test_failed_answer_is_counted_and_its_message_cannot_be_read(
     platform: Platform,
 ) -> None:
     sqs, queue = platform.aws.client("sqs"), platform.physical_id("FailedAnswers")
@@ -100,7 +100,9 @@ def test_what_the_answering_function_fails_at_is_counted_and_read_by_nobody(
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED", "RUNNING"])
-def test_the_deployed_rule_takes_the_bad_ends_alone(platform: Platform, status: str) -> None:
+def test_deployed_rule_matches_only_executions_that_end_badly(
+    platform: Platform, status: str
+) -> None:
     events = platform.aws.client("events")
     rule = platform.physical_id("RespondFunctionExecutionEnded")
     pattern = events.describe_rule(Name=rule)["EventPattern"]
@@ -125,7 +127,7 @@ def test_the_deployed_rule_takes_the_bad_ends_alone(platform: Platform, status: 
 
 
 def _stop_the_execution_of_a_launch(platform: Platform) -> tuple[str, dict[str, Any]]:
-    """Launch, and stop the execution before it looks; return the record's id and the Create."""
+    """Launch, and stop the execution before it observes; return the record ID and the Create."""
     with platform.frozen("ObserveFunction"):
         record_id = platform.begin(unique("Stopped"))
         stack_id = _stack_id(platform, record_id)
@@ -170,7 +172,7 @@ def _respond_to(platform: Platform, event: dict[str, Any]) -> None:
 
 
 def _make_overdue(platform: Platform, request: dict[str, Any]) -> None:
-    """Put a request's place in the index past its deadline; nobody can wait for 54 minutes."""
+    """Move a request's deadline in the index into the past, instead of waiting for 54 minutes."""
     item = platform.ledger(request["StackId"], request["RequestId"])
     platform.aws.client("dynamodb").update_item(
         TableName=platform.outputs["LedgerTable"],

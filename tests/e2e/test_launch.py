@@ -1,4 +1,4 @@
-"""A launch in Service Catalog becomes a notebook; its termination leaves nothing."""
+"""A launch in Service Catalog creates a notebook, and its termination leaves nothing."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.e2e.deployed import Platform, together
 from tests.e2e.mailbox import Mailbox
 from tests.waiting import await_that, unique
 
-# What a launch makes, beside the stack itself.
+# The kinds of resources of a launch.
 PARTS = {
     "stack",
     "notebook",
@@ -24,7 +24,7 @@ PARTS = {
 
 
 @pytest.mark.seam
-def test_a_launch_becomes_a_notebook_as_asked_for_and_its_termination_leaves_nothing(
+def test_launch_creates_the_requested_notebook_and_termination_leaves_nothing(
     platform: Platform,
 ) -> None:
     name = unique("Launch")
@@ -125,14 +125,14 @@ def _check_what_its_role_may(platform: Platform, name: str, outputs: dict[str, s
     assert len(attached) == 2
     keys = platform.aws.client("sts").assume_role(RoleArn=role, RoleSessionName="SageMaker")
     sagemaker = platform.aws.client("sagemaker", keys["Credentials"])
-    # As its script asks at each start.
+    # The notebook's script makes this call at each start.
     seen = sagemaker.describe_notebook_instance(NotebookInstanceName=name)
     assert seen["SubnetId"] == platform.subnet_id
     with pytest.raises(ClientError, match="not authorized to perform: sagemaker:Stop"):
         sagemaker.stop_notebook_instance(NotebookInstanceName=name)
 
 
-def test_a_launch_without_capacity_for_its_type_gets_another_one_and_keeps_it(
+def test_launch_without_capacity_gets_a_fallback_type_and_keeps_it(
     platform: Platform,
 ) -> None:
     name = unique("Fallback")
@@ -159,7 +159,7 @@ def test_a_launch_without_capacity_for_its_type_gets_another_one_and_keeps_it(
     assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
 
 
-def test_three_launches_live_side_by_side_and_a_taken_name_is_refused_without_harm(
+def test_three_launches_coexist_and_a_taken_name_is_refused_without_harm(
     platform: Platform,
 ) -> None:
     names = [unique("side") for _ in range(3)]
@@ -182,7 +182,7 @@ def test_three_launches_live_side_by_side_and_a_taken_name_is_refused_without_ha
     assert [platform.simulated(name) for name in names] == before
     assert platform.leftovers(refused) == ["stack"]
 
-    # One goes while the others stay: its own network interface is all that it waits for.
+    # One is terminated while the others stay: it waits only for its own network interface.
     assert platform.terminate(one).succeeded
     assert [platform.simulated(name) for name in names[1:]] == before[1:]
     ended = together(*(lambda r=r: platform.terminate(r) for r in (two, three, taken)))
@@ -194,7 +194,7 @@ OWNER = "999988887777"
 
 @pytest.fixture
 def shared_subnet(platform: Platform) -> Iterator[str]:
-    """Have another account own the second subnet, and share it with this one."""
+    """Make another account own the second subnet and share it with this one."""
     subnet = platform.outputs["SubnetIds"].split(",")[1]
     platform.aws.control("shared-subnets", {subnet: OWNER})
     yield subnet
@@ -202,7 +202,7 @@ def shared_subnet(platform: Platform) -> Iterator[str]:
     platform.aws.control("shared-subnets", {subnet: own})
 
 
-def test_a_notebook_lives_in_a_subnet_that_another_account_shares(
+def test_notebook_runs_in_a_subnet_shared_by_another_account(
     platform: Platform, shared_subnet: str
 ) -> None:
     name = unique("Shared")
@@ -214,7 +214,7 @@ def test_a_notebook_lives_in_a_subnet_that_another_account_shares(
         seen = platform.notebook(name)
         return seen is not None and bool(seen["NotebookInstanceStatus"] == wanted)
 
-    # Each path that makes an interface: the platform's start, and an end user's.
+    # Both ways to create an interface: a start by the platform, and one by an end user.
     updated = platform.update(launched, NotebookInstanceType="ml.t3.large")
     assert updated.succeeded, updated.reason
     sagemaker.stop_notebook_instance(NotebookInstanceName=name)
@@ -225,7 +225,7 @@ def test_a_notebook_lives_in_a_subnet_that_another_account_shares(
     assert platform.terminate(updated).succeeded
 
 
-def test_a_shared_subnet_has_no_name_here_since_its_owners_tags_are_not_shared(
+def test_shared_subnet_is_not_found_by_name_because_its_tags_are_not_shared(
     platform: Platform, shared_subnet: str
 ) -> None:
     refused = platform.launch(unique("Named"), SubnetName="ProSM-ResourceSubnet2")
@@ -238,8 +238,8 @@ def test_a_shared_subnet_has_no_name_here_since_its_owners_tags_are_not_shared(
 
 
 @pytest.mark.seam
-def test_what_became_of_a_launch_is_sent_to_the_encrypted_topic(platform: Platform) -> None:
-    """EventBridge sends it, whom the topic's policy and its key's policy admit."""
+def test_outcome_of_a_launch_is_sent_to_the_encrypted_topic(platform: Platform) -> None:
+    """EventBridge sends it. The policies of the topic and of its key allow that."""
     account = platform.aws.client("sts").get_caller_identity()["Account"]
     mailbox = Mailbox(platform, platform.physical_id("Notifications"))
     refused = platform.launch(unique("Reported"), SubnetName="subnet-of-nobody")
@@ -253,7 +253,7 @@ def test_what_became_of_a_launch_is_sent_to_the_encrypted_topic(platform: Platfo
     await_that(lambda: has("ROLLBACK_COMPLETE"))
     platform.user.wait(platform.user.terminate(refused.provisioned_product_id))
     await_that(lambda: has("DELETE_COMPLETE"))
-    # One for the stack, none for its resources.
+    # One message per status of the stack, and none for its resources.
     assert len([each for each in sent if f"/{name}/" in each]) == 2
 
 
@@ -261,7 +261,7 @@ def test_what_became_of_a_launch_is_sent_to_the_encrypted_topic(platform: Platfo
 def test_a_launch_that_fails_leaves_neither_key_nor_bucket(
     platform: Platform, retention: str
 ) -> None:
-    """The rollback may meet a key and a bucket that the function has deleted before."""
+    """The function may have deleted the key and the bucket before the rollback does."""
     record = platform.launch(unique("Vain"), SubnetName="Nowhere", DataRetention=retention)
 
     assert not record.succeeded

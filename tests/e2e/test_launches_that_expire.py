@@ -1,4 +1,4 @@
-"""Launches that expire: warned of once, terminated through Service Catalog, and no one else's."""
+"""Launches that expire: one warning, then termination through Service Catalog."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ LONG_AGO = "2020-01-01"
 
 @pytest.fixture(scope="module")
 def name() -> str:
-    """Return the name of the notebook that lives on."""
+    """Return the name of the notebook that does not expire during the tests."""
     return unique("Expires")
 
 
@@ -32,7 +32,7 @@ def living(platform: Platform, name: str) -> Iterator[Record]:
 
 
 def expire(platform: Platform) -> None:
-    """Let the schedule's event come."""
+    """Invoke the expiry function with the schedule's event."""
     answer = platform.aws.client("lambda").invoke(
         FunctionName=platform.physical_id("ExpireLaunchesFunction"), Payload=EVENT
     )
@@ -59,7 +59,7 @@ def is_there(platform: Platform, launched: Record) -> bool:
 
 
 @pytest.mark.seam
-def test_a_launch_that_has_expired_is_terminated_and_nothing_is_left(platform: Platform) -> None:
+def test_expired_launch_is_terminated_and_leaves_nothing(platform: Platform) -> None:
     notebook = unique("Expired")
     launched = platform.launch(notebook, ExpiresAfterDays="1", OwnerEmail="owner@example.com")
     assert launched.succeeded, launched.reason
@@ -76,7 +76,7 @@ def test_a_launch_that_has_expired_is_terminated_and_nothing_is_left(platform: P
     assert [each for each in topics if uuid in each["TopicArn"]] == []
 
 
-def test_the_owner_of_a_living_launch_is_warned_once_and_an_update_extends_it(
+def test_owner_is_warned_once_and_an_update_extends_the_launch(
     platform: Platform, living: Record, name: str
 ) -> None:
     stack_id = platform.stack(living.provisioned_product_id)["StackId"]
@@ -104,7 +104,7 @@ def test_the_owner_of_a_living_launch_is_warned_once_and_an_update_extends_it(
     assert is_there(platform, living)
 
 
-def test_a_notebook_that_claims_to_be_of_another_launch_terminates_nothing(
+def test_notebook_claiming_to_belong_to_another_launch_terminates_nothing(
     platform: Platform, living: Record, name: str
 ) -> None:
     claimed = tags(platform, name)["notebook-vending:provisioned-product"]

@@ -1,4 +1,4 @@
-"""`make aws` as its user has it: a process that serves an AWS, and the files that lead there."""
+"""`make aws` as a developer uses it: a process that serves an AWS, and files that lead to it."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from tests.e2e.serving import started
 from tests.unit.sample_events import ENVIRONMENT, FUNCTIONS
 from tests.waiting import await_that
 
-_SECONDS = 240  # of a busy machine; an idle one needs half a minute
+_SECONDS = 240  # on a busy machine; an idle one needs half a minute
 
 
 def environment_of(shell_file: Path) -> dict[str, str]:
-    """Return the environment of a shell that has read a file, and had a profile before."""
+    """Return the environment of a shell with an AWS profile after it reads a file."""
     shown = subprocess.run(
         ["/bin/sh", "-c", '. "$0" && env -0', str(shell_file)],
         env={**os.environ, "AWS_PROFILE": "somebody", "AWS_ENDPOINT_URL_DYNAMODB": "http://x"},
@@ -32,7 +32,7 @@ def environment_of(shell_file: Path) -> dict[str, str]:
     return dict(each.split("=", 1) for each in shown.split("\0") if each)
 
 
-def test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing(
+def test_make_aws_serves_the_platform_until_interrupted_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with started(tmp_path, "launches-slow") as serving:
@@ -55,7 +55,7 @@ def test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing(
                 text=True,
                 check=False,
             )
-            # `vending check` finds quotas missing, as in an account that is new.
+            # `vending check` reports missing quotas, as in a new account.
             assert tried.returncode == (1 if command == "vending check" else 0), tried.stderr
             assert tried.stdout
         assert not (tmp_path / "home").exists()
@@ -98,7 +98,7 @@ def test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing(
 
 
 def listens(port: int | None) -> bool:
-    """Tell whether anybody listens on a TCP port of this machine, whatever the address."""
+    """Return whether a process listens on a TCP port of this machine, on any address."""
     states = (Path(table).read_text() for table in ("/proc/net/tcp", "/proc/net/tcp6"))
     lines = [line.split() for state in states for line in state.splitlines()[1:]]
     return any(line[3] == "0A" and line[1].endswith(f":{port:04X}") for line in lines)

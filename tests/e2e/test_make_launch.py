@@ -1,4 +1,4 @@
-"""`make launch` as its user has it: a process with a story on its standard output."""
+"""`make launch` as a developer uses it: a process that prints the story of a launch."""
 
 import os
 import re
@@ -24,12 +24,12 @@ from tests.pictures import text_of
 from tests.project import ROOT
 from tests.waiting import await_that
 
-_SECONDS = 240  # of a busy machine; an idle one needs a minute
+_SECONDS = 240  # on a busy machine; an idle one needs a minute
 
 
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Start what `make launch` does; it is interrupted if it still runs at the end."""
+    """Start the program of `make launch`, and terminate it if it still runs at the end."""
     with subprocess.Popen(
         [sys.executable, "-m", "demo.launch", *arguments],
         cwd=ROOT,
@@ -47,7 +47,7 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture(scope="module")
 def stories() -> Iterator[dict[str, tuple[int, list[str]]]]:
-    """Run a launch and a refusal at once; return exit status and lines by fault."""
+    """Run a launch and a refusal concurrently; return exit status and lines by fault."""
     with started() as launch, started("name-taken") as refusal:
         told = {
             "": launch.communicate(timeout=_SECONDS)[0].splitlines(),
@@ -58,7 +58,7 @@ def stories() -> Iterator[dict[str, tuple[int, list[str]]]]:
         yield {name: (process.returncode, told[name]) for name, process in processes.items()}
 
 
-def test_a_launch_is_told_from_deployment_to_nothing_left(
+def test_output_covers_a_launch_from_deployment_to_cleanup(
     stories: dict[str, tuple[int, list[str]]],
 ) -> None:
     status, lines = stories[""]
@@ -91,7 +91,7 @@ def test_a_launch_is_told_from_deployment_to_nothing_left(
         ("name-taken", "launch-refused.html", ["Create", "Delete"]),
     ],
 )
-def test_a_story_is_left_as_a_page_of_all_its_requests(
+def test_run_writes_a_page_with_all_its_requests(
     stories: dict[str, tuple[int, list[str]]], fault: str, name: str, titles: list[str]
 ) -> None:
     _, lines = stories[fault]
@@ -99,11 +99,11 @@ def test_a_story_is_left_as_a_page_of_all_its_requests(
     assert lines[-3] == f"All of it as a page, for a browser: .local/{name}"
     page = (ROOT / ".local" / name).read_text()
     assert re.findall(r"<h2 id=\"request-\d-title\">(\w+) ", page) == titles
-    assert "sagemaker:DescribeNotebookInstance" in page  # what the functions called
+    assert "sagemaker:DescribeNotebookInstance" in page  # a call of the functions
     assert "X-Amz-Signature" not in page
 
 
-def test_nothing_is_left_of_what_a_launch_makes(
+def test_launch_leaves_no_resource(
     stories: dict[str, tuple[int, list[str]]],
 ) -> None:
     for _, lines in stories.values():
@@ -115,7 +115,7 @@ def test_nothing_is_left_of_what_a_launch_makes(
         assert set(counts.values()) == {"0"}
 
 
-def test_a_refusal_ends_with_the_reason_and_spares_the_notebook_that_has_the_name(
+def test_refusal_ends_with_the_reason_and_spares_the_existing_notebook(
     stories: dict[str, tuple[int, list[str]]],
 ) -> None:
     status, lines = stories["name-taken"]
@@ -127,7 +127,7 @@ def test_a_refusal_ends_with_the_reason_and_spares_the_notebook_that_has_the_nam
 
 
 @pytest.mark.parametrize(("fault", "picture"), [("", "make-launch"), ("name-taken", "refused")])
-def test_the_pictures_in_the_docs_show_what_is_said(
+def test_pictures_in_the_docs_show_the_printed_lines(
     stories: dict[str, tuple[int, list[str]]], fault: str, picture: str
 ) -> None:
     shown = _alike(text_of(pictures.IMAGES / f"{picture}.svg"))
@@ -140,19 +140,19 @@ def test_the_pictures_in_the_docs_show_what_is_said(
 
 
 def _alike(text: str) -> str:
-    """Return a text as it is in every run, and however it is folded."""
+    """Return a text without generated IDs, spaces and line breaks."""
     ids = r"(?<=prod-)\w+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     return re.sub(ids, "", "".join(text.split()))
 
 
-# One platform serves for these: none needs a deployment of its own, once its parameters are given.
+# One platform with these parameters serves for all of these faults.
 ON_ONE_PLATFORM = ("capacity", "quota", "bad-parameters", "not-allowed")
 PARAMETERS = {**QUICK, **FAULTS["not-allowed"].platform}
 
 
 @pytest.fixture(scope="module")
 def deployment(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Deploy on an AWS of its own, where a story finds nothing of other tests."""
+    """Deploy on a separate AWS, without the resources of other tests."""
     directory = tmp_path_factory.mktemp("aws")
     with Emulator(directory, notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as aws:
         yield Deployment(aws, template, deploy_package(aws, template, PARAMETERS))
@@ -177,7 +177,7 @@ def test_a_fault_is_refused_as_expected(
     assert ending.startswith("REFUSED as expected")
 
 
-def test_a_fault_with_settings_of_its_own_is_refused_as_expected() -> None:
+def test_fault_with_its_own_settings_is_refused_as_expected() -> None:
     with started("slow") as launch:
         told, _ = launch.communicate(timeout=_SECONDS)
 
@@ -216,7 +216,7 @@ def test_an_interrupt_in_the_middle_of_a_launch_leaves_no_process_and_no_file() 
         seen = []
         for line in launch.stdout:
             seen.append(line)
-            if " lifecycle " in line:  # the emulator, its functions and an execution are at work
+            if " lifecycle " in line:  # the emulator, its functions and an execution are running
                 break
         assert len(processes_of(directory)) >= 2, "".join(seen)
 
@@ -229,7 +229,7 @@ def test_an_interrupt_in_the_middle_of_a_launch_leaves_no_process_and_no_file() 
     assert not directory.exists()
 
 
-def test_an_unknown_fault_is_answered_with_those_there_are() -> None:
+def test_unknown_fault_is_rejected_with_a_list_of_faults() -> None:
     with started("earthquake") as launch:
         told, _ = launch.communicate(timeout=_SECONDS)
 

@@ -1,4 +1,4 @@
-"""What whoever runs the platform sees of it: metrics, alarms, saved queries and the audit trail."""
+"""What operators see of the platform: metrics, alarms, saved queries and the audit trail."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ Dimensions = Mapping[str, str]
 
 
 def lines(platform: Platform) -> list[str]:
-    """Return everything that the functions have logged, oldest first."""
+    """Return all lines that the functions have logged, oldest first."""
     pages = (
         platform.aws.client("logs")
         .get_paginator("filter_log_events")
@@ -33,14 +33,14 @@ def lines(platform: Platform) -> list[str]:
 
 
 def answered(platform: Platform, request_id: str) -> dict[str, Any]:
-    """Return the one line of a request's answer."""
+    """Return the only log line of a request's answer."""
     found = [json.loads(line) for line in lines(platform) if '"message":"Answered"' in line]
     (line,) = (each for each in found if each["correlation_id"] == request_id)
     return dict(line)
 
 
 def total(platform: Platform, metric: str, dimensions: Dimensions, statistic: str = "Sum") -> float:
-    """Return what CloudWatch has of a metric with exactly these dimensions, in the last hour."""
+    """Return a statistic of a metric with exactly these dimensions, over the last hour."""
     now = datetime.now(UTC)
     found = platform.aws.client("cloudwatch").get_metric_statistics(
         Namespace=NAMESPACE,
@@ -55,7 +55,7 @@ def total(platform: Platform, metric: str, dimensions: Dimensions, statistic: st
 
 
 @pytest.mark.seam
-def test_a_launch_and_a_refusal_are_counted_and_told_with_all_that_an_audit_asks(
+def test_launch_and_refusal_are_counted_and_logged_with_all_audit_fields(
     platform: Platform,
 ) -> None:
     created, refusals = {"RequestType": "Create", "Outcome": "SUCCESS"}, {"Cause": "Invalid"}
@@ -80,8 +80,8 @@ def test_a_launch_and_a_refusal_are_counted_and_told_with_all_that_an_audit_asks
     assert line["provisioned_product"] == launched.provisioned_product_id
     assert (line["project"], line["settings"]["VolumeSizeInGB"]) == ("Churn_42", 30)
     assert line["waited"]["Starting"] > 0
-    told = platform.stack(refused.provisioned_product_id)
-    line = answered(platform, platform.requests(told["StackId"])[0]["RequestId"])
+    stack = platform.stack(refused.provisioned_product_id)
+    line = answered(platform, platform.requests(stack["StackId"])[0]["RequestId"])
     assert (line["outcome"], line["cause"]) == ("FAILED", "Invalid")
     assert line["reason"] in refused.reason
     ended = together(lambda: platform.terminate(launched), lambda: platform.terminate(refused))
@@ -98,7 +98,7 @@ def test_one_id_leads_from_the_request_to_the_notebook(platform: Platform) -> No
     ours = [json.loads(line) for line in lines(platform) if f'"correlation_id":"{id_}"' in line]
 
     functions = {each["function"] for each in ours}
-    for part in ("Request", "Observe", "Create", "Wait", "Respond"):  # Wait was told of the event
+    for part in ("Request", "Observe", "Create", "Wait", "Respond"):  # Wait gets the event
         assert platform.physical_id(f"{part}Function") in functions
     (execution,) = platform.executions(id_)
     assert id_ in execution["name"]
@@ -109,7 +109,7 @@ def test_one_id_leads_from_the_request_to_the_notebook(platform: Platform) -> No
     assert platform.terminate(launched).succeeded
 
 
-def test_what_runs_is_counted_with_its_price(platform: Platform) -> None:
+def test_running_notebooks_are_counted_with_their_price(platform: Platform) -> None:
     launched = platform.launch(unique("Counted"), NotebookInstanceType="ml.c5.4xlarge")
     assert launched.succeeded
 
@@ -118,7 +118,7 @@ def test_what_runs_is_counted_with_its_price(platform: Platform) -> None:
     )
 
     assert "FunctionError" not in done
-    # Lambda hands on what a function logged in its own time.
+    # Lambda delivers a function's log with a delay.
     of_type, of_project = {"InstanceType": "ml.c5.4xlarge"}, {"ProjectID": "QuickStart007"}
     await_that(lambda: total(platform, "RunningNotebooks", of_type, "Maximum") >= 1)
     await_that(lambda: total(platform, "EstimatedHourlyCost", of_project, "Maximum") >= 0.816)
@@ -128,7 +128,7 @@ def test_what_runs_is_counted_with_its_price(platform: Platform) -> None:
 def test_every_metric_in_the_log_is_in_cloudwatch_under_its_dimensions(platform: Platform) -> None:
     written: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for line in lines(platform):
-        for datum in embedded_metrics.read(line):  # an error if CloudWatch would pass over it
+        for datum in embedded_metrics.read(line):  # raises if CloudWatch would ignore it
             assert datum.namespace == NAMESPACE
             key = (datum.name, tuple(sorted(datum.dimensions.items())))
             written[key] = written.get(key, 0) + datum.value
@@ -140,7 +140,7 @@ def test_every_metric_in_the_log_is_in_cloudwatch_under_its_dimensions(platform:
 
 # Alarms
 
-# One after the other: each launch meets a fault that others would meet too.
+# One after the other, because each fault would affect other launches too.
 LAUNCHING = {
     "executions-failed": {"executions-failed", "platform-fails"},
     **{
@@ -156,19 +156,19 @@ LAUNCHING = {
         )
     },
 }
-# All at once: each denies a function of its own.
+# All at once, because each denies another function.
 ON_SCHEDULE = {
     *("answers-undeliverable", "dead-letters", "expiry-fails", "idle-stop-fails", "count-fails"),
     "on-hours-start-fails",
     "drift-check-fails",
-    "orphan-cleanup-fails",  # with dead-letters, of whose incident it is another sign
+    "orphan-cleanup-fails",  # set off by the same incident as dead-letters
 }
-# Among the launches of other tests one in ten is not slow: `make aws` has a platform of its own.
+# Too few of the launches in these tests are slow. `make aws` has a separate platform for it.
 ELSEWHERE = {"launches-slow"}
 
 
 class Watched:
-    """Alarms that are to go off, and the topic that they tell."""
+    """Alarms that must go off, and the topic that they notify."""
 
     def __init__(self, platform: Platform, names: Iterable[str]) -> None:
         self.here = Deployed(platform.aws, platform.outputs, platform.user, unique("Woken"))
@@ -180,21 +180,21 @@ class Watched:
                 AlarmName=alarm_named(name), StateValue="OK", StateReason="a test begins"
             )
 
-    def all_told(self) -> bool:
-        """Whether the topic was told of all of them, each with the link to its runbook."""
-        for told in map(_alarm, self._mailbox.texts()):
+    def all_notified(self) -> bool:
+        """Return whether the topic got all alarms, each with the link to its runbook."""
+        for alarm in map(_alarm, self._mailbox.texts()):
             for name in list(self._missing):
-                if (told.get("AlarmName"), told.get("NewStateValue")) == (
+                if (alarm.get("AlarmName"), alarm.get("NewStateValue")) == (
                     alarm_named(name),
                     "ALARM",
                 ):
-                    assert told["AlarmDescription"].endswith(f"Runbook: docs/runbooks.md#{name}")
+                    assert alarm["AlarmDescription"].endswith(f"Runbook: docs/runbooks.md#{name}")
                     self._missing.remove(name)
         return not self._missing
 
 
 @pytest.mark.parametrize("name", LAUNCHING)
-def test_a_launch_that_fails_for_the_platform_wakes_the_operator(
+def test_launch_that_fails_because_of_the_platform_alarms_the_operator(
     platform: Platform, name: str
 ) -> None:
     watched = Watched(platform, LAUNCHING[name])
@@ -202,22 +202,24 @@ def test_a_launch_that_fails_for_the_platform_wakes_the_operator(
     with ExitStack() as undo:
         INCIDENTS[name].make(watched.here, undo)
 
-        await_that(watched.all_told)
+        await_that(watched.all_notified)
 
 
-def test_a_scheduled_function_that_fails_for_good_wakes_the_operator(platform: Platform) -> None:
+def test_scheduled_function_that_fails_every_attempt_alarms_the_operator(
+    platform: Platform,
+) -> None:
     watched = Watched(platform, ON_SCHEDULE)
 
     with ExitStack() as undo:
         for make in {INCIDENTS[name].make for name in ON_SCHEDULE}:
             make(watched.here, undo)
 
-        await_that(watched.all_told)
+        await_that(watched.all_notified)
     purged = platform.physical_id("UndeliveredEvents")
     platform.aws.client("sqs").purge_queue(QueueUrl=purged)  # as its runbook says
 
 
-def test_every_alarm_is_seen_going_off() -> None:
+def test_every_alarm_goes_off_in_a_test() -> None:
     seen = set().union(*LAUNCHING.values(), ON_SCHEDULE, ELSEWHERE)
 
     assert seen == INCIDENTS.keys()
@@ -226,7 +228,7 @@ def test_every_alarm_is_seen_going_off() -> None:
     }
 
 
-def test_every_saved_query_is_there_and_its_log_groups_are(platform: Platform) -> None:
+def test_every_saved_query_and_its_log_groups_exist(platform: Platform) -> None:
     logs = platform.aws.client("logs")
     groups = {each["logGroupName"] for each in logs.describe_log_groups()["logGroups"]}
 
@@ -242,7 +244,7 @@ def test_every_saved_query_is_there_and_its_log_groups_are(platform: Platform) -
 
 
 def _alarm(text: str) -> dict[str, str]:
-    """Return what an alarm's message says; launches tell this topic of their stacks, too."""
+    """Return an alarm's message as data, or {} for a message about a launch's stack."""
     try:
         return dict(json.loads(text))
     except ValueError:

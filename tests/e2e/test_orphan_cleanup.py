@@ -1,4 +1,4 @@
-"""Notebooks that their stacks left behind: gone after an event or a schedule alone."""
+"""Notebooks that their stacks left behind: an event or a schedule alone deletes them."""
 
 import json
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from tests.e2e.deployed import Platform
 from tests.e2e.left_behind import make_notebook, make_stack, status_of, template
 from tests.waiting import await_that, unique
 
-SLOW = {"pending": 3}  # seconds: time enough to come in between
+SLOW = {"pending": 3}  # seconds, long enough for the cleanup to run meanwhile
 CLEANUP = json.loads((deploy.ROOT / "events" / "delete-orphans-for-schedule.json").read_text())
 
 
 @pytest.mark.seam
-def test_a_notebook_of_a_deleted_stack_goes_after_the_event_alone(platform: Platform) -> None:
+def test_notebook_of_a_deleted_stack_is_deleted_after_the_event_alone(platform: Platform) -> None:
     name, stack_id = unique("Orphan"), make_stack(platform, "one")
     make_notebook(platform, name, stack_id)
 
@@ -27,10 +27,10 @@ def test_a_notebook_of_a_deleted_stack_goes_after_the_event_alone(platform: Plat
     check_cleanup(platform, name, stack_id)
 
 
-def test_a_notebook_that_an_updated_stack_has_no_more_goes_after_the_event_alone(
+def test_notebook_that_an_updated_stack_lost_is_deleted_after_the_event_alone(
     platform: Platform,
 ) -> None:
-    """As one does whose replacement could not clean up."""
+    """CloudFormation leaves such a notebook when it cannot delete it after a replacement."""
     name, stack_id = unique("Replaced"), make_stack(platform, "one")
     make_notebook(platform, name, stack_id)
 
@@ -42,7 +42,7 @@ def test_a_notebook_that_an_updated_stack_has_no_more_goes_after_the_event_alone
     check_cleanup(platform, name, stack_id)
 
 
-def test_it_goes_after_the_cleanup_alone_when_the_event_was_lost(platform: Platform) -> None:
+def test_scheduled_cleanup_deletes_an_orphan_whose_event_is_lost(platform: Platform) -> None:
     name, stack_id = unique("Unheard"), make_stack(platform, "one")
     make_notebook(platform, name, stack_id)
     with no_events(platform):
@@ -56,7 +56,9 @@ def test_it_goes_after_the_cleanup_alone_when_the_event_was_lost(platform: Platf
     check_cleanup(platform, name, stack_id)
 
 
-def test_a_notebook_of_a_stack_that_makes_it_or_has_it_is_left_alone(platform: Platform) -> None:
+def test_cleanup_leaves_a_notebook_alone_while_its_stack_creates_or_has_it(
+    platform: Platform,
+) -> None:
     name = unique("Living")
     with platform.faults(timing=SLOW):
         record_id = platform.begin(name)
@@ -73,7 +75,7 @@ def test_a_notebook_of_a_stack_that_makes_it_or_has_it_is_left_alone(platform: P
     assert platform.terminate(launched).succeeded
 
 
-def test_what_is_somebody_elses_is_left_alone(platform: Platform) -> None:
+def test_cleanup_leaves_another_platforms_notebook_alone(platform: Platform) -> None:
     name, stack_id = unique("Foreign"), make_stack(platform, "one")
     make_notebook(platform, name, stack_id, {"notebook-vending:platform": "another"})
     platform.aws.client("cloudformation").delete_stack(StackName=stack_id)
@@ -102,7 +104,7 @@ def test_a_dry_run_leaves_an_orphan_alone(platform: Platform) -> None:
 
 
 def clean(platform: Platform) -> None:
-    """Have the function do what it does for the schedule's event."""
+    """Invoke the cleanup function with the schedule's event."""
     answered = platform.aws.client("lambda").invoke(
         FunctionName=platform.physical_id("DeleteOrphansFunction"), Payload=json.dumps(CLEANUP)
     )
@@ -110,7 +112,7 @@ def clean(platform: Platform) -> None:
 
 
 def cleanups(platform: Platform, name: str, stack_id: str) -> list[dict[str, Any]]:
-    """Return what the ledger has of the cleanup of a notebook."""
+    """Return the ledger's items for the cleanup of a notebook."""
     resource = f"{stack_id}|Notebook|{name.lower()}"
     found: list[dict[str, Any]] = platform.aws.client("dynamodb").query(
         TableName=platform.outputs["LedgerTable"],
@@ -122,7 +124,7 @@ def cleanups(platform: Platform, name: str, stack_id: str) -> list[dict[str, Any
 
 
 def check_cleanup(platform: Platform, name: str, stack_id: str) -> None:
-    """Check that one execution removed a notebook, and that nobody was to be answered."""
+    """Check that one execution removed a notebook, without a request to answer."""
 
     def ended() -> list[dict[str, Any]]:
         return [each for each in cleanups(platform, name, stack_id) if "Outcome" in each]
@@ -137,7 +139,7 @@ def check_cleanup(platform: Platform, name: str, stack_id: str) -> None:
 
 @contextmanager
 def no_events(platform: Platform) -> Iterator[None]:
-    """Have no stack event arrive within the block."""
+    """Stop stack events from arriving, within the block."""
     rule = platform.physical_id("DeleteOrphansFunctionStackChanged")
     events = platform.aws.client("events")
     events.disable_rule(Name=rule)
@@ -149,7 +151,7 @@ def no_events(platform: Platform) -> Iterator[None]:
 
 @contextmanager
 def dry_run(platform: Platform) -> Iterator[None]:
-    """Have the function only report within the block."""
+    """Make the function only report, within the block."""
     client, name = platform.aws.client("lambda"), platform.physical_id("DeleteOrphansFunction")
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     dry = {**variables, "CLEAN_UP_DRY_RUN": "YES"}

@@ -1,4 +1,4 @@
-"""The pages are followed from start to end, in a fresh clone, with the commands that they say."""
+"""Follows the pages from start to end, in a fresh clone, with their own commands."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ DEPLOY = "docs/deploy.md"
 
 @contextmanager
 def account(directory: Path) -> Iterator[Emulator]:
-    """Run an AWS of its own: a page begins with an account that has people, and nothing else."""
+    """Run a separate AWS: a page begins with an account that has people, and nothing else."""
     with Emulator(directory / "aws", notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as aws:
         aws.client("iam").create_group(GroupName="DataScientists")
         yield aws
@@ -47,22 +47,22 @@ def launch(user: EndUser, **parameters: str) -> None:
     assert ended.succeeded, ended.reason
 
 
-def test_from_an_empty_account_to_a_notebook_and_back(tmp_path: Path) -> None:
+def test_pages_lead_from_an_empty_account_to_a_notebook_and_back(tmp_path: Path) -> None:
     with account(tmp_path) as aws:
-        # Given an administrator who deploys as the first page says, and then reads on.
+        # Given an administrator who deploys as the first page says, and reads on.
         administrator = reader(aws, tmp_path)
         administrator.follow("README.md", "Deploy it for real", answers="\n" * 100)
         said = administrator.follow(DEPLOY, "Before", "A new VPC", "Let people launch")
         assert "SAM CLI, version" in said
         assert "SageMakerProduct" in said.partition("Successfully")[2]
 
-        # When a data scientist signs in as on the page of the embedded AWS and follows their own,
-        # then there is a notebook that opens, and it is given back.
+        # When a data scientist signs in as the embedded AWS's page says and follows the launchers'
+        # page, then a notebook opens and is terminated.
         _write_the_file_of_make_aws(aws, administrator.clone)
         _follow_the_launchers_page(aws, administrator)
 
-        # When the administrator goes on to code for notebooks and to another project, then there
-        # are the files in the bucket, and a portfolio.
+        # When the administrator continues with code for notebooks and another project, then the
+        # bucket has the files, and there is a portfolio.
         aws.client("s3").create_bucket(Bucket="code")
         administrator.follow("examples/README.md", "", given={"your-code-bucket": "code"})
         assert aws.client("s3").list_objects_v2(Bucket="code", Prefix="examples/")["KeyCount"]
@@ -75,8 +75,8 @@ def test_from_an_empty_account_to_a_notebook_and_back(tmp_path: Path) -> None:
         assert outputs(aws, "notebook-vending-genomics")["PortfolioId"]
 
 
-def test_a_launch_of_an_older_version_keeps_what_it_has(deployed: tuple[Emulator, Path]) -> None:
-    # Given a launch of version 1 among several products, and a version 2 with a parameter more.
+def test_launch_of_an_older_version_keeps_its_settings(deployed: tuple[Emulator, Path]) -> None:
+    # Given a launch of version 1 among several products, and a version 2 with one more parameter.
     aws, directory = deployed
     user = end_user.sign_in(aws, outputs(aws)["ProductId"])
     asked = {"NotebookInstanceName": "analysis-1", "DataRetention": "Delete", "IdleMinutes": "90"}
@@ -92,7 +92,7 @@ def test_a_launch_of_an_older_version_keeps_what_it_has(deployed: tuple[Emulator
         for said in ("KEEP=", "wait_for_it()")
     )
     with _newer_version(aws, user.product_id):
-        # When its owner follows the page, with a shell that knows nothing yet.
+        # When its owner follows the page in a new shell.
         (function,) = (each for each in wait_for_it.splitlines() if "wait_for_it()" in each)
         status = 'aws servicecatalog describe-record --id "$RECORD" --query RecordDetail.Status'
         said = launcher.run("\n".join((function, keep, status)))
@@ -110,14 +110,14 @@ def test_a_launch_of_an_older_version_keeps_what_it_has(deployed: tuple[Emulator
     assert ended.succeeded, ended.reason
 
 
-# The translation has the same commands, see tests/unit/test_docs.py.
+# The translation has the same commands (tests/unit/test_docs.py).
 LAUNCHERS = "docs/launchers.md"
 FROM_A_COMMAND_LINE = "From a command line"
 
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Path]]:
-    """Deploy the platform on an AWS of its own, with another product in the portfolio."""
+    """Deploy the platform on a separate AWS, with another product in the portfolio."""
     directory = tmp_path_factory.mktemp("older")
     with account(directory) as aws:
         made = deploy_package(aws, deploy.built(), QUICK)
@@ -129,7 +129,7 @@ VERSIONS = "versions"  # a bucket
 
 
 def _another_product(aws: Emulator, portfolio_id: str) -> None:
-    """Add a product to the portfolio that a search lists before the platform's."""
+    """Add a product to the portfolio that searches list before the platform's."""
     s3, catalog = aws.client("s3"), aws.client("servicecatalog")
     s3.create_bucket(Bucket=VERSIONS)
     topic = "Resources: {Topic: {Type: 'AWS::SNS::Topic'}}"
@@ -154,7 +154,7 @@ def _version(key: str) -> dict[str, Any]:
 
 @contextmanager
 def _newer_version(aws: Emulator, product_id: str) -> Iterator[None]:
-    """Add a version to the product, within the block, which has a parameter more."""
+    """Add a version with one more parameter to the product, within the block."""
     text = (deploy.ROOT / "product" / "versions" / "1.yaml").read_text()
     added = "\nParameters:\n  Colour: {Type: String, Default: blue}\n"
     newer = text.replace("\nParameters:\n", added, 1)
@@ -185,9 +185,9 @@ def _follow_the_launchers_page(aws: Emulator, at: Reader) -> None:
     assert await_that(lambda: not notebooks(aws))
 
 
-def test_into_a_vpc_that_is_there(tmp_path: Path) -> None:
+def test_page_deploys_into_an_existing_vpc(tmp_path: Path) -> None:
     with account(tmp_path) as aws:
-        # Given a VPC with two private subnets and a way to S3.
+        # Given a VPC with two private subnets and an S3 endpoint.
         ec2 = aws.client("ec2")
         vpc = ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
         for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
@@ -205,7 +205,7 @@ def test_into_a_vpc_that_is_there(tmp_path: Path) -> None:
             VpcId=vpc, ServiceName=f"com.amazonaws.{REGION}.s3", RouteTableIds=[routes]
         )["VpcEndpoint"]["VpcEndpointId"]
 
-        # When the administrator follows the page with these ids.
+        # When the administrator follows the page with these IDs.
         administrator = reader(aws, tmp_path)
         own = {
             "vpc-0123456789abcdef0": vpc,
@@ -215,19 +215,19 @@ def test_into_a_vpc_that_is_there(tmp_path: Path) -> None:
         }
         said = administrator.follow(DEPLOY, "Before", "An existing VPC", given=own)
 
-        # Then the page shows what there is, and the product's defaults find their place in it.
+        # Then the page's commands print the network, and the product's defaults fit it.
         assert all(each in said for each in (*subnets, routes, endpoint, "10.20.0.0/16"))
         launch(end_user.sign_in(aws, outputs(aws)["ProductId"]))
 
 
-def test_from_a_hub_to_a_notebook_in_a_spoke(tmp_path: Path) -> None:
+def test_page_leads_from_a_hub_to_a_notebook_in_a_spoke(tmp_path: Path) -> None:
     with account(tmp_path) as aws:
-        # Given the page's own example of a spoke, and its commands in their order.
+        # Given the page's own example of a spoke, and its commands in order.
         spoke = aws.account("210987654321")
         at_hub, at_spoke = reader(aws, tmp_path), reader(spoke, tmp_path)
         share, look, deploy_it, accept = commands(at_hub.clone / DEPLOY, "Several accounts")
 
-        # When each administrator runs theirs, with the IDs that the hub's prints.
+        # When each administrator runs their commands, with the IDs that the hub's commands print.
         at_hub.run(share)
         ids = dict(line.split("\t") for line in at_hub.run(look).splitlines())
         assert ids == {name: outputs(aws)[name] for name in ("PortfolioId", "ProductId")}

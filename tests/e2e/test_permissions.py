@@ -1,7 +1,6 @@
-"""Who may do what: end users in the catalog, and each function with its own role.
+"""The permissions of end users in the catalog, and of each function's role.
 
-The roles are tried with sessions that the embedded AWS's administrator begins; on AWS only Lambda
-can. What only AWS enforces is said in each test.
+The embedded AWS's administrator assumes the roles. On AWS only Lambda can.
 """
 
 import json
@@ -34,7 +33,7 @@ FUNCTIONS = (
 
 @pytest.fixture(scope="module")
 def launched(platform: Platform) -> Iterator[Record]:
-    """Launch a notebook of ours; terminate it at the end."""
+    """Launch a notebook of the platform; terminate it at the end."""
     record = platform.launch(unique("Ours"))
     assert record.succeeded, record.reason
     yield record
@@ -43,7 +42,7 @@ def launched(platform: Platform) -> Iterator[Record]:
 
 @pytest.fixture(scope="module")
 def foreign(platform: Platform) -> Iterator[str]:
-    """Make a notebook that has nothing to do with the platform; return its name."""
+    """Create a notebook outside the platform; return its name."""
     sagemaker, name = platform.aws.client("sagemaker"), unique("foreign")
     trust = {
         "Version": "2012-10-17",
@@ -74,7 +73,7 @@ def foreign(platform: Platform) -> Iterator[str]:
     sagemaker.delete_notebook_instance(NotebookInstanceName=name)
 
 
-def test_whoever_lacks_the_end_user_role_can_neither_launch_nor_take_it(
+def test_user_without_the_end_user_role_can_neither_launch_nor_assume_it(
     platform: Platform,
 ) -> None:
     iam, name = platform.aws.client("iam"), unique("stranger")
@@ -91,7 +90,7 @@ def test_whoever_lacks_the_end_user_role_can_neither_launch_nor_take_it(
         platform.aws.client("sts", key).assume_role(RoleArn=role, RoleSessionName="stranger")
 
 
-def test_whoever_may_use_the_catalog_but_is_outside_the_portfolio_cannot_launch(
+def test_catalog_user_outside_the_portfolio_cannot_launch(
     platform: Platform,
 ) -> None:
     iam, name = platform.aws.client("iam"), unique("outsider")
@@ -119,7 +118,7 @@ def test_whoever_may_use_the_catalog_but_is_outside_the_portfolio_cannot_launch(
     assert catalog.search_products()["ProductViewSummaries"] == []
 
 
-# What each function is there for; no other function may do it.
+# The call of each function, which no other function may make.
 OWN_CALLS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "UpdateFunction": ("update_notebook_instance", {"VolumeSizeInGB": 100}),
     "StartFunction": ("start_notebook_instance", {}),
@@ -129,7 +128,7 @@ OWN_CALLS: Mapping[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_does_no_other_functions_call(
+def test_function_cannot_make_the_call_of_another_function(
     platform: Platform, launched: Record, function: str
 ) -> None:
     client = platform.as_function(function, "sagemaker")
@@ -163,9 +162,9 @@ def test_a_notebook_without_the_platforms_tag_is_out_of_reach(
 def test_a_notebook_of_the_platform_is_within_reach(
     platform: Platform, launched: Record, function: str
 ) -> None:
-    """So that the refusals above are not those of a role that may do nothing.
+    """The roles of the tests above are not refused every call.
 
-    Only a Stop would be taken: the others are asked of a notebook in the wrong status.
+    SageMaker would accept only a Stop: for the others the notebook has the wrong status.
     """
     call, arguments = OWN_CALLS[function]
     client = platform.as_function(function, "sagemaker")
@@ -177,7 +176,7 @@ def test_a_notebook_of_the_platform_is_within_reach(
 
 
 def _asked(platform: Platform, launched: Record, **changes: Any) -> dict[str, Any]:
-    """Return a request for a notebook as the platform makes it, with some of it changed."""
+    """Return the platform's parameters of CreateNotebookInstance, with changes."""
     asked = {
         "NotebookInstanceName": unique("asked"),
         "InstanceType": "ml.t3.medium",
@@ -223,7 +222,7 @@ def test_the_create_function_creates_no_notebook_that_breaks_a_rule(
 
 
 @pytest.mark.parametrize("volume_key", VOLUME_KEYS)
-def test_the_create_function_may_create_what_keeps_the_rules(
+def test_create_function_may_create_a_notebook_that_follows_the_rules(
     platform: Platform, launched: Record, volume_key: str
 ) -> None:
     client = platform.as_function("CreateFunction", "sagemaker")
@@ -239,10 +238,10 @@ def test_the_create_function_may_create_what_keeps_the_rules(
 @pytest.mark.parametrize(
     "function", ["ObserveFunction", "CreateFunction", "UpdateFunction", "StopFunction"]
 )
-def test_a_function_that_does_not_answer_cannot_read_the_reply_address(
+def test_function_that_does_not_answer_cannot_read_the_response_url(
     platform: Platform, launched: Record, function: str
 ) -> None:
-    """The condition on the attributes read is enforced here as on AWS."""
+    """The embedded AWS enforces the condition on attributes as AWS does."""
     client = platform.as_function(function, "dynamodb")
     stack_id = platform.stack(launched.provisioned_product_id)["StackId"]
     table = platform.outputs["LedgerTable"]
@@ -269,7 +268,7 @@ def test_a_function_that_does_not_answer_cannot_read_the_reply_address(
             attempt()
 
 
-def test_the_request_function_enters_addresses_and_cannot_read_them(
+def test_request_function_cannot_read_the_response_urls_it_writes(
     platform: Platform,
 ) -> None:
     client = platform.as_function("RequestFunction", "dynamodb")
@@ -279,8 +278,8 @@ def test_the_request_function_enters_addresses_and_cannot_read_them(
 
 
 @pytest.mark.usefixtures("launched")
-def test_what_the_roles_are_granted_and_what_they_use_is_recorded(platform: Platform) -> None:
-    """That the record works; `make permissions` lives the whole story and judges it."""
+def test_granted_and_used_permissions_of_the_roles_are_recorded(platform: Platform) -> None:
+    """Only the recording is tested. `make permissions` runs and judges the whole story."""
     found = usage(
         grants.deployed(platform.aws), calls_of(platform.aws.control("authorizations")), []
     )
@@ -297,8 +296,8 @@ def test_what_the_roles_are_granted_and_what_they_use_is_recorded(platform: Plat
     assert ("LaunchRole", "cloudformation:SetStackPolicy") in unused
 
 
-def test_the_launch_role_asks_no_other_function_for_a_custom_resource(platform: Platform) -> None:
-    """So a template with another ServiceToken fails, whoever launches it."""
+def test_launch_role_invokes_no_other_function_for_a_custom_resource(platform: Platform) -> None:
+    """So a template with another ServiceToken fails for every launcher."""
     aws = platform.aws
     role = aws.client("iam").get_role(RoleName="NotebookVendingLaunchRole-us-east-1")["Role"]["Arn"]
     session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="servicecatalog")
@@ -312,12 +311,12 @@ def test_the_launch_role_asks_no_other_function_for_a_custom_resource(platform: 
     ):
         with pytest.raises(ClientError, match="AccessDenied"):
             lambda_.invoke(FunctionName=platform.physical_id(function), Payload=b"{}")
-    # Nor the function behind the notebook otherwise than by the alias.
+    # The request function can be invoked only through its alias.
     with pytest.raises(ClientError, match="AccessDenied"):
         lambda_.invoke(FunctionName=platform.physical_id("RequestFunction"), Payload=b"{}")
 
 
-def test_an_end_user_browses_the_catalog_as_its_console_does(platform: Platform) -> None:
+def test_end_user_can_make_the_calls_of_the_service_catalog_console(platform: Platform) -> None:
     catalog = platform.user.catalog
     views = catalog.search_products()["ProductViewSummaries"]
     (view,) = [each for each in views if each["ProductId"] == platform.outputs["ProductId"]]

@@ -1,4 +1,4 @@
-"""The platform's own stack: under an organization's rules, deployed anew, and deleted."""
+"""The platform's own stack: under an organization's rules, deployed again, and deleted."""
 
 import base64
 import json
@@ -35,17 +35,17 @@ PACKAGES_AND_MODELS = {
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Run an AWS of its own: what happens to the platform here concerns no other test."""
+    """Run a separate AWS, so that no other test sees what happens to the platform here."""
     directory = tmp_path_factory.mktemp("aws")
     with Emulator(directory, notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as running:
         yield running
 
 
-def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely(
+def test_platform_under_a_boundary_works_updates_and_is_deleted_completely(
     aws: Emulator, template: Path
 ) -> None:
-    # Given a platform under an organization's permissions boundary and role path, which is in
-    # another Region of the account, too.
+    # Given a platform under an organization's permissions boundary and role path, with role names
+    # that allow another platform in a second Region.
     network = make_network(aws).parameters
     rules = {
         "PermissionsBoundaryArn": _boundary(aws),
@@ -60,14 +60,14 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     assert {role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in roles} == {
         rules["PermissionsBoundaryArn"]
     }
-    # Service Catalog cannot let go of a principal that has a path; the others are known by name.
+    # Service Catalog cannot disassociate a principal with a path. The other two are named.
     assert {role["RoleName"] for role in roles if role["Path"] != ROLE_PATH} == {
         f"NotebookVendingActions-{REGION}",
         f"NotebookVendingLaunchRole-{REGION}",
         f"SCEndUserRole-{REGION}",
     }
 
-    # When a product is launched, then it works.
+    # When the product is launched, then it works.
     name = unique("Living")
     record = platform.launch(name)
     assert record.succeeded, record.reason
@@ -75,22 +75,22 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     bounded = aws.client("iam").get_role(RoleName=role["RoleName"])["Role"]["PermissionsBoundary"]
     assert bounded["PermissionsBoundaryArn"] == rules["PermissionsBoundaryArn"]
 
-    # When its notebook asks for packages and models, then role and endpoints let it read them.
+    # When its notebook requests packages and models, then role and endpoints allow reading them.
     _reads_packages_and_models(aws, role["Arn"], rules["VpcId"])
 
-    # When its actions are used, then they do as their role may.
+    # When its actions are run, then their role allows them.
     for action in ("Stop", "Start"):
         acted = platform.user.wait(platform.user.act(record.provisioned_product_id, action))
         assert acted.succeeded, acted.reason
     notebook = platform.simulated(name)
 
-    # When it is deployed a second time, then nothing changes.
+    # When the platform is deployed a second time, then nothing changes.
     events = _events(aws)
     _deploy(platform, rules)
     assert _events(aws) == events
 
-    # When it is deployed without a project that has a notebook, then that is refused, the notebook
-    # is named, and its people are where they were.
+    # When it is deployed without a project that has a notebook, then CloudFormation rolls back,
+    # names the notebook, and its members keep their project.
     with pytest.raises(deploy.SamError):
         _deploy(platform, {**rules, "ProjectIDs": "Churn_42"})
     assert f"locked out of their notebooks: {name.lower()} (" in _why_not(aws)
@@ -98,7 +98,7 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     tags = aws.client("iam").list_role_tags(RoleName=f"SCEndUserRole-{REGION}")["Tags"]
     assert {"Key": "ProjectID", "Value": "QuickStart007"} in tags
 
-    # When it is deployed with narrower limits, then the notebook lives on and they count at once.
+    # When it is deployed with narrower limits, then the notebook stays, and they apply at once.
     _deploy(platform, {**rules, "AllowedInstanceTypes": "ml.t3.medium"})
     assert _status(aws) == "UPDATE_COMPLETE"
     assert _events(aws) != events
@@ -107,20 +107,20 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
     assert "NotebookInstanceType: choose one of ml.t3.medium." in refused.reason
     assert platform.simulated(name) == notebook
 
-    # When they are widened again, which SAM takes only by name, then it can be updated.
+    # When they are widened again, which SAM accepts only by name, then the launch can be updated.
     _deploy(platform, {**rules, "AllowedInstanceTypes": "ml.t3.medium,ml.t3.large"})
     updated = platform.update(record, NotebookInstanceType="ml.t3.large")
     assert updated.succeeded, updated.reason
 
-    # When it is deleted while a launch exists, then that is refused and nothing is gone.
+    # When the platform is deleted while a launch exists, then that fails and nothing is deleted.
     cloudformation = aws.client("cloudformation")
     with pytest.raises(ClientError, match=r"Export NotebookVending-\w+ is imported by stack SC-"):
         cloudformation.delete_stack(StackName=deploy.STACK)
     assert _status(aws) == "UPDATE_COMPLETE"
     assert platform.simulated(name)["status"] == "InService"
 
-    # When the launch is gone and a notebook is left that no stack has, then that is refused, too,
-    # the notebook is named, and nothing is gone.
+    # When the launch is gone and a notebook without a stack is left, then the deletion fails, too,
+    # names the notebook, and deletes nothing.
     terminated = platform.terminate(record)
     assert terminated.succeeded, terminated.reason
     with _left_behind(platform) as left:
@@ -131,14 +131,14 @@ def test_a_platform_under_a_boundary_lives_with_its_launches_and_goes_completely
         assert f"{left.lower()} (InService, of no stack)" in said
         assert _what_is_there(aws) == before
 
-    # When that is gone, then the platform goes, its bucket of templates included.
+    # When that notebook is gone, then the platform is deleted, its bucket of templates included.
     cloudformation.delete_stack(StackName=deploy.STACK)
     assert await_that(lambda: _ended(aws)) == "gone"
     assert _what_is_there(aws) == {**empty, "buckets": {_SAM_BUCKET}, "users": 1}
 
 
 def _reads_packages_and_models(aws: Emulator, role: str, vpc: str) -> None:
-    # No part of the embedded AWS serves CodeArtifact: its IAM is asked, under the boundary.
+    # The embedded AWS has no CodeArtifact, so the test asks its IAM, under the boundary.
     account = role.split(":")[4]
     session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="SageMaker")
     keys = session["Credentials"]
@@ -178,7 +178,7 @@ def _reads_packages_and_models(aws: Emulator, role: str, vpc: str) -> None:
 
 
 def _why_not(aws: Emulator) -> str:
-    """Return why resources of the platform's own stack, of no nested one, were not updated."""
+    """Return why resources of the platform's root stack were not updated."""
     events = aws.client("cloudformation").describe_stack_events(StackName=deploy.STACK)
     return " ".join(
         each["ResourceStatusReason"]
@@ -189,7 +189,7 @@ def _why_not(aws: Emulator) -> str:
 
 @contextmanager
 def _left_behind(platform: Platform) -> Iterator[str]:
-    """Have a notebook of the platform that no stack knows, within the block; yield its name."""
+    """Create a notebook of the platform without a stack, within the block; yield its name."""
     name = unique("Left")
     make_notebook(platform, name, "")
     try:
@@ -203,7 +203,7 @@ def _left_behind(platform: Platform) -> Iterator[str]:
         platform.aws.client("iam").delete_role(RoleName=name)
 
 
-def test_the_deployers_policies_let_the_platform_be_deployed_and_deleted(
+def test_deployer_policies_allow_deploying_and_deleting_the_platform(
     aws: Emulator, template: Path
 ) -> None:
     deployer = _Deployer(aws)
@@ -216,7 +216,7 @@ def test_the_deployers_policies_let_the_platform_be_deployed_and_deleted(
 
 
 class _Deployer(Emulator):
-    """The embedded AWS with the rights of the deployer's policies alone."""
+    """The embedded AWS with only the rights of the deployer's policies."""
 
     def __init__(self, aws: Emulator) -> None:
         iam, name = aws.client("iam"), unique("deployer")
@@ -307,7 +307,7 @@ def _events(aws: Emulator) -> list[str]:
 
 
 def _roles_of_the_stack(aws: Emulator, stack: str = deploy.STACK) -> list[Any]:
-    """Return the roles of a stack and of those nested in it."""
+    """Return the roles of a stack and of its nested stacks."""
     pages = (
         aws.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
     )
@@ -325,7 +325,7 @@ _SAM_BUCKET = "sam"
 
 
 def _what_is_there(aws: Emulator) -> dict[str, Any]:
-    """Return what a deployment makes, by kind; keys that wait for their deletion are gone."""
+    """Return the resources that a deployment creates, by kind, without keys awaiting deletion."""
     client = aws.client
     keys = client("kms").list_keys()["Keys"]
     states = [client("kms").describe_key(KeyId=k["KeyId"])["KeyMetadata"]["KeyState"] for k in keys]
@@ -341,8 +341,8 @@ def _what_is_there(aws: Emulator) -> dict[str, Any]:
         "lifecycle configurations": client("sagemaker").list_notebook_instance_lifecycle_configs()[
             "NotebookInstanceLifecycleConfigs"
         ],
-        # What a function logs after its answer makes its log group anew here. On AWS a role would
-        # have to allow logs:CreateLogGroup, and none does.
+        # Here a function that logs after its answer recreates its log group. On AWS its role would
+        # need logs:CreateLogGroup, which no role has.
         "log groups": [
             group["logGroupName"]
             for group in client("logs").describe_log_groups()["logGroups"]

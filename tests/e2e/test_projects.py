@@ -1,6 +1,6 @@
-"""Projects beside each other: whoever belongs to one reaches nothing of another.
+"""Several projects in one account: members of one reach nothing of another.
 
-`QuickStart007` is the end-user role's own project; a session may be of `Churn_42` instead.
+`QuickStart007` is the end-user role's own project. A session may have `Churn_42` instead.
 """
 
 from collections.abc import Callable, Iterator
@@ -108,13 +108,13 @@ def test_a_launch_for_a_project_outside_the_portfolio_is_refused(platform: Platf
     assert platform.terminate(refused).succeeded
 
 
-def test_nobody_becomes_a_member_of_a_project_outside_the_portfolio(platform: Platform) -> None:
+def test_user_cannot_sign_in_for_a_project_outside_the_portfolio(platform: Platform) -> None:
     with pytest.raises(ClientError, match="TagSession"):
         end_user.sign_in(platform.aws, platform.outputs["ProductId"], project_id="Payroll_1")
 
 
 @pytest.mark.parametrize("parameter", ["ServiceToken", "SageMakerBuildFunctionARN"])
-def test_a_launcher_cannot_have_another_function_serve_the_launch(
+def test_launcher_cannot_choose_another_function_for_the_launch(
     platform: Platform, parameter: str
 ) -> None:
     forged = "arn:aws:lambda:us-east-1:000000000000:function:forged"
@@ -129,7 +129,7 @@ def test_a_launcher_cannot_have_another_function_serve_the_launch(
 # Notebooks
 
 
-def test_a_notebook_is_opened_stopped_and_started_by_its_own_project(
+def test_project_opens_stops_and_starts_its_own_notebook(
     projects: tuple[Project, Project],
 ) -> None:
     for project in projects:
@@ -156,7 +156,7 @@ def test_another_projects_notebook_is_out_of_reach(projects: tuple[Project, Proj
 
 
 @pytest.mark.parametrize("who", ["user", "notebook"])
-def test_nobody_changes_the_tags_by_which_a_notebook_is_owned(
+def test_ownership_tags_of_a_notebook_cannot_be_changed(
     projects: tuple[Project, Project], who: str
 ) -> None:
     ours, theirs = projects
@@ -170,7 +170,7 @@ def test_nobody_changes_the_tags_by_which_a_notebook_is_owned(
             denied(sagemaker.delete_tags, **arn, TagKeys=[key])
 
 
-def test_a_data_scientist_makes_and_deletes_no_notebook_past_the_catalog(
+def test_data_scientist_cannot_create_or_delete_a_notebook_outside_the_catalog(
     projects: tuple[Project, Project],
 ) -> None:
     ours, _ = projects
@@ -209,7 +209,7 @@ def test_objects_are_out_of_reach_from_outside_the_vpc_even_for_the_notebooks_ro
     denied(s3.get_object, Bucket=ours.bucket, Key="model.bin")
     denied(s3.put_object, Bucket=ours.bucket, Key="model.bin", Body=b"")
     denied(s3.delete_object, Bucket=ours.bucket, Key="model.bin")
-    # SageMaker looks at a job's paths from outside.
+    # SageMaker checks a job's paths from outside the VPC.
     assert "Contents" in s3.list_objects_v2(Bucket=ours.bucket)
 
 
@@ -232,12 +232,12 @@ def test_another_projects_bucket_and_key_are_out_of_reach(
 
 
 def act(project: Project, name: str, user: EndUser | None = None) -> Record:
-    """Run a service action on a launch, and wait for its end."""
+    """Run a service action on a launch and wait for its end."""
     acting = user or project.user
     return acting.wait(acting.act(project.launched.provisioned_product_id, name))
 
 
-def test_a_launch_is_stopped_and_started_by_its_actions(
+def test_service_actions_stop_and_start_a_launch(
     projects: tuple[Project, Project],
 ) -> None:
     ours, theirs = projects
@@ -251,7 +251,9 @@ def test_a_launch_is_stopped_and_started_by_its_actions(
     assert (ours.status(), theirs.status()) == ("InService", "InService")
 
 
-def test_nobody_acts_on_another_launch(projects: tuple[Project, Project]) -> None:
+def test_user_cannot_run_an_action_on_another_projects_launch(
+    projects: tuple[Project, Project],
+) -> None:
     ours, theirs = projects
 
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -260,7 +262,7 @@ def test_nobody_acts_on_another_launch(projects: tuple[Project, Project]) -> Non
     assert theirs.status() == "InService"
 
 
-def test_an_action_takes_no_other_target(projects: tuple[Project, Project]) -> None:
+def test_action_rejects_another_target(projects: tuple[Project, Project]) -> None:
     ours, theirs = projects
     catalog = ours.user.catalog
     actions = catalog.list_service_actions_for_provisioning_artifact(

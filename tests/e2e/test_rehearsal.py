@@ -1,4 +1,4 @@
-"""`make rehearse` on the embedded AWS: the same program, told by its environment where AWS is."""
+"""`make rehearse` on the embedded AWS: the same program, with AWS's address in its environment."""
 
 import os
 import re
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("everything_of_the_others_stays")
 
 
 @pytest.mark.usefixtures("nothing_is_left")
-def test_the_story_succeeds_and_leaves_nothing(
+def test_rehearsal_succeeds_and_leaves_nothing(
     empty_account: Emulator, shell: dict[str, str]
 ) -> None:
     status, said = rehearsed(shell, "--yes", "--parameters", QUICK)
@@ -43,7 +43,7 @@ def test_the_story_succeeds_and_leaves_nothing(
     assert {each["ended"] for each in data["steps"]} == {"SUCCEEDED"}
     assert {each["kind"] for each in data["left"]} == {"KMS key"}
     assert data["troubles"] == []
-    # The embedded AWS does as it does itself; it has no CloudTrail.
+    # The report compares with the embedded AWS, which is what runs here. It has no CloudTrail.
     assert {each["row"]: each["verdict"] for each in data["rows"]} == {
         row: "not seen" if row.endswith("-callers") else "as on the embedded AWS"
         for row in report.rows_of_the_page()
@@ -66,7 +66,7 @@ def test_the_story_succeeds_and_leaves_nothing(
         ({}, ("--parameters", "AvailabilityZones=a,b"), "lacks what a deployment needs"),
     ],
 )
-def test_what_is_refused_makes_nothing(
+def test_refused_rehearsal_creates_nothing(
     shell: dict[str, str], changed: dict[str, str], words: tuple[str, ...], says: str
 ) -> None:
     status, said = rehearsed({**shell, **changed}, "--yes", *words)
@@ -85,7 +85,7 @@ def test_ctrl_c_while_the_platform_is_deployed_leaves_nothing(
         being_created(empty_account, Plan(run_id).stack)
         process.send_signal(signal.SIGINT)
         until_it_says(process, "The administrator deletes all that the run made.")
-        process.send_signal(signal.SIGINT)  # impatience
+        process.send_signal(signal.SIGINT)  # from an impatient user
         assert process.stdout
         rest = process.stdout.read()
 
@@ -106,7 +106,7 @@ def test_a_run_that_was_killed_is_cleaned_up_later(
         run_id = until_it_says(process, "They launch the product.")
         until_it_says(process, " is Pending")
         os.killpg(process.pid, signal.SIGKILL)
-    shutil.rmtree(directory_of(run_id))  # another machine has no file of it
+    shutil.rmtree(directory_of(run_id))  # as on another machine
     assert Plan(run_id).stack in what_is_there(empty_account)["stacks"]
 
     status, said = rehearsed(shell, "--clean", run_id)
@@ -120,7 +120,7 @@ def test_a_run_that_was_killed_is_cleaned_up_later(
 
 
 @pytest.mark.usefixtures("nothing_is_left")
-def test_a_terminal_that_is_closed_ends_the_run_and_leaves_nothing(shell: dict[str, str]) -> None:
+def test_closing_the_terminal_ends_the_run_and_leaves_nothing(shell: dict[str, str]) -> None:
     with rehearsing(shell, "--yes", "--parameters", QUICK) as process:
         run_id = until_it_says(process, "The administrator builds the platform with SAM.")
         assert process.stdout

@@ -1,4 +1,4 @@
-"""`make rehearse`, ended at every step: nothing is left of it, and nothing else is touched.
+"""`make rehearse`, interrupted at every step, leaves nothing and touches nothing else.
 
 One platform serves for all steps after its deployment. The program runs in this process.
 """
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("everything_of_the_others_stays")
 
 @pytest.fixture(scope="module")
 def at_home(shell: dict[str, str], template: Path) -> Iterator[Callable[[], Run]]:
-    """Have this process signed in to the account; yields what begins a run of a built platform."""
+    """Sign this process in to the account; yield a function that begins a run."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in shell.items():
             patch.setenv(name, value)
@@ -55,9 +55,9 @@ _READS = ("Describe", "Get", "List", "Search", "Lookup", "Head", "Filter")
 
 
 def interrupted_in(step: Step) -> Step:
-    """Return a step in which Ctrl-C comes at the worst moment: AWS has done what it was asked.
+    """Return a step in which Ctrl-C comes at the worst moment, right after its first change.
 
-    In one that changes nothing it comes at the first call.
+    In a step that changes nothing it comes after the first call.
     """
     changes = step.name not in ("sign-in", "look")
 
@@ -79,7 +79,7 @@ def end(run: Run, *steps: Step) -> Outcome:
 
 
 @pytest.mark.usefixtures("nothing_is_left")
-def test_ctrl_c_at_the_build_leaves_nothing(at_home: Callable[[], Run]) -> None:
+def test_ctrl_c_during_the_build_leaves_nothing(at_home: Callable[[], Run]) -> None:
     (build,) = named("build")
 
     def do(_run: Run) -> None:
@@ -101,7 +101,7 @@ def test_ctrl_c_before_the_bucket_has_its_tag_leaves_nothing(
 
 @pytest.fixture(scope="module")
 def deployed(at_home: Callable[[], Run]) -> Iterator[Callable[[], Run]]:
-    """Have the run's platform deployed, until the end; yields what begins such a run."""
+    """Deploy the platform for all tests; yield a function that begins a run with it."""
     first = at_home()
     for step in named("bucket", "deploy"):
         step.do(first)
@@ -109,7 +109,7 @@ def deployed(at_home: Callable[[], Run]) -> Iterator[Callable[[], Run]]:
     assert end(at_home()).is_clean
 
 
-# Each with the steps that it needs before it.
+# Each step with the steps that it needs before it.
 LATER = {
     "listen": (),
     "sign-in": ("listen",),
@@ -127,10 +127,10 @@ LATER = {
 
 @pytest.mark.usefixtures("nothing_is_left")
 @pytest.mark.parametrize("name", LATER)
-def test_ctrl_c_at_a_later_step_leaves_nothing_of_it(
+def test_ctrl_c_in_a_later_step_leaves_nothing_of_that_step(
     deployed: Callable[[], Run], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    # The platform stays for the next one of these tests.
+    # The platform stays for the next of these tests.
     for part in ("_platform", "_layers", "_retained", "_bucket", "_logs"):
         monkeypatch.setattr(Cleanup, part, lambda _self: None)
     monkeypatch.setattr(remains, "left", lambda *_: [])
@@ -141,7 +141,7 @@ def test_ctrl_c_at_a_later_step_leaves_nothing_of_it(
     assert outcome.troubles == []
 
 
-def test_what_the_platform_can_no_longer_terminate_is_removed_part_by_part(
+def test_launch_that_the_platform_cannot_terminate_is_removed_part_by_part(
     empty_account: Emulator, deployed: Callable[[], Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = deployed()

@@ -1,4 +1,4 @@
-"""Lambda delivers every request of CloudFormation twice: nothing of the outcome changes."""
+"""Repeated delivery of CloudFormation's requests does not change any outcome."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,10 +17,12 @@ def delivered_twice(platform: Platform) -> Iterator[Platform]:
     platform.aws.control("cloudformation", {"deliveries": 1})
 
 
-def test_a_launch_makes_one_notebook_and_gives_one_answer(delivered_twice: Platform) -> None:
+def test_launch_delivered_twice_creates_one_notebook_and_gets_one_answer(
+    delivered_twice: Platform,
+) -> None:
     platform, name = delivered_twice, unique("Twice")
 
-    with platform.faults(role_propagation=0):  # else an attempt may be refused, and is repeated
+    with platform.faults(role_propagation=0):  # else SageMaker may refuse an attempt
         made = platform.calls("CreateNotebookInstance")
         record = platform.launch(name)
         assert platform.calls("CreateNotebookInstance") == made + 1

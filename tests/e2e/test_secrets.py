@@ -1,6 +1,6 @@
-"""No reply address and no credential is to be found where it could be read afterwards.
+"""No log, execution or stack event has a response URL or a credential.
 
-Runs last of the end-to-end tests (see conftest.py), so that it searches what all of them left.
+These are the last end-to-end tests (see conftest.py), so they search the traces of all others.
 """
 
 import json
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.runs_last
 
 
 @pytest.mark.seam
-def test_no_reply_address_and_no_credential_is_left_to_read(platform: Platform) -> None:
+def test_no_response_url_and_no_credential_can_be_read_afterwards(platform: Platform) -> None:
     record = platform.launch(unique("Searched"))
     refused = platform.launch(unique("Refused"), RootAccess="Enabled")
     assert (record.succeeded, refused.succeeded) == (True, False)
@@ -34,7 +34,7 @@ def test_no_reply_address_and_no_credential_is_left_to_read(platform: Platform) 
     assert found == set()
 
 
-def test_the_search_finds_what_is_planted(platform: Platform) -> None:
+def test_search_finds_a_planted_text(platform: Platform) -> None:
     planted = unique("planted")
     _plant(platform, planted)
 
@@ -50,7 +50,7 @@ def test_the_search_finds_what_is_planted(platform: Platform) -> None:
 
 
 def _addresses(platform: Platform) -> Iterator[str]:
-    """Yield every reply address in the ledger, and its signature alone."""
+    """Yield every response URL in the ledger, and each signature alone."""
     pages = (
         platform.aws.client("dynamodb")
         .get_paginator("scan")
@@ -59,7 +59,7 @@ def _addresses(platform: Platform) -> Iterator[str]:
     for page in pages:
         for item in page["Items"]:
             if "ResponseURL" not in item:
-                continue  # nobody awaits an answer
+                continue  # a cleanup, which has no request to answer
             url = item["ResponseURL"]["S"]
             yield url
             yield parse_qs(urlsplit(url).query)["X-Amz-Signature"][0]
@@ -73,7 +73,7 @@ def _credentials(platform: Platform) -> Iterator[str]:
 
 
 def _places_with(aws: Emulator, secrets: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield where one of the secrets is written, and what kind of place that is."""
+    """Yield each place with one of the secrets, and the kind of that place."""
     for place, kind, text in [*_logs(aws), *_executions(aws), *_stack_events(aws)]:
         if any(secret in text for secret in secrets):
             yield place, kind

@@ -1,4 +1,4 @@
-"""A hub shares its portfolio, and people of other accounts launch from it in their own account."""
+"""A hub shares its portfolio, and end users of other accounts launch in their own accounts."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ LAUNCH_ROLE = f"NotebookVendingLaunchRole-{REGION}"
 
 @dataclass(frozen=True)
 class Accounts:
-    """The hub and a spoke with the platform; accounts that the hub shares its portfolio with."""
+    """The hub, and a spoke with the platform that imports the hub's portfolio."""
 
     hub: Platform
     spoke: Platform
@@ -51,7 +51,7 @@ class Accounts:
 
     @contextmanager
     def shared_with(self, *recipients: str) -> Iterator[None]:
-        """Share with these within the block, and after it with those from before."""
+        """Share with these recipients within the block, and restore the former ones after it."""
         self.share_with(*recipients)
         try:
             yield
@@ -101,7 +101,7 @@ def refused(call: Any, **arguments: Any) -> str:
 # A launch in the spoke
 
 
-def test_a_launch_is_the_spokes_in_everything_and_its_termination_leaves_nothing(
+def test_launch_belongs_entirely_to_the_spoke_and_termination_leaves_nothing(
     accounts: Accounts,
 ) -> None:
     hub, spoke = accounts.hub, accounts.spoke
@@ -110,7 +110,7 @@ def test_a_launch_is_the_spokes_in_everything_and_its_termination_leaves_nothing
     record = spoke.launch(name)
     assert record.succeeded, record.reason
 
-    # The launch role, the stack, its exports and the functions are those of the spoke.
+    # The launch role, the stack, its exports and the functions are the spoke's.
     stack = spoke.stack(record.provisioned_product_id)
     detail = spoke.aws.client("servicecatalog").describe_provisioned_product(
         Id=record.provisioned_product_id
@@ -131,7 +131,7 @@ def test_a_launch_is_the_spokes_in_everything_and_its_termination_leaves_nothing
     assert f":{SPOKE}:" in tags["notebook-vending:provisioned-product"]
     assert tags["CostCenter"] == "4711", "the hub's tag option"
 
-    # The hub has none of it.
+    # The hub has no trace of the launch.
     assert hub.notebook(name) is None
     assert hub.stack_id_of(name) == ""
     assert hub.executions(request["RequestId"]) == []
@@ -145,7 +145,7 @@ def test_a_launch_is_the_spokes_in_everything_and_its_termination_leaves_nothing
     assert spoke.leftovers(stack) == []
 
 
-def test_the_hubs_limits_hold_in_the_form_and_the_spokes_own_in_the_request(
+def test_hub_limits_apply_in_the_form_and_spoke_limits_in_the_request(
     accounts: Accounts,
 ) -> None:
     for parameters, said in (
@@ -158,7 +158,7 @@ def test_the_hubs_limits_hold_in_the_form_and_the_spokes_own_in_the_request(
         assert accounts.spoke.terminate(record).succeeded
 
 
-def test_it_expires_in_the_spoke_although_the_share_has_ended(accounts: Accounts) -> None:
+def test_launch_expires_in_the_spoke_after_the_share_ends(accounts: Accounts) -> None:
     spoke, name = accounts.spoke, unique("Expired")
     record = spoke.launch(name, ExpiresAfterDays="1")
     stack = spoke.stack(record.provisioned_product_id)
@@ -176,7 +176,7 @@ def test_it_expires_in_the_spoke_although_the_share_has_ended(accounts: Accounts
         await_that(lambda: spoke.leftovers(stack) == [])
 
 
-def test_a_project_of_its_notebooks_stays_in_the_spoke(accounts: Accounts) -> None:
+def test_spoke_cannot_remove_a_project_that_has_notebooks(accounts: Accounts) -> None:
     spoke, name = accounts.spoke, unique("Member")
     record = spoke.launch(name)
     assert record.succeeded, record.reason
@@ -193,7 +193,7 @@ def test_a_project_of_its_notebooks_stays_in_the_spoke(accounts: Accounts) -> No
 # The end of the share
 
 
-def test_after_the_share_ends_a_launch_goes_on_and_can_be_terminated_but_not_updated(
+def test_launch_outlives_the_share_and_can_be_terminated_but_not_updated(
     accounts: Accounts,
 ) -> None:
     spoke, user, name = accounts.spoke, accounts.spoke.user, unique("Outlives")
@@ -214,7 +214,7 @@ def test_after_the_share_ends_a_launch_goes_on_and_can_be_terminated_but_not_upd
         assert spoke.leftovers(stack) == []
 
 
-def test_within_an_organization_the_roles_of_the_pattern_launch_without_more(
+def test_roles_matching_the_pattern_launch_in_an_organization_without_an_import(
     accounts: Accounts,
 ) -> None:
     spoke = accounts.spoke
@@ -232,7 +232,7 @@ def test_within_an_organization_the_roles_of_the_pattern_launch_without_more(
 
 
 def sign_in_with_the_platforms_policy(platform: Platform, product: str) -> EndUser:
-    """Sign in by a role that the administrator made for a team, with the policy for launchers."""
+    """Sign in with an administrator's role for a team, which has the policy for launchers."""
     iam, account = platform.aws.client("iam"), platform.outputs["StateMachineArn"].split(":")[4]
     root = {"AWS": f"arn:aws:iam::{account}:root"}
     trust = {"Effect": "Allow", "Principal": root, "Action": ["sts:AssumeRole", "sts:TagSession"]}
@@ -249,7 +249,7 @@ def sign_in_with_the_platforms_policy(platform: Platform, product: str) -> EndUs
 # Refusals
 
 
-def test_an_account_without_the_platform_launches_nothing(accounts: Accounts) -> None:
+def test_account_without_the_platform_cannot_launch(accounts: Accounts) -> None:
     aws = accounts.hub.aws.account(WITHOUT_PLATFORM)
     iam = aws.client("iam")
     root = {"AWS": f"arn:aws:iam::{WITHOUT_PLATFORM}:root"}
@@ -271,7 +271,7 @@ def test_an_account_without_the_platform_launches_nothing(accounts: Accounts) ->
     assert user.wait(user.terminate(record.provisioned_product_id)).succeeded
 
 
-def test_a_spoke_whose_launch_role_cannot_be_assumed_launches_nothing(accounts: Accounts) -> None:
+def test_spoke_cannot_launch_when_its_launch_role_cannot_be_assumed(accounts: Accounts) -> None:
     iam = accounts.spoke.aws.client("iam")
     trust = iam.get_role(RoleName=LAUNCH_ROLE)["Role"]["AssumeRolePolicyDocument"]
     nobody = {**trust, "Statement": [{**each, "Effect": "Deny"} for each in trust["Statement"]]}
@@ -287,7 +287,7 @@ def test_a_spoke_whose_launch_role_cannot_be_assumed_launches_nothing(accounts: 
     assert accounts.spoke.terminate(record).succeeded
 
 
-def test_a_portfolio_is_imported_in_the_hubs_region_only(accounts: Accounts) -> None:
+def test_portfolio_can_be_imported_only_in_the_hubs_region(accounts: Accounts) -> None:
     keys = accounts.spoke.aws.environment
     elsewhere = boto3.session.Session().client(
         "servicecatalog",
@@ -338,7 +338,7 @@ def test_the_command_line_of_the_spoke_shows_and_extends_a_launch(
     assert spoke.notebook(name) is None
 
 
-def test_the_check_says_whether_the_hubs_product_is_imported(accounts: Accounts) -> None:
+def test_check_reports_whether_the_hubs_product_is_imported(accounts: Accounts) -> None:
     hub = f"HubProductId={accounts.product}"
     for aws, verdict in ((accounts.spoke.aws, "ok"), (accounts.hub.aws, "missing")):
         found = vending(aws, "check", hub, status=1)["findings"]

@@ -1,4 +1,4 @@
-"""Updates of a launch: those that take effect, and those that are rolled back."""
+"""Updates of a launch that take effect, and updates that are rolled back."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def launched(platform: Platform, name: str) -> Iterator[Record]:
 
 
 @pytest.mark.seam
-def test_a_new_instance_type_is_in_service_on_the_same_volume(
+def test_update_to_a_new_instance_type_keeps_the_volume(
     platform: Platform, launched: Record, name: str
 ) -> None:
     before = platform.simulated(name)
@@ -43,7 +43,7 @@ def test_a_new_instance_type_is_in_service_on_the_same_volume(
     assert update["answers"] == ["SUCCESS"]
 
 
-def test_another_subnet_under_the_same_name_is_refused_and_rolled_back(
+def test_update_to_another_subnet_under_the_same_name_is_refused_and_rolled_back(
     platform: Platform, launched: Record, name: str
 ) -> None:
     ec2 = platform.aws.client("ec2")
@@ -63,15 +63,15 @@ def test_another_subnet_under_the_same_name_is_refused_and_rolled_back(
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert platform.simulated(name) == before
     assert before["status"] == "InService"
-    assert platform.calls("StopNotebookInstance") == calls  # nobody's work was interrupted
+    assert platform.calls("StopNotebookInstance") == calls  # no work was interrupted
 
 
-def test_an_update_that_fails_half_way_goes_back_to_the_old_settings(
+def test_update_that_fails_halfway_restores_the_old_settings(
     platform: Platform, launched: Record, name: str
 ) -> None:
     before = platform.simulated(name)
 
-    # The notebook is stopped and changed already when the quota forbids to start it.
+    # The notebook is already stopped and changed when the quota prevents its start.
     with platform.faults(quotas={"ml.g5.xlarge": 0}):
         record = platform.update(launched, NotebookInstanceType="ml.g5.xlarge")
 

@@ -1,4 +1,4 @@
-"""A release is deployed while launches, updates and terminations are under way: none is lost."""
+"""A release that is deployed during launches, updates and terminations loses none of them."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.e2e.deployed import NOTEBOOKS, QUICK, WAIT_SCALE, Platform, deploy_pl
 from tests.e2e.deploying import deploy_package
 from tests.waiting import await_that, unique
 
-# Whoever waits for a notebook is woken, or waits for a minute: a deployment takes less.
+# An execution waits for SageMaker's event, or a minute of real time. A deployment takes less.
 PATIENT: dict[str, str | int] = {**QUICK, "FirstWaitSeconds": 240}
 HOUR = 3600
 FAILS_LAST = """
@@ -37,7 +37,7 @@ OF_THE_LIFECYCLE = ("Observe", "Create", "Update", "Start", "Stop", "Delete", "R
 
 @pytest.fixture(scope="module")
 def platform(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Deploy on an AWS of its own. The tests deploy over each other, in their order."""
+    """Deploy on a separate AWS. The tests run in order, and each deploys over the one before."""
     directory = tmp_path_factory.mktemp("aws")
     with Emulator(directory, notebooks=NOTEBOOKS, wait_scale=WAIT_SCALE) as aws:
         yield deploy_platform(aws, template)
@@ -45,12 +45,12 @@ def platform(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def patient(platform: Platform) -> Platform:
-    """Deploy a parameter that changes, and no code."""
+    """Deploy a changed parameter with the same code."""
     deploy_package(platform.aws, platform.template, PATIENT)
     return platform
 
 
-def test_a_platform_that_is_built_and_deployed_again_publishes_no_version_twice(
+def test_rebuilt_and_redeployed_platform_publishes_no_version_twice(
     platform: Platform, tmp_path: Path
 ) -> None:
     before = {each: _versions(platform, each) for each in OF_THE_LIFECYCLE}
@@ -60,12 +60,12 @@ def test_a_platform_that_is_built_and_deployed_again_publishes_no_version_twice(
     assert {each: _versions(platform, each) for each in OF_THE_LIFECYCLE} == before
 
 
-def test_a_parameter_that_changes_counts_for_what_begins_after_it(patient: Platform) -> None:
+def test_changed_parameter_applies_to_launches_that_begin_after_it(patient: Platform) -> None:
     assert _named_versions(patient) == {"2"} == {_of_launches(patient)}
     assert _setting(patient, "Observe", "FIRST_WAIT_SECONDS") == str(PATIENT["FirstWaitSeconds"])
 
 
-def test_a_release_that_fails_late_is_taken_back(patient: Platform) -> None:
+def test_release_that_fails_late_is_rolled_back(patient: Platform) -> None:
     def broken(source: Path) -> None:
         next_release.next_release(source)
         next_release.replace(source / "template.yaml", "\nOutputs:\n", f"{FAILS_LAST}\nOutputs:\n")
@@ -78,12 +78,12 @@ def test_a_release_that_fails_late_is_taken_back(patient: Platform) -> None:
     assert _launch_and_terminate(patient) == {None}
 
 
-def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_release(
+def test_running_requests_finish_on_the_old_release_and_new_ones_use_the_new(
     patient: Platform,
 ) -> None:
     platform = patient
-    # Given two notebooks that are there, one that is being made, one whose launch will be given
-    # up, one that is being changed and one that is being deleted.
+    # Given a notebook that is being created, one whose launch will be cancelled, one that is being
+    # updated and one that is being deleted.
     changed, deleted = platform.launch(unique("Changed")), platform.launch(unique("Deleted"))
     assert (changed.succeeded, deleted.succeeded) == (True, True), changed.reason
     with platform.faults(timing={**NOTEBOOKS["timing"], "pending": HOUR, "stopping": HOUR}):
@@ -101,19 +101,19 @@ def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_re
         under_way = [platform.requests(each)[-1]["RequestId"] for each in stacks]
         await_that(lambda: all(_waits(platform, each) for each in under_way))
 
-    # When the release that was taken back is deployed without its fault, with shorter waits.
+    # When the release that was rolled back is deployed without its fault, with shorter waits.
     before = {each: _versions(platform, each) for each in OF_THE_LIFECYCLE}
     (named,) = _named_versions(platform)
     alias = platform.outputs["ServiceToken"]
     upgrade = deploy.built(change=next_release.next_release)
     outputs = deploy_package(platform.aws, upgrade, QUICK)
 
-    # Then nothing of what is under way has ended, or been begun again.
+    # Then no running execution has ended or started again.
     executions = [each for id_ in under_way for each in platform.executions(id_)]
     assert [each["status"] for each in executions] == ["RUNNING"] * 4
 
-    # And the launch that is given up now has its Delete taken in by the new code, while the old
-    # code still serves its Create.
+    # And the new code accepts the Delete of the cancelled launch, while the old code still serves
+    # its Create.
     platform.aws.control(
         "cloudformation", {"cancel": {"StackId": stacks[1], "LogicalResourceId": "Notebook"}}
     )
@@ -121,7 +121,7 @@ def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_re
     rollback = platform.requests(stacks[1])[1]["RequestId"]
     await_that(lambda: platform.executions(rollback))
 
-    # And all ends as it was asked for, once SageMaker is done.
+    # And every request ends as expected, once SageMaker is done.
     done = dict(zip(names, ("InService", "InService", "Stopped", "Stopped"), strict=True))
     platform.aws.control("sagemaker", {"statuses": done})
     ends = [platform.user.wait(each) for each in (of_made, of_given_up, of_changed, of_deleted)]
@@ -134,11 +134,11 @@ def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_re
         assert _releases(platform, request) == {None}
     assert "Looked" in _states(platform, rollback)
     assert _releases(platform, rollback) == {"next"}
-    # The token of an old execution is given back by the new code.
+    # The new code returns the token of an old execution.
     woken = [each for each in next_release.logged(platform.aws) if each["message"] == "Woken"]
     assert "next" in {each.get("release") for each in woken}
 
-    # And what is launched now runs the new code, though nothing that launches import has changed.
+    # And a new launch runs the new code, although the values that launches import are the same.
     assert outputs["ServiceToken"] == alias
     launched = platform.launch(unique("After"))
     assert launched.succeeded, launched.reason
@@ -146,7 +146,7 @@ def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_re
     assert "Looked" in _states(platform, create["RequestId"])
     assert _releases(platform, create["RequestId"]) == {"next"}
 
-    # And the versions from before are still there, one by one.
+    # And every earlier version still exists.
     (published,) = _named_versions(platform)
     assert int(published) > int(named)
     for each in OF_THE_LIFECYCLE:
@@ -159,7 +159,7 @@ def test_what_is_under_way_ends_as_it_began_and_what_comes_next_is_of_the_new_re
 
 
 def _launch_and_terminate(platform: Platform) -> set[Any]:
-    """Return which releases' functions served a launch."""
+    """Return the releases whose functions served a launch."""
     launched = platform.launch(unique("Served"))
     assert launched.succeeded, launched.reason
     stack = platform.stack(launched.provisioned_product_id)
@@ -196,9 +196,9 @@ def _waits(platform: Platform, request_id: str) -> bool:
 
 
 def _releases(platform: Platform, request_id: str) -> set[Any]:
-    """Return which releases' functions logged what they did for a request.
+    """Return the releases whose functions logged lines for a request.
 
-    Not who woke its execution: that begins with an event, which the newest release serves.
+    Lines about the wakeup do not count: the newest release always serves that event.
     """
     wakes = ("No execution waits", "Its wait has ended", "Woken")
     found = [
@@ -218,7 +218,7 @@ def _versions(platform: Platform, function: str) -> tuple[str, ...]:
 
 
 def _named_versions(platform: Platform) -> set[str]:
-    """Return the versions that the definition names."""
+    """Return the function versions that the state machine's definition names."""
     machine = platform.aws.client("stepfunctions").describe_state_machine(
         stateMachineArn=platform.outputs["StateMachineArn"]
     )

@@ -1,4 +1,4 @@
-"""The embedded AWS for the integration tests: one for the session, so every test names its own."""
+"""The embedded AWS of the integration tests. They share it, so each uses names of its own."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,6 @@ from embedded_aws.emulator import Emulator
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Run the embedded AWS, its waits and its notebooks in fast motion."""
+    """Run the embedded AWS with short waits and fast notebooks."""
     with Emulator(tmp_path_factory.mktemp("aws"), wait_scale=WAIT_SCALE) as running:
         yield running

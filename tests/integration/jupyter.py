@@ -1,4 +1,4 @@
-"""A real Jupyter server, as a notebook runs it, with kernels, terminals and people."""
+"""A real Jupyter server, as on a notebook, with kernels, terminals and clients."""
 
 import json
 import os
@@ -23,8 +23,8 @@ from tests.waiting import await_that
 _VENV = Path(__file__).parents[2] / ".jupyter-venv"
 BIN = _VENV / "bin"
 OLDER_KERNEL = "ipykernel-6"
-# Runs code on a kernel beside the server, which sees the kernel's status all the same. It has no
-# heartbeat, as jupyter_client takes a kernel for dead that does not answer one within a second.
+# Runs code on a kernel without the server, which still sees the kernel's status. There is no
+# heartbeat, because jupyter_client takes a kernel for dead if it does not answer within a second.
 _RUN = """
 import sys
 from jupyter_client import BlockingKernelClient
@@ -34,7 +34,7 @@ client.start_channels(hb=False)
 client.kernel_info(reply=True, timeout=60)
 client.execute(sys.argv[2])
 """
-# Asks a kernel on its control channel and waits for the answer, whatever it is.
+# Sends a message on a kernel's control channel and waits for any answer.
 _CONTROL = """
 import sys
 from jupyter_client import BlockingKernelClient
@@ -44,7 +44,7 @@ client.start_channels()
 client.control_channel.send(client.session.msg(sys.argv[2], {}))
 client.get_control_msg(timeout=60)
 """
-# Holds a websocket open, having sent what is said, until its input ends.
+# Sends messages on a websocket and holds it open until its input ends.
 _CONNECT = """
 import ssl, sys, websocket
 socket = websocket.create_connection(sys.argv[1], sslopt={"cert_reqs": ssl.CERT_NONE})
@@ -54,7 +54,7 @@ for text in sys.argv[2:]:
 print("connected", flush=True)
 sys.stdin.read()
 """
-# Prints what a websocket receives, until a text is among it or nothing came for some seconds.
+# Prints what a websocket receives, until it has a text or receives nothing for some seconds.
 _RECEIVE = """
 import ssl, sys, websocket
 socket = websocket.create_connection(sys.argv[1], 5, sslopt={"cert_reqs": ssl.CERT_NONE})
@@ -76,7 +76,7 @@ class Jupyter:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Find a port, and make the certificate, which is signed by itself as a notebook's is."""
+        """Find a port, and create a self-signed certificate, as a notebook has."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -89,12 +89,12 @@ class Jupyter:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The address of the server."""
         return f"https://localhost:{self.port}"
 
     @property
     def log(self) -> Path:
-        """What the server prints, each request among it."""
+        """The log of the server, which has each request."""
         return self.folder / "jupyter.log"
 
     @property
@@ -135,7 +135,7 @@ class Jupyter:
         await_that(self._answers)
 
     def stop(self) -> None:
-        """End it with its kernels and terminals, if it runs."""
+        """Stop it with its kernels and terminals, if it runs."""
         if self._process:
             self._process.terminate()
             self._process.wait(30)
@@ -151,7 +151,7 @@ class Jupyter:
         return True
 
     def ask(self, method: str, what: str, body: dict[str, Any] | None = None) -> Any:
-        """Call its API, without being activity ourselves where we only look."""
+        """Call its API. A GET does not count as activity."""
         request = urllib.request.Request(  # noqa: S310 - its own address
             f"{self.url}/api/{what}" + ("?no_track_activity=1" if method == "GET" else ""),
             method=method,
@@ -162,43 +162,43 @@ class Jupyter:
         return json.loads(text) if text else None
 
     def kernel(self, name: str = "python3") -> str:
-        """Start a kernel and let it become idle; return its id."""
+        """Start a kernel and wait until it is idle; return its ID."""
         made = str(self.ask("POST", "kernels", {"name": name})["id"])
         self.run(made, "1")
         await_that(lambda: self.state(made) == "idle")
         return made
 
     def state(self, kernel: str) -> str:
-        """Return what the server says that a kernel does."""
+        """Return the execution state of a kernel that the server reports."""
         return str(self.ask("GET", f"kernels/{kernel}")["execution_state"])
 
     def run(self, kernel: str, code: str) -> None:
-        """Have a kernel run code; return once it was sent."""
+        """Send code to a kernel, without waiting for its end."""
         connection = self.folder / "RUNTIME" / f"kernel-{kernel}.json"
         subprocess.run([BIN / "python", "-c", _RUN, connection, code], check=True, timeout=90)
 
     def control(self, kernel: str, message: str) -> None:
-        """Ask a kernel on its control channel, as JupyterLab does while a cell runs."""
+        """Send a message on a kernel's control channel, as JupyterLab does while a cell runs."""
         connection = self.folder / "RUNTIME" / f"kernel-{kernel}.json"
         subprocess.run(
             [BIN / "python", "-c", _CONTROL, connection, message], check=True, timeout=90
         )
 
     def process(self, kernel: str) -> int:
-        """Return the process id of a kernel."""
+        """Return the process ID of a kernel."""
         name = f"kernel-{kernel}.json".encode()
         (found,) = (int(pid) for pid, words in _command_lines() if words.endswith(name + b"\0"))
         return found
 
     def runs_in_a_terminal(self, *words: str) -> bool:
-        """Tell whether a program of these words runs, begun in one of its terminals."""
+        """Return whether a program with this command line runs in one of its terminals."""
         sought = b"\0".join(word.encode() for word in words) + b"\0"
         url = f"JUPYTER_SERVER_URL={self.url}/".encode()
         begun = (pid for pid, line in _command_lines() if line == sought)
         return any(url in _read(f"/proc/{pid}/environ") for pid in begun)
 
     def end_terminals(self) -> None:
-        """End every program that was begun in its terminals, and those that left them."""
+        """Kill every program started in its terminals, even if it has left them."""
         url = f"JUPYTER_SERVER_URL={self.url}/".encode()
         for pid, _ in _command_lines():
             if url in _read(f"/proc/{pid}/environ"):
@@ -206,12 +206,12 @@ class Jupyter:
                     os.kill(int(pid), signal.SIGKILL)
 
     def restarted(self, kernel: str, ended: int) -> bool:
-        """Tell whether a kernel runs in another process than the one that ended."""
+        """Return whether a kernel runs in another process than the one that ended."""
         name = f"kernel-{kernel}.json\0".encode()
         return any(int(pid) != ended and words.endswith(name) for pid, words in _command_lines())
 
     def received(self, path: str, until: str) -> str:
-        """Connect, and return what is sent until a text is among it."""
+        """Connect, and return what the server sends until it has a text."""
         url = f"wss://localhost:{self.port}/{path}"
         command: list[str | Path] = [BIN / "python", "-c", _RECEIVE, url, until]
         return subprocess.run(
@@ -219,7 +219,7 @@ class Jupyter:
         ).stdout.decode()
 
     def pages_poll(self) -> None:
-        """Ask what an open page of JupyterLab asks every ten seconds."""
+        """Send the requests that an open page of JupyterLab sends every ten seconds."""
         for what in ("kernels", "sessions", "contents"):
             urllib.request.urlopen(  # noqa: S310 - its own address
                 f"{self.url}/api/{what}?1795855000000", timeout=30, context=_insecure()
@@ -227,7 +227,7 @@ class Jupyter:
 
     @contextmanager
     def connected(self, path: str, *said: str) -> Iterator[None]:
-        """Be connected to a kernel or a terminal, within the block."""
+        """Stay connected to a kernel or a terminal, within the block."""
         url = f"wss://localhost:{self.port}/{path}"
         with subprocess.Popen(
             [BIN / "python", "-c", _CONNECT, url, *said],
@@ -257,7 +257,7 @@ def _insecure() -> ssl.SSLContext:
 def _read(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
-    except OSError:  # it ended, or is not ours
+    except OSError:  # it has ended, or is another user's
         return b""
 
 

@@ -1,9 +1,9 @@
-"""A function that does what its event's script says, for whichever task of the lifecycle it stands.
+"""A function that follows its event's script, in the place of any task of the lifecycle.
 
-Its text runs as a Lambda function of the embedded AWS and in the process of the tests, so it
-imports the standard library alone and remembers nothing: the script travels with the state. It
-names, for each task, what happens: for Observe the actions it decides on, one after another, for
-Respond the status, and `raise` for an exception.
+It runs as a Lambda function of the embedded AWS and in the process of the tests. So it imports only
+the standard library and keeps no state: the script is part of the event. For each task the script
+has the behaviour: for Observe the actions to decide on, in order, for Respond the status, and
+`raise` for an exception.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class ScriptedError(Exception):
-    """What the script asked for."""
+    """The exception that the script requests."""
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 def perform(task: str, state: dict[str, Any]) -> dict[str, Any]:
     """Return the state after a task, or raise ScriptedError."""
-    state = state.get("State", state)  # with a token beside it, if the task waits
+    state = state.get("State", state)  # a waiting task gets a token, too
     script = dict(state["Script"])
     if task == "Observe":
         action, *script[task] = script[task]

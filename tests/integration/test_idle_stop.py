@@ -1,7 +1,7 @@
-"""The product's script that stops an idle notebook, run for real beside a real Jupyter server.
+"""The product's script that stops an idle notebook, run next to a real Jupyter server.
 
-A minute takes a tenth of a second, where nothing else is said. Time is counted in the script's
-looks, which the server logs.
+By default a minute takes a tenth of a second. The tests count time in the script's looks at
+Jupyter, which the server logs.
 """
 
 import ast
@@ -33,14 +33,14 @@ STOPS = "sagemaker stop-notebook-instance --notebook-instance-name its-name --re
 
 @dataclass
 class Notebook:
-    """A notebook's machine: files of its own, a recording `aws`, and the script on it."""
+    """A notebook's machine: its files, an `aws` that records its calls, and the script."""
 
     folder: Path
     looked: Path
     """A log with a line for each look of the script."""
 
     def prepare(self) -> None:
-        """Make what the script finds on a notebook."""
+        """Create the files that the script finds on a notebook."""
         for name in ("bin", "etc", "log"):
             (self.folder / name).mkdir()
         (self.folder / "metadata.json").write_text('{"ResourceName": "its-name"}')
@@ -55,7 +55,7 @@ class Notebook:
         self._program("python3", f'echo $$ > {self.folder}/pid\nexec {sys.executable} "$@"')
 
     def answer_aws(self, code: int) -> None:
-        """Say how a call of SageMaker ends."""
+        """Set the exit code of calls to SageMaker."""
         (self.folder / "exit").write_text(str(code))
 
     def _program(self, name: str, body: str) -> None:
@@ -64,9 +64,9 @@ class Notebook:
         path.chmod(0o755)
 
     def start(self, server: str, launch: Launch = LAUNCH, minute: float = 0.1) -> None:
-        """Run the script of a start, as SageMaker does; it leaves behind what watches.
+        """Run the start script, as SageMaker does. It leaves the watching program running.
 
-        A minute takes so many seconds.
+        `minute` is the number of seconds that the script takes for a minute.
         """
         text = launch.script("OnStart")
         here = {
@@ -82,30 +82,30 @@ class Notebook:
         subprocess.run(["/bin/bash", "-c", text], env={"PATH": path}, check=True, timeout=30)
 
     def end(self) -> None:
-        """End what watches."""
+        """Kill the watching program."""
         with suppress(FileNotFoundError, ValueError, ProcessLookupError):
             os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
 
     @property
     def log(self) -> str:
-        """What the script wrote about itself so far."""
+        """The script's own log so far."""
         path = self.folder / "log" / "notebook-vending-idle.log"
         return path.read_text() if path.exists() else ""
 
     @property
     def looks(self) -> int:
-        """How often the script has looked."""
+        """The number of the script's looks so far."""
         return self.looked.read_text().count("GET /api/status?no_track")
 
     def calls(self, words: str) -> list[int]:
-        """Return how many looks were before each call of AWS that begins with these words."""
+        """Return the number of looks before each call of AWS that begins with these words."""
         path = self.folder / "calls"
         lines = path.read_text().splitlines() if path.exists() else []
         split = [line.partition(" ") for line in lines]
         return [int(looks) for looks, _, call in split if call.startswith(words)]
 
     def said(self) -> list[str]:
-        """Return what the notebook's log stream got, in order."""
+        """Return the messages that the notebook's log stream received, in order."""
         path = self.folder / "calls"
         lines = path.read_text().splitlines() if path.exists() else []
         events = [line for line in lines if " logs put-log-events " in line]
@@ -114,13 +114,13 @@ class Notebook:
         return [json.loads(text)[0]["message"] for text in texts]
 
     def is_left_alone(self) -> None:
-        """Hold the script to leaving the notebook alone for much longer than its limit."""
+        """Check that the script leaves the notebook alone for much longer than its limit."""
         begin = self.looks
         await_that(lambda: self.looks > begin + 4 * MINUTES)
         assert self.calls("sagemaker stop") == []
 
     def is_stopped(self) -> int:
-        """Wait until the notebook is stopped; return after how many looks it was."""
+        """Wait until the notebook is stopped; return the number of looks before that."""
         return int(await_that(lambda: self.calls(STOPS))[0])
 
 
@@ -134,7 +134,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
 
 @pytest.fixture
 def jupyter(server: Jupyter) -> Jupyter:
-    """Return a server that runs, without kernels and terminals."""
+    """Return a running server without kernels and terminals."""
     if not server.runs:
         server.start()
     for kind, key in (("kernels", "id"), ("terminals", "name")):
@@ -160,7 +160,7 @@ def _until(done: Path) -> str:
 # --- what is idle, and what is not ----------------------------------------------------------------
 
 
-def test_a_notebook_that_nobody_opens_is_stopped_after_its_minutes(
+def test_unopened_notebook_is_stopped_after_its_idle_minutes(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     notebook.start(jupyter.url)
@@ -169,7 +169,9 @@ def test_a_notebook_that_nobody_opens_is_stopped_after_its_minutes(
 
 
 @EACH_KERNEL
-def test_an_idle_kernel_is_no_work(notebook: Notebook, jupyter: Jupyter, name: str) -> None:
+def test_idle_kernel_does_not_count_as_work(
+    notebook: Notebook, jupyter: Jupyter, name: str
+) -> None:
     jupyter.kernel(name)
 
     notebook.start(jupyter.url)
@@ -177,9 +179,7 @@ def test_an_idle_kernel_is_no_work(notebook: Notebook, jupyter: Jupyter, name: s
     assert notebook.is_stopped() > MINUTES
 
 
-def test_a_busy_kernel_is_work_for_as_long_as_it_is_busy(
-    notebook: Notebook, jupyter: Jupyter
-) -> None:
+def test_busy_kernel_counts_as_work_while_it_is_busy(notebook: Notebook, jupyter: Jupyter) -> None:
     kernel, done = jupyter.kernel(), notebook.folder / "done"
     jupyter.run(kernel, _until(done))
     await_that(lambda: jupyter.state(kernel) == "busy")
@@ -192,7 +192,7 @@ def test_a_busy_kernel_is_work_for_as_long_as_it_is_busy(
     assert notebook.is_stopped() >= looks + MINUTES
 
 
-def test_a_page_left_open_is_no_work(notebook: Notebook, jupyter: Jupyter) -> None:
+def test_open_page_does_not_count_as_work(notebook: Notebook, jupyter: Jupyter) -> None:
     kernel = jupyter.kernel()
     with jupyter.connected(f"api/kernels/{kernel}/channels"):
         notebook.start(jupyter.url)
@@ -208,10 +208,10 @@ def test_a_page_left_open_is_no_work(notebook: Notebook, jupyter: Jupyter) -> No
     ("name", "message"),
     [("python3", "create_subshell_request"), *((each, "usage_request") for each in KERNELS)],
 )
-def test_a_cell_that_runs_is_work_though_jupyter_calls_its_kernel_idle(
+def test_running_cell_counts_as_work_even_if_jupyter_reports_an_idle_kernel(
     notebook: Notebook, jupyter: Jupyter, name: str, message: str
 ) -> None:
-    """jupyter-server takes any answer beside the cell for the kernel's state (see look())."""
+    """jupyter-server takes the state in any other answer for the kernel's state (see look())."""
     kernel, done = jupyter.kernel(name), notebook.folder / "done"
     jupyter.run(kernel, _until(done))
     await_that(lambda: jupyter.state(kernel) == "busy")
@@ -227,7 +227,7 @@ def test_a_cell_that_runs_is_work_though_jupyter_calls_its_kernel_idle(
     assert notebook.is_stopped() >= looks + MINUTES
 
 
-def test_output_that_waits_for_a_page_to_come_back_is_still_there(
+def test_buffered_output_survives_until_the_page_reconnects(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     kernel, done = jupyter.kernel(), notebook.folder / "done"
@@ -248,7 +248,7 @@ def test_output_that_waits_for_a_page_to_come_back_is_still_there(
     assert "what the cell wrote" in jupyter.received(channels, "what the cell wrote")
 
 
-def test_a_kernel_that_was_never_used_is_no_work(notebook: Notebook, jupyter: Jupyter) -> None:
+def test_unused_kernel_does_not_count_as_work(notebook: Notebook, jupyter: Jupyter) -> None:
     jupyter.ask("POST", "kernels")
 
     notebook.start(jupyter.url)
@@ -257,7 +257,7 @@ def test_a_kernel_that_was_never_used_is_no_work(notebook: Notebook, jupyter: Ju
 
 
 @EACH_KERNEL
-def test_a_kernel_that_ended_and_was_started_again_is_no_work(
+def test_kernel_restarted_after_a_crash_does_not_count_as_work(
     notebook: Notebook, jupyter: Jupyter, name: str
 ) -> None:
     kernel = jupyter.kernel(name)
@@ -271,7 +271,7 @@ def test_a_kernel_that_ended_and_was_started_again_is_no_work(
 
 
 @EACH_KERNEL
-def test_a_cell_that_waits_for_input_is_work(
+def test_cell_waiting_for_input_counts_as_work(
     notebook: Notebook, jupyter: Jupyter, name: str
 ) -> None:
     kernel = jupyter.kernel(name)
@@ -294,7 +294,7 @@ LEFT_BEHIND = {
 
 
 @pytest.mark.parametrize("begin", LEFT_BEHIND.values(), ids=LEFT_BEHIND)
-def test_what_a_cell_left_behind_is_work_while_it_computes(
+def test_background_work_of_a_cell_counts_as_work_while_it_computes(
     notebook: Notebook, jupyter: Jupyter, begin: str
 ) -> None:
     done = notebook.folder / "done"
@@ -310,7 +310,7 @@ def test_what_a_cell_left_behind_is_work_while_it_computes(
 
 
 @pytest.mark.parametrize("begin", LEFT_BEHIND.values(), ids=LEFT_BEHIND)
-def test_what_a_cell_left_behind_is_not_seen_while_it_sleeps(
+def test_background_work_of_a_cell_is_not_detected_while_it_sleeps(
     notebook: Notebook, jupyter: Jupyter, begin: str
 ) -> None:
     source = _until(notebook.folder / "done")
@@ -322,7 +322,7 @@ def test_what_a_cell_left_behind_is_not_seen_while_it_sleeps(
     (notebook.folder / "done").touch()
 
 
-def test_a_kernel_that_is_restarted_is_work(notebook: Notebook, jupyter: Jupyter) -> None:
+def test_restarting_a_kernel_counts_as_work(notebook: Notebook, jupyter: Jupyter) -> None:
     kernel = jupyter.kernel()
     notebook.start(jupyter.url, minute=0.8)  # the server takes a second or two for a restart
     for looks in (2, 4, 6):
@@ -333,7 +333,7 @@ def test_a_kernel_that_is_restarted_is_work(notebook: Notebook, jupyter: Jupyter
     assert notebook.is_stopped() >= looks + MINUTES - 1
 
 
-def test_a_silent_command_in_a_terminal_is_work_until_it_ends(
+def test_silent_command_in_a_terminal_counts_as_work_until_it_ends(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     done, begun = notebook.folder / "done", notebook.folder / "begun"
@@ -350,7 +350,7 @@ def test_a_silent_command_in_a_terminal_is_work_until_it_ends(
     assert notebook.is_stopped() >= looks + MINUTES
 
 
-def test_a_terminal_that_is_typed_into_is_work(notebook: Notebook, jupyter: Jupyter) -> None:
+def test_typing_into_a_terminal_counts_as_work(notebook: Notebook, jupyter: Jupyter) -> None:
     notebook.start(jupyter.url)
     for _ in range(2):
         jupyter.type_into_terminal("true")
@@ -371,7 +371,7 @@ PROMPTS = {
     "sh -c 'read answer'": "sh -c read\0answer",
     "sh -c 'kill -STOP $$'": "sh -c kill\0-STOP\0$$",
 }
-# Where they are installed.
+# Only where they are installed.
 MORE_PROMPTS = {
     f"{BIN}/python -m IPython": f"{BIN}/python -m IPython",
     "node": "node",
@@ -384,7 +384,7 @@ MORE_PROMPTS = {
 }
 
 
-def test_programs_that_wait_to_be_typed_into_are_no_work(
+def test_programs_waiting_for_input_do_not_count_as_work(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     there = {line: words for line, words in MORE_PROMPTS.items() if shutil.which(line.split()[0])}
@@ -410,7 +410,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("line", COMMANDS.values(), ids=COMMANDS)
-def test_a_silent_command_is_work_wherever_in_a_terminal_it_runs(
+def test_silent_command_counts_as_work_wherever_in_a_terminal_it_runs(
     notebook: Notebook, jupyter: Jupyter, line: str
 ) -> None:
     if line.startswith("tmux") and not shutil.which("tmux"):
@@ -423,7 +423,7 @@ def test_a_silent_command_is_work_wherever_in_a_terminal_it_runs(
     notebook.is_left_alone()
 
 
-def test_a_command_that_left_its_terminal_is_not_seen_while_it_sleeps(
+def test_command_detached_from_its_terminal_is_not_detected_while_it_sleeps(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     jupyter.type_into_terminal("setsid sleep 91")
@@ -434,7 +434,7 @@ def test_a_command_that_left_its_terminal_is_not_seen_while_it_sleeps(
     notebook.is_stopped()
 
 
-def test_a_command_that_outlived_its_terminal_is_work_while_it_computes(
+def test_command_that_outlives_its_terminal_counts_as_work_while_it_computes(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     terminal = jupyter.type_into_terminal("nohup sh -c 'while :; do :; done' &")
@@ -446,7 +446,7 @@ def test_a_command_that_outlived_its_terminal_is_work_while_it_computes(
     notebook.is_left_alone()
 
 
-def test_another_jupyter_of_the_machine_makes_no_difference(
+def test_another_jupyter_on_the_machine_is_ignored(
     notebook: Notebook, jupyter: Jupyter, tmp_path: Path
 ) -> None:
     other = Jupyter(tmp_path)
@@ -463,7 +463,7 @@ def test_another_jupyter_of_the_machine_makes_no_difference(
         other.stop()
 
 
-def test_a_file_that_is_saved_without_any_kernel_is_work(
+def test_saving_a_file_without_a_kernel_counts_as_work(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     notebook.start(jupyter.url)
@@ -477,7 +477,7 @@ def test_a_file_that_is_saved_without_any_kernel_is_work(
 # --- a Jupyter that does not answer ---------------------------------------------------------------
 
 
-def test_a_jupyter_that_does_not_answer_is_no_idle_one_and_counts_anew_when_it_is_back(
+def test_unresponsive_jupyter_does_not_count_as_idle_and_restarts_the_count(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     notebook.start(jupyter.url)
@@ -492,7 +492,7 @@ def test_a_jupyter_that_does_not_answer_is_no_idle_one_and_counts_anew_when_it_i
     assert notebook.is_stopped() > MINUTES
 
 
-def test_a_notebook_without_the_file_that_tells_its_name_watches_and_stops_nothing(
+def test_notebook_without_its_metadata_file_watches_and_stops_nothing(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     (notebook.folder / "metadata.json").unlink()
@@ -506,17 +506,17 @@ def test_a_notebook_without_the_file_that_tells_its_name_watches_and_stops_nothi
 
 
 @dataclass
-class Told:
-    """A stand-in for Jupyter with one kernel, which answers what the test sets."""
+class StubJupyter:
+    """A stub of Jupyter with one kernel, whose answers the test sets."""
 
     folder: Path
     url: str = ""
     state: str = "idle"
     last_activity: str = "2026-11-28T00:00:00Z"
     is_asked: bool = False
-    """Whether it says at each look that it was asked something since."""
+    """Whether it reports at each look that it received a request since the last one."""
     handlers: tuple[str, ...] = ()
-    """What it was asked, as its metrics name that."""
+    """The handlers of these requests, as its metrics name them."""
 
     def answer(self, path: str) -> str:
         """Answer a request."""
@@ -548,12 +548,12 @@ class Told:
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Iterator[Told]:
-    telling = Told(tmp_path)
+def stub(tmp_path: Path) -> Iterator[StubJupyter]:
+    made = StubJupyter(tmp_path)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = telling.answer(self.path).encode()
+            body = made.answer(self.path).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -564,32 +564,32 @@ def told(tmp_path: Path) -> Iterator[Told]:
 
     served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=served.serve_forever, daemon=True).start()
-    telling.url = f"http://127.0.0.1:{served.server_port}"
-    yield telling
+    made.url = f"http://127.0.0.1:{served.server_port}"
+    yield made
     served.shutdown()
     served.server_close()
 
 
 @pytest.fixture
-def watched(tmp_path: Path, told: Told) -> Iterator[Notebook]:
-    """Return a notebook whose Jupyter says what it is told to say."""
-    made = Notebook(tmp_path, told.folder / "looked")
+def watched(tmp_path: Path, stub: StubJupyter) -> Iterator[Notebook]:
+    """Return a notebook whose Jupyter is the stub."""
+    made = Notebook(tmp_path, stub.folder / "looked")
     made.prepare()
     yield made
     made.end()
 
 
 @pytest.mark.parametrize("year", ["1970", "2999"])
-def test_whatever_the_time_is_said_to_be_only_looks_count(
-    watched: Notebook, told: Told, year: str
+def test_looks_are_counted_and_reported_times_are_ignored(
+    watched: Notebook, stub: StubJupyter, year: str
 ) -> None:
-    told.last_activity = f"{year}-01-01T00:00:00Z"
-    told.state = "busy"
-    watched.start(told.url)
+    stub.last_activity = f"{year}-01-01T00:00:00Z"
+    stub.state = "busy"
+    watched.start(stub.url)
     watched.is_left_alone()
 
     looks = watched.looks
-    told.state = "idle"
+    stub.state = "idle"
 
     assert watched.is_stopped() >= looks + MINUTES
 
@@ -600,20 +600,24 @@ def test_whatever_the_time_is_said_to_be_only_looks_count(
 PAGE = 'jupyter_server.services.sessions.handlers.SessionRootHandler",method="GET'
 
 
-def test_requests_of_which_no_page_is_known_are_work(watched: Notebook, told: Told) -> None:
-    """An editor behind jupyter-server-proxy talks over one websocket, which is counted nowhere."""
-    told.is_asked = True
+def test_requests_that_no_open_page_explains_count_as_work(
+    watched: Notebook, stub: StubJupyter
+) -> None:
+    """An editor behind jupyter-server-proxy uses one websocket, which no metric counts."""
+    stub.is_asked = True
 
-    watched.start(told.url)
+    watched.start(stub.url)
 
     watched.is_left_alone()
 
 
-def test_requests_that_an_open_page_makes_are_no_work(watched: Notebook, told: Told) -> None:
-    told.is_asked = True
-    told.handlers = (PAGE,)
+def test_requests_of_an_open_page_do_not_count_as_work(
+    watched: Notebook, stub: StubJupyter
+) -> None:
+    stub.is_asked = True
+    stub.handlers = (PAGE,)
 
-    watched.start(told.url)
+    watched.start(stub.url)
 
     watched.is_stopped()
 
@@ -627,13 +631,13 @@ def test_requests_that_an_open_page_makes_are_no_work(watched: Notebook, told: T
         'jupyterlab_server.handlers.LabHandler",method="GET',
     ],
 )
-def test_what_only_a_person_asks_is_work_though_a_page_is_open(
-    watched: Notebook, told: Told, handler: str
+def test_requests_that_only_a_person_makes_count_as_work_despite_an_open_page(
+    watched: Notebook, stub: StubJupyter, handler: str
 ) -> None:
-    told.is_asked = True
-    told.handlers = (PAGE, handler)
+    stub.is_asked = True
+    stub.handlers = (PAGE, handler)
 
-    watched.start(told.url)
+    watched.start(stub.url)
 
     watched.is_left_alone()
 
@@ -641,7 +645,7 @@ def test_what_only_a_person_asks_is_work_though_a_page_is_open(
 # --- a stop that fails ----------------------------------------------------------------------------
 
 
-def test_a_notebook_that_cannot_stop_itself_says_so_and_tries_on(
+def test_notebook_that_cannot_stop_itself_reports_it_and_keeps_trying(
     notebook: Notebook, jupyter: Jupyter
 ) -> None:
     notebook.answer_aws(254)
@@ -655,7 +659,9 @@ def test_a_notebook_that_cannot_stop_itself_says_so_and_tries_on(
     await_that(lambda: len(notebook.calls(STOPS)) > tried)
 
 
-def test_work_takes_back_what_an_idle_notebook_said(notebook: Notebook, jupyter: Jupyter) -> None:
+def test_new_work_withdraws_the_report_of_an_idle_notebook(
+    notebook: Notebook, jupyter: Jupyter
+) -> None:
     kernel = jupyter.kernel()
     notebook.answer_aws(254)
     notebook.start(jupyter.url)
@@ -670,13 +676,13 @@ def test_work_takes_back_what_an_idle_notebook_said(notebook: Notebook, jupyter:
 # --- the script itself ----------------------------------------------------------------------------
 
 
-def test_without_idle_minutes_nothing_watches(notebook: Notebook, jupyter: Jupyter) -> None:
+def test_script_does_not_watch_without_idle_minutes(notebook: Notebook, jupyter: Jupyter) -> None:
     notebook.start(jupyter.url, PLAIN)
 
     assert not (notebook.folder / "pid").exists()
 
 
-def test_the_script_is_written_for_the_systems_own_python() -> None:
+def test_script_parses_with_the_python_of_amazon_linux() -> None:
     """Amazon Linux 2023 user guide, "Python in AL2023": 3.9."""
     source = LAUNCH.script("OnStart").partition("watch=$(cat <<'END'\n")[2].partition("\nEND")[0]
 

@@ -1,4 +1,4 @@
-"""What a kernel has in its environment, started for real beside the files of the start script."""
+"""The environment of a real kernel that starts with the files of the start script."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 from tests.integration.jupyter import BIN
 from tests.unit.product_launch import PLAIN
 
-# What a kernel's start runs of IPython, with another folder in the place of /etc/ipython.
+# The part of IPython that runs at a kernel's start, with another folder for /etc/ipython.
 _START = """
 import json, os, subprocess, sys
 import IPython.core.application as application
@@ -19,13 +19,13 @@ application.SYSTEM_CONFIG_DIRS = [sys.argv[1]]
 from ipykernel.kernelapp import IPKernelApp
 IPKernelApp.instance().initialize(["-f", os.path.join(sys.argv[1], "kernel.json")])
 script = "import json, os; print(json.dumps(dict(os.environ)))"
-told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-open(os.path.join(sys.argv[1], "told"), "wb").write(told.stdout)
+printed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+open(os.path.join(sys.argv[1], "variables"), "wb").write(printed.stdout)
 """
 
 
 @pytest.mark.parametrize("older", [False, True], ids=["ipykernel", "ipykernel-6"])
-def test_kernels_and_their_scripts_are_told_that_there_is_no_way_to_iam(
+def test_kernels_and_their_scripts_get_the_variables_that_avoid_iam(
     older: bool, tmp_path: Path
 ) -> None:
     text = PLAIN.script("OnStart").replace("/etc/", f"{tmp_path}/")
@@ -44,7 +44,7 @@ def test_kernels_and_their_scripts_are_told_that_there_is_no_way_to_iam(
         stderr=subprocess.DEVNULL,
     )
 
-    told = json.loads((tmp_path / "ipython" / "told").read_text())
-    assert told["SAGEMAKER_VALIDATE_ROLE"] == "false"
-    assert told["AWS_ENDPOINT_URL_IAM"] == "http://127.0.0.1:9"
+    variables = json.loads((tmp_path / "ipython" / "variables").read_text())
+    assert variables["SAGEMAKER_VALIDATE_ROLE"] == "false"
+    assert variables["AWS_ENDPOINT_URL_IAM"] == "http://127.0.0.1:9"
     assert "SAGEMAKER_VALIDATE_ROLE" not in os.environ

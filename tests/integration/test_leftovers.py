@@ -1,4 +1,4 @@
-"""What `make launch` counts at its end: everything a launch makes, and nothing else."""
+"""What `make launch` counts at its end: all resources of a launch, and no others."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ TOPIC = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
 
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[Emulator]:
-    """Run an embedded AWS of its own, since everything in it counts."""
+    """Run a separate embedded AWS, because all its resources count."""
     with Emulator(tmp_path, notebooks={"role_propagation": 0}) as running:
         yield running
 
@@ -86,7 +86,7 @@ def test_everything_a_launch_makes_is_counted(aws: Emulator) -> None:
     assert set(counted(aws, network, machine_arn, "analysis").values()) == {1}
 
 
-def test_what_others_have_is_not_counted(aws: Emulator) -> None:
+def test_resources_of_others_are_not_counted(aws: Emulator) -> None:
     network, machine_arn = make_network(aws), machine(aws)
     role(aws, "sagemaker")
     aws.client("kms").create_key()

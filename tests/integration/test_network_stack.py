@@ -1,4 +1,4 @@
-"""The network template, deployed: in a VPC of its own, in an existing one, alone and nested."""
+"""The network template, deployed: in a new VPC and in an existing one, alone and nested."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -32,14 +32,14 @@ SERVICES = {
 
 @dataclass
 class Stack:
-    """A stack that has ended one way or another."""
+    """A stack and its outcome."""
 
     aws: Emulator
     stack_id: str
 
     @property
     def described(self) -> dict[str, Any]:
-        """The stack as CloudFormation describes it."""
+        """The result of DescribeStacks."""
         stacks = self.aws.client("cloudformation").describe_stacks(StackName=self.stack_id)
         described: dict[str, Any] = stacks["Stacks"][0]
         return described
@@ -56,7 +56,7 @@ class Stack:
         return {each["OutputKey"]: each["OutputValue"] for each in self.described["Outputs"]}
 
     def reasons(self) -> str:
-        """Return why resources failed."""
+        """Return the reasons of failed resources."""
         events = self.aws.client("cloudformation").describe_stack_events(StackName=self.stack_id)
         return " ".join(
             each.get("ResourceStatusReason", "")
@@ -79,7 +79,7 @@ def create(aws: Emulator, template: str, parameters: Mapping[str, str]) -> Stack
 
 @contextmanager
 def deployed(aws: Emulator, template: str, parameters: Mapping[str, str]) -> Iterator[Stack]:
-    """Deploy, and delete at the end: the exports have fixed names."""
+    """Deploy, and delete at the end, because the exports have fixed names."""
     stack = create(aws, template, parameters)
     try:
         assert stack.ended() == "CREATE_COMPLETE", stack.reasons()
@@ -90,7 +90,7 @@ def deployed(aws: Emulator, template: str, parameters: Mapping[str, str]) -> Ite
 
 
 def nested(aws: Emulator, parameters: Mapping[str, str]) -> str:
-    """Return a template that nests the network, as `sam package` would leave it."""
+    """Return a template that nests the network, as `sam package` would write it."""
     s3, bucket = aws.client("s3"), unique("templates")
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="network.yaml", Body=TEMPLATE)
@@ -124,7 +124,7 @@ def endpoints(aws: Emulator, vpc_id: str) -> dict[str, Any]:
 
 
 def everything(aws: Emulator) -> dict[str, set[str]]:
-    """Return the ids of all that a network is made of."""
+    """Return the IDs of all resources of networks."""
     ec2 = aws.client("ec2")
     return {
         "vpcs": {each["VpcId"] for each in ec2.describe_vpcs()["Vpcs"]},
@@ -148,7 +148,7 @@ def everything(aws: Emulator) -> dict[str, set[str]]:
 
 @pytest.fixture
 def existing(emulator: Emulator) -> Iterator[dict[str, str]]:
-    """Make a VPC as somebody else would have; return the parameters that name it."""
+    """Create a VPC as an administrator may have; return the parameters that name it."""
     ec2 = emulator.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
@@ -170,7 +170,7 @@ def existing(emulator: Emulator) -> Iterator[dict[str, str]]:
     ec2.delete_vpc(VpcId=vpc)
 
 
-def test_a_vpc_of_its_own_comes_with_all_it_needs_and_goes_without_a_trace(
+def test_new_vpc_has_all_it_needs_and_is_deleted_without_a_trace(
     emulator: Emulator,
 ) -> None:
     before = everything(emulator)
@@ -205,7 +205,7 @@ def test_a_deployed_endpoint_keeps_its_policy(emulator: Emulator) -> None:
             assert endpoint["PrivateDnsEnabled"] == (not service.endswith(".s3"))
 
 
-def test_a_repository_adds_the_two_endpoints_of_packages(emulator: Emulator) -> None:
+def test_repository_adds_both_codeartifact_endpoints(emulator: Emulator) -> None:
     named = {
         "CodeArtifactRepository": "packages/python",
         "CodeArtifactApiEndpoint": "create",
@@ -220,7 +220,9 @@ def test_a_repository_adds_the_two_endpoints_of_packages(emulator: Emulator) -> 
         assert "repository/packages/python" in made[service]["PolicyDocument"]
 
 
-def test_a_deployed_group_lets_in_its_members_alone_and_https_out(emulator: Emulator) -> None:
+def test_deployed_security_group_allows_only_its_members_in_and_https_out(
+    emulator: Emulator,
+) -> None:
     with deployed(emulator, TEMPLATE, {}) as stack:
         group_id = stack.outputs()["SecurityGroupIds"]
         (group,) = emulator.client("ec2").describe_security_groups(GroupIds=[group_id])[
@@ -252,13 +254,13 @@ def test_an_existing_vpc_gets_endpoints_and_keeps_what_it_had(
 
 
 def _ranges_at_endpoints(aws: Emulator, vpc_id: str) -> set[str]:
-    """Return the ranges that the group of a VPC's endpoints lets in."""
+    """Return the ranges that the security group of a VPC's endpoints allows in."""
     groups = aws.client("ec2").describe_security_groups(**in_vpc(vpc_id))["SecurityGroups"]
     (group,) = (each for each in groups if "Endpoints of AWS" in each["Description"])
     return {one["CidrIp"] for rule in group["IpPermissions"] for one in rule["IpRanges"]}
 
 
-def test_a_second_endpoint_of_a_service_is_refused_and_can_be_given_instead(
+def test_second_endpoint_of_a_service_is_refused_and_the_existing_one_accepted(
     emulator: Emulator, existing: dict[str, str]
 ) -> None:
     with deployed(emulator, TEMPLATE, existing):
@@ -293,7 +295,7 @@ def _parameters_of_services() -> dict[str, str]:
     }
 
 
-def test_a_subnet_and_images_are_added_while_a_launch_lives(
+def test_subnet_and_images_can_be_added_while_a_launch_exists(
     emulator: Emulator, existing: dict[str, str]
 ) -> None:
     iam = emulator.client("iam")
@@ -350,7 +352,7 @@ def _without_exports() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("existing_vpc", [False, True], ids=["own", "existing"])
-def test_nested_it_exports_and_goes_without_a_trace(
+def test_nested_network_exports_and_is_deleted_without_a_trace(
     emulator: Emulator, existing: dict[str, str], existing_vpc: bool
 ) -> None:
     template = nested(emulator, existing if existing_vpc else {})
@@ -375,7 +377,7 @@ def test_nested_it_exports_and_goes_without_a_trace(
         ({"ExistingVpcCidrs": "10.9.0.0/16"}, "ExistingVpcCidrs - name the VPC of these ranges"),
     ],
 )
-def test_the_platform_refuses_a_network_before_it_makes_anything(
+def test_invalid_network_is_refused_before_any_resource_is_created(
     emulator: Emulator, given: dict[str, str], sentence: str
 ) -> None:
     platform = load(PATH.parents[1] / "template.yaml")

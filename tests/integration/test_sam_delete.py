@@ -1,4 +1,4 @@
-"""`sam delete` of a stack with a nested one, as the embedded AWS shows it to the SAM CLI."""
+"""`sam delete` of a stack with a nested one, on the embedded AWS."""
 
 import json
 import subprocess

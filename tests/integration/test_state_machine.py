@@ -1,7 +1,7 @@
-"""The state machine's definition on three interpreters: the same input, the same states.
+"""The state machine's definition goes through the same states on three interpreters.
 
-moto's and MiniStack's interpreters are of different lineages; the third is the small one that
-drives the real functions in the unit tests, which is held to theirs here.
+moto's and MiniStack's interpreters have different origins. The third is the small one that drives
+the real functions in the unit tests. These tests hold it to the other two.
 """
 
 import io
@@ -28,7 +28,7 @@ from vending.history import Step, steps
 TASKS = ("Observe", "Create", "Update", "Start", "Stop", "Delete", "Wait", "Respond")
 ACTIONS = ("Create", "Update", "Start", "Stop", "Delete")
 
-# Name: the script, and the states that it leads through.
+# Each case has a script and the states that it leads through.
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a create": (
         {"Observe": ["Create", "Wait", "Succeed"], "Respond": "SUCCESS"},
@@ -84,18 +84,18 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """What became of an execution.
+    """The outcome of an execution.
 
     Attributes:
-        given: what Respond was given, but for the stack trace of an error.
-        told: its history as an operator is told it.
+        given: the input of Respond, without the stack trace of an error.
+        steps: its history as the operator's tool shows it.
 
     """
 
     status: str
     states: list[str]
     given: dict[str, Any]
-    told: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 def started_with(case: str) -> dict[str, Any]:
@@ -106,12 +106,12 @@ def without_trace(state: dict[str, Any]) -> dict[str, Any]:
     if "Error" not in state:
         return state
     cause = json.loads(state["Error"]["Cause"])
-    told = {name: cause[name] for name in ("errorMessage", "errorType")}
-    return {**state, "Error": {**state["Error"], "Cause": told}}
+    kept = {name: cause[name] for name in ("errorMessage", "errorType")}
+    return {**state, "Error": {**state["Error"], "Cause": kept}}
 
 
 def substituted(**arns: str) -> str:
-    """Return the definition with its functions' ARNs, as a deployment has it."""
+    """Return the definition with its functions' ARNs, as in a deployment."""
     text = json.dumps(load()).replace("${Partition}", "aws")
     for task, arn in arns.items():
         text = text.replace(f"${{{task}Function}}", arn)
@@ -120,7 +120,7 @@ def substituted(**arns: str) -> str:
 
 
 def run_to_the_end(states: Any, machine: str, cases: list[str]) -> dict[str, Run]:
-    """Run all cases at once on a Step Functions."""
+    """Run all cases concurrently on one Step Functions service."""
     arns = {
         case: states.start_execution(
             stateMachineArn=machine, name=unique("run"), input=json.dumps(started_with(case))
@@ -144,13 +144,13 @@ def run_of(status: str, states: Any, arn: str) -> Run:
         event["stateEnteredEventDetails"] for event in events if "stateEnteredEventDetails" in event
     ]
     (given,) = [json.loads(each["input"]) for each in entered if each["name"] == "Respond"]
-    told = steps(events, load())
-    return Run(status, [each["name"] for each in entered], without_trace(given), told)
+    shown = steps(events, load())
+    return Run(status, [each["name"] for each in entered], without_trace(given), shown)
 
 
 @pytest.fixture(scope="module")
 def ministack_runs(emulator: Emulator) -> dict[str, Run]:
-    """Every case on MiniStack's interpreter, with Lambda functions in processes of their own."""
+    """Run every case on MiniStack's interpreter, with Lambda functions in separate processes."""
     source = Path(scripted_function.__file__).read_text()
     arns = {
         task: function(emulator, source, Environment={"Variables": {"TASK": task}})["FunctionArn"]
@@ -172,7 +172,7 @@ def ministack_runs(emulator: Emulator) -> dict[str, Run]:
 
 @pytest.fixture(scope="module")
 def moto_runs() -> Iterator[dict[str, Run]]:
-    """Every case on moto's interpreter, which sleeps no pause of a Retry here."""
+    """Run every case on moto's interpreter, without the pauses of a Retry."""
     parser = "moto.stepfunctions.parser.asl.component"
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -197,7 +197,7 @@ def moto_runs() -> Iterator[dict[str, Run]]:
 
 
 def _invoke(*, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - Lambda's names
-    """Answer as Lambda does."""
+    """Return the response of Lambda's Invoke."""
     task = FunctionName.rpartition(":")[2]
     try:
         payload, error = perform(task, json.loads(Payload)), {}
@@ -209,7 +209,7 @@ def _invoke(*, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N8
 
 
 def driven(case: str) -> Run:
-    """Run a case on the driver of the unit tests."""
+    """Run a case on the unit tests' interpreter."""
 
     def task(name: str) -> Any:
         def attempt(state: Any) -> Any:
@@ -244,7 +244,7 @@ def test_every_interpreter_goes_through_the_same_states(
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "fails" in case and "wait" not in case])
-def test_an_error_erases_nothing_of_what_the_answer_needs(
+def test_error_keeps_everything_that_the_answer_needs(
     ministack_runs: dict[str, Run], moto_runs: dict[str, Run], case: str
 ) -> None:
     for run in (ministack_runs[case], moto_runs[case], driven(case)):
@@ -255,17 +255,17 @@ def test_an_error_erases_nothing_of_what_the_answer_needs(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_operator_is_told_the_same_of_every_history(
+def test_histories_of_both_interpreters_give_the_same_steps(
     ministack_runs: dict[str, Run], moto_runs: dict[str, Run], case: str
 ) -> None:
     script, states = CASES[case]
     raising = {name for name, what in script.items() if "raise" in what} | {"Unanswered"}
 
-    for told in (ministack_runs[case].told, moto_runs[case].told):
-        assert [step.state for step in told] == states
-        assert all(step.exited for step in told)
-        assert {step.state for step in told if step.failure} == raising & set(states)
-        for step in told:
+    for shown in (ministack_runs[case].steps, moto_runs[case].steps):
+        assert [step.state for step in shown] == states
+        assert all(step.exited for step in shown)
+        assert {step.state for step in shown if step.failure} == raising & set(states)
+        for step in shown:
             called = step.state in TASKS
             assert bool(step.attempts) == called
             if step.failure and step.state != "Unanswered":

@@ -39,7 +39,7 @@ FURTHER_FORMS = {
 
 
 class Finding(NamedTuple):
-    """A statement that disagrees with the reference: the fault, and what it is about."""
+    """A statement that disagrees with the reference: the fault and its subject."""
 
     template: str
     policy: str
@@ -50,7 +50,7 @@ class Finding(NamedTuple):
 
 @dataclass
 class Comparison:
-    """What was compared, by kind, and what was found."""
+    """The number of items compared, by kind, and the findings."""
 
     compared: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Reference:
     """The reference for some services, from the locked npm package iam-data."""
 
     def __init__(self, services: set[str]) -> None:
-        """Read it. It has nothing on a service that AWS does not know."""
+        """Read it. It has no entry for a service that AWS does not know."""
         done = subprocess.run(
             [Path(sys.executable).parent / "node", ROOT / "tools" / "iam_reference.mjs"],
             input=json.dumps(sorted(services)),
@@ -84,7 +84,7 @@ class Reference:
         }
 
     def actions(self, written: str) -> list["Action"]:
-        """Return the actions that a policy's text for an action names."""
+        """Return the actions that match an action in a policy, which may have wildcards."""
         service, _, pattern = written.partition(":")
         known = self._services.get(service, {"actions": {}, "types": {}})
         return [
@@ -99,7 +99,7 @@ class Reference:
         return next((known[name] for name in known if _is(name, key)), None)
 
     def is_on_every_request(self, key: str) -> bool:
-        """Return whether a key is global and does not depend on the action."""
+        """Return whether a key is global and independent of the action."""
         is_global = any(_is(name, key) for name in self._global_keys)
         return is_global and not _TAG_KEY.fullmatch(key.lower())
 
@@ -139,17 +139,17 @@ def _is_one(arns: Iterable[str], forms: Iterable[str]) -> bool:
 
 
 def _is(known: str, key: str) -> bool:
-    """Return whether a key is the one of the reference, which has ${TagKey} for any text."""
+    """Return whether a key matches the reference's, where ${TagKey} stands for any text."""
     texts = re.split(r"\$\{\w+\}|<key>", known)
     return re.fullmatch(".+".join(map(re.escape, texts)), key, re.IGNORECASE) is not None
 
 
 @functools.cache
 def overlap(arn: str, form: str) -> bool:
-    """Return whether an ARN of a policy, with its wildcards, can be one of the reference's form."""
-    # A variable of the policy stands for a part of a name, as an asterisk does.
+    """Return whether an ARN of a policy, with its wildcards, can have the reference's format."""
+    # A policy variable stands for a part of a name, like an asterisk.
     written = re.sub(r"\$\{.*?\}", "*", arn)
-    # A variable of the form has no colon. The name of a bucket has no slash either.
+    # A variable of the format matches no colon. The name of a bucket has no slash either.
     tokens: list[str] = re.findall(r"\$\{\w+\}|.", form)
 
     @functools.cache
@@ -168,7 +168,7 @@ def overlap(arn: str, form: str) -> bool:
 
 
 def compare(documents: Mapping[tuple[str, str], Document]) -> Comparison:
-    """Compare policies, each by its template and its place there, with the reference."""
+    """Compare policies, by template and place in it, with the reference."""
     done = Comparison()
     reference = Reference({service for each in documents.values() for service in _services(each)})
     for where, document in documents.items():
@@ -205,7 +205,7 @@ def _conditions(statement: Document) -> list[tuple[str, str]]:
 
 
 def _missing(reference: Reference, document: Document) -> Iterator[tuple[str, str, str]]:
-    """Yield the resources that calls of an allowed action need, and that no statement allows."""
+    """Yield the resources that an allowed action needs and that no statement allows."""
     allowed: dict[str, list[str]] = {}
     for statement in document["Statement"]:
         if statement["Effect"] == "Allow":

@@ -44,7 +44,7 @@ _OTHER_LAUNCH = {
 
 @dataclass(frozen=True)
 class Request:
-    """What a principal asks for, and whether it is allowed.
+    """A principal's request, and whether it is allowed.
 
     `role` is the logical ID of a role in the templates, or the name of an AWS service. `endpoints`
     are the logical IDs of those that the request goes through. `boundary` takes the place of the
@@ -92,7 +92,7 @@ class Policies:
         self.of_roles: dict[str, list[str]] = {}
         self.tags_of_roles: dict[str, Context] = {}
         self._boundaries: dict[str, str] = {}
-        self.of_resources: dict[str, str] = {}  # the name of a resource's policy, by its ARN
+        self.of_resources: dict[str, str] = {}  # policy names by resource ARN
         for path in templates():
             text = json.dumps(resources(path, conditions_hold))
             for logical_id, resource in json.loads(_replaced(text, _NAMES)).items():
@@ -130,7 +130,7 @@ class Policies:
                 arn = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{logical_id.lower()}"
                 self._of_resource(arn, properties["KeyPolicy"])
             case "AWS::S3::BucketPolicy" | "AWS::SQS::QueuePolicy" | "AWS::SNS::TopicPolicy":
-                # Each statement is of the resource that has the policy.
+                # Each statement applies to the resource that has the policy.
                 named = properties["PolicyDocument"]["Statement"][0]["Resource"]
                 arn = named if isinstance(named, str) else named[0]
                 self._of_resource(arn, properties["PolicyDocument"])
@@ -145,13 +145,13 @@ class Policies:
         self.of_resources[arn] = f"policy of {arn}"
 
     def but(self, documents: Mapping[str, Document]) -> "Policies":
-        """Return the same policies, of which some read otherwise."""
+        """Return the same policies with some replaced."""
         changed = copy.copy(self)
         changed.documents = {**self.documents, **documents}
         return changed
 
     def question(self, request: Request) -> dict[str, Any]:
-        """Return a request as the engine takes it, with the names of the policies."""
+        """Return a request in the engine's form, with the names of its policies."""
         is_service = "." in request.role
         role = request.role.lower()
         path = "notebook-vending/" if role == "executionrole" else ""
@@ -173,7 +173,7 @@ class Policies:
             common = {**common, "s3:TlsVersion": "1.3"}
         # An organization's boundary is not among the templates.
         boundary = self._boundaries.get(role, "")
-        # A policy of a bucket is that of its objects too.
+        # A bucket's policy applies to its objects too.
         owner = request.resource.split("/")[0] if ":s3:::" in request.resource else request.resource
         return {
             "principal": request.role
@@ -197,10 +197,10 @@ def _replaced(text: str, names: Mapping[str, str]) -> str:
 
 
 def _with_swapped_keys(document: Document) -> Document:
-    """Return a policy in which the former names of SageMaker's keys and the new ones are swapped.
+    """Return a policy in which SageMaker's former and new key names are swapped.
 
     The engine drops a key that the reference does not list with an action, such as a former one.
-    A request with a new key, put to the swapped policy, is one with the former key.
+    A request with a new key against the swapped policy is decided like one with the former key.
     """
     swapped: Document = json.loads(
         re.sub(
@@ -244,7 +244,7 @@ def simulate(documents: Documents, questions: Questions) -> list[Decision]:
 
 @contextmanager
 def engine() -> Iterator[Ask]:
-    """Start the engine; yield what puts questions to it."""
+    """Start the engine; yield a function that sends questions to it."""
     with subprocess.Popen(
         [Path(sys.executable).parent / "node", ROOT / "tools" / "iam_simulate.mjs"],
         env={"PATH": os.environ["PATH"]},

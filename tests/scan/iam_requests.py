@@ -1,4 +1,4 @@
-"""What docs/permissions.md and docs/controls.md say is allowed and refused, as requests to IAM."""
+"""The requests to IAM that docs/permissions.md and docs/controls.md call allowed or refused."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ def arn(service: str, name: str) -> str:
 
 
 def shared(name: str) -> str:
-    """Return the ARN of a subnet or a group that another account shares with this one."""
+    """Return the ARN of a subnet or security group that another account shares with this one."""
     return arn("ec2", name).replace(ACCOUNT, "999988887777")
 
 
@@ -23,7 +23,7 @@ def without(context: Context, *keys: str) -> Context:
 
 
 def via(service: str) -> Context:
-    """Return what KMS gets when a service calls it for a principal."""
+    """Return the context of KMS when a service calls it for a principal."""
     # IAM user guide, "Forward access sessions": the call has the principal's rights.
     return {
         "kms:ViaService": f"{service}.{REGION}.amazonaws.com",
@@ -64,7 +64,7 @@ THROUGH_THE_ENDPOINT: Context = {"aws:SourceVpce": "s3gatewayendpoint"}
 IN_A_PROJECT: Context = {**OURS, "aws:ResourceTag/ProjectID": "QuickStart007"}
 IN_ANOTHER: Context = {**OURS, "aws:ResourceTag/ProjectID": "Moon"}
 
-# The notebook as the function asks for it.
+# The notebook as the function requests it.
 CREATED: Context = {
     "aws:RequestTag/notebook-vending:platform": "platform",
     "aws:TagKeys": ["notebook-vending:platform"],
@@ -79,7 +79,7 @@ CREATED: Context = {
 }
 CREATE = "sagemaker:CreateNotebookInstance"
 
-# A job as the example asks for it.
+# A job as the example requests it.
 JOB: Context = {
     "aws:RequestTag/ProjectID": "QuickStart007",
     "aws:TagKeys": ["ProjectID"],
@@ -122,12 +122,12 @@ def may_not(
 
 
 def self_at(level: str) -> Context:
-    """Return what Service Catalog sends of a launch that is the caller's own at this level."""
+    """Return Service Catalog's context for a launch that is the caller's own at this level."""
     return {f"servicecatalog:{level}Level": "self"}
 
 
 def sagemaker(kind: str, name: str = "1f2e3d4c-a") -> str:
-    """Return the ARN of what a launch made in SageMaker."""
+    """Return the ARN of a launch's resource in SageMaker."""
     return arn("sagemaker", f"{kind}/{name}")
 
 
@@ -1512,7 +1512,7 @@ _BY_ROLE: dict[str, list[Request]] = {
 
 
 def _with_either_key(request: Request) -> Iterator[Request]:
-    """Yield a request, and what else SageMaker may send of it: the deprecated keys."""
+    """Yield a request, and its variant with the deprecated keys that SageMaker may send."""
     yield request
     if request.action in (CREATE, TRAINING, CONFIGURE):
         yield replace(request, why=f"{request.why}, by the deprecated keys", old_keys=True)
@@ -1525,7 +1525,7 @@ REQUESTS = [
     for either in _with_either_key(replace(each, role=role))
 ]
 
-# Where the engine and this project differ: the request, and the source that settles it.
+# The engine and this project disagree on these requests. The source settles each of them.
 SETTLED = [
     (
         Request(

@@ -1,6 +1,6 @@
-"""Lints the policies it reads; run by the Python of .scan-venv, where parliament is.
+"""Lints the policies that it reads. The Python of .scan-venv runs it, which has parliament.
 
-Its own command is not used: that one logs every policy to a file outside the checkout.
+It does not use parliament's own command, which logs every policy to a file outside the checkout.
 """
 
 import json
@@ -12,7 +12,7 @@ from parliament import analyze_policy_string, enhance_finding
 
 
 def findings(name: str, document: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the policy's name, the rule, what it says, and about what in the policy."""
+    """Yield the policy's name, the rule, its message and its place in the policy."""
     for finding in analyze_policy_string(json.dumps(document)).findings:
         several = finding.detail if isinstance(finding.detail, list) else [finding.detail]
         for each in several:
@@ -21,5 +21,5 @@ def findings(name: str, document: dict[str, Any]) -> Iterator[tuple[str, str, st
 
 if __name__ == "__main__":
     given = json.load(sys.stdin)
-    # An action with a wildcard is looked at once for each action it stands for.
+    # The linter checks an action with a wildcard once for each action that it matches.
     json.dump(sorted({f for n, d in given.items() for f in findings(n, d)}), sys.stdout)

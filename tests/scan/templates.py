@@ -1,7 +1,8 @@
-"""The templates as CloudFormation takes them: found, transformed, their policies without functions.
+"""The templates as CloudFormation reads them: transformed, with policies without functions.
 
-A policy is linted as IAM would get it, so every function in it is resolved: a parameter is what the
-root template passes, else its default; a resource is a name or an ARN of the right form.
+A policy is linted as IAM would get it, so every function in it is resolved. A parameter has the
+value that the root template passes, or else its default. A resource is a name or an ARN of the
+right format.
 """
 
 import re
@@ -46,7 +47,7 @@ _ARNS = {
     "AWS::SQS::Queue": "sqs:us-east-1:111122223333:{}",
     "AWS::StepFunctions::StateMachine": "states:us-east-1:111122223333:stateMachine:{}",
 }
-# What a parameter that may be empty is given, where a policy needs its form.
+# Values of parameters that may be empty, for policies that need their format.
 _GIVEN = {"CodeArtifactRepository": "packages/python"}
 _TRUST = ".AssumeRolePolicyDocument"
 _REF_IS_THE_ARN = {
@@ -70,7 +71,7 @@ def name(path: Path) -> str:
 
 @cache
 def transformed(path: Path) -> dict[str, Any]:
-    """Return a template with its SAM resources turned into plain ones, as CloudFormation does."""
+    """Return a template with its SAM resources transformed, as CloudFormation does."""
     template = load(path)
     if template.get("Transform") != SAM:
         return template
@@ -86,7 +87,7 @@ def transformed(path: Path) -> dict[str, Any]:
             properties["TemplateURL"] = (
                 f"https://bucket.s3.amazonaws.com/{properties['TemplateURL']}"
             )
-    session = boto3.Session(region_name=_PSEUDO["AWS::Region"])  # whatever the developer's is
+    session = boto3.Session(region_name=_PSEUDO["AWS::Region"])  # not the developer's
     done: dict[str, Any] = Translator(None, Parser(), boto_session=session).translate(
         template, parameter_values={}, get_managed_policy_map=dict
     )
@@ -95,7 +96,7 @@ def transformed(path: Path) -> dict[str, Any]:
 
 @cache
 def platform_resources() -> dict[str, dict[str, Any]]:
-    """Return the resources of the templates that have functions, by their logical IDs."""
+    """Return the resources of the templates with functions, by logical ID."""
     return {
         name: each
         for path in rooms()
@@ -104,7 +105,7 @@ def platform_resources() -> dict[str, dict[str, Any]]:
 
 
 def policies(path: Path) -> dict[str, dict[str, Any]]:
-    """Return a template's policy documents by where they are, with all conditions and with none."""
+    """Return a template's policy documents by place, with all conditions and with none."""
     found: dict[str, dict[str, Any]] = {}
     for conditions_hold in (True, False):
         for logical_id, resource in resources(path, conditions_hold).items():
@@ -136,7 +137,7 @@ def _documents(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _of_the_role(trust: dict[str, Any], where: str) -> dict[str, Any]:
-    """Name the resource, which in a trust policy goes without saying: the role itself."""
+    """Add the resource that a trust policy implies: the role itself."""
     role = f"arn:aws:{_ARNS['AWS::IAM::Role'].format(where.partition('.')[0].lower())}"
     return {**trust, "Statement": [{**each, "Resource": role} for each in trust["Statement"]]}
 
@@ -179,7 +180,7 @@ def _of_lists_and_texts(function: str, argument: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Stack:
-    """A template whose conditions either all hold or none does: so both branches come up."""
+    """A template whose conditions all hold or all fail, so that both branches are covered."""
 
     template: Mapping[str, Any]
     parameters: Mapping[str, Any]

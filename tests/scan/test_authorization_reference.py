@@ -13,7 +13,7 @@ from tests.scan.templates import ROOT, name, policies, templates
 
 
 class Exemption(NamedTuple):
-    """A finding that is no fault: what is found, about what, and why it stands."""
+    """A finding that is no fault: the finding, its subject, and the reason to keep it."""
 
     fault: str
     about: str  # with asterisks
@@ -75,7 +75,7 @@ EXEMPTIONS = [
 
 
 def all_policies() -> dict[tuple[str, str], Document]:
-    """Return the policies of the templates, and those that the administrator deploys with."""
+    """Return the policies of the templates and those of the administrator who deploys."""
     found: dict[tuple[str, str], Document] = {
         (name(path), where): document
         for path in templates()
@@ -115,7 +115,7 @@ def test_every_exemption_is_needed(compared: Comparison, exemption: Exemption) -
     assert any(is_exempt(each, exemption) for each in compared.findings), "remove it"
 
 
-# The comparison finds faults.
+# The comparison detects faults.
 
 NOTEBOOK = "arn:aws:sagemaker:us-east-1:111122223333:notebook-instance/n"
 STOP = {"Action": "sagemaker:StopNotebookInstance", "Resource": NOTEBOOK}
@@ -203,7 +203,7 @@ def test_a_sound_policy_has_no_fault() -> None:
     assert compare({("template", "policy"): document}).findings == []
 
 
-def test_a_broken_line_of_the_product_is_found() -> None:
+def test_broken_statement_of_a_deployed_policy_is_found() -> None:
     where = ("stacks/lifecycle.yaml", "CreateRole.Policies[0].PolicyDocument")
     document = copy.deepcopy(all_policies()[where])
     statement = next(
@@ -229,7 +229,7 @@ def test_a_broken_line_of_the_product_is_found() -> None:
         ("arn:aws:x:::a", "arn:${Partition}:x:::${Name}:${Id}", False),
     ],
 )
-def test_an_arn_of_a_policy_is_matched_with_a_form_of_the_reference(
+def test_policy_arn_is_matched_with_an_arn_format_of_the_reference(
     arn: str, form: str, expected: bool
 ) -> None:
     assert overlap(arn, form) is expected

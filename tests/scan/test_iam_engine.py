@@ -34,14 +34,14 @@ def test_the_engine_decides_as_the_pages_say(
     assert (decision.result == "Allowed") is request_.allowed, decision.result
 
 
-def test_every_role_is_asked_what_it_may_and_what_it_may_not(policies: Policies) -> None:
+def test_every_role_has_an_allowed_and_a_refused_request(policies: Policies) -> None:
     asked = {(each.role.lower(), each.allowed) for each in REQUESTS}
     expected = {(role, allowed) for role in policies.of_roles for allowed in (True, False)}
     assert expected <= asked
     assert len({str(each) for each in REQUESTS}) == len(REQUESTS), "two requests have one name"
 
 
-def test_what_is_settled_by_a_source_is_still_in_dispute(policies: Policies) -> None:
+def test_engine_still_disagrees_with_every_settled_request(policies: Policies) -> None:
     for (request, _), decision in zip(
         SETTLED, decide([request for request, _ in SETTLED], policies), strict=True
     ):
@@ -50,7 +50,7 @@ def test_what_is_settled_by_a_source_is_still_in_dispute(policies: Policies) -> 
 
 
 class Broken(NamedTuple):
-    """A line of a policy that is changed, and the request that is decided otherwise then."""
+    """A changed line of a policy, and the request whose decision it changes."""
 
     policy: str
     line: str
@@ -111,7 +111,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda each: each.request)
-def test_a_broken_line_of_a_policy_is_noticed(broken: Broken, policies: Policies) -> None:
+def test_broken_line_of_a_policy_changes_the_decision(broken: Broken, policies: Policies) -> None:
     (request,) = (each for each in REQUESTS if str(each) == broken.request)
     text = json.dumps(policies.documents[broken.policy])
     assert broken.line in text

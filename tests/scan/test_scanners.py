@@ -1,9 +1,9 @@
-"""What public scanners say of the templates as they are deployed: nothing.
+"""Public scanners report nothing about the templates as they are deployed.
 
-A rule that cannot be kept is skipped where it is broken, in the resource's Metadata, with a reason:
+A resource that cannot follow a rule skips it in its Metadata, with a reason:
 `checkov: {skip: [{id, comment}]}`, or `parliament: {skip: [{id, about, comment}]}`, where `about`
-is part of what is found. What no function can keep is in .checkov.yaml. A skip that hides nothing
-is a fault too.
+is part of the finding. Rules that no function can follow are in .checkov.yaml. A skip that hides no
+finding is a fault too.
 """
 
 import copy
@@ -22,7 +22,7 @@ import yaml
 from tests.scan.templates import ROOT, name, policies, templates, transformed
 
 SCANNERS = ROOT / ".scan-venv" / "bin"
-# One Region of each partition that has notebooks and Service Catalog, see docs/deploy.md.
+# One Region of each partition with notebooks and Service Catalog (docs/deploy.md).
 REGIONS = ("us-east-1", "cn-north-1", "cn-northwest-1", "us-gov-west-1")
 SKIPPED_FOR_ALL: list[str] = yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"]
 
@@ -30,7 +30,7 @@ each_template = pytest.mark.parametrize("template", templates(), ids=name)
 
 
 class Found(NamedTuple):
-    """What a scanner has to say: the template, the resource, the rule, and what it is about."""
+    """A scanner's finding: the template, the resource, the rule and the subject."""
 
     template: str
     resource: str
@@ -38,8 +38,8 @@ class Found(NamedTuple):
     about: str
 
 
-def told(found: list[Found], how_to_skip: str) -> str:
-    """Return the message of a test that fails."""
+def message(found: list[Found], how_to_skip: str) -> str:
+    """Return the message of a failed test."""
     lines = [f"{f.template}: {f.resource}: {f.rule}: {f.about}" for f in found]
     return "\n".join([*lines, f"Mend it; else say why not: {how_to_skip}."])
 
@@ -47,7 +47,7 @@ def told(found: list[Found], how_to_skip: str) -> str:
 def run(
     *command: str | Path, where: Path, given: str | None = None, codes: tuple[int, ...] = (0, 1)
 ) -> str:
-    """Run a scanner without the developer's account, home and tokens, and with nowhere to call."""
+    """Run a scanner without the developer's account, home and tokens, and without a network."""
     nowhere = "http://127.0.0.1:9"
     done = subprocess.run(
         command,
@@ -94,7 +94,7 @@ BAD = {
 
 
 class Checked(NamedTuple):
-    """What checkov says of the templates, of these without their Metadata, and of a bad one."""
+    """checkov's findings in the templates, in these without Metadata, and in a bad one."""
 
     failed: list[Found]
     skipped: list[Found]
@@ -111,7 +111,7 @@ def without_metadata(template: Mapping[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
-    """Run checkov, which takes seconds to start, once."""
+    """Run checkov once, because it takes seconds to start."""
     where = tmp_path_factory.mktemp("checkov")
     files = {"bad/template": BAD}
     for path in templates():
@@ -155,7 +155,7 @@ def test_checkov_finds_nothing(checked: Checked, template: Path) -> None:
         for each in checked.failed
         if each.template == name(template) and each.rule not in SKIPPED_FOR_ALL
     ]
-    assert not found, told(found, "Metadata: {checkov: {skip: [{id, comment}]}} of the resource")
+    assert not found, message(found, "Metadata: {checkov: {skip: [{id, comment}]}} of the resource")
 
 
 def test_every_skip_of_checkov_hides_something_and_says_why(checked: Checked) -> None:
@@ -175,13 +175,13 @@ def test_checkov_reports_a_bad_template(checked: Checked) -> None:
 
 # The IAM linter
 
-# Conditions that go with every action, of which the linter's list is older than IAM's; not those
-# on tags, which many actions do not take.
+# Condition keys that every action supports. The linter's list is older than IAM's. Keys of tags are
+# not among them, because many actions do not support tags.
 GLOBAL_KEY = re.compile(r"condition aws:(?!ResourceTag|RequestTag|TagKeys)")
 
 
 def linted(documents: Mapping[str, Mapping[str, Any]], where: Path) -> list[Found]:
-    """Return what the IAM linter finds; the name of a document is its template and its place."""
+    """Return the IAM linter's findings. A document's name is its template and place in it."""
     output = run(
         *(SCANNERS / "python", "-W", "ignore", ROOT / "tests" / "scan" / "lint_policies.py"),
         where=where,
@@ -196,7 +196,7 @@ def linted(documents: Mapping[str, Mapping[str, Any]], where: Path) -> list[Foun
 
 
 def is_of_a_resource(document: Mapping[str, Any]) -> bool:
-    """Tell whether the policy is a key's, a bucket's, an endpoint's: of these `*` is no more."""
+    """Return whether a policy belongs to a resource, where `*` means only that resource."""
     return all("Principal" in statement for statement in document["Statement"])
 
 
@@ -212,7 +212,7 @@ def found_in_policies(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
 
 
 def skips(template: Path) -> list[tuple[str, dict[str, str]]]:
-    """Return what a template skips of the IAM linter: the resource, and the rule about what."""
+    """Return a template's skips of the IAM linter: the resource, and the rule with its subject."""
     return [
         (logical_id, skip)
         for logical_id, resource in transformed(template)["Resources"].items()
@@ -233,7 +233,7 @@ def test_the_iam_linter_finds_nothing(found_in_policies: list[Found], template: 
         if each.template == name(template)
         and not any(is_hidden(each, *skip) for skip in skips(template))
     ]
-    assert not found, told(
+    assert not found, message(
         found, "Metadata: {parliament: {skip: [{id, about, comment}]}} of the resource"
     )
 
@@ -277,7 +277,7 @@ def test_the_iam_linter_reports_a_bad_policy(
     assert rule in {found.rule for found in linted({"template policy": document}, tmp_path)}
 
 
-# cfn-lint, with what it knows of every partition
+# cfn-lint, with its data for every partition
 
 NOT_EVERYWHERE = {"Type": "AWS::Bedrock::Agent", "Properties": {"AgentName": "a"}}
 NO_ACTION = {
@@ -293,7 +293,7 @@ NO_ACTION = {
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Run cfn-lint, which takes seconds to start, once: for all templates and two bad ones."""
+    """Run cfn-lint once, for all templates and two bad ones, because it takes seconds to start."""
     where = tmp_path_factory.mktemp("cfn-lint")
     given = {name(path): transformed(path) for path in templates()}
     for rule, resource in (("E3006", NOT_EVERYWHERE), ("W3037", NO_ACTION)):
@@ -317,7 +317,7 @@ def test_cfn_lint_finds_nothing_in_any_partition(reported: str, template: Path) 
 
 
 @pytest.mark.parametrize("rule", ["E3006", "W3037"])
-def test_cfn_lint_reports_what_a_partition_lacks_and_an_action_that_is_none(
+def test_cfn_lint_reports_a_missing_resource_type_and_an_unknown_action(
     reported: str, rule: str
 ) -> None:
     assert re.search(rf"^bad/{rule}:.*:{rule}:", reported, re.M)

@@ -1,1 +1,1 @@
-"""Both SageMaker SDKs on the files and the policies of a launch: `make sdk`."""
+"""`make sdk`: both SageMaker SDKs with the files and the policies of a launch."""

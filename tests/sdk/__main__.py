@@ -1,4 +1,4 @@
-"""Runs the examples of both SDKs, and writes the table of examples/README.md."""
+"""Runs the examples of both SDKs and writes the table of examples/README.md."""
 
 import sys
 import tempfile
@@ -9,7 +9,7 @@ from tests.sdk import table
 
 
 def main() -> None:
-    """Run both, write both pages."""
+    """Run both SDKs and write both pages."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         begun = {sdk: pool.submit(table.run, sdk, _made(Path(folder, str(sdk)))) for sdk in (2, 3)}
         runs = {sdk: each.result() for sdk, each in begun.items()}

@@ -1,7 +1,7 @@
-"""A launch's notebook on which cells run with a SageMaker SDK, and AWS judges each of their calls.
+"""A launch's notebook that runs cells with a SageMaker SDK, and the policies for their calls.
 
-The files and the environment are those that the start script of the product writes. The policies
-are the launch's own (the role's, its boundary, the key's, the bucket's) and the endpoints'.
+The product's start script writes the files and the environment. The policies are the launch's own
+(those of the role, its boundary, the key and the bucket) and those of the endpoints.
 """
 
 import json
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PLAIN = Launch()
 VPC = {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 S3_ENDPOINT = "<import NotebookVending-S3EndpointId>"
-# The boundary admits roles of this path, which the product gives to all.
+# The boundary allows roles with this path, which the product gives to every role.
 _SAMPLE = str(PLAIN.properties("Notebook")["RoleArn"])
 ROLE = _SAMPLE.replace(":role/n/", ":role/notebook-vending/")
 KEY = str(PLAIN.properties("Notebook")["KmsKeyId"])
@@ -34,13 +34,13 @@ _ENDPOINTS = {
     "sagemaker": "SageMakerApiInterfaceEndpoint",
     "sts": "StsInterfaceEndpoint",
 }
-# What the engine decides otherwise than AWS, each with the request in tests/scan/iam_requests.py
-# (SETTLED) whose source settles it.
+# The engine's decisions that differ from AWS's. SETTLED in tests/scan/iam_requests.py has a request
+# and the source for each.
 _SETTLED = {("sagemaker:CreateModelPackage", "model-package-group")}
 
 
 class Cell(NamedTuple):
-    """Code to run, with a name to find its outcome by."""
+    """Code to run, with a name for its outcome."""
 
     name: str
     source: str
@@ -48,9 +48,9 @@ class Cell(NamedTuple):
 
 @dataclass
 class Outcome:
-    """How a cell ended: how long it took, what it called, what of that was denied, its error.
+    """The outcome of a cell: its duration, its calls, the denied ones, and its error.
 
-    `far` are the names of hosts outside the network that it asked for.
+    `far` are the hosts outside the network that it tried to reach.
     """
 
     seconds: float = 0
@@ -62,7 +62,7 @@ class Outcome:
 
 
 class Judge:
-    """The policies of a launch, put to the engine."""
+    """Decides calls by the policies of a launch, with the engine."""
 
     def __init__(self, launch: Launch = PLAIN) -> None:
         """Render the policies."""
@@ -94,7 +94,7 @@ class Judge:
         }
 
     def denied(self, call: Call) -> list[str]:
-        """Return what a call asks for and is denied, as AWS words it; remember what it makes."""
+        """Return what a call is denied, in AWS's words; remember the tags of what it creates."""
         asked = [each for each in questions(call, self.where) if not _is_settled(each)]
         known = call.action in {each.action for each in asked}
         assert known, f"nothing is known of what {call.operation} asks IAM"
@@ -114,7 +114,7 @@ class Judge:
     def _question(self, question: Question) -> dict[str, Any]:
         service = question.action.partition(":")[0]
         via = "kms:ViaService" in question.keys
-        # The account is the fifth part of an ARN; a bucket has none and is this account's here.
+        # The account is the fifth part of an ARN. A bucket has none, and belongs to this account.
         parts = question.resource.split(":")
         owner = parts[4] if len(parts) > 4 and parts[4] else ACCOUNT
         if service == "s3" and question.resource.partition("/")[0] != f"arn:aws:s3:::{BUCKET}":
@@ -137,7 +137,7 @@ class Judge:
         if question.action.startswith("sagemaker:InvokeEndpoint"):
             endpoint = "SageMakerRuntimeInterfaceEndpoint"
         if question.action in ("sagemaker:AddTags", "kms:Encrypt"):
-            endpoint = None  # SageMaker asks, not the notebook
+            endpoint = None  # SageMaker calls, not the notebook
         owned = {KEY: "key", f"arn:aws:s3:::{BUCKET}": "bucket"}
         return {
             "principal": f"arn:aws:sts::{ACCOUNT}:assumed-role/stack-role-1/SageMaker",
@@ -146,7 +146,7 @@ class Judge:
             "account": ACCOUNT,
             "context": context,
             "identity": [name for name in self.documents if name.startswith("identity ")],
-            # A policy of a bucket is that of its objects too.
+            # A bucket's policy applies to its objects too.
             "resourcePolicy": owned.get(
                 question.resource.partition("/")[0] if service == "s3" else question.resource
             ),
@@ -163,13 +163,13 @@ def _is_settled(question: Question) -> bool:
 
 @dataclass
 class Notebook:
-    """The machine of a launch's notebook, below a folder."""
+    """The machine of a launch's notebook, in a folder."""
 
     folder: Path
     sdk: int
 
     def __post_init__(self) -> None:
-        """Run the script of a start, as SageMaker does."""
+        """Run the start script, as SageMaker does."""
         (self.folder / "bin").mkdir()
         (self.folder / "etc").mkdir()
         (self.folder / "home").mkdir()
@@ -191,7 +191,7 @@ class Notebook:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program has in its environment: what a terminal sets at its start, and its own."""
+        """The environment of a program in a terminal, with the variables of the start script."""
         given = {
             "HOME": str(self.folder / "home"),
             "XDG_CONFIG_DIRS": str(self.folder / "etc" / "xdg"),
@@ -203,14 +203,14 @@ class Notebook:
         profile = (
             f"for each in {self.folder}/etc/profile.d/*.sh; do [ ! -e $each ] || . $each; done"
         )
-        told = subprocess.run(
+        printed = subprocess.run(
             ["/bin/bash", "-c", f"{profile}; env -0"],
             env=given,
             check=True,
             capture_output=True,
             text=True,
         )
-        return dict(each.split("=", 1) for each in told.stdout.split("\0") if each)
+        return dict(each.split("=", 1) for each in printed.stdout.split("\0") if each)
 
     def run(
         self,
@@ -221,10 +221,10 @@ class Notebook:
         pauses: bool = False,
         silent: Sequence[str] = (),
     ) -> dict[str, Outcome]:
-        """Run cells one after the other; return their outcomes by their names.
+        """Run cells in order; return their outcomes by name.
 
-        No cell may take longer. Without pauses, a sleep, such as that between two looks at a job,
-        takes no time. The network has no endpoint for services that are silent.
+        `seconds` is the limit of each cell. Without pauses, a sleep, such as that between two polls
+        of a job, takes no time. The network has no endpoint for the services in `silent`.
         """
         ours = [os.pipe() for _ in range(2)]
         (from_it, its_requests), (its_verdicts, to_it) = ours
@@ -243,8 +243,8 @@ class Notebook:
         os.close(its_requests)
         os.close(its_verdicts)
         with (
-            os.fdopen(from_it) as heard,
-            os.fdopen(to_it, "w") as told,
+            os.fdopen(from_it) as received,
+            os.fdopen(to_it, "w") as sent_to,
             iam_engine.engine() as judge.ask,
         ):
             sent = [
@@ -258,21 +258,21 @@ class Notebook:
                 "seconds": seconds,
                 "silent": silent,
             }
-            print(json.dumps(task), file=told, flush=True)
-            outcomes = dict(self._outcomes(heard, told, judge))
+            print(json.dumps(task), file=sent_to, flush=True)
+            outcomes = dict(self._outcomes(received, sent_to, judge))
         assert started.wait(30) == 0, (self.folder / "output").read_text()
         return outcomes
 
-    def _outcomes(self, heard: Any, told: Any, judge: Judge) -> Iterator[tuple[str, Outcome]]:
+    def _outcomes(self, received: Any, sent_to: Any, judge: Judge) -> Iterator[tuple[str, Outcome]]:
         now = Outcome()
-        for line in heard:
+        for line in received:
             said = json.loads(line)
             if "call" in said:
                 call = Call(*said["call"])
                 now.calls.append(call)
                 denied = judge.denied(call)
                 now.denied += denied
-                print(json.dumps(_worded(denied[0]) if denied else None), file=told, flush=True)
+                print(json.dumps(_worded(denied[0]) if denied else None), file=sent_to, flush=True)
             else:
                 now.seconds, now.error, now.text = said["seconds"], said["error"], said["text"]
                 now.far = said["far"]

@@ -1,8 +1,9 @@
 """Runs cells with an SDK, on a network in which only the platform's endpoints answer.
 
-It runs by the Python of that SDK, and needs botocore alone. Each call of AWS is written to whoever
-started it, who answers whether it is denied. What is not denied is answered by a stand-in that
-remembers what was made, in the shapes of botocore's models. All else meets silence.
+The Python of that SDK runs it, and it needs only botocore. It sends each AWS call to its parent
+process, which answers whether the call is denied. A stub answers the allowed calls. It remembers
+what they create, and its answers have the shapes of botocore's models. No other connection gets an
+answer.
 """
 
 import builtins
@@ -35,15 +36,15 @@ _asked = threading.local()
 _made: dict[tuple[str, str], dict[str, Any]] = {}
 _objects: dict[tuple[str, str], bytes] = {}
 _silent: set[str] = set()  # services whose endpoint this network does not have
-_far: list[str] = []  # what was asked for outside the network
+_far: list[str] = []  # hosts outside the network that a cell tried to reach
 
 
-def _tell(**what: Any) -> None:
+def _send(**what: Any) -> None:
     _requests.write(json.dumps(what, default=str) + "\n")
     _requests.flush()
 
 
-def _hear() -> Any:
+def _receive() -> Any:
     return json.loads(_verdicts.readline())
 
 
@@ -62,10 +63,10 @@ def _silence() -> tuple[str, int]:
 
 
 def _cut_off() -> None:
-    """Let each name resolve, as in a VPC, and lead all that leaves this machine into silence."""
+    """Let each name resolve, as in a VPC, and connect outside addresses to the silent listener."""
     silent, connect, resolve = _silence(), socket.socket.connect, socket.getaddrinfo
 
-    def connect_to_nobody(self: socket.socket, address: Any) -> None:
+    def connect_nearby(self: socket.socket, address: Any) -> None:
         is_far = self.family == socket.AF_INET and not str(address[0]).startswith("127.")
         connect(self, silent if is_far else address)
 
@@ -75,7 +76,7 @@ def _cut_off() -> None:
             _far.append(host)
         return resolve("192.0.2.1" if is_name else host, port, *args, **named)
 
-    socket.socket.connect = connect_to_nobody  # type: ignore[method-assign,assignment]
+    socket.socket.connect = connect_nearby  # type: ignore[method-assign,assignment]
     socket.getaddrinfo = resolve_all
 
 
@@ -93,8 +94,8 @@ def _answer(model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
     service, params = model.service_model.service_name, _asked.params
     with _lock:
         shown = {name: value for name, value in params.items() if name != "Body"}
-        _tell(call=[service, model.name, shown])
-        denied = _hear()
+        _send(call=[service, model.name, shown])
+        denied = _receive()
         status, parsed = (403, _denial(model.name, *denied)) if denied else _do(model, params)
     headers = {"x-amzn-requestid": "1"}
     parsed["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": headers}
@@ -102,7 +103,7 @@ def _answer(model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _denial(operation: str, code: str, message: str) -> dict[str, Any]:
-    # The answer to a HEAD has no body: botocore has its status alone.
+    # The answer to a HEAD has no body, so botocore has only its status.
     return _error("403", "Forbidden") if operation.startswith("Head") else _error(code, message)
 
 
@@ -217,7 +218,7 @@ def _too_long(*_: Any) -> None:
 
 
 def _put_metadata(folder: str) -> None:
-    """Let the file in which SageMaker tells a notebook its name be one of this machine."""
+    """Redirect SageMaker's metadata file of a notebook to one in the folder."""
     there, here = "/opt/ml/metadata/resource-metadata.json", f"{folder}/metadata.json"
     opened, exists = builtins.open, os.path.exists
     builtins.open = lambda file, *a, **k: opened(here if file == there else file, *a, **k)  # type: ignore[assignment]
@@ -225,8 +226,8 @@ def _put_metadata(folder: str) -> None:
 
 
 def main() -> None:
-    """Run the cells that are sent, each in the names of those before it; report how each ended."""
-    task = _hear()
+    """Run the cells of the task in one namespace, in order; send the outcome of each."""
+    task = _receive()
     _silent.update(task["silent"])
     _cut_off()
     _put_metadata(task["folder"])
@@ -246,7 +247,7 @@ def main() -> None:
         finally:
             signal.alarm(0)
         seconds = time.monotonic() - begin
-        _tell(cell=cell["name"], seconds=seconds, error=error, text=text, far=_far)
+        _send(cell=cell["name"], seconds=seconds, error=error, text=text, far=_far)
         _far.clear()
 
 

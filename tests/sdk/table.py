@@ -1,4 +1,4 @@
-"""Write the table of examples/README.md: SDK calls, and their results on a notebook.
+"""Write the table of examples/README.md: SDK calls and their results on a notebook.
 
 A run decides each cell of the table. First the call runs as people type it. If that fails, the
 example's cell runs, with the arguments that the table names.
@@ -17,10 +17,10 @@ BEGIN, END = "<!-- written by make sdk-table -->\n", "<!-- end -->\n"
 
 
 class Row(NamedTuple):
-    """What people want, what they type for it with either SDK, and what it needs here.
+    """A task, the usual call for it with either SDK, and the arguments that it needs here.
 
-    `cell` is the id of a cell in the examples; with none, nothing makes it work. Where people type
-    what the cell has, `typed` is empty.
+    `cell` is the ID of a cell in the examples. Without one, the task is impossible. `typed` is
+    empty if the usual call is that of the cell.
     """
 
     want: tuple[str, str]
@@ -262,14 +262,14 @@ ROWS = [
 
 
 class Run(NamedTuple):
-    """How the calls of a row ended: as people type them, and as the example has them."""
+    """The outcomes of a row: of the usual call, and of the example's."""
 
     typed: Outcome
     example: Outcome | None
 
 
 def code_cells(sdk: int) -> list[Cell]:
-    """Return the cells of code of an SDK's example, as they stand."""
+    """Return the unchanged code cells of an SDK's example."""
     cells = json.loads((EXAMPLES / f"sdk-{sdk}.ipynb").read_text())["cells"]
     return [
         Cell(each["id"], "".join(each["source"])) for each in cells if each["cell_type"] == "code"
@@ -277,7 +277,7 @@ def code_cells(sdk: int) -> list[Cell]:
 
 
 def run(sdk: int, folder: Path) -> Mapping[str, Run]:
-    """Run all rows with an SDK; return how they ended by what people want."""
+    """Run all rows with an SDK; return their outcomes by task."""
     typed = {
         row.cell: Cell(f"typed {row.cell}", row.typed[sdk - 2])
         for row in ROWS
@@ -285,7 +285,7 @@ def run(sdk: int, folder: Path) -> Mapping[str, Run]:
     }
     cells: list[Cell] = []
     for cell in code_cells(sdk):
-        # What people type for a row comes after what it needs, and deletion after all else.
+        # The usual call of a row comes after the cells that it needs, and deletion comes last.
         before = [typed[cell.name]] if cell.name in typed and cell.name != "data" else []
         cells += [*before, cell, *([typed["data"]] if cell.name == "data" else [])]
         if cell.name == "register":
@@ -302,7 +302,7 @@ def run(sdk: int, folder: Path) -> Mapping[str, Run]:
 
 
 def denied(outcome: Outcome) -> str:
-    """Return what a call that ended with an error was denied, or the error's name."""
+    """Return the action that a failed call was denied, or the name of its error."""
     found = re.search(r"not authorized to perform: (\S+)", outcome.text)
     return found[1] if found else outcome.error
 

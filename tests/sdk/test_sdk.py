@@ -1,4 +1,4 @@
-"""What people type with either SageMaker SDK, on the files and the policies of a launch."""
+"""The usual calls with either SageMaker SDK, with the files and the policies of a launch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,17 +22,17 @@ def runs(sdk: int, tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 @pytest.mark.parametrize("page", table.pages(), ids=lambda page: page.name)
-def test_the_table_says_what_a_run_finds(page: Path, sdk: int, runs: Runs) -> None:
+def test_table_matches_the_results_of_a_run(page: Path, sdk: int, runs: Runs) -> None:
     _, found, rest = page.read_text().partition(table.BEGIN)
     assert found
-    # What people want, and the column of this SDK.
+    # The task, and the column of this SDK.
     cells = [line.split("|") for line in rest.partition(table.END)[0].splitlines()]
     said = "".join(f"{'|'.join((*each[:2], each[sdk], each[-1]))}\n" for each in cells)
     assert said == table.table({sdk: runs}, table.pages()[page]), "run `make sdk-table`"
 
 
 @pytest.mark.parametrize("row", [row for row in table.ROWS if row.cell], ids=lambda row: row.cell)
-def test_each_cell_of_the_examples_runs_as_it_stands(row: table.Row, runs: Runs) -> None:
+def test_each_cell_of_the_examples_runs_unchanged(row: table.Row, runs: Runs) -> None:
     example = runs[row.want[0]].example
 
     assert example
@@ -44,19 +44,19 @@ def test_the_launchers_page_has_every_error(name: str, runs: Runs) -> None:
     page = (ROOT / "docs" / name).read_text()
     for each in (run.typed for run in runs.values()):
         action = table.denied(each)
-        # A TypeError is a fault of the SDK, which the table tells.
+        # A TypeError is a fault of the SDK. The table has it.
         if each.error and action != "TypeError":
             assert (action if ":" in action else each.text[:45]) in page
 
 
 def test_nothing_leaves_the_network(runs: Runs) -> None:
-    """Telemetry would, with the account's id and the text of each exception."""
+    """Telemetry would send the account's ID and the text of each exception."""
     for run in runs.values():
         assert [*run.typed.far, *(run.example.far if run.example else [])] == []
 
 
-# More that people type after the example has trained. With an empty text it works; else its error
-# and the launchers' pages have the text.
+# Further calls after the example has trained. With an empty text the call works. Otherwise its
+# error and the launchers' pages have the text.
 _CODE = (
     "Path('own').mkdir()\n"
     "Path('own/inference.py').write_text('')\nPath('own/requirements.txt').write_text('a')\n"
@@ -140,7 +140,7 @@ MORE: dict[int, list[tuple[str, str]]] = {
 }
 
 
-def test_more_that_people_type_ends_as_the_pages_say(sdk: int, tmp_path: Path) -> None:
+def test_further_calls_end_as_the_pages_say(sdk: int, tmp_path: Path) -> None:
     before = [each for each in table.code_cells(sdk) if each.name in ("setup", "data", "train")]
     more = [Cell(source, source) for source, _ in MORE[sdk]]
     outcomes = Notebook(tmp_path, sdk).run([*before, *more], Judge())
@@ -191,7 +191,7 @@ FIRST_STEPS = {
 
 
 @pytest.mark.parametrize("silent", [(), ("sts",)], ids=["every-endpoint", "no-sts"])
-def test_nobody_waits_for_a_network_that_is_not_there(
+def test_no_cell_waits_for_an_unreachable_network(
     sdk: int, silent: tuple[str, ...], tmp_path: Path
 ) -> None:
     outcomes = Notebook(tmp_path, sdk).run(
@@ -199,5 +199,5 @@ def test_nobody_waits_for_a_network_that_is_not_there(
     )
 
     assert {name: each.text for name, each in outcomes.items() if each.error} == {}
-    # Without what the start script sets, minutes.
+    # Without the variables of the start script they would take minutes.
     assert {name: each.seconds for name, each in outcomes.items() if each.seconds > 45} == {}

@@ -1,4 +1,4 @@
-"""A request that is to be answered."""
+"""A request that waits for its answer."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What a launch's policies answer to what IAM is asked."""
+"""The decisions of a launch's policies on calls to AWS."""
 
 import functools
 import json
@@ -15,9 +15,9 @@ from tests.unit.product_launch import ACCOUNT, Launch
 
 @dataclass
 class Role:
-    """The execution role of a launch, in an account where things are tagged so.
+    """The execution role of a launch, in an account whose resources have these tags.
 
-    With `old_keys` SageMaker sends the condition keys of volumes and outputs by their old names.
+    With `old_keys`, SageMaker sends the condition keys of volumes and outputs by their old names.
     """
 
     launch: Launch
@@ -30,7 +30,7 @@ class Role:
         return str(self.launch.properties("Notebook")["RoleArn"])
 
     def denied(self, call: Call) -> list[Question]:
-        """Return what of a call the role is denied."""
+        """Return the permissions for a call that the role lacks."""
         return [question for question in questions(call, self._where) if not self.may(question)]
 
     @functools.cached_property
@@ -50,13 +50,13 @@ class Role:
         return list(iam_evaluator.parse_policy_document(text))
 
     def may(self, question: Question) -> bool:
-        """Tell whether the role may: by its policies, and of its key by that key's too."""
+        """Return whether the role's policies, and for its key the key's policy too, allow it."""
         context = self._context(question)
         statements = [policy_variables.filled(each, context) for each in self._statements]
         decision = iam_evaluator.evaluate(context, [statements]).decision
         if decision == "Allow" and question.action.startswith("kms:"):
             key_policy = self.launch.properties("ProjectKey")["KeyPolicy"]
-            # In a key policy, "*" is this key, and another's key has another policy.
+            # In a key policy, "*" is this key. Another key has another policy.
             if question.resource != self.launch.properties("Notebook")["KmsKeyId"]:
                 return False
             decision = iam_evaluator.evaluate_resource_policy(key_policy, context).decision
@@ -69,7 +69,7 @@ class Role:
         keys.setdefault("aws:TagKeys", [])
         named = {key.lower(): value for key, value in keys.items()}
         if not named["aws:tagkeys"]:
-            named["aws:tagkeys"] = None  # type: ignore[assignment] # how the evaluator has it absent
+            named["aws:tagkeys"] = None  # type: ignore[assignment] # the evaluator's form of absent
         return iam_evaluator.EvalContext(
             principal_arn=self.arn,
             principal_type="AssumedRole",

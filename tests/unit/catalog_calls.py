@@ -14,7 +14,7 @@ from simulation.broken_calls import intercepted
 
 @contextmanager
 def speaking_to(world: World) -> Iterator[list[str]]:
-    """Have Service Catalog's calls reach this one; yields the operations that were called."""
+    """Send the calls to Service Catalog to this world; yield the called operations."""
     operations: list[str] = []
 
     def answer(service: str, operation: str, params: Any, call: Callable[[], Any]) -> Any:
@@ -24,8 +24,8 @@ def speaking_to(world: World) -> Iterator[list[str]]:
         try:
             return world.admin(operation, **params)
         except ServiceError as error:
-            told: Any = {"Error": {"Code": error.code, "Message": error.message}}
-            raise ClientError(told, operation) from error
+            response: Any = {"Error": {"Code": error.code, "Message": error.message}}
+            raise ClientError(response, operation) from error
 
     servicecatalog.client.cache_clear()
     with intercepted(answer):
@@ -40,7 +40,7 @@ def guidance(world: World, product_id: str) -> dict[str, str]:
 
 
 def shared_with(world: World, portfolio_id: str) -> set[str]:
-    """Return whom a portfolio is shared with."""
+    """Return the accounts and organizations that a portfolio is shared with."""
     kinds = ("ACCOUNT", "ORGANIZATION", "ORGANIZATIONAL_UNIT")
     return {
         each["PrincipalId"]

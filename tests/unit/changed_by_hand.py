@@ -1,4 +1,4 @@
-"""Changes of a notebook by hand, as people make them in the console."""
+"""Manual changes of a notebook, as in the console."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from simulation.stack import Stack
 
 
 def change(platform: Platform, stack: Stack, **settings: Any) -> None:
-    """Stop the notebook, change it and start it, as a person does at the console."""
+    """Stop the notebook, change it and start it, as in the console."""
     name = {"NotebookInstanceName": stack.notebook}
     platform.notebooks.call("StopNotebookInstance", name)
     platform.clock.advance(60)
@@ -19,7 +19,7 @@ def change(platform: Platform, stack: Stack, **settings: Any) -> None:
 
 
 def tag(platform: Platform, stack: Stack, key: str, value: str = "") -> None:
-    """Set a tag by hand, or remove it."""
+    """Set a tag, or remove it without a value."""
     arn = platform.notebook(stack.notebook)["arn"]
     if value:
         tags = [{"Key": key, "Value": value}]

@@ -1,4 +1,4 @@
-"""An account that `vending check` looks at."""
+"""An account for `vending check`."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -18,13 +18,13 @@ ALLOWED = parameters.defaults()["AllowedInstanceTypes"].split(",")
 
 @dataclass
 class Account:
-    """An account that has all that a deployment needs, until a test takes something away."""
+    """An account that meets all requirements until a test changes it."""
 
     quotas: dict[str, float] = field(
         default_factory=lambda: {f"{each} for notebook instance usage": 2.0 for each in ALLOWED}
     )
     notebooks: list[str] = field(default_factory=list)
-    """The types of those that there are."""
+    """The types of the existing notebooks."""
     vpcs: float = 100
     vpc_owner: str = "123456789012"
     roles_left: int = 900
@@ -53,11 +53,11 @@ class Account:
     """The operations that were called."""
 
     def offer_in(self, letters: str) -> None:
-        """Have all services in these zones."""
+        """Offer all services in these zones."""
         self.services = {name: [f"{REGION}{each}" for each in letters] for name in self.services}
 
     def check(self, *words: str) -> tuple[int, list[dict[str, str]]]:
-        """Return the exit status and what was found."""
+        """Run `vending check`; return its exit status and its findings."""
         with intercepted(self._answer):
             result = CliRunner().invoke(app, ["check", "--json", *words])
         if result.exception and not isinstance(result.exception, SystemExit):
@@ -66,7 +66,7 @@ class Account:
         return result.exit_code, json.loads(result.stdout)["findings"]
 
     def lacks(self, *words: str) -> dict[str, tuple[str, str]]:
-        """Return what is missing: by its subject, what was found and what to do."""
+        """Return the missing findings by subject: the result and what to do."""
         status, found = self.check(*words)
         assert status == (1 if any(each["verdict"] == "missing" for each in found) else 0)
         return {
@@ -126,14 +126,14 @@ class Account:
                 }
             case "ec2", "DescribeAvailabilityZones":
                 assert params == {"AllAvailabilityZones": True}
-                told = {
+                described = {
                     each["ZoneName"]: (each["ZoneType"], each["State"])
                     for each in call()["AvailabilityZones"]
                 }
                 return {
                     "AvailabilityZones": [
                         {"ZoneName": name, "ZoneType": kind, "State": state}
-                        for name, (kind, state) in (told | self.zones).items()
+                        for name, (kind, state) in (described | self.zones).items()
                     ]
                 }
             case "codeartifact", "DescribeRepository":
@@ -169,6 +169,6 @@ class Account:
             values = {("L-04CE2E67", "Total notebooks"): 8.0}
             values |= {(f"L-{name}", name): value for name, value in self.quotas.items()}
         for (code, name), value in values.items():
-            # Of most there is no applied value, and the default is what counts.
+            # Most quotas have no applied value, so their default counts.
             if not applied or value:
                 yield {"ServiceCode": service, "QuotaCode": code, "QuotaName": name, "Value": value}

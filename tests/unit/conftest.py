@@ -1,4 +1,4 @@
-"""What every unit test starts from: no AWS account, whatever the developer's shell has."""
+"""Every unit test starts without the AWS account of the developer's shell."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Collect the pauses of functions, in seconds; they take no time."""
+    """Return the pauses of functions in seconds; they take no time."""
     taken: list[float] = []
     monkeypatch.setattr(clock, "pause", taken.append)
     return taken

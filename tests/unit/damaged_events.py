@@ -1,4 +1,4 @@
-"""Events that no AWS service sends: damaged ones, arbitrary ones, addresses of other hosts."""
+"""Events that no AWS service sends, such as damaged ones or ones with the URL of another host."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ HOST = f"{BUCKET}.s3.amazonaws.com"
 SIGNED = f"X-Amz-Date=20261122T100000Z&X-Amz-Expires=7199&X-Amz-Signature={SECRET}"
 ADDRESS = f"https://{HOST}/key?{SIGNED}"
 
-# What JSON can carry in a string: a lone surrogate too, as an escape.
+# JSON strings can contain any character, and a lone surrogate as an escape.
 _ANY_CHARACTER = st.characters(exclude_categories=())
 _ODD_TEXTS = (
     "",
@@ -110,11 +110,11 @@ def _place(draw: st.DrawFn, event: Any) -> tuple[Any, Any]:
 
 
 def _as_json(event: Any) -> Any:
-    """Return what a function gets of it: Lambda's runtime parses the event from JSON."""
+    """Return the event as Lambda's runtime parses it from JSON."""
     return json.loads(json.dumps(event))
 
 
-# Reply addresses
+# Response URLs
 
 _other_regions = ("euwest1", "useast2", "cnnorth1", "usgovwest1", "useast-1", "us-east-1")
 OTHER_HOSTS = (
@@ -196,13 +196,13 @@ foreign_addresses = st.one_of(
     st.builds(
         "https://{}{}/?{}".format, st.just(HOST), st.text(min_size=1), st.just(SIGNED)
     ).filter(lambda url: url[len(f"https://{HOST}")] not in "/"),
-    # What follows the host is as odd as the host may be.
+    # The path is as odd as the host.
     st.builds("https://{}/{}?{}".format, st.just(HOST), _texts, st.just(SIGNED)).filter(
         lambda url: not (url.isascii() and url.isprintable() and " " not in url)
     ),
     _texts,
 )
-"""Addresses that are not in CloudFormation's response bucket of this Region."""
+"""URLs that are not in CloudFormation's response bucket of this Region."""
 
 _times = st.sampled_from(
     (
@@ -239,4 +239,4 @@ dated_addresses = st.builds(
     _times,
     st.just(SECRET),
 )
-"""Addresses in the response bucket that were signed at odd times, or at none."""
+"""URLs in the response bucket with odd signing times, or none."""

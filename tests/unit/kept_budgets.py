@@ -1,4 +1,4 @@
-"""AWS Budgets, as far as the function that keeps budgets calls it."""
+"""The part of AWS Budgets that the budget function calls."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from simulation.account import ACCOUNT
 
 
 class Budgets:
-    """AWS Budgets, as far as the function calls it."""
+    """The part of AWS Budgets that the function calls."""
 
     def __init__(self) -> None:
         self.kept: dict[str, dict[str, Any]] = {}
@@ -64,7 +64,7 @@ class Budgets:
     def create_notification(
         self, account_id: str, budget_name: str, notification: Any, subscribers: Any
     ) -> dict[str, Any]:
-        """CreateNotification: no two are the same."""
+        """CreateNotification, which rejects a second equal one."""
         assert account_id == ACCOUNT
         kept = self.warnings[budget_name]
         assert notification not in [each["Notification"] for each in kept]

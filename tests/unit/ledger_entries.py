@@ -14,7 +14,7 @@ Kind = Literal["Create", "Update", "Delete"]
 ISSUED = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
-LATER = ISSUED + timedelta(minutes=1)  # when the tests look
+LATER = ISSUED + timedelta(minutes=1)  # when the tests read the ledger
 
 
 def entry(kind: Kind = "Create", id_: str = "r-1", seconds: int = 0, **changes: Any) -> Entry:

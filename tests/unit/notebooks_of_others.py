@@ -1,4 +1,4 @@
-"""Notebooks in the account that the platform did not make."""
+"""Notebooks in the account that the platform did not create."""
 
 from simulation.platform import Platform
 
@@ -6,7 +6,7 @@ ROLE = "arn:aws:iam::123456789012:role/somebody"
 
 
 def somebodys(world: Platform, name: str, **tags: str) -> None:
-    """Make a notebook by hand, with these tags of the platform's, and have it run."""
+    """Create a running notebook without the platform, but with these tags of the platform."""
     world.roles[ROLE] = 0
     given = [{"Key": f"notebook-vending:{key}", "Value": value} for key, value in tags.items()]
     world.notebooks.call(

@@ -1,4 +1,4 @@
-"""The simulated services and moto's: the same calls to both, which must give the same answers."""
+"""Send the same calls to the simulated services and to moto, and compare the answers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from simulation.platform import Platform
 
 @contextmanager
 def dynamodb_on_both(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Have every call to DynamoDB answered by moto too; the answers must be equal.
+    """Send every call to DynamoDB to moto too, and require equal answers.
 
     Yields the operations that were called.
     """
@@ -51,7 +51,7 @@ def dynamodb_on_both(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def make_ledger() -> None:
-    """Make the ledger's table on moto, as template.yaml has it."""
+    """Create the ledger's table on moto, as template.yaml has it."""
     client("dynamodb").create_table(
         TableName=LEDGER,
         BillingMode="PAY_PER_REQUEST",
@@ -80,7 +80,7 @@ def make_ledger() -> None:
 
 @contextmanager
 def dynamodb_on_moto(platform: Platform) -> Iterator[None]:
-    """Have moto be the platform's DynamoDB."""
+    """Use moto as the platform's DynamoDB."""
     with mock_aws():
         platform.account.services["dynamodb"] = None
         make_ledger()
@@ -88,7 +88,7 @@ def dynamodb_on_moto(platform: Platform) -> Iterator[None]:
 
 
 def outcome(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what a call answers, or the code of its error."""
+    """Return the answer of a call, or the code of its error."""
     try:
         return call()
     except ClientError as error:
@@ -98,14 +98,14 @@ def outcome(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def simulated_or_raised(ours: dict[str, Any]) -> dict[str, Any]:
-    """Return an outcome as `services.answer` does."""
+    """Return an answer, or raise its error, as `services.answer` does."""
     if "error" in ours:
         raise ServiceError(ours["error"], "as moto says")
     return ours
 
 
 class NetworkOnMoto:
-    """The part of `Account` that is EC2's, on moto."""
+    """The EC2 part of `Account`, on moto."""
 
     def __init__(self) -> None:
         self.vpc = str(client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"])
@@ -120,7 +120,7 @@ class NetworkOnMoto:
         self.group = str(made["GroupId"])
 
     def make_subnet(self, name: str, block: str) -> str:
-        """Make a subnet in the platform's VPC; return its id."""
+        """Create a subnet in the platform's VPC; return its ID."""
         made = client("ec2").create_subnet(
             VpcId=self.vpc, CidrBlock=block, TagSpecifications=named("subnet", name)
         )
@@ -129,7 +129,7 @@ class NetworkOnMoto:
 
 @contextmanager
 def ec2_on_moto(platform: Platform, patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have moto be the platform's EC2."""
+    """Use moto as the platform's EC2."""
     patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # thousands, and no test needs one
     with mock_aws():
         platform.account.services["ec2"] = None

@@ -1,6 +1,6 @@
-"""An operator at the command line: the real commands, against the platform in this process.
+"""An operator who runs the real commands against the platform in this process.
 
-The functions that a command invokes are the real ones too; launches are the catalog simulator's.
+Commands invoke the real functions. The catalog simulator makes the launches.
 """
 
 import io
@@ -36,7 +36,7 @@ BUCKET = "nb-123456789012-data"  # of each launch
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command printed, and its exit status."""
+    """The output and the exit status of a command."""
 
     status: int
     out: str
@@ -44,21 +44,21 @@ class Ran:
 
     @property
     def json(self) -> Any:
-        """What it printed, as JSON."""
+        """The output as JSON."""
         return json.loads(self.out)
 
 
 @dataclass
 class Operator:
-    """Someone who types commands.
+    """An operator who types commands.
 
     Attributes:
-        functions: the platform's functions that a command may invoke, by logical id.
-        refused: the error code that AWS answers an operation with, by its name.
+        functions: the platform's functions that a command may invoke, by logical ID.
+        refused: the error codes with which AWS rejects operations, by operation.
         called: the operations that were called, as service:Operation.
-        deleted: the ids of the stacks that CloudFormation was asked to delete.
-        deletion_ends: the status that such a stack has then.
-        parameters: those of the platform's stack.
+        deleted: the IDs of the stacks on which DeleteStack was called.
+        deletion_ends: the status of such a stack after the call.
+        parameters: the parameters of the platform's stack.
 
     """
 
@@ -73,7 +73,7 @@ class Operator:
     parameters: dict[str, str] = field(default_factory=dict)
 
     def run(self, *words: str, answer: str = "") -> Ran:
-        """Type a command, and an answer if it asks."""
+        """Run a command, with an answer for its confirmation."""
         self.world.now = self.platform.clock.now
         with speaking_to(self.world), intercepted(self._answer):
             result = CliRunner().invoke(app, list(words), input=answer)
@@ -82,13 +82,13 @@ class Operator:
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     def launched(self, **properties: Any) -> Stack:
-        """Have a data scientist launch a notebook, which runs then; return its stack."""
+        """Launch a notebook as a data scientist; return the stack of the running notebook."""
         stack = self.launching(**properties)
         stack.create().expect_success()
         return stack
 
     def launching(self, retention: str = "Retain", **properties: Any) -> Stack:
-        """Have a launch begin, as Service Catalog has it; the platform is asked for nothing yet."""
+        """Begin a launch in Service Catalog, before the platform gets a request."""
         stack = self.platform.stack()
         product_id = self.offer.launched(stack.notebook)
         stack.id = (
@@ -115,7 +115,7 @@ class Operator:
         return stack
 
     def without_launch(self, status: str = "CREATE_COMPLETE") -> Stack:
-        """Return a stack that is there, and in such a state, though its launch is gone."""
+        """Return a stack in this status whose launch is gone."""
         stack = self.launched(ExpiresAfterDays="2")
         self.platform.stacks[stack.id] |= {"status": status, "physical_ids": [stack.notebook]}
         self.offer.terminate(provisioned_product_of(stack.id), RetainPhysicalResources=True)
@@ -123,7 +123,7 @@ class Operator:
         return stack
 
     def refused_launch(self, name: str, reason: str, caller: Person = ALICE) -> str:
-        """Have CloudFormation refuse a launch before there is a stack; return the launch's id."""
+        """Launch with a CloudFormation error before there is a stack; return the launch's ID."""
         self.world.now = self.platform.clock.now
         self.world.stacks.refusal = ServiceError("ValidationError", reason)
         launch = self.offer.launch(name, caller)["ProvisionedProductId"]
@@ -132,7 +132,7 @@ class Operator:
         return str(launch)
 
     def refused_update(self, launch: str, reason: str) -> None:
-        """Have CloudFormation refuse an update of a launch before it begins."""
+        """Update a launch with a CloudFormation error before the update begins."""
         self.world.now = self.platform.clock.now
         self.world.stacks.refusal = ServiceError("ValidationError", reason)
         self.offer.update(launch, UpdateToken="refused")
@@ -140,7 +140,7 @@ class Operator:
         self.world.stacks.refusal = None
 
     def rolled_back_launch(self, name: str, notebook: str, reason: str) -> str:
-        """Have a launch's stack roll back for another resource; return the launch's id."""
+        """Launch a stack that rolls back because of another resource; return the launch's ID."""
         self.world.now = self.platform.clock.now
         launch = str(self.offer.launch(name)["ProvisionedProductId"])
         self.world.let_run(StackState("ROLLBACK_COMPLETE", failure=reason))
@@ -178,7 +178,7 @@ class Operator:
     def _invoke(self, name: str, event: Any) -> Mapping[str, Any]:
         try:
             returned, fault = self.functions[name](event), {}
-        except Exception as error:  # as Lambda tells of it, whatever it is
+        except Exception as error:  # Lambda reports any error in this form
             returned = {"errorType": type(error).__name__, "errorMessage": str(error)}
             fault = {"FunctionError": "Unhandled"}
         return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(returned).encode()), **fault}
@@ -211,17 +211,16 @@ class Operator:
 
 
 def refusal(operation: str, code: str, message: str = "no") -> ClientError:
-    """Return an error of AWS."""
-    told: Any = {"Error": {"Code": code, "Message": message}}
-    return ClientError(told, operation)
+    """Return an error that AWS answers with."""
+    response: Any = {"Error": {"Code": code, "Message": message}}
+    return ClientError(response, operation)
 
 
 @contextmanager
 def an_operator(platform: Platform, patch: pytest.MonkeyPatch) -> Iterator[Operator]:
-    """Have someone operate a platform."""
+    """Yield an operator of a platform."""
     world = World()
-    # Whatever a command waits for goes on meanwhile.
-    # Not time.sleep itself, with which threads of others sleep.
+    # What a command waits for continues while it sleeps. Other threads use the real time.sleep.
     goes_on = SimpleNamespace(sleep=lambda _seconds: world.let_run("DELETE_COMPLETE"))
     patch.setattr("vending.launches.time", goes_on)
     functions = {

@@ -1,4 +1,4 @@
-"""A stack that left its notebook behind, and the event that begins its cleanup."""
+"""A stack that left its notebook behind, and the event that starts its cleanup."""
 
 from simulation.platform import Platform
 from simulation.stack import Stack as LaunchedStack

@@ -1,4 +1,4 @@
-"""The product template as a launch gets it: loaded, and resolved as CloudFormation would."""
+"""The product template of a launch, resolved as CloudFormation resolves it."""
 
 import base64
 import re
@@ -41,7 +41,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of the product, with the parameters that are not left at their defaults."""
+    """One launch of the product, with its parameters other than the defaults."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     stack_name: str = "SC-111122223333-pp-abc"
@@ -52,7 +52,7 @@ class Launch:
 
     @property
     def stack_id(self) -> str:
-        """The stack's id, as CloudFormation makes it."""
+        """The stack ID in CloudFormation's format."""
         return (
             f"arn:{self.partition}:cloudformation:{self.region}:{ACCOUNT}:"
             f"stack/{self.stack_name}/{self.uuid}"
@@ -64,7 +64,7 @@ class Launch:
         return resolved
 
     def properties(self, logical_id: str) -> dict[str, Any]:
-        """Return a resource's properties, resolved."""
+        """Return a resource's resolved properties."""
         properties: dict[str, Any] = self.resource(logical_id)["Properties"]
         return properties
 
@@ -73,11 +73,11 @@ class Launch:
         return str(self._resolve(TEMPLATE["Outputs"][name]["Value"]))
 
     def everything(self) -> Any:
-        """Return all resources and outputs, resolved."""
+        """Return all resolved resources and outputs."""
         return self._resolve({name: TEMPLATE[name] for name in ("Resources", "Outputs")})
 
     def passes_the_rules(self) -> bool:
-        """Tell whether the template's rules let this launch through."""
+        """Return whether the template's rules allow this launch."""
         return all(
             self._resolve(assertion["Assert"])
             for rule in TEMPLATE["Rules"].values()
@@ -86,7 +86,7 @@ class Launch:
         )
 
     def policies(self) -> list[dict[str, Any]]:
-        """Return the policies of the execution role: its own, and those it imports."""
+        """Return the execution role's own and imported policies."""
         platform = stack_template.Stack(
             POLICIES, PLACED_IN, region=self.region, partition=self.partition, suffix=self.suffix
         )
@@ -102,14 +102,14 @@ class Launch:
         ]
 
     def statements(self) -> dict[str, dict[str, Any]]:
-        """Return all statements of the execution role's policies, by their ids."""
+        """Return all statements of the execution role's policies, by their IDs."""
         found = [each for policy in self.policies() for each in policy["Statement"]]
         by_id = {each["Sid"]: each for each in found}
         assert len(by_id) == len(found), "two statements have one id"
         return by_id
 
     def script(self, hook: str) -> str:
-        """Return the script that the notebook runs at this hook: OnCreate or OnStart."""
+        """Return the script that the notebook runs at the hook OnCreate or OnStart."""
         (content,) = self.properties("LifecycleConfig")[hook]
         return base64.b64decode(content["Content"]).decode()
 
@@ -135,7 +135,7 @@ class Launch:
             "ExecutionRole.Arn": f"arn:{self.partition}:iam::{ACCOUNT}:role/n/stack-role-1",
         }
         if name not in known and "." in name:
-            # What CloudFormation returns of a name is the name that was given.
+            # CloudFormation returns the given name for a name attribute.
             logical_id, attribute = name.split(".")
             given = TEMPLATE["Resources"][logical_id]["Properties"].get(attribute)
             return str(self._resolve(given)) if given else f"<{name}>"

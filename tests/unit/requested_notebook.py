@@ -1,4 +1,4 @@
-"""CloudFormation's request for a notebook, as tests vary it."""
+"""CloudFormation's request for a notebook, with changes."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -31,5 +31,5 @@ EVENT: dict[str, Any] = {
 
 
 def request(**changes: Any) -> CustomResourceRequest:
-    """Return a request that differs so far from a plain Create."""
+    """Return a plain Create request with these changes."""
     return parse_request({**EVENT, **changes})

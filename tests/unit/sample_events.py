@@ -1,4 +1,4 @@
-"""The sample events in `events/`, and the functions that they are for."""
+"""The sample events in `events/`, and their functions."""
 
 import json
 import re
@@ -39,9 +39,9 @@ def name_of(properties: dict[str, Any]) -> str:
 
 
 def comparable(state: dict[str, Any]) -> Any:
-    """Return a state without what AWS makes up: resource ids, a creation time, an address.
+    """Return a state without the resource IDs and the URL that AWS generates.
 
-    What an event does not say of an execution's memory is what the code assumes.
+    Missing parts of an execution's memory get the defaults of the code.
     """
     memory = ExecutionMemory(**{**state["Memory"], "ours": ""})
     known = {**state, "Memory": asdict(memory)}

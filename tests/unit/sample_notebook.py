@@ -1,4 +1,4 @@
-"""A notebook, and the specification that it fulfils."""
+"""A notebook and the specification that it meets."""
 
 from notebook_vending.notebooks.notebook import Notebook, NotebookSpec, ownership_tags
 

@@ -1,4 +1,4 @@
-"""Every call to AWS in src/, read from its text."""
+"""Every call to AWS in src/, parsed from the source."""
 
 import ast
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Call(NamedTuple):
 
 
 def calls() -> Iterator[Call]:
-    """Yield every call to AWS that src/ makes, with the parameters it names."""
+    """Yield every call to AWS in src/ with the names of its parameters."""
     for path in sorted((ROOT / "src").rglob("*.py")):
         tree = ast.parse(path.read_text())
         clients = {
@@ -37,7 +37,7 @@ def calls() -> Iterator[Call]:
             }
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and (name := called(node)) in operations:
-                    # PaginationConfig is boto3's own, which sends it as other parameters.
+                    # boto3 sends PaginationConfig as other parameters.
                     named = (each.arg for each in node.keywords if each.arg)
                     keywords = tuple(name for name in named if name != "PaginationConfig")
                     where = f"{path.relative_to(ROOT)}:{node.lineno}"
@@ -45,7 +45,7 @@ def calls() -> Iterator[Call]:
 
 
 def called(node: ast.Call) -> str:
-    """Return the operation that a call is of, in boto3's words."""
+    """Return the boto3 method that a node calls, or '' for any other call."""
     match node.func:
         case ast.Attribute(attr="paginate", value=ast.Call(args=[ast.Constant(value=str(name))])):
             return name

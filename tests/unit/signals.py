@@ -1,4 +1,4 @@
-"""Signals as a program's own handlers get them."""
+"""Signals of a program that sets its own handlers."""
 
 import signal
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """Give signals back what was to become of them."""
+    """Restore the signal handlers after a test."""
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {each: signal.getsignal(each) for each in ending}
     yield

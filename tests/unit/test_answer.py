@@ -1,4 +1,4 @@
-"""The answer to CloudFormation: within its limits, only to its addresses, until it is taken."""
+"""Answers to CloudFormation fit its limits, go only to its hosts and are retried."""
 
 import json
 import logging
@@ -41,19 +41,19 @@ FIELDS: Any = {
 }
 
 
-# What it says
+# Content
 
 
-def said(reason: str = "Because.", **changes: Any) -> dict[str, Any]:
-    """Return an answer as CloudFormation reads it, which takes no more than 4,096 bytes."""
+def parsed(reason: str = "Because.", **changes: Any) -> dict[str, Any]:
+    """Return the answer as CloudFormation reads it, from at most 4,096 bytes."""
     encoded = answer.body(reason=reason, **{**FIELDS, **changes})
     assert len(encoded) <= 4096
     read: dict[str, Any] = json.loads(encoded)
     return read
 
 
-def test_it_has_every_field_that_cloudformation_asks_for() -> None:
-    assert said(data={"NotebookInstanceName": "analysis"}) == {
+def test_answer_has_every_field_that_cloudformation_requires() -> None:
+    assert parsed(data={"NotebookInstanceName": "analysis"}) == {
         "Status": "FAILED",
         "Reason": "Because.",
         "PhysicalResourceId": "analysis",
@@ -65,9 +65,9 @@ def test_it_has_every_field_that_cloudformation_asks_for() -> None:
 
 
 @pytest.mark.parametrize("character", ["x", "é", "€", "😀", "\n", '"', "\x00", "\ud83d"])
-def test_a_reason_too_long_is_cut_at_its_end_and_no_further_than_it_must(character: str) -> None:
-    """The stack would read "Response object is too long" in its place: aws/aws-cdk#23958."""
-    reason = said("Because " + character * 9000)["Reason"]
+def test_long_reason_is_cut_at_its_end_by_no_more_than_needed(character: str) -> None:
+    """CloudFormation would show "Response object is too long" instead (aws/aws-cdk#23958)."""
+    reason = parsed("Because " + character * 9000)["Reason"]
 
     assert reason.startswith("Because " + character)
     assert reason.endswith("…")
@@ -75,16 +75,16 @@ def test_a_reason_too_long_is_cut_at_its_end_and_no_further_than_it_must(charact
     assert len(answer.body(**FIELDS, reason=reason)) + one_more > 4096
 
 
-def test_a_reason_that_fits_is_left_alone() -> None:
+def test_reason_that_fits_is_not_cut() -> None:
     reason = "x" * (4096 - len(answer.body(**FIELDS, reason="")))
 
-    assert said(reason)["Reason"] == reason
-    assert said(reason + "x")["Reason"].endswith("…")
+    assert parsed(reason)["Reason"] == reason
+    assert parsed(reason + "x")["Reason"].endswith("…")
 
 
 @pytest.fixture
 def help_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the variable of the functions that answer launches."""
+    """Set HELP_URL, as the functions that answer launches have it."""
     monkeypatch.setenv("HELP_URL", HELP)
 
 
@@ -101,27 +101,25 @@ has_help = pytest.mark.usefixtures("help_url")
         ("Some…", "Some…"),
     ],
 )
-def test_a_refusal_ends_with_the_link_to_the_help_about_its_cause(
-    reason: str, sentence: str
-) -> None:
-    refused = said(reason, cause=Cause.NAME_TAKEN)
+def test_refusal_ends_with_the_help_link_for_its_cause(reason: str, sentence: str) -> None:
+    refused = parsed(reason, cause=Cause.NAME_TAKEN)
 
     assert refused["Reason"] == f"{sentence} More: {HELP}#name-taken"
 
 
 @has_help
-def test_what_has_no_cause_has_no_link() -> None:
-    assert said("Done")["Reason"] == "Done"
+def test_reason_without_a_cause_has_no_help_link() -> None:
+    assert parsed("Done")["Reason"] == "Done"
 
 
-def test_a_function_that_answers_no_launches_gives_no_link() -> None:
-    assert said("No", cause=Cause.INVALID)["Reason"] == "No"
+def test_refusal_has_no_help_link_without_help_url() -> None:
+    assert parsed("No", cause=Cause.INVALID)["Reason"] == "No"
 
 
 @has_help
 @pytest.mark.parametrize("character", ["x", "€", '"'])
-def test_a_reason_too_long_is_cut_before_its_link(character: str) -> None:
-    reason = said("Because " + character * 9000, cause=Cause.QUOTA)["Reason"]
+def test_long_reason_is_cut_before_its_help_link(character: str) -> None:
+    reason = parsed("Because " + character * 9000, cause=Cause.QUOTA)["Reason"]
     text, _, link = reason.partition(" More: ")
 
     assert text.startswith("Because " + character)
@@ -132,28 +130,28 @@ def test_a_reason_too_long_is_cut_before_its_link(character: str) -> None:
 
 
 @has_help
-def test_a_reason_that_just_fits_with_its_link_is_left_alone() -> None:
+def test_reason_that_just_fits_with_its_help_link_is_not_cut() -> None:
     link = f" More: {HELP}#quota"
     reason = "x" * (4095 - len(answer.body(**FIELDS, reason=link))) + "."
 
-    assert said(reason, cause=Cause.QUOTA)["Reason"] == reason + link
-    cut = said("x" + reason, cause=Cause.QUOTA)["Reason"]
+    assert parsed(reason, cause=Cause.QUOTA)["Reason"] == reason + link
+    cut = parsed("x" + reason, cause=Cause.QUOTA)["Reason"]
     assert cut.endswith("x…" + link)
 
 
 @has_help
-def test_ids_that_leave_no_room_for_a_link_are_answered_without_it() -> None:
+def test_answer_has_no_help_link_when_its_ids_leave_no_room() -> None:
     link = len(f" More: {HELP}#quota")
     room = 4096 - len(answer.body(**FIELDS, reason="…")) - link
 
-    fits = said("x" * 99, cause=Cause.QUOTA, request_id=FIELDS["request_id"] + "r" * room)
-    not_so = said("x" * 99, cause=Cause.QUOTA, request_id=FIELDS["request_id"] + "r" * (room + 1))
+    fits = parsed("x" * 99, cause=Cause.QUOTA, request_id=FIELDS["request_id"] + "r" * room)
+    not_so = parsed("x" * 99, cause=Cause.QUOTA, request_id=FIELDS["request_id"] + "r" * (room + 1))
 
     assert fits["Reason"] == f"… More: {HELP}#quota"
     assert not_so["Reason"] == "x" * (link - 1) + "…"
 
 
-# Where it goes
+# Response URL
 
 
 @pytest.mark.parametrize(
@@ -176,7 +174,7 @@ def test_ids_that_leave_no_room_for_a_link_are_answered_without_it() -> None:
         ),
     ],
 )
-def test_the_response_buckets_of_every_partition_are_taken(
+def test_response_buckets_of_every_partition_are_accepted(
     monkeypatch: pytest.MonkeyPatch, region: str, url: str
 ) -> None:
     monkeypatch.setenv("AWS_REGION", region)
@@ -184,7 +182,7 @@ def test_the_response_buckets_of_every_partition_are_taken(
     assert answer.is_reply_address(url)
 
 
-def test_in_each_region_the_suffix_is_that_of_its_partition_and_no_other(
+def test_each_region_accepts_only_the_dns_suffix_of_its_partition(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     partitions = Session().get_data("partitions")["partitions"]
@@ -201,9 +199,7 @@ def test_in_each_region_the_suffix_is_that_of_its_partition_and_no_other(
             assert taken == {partition["outputs"]["dnsSuffix"]}, region
 
 
-def test_in_govcloud_a_host_without_the_region_is_another_partitions(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_govcloud_rejects_a_host_without_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "us-gov-west-1")
     bucket = HOST.replace("useast1", "usgovwest1")
 
@@ -211,7 +207,7 @@ def test_in_govcloud_a_host_without_the_region_is_another_partitions(
     assert not answer.is_reply_address(f"https://{bucket}.s3.amazonaws.com/key")
 
 
-def test_nothing_but_the_region_decides_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_region_decides_which_host_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", REGION)
     for name in ("AWS_DEFAULT_REGION", "URL_SUFFIX", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.setenv(name, "evil.example")
@@ -269,7 +265,7 @@ def test_nothing_but_the_region_decides_on_the_host(monkeypatch: pytest.MonkeyPa
         "https://169.254.169.254/latest/meta-data",
     ],
 )
-def test_no_other_host_is_ever_called(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_answer_is_never_sent_to_another_host(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setattr(answer, "_http", None)
 
@@ -279,11 +275,11 @@ def test_no_other_host_is_ever_called(monkeypatch: pytest.MonkeyPatch, url: str)
     assert str(error.value) == "The response URL is not CloudFormation's in this Region."
 
 
-# To what is no proper request
+# Refusals of incomplete requests
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> dict[str, Any] | None:
-    """Return what is answered to a request that differs so far; None when nothing is."""
+    """Return the refusal of a request with these changes, or None if none is sent."""
     sent: list[bytes] = []
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setattr(answer, "put", lambda _url, body: sent.append(body))
@@ -295,7 +291,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> dict[str, Any] |
 
 
 @pytest.mark.parametrize("known", [None, "", 7, [], {"a": "b"}])
-def test_without_a_physical_id_the_logical_one_is_answered(
+def test_refusal_without_a_physical_id_has_the_logical_id(
     monkeypatch: pytest.MonkeyPatch, known: Any
 ) -> None:
     said = refused(monkeypatch, LogicalResourceId="Notebook", PhysicalResourceId=known)
@@ -304,7 +300,7 @@ def test_without_a_physical_id_the_logical_one_is_answered(
     assert said["PhysicalResourceId"] == "Notebook"
 
 
-def test_ids_too_long_for_the_ledger_are_answered_all_the_same(
+def test_request_with_ids_too_long_for_the_ledger_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said = refused(monkeypatch, StackId="s" * 2500, RequestId="r" * 1100)
@@ -315,17 +311,17 @@ def test_ids_too_long_for_the_ledger_are_answered_all_the_same(
 
 @pytest.mark.parametrize("name", ["StackId", "RequestId", "LogicalResourceId"])
 @pytest.mark.parametrize("value", [None, "", 7, "x" * 4096, "\x00" * 700])
-def test_an_answer_that_cannot_say_to_what_or_would_not_fit_is_not_given(
+def test_request_with_missing_or_oversized_ids_is_not_answered(
     monkeypatch: pytest.MonkeyPatch, name: str, value: Any
 ) -> None:
     assert refused(monkeypatch, **{name: value}) is None
 
 
-# How it is sent: against a listener that does what S3 does with a presigned PUT
+# Delivery to a listener that behaves like S3 with a presigned PUT
 
 
 class Replies(list[bytes]):
-    """What arrived at one reply address, and how long was waited between the attempts."""
+    """The answers at one response URL, and the pauses between the attempts."""
 
     def __init__(self, bucket: ResponseBucket) -> None:
         super().__init__()
@@ -337,12 +333,12 @@ class Replies(list[bytes]):
 
     @property
     def statuses(self) -> list[int]:
-        """What the bucket answered to each attempt, 0 for nothing."""
+        """The HTTP status of each attempt, 0 for a dropped connection."""
         return [put["status"] for put in self.bucket.puts]
 
     @property
     def secret(self) -> str:
-        """What makes the address a credential."""
+        """The URL's signature, which makes it a credential."""
         return self.url.rpartition("X-Amz-Signature=")[2]
 
 
@@ -358,7 +354,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ResponseBucket]
 def replies(
     bucket: ResponseBucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[Replies]:
-    """Return a reply address that leads to the listener; retries do not really wait."""
+    """Yield a response URL that resolves to the listener; retries do not sleep."""
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("SSL_CERT_FILE", str(bucket.certificate_authority))
     getaddrinfo = socket.getaddrinfo
@@ -386,18 +382,18 @@ def test_an_answer_arrives_once_with_an_empty_content_type(replies: Replies) -> 
     assert replies.bucket.puts == [{"status": 200, "bytes": 21, "content_type": ""}]
 
 
-def test_an_answer_is_tried_again_after_longer_and_longer_pauses(replies: Replies) -> None:
+def test_answer_is_retried_with_growing_pauses(replies: Replies) -> None:
     replies.bucket.unavailable = 4
 
     answer.put(replies.url, b"{}")
 
     assert replies.statuses == [503, 503, 503, 503, 200]
     assert replies == [b"{}"]
-    assert replies.paused == [1.5, 2.5, 4.5]  # with all the jitter there may be
+    assert replies.paused == [1.5, 2.5, 4.5]  # with the maximum jitter
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 504])
-def test_an_answer_is_tried_again_after_whatever_may_pass(replies: Replies, status: int) -> None:
+def test_answer_is_retried_after_a_temporary_error(replies: Replies, status: int) -> None:
     replies.bucket.unavailable, replies.bucket.unavailable_status = 1, status
 
     answer.put(replies.url, b"{}")
@@ -406,7 +402,7 @@ def test_an_answer_is_tried_again_after_whatever_may_pass(replies: Replies, stat
 
 
 @pytest.mark.parametrize("status", [300, 400, 501])
-def test_any_other_reply_is_an_error_at_once(replies: Replies, status: int) -> None:
+def test_any_other_http_status_is_an_error_without_a_retry(replies: Replies, status: int) -> None:
     replies.bucket.unavailable, replies.bucket.unavailable_status = 1, status
 
     with pytest.raises(answer.UndeliverableError, match=f"answer was HTTP {status}") as error:
@@ -416,7 +412,7 @@ def test_any_other_reply_is_an_error_at_once(replies: Replies, status: int) -> N
     assert replies.statuses == [status]
 
 
-def test_a_connection_that_drops_is_tried_again(replies: Replies) -> None:
+def test_answer_is_retried_after_a_dropped_connection(replies: Replies) -> None:
     replies.bucket.drop = 2
 
     answer.put(replies.url, b"{}")
@@ -424,7 +420,7 @@ def test_a_connection_that_drops_is_tried_again(replies: Replies) -> None:
     assert replies.statuses == [0, 0, 200]
 
 
-def test_an_answer_that_is_never_taken_is_an_error_without_the_address(replies: Replies) -> None:
+def test_error_after_all_retries_hides_the_response_url(replies: Replies) -> None:
     replies.bucket.unavailable = 5
 
     with pytest.raises(answer.UndeliverableError, match="HTTP 503") as error:
@@ -434,7 +430,7 @@ def test_an_answer_that_is_never_taken_is_an_error_without_the_address(replies: 
     assert replies.secret not in repr(error.value)
 
 
-def test_a_refusal_is_an_error_and_is_not_tried_again(replies: Replies) -> None:
+def test_http_403_is_an_error_without_a_retry(replies: Replies) -> None:
     with pytest.raises(answer.UndeliverableError, match="HTTP 403"):
         answer.put(replies.url + "0", b"{}")
 
@@ -442,7 +438,7 @@ def test_a_refusal_is_an_error_and_is_not_tried_again(replies: Replies) -> None:
     assert replies == []
 
 
-def test_a_dead_connection_is_an_error_without_the_address(replies: Replies) -> None:
+def test_error_of_a_dead_connection_hides_the_response_url(replies: Replies) -> None:
     replies.bucket.drop = 5
 
     with pytest.raises(answer.UndeliverableError) as error:
@@ -453,7 +449,7 @@ def test_a_dead_connection_is_an_error_without_the_address(replies: Replies) -> 
     assert replies.secret not in text
 
 
-def test_a_listener_that_cannot_prove_to_be_the_bucket_gets_nothing(
+def test_listener_with_an_untrusted_certificate_receives_nothing(
     replies: Replies, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stranger = response_bucket.start(tmp_path, REGION)
@@ -467,13 +463,13 @@ def test_a_listener_that_cannot_prove_to_be_the_bucket_gets_nothing(
     assert replies.secret not in str(error.value)
 
 
-def test_a_silent_host_is_given_up_in_seconds() -> None:
+def test_silent_host_times_out_in_seconds() -> None:
     patience = answer._http.connection_pool_kw["timeout"]
 
     assert (patience.connect_timeout, patience.read_timeout) == (3, 10)
 
 
-def test_a_redirection_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redirect_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def request(pool: Any, _method: str, url: str, **_: Any) -> Any:
@@ -491,7 +487,7 @@ def test_a_redirection_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) == 1
 
 
-# What is no proper request is refused, if it can be
+# Refusals of invalid requests
 
 
 REFUSED = {
@@ -504,7 +500,7 @@ REFUSED = {
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """Return the addresses and answers that are PUT."""
+    """Return the response URLs and the answers sent to them."""
     puts: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("HELP_URL", HELP)
@@ -520,7 +516,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         ({"PhysicalResourceId": ""}, "Notebook"),
     ],
 )
-def test_what_is_no_request_is_refused_under_the_id_that_cloudformation_knows(
+def test_invalid_request_is_refused_under_the_id_that_cloudformation_knows(
     sent: list[tuple[str, dict[str, Any]]], known: dict[str, str], physical_id: str
 ) -> None:
     answer.refuse({**REFUSED, **known}, "No.")
@@ -561,7 +557,7 @@ def test_a_refusal_that_fills_the_whole_answer_is_sent(
         {**REFUSED, "ResponseURL": "https://evil.example/"},
     ],
 )
-def test_what_cannot_be_answered_is_left_alone(
+def test_event_that_cannot_be_answered_is_ignored(
     sent: list[tuple[str, dict[str, Any]]], event: Any
 ) -> None:
     answer.refuse(event, "No.")
@@ -569,12 +565,12 @@ def test_what_cannot_be_answered_is_left_alone(
     assert sent == []
 
 
-# What is recorded is what is sent
+# Recorded answers
 
 
 @pytest.fixture
 def delivered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Key, datetime]]:
-    """Return the deliveries that are recorded; every answer is the first one."""
+    """Return the recorded deliveries; each answer counts as the first."""
     recorded: list[tuple[Key, datetime]] = []
     monkeypatch.setattr(clock, "now", lambda: NOW)
     monkeypatch.setattr(
@@ -593,7 +589,7 @@ def delivered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Key, datetime]]:
         ("SUCCESS", "analysis", "ANALYSIS", "another", "analysis"),
     ],
 )
-def test_only_a_replacement_that_succeeded_has_another_physical_id(
+def test_only_a_successful_replacement_changes_the_physical_id(
     sent: list[tuple[str, dict[str, Any]]],
     delivered: list[tuple[Key, datetime]],
     status: answer.Status,
@@ -602,7 +598,7 @@ def test_only_a_replacement_that_succeeded_has_another_physical_id(
     replaces: str,
     said: str,
 ) -> None:
-    """Another id has CloudFormation delete what the old one names."""
+    """CloudFormation deletes the old resource when the physical ID changes."""
     entry = replace(ENTRY, physical_resource_id=physical_id, notebook_name=name, replaces=replaces)
 
     assert answer.give(entry, status, "Because.") == status
@@ -621,7 +617,7 @@ def test_only_a_replacement_that_succeeded_has_another_physical_id(
     ],
     ids=["ready", "deleted", "refused", "failed"],
 )
-def test_a_notebook_has_the_address_of_the_help_and_a_refusal_the_link(
+def test_success_carries_the_help_url_and_failure_the_help_link(
     sent: list[tuple[str, dict[str, Any]]],
     delivered: list[tuple[Key, datetime]],
     status: answer.Status,
@@ -662,7 +658,7 @@ SPEC = NotebookSpec(
 
 @pytest.fixture
 def reported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Return what is logged of an answer, and then what is counted."""
+    """Return the log entry of an answer, then its metrics."""
     reports: list[tuple[Any, ...]] = []
     monkeypatch.setattr(logger, "info", lambda text, extra: reports.append((text, extra)))
     monkeypatch.setattr(
@@ -713,7 +709,7 @@ def test_a_launch_that_succeeds_is_logged_and_counted(
 
 @pytest.mark.usefixtures("sent", "delivered")
 @pytest.mark.parametrize(("cleans_up", "kind"), [(False, "Create"), (True, "OrphanCleanup")])
-def test_a_refusal_of_a_request_that_cannot_be_read_is_logged_and_counted(
+def test_refusal_of_an_unreadable_request_is_logged_and_counted(
     reported: list[tuple[Any, ...]], cleans_up: bool, kind: str
 ) -> None:
     answer.give(replace(ENTRY, cleans_up=cleans_up), "FAILED", "Because.", cause=Cause.INVALID)
@@ -736,7 +732,7 @@ def test_a_refusal_of_a_request_that_cannot_be_read_is_logged_and_counted(
     ]
 
 
-def test_what_was_said_first_is_said_by_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_recorded_answer_is_sent_by_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"https://{HOST}.s3.amazonaws.com/key?X-Amz-Signature=1"
     sent: list[bytes] = []
 

@@ -1,4 +1,4 @@
-"""What the benchmarks of the functions count, read and pack; and what the functions import."""
+"""The benchmarks measure the functions correctly, and the functions import few packages."""
 
 import json
 import subprocess
@@ -29,9 +29,9 @@ from notebook_vending.log import logger
 
 ROOT = Path(__file__).parents[2]
 
-# --- what the functions import --------------------------------------------------------------------
+# --- imports --------------------------------------------------------------------------------------
 
-# What boto3 and Powertools come with. Whoever adds to these adds to every function's cold start.
+# The dependencies of boto3 and Powertools. Each addition slows down every cold start.
 OF_ALL = {
     "aws_lambda_powertools",
     "boto3",
@@ -43,9 +43,9 @@ OF_ALL = {
     "typing_extensions",
     "urllib3",
 }
-# What parses a request, or a record of many fields, in the functions that do.
+# The parsers of requests and of records with many fields.
 PARSES = {"attr", "attrs", "cattrs"}
-# botocore takes it where it is installed, as here; no function has it.
+# botocore imports it if it is installed, as here. No function has it.
 NOT_DEPLOYED = {"certifi"}
 PARSERS = {
     *("receive_request", "publish_product", "share_portfolio"),
@@ -54,14 +54,14 @@ PARSERS = {
 HANDLERS = sorted(handler.split(".")[1] for handler in built.handlers().values())
 
 
-def test_every_handler_is_a_functions() -> None:
+def test_every_handler_belongs_to_a_function() -> None:
     files = {path.stem for path in (ROOT / "src" / "handlers").glob("*.py")} - {"__init__"}
 
     assert set(HANDLERS) == files
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_function_imports_no_package_but_those_named_here(handler: str) -> None:
+def test_function_imports_only_the_packages_listed_here(handler: str) -> None:
     script = (
         "import json, sys; before = set(sys.modules);"
         f"import handlers.{handler};"
@@ -88,13 +88,13 @@ import time:       100 |       3300 | handlers.observe
 """
 
 
-def test_the_cost_of_imports_is_read_as_python_prints_it() -> None:
+def test_import_times_are_parsed_from_the_output_of_python() -> None:
     took = imports.parse(PRINTED)
 
     assert took == {"the platform's own": pytest.approx(3.3)}
 
 
-def test_the_imports_of_a_new_process_are_those_of_the_path_alone(tmp_path: Path) -> None:
+def test_new_process_imports_only_from_the_given_path(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import its.part, json, notebook_vending")
     (tmp_path / "notebook_vending.py").write_text("")
     (tmp_path / "its").mkdir()
@@ -107,7 +107,7 @@ def test_the_imports_of_a_new_process_are_those_of_the_path_alone(tmp_path: Path
         imports.importing("boto3", [tmp_path])
 
 
-def test_of_several_runs_the_medians_count_and_the_dearest_comes_first() -> None:
+def test_medians_of_several_runs_begin_with_the_slowest() -> None:
     runs = [{"cheap": 0.5, "dear": took} for took in (9.0, 1.0, 2.0)]
 
     assert list(imports.medians(runs).items()) == [("dear", 2.0), ("cheap", 0.5)]
@@ -125,11 +125,11 @@ RAPID = (
 WARM = "REPORT RequestId: ed58\tDuration: 3.25 ms\tBilled Duration: 4 ms\tMemory Size: 256 MB\t\n"
 
 
-def test_the_init_is_that_of_the_function_and_not_of_the_emulator() -> None:
+def test_init_time_is_that_of_the_function_and_not_of_the_emulator() -> None:
     assert lambda_emulator.durations(RAPID + WARM) == (400.5, [100.25, 3.25])
 
 
-def test_where_nothing_limits_the_processor_its_time_counts() -> None:
+def test_processor_time_is_measured_without_a_processor_limit() -> None:
     printed = "PROCESSOR 0.25\n" + RAPID + "PROCESSOR 0.265\n" + WARM + "PROCESSOR 0.2725\n"
 
     init, first, warm = lambda_emulator.processor_times(printed)
@@ -139,8 +139,8 @@ def test_where_nothing_limits_the_processor_its_time_counts() -> None:
     assert processor_share.share(10_240) == 1
 
 
-def test_a_group_has_its_quota_when_init_is_over_and_is_removed() -> None:
-    """Where this process may make one; the page says which."""
+def test_control_group_has_its_quota_after_init_and_is_removed() -> None:
+    """Without the right to create a control group, no limit applies."""
     with processor_share.limiting(1769 / 4) as group:
         if not processor_share.can_limit():
             assert group == processor_share.Group()
@@ -158,12 +158,12 @@ def test_a_group_has_its_quota_when_init_is_over_and_is_removed() -> None:
 
 
 @pytest.mark.parametrize("printed", ["", WARM, RAPID + RAPID, RAPID.partition("END")[0]])
-def test_without_one_init_and_an_invoke_there_is_nothing_to_report(printed: str) -> None:
+def test_output_without_exactly_one_init_and_an_invocation_is_an_error(printed: str) -> None:
     with pytest.raises(EmulatorError):
         lambda_emulator.durations(printed)
 
 
-def test_a_ratio_is_of_what_the_first_caller_waits_for_in_each_pair() -> None:
+def test_ratio_compares_the_wait_of_the_first_caller_in_each_pair() -> None:
     starts = [ColdStart(init, 50, 1, 60, b"") for init in (150, 550, 50)]
     floors = [ColdStart(init, 50, 1, 60, b"") for init in (150, 350, 150)]
 
@@ -171,21 +171,21 @@ def test_a_ratio_is_of_what_the_first_caller_waits_for_in_each_pair() -> None:
     assert cold_starts.spread([1.0, 1.5, 0.5]) == {"median": 1.0, "least": 0.5, "most": 1.5}
 
 
-def test_every_function_has_a_sample_event_to_be_measured_with() -> None:
+def test_every_function_has_a_sample_event_for_its_measurement() -> None:
     for name, handler in built.handlers().items():
         assert built.event(cold_starts.event_of(name, handler))
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnsweringAws]:
-    """Let boto3 speak to the AWS that answers at once."""
+    """Point boto3 to an AWS that answers immediately."""
     with answering_aws() as aws:
         aws.notebook = {"NotebookInstanceArn": "arn:nb", "Tags": [{"Key": "k", "Value": "v"}]}
         monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
         yield aws
 
 
-def test_the_floor_makes_and_calls_the_clients_it_is_told_to(
+def test_floor_function_calls_the_first_of_the_named_clients(
     aws: AnsweringAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in floor.CALLS:
@@ -197,7 +197,7 @@ def test_the_floor_makes_and_calls_the_clients_it_is_told_to(
         assert aws.services() == (name,)
 
 
-def test_every_protocol_of_aws_is_answered_in_its_own(aws: AnsweringAws) -> None:
+def test_every_aws_protocol_gets_an_answer_in_its_own_format(aws: AnsweringAws) -> None:
     region = "us-east-1"
     stacks = boto3.client("cloudformation", region).describe_stacks(StackName="s")["Stacks"]
     subnets = boto3.client("ec2", region).describe_subnets()["Subnets"]
@@ -210,7 +210,7 @@ def test_every_protocol_of_aws_is_answered_in_its_own(aws: AnsweringAws) -> None
     assert aws.services() == ("cloudformation", "ec2", "sagemaker", "s3")
 
 
-def test_the_ledger_is_remembered(aws: AnsweringAws) -> None:
+def test_answering_aws_stores_the_ledger(aws: AnsweringAws) -> None:
     client, key = boto3.client("dynamodb", "us-east-1"), {"Resource": {"S": "r"}}
 
     client.put_item(TableName="t", Item={**key, "Entry": {"S": "e"}})
@@ -220,7 +220,7 @@ def test_the_ledger_is_remembered(aws: AnsweringAws) -> None:
     assert len(aws.ledger) == 1
 
 
-def test_a_call_is_known_by_what_it_is_signed_for() -> None:
+def test_call_is_identified_by_the_service_in_its_signature() -> None:
     headers = Message()
     headers["Authorization"] = (
         "AWS4-HMAC-SHA256 Credential=testing/20261122/us-east-1/states/aws4_request, Signed=x"
@@ -237,7 +237,7 @@ def test_a_call_is_known_by_what_it_is_signed_for() -> None:
 # --- artifacts ------------------------------------------------------------------------------------
 
 
-def test_the_same_files_make_the_same_zip_whenever_they_were_written(tmp_path: Path) -> None:
+def test_same_files_make_the_same_zip_at_any_time(tmp_path: Path) -> None:
     for name, names in (("one", ("a", "b")), ("two", ("b", "a"))):
         (tmp_path / name / "in").mkdir(parents=True)
         for each in names:
@@ -252,7 +252,7 @@ def test_the_same_files_make_the_same_zip_whenever_they_were_written(tmp_path: P
     assert artifacts.zipped(tmp_path / "two") != zips[0]
 
 
-# --- scheduled looks ------------------------------------------------------------------------------
+# --- scheduled runs -------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)
@@ -260,7 +260,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logger, "info", lambda *_, **__: None)
 
 
-def test_where_nothing_is_due_the_calls_are_those_of_lists() -> None:
+def test_run_with_nothing_due_makes_only_list_calls() -> None:
     orphans = housekeeping.runs_of(delete_orphans, 201, 0)
     expired = housekeeping.runs_of(expire_launches, 201, 0)
 
@@ -269,14 +269,14 @@ def test_where_nothing_is_due_the_calls_are_those_of_lists() -> None:
     assert (orphans["runs"], orphans["left"]) == (1, 0)
 
 
-def test_more_orphans_than_one_cleanup_begins_with_take_several() -> None:
+def test_more_orphans_than_one_cleanup_starts_take_several_runs() -> None:
     found = housekeeping.runs_of(delete_orphans, 60, 60)
 
     assert found["calls"]["StartExecution"] == 25
     assert (found["runs"], found["left"]) == (3, 0)
 
 
-def test_what_expires_is_terminated_in_the_end_though_there_is_no_time_for_all(
+def test_expired_launches_are_all_terminated_when_one_run_is_too_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(housekeeping, "_CALL_MS", 20_000)
@@ -288,7 +288,7 @@ def test_what_expires_is_terminated_in_the_end_though_there_is_no_time_for_all(
     assert found["left"] == 0
 
 
-def test_idle_notebooks_are_stopped_in_the_end_though_there_is_no_time_for_all(
+def test_idle_notebooks_are_all_stopped_when_one_run_is_too_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(housekeeping, "_CALL_MS", 10_000)
@@ -300,7 +300,7 @@ def test_idle_notebooks_are_stopped_in_the_end_though_there_is_no_time_for_all(
     assert found["left"] == 0
 
 
-def test_one_look_at_a_notebook_that_is_not_idle_is_one_call() -> None:
+def test_check_of_a_notebook_in_use_takes_one_call() -> None:
     found = housekeeping.runs_of(stop_idle, 150, 0)
 
     assert found["calls"] == {"ListNotebookInstances": 2, "GetLogEvents": 150}

@@ -1,4 +1,4 @@
-"""The benchmark's own rules: what it calls right, what it counts, and what it charges."""
+"""The benchmark judges, counts and charges launches by its rules."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from simulation.timeline import Timeline
 
 
 def judged(status_in_sagemaker: str | None, said: str) -> CloudFormation:
-    """Let both requests of a stack be answered with the same status at once."""
+    """Answer both requests of a stack immediately with the same status."""
     timeline = Timeline()
 
     def deliver(event: dict[str, Any]) -> None:
@@ -36,19 +36,21 @@ def judged(status_in_sagemaker: str | None, said: str) -> CloudFormation:
 @pytest.mark.parametrize(
     ("status", "said", "right"),
     [
-        ("InService", "SUCCESS", 1),  # the creation; the deletion was said too early
+        ("InService", "SUCCESS", 1),  # the creation; the deletion was reported too early
         ("Pending", "SUCCESS", 0),
         (None, "SUCCESS", 1),  # the deletion
         ("InService", "FAILED", 0),
     ],
 )
-def test_an_answer_that_is_not_so_is_wrong(status: str | None, said: str, right: int) -> None:
+def test_answer_that_contradicts_sagemaker_is_wrong(
+    status: str | None, said: str, right: int
+) -> None:
     verdicts = judged(status, said).verdicts
 
     assert (verdicts.right, verdicts.wrong, verdicts.never) == (right, 2 - right, 0)
 
 
-def test_what_nobody_answers_within_an_hour_is_never_answered() -> None:
+def test_request_without_an_answer_for_an_hour_counts_as_never_answered() -> None:
     timeline = Timeline()
     formation = CloudFormation(timeline, lambda _name: None, {}, {}, lambda _event: None)
     timeline.at(0, lambda: formation.live(1))
@@ -60,7 +62,7 @@ def test_what_nobody_answers_within_an_hour_is_never_answered() -> None:
     assert timeline.now - began == 7200
 
 
-def test_the_sixth_call_of_a_second_is_refused_and_one_a_fifth_of_a_second_later_is_not() -> None:
+def test_limit_of_five_calls_per_second_refuses_the_sixth_for_200_ms() -> None:
     timeline = Timeline()
     limit = RateLimit(timeline, 5)
 
@@ -69,7 +71,7 @@ def test_the_sixth_call_of_a_second_is_refused_and_one_a_fifth_of_a_second_later
     assert [limit.take() for _ in range(2)] == [True, False]
 
 
-def test_a_cold_environment_is_billed_its_init_and_a_warm_one_is_not() -> None:
+def test_init_is_billed_for_a_cold_start_and_not_for_a_warm_one() -> None:
     timeline = Timeline()
     lambda_ = Lambda(timeline, Durations({"it": 0.5}, {"it": 0.25}))
     lambda_.add(Function("it", 1024, 60, lambda: lambda event, _context: event))
@@ -86,7 +88,7 @@ def test_a_cold_environment_is_billed_its_init_and_a_warm_one_is_not() -> None:
     assert (lambda_.cold_starts, lambda_.invocations["it"]) == (1, 2)
 
 
-def test_a_function_that_sleeps_too_long_dies_and_is_tried_twice_more() -> None:
+def test_function_that_times_out_is_retried_twice() -> None:
     timeline = Timeline()
     lambda_ = Lambda(timeline, Durations())
     began: list[float] = []
@@ -105,7 +107,7 @@ def test_a_function_that_sleeps_too_long_dies_and_is_tried_twice_more() -> None:
     assert lambda_.gb_seconds_x86 == pytest.approx(3 * 900 / 8)
 
 
-def test_each_attempt_of_a_retry_is_a_transition() -> None:
+def test_each_retry_attempt_counts_as_a_transition() -> None:
     timeline = Timeline()
     lambda_ = Lambda(timeline, Durations())
     began, calls = timeline.now, []
@@ -126,8 +128,8 @@ def test_each_attempt_of_a_retry_is_a_transition() -> None:
     assert machine.transitions == 3
 
 
-def test_what_is_caught_without_a_path_is_all_that_the_next_state_gets() -> None:
-    """The waiter of CDK's framework is of this form."""
+def test_catch_without_a_result_path_replaces_the_input_of_the_next_state() -> None:
+    """The waiter of CDK's framework has this form."""
     timeline = Timeline()
     lambda_ = Lambda(timeline, Durations())
     given = []
@@ -154,7 +156,7 @@ def test_what_is_caught_without_a_path_is_all_that_the_next_state_gets() -> None
     assert machine.transitions == 2
 
 
-def test_the_price_of_a_case_computed_by_hand() -> None:
+def test_price_equals_a_case_computed_by_hand() -> None:
     dollars = prices.cost(
         invocations=1_000_000,  # 0.20
         gb_seconds_x86=60_000,  # 1.000002
@@ -167,14 +169,14 @@ def test_the_price_of_a_case_computed_by_hand() -> None:
     assert dollars == pytest.approx(1.975002)
 
 
-def test_the_spread_of_lags() -> None:
+def test_spread_of_lags_is_median_95th_percentile_and_worst() -> None:
     assert spread([]) is None
     assert spread([float(n) for n in range(1, 101)]) == {"median": 50.5, "p95": 95, "worst": 100}
 
 
 @contextmanager
 def hasty(world: World) -> Iterator[Deliver]:
-    """Serve nothing, and say that all is done."""
+    """Serve nothing, but report success."""
 
     def deliver(event: dict[str, Any]) -> None:
         said = '{"Status": "SUCCESS", "PhysicalResourceId": "it"}'
@@ -183,7 +185,7 @@ def hasty(world: World) -> Iterator[Deliver]:
     yield deliver
 
 
-def test_who_says_that_all_is_done_is_right_of_the_deletion_alone() -> None:
+def test_contender_that_always_reports_success_is_right_only_about_deletions() -> None:
     found = figures([run(hasty, Scenario(300, 3), Durations())])
 
     assert found["answers"] == {"right": 3, "wrong": 3, "never": 0}
@@ -191,7 +193,7 @@ def test_who_says_that_all_is_done_is_right_of_the_deletion_alone() -> None:
 
 
 @pytest.mark.parametrize("events", [True, False])
-def test_a_small_run_of_the_platform(events: bool) -> None:
+def test_platform_answers_a_small_run_correctly(events: bool) -> None:
     world = run(notebook_vending, Scenario(300, 2, events=events), Durations())
     found = figures([world])
 
@@ -202,11 +204,11 @@ def test_a_small_run_of_the_platform(events: bool) -> None:
     assert 0 < found["cost_usd"] < 0.01
 
 
-def test_no_two_rows_are_of_the_same_contender_and_scenario() -> None:
+def test_each_contender_and_scenario_has_only_one_row() -> None:
     assert len(set(rows())) == len(rows())
 
 
-def test_a_cold_start_takes_what_a_warm_invoke_takes_and_so_much_more() -> None:
+def test_extra_time_of_a_cold_start_is_its_total_minus_a_warm_invocation() -> None:
     figures = {"total_ms": {"median": 400.0}, "warm_ms": {"median": 50.0}}
     before = {"total_ms": {"median": 2000.0}, "warm_ms": {"median": 80.0}}
     rows = [{"function": "it", "now": figures, "before": before}]

@@ -1,4 +1,4 @@
-"""The pages of the benchmark say what its results say, a missed goal included."""
+"""The benchmark pages match the results and show missed goals."""
 
 import copy
 import json
@@ -15,18 +15,18 @@ def results() -> dict[str, Any]:
     return copy.deepcopy(found)
 
 
-def test_the_pages_say_what_was_measured(results: dict[str, Any]) -> None:
+def test_pages_match_the_measured_results(results: dict[str, Any]) -> None:
     assert page.PAGE.read_text() == page.render(results)
     assert scale.PAGE.read_text() == scale.rewritten(scale.PAGE.read_text(), results)
 
 
 @pytest.mark.parametrize("words", readme.LANGUAGES, ids=lambda words: words.page.name)
-def test_the_readmes_say_what_was_measured(words: readme.Words, results: dict[str, Any]) -> None:
+def test_readmes_match_the_measured_results(words: readme.Words, results: dict[str, Any]) -> None:
     text = words.page.read_text()
     assert text == readme.rewritten(words, text, results), "run: python -m benchmarks.readme"
 
 
-def test_what_a_peer_could_not_run_is_left_open_in_the_readmes(results: dict[str, Any]) -> None:
+def test_readmes_mark_the_results_of_a_peer_that_could_not_run(results: dict[str, Any]) -> None:
     shown = readme.comparison(readme.ENGLISH, results).splitlines()
     results["launches"] = [e for e in results["launches"] if e["contender"] != "crhelper"]
     without = readme.comparison(readme.ENGLISH, results).splitlines()
@@ -37,9 +37,7 @@ def test_what_a_peer_could_not_run_is_left_open_in_the_readmes(results: dict[str
         assert others[:3] + others[4:] == cells[:3] + cells[4:]
 
 
-def test_a_wrong_answer_of_ours_misses_a_goal_and_one_of_a_peer_does_not(
-    results: dict[str, Any],
-) -> None:
+def test_only_answers_of_the_platform_itself_can_miss_the_goal(results: dict[str, Any]) -> None:
     goal = "answers wrong or never, in all runs: 0"
     for run in results["launches"]:
         run["answers"] |= {"wrong": 0, "never": 0}
@@ -67,7 +65,7 @@ def test_a_wrong_answer_of_ours_misses_a_goal_and_one_of_a_peer_does_not(
         ("every function: at most 0.40 of before", "of_before", 0.4, "StopIdleFunction"),
     ],
 )
-def test_a_cold_start_above_the_bound_misses_a_goal_and_is_shown(
+def test_cold_start_above_the_bound_misses_its_goal_and_is_shown(
     results: dict[str, Any], goal: str, key: str, bound: float, function: str
 ) -> None:
     for each in results["cold_starts"]:
@@ -82,7 +80,7 @@ def test_a_cold_start_above_the_bound_misses_a_goal_and_is_shown(
     assert f"| {bound + 0.01:.2f} | **no** |" in page.render(results)
 
 
-def test_a_function_that_is_new_is_compared_with_the_floor_alone(results: dict[str, Any]) -> None:
+def test_new_function_is_compared_only_with_the_floor(results: dict[str, Any]) -> None:
     (row,) = (each for each in results["cold_starts"] if each["function"] == "StopIdleFunction")
     row["of_before"]["median"] = 9
     assert not _met(results, "cold start of every function: at most 0.40 of before")
@@ -93,7 +91,7 @@ def test_a_function_that_is_new_is_compared_with_the_floor_alone(results: dict[s
     assert "| StopIdleFunction | new |  | " in page.render(results)
 
 
-def test_a_launch_that_costs_more_than_before_misses_a_goal(results: dict[str, Any]) -> None:
+def test_launch_that_costs_more_than_before_misses_its_goal(results: dict[str, Any]) -> None:
     goal = "price of a launch with cold functions: no higher than before"
     launch = results["cold_launch"]
     launch["now"]["cost_usd"] = launch["before"]["cost_usd"]
@@ -104,7 +102,7 @@ def test_a_launch_that_costs_more_than_before_misses_a_goal(results: dict[str, A
     assert not _met(results, goal)
 
 
-def test_more_than_a_tenth_of_the_former_calls_misses_a_goal(results: dict[str, Any]) -> None:
+def test_more_than_a_tenth_of_the_earlier_calls_misses_its_goal(results: dict[str, Any]) -> None:
     goal = "ExpireLaunchesFunction with nothing to do: at most 1/10 of the AWS calls at b749fb0"
     assert _met(results, goal)
 
@@ -118,7 +116,7 @@ def test_more_than_a_tenth_of_the_former_calls_misses_a_goal(results: dict[str, 
     assert not _met(results, goal)
 
 
-def test_a_peer_that_could_not_run_is_named_with_the_reason(results: dict[str, Any]) -> None:
+def test_page_names_a_peer_that_could_not_run_and_the_reason(results: dict[str, Any]) -> None:
     for number, run in enumerate(results["launches"]):
         if run["contender"] == "crhelper":
             identity = ("contender", "settings", "events", "notebook_seconds", "launches")

@@ -1,4 +1,4 @@
-"""What many launches and accounts need of AWS's quotas, worked out by hand beside the code."""
+"""The quota figures for many launches and accounts equal those computed by hand."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ PLATFORM = (ROOT / "template.yaml", *sorted((ROOT / "stacks").glob("*.yaml")))
 
 
 def launches(**changed: Any) -> dict[str, Any]:
-    """Return what 100 launches took: 20 function calls each, which are billed 10 seconds."""
+    """Return results of 100 launches with 20 function calls and 10 billed seconds each."""
     return {
         "contender": "notebook-vending",
         "settings": "default",
@@ -75,7 +75,7 @@ def types(*templates: Path) -> list[str]:
     return re.findall(r"^    Type: ([\w:]+)$", text, re.M)
 
 
-def test_a_rate_is_that_of_all_launches_over_the_accounts() -> None:
+def test_rate_divides_all_launches_among_the_accounts() -> None:
     created = row("CreateNotebookInstance")
     assert created.uses == 1
     assert [each.amount for each in created.needs] == pytest.approx([1000 / 60, 1 / 6, 1 / 600])
@@ -84,7 +84,7 @@ def test_a_rate_is_that_of_all_launches_over_the_accounts() -> None:
     assert created.accounts == 17
 
 
-def test_measured_counts_are_taken_for_each_launch() -> None:
+def test_measured_totals_are_divided_by_the_launches() -> None:
     transitions = row("state transitions")
     assert transitions.uses == 30
     assert transitions.need(1).amount == pytest.approx(500)
@@ -94,12 +94,12 @@ def test_measured_counts_are_taken_for_each_launch() -> None:
 
 
 def test_concurrency_is_the_rate_times_the_seconds_of_all_calls() -> None:
-    # 10 billed seconds in 20 calls, and three calls more of half a second each.
+    # 10 billed seconds in 20 calls, and three more calls of half a second each.
     assert row("concurrent executions").uses == pytest.approx(11.5)
     assert row("concurrent executions").need(1).amount == pytest.approx(1000 / 60 * 11.5)
 
 
-def test_a_count_is_the_notebooks_of_an_account_and_what_the_platform_has_itself() -> None:
+def test_count_adds_the_resources_of_the_platform_to_those_of_the_notebooks() -> None:
     roles = row("roles")
     assert [each.amount for each in roles.needs] == [10_029, 129, 30]
     assert roles.need(100).ratio == pytest.approx(0.129)
@@ -107,7 +107,7 @@ def test_a_count_is_the_notebooks_of_an_account_and_what_the_platform_has_itself
     assert roles.accounts == 11
 
 
-def test_the_measurement_is_the_unthrottled_one_of_most_launches_with_events() -> None:
+def test_figures_come_from_the_largest_unthrottled_run_with_events() -> None:
     assert scale.measured(RESULTS) == launches()
     with pytest.raises(LookupError, match="unthrottled"):
         scale.measured({"launches": [launches(events=False), launches(contender="crhelper")]})
@@ -115,14 +115,14 @@ def test_the_measurement_is_the_unthrottled_one_of_most_launches_with_events() -
 
 @pytest.mark.parametrize("accounts", scale.ACCOUNTS)
 @pytest.mark.parametrize("counts", [False, True])
-def test_what_binds_first_is_what_has_the_largest_share_used(accounts: int, counts: bool) -> None:
+def test_binding_quota_has_the_largest_used_share(accounts: int, counts: bool) -> None:
     rows = scale.table(RESULTS)
     first = scale.binding(rows, accounts, counts=counts)
     others = [each for each in rows if (each.quota.unit == "in all") is counts]
     assert all(each.need(accounts).ratio <= first.need(accounts).ratio for each in others)
 
 
-def test_sagemakers_rates_and_notebooks_bind_first() -> None:
+def test_sagemaker_rates_and_notebook_quotas_bind_first() -> None:
     rows = scale.table(RESULTS)
     assert scale.binding(rows, 1, counts=False).quota.name == "CreateNotebookInstance"
     notebooks = scale.binding(rows, 1, counts=True)
@@ -130,30 +130,30 @@ def test_sagemakers_rates_and_notebooks_bind_first() -> None:
     assert notebooks.allows == 6
 
 
-def test_another_rate_binds_first_when_a_launch_takes_more_of_it() -> None:
+def test_another_rate_binds_first_when_launches_use_more_of_it() -> None:
     busy = {"launches": [launches(state_transitions=3_000_000)]}
     assert scale.binding(scale.table(busy), 1, counts=False).quota.name == "state transitions"
 
 
-def test_with_more_accounts_none_needs_more() -> None:
+def test_more_accounts_never_increase_the_need_of_one() -> None:
     for each in scale.table(RESULTS):
         amounts = [need.amount for need in each.needs]
         assert amounts == sorted(amounts, reverse=True), each.quota
 
 
 @pytest.mark.parametrize("quota", QUOTAS, ids=lambda quota: f"{quota.service} {quota.name}")
-def test_every_quota_says_where_aws_publishes_it(quota: Quota) -> None:
+def test_every_quota_has_its_aws_source(quota: Quota) -> None:
     assert quota.source.startswith("https://docs.aws.amazon.com/")
     assert quota.value > 0
     assert re.fullmatch(r"(L-[0-9A-F]{8})?", quota.code)
 
 
-def test_no_quota_is_there_twice() -> None:
+def test_every_quota_is_listed_once() -> None:
     names = [quota.name for quota in (*scale.RATES, *scale.COUNTS)]
     assert len(names) == len(set(names))
 
 
-def test_a_launch_makes_one_of_each_that_is_counted() -> None:
+def test_launch_creates_one_of_each_counted_resource() -> None:
     made = types(PRODUCT)
     for each in (
         "AWS::IAM::Role",
@@ -174,58 +174,58 @@ def test_a_launch_makes_one_of_each_that_is_counted() -> None:
         ("stacks", "AWS::CloudFormation::Stack", 1),  # the platform's own
         ("buckets", "AWS::S3::Bucket", 0),
         ("keys", "AWS::KMS::Key", 0),
-        # S3's has none, and CodeArtifact's two are not made by default.
+        # S3's endpoint has none, and CodeArtifact's two are not created by default.
         ("network interfaces", "AWS::EC2::VPCEndpoint", -3),
         ("addresses of the subnet", "AWS::EC2::VPCEndpoint", -3),
     ],
 )
-def test_what_the_platform_takes_itself_is_what_its_templates_make(
+def test_quota_use_of_the_platform_itself_equals_the_resources_in_its_templates(
     name: str, kind: str, further: int
 ) -> None:
     assert row(name).quota.own == types(*PLATFORM).count(kind) + further
 
 
-def test_the_functions_have_the_memory_that_is_reckoned_with() -> None:
+def test_functions_have_the_memory_that_the_figures_assume() -> None:
     sizes = re.findall(r"MemorySize: (\d+)", "".join(path.read_text() for path in PLATFORM))
     assert {int(each) / 1024 for each in sizes} == {scale.MEMORY_IN_GB}
 
 
-def test_the_text_has_every_quota_once_and_names_what_binds() -> None:
+def test_page_lists_every_quota_once_and_names_the_binding_ones() -> None:
     text = scale.markdown(RESULTS)
     lines = re.findall(r"^\| ([\w ]+): \[(.+)\]\((.+?)\) \| \d", text, re.M)
-    told = [
+    listed = [
         (service, name, source) for service, names, source in lines for name in names.split(", ")
     ]
     quotas = [(each.service, each.name, each.source) for each in (*scale.RATES, *scale.COUNTS)]
     retained = [each for each in quotas if each[1] in scale.RETAINED]
-    assert sorted(told) == sorted(quotas + retained)
+    assert sorted(listed) == sorted(quotas + retained)
     assert "- 1 account: SageMaker's CreateNotebookInstance, " in text
     assert "16.7 (**16.7 times**)" in text
 
 
-def test_quotas_that_differ_in_their_names_alone_share_a_line() -> None:
+def test_quotas_that_differ_only_in_name_share_a_line() -> None:
     (line,) = [each for each in scale.markdown(RESULTS).splitlines() if "[CreateKey" in each]
     assert line.startswith("| KMS: [CreateKey, CreateAlias](")
 
 
-def test_calls_without_a_published_quota_are_told_apart() -> None:
+def test_calls_without_a_published_quota_are_listed_separately() -> None:
     text = scale.markdown(RESULTS)
     assert "| SageMaker: DescribeNotebookInstance | 6 | 100 | 1 | 0.01 |" in text
     assert "| SageMaker: CreateNotebookInstance |" not in text
 
 
-def test_retained_buckets_fill_an_account() -> None:
+def test_page_shows_when_retained_buckets_fill_an_account() -> None:
     assert "| 10 minutes | 17 hours | 69 days |" in scale.markdown(RESULTS)
 
 
-def test_throttled_launches_are_told_with_their_answers() -> None:
+def test_page_shows_throttled_launches_with_their_answers() -> None:
     text = scale.markdown(RESULTS)
     assert "| 100 | 300 | on | 5 | 200 | 0 | 0 | 77 |" in text
     assert "Not measured." not in text
     assert scale.markdown({"launches": [launches()]}).count("Not measured.") == 2
 
 
-def test_an_orphan_cleanup_takes_as_long_as_its_slowest_calls_by_the_published_rates() -> None:
+def test_orphan_cleanup_time_is_that_of_its_slowest_published_call_rate() -> None:
     (line,) = [each for each in scale.markdown(RESULTS).splitlines() if each.startswith("| rest |")]
     assert line.endswith("| 1,910 | 20,000 | 1 | 0 | 90 s (GetLogEvents) |")
     unknown = {**CLEANUP, "calls": {"ListTags": 7}, "before": None}
@@ -233,7 +233,7 @@ def test_an_orphan_cleanup_takes_as_long_as_its_slowest_calls_by_the_published_r
     assert "| 7 ListTags | 7 |  | 1 | 0 | not published |" in text
 
 
-def test_only_what_is_between_the_marks_is_written_anew() -> None:
+def test_only_the_text_between_the_marks_is_rewritten() -> None:
     page = f"before\n{scale.BEGIN}\nold\n{scale.END}\nafter\n"
     written = scale.rewritten(page, RESULTS)
     assert written.startswith(f"before\n{scale.BEGIN}\n")
@@ -244,12 +244,12 @@ def test_only_what_is_between_the_marks_is_written_anew() -> None:
 
 
 @pytest.mark.parametrize("page", ["", scale.BEGIN, f"{scale.END}\n{scale.BEGIN}"])
-def test_a_page_without_the_marks_is_not_written(page: str) -> None:
+def test_page_without_the_marks_is_rejected(page: str) -> None:
     with pytest.raises(ValueError, match="no marks"):
         scale.rewritten(page, RESULTS)
 
 
-def test_the_page_has_the_marks_once() -> None:
+def test_page_has_each_mark_once() -> None:
     page = scale.PAGE.read_text()
     assert page.count(scale.BEGIN) == page.count(scale.END) == 1
     assert page.index(scale.BEGIN) < page.index(scale.END)
@@ -259,7 +259,7 @@ def test_the_page_has_the_marks_once() -> None:
 
 
 def class_run(**changed: Any) -> dict[str, Any]:
-    """Return a run of 100 launches at once, of which SageMaker throttles half of the calls."""
+    """Return a run of 100 simultaneous launches, half of whose calls SageMaker throttles."""
     run = launches(allowed_calls_per_second=5, throttled=500) | {
         "create": {"lag_seconds": {"median": 10, "p95": 100, "worst": 200}},
         "took_seconds": {"median": 300, "p95": 400, "worst": 500},
@@ -274,7 +274,7 @@ def compared(**today: Any) -> dict[str, class_begins.Compared]:
     return {each.figure.name: each for each in found}
 
 
-def test_a_class_reaches_a_goal_at_its_part_of_the_former_state() -> None:
+def test_class_meets_a_goal_at_the_agreed_share_of_the_earlier_figure() -> None:
     assert compared(throttled=100)["Throttled calls"].met
     assert not compared(throttled=101)["Throttled calls"].met
 
@@ -290,7 +290,7 @@ def test_a_figure_without_a_goal_is_neither_met_nor_missed() -> None:
     assert compared()["USD"].met is None
 
 
-def test_the_figures_of_seeds_are_their_median_the_least_and_the_greatest() -> None:
+def test_figures_of_several_seeds_are_median_minimum_and_maximum() -> None:
     runs = {
         "before": [class_run(throttled=each) for each in (900, 700, 800)],
         "today": [class_run(throttled=each) for each in (90, 70, 80)],
@@ -302,11 +302,11 @@ def test_the_figures_of_seeds_are_their_median_the_least_and_the_greatest() -> N
     assert (found.before, found.today) == ((800, 700, 900), (80, 70, 90))
 
 
-def test_the_least_time_of_a_class_is_that_of_the_calls_it_needs() -> None:
+def test_minimum_time_of_a_class_is_that_of_its_necessary_calls() -> None:
     assert class_begins.floor_seconds(class_run()) == 100 * 9 / 5
 
 
-def test_the_page_compares_a_class_with_the_former_state() -> None:
+def test_page_compares_a_class_with_the_earlier_figures() -> None:
     alone = [launches(launches=1, create={"lag_seconds": {"median": 1}})]
     runs = {
         "class": {"before": [class_run()] * 3, "today": [class_run(throttled=100)] * 3},

@@ -1,4 +1,4 @@
-"""Launches for a project that is over its monthly budget, and what goes on meanwhile."""
+"""A project over its monthly budget gets no new launches, but its notebooks keep working."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +21,7 @@ def overspend(platform: Platform, budget: str = "NotebookVending-port-1") -> Non
     overspending.record([PROJECT], budget, Decimal("512.335"), Decimal(500), now)
 
 
-def test_a_launch_is_refused_with_the_budget_and_when_it_can_be_launched_again(
+def test_refusal_names_the_budget_and_the_date_of_the_next_possible_launch(
     platform: Platform,
 ) -> None:
     at(platform, "2026-11-20T12:00")
@@ -38,7 +38,7 @@ def test_a_launch_is_refused_with_the_budget_and_when_it_can_be_launched_again(
     assert any('"Cause":"OverBudget"' in line for line in platform.logged)  # the metric
 
 
-def test_cloudformation_deletes_what_was_refused(platform: Platform) -> None:
+def test_cloudformation_can_delete_a_refused_launch(platform: Platform) -> None:
     overspend(platform)
     stack = platform.stack()
     stack.create(ProjectID=PROJECT).expect_failed("over its monthly budget")
@@ -48,7 +48,7 @@ def test_cloudformation_deletes_what_was_refused(platform: Platform) -> None:
     platform.expect_nothing_left()
 
 
-def test_launches_of_other_projects_go_on(platform: Platform) -> None:
+def test_launches_of_other_projects_succeed(platform: Platform) -> None:
     overspend(platform)
 
     platform.stack().create(ProjectID="Churn4").expect_success()
@@ -63,7 +63,7 @@ def test_launches_of_other_projects_go_on(platform: Platform) -> None:
         ("2028-02-29T23:50", "2028-03-01T00:00"),
     ],
 )
-def test_the_refusal_ends_with_the_month_though_no_function_ran(
+def test_refusal_ends_with_the_month_without_a_function_run(
     platform: Platform, over: str, launched: str
 ) -> None:
     at(platform, over)
@@ -87,7 +87,7 @@ def test_the_refusal_ends_when_the_project_is_within_all_its_budgets(platform: P
     platform.stack().create(ProjectID=PROJECT).expect_success()
 
 
-def test_a_notebook_goes_on_with_updates_their_rollbacks_and_its_end(platform: Platform) -> None:
+def test_notebook_over_budget_can_be_updated_rolled_back_and_deleted(platform: Platform) -> None:
     stack = platform.stack()
     stack.create(ProjectID=PROJECT).expect_success()
     overspend(platform)
@@ -99,7 +99,9 @@ def test_a_notebook_goes_on_with_updates_their_rollbacks_and_its_end(platform: P
     stack.delete().expect_success()
 
 
-def test_an_invalid_launch_is_refused_for_what_the_launcher_can_change(platform: Platform) -> None:
+def test_invalid_launch_is_refused_for_its_settings_and_not_for_the_budget(
+    platform: Platform,
+) -> None:
     overspend(platform)
 
     refused = platform.stack().create(ProjectID=PROJECT, VolumeSizeInGB="101")

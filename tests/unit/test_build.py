@@ -1,4 +1,4 @@
-"""What `sam build` makes of the sources: bytecode, and botocore's data cut to what is called."""
+"""`sam build` compiles the sources and reduces botocore's data to the called operations."""
 
 import importlib.util
 import json
@@ -31,7 +31,7 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def make(artifacts: Path, path: Path, runtime: str) -> str:
-    """Build a function as SAM does, with one folder for programs of Python; return what is said."""
+    """Build a function as SAM does, with Python from one folder; return the output."""
     artifacts.mkdir()
     done = subprocess.run(
         [MAKE, "--directory", "src", "build-ObserveFunction", f"RUNTIME={runtime}"],
@@ -46,7 +46,7 @@ def make(artifacts: Path, path: Path, runtime: str) -> str:
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """Return a folder of programs that has this Python, by the name of its version."""
+    """Return a folder with this Python under the name of its version."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / f"python{VERSION}"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -58,7 +58,7 @@ def compiled(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.pyc"))
 
 
-def test_every_module_has_bytecode_of_the_runtime_and_of_its_own_source(
+def test_every_module_has_bytecode_for_the_runtime_from_its_own_source(
     tmp_path: Path, programs: Path
 ) -> None:
     make(tmp_path / "built", programs, VERSION)
@@ -76,7 +76,7 @@ def test_every_module_has_bytecode_of_the_runtime_and_of_its_own_source(
         assert digest == importlib.util.source_hash(source.read_bytes())
 
 
-def test_bytecode_is_the_same_wherever_it_is_built(tmp_path: Path, programs: Path) -> None:
+def test_bytecode_is_the_same_in_every_build_folder(tmp_path: Path, programs: Path) -> None:
     for name in ("one", "another"):
         make(tmp_path / name, programs, VERSION)
 
@@ -87,10 +87,10 @@ def test_bytecode_is_the_same_wherever_it_is_built(tmp_path: Path, programs: Pat
 
 
 @pytest.mark.parametrize("at_hand", [False, True])
-def test_any_python_builds_and_leaves_no_bytecode_that_is_foreign(
+def test_build_with_another_python_version_leaves_no_bytecode(
     tmp_path: Path, programs: Path, at_hand: bool
 ) -> None:
-    if at_hand:  # by its name alone: it is of another version
+    if at_hand:  # only its name is that of another version
         (programs / f"python{VERSION}").rename(programs / "python3.99")
 
     make(tmp_path / "built", programs, "3.99")
@@ -99,7 +99,7 @@ def test_any_python_builds_and_leaves_no_bytecode_that_is_foreign(
     assert compiled(tmp_path / "built") == []
 
 
-def test_bytecode_is_of_the_python_that_the_functions_run_on() -> None:
+def test_bytecode_has_the_python_version_of_the_functions() -> None:
     recipe = (ROOT / "src" / "Makefile").read_text()
     runtimes = {room["Globals"]["Function"]["Runtime"] for room in [*rooms().values()][1:]}
     layer = platform_resources()["Dependencies"]["Properties"]["CompatibleRuntimes"]
@@ -112,7 +112,7 @@ def test_bytecode_is_of_the_python_that_the_functions_run_on() -> None:
 
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with botocore in it, as the build cuts it."""
+    """Return a folder with botocore as the build reduces it."""
     folder = tmp_path_factory.mktemp("layer")
     shutil.copytree(Path(botocore.__file__).parent, folder / "botocore")
     script = ROOT / "requirements" / "botocore_data.py"
@@ -131,7 +131,7 @@ def in_layer(layer: Path, script: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_layer_has_every_operation_that_is_called_as_it_was(layer: Path) -> None:
+def test_layer_keeps_every_called_operation_unchanged(layer: Path) -> None:
     data = layer / "botocore" / "data"
     loader = Loader([str(data)], include_default_search_paths=False)
 
@@ -147,7 +147,7 @@ def test_the_layer_has_every_operation_that_is_called_as_it_was(layer: Path) -> 
 
 
 def as_called(service: ServiceModel, operation: str) -> Any:
-    """Return all that botocore goes by when it calls an operation."""
+    """Return all data that botocore uses to call an operation."""
     found = service.operation_model(operation)
     errors = sorted(each.name for each in found.error_shapes)
     shapes = map(inside, (found.input_shape, found.output_shape))
@@ -156,7 +156,7 @@ def as_called(service: ServiceModel, operation: str) -> Any:
 
 
 def inside(shape: Any, above: tuple[str, ...] = ()) -> Any:
-    """Return a shape without its documentation, down to shapes that hold themselves."""
+    """Return a shape without its documentation, down to recursive shapes."""
     if shape is None or shape.name in above:
         return shape and shape.name
     parts = {
@@ -167,13 +167,13 @@ def inside(shape: Any, above: tuple[str, ...] = ()) -> Any:
     return [shape.name, shape.type_name, shape.serialization, shape.metadata, below]
 
 
-def test_the_layer_has_little_that_is_not_called(layer: Path) -> None:
+def test_layer_has_less_than_a_megabyte_of_botocore_data(layer: Path) -> None:
     size = sum(each.stat().st_size for each in (layer / "botocore" / "data").rglob("*"))
 
     assert size < 1_000_000  # of 25 million
 
 
-# Calls each operation with what it requires, and prints what would be sent.
+# Calls each operation with its required parameters, and prints the requests.
 REQUESTS = """
 import json, botocore.session
 
@@ -226,7 +226,7 @@ print(json.dumps(sent))
 """
 
 
-def test_the_layer_sends_what_botocore_sends_in_every_partition(layer: Path) -> None:
+def test_layer_sends_the_same_requests_as_botocore_in_every_partition(layer: Path) -> None:
     called: dict[str, list[str]] = {}
     for call in calls():
         called.setdefault(call.service, []).append(xform_name(call.operation))
@@ -238,7 +238,7 @@ def test_the_layer_sends_what_botocore_sends_in_every_partition(layer: Path) -> 
     assert sent == in_layer(Path(botocore.__file__).parents[1], script)
 
 
-def test_the_data_that_every_client_reads_is_kept(layer: Path) -> None:
+def test_layer_keeps_the_data_that_every_client_reads(layer: Path) -> None:
     whole = Path(botocore.__file__).parent / "data"
     for path in whole.glob("*.json"):
         if path.name != "endpoints.json":
@@ -247,14 +247,14 @@ def test_the_data_that_every_client_reads_is_kept(layer: Path) -> None:
 
 # Clients
 
-# A policy's service by boto3's name, where that is another one.
+# The services of policies that have another name in boto3.
 SERVICES = {"states": "stepfunctions", "tag": "resourcegroupstaggingapi"}
-# SageMaker is passed a role, and Lambda sends to a queue or another function what failed.
+# SageMaker receives a role, and Lambda sends failed events to a queue or another function.
 OF_OTHERS = {"iam", "sqs"}
-# What a key's own policy grants instead of a role's.
+# The services that a key policy grants instead of a role.
 BY_KEYS = {"erase_data": {"kms"}}
-# What a function calls in some of its events only, and SageMaker or Lambda for it: no client, or
-# one that is made for its first call.
+# The services that a function calls only for some events, or that SageMaker or Lambda calls for it.
+# Their clients are created for the first call, or never.
 LATER = {
     "delete": {"cloudformation", "ec2"},
     "delete_orphans": {"dynamodb", "servicecatalog", "stepfunctions"},
@@ -276,9 +276,9 @@ FUNCTIONS = {
 
 
 def granted(role: str) -> set[str]:
-    """Return the services that a role is granted calls to, by boto3's names.
+    """Return the services that a role may call, by their boto3 names.
 
-    Without those that another service makes for it.
+    Services that another service calls for the role are left out.
     """
     properties = platform_resources()[role]["Properties"]
     policies = [each["PolicyDocument"] for each in properties.get("Policies", ())]
@@ -295,13 +295,13 @@ def granted(role: str) -> set[str]:
 
 
 @pytest.mark.parametrize("handler", FUNCTIONS)
-def test_a_function_makes_the_clients_at_init_that_it_calls_each_time(
+def test_function_creates_at_init_the_clients_that_it_always_calls(
     handler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     makers: list[Any] = []
     monkeypatch.setattr(clients, "make_at_init", lambda *made: makers.extend(made))
     monkeypatch.setattr(boto3, "client", lambda service, **_: service)
-    monkeypatch.setattr(sagemaker, "_NOT_REPEATED", ())  # a name takes no handler
+    monkeypatch.setattr(sagemaker, "_NOT_REPEATED", ())  # a plain name takes no event handler
 
     runpy.run_path(str(ROOT / "src" / "handlers" / f"{handler}.py"))
 
@@ -311,7 +311,7 @@ def test_a_function_makes_the_clients_at_init_that_it_calls_each_time(
     assert {*made} == of_role - LATER.get(handler, set())
 
 
-def test_clients_are_made_at_init_in_lambda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_are_created_at_init_only_in_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME", raising=False)
 

@@ -1,4 +1,4 @@
-"""`vending calendar`: what it shows, suspends, takes back and refuses."""
+"""`vending calendar` shows the schedules, and suspends and resumes days."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -33,15 +33,15 @@ def operator(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Op
         yield operator
 
 
-def comes(at: str) -> tuple[list[str], list[str]]:
-    """Let both schedules come at a time; return what they stopped and started."""
+def schedules_at(at: str) -> tuple[list[str], list[str]]:
+    """Trigger both schedules at a time; return the notebooks they stopped and started."""
     return (
         stop_idle.handler({"reason": "off-hours", "time": at}, context()),
         start_on_hours.handler({"reason": "on-hours", "time": at}, context()),
     )
 
 
-def test_it_shows_the_schedules_and_no_suspended_day(operator: Operator) -> None:
+def test_calendar_shows_the_schedules_without_suspended_days(operator: Operator) -> None:
     assert operator.run("calendar").out.splitlines() == [
         "Off-hours: cron(0 20 ? * MON-FRI *)",
         "On-hours: cron(0 8 ? * MON-FRI *)",
@@ -50,7 +50,7 @@ def test_it_shows_the_schedules_and_no_suspended_day(operator: Operator) -> None
     ]
 
 
-def test_a_day_is_suspended_shown_and_taken_back(operator: Operator) -> None:
+def test_day_is_suspended_shown_and_resumed(operator: Operator) -> None:
     ran = operator.run("calendar", "--suspend", "2026-12-25", "--suspend", "2026-12-24", "--json")
 
     assert ran.json == {
@@ -66,17 +66,19 @@ def test_a_day_is_suspended_shown_and_taken_back(operator: Operator) -> None:
     assert "Suspended: 2026-12-25\n" in ran.out
 
 
-def test_the_day_is_one_of_the_platforms_time_zone(operator: Operator, platform: Platform) -> None:
+def test_suspended_day_is_in_the_time_zone_of_the_platform(
+    operator: Operator, platform: Platform
+) -> None:
     stack = platform.stack()
     stack.create().expect_success()
     operator.run("calendar", "--suspend", "2026-12-25")
 
-    assert comes("2026-12-24T23:00:00Z") == ([], [])  # midnight in Berlin
-    assert comes("2026-12-25T22:59:59Z") == ([], [])
-    assert comes("2026-12-24T22:59:59Z") == ([stack.notebook], [])
+    assert schedules_at("2026-12-24T23:00:00Z") == ([], [])  # midnight in Berlin
+    assert schedules_at("2026-12-25T22:59:59Z") == ([], [])
+    assert schedules_at("2026-12-24T22:59:59Z") == ([stack.notebook], [])
 
 
-def test_a_day_of_the_change_to_summer_time_has_23_hours(operator: Operator) -> None:
+def test_day_of_the_change_to_summer_time_has_23_hours(operator: Operator) -> None:
     operator.run("calendar", "--suspend", "2027-03-28")
 
     (day,) = suspensions.all_days()
@@ -84,28 +86,28 @@ def test_a_day_of_the_change_to_summer_time_has_23_hours(operator: Operator) -> 
     assert day.ends == datetime(2027, 3, 28, 22, tzinfo=UTC)
 
 
-def test_today_can_be_suspended_and_a_past_day_cannot_and_is_not_shown(
+def test_today_can_be_suspended_but_a_past_day_is_rejected_and_not_shown(
     operator: Operator, platform: Platform
 ) -> None:
     refused = operator.run("calendar", "--suspend", "2026-12-03", "--suspend", "2026-12-01")
 
     assert (refused.status, refused.out) == (1, "")
     assert refused.err == "2026-12-01 is past in Europe/Berlin. Give today or a later day.\n"
-    assert suspensions.all_days() == []  # nothing of it was done
+    assert suspensions.all_days() == []  # the valid day is not suspended either
 
     assert "Suspended: 2026-12-02\n" in operator.run("calendar", "--suspend", "2026-12-02").out
     platform.clock.advance(24 * 3600)
     assert "Suspended: no day\n" in operator.run("calendar").out
 
 
-def test_a_day_that_is_not_suspended_is_not_taken_back(operator: Operator) -> None:
+def test_day_that_is_not_suspended_cannot_be_resumed(operator: Operator) -> None:
     refused = operator.run("calendar", "--resume", "2026-12-24")
 
     assert refused.status == 1
     assert refused.err.startswith("2026-12-24 is not suspended.")
 
 
-def test_a_suspended_day_is_found_again_after_a_change_of_time_zone(operator: Operator) -> None:
+def test_suspended_day_can_be_resumed_after_a_change_of_time_zone(operator: Operator) -> None:
     operator.run("calendar", "--suspend", "2026-12-24")
     operator.parameters["TimeZone"] = "America/New_York"
 
@@ -113,7 +115,7 @@ def test_a_suspended_day_is_found_again_after_a_change_of_time_zone(operator: Op
     assert "Suspended: no day\n" in operator.run("calendar", "--resume", "2026-12-24").out
 
 
-def test_without_off_hours_there_is_nothing_to_suspend(operator: Operator) -> None:
+def test_suspension_is_refused_without_off_hours(operator: Operator) -> None:
     operator.parameters.update(OffHoursCron="", OnHoursCron="")
 
     assert operator.run("calendar").out.startswith("Off-hours: none\nOn-hours: none\n")
@@ -122,11 +124,11 @@ def test_without_off_hours_there_is_nothing_to_suspend(operator: Operator) -> No
     assert "Deploy it with OffHoursCron" in refused.err
 
 
-def test_what_is_no_day_is_a_usage_error(operator: Operator) -> None:
+def test_invalid_day_is_a_usage_error(operator: Operator) -> None:
     assert operator.run("calendar", "--suspend", "24.12.2026").status == 2
 
 
-def test_a_computer_without_time_zones_says_what_to_install(
+def test_error_without_time_zone_data_names_the_package_to_install(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(name: str) -> None:
@@ -137,7 +139,7 @@ def test_a_computer_without_time_zones_says_what_to_install(
     assert "Install the Python package tzdata." in operator.run("calendar").err
 
 
-def test_it_makes_only_the_calls_that_the_page_lists(operator: Operator) -> None:
+def test_calendar_makes_only_the_calls_that_the_page_lists(operator: Operator) -> None:
     operator.run("calendar", "--suspend", "2026-12-24")
     operator.run("calendar", "--resume", "2026-12-24")
 

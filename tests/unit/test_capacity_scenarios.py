@@ -1,4 +1,4 @@
-"""No capacity for an instance type, through the real functions and the real state machine."""
+"""The real functions and state machine handle instance types without capacity."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,8 +18,8 @@ NO_UPDATE = "SageMaker cannot update a notebook in the Failed state"
 
 
 @pytest.fixture
-def seldom_looking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """Run a platform that looks seldom, so that it never sees a notebook on its way."""
+def rarely_polling(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Run a platform that polls too rarely to see a notebook in transition."""
     waits = {"FIRST_WAIT_SECONDS": "300", "WAIT_SECONDS": "300"}
     with running_platform(monkeypatch, **waits) as platform:
         yield platform
@@ -34,7 +34,7 @@ def failed_notebooks_take_updates(platform: Platform) -> None:
 
 
 def on_its_fallback(platform: Platform, **properties: Any) -> Stack:
-    """Return a stack whose notebook runs on the second type; there is capacity for all again."""
+    """Return a stack whose notebook runs on the second type; all types have capacity again."""
     no_capacity_for(platform, FIRST)
     stack = platform.stack()
     stack.create(FallbackInstanceTypes=[SECOND], **properties).expect_success()
@@ -58,7 +58,7 @@ def shown_type(platform: Platform, stack: Stack) -> str:
 # A launch
 
 
-def test_a_launch_gets_the_next_type_and_is_told_so(platform: Platform) -> None:
+def test_launch_without_capacity_gets_the_next_type_and_a_message(platform: Platform) -> None:
     no_capacity_for(platform, FIRST)
     stack = platform.stack()
 
@@ -74,7 +74,7 @@ def test_a_launch_gets_the_next_type_and_is_told_so(platform: Platform) -> None:
     platform.expect_nothing_left()
 
 
-def test_a_launch_that_gets_its_first_choice_tries_no_other(platform: Platform) -> None:
+def test_launch_that_gets_its_first_type_tries_no_other(platform: Platform) -> None:
     stack = platform.stack()
 
     data = stack.create(FallbackInstanceTypes=[SECOND]).expect_success()
@@ -84,7 +84,7 @@ def test_a_launch_that_gets_its_first_choice_tries_no_other(platform: Platform) 
     assert data["Message"] == f"Notebook {stack.notebook} is InService on {FIRST}."
 
 
-def test_two_types_in_a_row_without_capacity_lead_to_the_third(platform: Platform) -> None:
+def test_launch_gets_the_third_type_when_two_have_no_capacity(platform: Platform) -> None:
     no_capacity_for(platform, FIRST, SECOND)
     stack = platform.stack()
 
@@ -94,9 +94,7 @@ def test_two_types_in_a_row_without_capacity_lead_to_the_third(platform: Platfor
     assert f"on {THIRD}: AWS had no capacity for {FIRST}, {SECOND}." in data["Message"]
 
 
-def test_a_launch_that_gets_none_is_refused_with_all_that_were_tried_and_what_to_do(
-    platform: Platform,
-) -> None:
+def test_refusal_without_capacity_lists_all_tried_types_and_what_to_do(platform: Platform) -> None:
     no_capacity_for(platform, FIRST, SECOND, THIRD)
     stack = platform.stack()
 
@@ -111,7 +109,7 @@ def test_a_launch_that_gets_none_is_refused_with_all_that_were_tried_and_what_to
     platform.expect_nothing_left()
 
 
-def test_no_type_is_tried_twice_however_often_it_is_named(platform: Platform) -> None:
+def test_type_that_is_named_several_times_is_tried_once(platform: Platform) -> None:
     no_capacity_for(platform, FIRST, SECOND)
     named = ["", FIRST, SECOND, " ", SECOND, FIRST]
 
@@ -121,7 +119,7 @@ def test_no_type_is_tried_twice_however_often_it_is_named(platform: Platform) ->
 
 
 @pytest.mark.parametrize("none", ["", [""], []])
-def test_an_empty_list_names_no_fallback(platform: Platform, none: Any) -> None:
+def test_empty_list_means_no_fallback(platform: Platform, none: Any) -> None:
     no_capacity_for(platform, FIRST)
 
     platform.stack().create(FallbackInstanceTypes=none).expect_failed(f"capacity for {FIRST}. Try")
@@ -129,7 +127,7 @@ def test_an_empty_list_names_no_fallback(platform: Platform, none: Any) -> None:
     assert platform.tried == [FIRST]
 
 
-def test_types_that_are_not_allowed_are_refused_at_once_with_all_else_that_is_wrong(
+def test_types_that_are_not_allowed_are_refused_with_all_other_violations(
     platform: Platform,
 ) -> None:
     platform.stack().send_create(
@@ -146,7 +144,7 @@ def test_types_that_are_not_allowed_are_refused_at_once_with_all_else_that_is_wr
     assert platform.executions == []
 
 
-def test_another_failure_is_not_tried_on_another_type(platform: Platform) -> None:
+def test_failure_other_than_capacity_does_not_try_another_type(platform: Platform) -> None:
     stack = platform.stack()
     platform.notebooks.configure({"failing_notebooks": {stack.notebook: "The script timed out."}})
 
@@ -157,9 +155,7 @@ def test_another_failure_is_not_tried_on_another_type(platform: Platform) -> Non
     assert platform.tried == [FIRST]
 
 
-def test_another_failure_of_the_fallback_is_told_beside_the_missing_capacity(
-    platform: Platform,
-) -> None:
+def test_failure_of_the_fallback_is_reported_with_the_missing_capacity(platform: Platform) -> None:
     platform.notebooks.call(
         "CreateNotebookInstanceLifecycleConfig", {"NotebookInstanceLifecycleConfigName": "setup"}
     )
@@ -175,7 +171,7 @@ def test_another_failure_of_the_fallback_is_told_beside_the_missing_capacity(
     assert platform.tried == [FIRST, SECOND]
 
 
-def test_a_quota_on_the_fallback_is_named_with_what_to_do_and_what_had_no_capacity(
+def test_reached_quota_of_the_fallback_is_reported_with_the_missing_capacity(
     platform: Platform,
 ) -> None:
     no_capacity_for(platform, FIRST)
@@ -200,15 +196,15 @@ def test_a_quota_on_the_fallback_is_named_with_what_to_do_and_what_had_no_capaci
 NEVER = f"The subnet's Availability Zone never has {FIRST}"
 
 
-def zone_lacks(platform: Platform, told_by: str, *types: str) -> None:
-    platform.notebooks.configure({"not_in_zone": dict.fromkeys(types, told_by)})
+def zone_lacks(platform: Platform, reported_by: str, *types: str) -> None:
+    platform.notebooks.configure({"not_in_zone": dict.fromkeys(types, reported_by)})
 
 
-@pytest.mark.parametrize("told_by", ["reason", "call"])
-def test_a_type_that_the_zone_does_not_have_makes_way_for_the_next(
-    platform: Platform, told_by: str
+@pytest.mark.parametrize("reported_by", ["reason", "call"])
+def test_launch_gets_the_next_type_when_the_zone_lacks_one(
+    platform: Platform, reported_by: str
 ) -> None:
-    zone_lacks(platform, told_by, FIRST, SECOND)
+    zone_lacks(platform, reported_by, FIRST, SECOND)
     stack = platform.stack()
 
     data = stack.create(FallbackInstanceTypes=[SECOND, THIRD]).expect_success()
@@ -219,7 +215,9 @@ def test_a_type_that_the_zone_does_not_have_makes_way_for_the_next(
     platform.expect_nothing_left()
 
 
-def test_both_wants_may_come_in_a_row(platform: Platform) -> None:
+def test_launch_continues_after_missing_capacity_and_a_type_missing_in_the_zone(
+    platform: Platform,
+) -> None:
     no_capacity_for(platform, FIRST)
     zone_lacks(platform, "call", SECOND)
 
@@ -230,11 +228,11 @@ def test_both_wants_may_come_in_a_row(platform: Platform) -> None:
     assert shown_type(platform, stack) == THIRD
 
 
-@pytest.mark.parametrize("told_by", ["reason", "call"])
-def test_a_launch_whose_zone_has_none_of_its_types_is_told_that_it_never_will(
-    platform: Platform, told_by: str
+@pytest.mark.parametrize("reported_by", ["reason", "call"])
+def test_refusal_reports_that_the_zone_never_has_the_type(
+    platform: Platform, reported_by: str
 ) -> None:
-    zone_lacks(platform, told_by, FIRST)
+    zone_lacks(platform, reported_by, FIRST)
     stack = platform.stack()
 
     reason = stack.create().expect_failed()
@@ -247,11 +245,9 @@ def test_a_launch_whose_zone_has_none_of_its_types_is_told_that_it_never_will(
     platform.expect_nothing_left()
 
 
-def test_capacity_that_is_wanting_may_be_said_by_the_call_as_an_error_of_awss_own(
-    platform: Platform,
-) -> None:
+def test_insufficient_capacity_error_of_the_call_leads_to_the_next_type(platform: Platform) -> None:
     said = f"We currently do not have sufficient {FIRST} capacity in the Availability Zone"
-    calls = {"calls": 1, "status": 500}  # as EC2 has it
+    calls = {"calls": 1, "status": 500}  # as EC2 answers
     platform.fail_calls("CreateNotebookInstance", "InsufficientInstanceCapacity", said, **calls)
     stack = platform.stack()
 
@@ -260,14 +256,14 @@ def test_capacity_that_is_wanting_may_be_said_by_the_call_as_an_error_of_awss_ow
     assert platform.tried == [SECOND]
 
 
-@pytest.mark.parametrize("told_by", ["reason", "call"])
-def test_an_update_to_a_type_that_the_zone_does_not_have_gets_the_next_and_keeps_its_data(
-    platform: Platform, told_by: str
+@pytest.mark.parametrize("reported_by", ["reason", "call"])
+def test_update_to_a_type_missing_in_the_zone_gets_the_next_and_keeps_its_data(
+    platform: Platform, reported_by: str
 ) -> None:
     failed_notebooks_take_updates(platform)
     stack = launched(platform)
     volume = platform.notebook(stack.notebook)["volume_id"]
-    zone_lacks(platform, told_by, THIRD)
+    zone_lacks(platform, reported_by, THIRD)
 
     data = stack.update(NotebookInstanceType=THIRD, FallbackInstanceTypes=[SECOND]).expect_success()
 
@@ -275,7 +271,7 @@ def test_an_update_to_a_type_that_the_zone_does_not_have_gets_the_next_and_keeps
     assert platform.notebook(stack.notebook)["volume_id"] == volume
 
 
-def test_an_update_whose_call_is_refused_for_it_is_rolled_back_to_a_notebook_that_runs(
+def test_update_to_types_missing_in_the_zone_rolls_back_to_a_running_notebook(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -295,7 +291,7 @@ def test_an_update_whose_call_is_refused_for_it_is_rolled_back_to_a_notebook_tha
 
 
 @pytest.mark.parametrize("fallbacks", [[], [SECOND]])
-def test_a_start_whose_call_is_refused_for_it_goes_on_to_the_next_type_or_says_so(
+def test_start_of_a_type_missing_in_the_zone_gets_the_next_type_or_fails(
     platform: Platform, fallbacks: list[str]
 ) -> None:
     stack = launched(platform, FallbackInstanceTypes=fallbacks)
@@ -313,7 +309,7 @@ def test_a_start_whose_call_is_refused_for_it_goes_on_to_the_next_type_or_says_s
         assert platform.calls("StartNotebookInstance") == 1
 
 
-def test_a_replacement_whose_call_is_refused_for_it_gets_the_next_type(platform: Platform) -> None:
+def test_replacement_with_a_type_missing_in_the_zone_gets_the_next_type(platform: Platform) -> None:
     stack = launched(platform, AllowReplacement="YES")
     old = stack.notebook
     zone_lacks(platform, "call", THIRD)
@@ -326,13 +322,13 @@ def test_a_replacement_whose_call_is_refused_for_it_gets_the_next_type(platform:
     assert platform.status(old) is None
 
 
-# What comes between
+# Interruptions
 
 
-def test_a_function_that_dies_at_any_call_changes_nothing_of_the_outcome(
-    seldom_looking: Platform,
+def test_launch_gets_the_next_type_when_a_function_dies_at_any_call(
+    rarely_polling: Platform,
 ) -> None:
-    platform = seldom_looking
+    platform = rarely_polling
     no_capacity_for(platform, FIRST)
     dead = 0
     for number in range(1, 1000):
@@ -361,7 +357,7 @@ def test_a_function_that_dies_at_any_call_changes_nothing_of_the_outcome(
         {"code": "ServiceUnavailable", "status": 503, "after_effect": True},
     ],
 )
-def test_a_call_that_fails_for_a_while_changes_nothing_of_the_outcome(
+def test_launch_gets_the_next_type_when_a_call_fails_temporarily(
     platform: Platform, operation: str, error: dict[str, Any]
 ) -> None:
     no_capacity_for(platform, FIRST)
@@ -376,10 +372,10 @@ def test_a_call_that_fails_for_a_while_changes_nothing_of_the_outcome(
     assert platform.notebooks.faults.call_faults == []
 
 
-def test_a_creation_whose_answer_is_lost_is_known_by_its_notebook(
-    seldom_looking: Platform,
+def test_creation_with_a_lost_response_is_recognized_by_its_notebook(
+    rarely_polling: Platform,
 ) -> None:
-    platform = seldom_looking
+    platform = rarely_polling
     no_capacity_for(platform, FIRST)
     platform.fail_calls("CreateNotebookInstance", "InternalFailure", status=500, after_effect=True)
 
@@ -389,7 +385,7 @@ def test_a_creation_whose_answer_is_lost_is_known_by_its_notebook(
 
 
 @pytest.mark.parametrize("dies", ["before", "after"])
-def test_a_delete_that_comes_when_the_notebook_is_to_make_way_takes_over(
+def test_delete_takes_over_while_the_failed_notebook_is_deleted(
     platform: Platform, dies: str
 ) -> None:
     no_capacity_for(platform, FIRST)
@@ -408,9 +404,7 @@ def test_a_delete_that_comes_when_the_notebook_is_to_make_way_takes_over(
 
 
 @pytest.mark.parametrize("acted", [False, True])
-def test_a_delete_that_comes_when_the_next_type_is_to_be_made_takes_over(
-    platform: Platform, acted: bool
-) -> None:
+def test_delete_takes_over_while_the_next_type_is_created(platform: Platform, acted: bool) -> None:
     no_capacity_for(platform, FIRST)
     stack = platform.stack()
     created = stack.send_create(FallbackInstanceTypes=[SECOND])
@@ -435,7 +429,7 @@ def test_a_delete_that_comes_when_the_next_type_is_to_be_made_takes_over(
         ({"pending": 3235}, [f"AWS had no capacity for {FIRST}.", "minutes: still Deleting."]),
     ],
 )
-def test_a_deadline_on_the_way_is_answered_with_what_was_not_tried(
+def test_answer_at_the_deadline_lists_the_types_not_tried(
     platform: Platform, timing: dict[str, int], words: list[str]
 ) -> None:
     no_capacity_for(platform, FIRST)
@@ -450,7 +444,7 @@ def test_a_deadline_on_the_way_is_answered_with_what_was_not_tried(
     assert platform.clock.now - BEGIN <= DEADLINE + 20
 
 
-def test_a_deadline_before_the_next_one_is_made_makes_none(platform: Platform) -> None:
+def test_deadline_prevents_the_creation_of_the_next_type(platform: Platform) -> None:
     no_capacity_for(platform, FIRST)
     stack = platform.stack()
     created = stack.send_create(FallbackInstanceTypes=[SECOND])
@@ -464,7 +458,7 @@ def test_a_deadline_before_the_next_one_is_made_makes_none(platform: Platform) -
     assert platform.tried == [FIRST]
 
 
-def test_a_fallback_that_vanishes_while_it_is_made_is_not_made_again(platform: Platform) -> None:
+def test_fallback_deleted_during_its_creation_is_not_created_again(platform: Platform) -> None:
     no_capacity_for(platform, FIRST)
     stack = platform.stack()
     created = stack.send_create(FallbackInstanceTypes=[SECOND, THIRD])
@@ -480,7 +474,7 @@ def test_a_fallback_that_vanishes_while_it_is_made_is_not_made_again(platform: P
     assert platform.tried == [FIRST, SECOND]
 
 
-def test_a_failed_notebook_that_somebody_removes_first_makes_way_as_well(
+def test_launch_gets_the_next_type_when_the_failed_notebook_is_deleted_by_hand(
     platform: Platform,
 ) -> None:
     no_capacity_for(platform, FIRST)
@@ -495,9 +489,7 @@ def test_a_failed_notebook_that_somebody_removes_first_makes_way_as_well(
     assert platform.tried == [FIRST, SECOND]
 
 
-def test_a_failed_notebook_that_somebody_brings_up_after_all_is_as_asked(
-    platform: Platform,
-) -> None:
+def test_failed_notebook_that_is_started_by_hand_fulfils_the_request(platform: Platform) -> None:
     no_capacity_for(platform, FIRST)
     stack = platform.stack()
     created = stack.send_create(FallbackInstanceTypes=[SECOND])
@@ -513,9 +505,7 @@ def test_a_failed_notebook_that_somebody_brings_up_after_all_is_as_asked(
 # A replacement
 
 
-def test_a_replacement_gets_the_next_type_and_then_the_old_notebook_goes(
-    platform: Platform,
-) -> None:
+def test_replacement_gets_the_next_type_and_the_old_notebook_is_deleted(platform: Platform) -> None:
     stack = launched(platform, NotebookInstanceName="old")
     no_capacity_for(platform, THIRD)
 
@@ -531,7 +521,7 @@ def test_a_replacement_gets_the_next_type_and_then_the_old_notebook_goes(
     assert (platform.status("old"), platform.status("new")) == (None, "InService")
 
 
-def test_a_replacement_that_gets_none_is_removed_and_the_old_notebook_stays(
+def test_replacement_without_capacity_is_deleted_and_the_old_notebook_stays(
     platform: Platform,
 ) -> None:
     stack = launched(platform, NotebookInstanceName="old")
@@ -553,7 +543,7 @@ def test_a_replacement_that_gets_none_is_removed_and_the_old_notebook_stays(
 # An update in place
 
 
-def test_a_notebook_with_data_is_given_the_next_type_if_sagemaker_takes_that(
+def test_notebook_with_data_gets_the_next_type_if_sagemaker_accepts_the_update(
     platform: Platform,
 ) -> None:
     failed_notebooks_take_updates(platform)
@@ -571,7 +561,7 @@ def test_a_notebook_with_data_is_given_the_next_type_if_sagemaker_takes_that(
     assert platform.notebook(stack.notebook)["volume_id"] == volume
 
 
-def test_a_notebook_with_data_is_never_deleted_where_sagemaker_does_not_take_it(
+def test_notebook_with_data_is_not_deleted_if_sagemaker_rejects_the_update(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -587,7 +577,7 @@ def test_a_notebook_with_data_is_never_deleted_where_sagemaker_does_not_take_it(
     assert platform.notebook(stack.notebook)["volume_id"] == volume
 
 
-def test_a_notebook_with_data_that_gets_none_keeps_its_data(platform: Platform) -> None:
+def test_notebook_without_capacity_keeps_its_data(platform: Platform) -> None:
     failed_notebooks_take_updates(platform)
     stack = launched(platform)
     volume = platform.notebook(stack.notebook)["volume_id"]
@@ -604,10 +594,10 @@ def test_a_notebook_with_data_that_gets_none_keeps_its_data(platform: Platform) 
 
 
 @pytest.mark.verify
-def test_a_function_that_dies_at_any_call_of_an_update_changes_nothing_of_the_outcome(
-    seldom_looking: Platform,
+def test_update_gets_the_next_type_when_a_function_dies_at_any_call(
+    rarely_polling: Platform,
 ) -> None:
-    platform = seldom_looking
+    platform = rarely_polling
     failed_notebooks_take_updates(platform)
     dead = 0
     for number in range(1, 1000):
@@ -627,10 +617,10 @@ def test_a_function_that_dies_at_any_call_of_an_update_changes_nothing_of_the_ou
     assert dead > 40
 
 
-def test_a_start_that_was_cut_short_after_it_took_effect_counts_as_tried(
-    seldom_looking: Platform,
+def test_start_that_took_effect_before_its_function_died_counts_as_tried(
+    rarely_polling: Platform,
 ) -> None:
-    platform = seldom_looking
+    platform = rarely_polling
     failed_notebooks_take_updates(platform)
     stack = launched(platform, FallbackInstanceTypes=[SECOND])
     updated = stack.send_update(VolumeSizeInGB="40")
@@ -644,7 +634,7 @@ def test_a_start_that_was_cut_short_after_it_took_effect_counts_as_tried(
     assert platform.tried == [FIRST, SECOND]
 
 
-def test_a_deadline_of_an_update_on_the_way_is_answered_with_what_was_not_tried(
+def test_answer_at_the_deadline_of_an_update_reports_the_missing_capacity(
     platform: Platform,
 ) -> None:
     failed_notebooks_take_updates(platform)
@@ -664,7 +654,7 @@ def test_a_deadline_of_an_update_on_the_way_is_answered_with_what_was_not_tried(
     )
 
 
-def test_data_that_somebody_deletes_meanwhile_is_not_replaced_by_an_empty_notebook(
+def test_notebook_deleted_during_an_update_is_not_replaced_by_an_empty_one(
     platform: Platform,
 ) -> None:
     failed_notebooks_take_updates(platform)
@@ -684,7 +674,7 @@ def test_data_that_somebody_deletes_meanwhile_is_not_replaced_by_an_empty_notebo
 # Later updates
 
 
-def test_an_update_of_something_else_keeps_the_type_that_was_got(platform: Platform) -> None:
+def test_update_of_other_settings_keeps_the_fallback_type(platform: Platform) -> None:
     stack = on_its_fallback(platform)
 
     data = stack.update(Tags=[]).expect_success()
@@ -696,7 +686,7 @@ def test_an_update_of_something_else_keeps_the_type_that_was_got(platform: Platf
     assert shown_type(platform, stack) == SECOND
 
 
-def test_a_longer_list_keeps_the_type_that_was_got(platform: Platform) -> None:
+def test_longer_fallback_list_keeps_the_current_type(platform: Platform) -> None:
     stack = on_its_fallback(platform)
 
     stack.update(FallbackInstanceTypes=[THIRD, SECOND]).expect_success()
@@ -704,7 +694,7 @@ def test_a_longer_list_keeps_the_type_that_was_got(platform: Platform) -> None:
     assert platform.calls("StopNotebookInstance") == 0
 
 
-def test_a_type_that_is_no_longer_on_the_list_gives_way_to_the_first(platform: Platform) -> None:
+def test_type_removed_from_the_fallback_list_is_replaced_by_the_first(platform: Platform) -> None:
     stack = on_its_fallback(platform)
 
     stack.update(FallbackInstanceTypes=[THIRD]).expect_success()
@@ -712,7 +702,7 @@ def test_a_type_that_is_no_longer_on_the_list_gives_way_to_the_first(platform: P
     assert shown_type(platform, stack) == FIRST
 
 
-def test_an_update_that_asks_for_another_first_choice_gets_it(platform: Platform) -> None:
+def test_update_to_another_first_type_gets_it(platform: Platform) -> None:
     stack = on_its_fallback(platform)
 
     stack.update(NotebookInstanceType=THIRD).expect_success()
@@ -721,7 +711,7 @@ def test_an_update_that_asks_for_another_first_choice_gets_it(platform: Platform
     assert shown_type(platform, stack) == THIRD
 
 
-def test_an_update_whose_new_first_choice_has_no_capacity_comes_back_to_the_fallback(
+def test_update_to_a_first_type_without_capacity_returns_to_the_fallback(
     platform: Platform,
 ) -> None:
     failed_notebooks_take_updates(platform)
@@ -734,9 +724,7 @@ def test_an_update_whose_new_first_choice_has_no_capacity_comes_back_to_the_fall
     assert shown_type(platform, stack) == SECOND
 
 
-def test_the_rollback_of_another_first_choice_is_content_with_the_fallback_that_runs(
-    platform: Platform,
-) -> None:
+def test_rollback_of_another_first_type_accepts_the_running_fallback(platform: Platform) -> None:
     stack = on_its_fallback(platform)
     stack.update(NotebookInstanceType=THIRD, Subnet="nowhere").expect_failed("Subnet")
 
@@ -746,7 +734,7 @@ def test_the_rollback_of_another_first_choice_is_content_with_the_fallback_that_
     assert shown_type(platform, stack) == SECOND
 
 
-def test_the_rollback_goes_back_to_the_fallback_that_worked_not_to_what_had_no_capacity(
+def test_rollback_returns_to_the_working_fallback_and_not_to_the_first_type(
     platform: Platform,
 ) -> None:
     stack = on_its_fallback(platform)
@@ -760,7 +748,7 @@ def test_the_rollback_goes_back_to_the_fallback_that_worked_not_to_what_had_no_c
     assert shown_type(platform, stack) == SECOND
 
 
-def test_limits_tightened_since_do_not_get_in_the_way_of_an_update_of_something_else(
+def test_update_of_other_settings_succeeds_after_the_limits_are_tightened(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = on_its_fallback(platform)
@@ -771,7 +759,7 @@ def test_limits_tightened_since_do_not_get_in_the_way_of_an_update_of_something_
     assert shown_type(platform, stack) == SECOND
 
 
-def test_a_notebook_that_failed_before_is_started_as_it_is_before_another_type_is_tried(
+def test_failed_notebook_is_started_unchanged_before_another_type_is_tried(
     platform: Platform,
 ) -> None:
     failed_notebooks_take_updates(platform)

@@ -1,4 +1,4 @@
-"""The stacks of the catalog: product, portfolio, and who may do what with them."""
+"""The catalog's stacks define the product, the portfolio and their permissions."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def rules(stack: Stack) -> dict[str, Any]:
 
 
 def allowed(stack: Stack, rule: str) -> list[str]:
-    """Return what one of the rules allows."""
+    """Return the values that one of the rules allows."""
     (assertion,) = rules(stack)[rule]["Assertions"]
     values: list[str] = assertion["Assert"]["Fn::Contains"][0]
     return values
@@ -55,7 +55,7 @@ def test_a_nested_stack_gets_every_parameter_from_the_deployment(nested: str) ->
     assert properties["Parameters"].keys() == declared.keys()
 
 
-def test_a_portfolio_that_is_deployed_by_itself_takes_what_the_platform_takes() -> None:
+def test_separately_deployed_portfolio_has_the_parameters_of_the_platform() -> None:
     own = {"PlatformTopicArn"}  # the platform's portfolio has the platform's topic
     assert own <= PORTFOLIO["Parameters"].keys()
     for name, declared in PORTFOLIO["Parameters"].items():
@@ -65,7 +65,7 @@ def test_a_portfolio_that_is_deployed_by_itself_takes_what_the_platform_takes() 
         assert {**declared, "Description": ""} == {**of_platform, "Description": ""}, name
 
 
-def test_a_project_of_a_portfolio_is_one_that_the_product_takes() -> None:
+def test_portfolio_and_product_accept_the_same_project_ids() -> None:
     taken = PLATFORM["Parameters"]["ProjectIDs"]["AllowedPattern"]
     declared = PRODUCT["Parameters"]["ProjectID"]
     for project in ("A", "a_b-c", "x" * 64, "x" * 65, "", "-a", "a-", "é"):
@@ -77,14 +77,14 @@ def test_a_project_of_a_portfolio_is_one_that_the_product_takes() -> None:
 @pytest.mark.parametrize(
     "cost_center", ["", "4711", "R&D", "Größe 研发", "a.b:c/d=e+f-g@h_1", "a,b", *"~^[`{"]
 )
-def test_a_cost_center_is_a_tag_that_sagemaker_takes(cost_center: str) -> None:
-    # botocore writes SageMaker's pattern in Java's words.
+def test_cost_center_accepts_the_tags_that_sagemaker_accepts(cost_center: str) -> None:
+    # botocore has SageMaker's pattern in Java's syntax.
     taken = all(each.isalnum() or each in " _.:/=+-@" for each in cost_center)
     pattern = PLATFORM["Parameters"]["CostCenter"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, cost_center)) == taken
 
 
-def test_what_a_portfolio_imports_is_exported_by_stacks_before_it() -> None:
+def test_every_import_of_a_portfolio_is_exported_by_an_earlier_stack() -> None:
     imported = set(re.findall(r"ImportValue': '([\w-]+)'", str(PORTFOLIO)))
     outputs = [*CATALOG["Outputs"].values(), *LIFECYCLE["Outputs"].values()]
     exported = {each["Export"]["Name"] for each in outputs if "Export" in each}
@@ -96,7 +96,7 @@ def test_what_a_portfolio_imports_is_exported_by_stacks_before_it() -> None:
 # Versions
 
 
-def test_every_version_has_its_entry_and_none_is_replaced() -> None:
+def test_product_lists_every_version_and_replaces_none() -> None:
     product = CATALOG["Resources"]["Product"]["Properties"]
 
     assert product["ReplaceProvisioningArtifacts"] is False
@@ -111,7 +111,7 @@ def test_every_version_has_its_entry_and_none_is_replaced() -> None:
     ]
 
 
-def test_every_version_has_the_actions_of_a_notebook() -> None:
+def test_every_version_has_both_notebook_actions() -> None:
     associations = [
         each["Properties"]
         for each in CATALOG["Resources"].values()
@@ -122,7 +122,7 @@ def test_every_version_has_the_actions_of_a_notebook() -> None:
     assert sorted(versions) == sorted([*range(len(VERSIONS))] * 2)
 
 
-def test_a_released_version_is_as_it_was_released() -> None:
+def test_released_version_is_unchanged() -> None:
     lines = (ROOT / "product" / "versions" / "SHA256SUMS").read_text().splitlines()
     listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
 
@@ -132,11 +132,11 @@ def test_a_released_version_is_as_it_was_released() -> None:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == listed[path.name], path.name
 
 
-# What a launcher may choose
+# Choices of a launcher
 
 
-def test_a_launcher_is_told_of_the_same_limits_as_a_request_is_held_to() -> None:
-    told, held = (
+def test_portfolio_and_request_function_have_the_same_limits() -> None:
+    shown, enforced = (
         PLATFORM["Resources"][each]["Properties"]["Parameters"]
         for each in ("Portfolio", "Lifecycle")
     )
@@ -147,11 +147,11 @@ def test_a_launcher_is_told_of_the_same_limits_as_a_request_is_held_to() -> None
         ("ALLOWED_PLATFORM_IDENTIFIERS", "AllowedPlatformIdentifiers"),
         ("ROOT_ACCESS_ALLOWED", "AllowRootAccess"),
     ):
-        assert held[parameter] == told[parameter]
+        assert enforced[parameter] == shown[parameter]
         assert json.dumps({"Ref": parameter}) in json.dumps(function["Environment"]), variable
 
 
-def test_the_limits_and_the_projects_become_rules_of_the_portfolio() -> None:
+def test_limits_and_projects_become_rules_of_the_portfolio() -> None:
     stack = portfolio(
         ProjectIDs="GEN42,GEN43",
         AllowedInstanceTypes="ml.t3.medium,ml.m5.xlarge",
@@ -165,7 +165,7 @@ def test_the_limits_and_the_projects_become_rules_of_the_portfolio() -> None:
     assert allowed(portfolio(AllowRootAccess="YES"), "RootAccess") == ["Disabled", "Enabled"]
 
 
-def test_every_rule_asks_for_a_parameter_of_the_product_and_says_what_to_choose() -> None:
+def test_every_rule_checks_a_product_parameter_and_names_the_choices() -> None:
     for rule in rules(portfolio(ProjectIDs="GEN42")).values():
         (assertion,) = rule["Assertions"]
         asked = re.findall(r"'Ref': '(\w+)'", str(assertion["Assert"]))
@@ -175,10 +175,10 @@ def test_every_rule_asks_for_a_parameter_of_the_product_and_says_what_to_choose(
         assert assertion["AssertDescription"].startswith(f"{asked[0]}: choose ")
 
 
-# Who launches, and with which rights
+# Launchers and their permissions
 
 
-def test_a_launch_goes_by_the_launch_roles_name_which_every_account_has() -> None:
+def test_launch_constraint_uses_the_role_name_that_every_account_has() -> None:
     constraint = portfolio().resources()["LaunchConstraint"]["Properties"]
     exported = CATALOG["Outputs"]["LaunchRoleName"]
 
@@ -187,7 +187,7 @@ def test_a_launch_goes_by_the_launch_roles_name_which_every_account_has() -> Non
     assert "Path" not in CATALOG["Resources"]["LaunchRole"]["Properties"]
 
 
-def test_the_launch_role_is_no_administrator() -> None:
+def test_launch_role_has_no_administrator_rights() -> None:
     for statement in statements(CATALOG["Resources"]["LaunchRole"]):
         assert not any("*" in action for action in actions(statement)), statement
         if statement["Resource"] == "*" and "Condition" not in statement:
@@ -200,9 +200,7 @@ def test_the_launch_role_is_no_administrator() -> None:
         assert "sagemaker:CreateNotebookInstance" not in actions(statement)
 
 
-def test_a_new_role_is_tagged_with_its_project_and_a_session_may_choose_among_the_portfolios() -> (
-    None
-):
+def test_end_user_role_has_its_project_tag_and_sessions_can_choose_a_portfolio_project() -> None:
     role = portfolio(ProjectIDs="GEN42,GEN43").resources()["EndUserRole"]["Properties"]
     (_, tagging) = role["AssumeRolePolicyDocument"]["Statement"]
 
@@ -214,7 +212,7 @@ def test_a_new_role_is_tagged_with_its_project_and_a_session_may_choose_among_th
     }
 
 
-def test_a_role_of_the_administrators_and_a_pattern_of_roles_may_launch_instead() -> None:
+def test_existing_role_and_a_role_pattern_can_launch_instead() -> None:
     made = portfolio(
         CreateEndUserRole="NO", EndUserRoleName="Scientists", EndUserRolePattern="sso/*Science*"
     ).resources()
@@ -233,9 +231,7 @@ def test_a_role_of_the_administrators_and_a_pattern_of_roles_may_launch_instead(
 @pytest.mark.parametrize(
     ("hub", "more"), [("", []), ("prod-hub", ["arn:aws:catalog:eu-west-1:*:product/prod-hub"])]
 )
-def test_an_end_user_launches_the_hubs_product_too_where_there_is_a_hub(
-    hub: str, more: list[str]
-) -> None:
+def test_end_user_can_also_launch_the_product_of_a_hub(hub: str, more: list[str]) -> None:
     policy = portfolio(HubProductId=hub).resources()["EndUsers"]["Properties"]["PolicyDocument"]
     sids = ("LaunchThisProduct", "SeeWhichActionsThereAre")
     of_products = [each for each in policy["Statement"] if each.get("Sid") in sids]
@@ -247,7 +243,7 @@ def test_an_end_user_launches_the_hubs_product_too_where_there_is_a_hub(
         assert others == more
 
 
-def test_in_sagemaker_an_end_user_reaches_notebooks_of_the_own_project_only() -> None:
+def test_end_user_can_access_only_notebooks_of_their_own_project() -> None:
     policy = portfolio().resources()["EndUsers"]["Properties"]["PolicyDocument"]
     reached = [s for s in policy["Statement"] if any("sagemaker:" in a for a in actions(s))]
 
@@ -263,7 +259,7 @@ def test_in_sagemaker_an_end_user_reaches_notebooks_of_the_own_project_only() ->
         }
 
 
-def test_an_end_user_handles_the_own_launches_only() -> None:
+def test_end_user_can_manage_only_their_own_launches() -> None:
     policy = portfolio().resources()["EndUsers"]["Properties"]["PolicyDocument"]
     own = {"StringEquals": {"servicecatalog:userLevel": "self"}}
 
@@ -283,7 +279,7 @@ def test_an_end_user_handles_the_own_launches_only() -> None:
 # Actions
 
 
-def test_no_action_returns_what_an_automations_history_must_not_hold() -> None:
+def test_no_action_returns_a_presigned_url() -> None:
     documents = [
         each["Properties"]["Content"]
         for each in CATALOG["Resources"].values()
@@ -295,22 +291,22 @@ def test_no_action_returns_what_an_automations_history_must_not_hold() -> None:
         assert not any("Presigned" in text for text in strings(document))
 
 
-def test_an_action_takes_nothing_that_an_end_user_could_type() -> None:
+def test_action_accepts_no_input_from_an_end_user() -> None:
     for name in ("StartAction", "StopAction"):
         definition = CATALOG["Resources"][name]["Properties"]["Definition"]
         (parameters,) = (each["Value"] for each in definition if each["Key"] == "Parameters")
         assert json.loads(parameters) == [{"Name": "BucketName", "Type": "TARGET"}]
 
 
-# Of each document's content, by its name: one that changes gets another name.
+# The hash of each document's content by name. A changed document needs another name.
 DOCUMENTS = {
     "NotebookVending-Start": "c98b94bdc6e6e7825f80e8fcf90b89be02127c27feab33125f0175545946ce9d",
     "NotebookVending-Stop": "bddf1d928d35a35ce933c17383331a698ef9bc71db3257d89e5793a09e6f7f94",
 }
 
 
-def test_an_action_names_version_1_of_a_document_whose_name_goes_with_its_content() -> None:
-    """Service Catalog documents numbers as versions, and nothing else (CreateServiceAction)."""
+def test_action_uses_version_1_of_a_document_whose_name_changes_with_its_content() -> None:
+    """Service Catalog documents only numbers as versions (CreateServiceAction)."""
     for kind in ("Start", "Stop"):
         document = CATALOG["Resources"][f"{kind}Document"]["Properties"]
         definition = CATALOG["Resources"][f"{kind}Action"]["Properties"]["Definition"]
@@ -321,7 +317,7 @@ def test_an_action_names_version_1_of_a_document_whose_name_goes_with_its_conten
         assert DOCUMENTS[document["Name"]] == hashlib.sha256(content).hexdigest(), kind
 
 
-def test_the_target_of_an_action_is_the_one_resource_of_its_kind_in_a_launch() -> None:
+def test_target_of_an_action_is_the_only_resource_of_its_type_in_a_launch() -> None:
     for name in ("StartDocument", "StopDocument"):
         target = CATALOG["Resources"][name]["Properties"]["TargetType"].removeprefix("/")
         kinds = [each["Type"] for each in PRODUCT["Resources"].values()]
@@ -344,7 +340,7 @@ def test_launches_are_reported_to_an_encrypted_topic() -> None:
     assert target["Arn"] == "<Notifications>"
     reported = statements_of["LaunchesAreReported"]
     assert reported["Principal"] == {"Service": "events.amazonaws.com"}
-    assert "Condition" not in reported  # EventBridge takes none in a topic's policy
+    assert "Condition" not in reported  # EventBridge accepts none in a topic's policy
     platform_key = PLATFORM["Resources"]["Key"]["Properties"]["KeyPolicy"]["Statement"]
     (encrypts,) = (s for s in platform_key if s["Principal"] == reported["Principal"])
     assert "Condition" not in encrypts
@@ -352,7 +348,7 @@ def test_launches_are_reported_to_an_encrypted_topic() -> None:
     assert "Email" not in portfolio().resources()
 
 
-def test_the_cost_centre_becomes_a_tag_option_if_there_is_one() -> None:
+def test_cost_center_becomes_a_tag_option() -> None:
     made = portfolio(CostCenter="4711").resources()
 
     assert made["CostCenterOption"]["Properties"] == {"Key": "CostCenter", "Value": "4711"}
@@ -360,7 +356,7 @@ def test_the_cost_centre_becomes_a_tag_option_if_there_is_one() -> None:
     assert "CostCenterOption" not in portfolio().resources()
 
 
-def test_a_portfolio_is_shared_with_whom_the_administrator_names() -> None:
+def test_portfolio_is_shared_with_the_named_accounts_and_organizations() -> None:
     made = portfolio(ShareWith="210987654321,o-abcdefghij").resources()
 
     assert made["Shares"]["Properties"]["ShareWith"] == ["210987654321", "o-abcdefghij"]

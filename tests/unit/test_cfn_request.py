@@ -1,4 +1,4 @@
-"""CloudFormation's request: its parts, its faults, and when it was issued."""
+"""A CloudFormation request is parsed, checked and dated."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from tests.unit.requested_notebook import ADDRESS, EVENT, PROPERTIES, request
 NOW = datetime(2026, 1, 5, 8, 0, 0, 250_000, tzinfo=UTC)
 
 
-def test_a_request_is_what_cloudformation_sends() -> None:
+def test_request_has_the_fields_that_cloudformation_sends() -> None:
     parsed = request()
 
     assert parsed.RequestType == "Create"
@@ -19,7 +19,7 @@ def test_a_request_is_what_cloudformation_sends() -> None:
     assert parsed.PhysicalResourceId == ""
 
 
-def test_a_request_lists_everything_that_is_missing() -> None:
+def test_error_lists_every_missing_field() -> None:
     with pytest.raises(InvalidRequestError) as error:
         parse_request({"RequestType": "Create"})
 
@@ -32,7 +32,7 @@ def test_a_request_lists_everything_that_is_missing() -> None:
     ]
 
 
-def test_what_is_missing_is_one_sentence_in_the_log() -> None:
+def test_missing_fields_are_one_line_in_the_log() -> None:
     missing = {name: EVENT[name] for name in EVENT if name not in ("RequestId", "StackId")}
 
     with pytest.raises(InvalidRequestError, match=r"^RequestId is missing; StackId is missing$"):
@@ -40,21 +40,19 @@ def test_what_is_missing_is_one_sentence_in_the_log() -> None:
 
 
 @pytest.mark.parametrize("event", [None, "Create", ["Create"], 7])
-def test_an_event_that_is_no_object_is_no_request(event: Any) -> None:
+def test_event_that_is_not_a_json_object_is_rejected(event: Any) -> None:
     with pytest.raises(InvalidRequestError, match=r"^the event is not a JSON object$"):
         parse_request(event)
 
 
-def test_an_unknown_request_type_is_none_of_cloudformations() -> None:
+def test_unknown_request_type_is_rejected() -> None:
     with pytest.raises(InvalidRequestError, match="RequestType"):
         request(RequestType="Upsert")
 
 
 @pytest.mark.parametrize("name", ["StackId", "RequestId", "LogicalResourceId", "ResponseURL"])
 @pytest.mark.parametrize("value", [None, 7, True, 1.5, [], ["text"], {"a": "b"}])
-def test_what_is_no_text_is_none_of_cloudformations_and_is_not_quoted(
-    name: str, value: Any
-) -> None:
+def test_field_that_is_not_text_is_rejected_and_not_quoted(name: str, value: Any) -> None:
     with pytest.raises(InvalidRequestError, match=f"^{name} is not text$"):
         request(**{name: value})
 
@@ -68,7 +66,7 @@ def test_what_is_no_text_is_none_of_cloudformations_and_is_not_quoted(
         ("PhysicalResourceId", ["é", "\x00", "\n", "x" * 1025, "\ud83d"]),
     ],
 )
-def test_an_id_that_cloudformation_gives_nobody_makes_it_no_request(
+def test_id_that_is_not_in_the_format_of_cloudformation_is_rejected(
     name: str, values: list[str]
 ) -> None:
     for value in values:
@@ -78,10 +76,10 @@ def test_an_id_that_cloudformation_gives_nobody_makes_it_no_request(
             request(**{name: value})
 
 
-# When it was issued
+# Issue time
 
 
-def test_the_issue_time_is_that_of_the_signed_address() -> None:
+def test_issue_time_is_that_of_the_signed_response_url() -> None:
     assert request().issued_at(NOW) == datetime(2026, 1, 5, 7, 59, 30, tzinfo=UTC)
 
 
@@ -104,19 +102,19 @@ def test_the_issue_time_is_that_of_the_signed_address() -> None:
         "?Expires=176760717\uff10",
     ],
 )
-def test_without_one_it_is_now_to_the_second(query: str) -> None:
+def test_issue_time_is_now_if_the_response_url_has_no_valid_time(query: str) -> None:
     issued = request(ResponseURL=f"{ADDRESS}{query}").issued_at(NOW)
 
     assert issued == NOW.replace(microsecond=0)
 
 
-def test_clocks_may_differ_a_little() -> None:
+def test_issue_time_a_few_seconds_ahead_is_accepted() -> None:
     sent = request(ResponseURL=f"{ADDRESS}?X-Amz-Date=20260105T080005Z")
 
     assert sent.issued_at(NOW) == datetime(2026, 1, 5, 8, 0, 5, tzinfo=UTC)
 
 
-def test_a_clock_may_be_an_hour_ahead_and_no_more() -> None:
+def test_issue_time_at_most_an_hour_ahead_is_accepted() -> None:
     for seconds, issued in ((3600, NOW + timedelta(hours=1)), (3601, NOW)):
         expires = int(NOW.timestamp()) + 7200 + seconds
         sent = request(ResponseURL=f"{ADDRESS}?Expires={expires}")
@@ -124,7 +122,7 @@ def test_a_clock_may_be_an_hour_ahead_and_no_more() -> None:
         assert sent.issued_at(NOW.replace(microsecond=0)) == issued.replace(microsecond=0)
 
 
-def test_the_issue_time_of_an_old_signature_is_two_hours_before_it_expires() -> None:
+def test_issue_time_of_an_old_signature_is_two_hours_before_its_expiry() -> None:
     sent = request(ResponseURL=f"{ADDRESS}?AWSAccessKeyId=A&Expires=1767607170&Signature=s")
 
     assert sent.issued_at(NOW) == datetime(2026, 1, 5, 7, 59, 30, tzinfo=UTC)

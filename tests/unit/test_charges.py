@@ -1,4 +1,4 @@
-"""What AWS charges for serving a request, as far as its execution's history tells."""
+"""The charges for a request follow from its execution's history."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from tests.execution_history import History
 from vending.charges import PRICES, charge
 
 
-def test_a_request_is_charged_for_its_steps_its_functions_and_their_time() -> None:
+def test_request_is_charged_for_transitions_invocations_and_duration() -> None:
     charged = charge(explained.created())
 
     # Observe, Decide, Create, Wait; Observe, Decide, Wait; Observe, Decide, Respond.
     assert charged.transitions == 10
     # The request function, three observations, Create, two waits, Respond, one event that woke it.
     assert charged.invocations == 1 + 3 + 1 + 2 + 1 + 1
-    assert charged.seconds == 5 * 4  # each state's function, and not the waits
+    assert charged.seconds == 5 * 4  # the function of each state, without the waits
     assert charged.parts == pytest.approx(
         (
             10 * PRICES.state_transition,
@@ -25,7 +25,7 @@ def test_a_request_is_charged_for_its_steps_its_functions_and_their_time() -> No
     assert charged.usd == sum(charged.parts)
 
 
-def test_a_retry_is_a_transition_and_a_call_more() -> None:
+def test_retry_adds_a_transition_and_an_invocation() -> None:
     def ended(history: History) -> History:
         return history.succeed().leave("Observe", {}).add("ExecutionSucceeded")
 
@@ -36,5 +36,5 @@ def test_a_retry_is_a_transition_and_a_call_more() -> None:
     assert twice.invocations == once.invocations + 1
 
 
-def test_a_request_answered_at_once_costs_one_call_alone() -> None:
+def test_request_answered_immediately_costs_one_invocation() -> None:
     assert charge(explained.answered_at_once()).parts == (0, PRICES.lambda_request, 0)

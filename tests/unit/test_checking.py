@@ -1,4 +1,4 @@
-"""`vending check`: its findings, with each requirement removed once.
+"""`vending check` reports each requirement that is not met.
 
 EC2, IAM and SNS are moto's. This module sets services, quotas, endpoints, exports and stacks.
 """
@@ -30,14 +30,14 @@ TEMPLATE = stack_template.load(ROOT / "template.yaml")
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    """Set up an account that lacks nothing."""
+    """Set up an account that meets all requirements."""
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     assert os.environ["AWS_DEFAULT_REGION"] == REGION
     with mock_aws():
         yield Account()
 
 
-def test_an_account_that_has_all_lacks_nothing(account: Account) -> None:
+def test_account_that_meets_all_requirements_has_only_ok_findings(account: Account) -> None:
     status, found = account.check()
 
     assert status == 0
@@ -51,7 +51,7 @@ def test_an_account_that_has_all_lacks_nothing(account: Account) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(region.LACKING))
-def test_a_region_without_the_resource_types_is_refused_and_nothing_else_is_asked(
+def test_region_without_the_resource_types_is_rejected_without_further_calls(
     account: Account, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which --region sets
@@ -67,7 +67,7 @@ def test_a_region_without_the_resource_types_is_refused_and_nothing_else_is_aske
     assert account.asked == ["GetCallerIdentity"]
 
 
-def test_of_a_region_that_is_newer_than_the_check_it_says_how_to_know(
+def test_region_newer_than_the_check_is_unknown_with_a_command_to_find_out(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(region, "COMPLETE", ())
@@ -84,7 +84,7 @@ def test_of_a_region_that_is_newer_than_the_check_it_says_how_to_know(
     ) in unknown["todo"]
 
 
-def test_a_service_that_the_region_lacks_is_missing(account: Account) -> None:
+def test_service_that_the_region_lacks_is_reported(account: Account) -> None:
     account.lacking = ("servicecatalog",)
 
     assert account.lacks() == {
@@ -95,7 +95,7 @@ def test_a_service_that_the_region_lacks_is_missing(account: Account) -> None:
     }
 
 
-def test_a_region_that_does_not_answer_for_itself_is_asked_about_in_another(
+def test_services_of_a_region_without_its_own_list_are_read_in_another(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which --region sets
@@ -107,7 +107,7 @@ def test_a_region_that_does_not_answer_for_itself_is_asked_about_in_another(
     assert "eu-south-1 has" in services[0]["found"]
 
 
-def test_an_instance_type_that_no_zone_has_is_missing(account: Account) -> None:
+def test_instance_type_that_no_zone_offers_is_reported(account: Account) -> None:
     account.quotas["ml.x9.huge for notebook instance usage"] = 1
 
     lacks = account.lacks("AllowedInstanceTypes=ml.t3.medium,ml.x9.huge")
@@ -129,7 +129,7 @@ def types(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     return where
 
 
-def test_for_a_type_that_other_zones_have_these_are_named_to_deploy_in(
+def test_check_names_the_zones_that_offer_a_missing_instance_type(
     account: Account, types: dict[str, list[str]]
 ) -> None:
     types |= {"ml.g5.xlarge": ["us-east-1c"], "ml.c5.xlarge": ["us-east-1b"]}
@@ -145,7 +145,7 @@ def test_for_a_type_that_other_zones_have_these_are_named_to_deploy_in(
     assert account.lacks("AvailabilityZones=us-east-1b,us-east-1c") == {}
 
 
-def test_a_type_is_no_reason_to_do_without_a_service(
+def test_check_recommends_no_zones_without_services_for_an_instance_type(
     account: Account, types: dict[str, list[str]]
 ) -> None:
     types["ml.g5.xlarge"] = ["us-east-1c"]  # a zone without services
@@ -153,7 +153,7 @@ def test_a_type_is_no_reason_to_do_without_a_service(
     assert account.lacks()["ml.g5.xlarge"][1] == "Leave it out of AllowedInstanceTypes."
 
 
-def test_what_is_deployed_does_not_move_for_a_type(
+def test_check_recommends_no_other_zones_to_a_deployed_platform(
     account: Account, types: dict[str, list[str]]
 ) -> None:
     account.stack = "UPDATE_COMPLETE"
@@ -166,7 +166,7 @@ def test_what_is_deployed_does_not_move_for_a_type(
 # Quotas
 
 
-def test_a_type_of_which_no_notebook_is_granted_is_missing_with_its_code(account: Account) -> None:
+def test_instance_type_with_a_quota_of_zero_is_reported_with_its_code(account: Account) -> None:
     account.quotas["ml.g5.xlarge for notebook instance usage"] = 0
 
     assert account.lacks() == {
@@ -178,7 +178,7 @@ def test_a_type_of_which_no_notebook_is_granted_is_missing_with_its_code(account
     }
 
 
-def test_notebooks_that_are_all_used_up_are_missing(account: Account) -> None:
+def test_used_up_notebook_quotas_are_reported(account: Account) -> None:
     account.notebooks = ["ml.t3.medium"] * 2 + ["ml.m5.24xlarge"] * 6
 
     lacks = account.lacks()
@@ -188,19 +188,19 @@ def test_notebooks_that_are_all_used_up_are_missing(account: Account) -> None:
     assert len(lacks) == 2
 
 
-def test_a_type_that_sagemaker_has_no_quota_for_is_not_offered(account: Account) -> None:
+def test_instance_type_without_a_sagemaker_quota_is_not_offered(account: Account) -> None:
     del account.quotas["ml.c5.xlarge for notebook instance usage"]
 
     assert "does not offer" in account.lacks()["ml.c5.xlarge notebooks"][0]
 
 
-def test_roles_that_are_nearly_used_up_are_missing(account: Account) -> None:
+def test_nearly_used_up_iam_roles_are_reported(account: Account) -> None:
     account.roles_left = quotas.ROLES - 1
 
     assert list(account.lacks()) == ["IAM roles"]
 
 
-def test_a_vpc_is_missing_room_only_if_one_is_made(account: Account) -> None:
+def test_vpc_quota_is_checked_only_if_a_vpc_will_be_created(account: Account) -> None:
     account.vpcs = 1
 
     assert list(account.lacks()) == ["VPCs"]
@@ -210,9 +210,7 @@ def test_a_vpc_is_missing_room_only_if_one_is_made(account: Account) -> None:
 # Names
 
 
-def test_the_end_users_role_of_another_region_is_in_the_way_under_its_name(
-    account: Account,
-) -> None:
+def test_end_user_role_of_another_region_conflicts_with_the_default_name(account: Account) -> None:
     client("iam").create_role(RoleName="SCEndUserRole", AssumeRolePolicyDocument="{}")
 
     lacks = account.lacks()
@@ -223,7 +221,7 @@ def test_the_end_users_role_of_another_region_is_in_the_way_under_its_name(
     assert account.lacks("EndUserRoleName=SCEndUserRole-us-east-1") == {}
 
 
-def test_a_role_that_an_earlier_deployment_left_is_in_the_way(account: Account) -> None:
+def test_role_left_by_an_earlier_deployment_is_a_conflict(account: Account) -> None:
     name = "NotebookVendingLaunchRole-us-east-1"
     for each in (name, "NotebookVendingLaunchRole-eu-west-1"):
         client("iam").create_role(RoleName=each, AssumeRolePolicyDocument="{}")
@@ -235,7 +233,7 @@ def test_a_role_that_an_earlier_deployment_left_is_in_the_way(account: Account) 
     assert "Delete" in lacks[name][1]
 
 
-def test_the_data_administrators_name_counts_only_if_there_is_to_be_one(account: Account) -> None:
+def test_data_administrator_role_conflicts_only_if_it_will_be_created(account: Account) -> None:
     name = "NotebookVendingDataAdministrator-us-east-1"
     client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
 
@@ -244,7 +242,7 @@ def test_the_data_administrators_name_counts_only_if_there_is_to_be_one(account:
     assert list(account.lacks(f"DataAdministratorArns={arn}")) == [name]
 
 
-def test_the_end_users_role_must_be_there_if_it_is_not_made(account: Account) -> None:
+def test_end_user_role_must_exist_if_the_platform_does_not_create_it(account: Account) -> None:
     words = ("CreateEndUserRole=NO", "EndUserRoleName=Scientists")
     assert list(account.lacks(*words)) == ["Scientists"]
 
@@ -253,7 +251,7 @@ def test_the_end_users_role_must_be_there_if_it_is_not_made(account: Account) ->
     assert account.lacks(*words) == {}
 
 
-def test_a_boundary_and_a_topic_that_are_named_must_be_there(account: Account) -> None:
+def test_named_permissions_boundary_and_topic_must_exist(account: Account) -> None:
     topic = "arn:aws:sns:us-east-1:123456789012:alarms"
     policy = "arn:aws:iam::123456789012:policy/boundary"
     words = (f"AlarmTopicArn={topic}", f"PermissionsBoundaryArn={policy}")
@@ -269,7 +267,7 @@ def test_a_boundary_and_a_topic_that_are_named_must_be_there(account: Account) -
     assert account.lacks(*words) == {}
 
 
-def test_a_codeartifact_repository_that_is_named_must_be_there(account: Account) -> None:
+def test_named_codeartifact_repository_must_exist(account: Account) -> None:
     words = (
         "CodeArtifactRepository=packages/python",
         "CodeArtifactApiEndpoint=create",
@@ -283,7 +281,7 @@ def test_a_codeartifact_repository_that_is_named_must_be_there(account: Account)
 
 
 @pytest.mark.parametrize("stack", ["", "CREATE_COMPLETE"])
-def test_the_hubs_product_must_be_in_an_imported_portfolio_that_has_launchers(
+def test_hub_product_must_be_in_an_imported_portfolio_with_launchers(
     account: Account, stack: str
 ) -> None:
     account.stack = stack
@@ -298,7 +296,7 @@ def test_the_hubs_product_must_be_in_an_imported_portfolio_that_has_launchers(
     assert list(account.lacks("HubProductId=prod-other")) == ["prod-other"]
 
 
-def test_exports_of_another_stack_are_in_the_way(account: Account) -> None:
+def test_exports_of_another_stack_are_a_conflict(account: Account) -> None:
     account.exports = ("NotebookVending-ServiceToken", "Other")
 
     assert account.lacks()["exports NotebookVending-…"][0] == "taken by another"
@@ -311,15 +309,13 @@ def test_exports_of_another_stack_are_in_the_way(account: Account) -> None:
         ("UPDATE_IN_PROGRESS", "Wait until that has ended."),
     ],
 )
-def test_a_stack_that_takes_no_update_is_in_the_way(
-    account: Account, status: str, todo: str
-) -> None:
+def test_stack_that_cannot_be_updated_is_reported(account: Account, status: str, todo: str) -> None:
     account.stack = status
 
     assert todo in account.lacks()["notebook-vending"][1]
 
 
-def test_of_a_platform_that_is_deployed_its_own_names_are_not_in_the_way(account: Account) -> None:
+def test_names_of_the_deployed_platform_itself_are_no_conflict(account: Account) -> None:
     account.stack = "UPDATE_COMPLETE"
     account.exports = ("NotebookVending-ServiceToken",)
     name = "NotebookVendingLaunchRole-us-east-1"
@@ -351,7 +347,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         ("GEN42,Churn42", "no longer the first, to which", "Keep Churn42 first in ProjectIDs"),
     ],
 )
-def test_a_project_that_has_notebooks_is_named_with_them_before_it_is_dropped(
+def test_check_names_the_notebooks_of_a_project_that_would_be_dropped(
     account: Account, launched: dict[str, list[str]], now: str, found: str, todo: str
 ) -> None:
     account.stack, account.projects = "UPDATE_COMPLETE", "Churn42,GEN42"
@@ -376,14 +372,14 @@ def test_a_project_that_has_notebooks_is_named_with_them_before_it_is_dropped(
         ("ProjectIDs=New,Churn42", "CreateEndUserRole=NO"),
     ],
 )
-def test_projects_that_stay_are_as_they_should_be(account: Account, words: tuple[str, ...]) -> None:
+def test_projects_that_stay_are_accepted(account: Account, words: tuple[str, ...]) -> None:
     account.stack, account.projects = "UPDATE_COMPLETE", "Churn42,GEN42"
 
     assert account.lacks(*words) == {}
 
 
 @pytest.mark.usefixtures("launched")
-def test_the_first_project_may_be_another_where_the_end_users_role_is_not_the_platforms(
+def test_first_project_can_change_if_the_platform_does_not_create_the_end_user_role(
     account: Account,
 ) -> None:
     account.stack, account.projects, account.role_made = "UPDATE_COMPLETE", "Churn42", "NO"
@@ -424,17 +420,17 @@ def vpc(account: Account) -> Vpc:  # noqa: ARG001 - moto is up
     return Vpc(id_, subnets, table, words)
 
 
-def test_a_vpc_that_has_all_lacks_nothing(account: Account, vpc: Vpc) -> None:
+def test_vpc_that_meets_all_requirements_is_accepted(account: Account, vpc: Vpc) -> None:
     assert account.lacks(*vpc.words) == {}
 
 
-def test_a_vpc_that_is_not_there_is_missing(account: Account) -> None:
+def test_vpc_that_does_not_exist_is_reported(account: Account) -> None:
     lacks = account.lacks("VpcId=vpc-0a1b2c3d", "AvailabilityZones=us-east-1a,us-east-1b")
 
     assert lacks["vpc-0a1b2c3d"] == ("there is no such VPC", "Correct VpcId, or leave it out.")
 
 
-def test_a_vpc_without_dns_hostnames_gets_the_command_that_switches_them_on(
+def test_vpc_without_dns_hostnames_gets_the_command_to_enable_them(
     account: Account, vpc: Vpc
 ) -> None:
     client("ec2").modify_vpc_attribute(VpcId=vpc.id, EnableDnsHostnames={"Value": False})
@@ -445,7 +441,7 @@ def test_a_vpc_without_dns_hostnames_gets_the_command_that_switches_them_on(
     assert f"--vpc-id {vpc.id} --enable-dns-hostnames" in todo
 
 
-def test_subnets_and_tables_of_another_vpc_are_missing(account: Account, vpc: Vpc) -> None:
+def test_subnets_and_route_tables_of_another_vpc_are_reported(account: Account, vpc: Vpc) -> None:
     another = client("ec2").create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
 
     lacks = account.lacks(f"VpcId={another}", *vpc.words[1:])
@@ -453,7 +449,7 @@ def test_subnets_and_tables_of_another_vpc_are_missing(account: Account, vpc: Vp
     assert {*vpc.subnets, vpc.table} <= lacks.keys()
 
 
-def test_a_vpc_needs_its_subnets_and_route_tables_named(account: Account, vpc: Vpc) -> None:
+def test_vpc_requires_its_subnets_and_route_tables(account: Account, vpc: Vpc) -> None:
     lacks = account.lacks(vpc.words[0])
 
     assert lacks["SubnetIds"][1] == "Name the private subnets of the VPC in VpcId."
@@ -461,7 +457,7 @@ def test_a_vpc_needs_its_subnets_and_route_tables_named(account: Account, vpc: V
     assert "RouteTableIds" not in account.lacks(vpc.words[0], "S3Endpoint=vpce-1")
 
 
-def test_what_a_vpc_has_is_refused_without_the_vpc(account: Account, vpc: Vpc) -> None:
+def test_parameters_of_a_vpc_are_rejected_without_its_id(account: Account, vpc: Vpc) -> None:
     given = [*vpc.words[1:], "SecurityGroupId=sg-1", "StsEndpoint=vpce-1"]
 
     lacks = account.lacks(*given, "ExistingVpcCidrs=10.0.0.0/16")
@@ -471,9 +467,7 @@ def test_what_a_vpc_has_is_refused_without_the_vpc(account: Account, vpc: Vpc) -
     assert lacks.keys() == names
 
 
-def test_the_ranges_of_a_vpc_are_those_that_may_use_its_endpoints(
-    account: Account, vpc: Vpc
-) -> None:
+def test_cidr_parameters_must_match_the_ranges_of_the_vpc(account: Account, vpc: Vpc) -> None:
     client("ec2").associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock="100.64.0.0/24")
     right = "ExistingVpcCidrs=10.0.0.0/16,100.64.0.0/24"
 
@@ -493,7 +487,7 @@ def test_the_ranges_of_a_vpc_are_those_that_may_use_its_endpoints(
     )
 
 
-def test_the_ranges_of_a_vpc_whose_endpoints_are_given_do_not_count(
+def test_cidr_parameters_are_not_checked_without_interface_endpoints(
     account: Account, vpc: Vpc
 ) -> None:
     none = [f"{name}=none" for name in zones.SERVICES if name != "S3Endpoint"]
@@ -501,7 +495,7 @@ def test_the_ranges_of_a_vpc_whose_endpoints_are_given_do_not_count(
     assert account.lacks(*vpc.words, *none, "VpcCidr=10.20.0.0/16") == {}
 
 
-def test_a_vpc_with_more_ranges_than_the_template_takes_needs_endpoints_of_its_own(
+def test_vpc_with_too_many_ranges_for_the_template_needs_its_own_endpoints(
     account: Account, vpc: Vpc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client("ec2").associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock="100.64.0.0/24")
@@ -510,7 +504,7 @@ def test_a_vpc_with_more_ranges_than_the_template_takes_needs_endpoints_of_its_o
     assert account.lacks(*vpc.words)["VpcCidr"][1].startswith("Create the endpoints yourself")
 
 
-def test_two_subnets_of_one_zone_are_one_too_many(account: Account, vpc: Vpc) -> None:
+def test_two_subnets_in_one_zone_are_rejected(account: Account, vpc: Vpc) -> None:
     made = client("ec2").create_subnet(
         VpcId=vpc.id, CidrBlock="10.0.9.0/24", AvailabilityZone="us-east-1a"
     )
@@ -529,7 +523,7 @@ def endpoint(vpc: Vpc, service: str, **more: Any) -> str:
     return str(made["VpcEndpoint"]["VpcEndpointId"])
 
 
-def test_an_endpoint_that_is_there_already_is_to_be_named(account: Account, vpc: Vpc) -> None:
+def test_existing_endpoint_must_be_named(account: Account, vpc: Vpc) -> None:
     there = endpoint(vpc, "sts", VpcEndpointType="Interface", PrivateDnsEnabled=True)
 
     lacks = account.lacks(*vpc.words)
@@ -539,15 +533,13 @@ def test_an_endpoint_that_is_there_already_is_to_be_named(account: Account, vpc:
     assert account.lacks(*vpc.words, f"StsEndpoint={there}") == {}
 
 
-def test_an_endpoint_without_private_dns_conflicts_with_no_other(
-    account: Account, vpc: Vpc
-) -> None:
+def test_endpoint_without_private_dns_is_no_conflict(account: Account, vpc: Vpc) -> None:
     endpoint(vpc, "sts", VpcEndpointType="Interface", PrivateDnsEnabled=False)
 
     assert account.lacks(*vpc.words) == {}
 
 
-def test_an_endpoint_for_another_service_is_not_taken(account: Account, vpc: Vpc) -> None:
+def test_endpoint_for_another_service_is_rejected(account: Account, vpc: Vpc) -> None:
     there = endpoint(vpc, "kms", VpcEndpointType="Interface", PrivateDnsEnabled=False)
 
     lacks = account.lacks(*vpc.words, f"StsEndpoint={there}")
@@ -555,7 +547,7 @@ def test_an_endpoint_for_another_service_is_not_taken(account: Account, vpc: Vpc
     assert lacks["StsEndpoint"][0] == f"{there} is an endpoint for com.amazonaws.us-east-1.kms"
 
 
-def test_an_endpoint_that_is_not_in_the_vpc_is_missing(account: Account, vpc: Vpc) -> None:
+def test_endpoint_that_is_not_in_the_vpc_is_reported(account: Account, vpc: Vpc) -> None:
     lacks = account.lacks(*vpc.words, "StsEndpoint=vpce-0a1b")
 
     assert lacks["StsEndpoint"][0] == "vpce-0a1b is not in the VPC"
@@ -571,7 +563,7 @@ def shared_vpc(account: Account, vpc: Vpc) -> Vpc:
     return vpc
 
 
-def test_in_a_shared_vpc_its_owner_makes_the_endpoints(account: Account, shared_vpc: Vpc) -> None:
+def test_owner_of_a_shared_vpc_must_create_the_endpoints(account: Account, shared_vpc: Vpc) -> None:
     lacks = account.lacks(*shared_vpc.words)
 
     assert len(lacks) == 9
@@ -582,9 +574,7 @@ def test_in_a_shared_vpc_its_owner_makes_the_endpoints(account: Account, shared_
     assert lacks["StsEndpoint"][1].endswith(", or leave it out: StsEndpoint=none.")
 
 
-def test_an_endpoint_of_a_shared_vpcs_owner_is_taken_unseen(
-    account: Account, shared_vpc: Vpc
-) -> None:
+def test_endpoint_in_a_shared_vpc_is_accepted_as_unknown(account: Account, shared_vpc: Vpc) -> None:
     none = [f"{name}=none" for name in account.lacks(*shared_vpc.words) if name != "S3Endpoint"]
 
     status, found = account.check(*shared_vpc.words, *none, "S3Endpoint=vpce-0a1b")
@@ -595,7 +585,7 @@ def test_an_endpoint_of_a_shared_vpcs_owner_is_taken_unseen(
     assert SHARING in endpoint["found"]
 
 
-def test_in_a_shared_vpc_its_owner_switches_dns_on(account: Account, shared_vpc: Vpc) -> None:
+def test_owner_of_a_shared_vpc_must_enable_dns_hostnames(account: Account, shared_vpc: Vpc) -> None:
     client("ec2").modify_vpc_attribute(VpcId=shared_vpc.id, EnableDnsHostnames={"Value": False})
 
     _, todo = account.lacks(*shared_vpc.words)[f"{shared_vpc.id} enableDnsHostnames"]
@@ -603,9 +593,7 @@ def test_in_a_shared_vpc_its_owner_switches_dns_on(account: Account, shared_vpc:
     assert todo.startswith(f"Ask {SHARING} to switch it on: ")
 
 
-def test_for_a_service_that_other_zones_have_these_are_named_to_deploy_in(
-    account: Account,
-) -> None:
+def test_check_names_the_zones_that_have_a_missing_service(account: Account) -> None:
     account.offer_in("abc")
     account.services["com.amazonaws.us-east-1.sagemaker.api"] = ["us-east-1c", "us-east-1b"]
     account.services["com.amazonaws.us-east-1.sts"] = ["us-east-1b", "us-east-1c", "us-east-1f"]
@@ -627,7 +615,7 @@ def test_for_a_service_that_other_zones_have_these_are_named_to_deploy_in(
     assert account.lacks(*without) == {}  # an endpoint left out needs no zone
 
 
-def test_of_the_zones_that_have_all_services_those_with_the_most_types_are_named(
+def test_check_prefers_zones_with_all_services_and_the_most_types(
     account: Account, types: dict[str, list[str]]
 ) -> None:
     account.offer_in("bcd")
@@ -638,9 +626,7 @@ def test_of_the_zones_that_have_all_services_those_with_the_most_types_are_named
     assert todo == "Deploy with AvailabilityZones=us-east-1b,us-east-1d."
 
 
-def test_where_no_two_zones_have_all_services_it_says_which_to_do_without(
-    account: Account,
-) -> None:
+def test_check_names_services_to_leave_out_when_no_two_zones_have_all(account: Account) -> None:
     account.services["com.amazonaws.us-east-1.kms"] = ["us-east-1a"]
     account.services["com.amazonaws.us-east-1.logs"] = ["us-east-1b"]
     wanted = "AvailabilityZones=us-east-1a,us-east-1b KmsEndpoint=none LogsEndpoint=none"
@@ -654,7 +640,7 @@ def test_where_no_two_zones_have_all_services_it_says_which_to_do_without(
     assert account.lacks(*wanted.split()) == {}
 
 
-def test_what_is_not_made_has_no_say_in_the_zones(account: Account) -> None:
+def test_endpoints_that_are_left_out_do_not_restrict_the_zones(account: Account) -> None:
     account.offer_in("abc")
     account.services["com.amazonaws.us-east-1.kms"] = ["us-east-1b", "us-east-1c"]
     account.services["com.amazonaws.us-east-1.logs"] = ["us-east-1a"]
@@ -664,7 +650,7 @@ def test_what_is_not_made_has_no_say_in_the_zones(account: Account) -> None:
     assert lacks["KmsEndpoint"][1] == "Deploy with AvailabilityZones=us-east-1b,us-east-1c."
 
 
-def test_the_gateway_of_s3_is_in_no_zone(account: Account) -> None:
+def test_s3_gateway_endpoint_does_not_restrict_the_zones(account: Account) -> None:
     account.offer_in("abc")
     account.services["com.amazonaws.us-east-1.s3"] = ["us-east-1f"]
     assert account.lacks() == {}
@@ -675,7 +661,7 @@ def test_the_gateway_of_s3_is_in_no_zone(account: Account) -> None:
     assert todo == "Deploy with AvailabilityZones=us-east-1b,us-east-1c."
 
 
-def test_a_service_that_the_subnets_of_a_vpc_lack_needs_other_subnets(
+def test_service_missing_in_the_subnets_of_a_vpc_needs_other_subnets(
     account: Account, vpc: Vpc
 ) -> None:
     account.services["com.amazonaws.us-east-1.sts"] = ["us-east-1a", "us-east-1c"]
@@ -703,7 +689,7 @@ def test_a_service_that_the_subnets_of_a_vpc_lack_needs_other_subnets(
         ("us-east-1f,us-east-1b", "us-east-1f is impaired"),
     ],
 )
-def test_zones_that_no_vpc_can_be_made_in_are_refused(
+def test_zones_that_cannot_hold_the_vpc_are_rejected(
     account: Account, named: str, found: str
 ) -> None:
     account.zones |= {
@@ -719,10 +705,10 @@ def test_zones_that_no_vpc_can_be_made_in_are_refused(
         "Deploy with AvailabilityZones=us-east-1a,us-east-1b.",
     )
     about = [each for each in lacks if each.endswith("Endpoint")]
-    assert about == []  # without a zone there is nothing to check in it
+    assert about == []  # endpoints are not checked without valid zones
 
 
-def test_the_template_takes_the_zones_of_default_subnets(account: Account) -> None:
+def test_check_expects_the_zones_of_the_default_subnets(account: Account) -> None:
     subnets = client("ec2").describe_subnets()["Subnets"]
     for each in subnets:
         if each["AvailabilityZone"] in ("us-east-1a", "us-east-1c"):
@@ -749,7 +735,7 @@ def _of_zone(subnets: list[Any], zone: str) -> str:
     return str(found)
 
 
-def test_a_region_with_one_zone_cannot_have_a_vpc_of_two(account: Account) -> None:
+def test_region_with_one_available_zone_is_rejected(account: Account) -> None:
     account.zones = {
         name: ("availability-zone", "available" if name == "us-east-1a" else "unavailable")
         for name in ("us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1e")
@@ -768,7 +754,7 @@ def test_an_endpoint_that_aws_does_not_offer_can_be_left_out(account: Account) -
 # Refusals by AWS, and usage errors
 
 
-def test_what_may_not_be_looked_at_is_unknown_and_keeps_nothing_else(account: Account) -> None:
+def test_finding_without_permission_is_unknown_and_the_others_remain(account: Account) -> None:
     account.refused["GetAccountSummary"] = "AccessDenied"
 
     status, found = account.check()
@@ -779,7 +765,7 @@ def test_what_may_not_be_looked_at_is_unknown_and_keeps_nothing_else(account: Ac
     assert "iam:GetAccountSummary" in unknown["found"]
 
 
-def test_a_number_is_digits_as_the_functions_read_it(account: Account) -> None:
+def test_number_must_consist_of_digits(account: Account) -> None:
     given = ["WaitSeconds=45.0", "FirstWaitSeconds=1_0", "DeadlineSeconds=3240"]
     with intercepted(account._answer):
         result = CliRunner().invoke(app, ["check", *given, "Nonsense=1"])
@@ -791,7 +777,7 @@ def test_a_number_is_digits_as_the_functions_read_it(account: Account) -> None:
     assert "DeadlineSeconds" not in result.stderr
 
 
-def test_all_parameters_that_are_none_are_named_at_once(account: Account) -> None:
+def test_all_unknown_parameters_are_reported_together(account: Account) -> None:
     with intercepted(account._answer):
         result = CliRunner().invoke(app, ["check", "VpcID=vpc-1", "Nonsense=1", "StsEndpoint"])
 
@@ -801,7 +787,7 @@ def test_all_parameters_that_are_none_are_named_at_once(account: Account) -> Non
     assert "StsEndpoint has no value" in result.stderr
 
 
-def test_without_json_only_what_is_missing_is_shown_with_the_counts(account: Account) -> None:
+def test_text_output_shows_only_missing_findings_and_the_counts(account: Account) -> None:
     account.quotas["ml.g5.xlarge for notebook instance usage"] = 0
     with intercepted(account._answer):
         result = CliRunner().invoke(app, ["check"])
@@ -861,7 +847,7 @@ def test_without_json_only_what_is_missing_is_shown_with_the_counts(account: Acc
         (f"RolePath=/{'x' * 511}/", "Give at most 512 characters."),
     ],
 )
-def test_a_value_that_a_deployment_would_refuse_is_refused(
+def test_value_that_a_deployment_would_reject_is_rejected(
     account: Account, given: str, said: str
 ) -> None:
     with intercepted(account._answer):
@@ -886,14 +872,14 @@ def test_a_value_that_a_deployment_would_refuse_is_refused(
         "CostCenter=Größe 研发 a.b:c/d=e+f-g@h_1",
     ],
 )
-def test_a_value_that_a_deployment_takes_is_taken(account: Account, given: str) -> None:
+def test_value_that_a_deployment_accepts_is_accepted(account: Account, given: str) -> None:
     assert account.lacks(given) == {}
 
 
 # The check knows the templates
 
 
-def test_the_check_takes_every_default_of_the_template() -> None:
+def test_check_accepts_every_default_of_the_template() -> None:
     given = [f"{name}={value}" for name, value in parameters.defaults().items()]
 
     assert parameters.parse(given) == parameters.defaults()
@@ -901,7 +887,7 @@ def test_the_check_takes_every_default_of_the_template() -> None:
     assert set(TEMPLATE["Parameters"]) == set(parameters.defaults())
 
 
-def test_every_constraint_of_the_template_is_one_that_the_check_knows() -> None:
+def test_check_supports_every_constraint_of_the_template() -> None:
     known = {"AllowedPattern", "AllowedValues", "ConstraintDescription", "Default", "Description"}
     known |= {"MaxLength", "MaxValue", "MinValue", "Type"}
     for name, declared in TEMPLATE["Parameters"].items():
@@ -914,7 +900,7 @@ def test_every_constraint_of_the_template_is_one_that_the_check_knows() -> None:
             assert todo
 
 
-def test_the_endpoints_are_called_as_the_networks_template_calls_them() -> None:
+def test_check_uses_the_endpoint_names_of_the_network_template() -> None:
     template = stack_template.load(ROOT / "stacks" / "network.yaml")
     assert template["Mappings"]["EndpointServices"] == zones.PREFIXES
     made = {
@@ -933,7 +919,7 @@ def test_the_endpoints_are_called_as_the_networks_template_calls_them() -> None:
     assert called == dict(zones.SERVICES)
 
 
-def test_the_roles_with_fixed_names_are_those_of_the_templates() -> None:
+def test_check_covers_the_fixed_role_names_of_the_templates() -> None:
     templates = [
         stack_template.load(path)
         for path in (ROOT / "template.yaml", *(ROOT / "stacks").glob("*.yaml"))
@@ -954,21 +940,21 @@ def test_the_roles_with_fixed_names_are_those_of_the_templates() -> None:
     assert len(roles) <= quotas.ROLES
 
 
-def test_every_service_that_the_templates_use_is_looked_for() -> None:
+def test_check_covers_every_service_of_the_templates() -> None:
     used = set()
     for folder in (".", "stacks", "product/versions"):
         for path in ROOT.glob(f"{folder}/*.yaml"):
             for resource in stack_template.load(path).get("Resources", {}).values():
                 vendor, service, *_ = resource["Type"].split("::")
                 used |= {service.lower()} if vendor == "AWS" else set()
-    # SAM's transform; an account's; and the Region's itself.
+    # SAM's transform, and IAM and EC2, which every Region has.
     assert used - {"serverless", "iam", "ec2"} <= set(region.SERVICES)
 
 
 # Budgets
 
 
-def test_a_budgets_tag_is_looked_at_only_with_a_budget(account: Account) -> None:
+def test_cost_allocation_tag_is_checked_only_with_a_budget(account: Account) -> None:
     account.check()
     assert "ListCostAllocationTags" not in account.asked  # it is billed
 
@@ -986,7 +972,7 @@ def test_a_budget_needs_an_active_cost_allocation_tag(account: Account, status: 
     assert "open Billing, Cost allocation tags, and activate ProjectID" in todo
 
 
-def test_a_member_account_cannot_see_whether_the_tag_is_active(account: Account) -> None:
+def test_cost_allocation_tag_is_unknown_in_a_member_account(account: Account) -> None:
     account.refused["ListCostAllocationTags"] = "AccessDeniedException"
 
     status, found = account.check("MonthlyBudgetUSD=500")
@@ -998,7 +984,7 @@ def test_a_member_account_cannot_see_whether_the_tag_is_active(account: Account)
 
 
 @pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
-def test_another_partition_has_no_budget(partition: str) -> None:
+def test_budget_is_rejected_in_another_partition(partition: str) -> None:
     (found,) = budget.findings(partition)
 
     assert (found.verdict, found.todo) == (Verdict.MISSING, "Deploy with MonthlyBudgetUSD=0.")

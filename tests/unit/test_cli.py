@@ -1,4 +1,4 @@
-"""The operator's command line: what each command shows, does, refuses and confirms."""
+"""The operator commands list, explain, extend, end and answer launches, and delete orphans."""
 
 import re
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def wait(operator: Operator, **time: float) -> None:
 # list
 
 
-def test_a_notebook_is_listed_with_its_owner_its_type_and_its_expiry(operator: Operator) -> None:
+def test_list_shows_a_notebook_with_owner_type_and_expiry(operator: Operator) -> None:
     stack = operator.launched(ExpiresAfterDays="2", Tags=[{"Key": "ProjectID", "Value": "GEN42"}])
 
     (listed,) = operator.run("list", "--json").json["notebooks"]
@@ -79,14 +79,14 @@ def test_a_notebook_is_listed_with_its_owner_its_type_and_its_expiry(operator: O
     assert listed["notebook"] == stack.notebook
     assert listed["status"] == "InService"
     assert listed["instance_type"] == "ml.t3.medium"
-    assert listed["owner"] == "data_scientist@example.com"  # a tag holds no comma
+    assert listed["owner"] == "data_scientist@example.com"  # a tag cannot contain a comma
     assert listed["project"] == "GEN42"
     assert listed["expires_on"] == "2026-01-08"
     assert listed["stack_id"] == stack.id
     assert f"-{listed['provisioned_product']}/" in stack.id
 
 
-def test_a_notebook_that_ran_on_has_cost_what_its_type_costs_an_hour(operator: Operator) -> None:
+def test_running_notebook_has_cost_the_hourly_price_of_its_type(operator: Operator) -> None:
     stack = operator.launched()
     wait(operator, hours=10)
 
@@ -99,7 +99,7 @@ def test_a_notebook_that_ran_on_has_cost_what_its_type_costs_an_hour(operator: O
     assert stack.notebook in operator.run("list").out
 
 
-def test_what_a_stopped_notebook_has_cost_is_known_within_bounds(operator: Operator) -> None:
+def test_list_shows_bounds_for_the_cost_of_a_stopped_notebook(operator: Operator) -> None:
     stack = operator.launched()
     wait(operator, hours=10)
     operator.platform.notebooks.call(
@@ -141,7 +141,7 @@ def test_a_notebook_outside_the_platform_is_not_listed(operator: Operator) -> No
     assert operator.run("list").out == "There are no notebooks.\n"
 
 
-def test_a_request_that_is_not_answered_is_listed_until_it_is(operator: Operator) -> None:
+def test_request_is_listed_until_it_is_answered(operator: Operator) -> None:
     stack = operator.launching()
     stack.send_create()
 
@@ -155,14 +155,14 @@ def test_a_request_that_is_not_answered_is_listed_until_it_is(operator: Operator
     assert operator.run("list", "--json").json["requests"] == []
 
 
-def test_a_request_past_its_deadline_says_so(operator: Operator) -> None:
+def test_list_shows_how_long_a_request_is_past_its_deadline(operator: Operator) -> None:
     operator.launching().send_create()
     wait(operator, minutes=60)
 
     assert "6 min ago" in operator.run("list").out
 
 
-def test_trouble_comes_first(operator: Operator) -> None:
+def test_list_shows_problems_first(operator: Operator) -> None:
     def launched(name: str, **more: str) -> None:
         operator.launched(NotebookInstanceName=name, **more)
 
@@ -191,7 +191,7 @@ def test_trouble_comes_first(operator: Operator) -> None:
 # extend
 
 
-def test_an_extended_launch_expires_so_many_days_later(operator: Operator) -> None:
+def test_extended_launch_expires_the_given_days_later(operator: Operator) -> None:
     stack = operator.launched(ExpiresAfterDays="2")
 
     ran = operator.run("extend", stack.notebook, "--days", "14")
@@ -202,7 +202,7 @@ def test_an_extended_launch_expires_so_many_days_later(operator: Operator) -> No
     assert listed["expires_on"] == "2026-01-22"
 
 
-def test_a_launch_that_has_expired_is_extended_from_today_on(operator: Operator) -> None:
+def test_expired_launch_is_extended_from_today(operator: Operator) -> None:
     stack = operator.launched(ExpiresAfterDays="2")
     wait(operator, days=10)
 
@@ -215,7 +215,7 @@ def test_a_launch_that_has_expired_is_extended_from_today_on(operator: Operator)
     }
 
 
-def test_what_never_expires_is_not_extended(operator: Operator) -> None:
+def test_launch_without_an_expiry_cannot_be_extended(operator: Operator) -> None:
     stack = operator.launched()
 
     ran = operator.run("extend", stack.notebook, "--days", "14")
@@ -225,14 +225,14 @@ def test_what_never_expires_is_not_extended(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("days", ["0", "366", "soon"])
-def test_days_that_are_none_are_typed_wrong(operator: Operator, days: str) -> None:
+def test_invalid_number_of_days_is_a_usage_error(operator: Operator, days: str) -> None:
     assert operator.run("extend", "any", "--days", days).status == 2
 
 
 # end
 
 
-def test_a_launch_is_ended_through_service_catalog_once_that_is_confirmed(
+def test_end_terminates_the_launch_in_service_catalog_after_confirmation(
     operator: Operator,
 ) -> None:
     stack = operator.launched()
@@ -247,7 +247,7 @@ def test_a_launch_is_ended_through_service_catalog_once_that_is_confirmed(
 
 @pytest.mark.parametrize("without_launch", [False, True])
 @pytest.mark.parametrize("retention", ["Retain", "Delete"])
-def test_before_it_asks_it_says_what_is_destroyed_and_what_stays(
+def test_end_lists_destroyed_and_kept_resources_before_the_confirmation(
     operator: Operator, retention: str, *, without_launch: bool
 ) -> None:
     stack = operator.launched(retention=retention, VolumeSizeInGB="30")
@@ -277,7 +277,7 @@ def test_before_it_asks_it_says_what_is_destroyed_and_what_stays(
     assert [BUCKET in kept, key in kept] == [retention == "Retain"] * 2
 
 
-def test_an_end_that_is_not_waited_for_says_that_it_goes_on(
+def test_interrupted_end_reports_that_the_termination_continues(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_: float) -> None:
@@ -298,7 +298,7 @@ def test_an_end_that_is_not_waited_for_says_that_it_goes_on(
     assert operator.deleted == [retained.id]
 
 
-def test_nothing_is_ended_that_is_not_confirmed(operator: Operator) -> None:
+def test_end_without_confirmation_terminates_nothing(operator: Operator) -> None:
     stack = operator.launched()
 
     ran = operator.run("end", stack.notebook, answer="n\n")
@@ -307,7 +307,7 @@ def test_nothing_is_ended_that_is_not_confirmed(operator: Operator) -> None:
     assert [what for what, _, _ in operator.world.stacks.calls] == ["create"]
 
 
-def test_a_termination_that_fails_says_why(
+def test_failed_termination_is_reported_with_its_reason(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = operator.launched()
@@ -327,7 +327,7 @@ def test_a_termination_that_fails_says_why(
 
 
 @pytest.mark.parametrize("command", [("end", "--yes"), ("extend", "--days", "1")])
-def test_a_launch_that_is_being_changed_is_left_alone(
+def test_launch_that_is_being_changed_cannot_be_ended_or_extended(
     operator: Operator, command: tuple[str, ...]
 ) -> None:
     stack = operator.launched(ExpiresAfterDays="2")
@@ -339,7 +339,7 @@ def test_a_launch_that_is_being_changed_is_left_alone(
     assert "is being changed" in ran.err
 
 
-def test_a_notebook_without_a_launch_is_not_ended(operator: Operator) -> None:
+def test_notebook_without_a_launch_cannot_be_ended(operator: Operator) -> None:
     stack = operator.platform.stack()
     stack.create().expect_success()
 
@@ -362,7 +362,7 @@ def stuck(operator: Operator) -> Stack:
     return stack
 
 
-def test_a_stuck_stack_gets_failed_by_hand_with_the_reason(operator: Operator) -> None:
+def test_operator_can_answer_failed_to_a_stuck_stack_with_a_reason(operator: Operator) -> None:
     stack = stuck(operator)
 
     ran = operator.run(
@@ -377,7 +377,9 @@ def test_a_stuck_stack_gets_failed_by_hand_with_the_reason(operator: Operator) -
     assert operator.run("list", "--json").json["requests"] == []
 
 
-def test_a_stuck_stack_gets_success_with_the_values_for_its_outputs(operator: Operator) -> None:
+def test_operator_can_answer_success_to_a_stuck_stack_with_its_output_values(
+    operator: Operator,
+) -> None:
     stack = stuck(operator)
 
     ran = operator.run("answer", stack.id, "--status", "SUCCESS", "--reason", "it runs", "--yes")
@@ -391,7 +393,7 @@ def test_a_stuck_stack_gets_success_with_the_values_for_its_outputs(operator: Op
 
 
 @pytest.mark.parametrize("by", ["stack", "launch"])
-def test_a_stack_is_named_by_its_own_name_or_its_launchs_id(operator: Operator, by: str) -> None:
+def test_answer_accepts_a_stack_name_or_a_launch_id(operator: Operator, by: str) -> None:
     stack = stuck(operator)
     name = stack.id.split("/")[1]
     target = name if by == "stack" else name[name.index("pp-") :]
@@ -404,7 +406,7 @@ def test_a_stack_is_named_by_its_own_name_or_its_launchs_id(operator: Operator, 
     assert done["stack_id"] == stack.id
 
 
-def test_nothing_is_answered_that_is_not_confirmed(operator: Operator) -> None:
+def test_answer_without_confirmation_sends_nothing(operator: Operator) -> None:
     stack = stuck(operator)
 
     ran = operator.run(
@@ -415,7 +417,7 @@ def test_nothing_is_answered_that_is_not_confirmed(operator: Operator) -> None:
     assert stack.last.answers == []
 
 
-def test_success_is_not_said_of_a_notebook_that_is_not_there(operator: Operator) -> None:
+def test_success_is_refused_for_a_notebook_that_does_not_exist(operator: Operator) -> None:
     stack = stuck(operator)
     operator.platform.take_away(stack.notebook)
 
@@ -426,7 +428,7 @@ def test_success_is_not_said_of_a_notebook_that_is_not_there(operator: Operator)
     assert stack.last.answers == []
 
 
-def test_success_is_not_said_of_another_stacks_notebook(operator: Operator) -> None:
+def test_success_is_refused_for_the_notebook_of_another_stack(operator: Operator) -> None:
     first = operator.launched()
     stack = operator.launching(NotebookInstanceName=first.notebook)
     stack.send_create()
@@ -438,7 +440,7 @@ def test_success_is_not_said_of_another_stacks_notebook(operator: Operator) -> N
     assert stack.last.answers == []
 
 
-def test_an_answer_that_cloudformation_did_not_take_is_given_again(operator: Operator) -> None:
+def test_answer_that_cloudformation_did_not_accept_is_sent_again(operator: Operator) -> None:
     stack = stuck(operator)
     operator.platform.bucket_answers = [403]
     words = ("answer", stack.notebook, "--reason", "x", "--yes", "--status")
@@ -454,9 +456,7 @@ def test_an_answer_that_cloudformation_did_not_take_is_given_again(operator: Ope
     stack.last.expect_failed("Answered by hand: x")
 
 
-def test_an_execution_that_still_runs_ends_when_its_request_is_answered_by_hand(
-    operator: Operator,
-) -> None:
+def test_running_execution_ends_after_its_request_is_answered_by_hand(operator: Operator) -> None:
     stack = operator.launching()
     stack.send_create()
     operator.platform.step_until(stack.last.execution, "Wait")
@@ -468,7 +468,7 @@ def test_an_execution_that_still_runs_ends_when_its_request_is_answered_by_hand(
     assert stack.last.execution.status == "SUCCEEDED"
 
 
-def test_without_a_request_there_is_nothing_to_answer(operator: Operator) -> None:
+def test_answer_is_refused_without_a_waiting_request(operator: Operator) -> None:
     answered = operator.launched()
     waiting = stuck(operator)
 
@@ -479,9 +479,7 @@ def test_without_a_request_there_is_nothing_to_answer(operator: Operator) -> Non
     assert f"These requests do: Create of {waiting.notebook} in SC-" in ran.err
 
 
-def test_of_two_requests_the_one_that_cloudformation_waits_for_is_answered(
-    operator: Operator,
-) -> None:
+def test_answer_goes_to_the_request_that_cloudformation_waits_for(operator: Operator) -> None:
     stack = stuck(operator)
     create = stack.last
     wait(operator, minutes=60)
@@ -493,7 +491,7 @@ def test_of_two_requests_the_one_that_cloudformation_waits_for_is_answered(
     delete.expect_failed("Answered by hand: x")
 
 
-def test_two_stacks_that_wait_for_one_name_are_ambiguous(operator: Operator) -> None:
+def test_two_waiting_stacks_with_one_notebook_name_are_ambiguous(operator: Operator) -> None:
     first = stuck(operator)
     second = operator.launching(NotebookInstanceName=first.notebook)
     second.send_create()
@@ -509,7 +507,7 @@ STATES = ("CREATE_COMPLETE", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED")
 
 
 @pytest.mark.parametrize("status", STATES)
-def test_a_stack_whose_launch_is_gone_is_deleted_once_that_is_confirmed(
+def test_end_deletes_a_stack_whose_launch_is_gone_after_confirmation(
     operator: Operator, status: str
 ) -> None:
     stack = operator.without_launch(status)
@@ -526,7 +524,7 @@ def test_a_stack_whose_launch_is_gone_is_deleted_once_that_is_confirmed(
     assert f"The stack {name} is deleted" in ran.out
 
 
-def test_a_deletion_of_a_stack_that_fails_names_the_stack(operator: Operator) -> None:
+def test_failed_stack_deletion_is_reported_with_the_stack_name(operator: Operator) -> None:
     stack = operator.without_launch()
     operator.deletion_ends = "DELETE_FAILED"
 
@@ -536,7 +534,7 @@ def test_a_deletion_of_a_stack_that_fails_names_the_stack(operator: Operator) ->
     assert f"The deletion of the stack {stack.id.split('/')[1]} failed" in ran.err
 
 
-def test_a_stack_whose_launch_is_gone_is_left_alone_while_it_changes(operator: Operator) -> None:
+def test_stack_whose_launch_is_gone_is_not_deleted_while_it_changes(operator: Operator) -> None:
     stack = operator.without_launch("DELETE_IN_PROGRESS")
 
     ran = operator.run("end", stack.notebook, "--yes")
@@ -545,7 +543,7 @@ def test_a_stack_whose_launch_is_gone_is_left_alone_while_it_changes(operator: O
     assert "DELETE_IN_PROGRESS" in ran.err
 
 
-def test_if_the_stack_is_gone_too_the_error_names_delete_orphans(operator: Operator) -> None:
+def test_error_names_delete_orphans_if_launch_and_stack_are_gone(operator: Operator) -> None:
     stack = operator.without_launch("DELETE_COMPLETE")
 
     ran = operator.run("end", stack.notebook, "--yes")
@@ -554,7 +552,7 @@ def test_if_the_stack_is_gone_too_the_error_names_delete_orphans(operator: Opera
     assert "`vending delete-orphans` deletes the notebook" in ran.err
 
 
-def test_without_the_permission_to_delete_the_stack_it_is_named(operator: Operator) -> None:
+def test_missing_permission_to_delete_the_stack_is_named(operator: Operator) -> None:
     stack = operator.without_launch()
     operator.refused["DeleteStack"] = "AccessDenied"
 
@@ -564,7 +562,7 @@ def test_without_the_permission_to_delete_the_stack_it_is_named(operator: Operat
     assert "cloudformation:DeleteStack" in ran.err
 
 
-def test_what_nothing_ends_is_not_extended(operator: Operator) -> None:
+def test_notebook_whose_launch_is_gone_cannot_be_extended(operator: Operator) -> None:
     stack = operator.without_launch()
 
     ran = operator.run("extend", stack.notebook, "--days", "3")
@@ -605,9 +603,7 @@ def at_rest(operator: Operator) -> Stack:
     return stack
 
 
-def test_a_dry_run_shows_what_it_would_delete_and_why_and_deletes_nothing(
-    operator: Operator,
-) -> None:
+def test_dry_run_shows_the_orphans_with_reasons_and_deletes_nothing(operator: Operator) -> None:
     kept, orphan = at_rest(operator), left_behind(operator)
 
     ran = operator.run("delete-orphans", "--dry-run", "--json")
@@ -634,7 +630,7 @@ def test_a_dry_run_shows_the_same_without_the_list_of_stacks(operator: Operator)
     assert operator.run("delete-orphans", "--dry-run") == shown
 
 
-def test_a_dry_run_leaves_a_stack_that_aws_refuses_to_describe(operator: Operator) -> None:
+def test_dry_run_keeps_a_notebook_whose_stack_cannot_be_described(operator: Operator) -> None:
     stack = operator.launched()
     operator.platform.stacks[stack.id] = {"status": "AccessDenied", "physical_ids": []}
 
@@ -658,7 +654,7 @@ def test_a_cleanup_deletes_the_shown_orphans_after_confirmation(operator: Operat
     assert operator.platform.status(kept.notebook) == "InService"
 
 
-def test_an_interrupted_cleanup_says_that_it_goes_on(operator: Operator) -> None:
+def test_interrupted_cleanup_reports_that_it_continues(operator: Operator) -> None:
     left_behind(operator)
     clean = operator.functions["DeleteOrphansFunction"]
 
@@ -685,7 +681,7 @@ def test_a_cleanup_without_confirmation_deletes_nothing(operator: Operator) -> N
     assert operator.platform.status(orphan.notebook) == "InService"
 
 
-def test_a_cleanup_without_orphans_asks_nothing(operator: Operator) -> None:
+def test_cleanup_without_orphans_needs_no_confirmation(operator: Operator) -> None:
     at_rest(operator)
 
     ran = operator.run("delete-orphans")
@@ -694,7 +690,7 @@ def test_a_cleanup_without_orphans_asks_nothing(operator: Operator) -> None:
     assert "?" not in ran.err
 
 
-def test_a_platform_that_only_reports_deletes_nothing(
+def test_platform_with_orphans_dry_run_deletes_nothing(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEAN_UP_DRY_RUN", "YES")
@@ -706,7 +702,7 @@ def test_a_platform_that_only_reports_deletes_nothing(
     assert "OrphansDryRun=NO" in ran.err
 
 
-def test_a_function_that_fails_is_named_with_its_log(operator: Operator) -> None:
+def test_failed_function_is_named_with_its_log(operator: Operator) -> None:
     def fail(_event: object) -> None:
         raise LookupError("PLATFORM is not set")
 
@@ -723,7 +719,7 @@ def test_a_function_that_fails_is_named_with_its_log(operator: Operator) -> None
 WRONG = "Parameter 'VolumeSizeInGB' must be a number not less than 5"
 
 
-def test_a_launch_that_was_refused_at_once_is_listed_until_it_is_terminated(
+def test_launch_refused_by_cloudformation_is_listed_until_it_is_terminated(
     operator: Operator,
 ) -> None:
     operator.launched()
@@ -759,7 +755,7 @@ def test_a_launch_of_another_product_is_not_listed(
     assert operator.run("list", "--json").json["failures"] == []
 
 
-def test_of_an_owners_launches_the_one_that_failed_comes_first(operator: Operator) -> None:
+def test_explain_shows_the_failed_launch_of_an_owner_first(operator: Operator) -> None:
     failed = operator.refused_launch("analysis", WRONG)
     wait(operator, minutes=5)
     made = operator.launched()
@@ -772,9 +768,7 @@ def test_of_an_owners_launches_the_one_that_failed_comes_first(operator: Operato
 
 
 @pytest.mark.parametrize("by", ["analysis", "ANALYSIS", "the launch's id", "alice", "alice's ARN"])
-def test_a_refused_launch_is_found_by_its_name_its_id_and_its_owner(
-    operator: Operator, by: str
-) -> None:
+def test_refused_launch_is_found_by_name_id_and_owner(operator: Operator, by: str) -> None:
     launch = operator.refused_launch("analysis", WRONG)
     operator.refused_launch("other", "of bob", BOB)
     target = {"the launch's id": launch, "alice's ARN": ALICE.arn}.get(by, by)
@@ -801,7 +795,7 @@ def test_a_launch_whose_stack_rolled_back_is_found_by_its_notebook(operator: Ope
     assert failure["what_to_do"].startswith("Give the launch role the permission")
 
 
-def test_a_launch_without_a_stack_is_found_by_a_notebooks_name_that_begins_alike(
+def test_launch_without_a_stack_is_found_by_a_notebook_name_with_the_same_start(
     operator: Operator,
 ) -> None:
     operator.refused_launch("analysis", WRONG)
@@ -815,9 +809,7 @@ def test_a_launch_without_a_stack_is_found_by_a_notebooks_name_that_begins_alike
     assert operator.run("explain", "churn-1").status == 1
 
 
-def test_a_refused_launch_that_is_terminated_is_found_by_its_name_and_its_id(
-    operator: Operator,
-) -> None:
+def test_refused_launch_is_found_by_name_and_id_after_its_termination(operator: Operator) -> None:
     launch = operator.refused_launch("analysis", WRONG)
     operator.offer.terminate(launch)
     operator.world.let_run()
@@ -828,7 +820,7 @@ def test_a_refused_launch_that_is_terminated_is_found_by_its_name_and_its_id(
         assert failure["owner"] == "", "Service Catalog's records do not tell"
 
 
-def test_a_refused_launch_is_found_by_its_name_when_another_one_has_it_now(
+def test_refused_launch_is_found_by_name_after_another_launch_took_the_name(
     operator: Operator,
 ) -> None:
     launch = operator.refused_launch("analysis", WRONG)
@@ -845,7 +837,7 @@ def test_a_refused_launch_is_found_by_its_name_when_another_one_has_it_now(
     ]
 
 
-def test_a_refused_update_comes_before_the_requests_that_succeeded(operator: Operator) -> None:
+def test_refused_update_is_shown_before_successful_requests(operator: Operator) -> None:
     stack = operator.launched()
     launch = provisioned_product_of(stack.id)
     wait(operator, minutes=5)
@@ -862,7 +854,7 @@ def test_a_refused_update_comes_before_the_requests_that_succeeded(operator: Ope
     assert listed["record_id"] == failure["record_id"]
 
 
-def test_a_refused_update_that_a_later_one_made_good_needs_nothing(operator: Operator) -> None:
+def test_refused_update_needs_no_action_after_a_later_one_succeeded(operator: Operator) -> None:
     launch = operator.offer.launched("analysis")
     operator.refused_update(launch, WRONG)
     wait(operator, minutes=5)
@@ -878,7 +870,7 @@ def test_a_refused_update_that_a_later_one_made_good_needs_nothing(operator: Ope
 
 def test_a_request_that_the_platform_refused_is_shown_once(operator: Operator) -> None:
     taken = operator.launched()
-    operator.platform.clock.advance(0.5)  # CloudFormation's clock ticks in seconds
+    operator.platform.clock.advance(0.5)  # CloudFormation's times are whole seconds
     launch = operator.rolled_back_launch("second", taken.notebook, "The name is taken")
     stack = operator.platform.stack()
     stack.id = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/SC-{ACCOUNT}-{launch}/1"
@@ -898,7 +890,7 @@ def test_a_request_that_the_platform_refused_is_shown_once(operator: Operator) -
     assert listed["launch"] == "second"
 
 
-def test_an_explained_refusal_has_the_link_to_the_help(operator: Operator, tmp_path: Path) -> None:
+def test_explained_refusal_has_the_help_link(operator: Operator, tmp_path: Path) -> None:
     taken = operator.launched()
     stack = operator.platform.stack()
     stack.properties["NotebookInstanceName"] = taken.notebook
@@ -914,7 +906,7 @@ def test_an_explained_refusal_has_the_link_to_the_help(operator: Operator, tmp_p
     assert link in (tmp_path / "page.html").read_text()
 
 
-def test_two_owners_of_one_name_are_shown_apart(operator: Operator) -> None:
+def test_launches_of_two_owners_with_one_name_are_shown_separately(operator: Operator) -> None:
     first = operator.launched()
     wait(operator, minutes=5)
     second = operator.launching(NotebookInstanceName=first.notebook)
@@ -948,9 +940,7 @@ def test_a_refused_update_is_shown_for_a_notebook_older_than_the_ledger(operator
     assert (output["requests"], [each["reason"] for each in output["failures"]]) == ([], [WRONG])
 
 
-def test_a_name_that_service_catalog_has_and_nothing_failed_of_is_said_so(
-    operator: Operator,
-) -> None:
+def test_explain_reports_an_available_launch_without_requests(operator: Operator) -> None:
     launch = operator.offer.launched("analysis")
 
     ran = operator.run("explain", "analysis")
@@ -959,7 +949,7 @@ def test_a_name_that_service_catalog_has_and_nothing_failed_of_is_said_so(
     assert f"the launch analysis ({launch}) is AVAILABLE" in ran.err
 
 
-def test_without_a_request_there_is_no_page(operator: Operator, tmp_path: Path) -> None:
+def test_explain_writes_no_page_without_a_request(operator: Operator, tmp_path: Path) -> None:
     operator.refused_launch("analysis", WRONG)
 
     ran = operator.run("explain", "analysis", "--html", str(tmp_path / "page.html"))
@@ -978,7 +968,7 @@ def test_without_a_request_there_is_no_page(operator: Operator, tmp_path: Path) 
         (("explain", "analysis"), "ListRecordHistory"),
     ],
 )
-def test_a_missing_permission_for_the_records_is_named(
+def test_missing_permission_for_service_catalog_records_is_named(
     operator: Operator, command: tuple[str, ...], operation: str
 ) -> None:
     operator.refused_launch("analysis", WRONG)
@@ -1006,7 +996,7 @@ def explained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return asked
 
 
-def test_a_request_is_explained_with_its_steps_and_its_answer(
+def test_explain_shows_a_request_with_its_steps_and_its_answer(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """tests/unit/test_explanation.py covers the collection itself."""
@@ -1035,7 +1025,7 @@ def test_a_request_is_explained_with_its_steps_and_its_answer(
     assert request["what_to_do"].startswith("CloudFormation has not accepted the answer")
 
 
-def test_an_explanation_is_written_as_a_page_for_a_browser(
+def test_explain_writes_an_html_page(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     explained(monkeypatch)
@@ -1049,14 +1039,14 @@ def test_an_explanation_is_written_as_a_page_for_a_browser(
     assert "cannot be written: No such file or directory. Name another file." in refused.err
 
 
-def test_a_name_that_was_never_asked_for_is_no_traceback(operator: Operator) -> None:
+def test_unknown_notebook_name_is_an_error_without_a_traceback(operator: Operator) -> None:
     ran = operator.run("explain", "nobodys")
 
     assert (ran.status, ran.out) == (1, "")
     assert "The ledger holds no request for a notebook named nobodys" in ran.err
 
 
-def test_an_explanation_that_may_not_be_read_names_the_permission(operator: Operator) -> None:
+def test_missing_permission_to_read_an_explanation_is_named(operator: Operator) -> None:
     operator.refused["Scan"] = "AccessDeniedException"
 
     ran = operator.run("explain", "any")
@@ -1068,21 +1058,21 @@ def test_an_explanation_that_may_not_be_read_names_the_permission(operator: Oper
 # Errors
 
 
-def test_a_notebook_that_is_not_there_is_named(operator: Operator) -> None:
+def test_notebook_that_does_not_exist_is_named(operator: Operator) -> None:
     ran = operator.run("end", "nobodys", "--yes")
 
     assert ran.status == 1
     assert ran.err == "There is no notebook nobodys. `vending list` shows all notebooks.\n"
 
 
-def test_a_stack_that_is_not_there_is_named_with_its_region(operator: Operator) -> None:
+def test_stack_that_does_not_exist_is_named_with_its_region(operator: Operator) -> None:
     ran = operator.run("list", "--stack-name", "other")
 
     assert ran.status == 1
     assert "There is no stack other in us-east-1" in ran.err
 
 
-def test_a_missing_permission_is_named_and_is_no_traceback(operator: Operator) -> None:
+def test_missing_permission_is_named_without_a_traceback(operator: Operator) -> None:
     operator.refused["ListNotebookInstances"] = "AccessDeniedException"
 
     ran = operator.run("list")
@@ -1091,7 +1081,7 @@ def test_a_missing_permission_is_named_and_is_no_traceback(operator: Operator) -
     assert ran.err.startswith("You lack the permission sagemaker:ListNotebookInstances. ")
 
 
-def test_every_command_has_an_example_and_says_what_it_does(operator: Operator) -> None:
+def test_every_command_has_a_help_text_with_an_example(operator: Operator) -> None:
     commands = operator.run("--help").out
     for name in ("list", "explain", "answer", "delete-orphans", "extend", "end", "check"):
         assert f"│ {name} " in commands

@@ -1,4 +1,4 @@
-"""The operator's command line with broken shells and AWS configurations."""
+"""The operator commands report broken shells and AWS configurations clearly."""
 
 import os
 import re
@@ -132,7 +132,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
         ("none-such", "Name a --profile of your AWS configuration."),
     ],
 )
-def test_a_profile_that_gives_no_credentials_is_a_sentence(
+def test_profile_without_credentials_is_reported_in_one_line(
     shell: Shell, profile: str, said: str
 ) -> None:
     status, output = shell.run("list", "--profile", profile)
@@ -142,7 +142,7 @@ def test_a_profile_that_gives_no_credentials_is_a_sentence(
     assert len(output.splitlines()) == 1
 
 
-def test_what_a_credential_program_said_is_passed_on(shell: Shell) -> None:
+def test_error_of_a_credential_program_is_shown(shell: Shell) -> None:
     assert "the token has expired" in shell.run("list", "--profile", "fails")[1]
 
 
@@ -155,7 +155,7 @@ def test_what_a_credential_program_said_is_passed_on(shell: Shell) -> None:
         ("frankfurt", refusal("X", "ExpiredToken"), "sign in again as you did before"),
     ],
 )
-def test_a_sign_in_that_has_expired_names_the_command(
+def test_expired_sign_in_is_reported_with_the_command_to_run(
     shell: Shell, profile: str, error: Exception, command: str
 ) -> None:
     def expired(*_: Any) -> Any:
@@ -168,11 +168,13 @@ def test_a_sign_in_that_has_expired_names_the_command(
     assert (status, output.count(command)) == (3, 1)
 
 
-def test_a_code_that_cannot_be_typed_is_a_sentence(shell: Shell) -> None:
-    def nobody(*_: Any) -> Any:
+def test_missing_mfa_code_is_reported(shell: Shell) -> None:
+    def no_code(*_: Any) -> Any:
         raise EOFError
 
-    shell.patch.setattr("botocore.credentials.AssumeRoleCredentialFetcher._get_credentials", nobody)
+    shell.patch.setattr(
+        "botocore.credentials.AssumeRoleCredentialFetcher._get_credentials", no_code
+    )
 
     status, output = shell.run("list", "--profile", "mfa")
 
@@ -181,7 +183,7 @@ def test_a_code_that_cannot_be_typed_is_a_sentence(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ValidationError"])
-def test_a_role_that_cannot_be_assumed_is_no_permission_of_a_command(code: str) -> None:
+def test_role_that_cannot_be_assumed_is_not_reported_as_a_missing_permission(code: str) -> None:
     said = worded(refusal("AssumeRole", code, "MultiFactorAuthentication failed"))
 
     assert said.startswith(
@@ -189,7 +191,7 @@ def test_a_role_that_cannot_be_assumed_is_no_permission_of_a_command(code: str) 
     )
 
 
-def test_expired_keys_of_the_shell_are_what_has_to_be_set_again(shell: Shell) -> None:
+def test_error_for_expired_keys_names_the_variable_to_set(shell: Shell) -> None:
     shell.set(**KEYS)
 
     def expired(*_: Any) -> Any:
@@ -204,9 +206,7 @@ def test_expired_keys_of_the_shell_are_what_has_to_be_set_again(shell: Shell) ->
     ["localhost:4566", "localhost", "http://", "http://[::1", "http://a:b", "http://a b"],
 )
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDFORMATION"])
-def test_an_endpoint_that_is_no_address_is_a_sentence(
-    shell: Shell, variable: str, endpoint: str
-) -> None:
+def test_invalid_endpoint_is_reported(shell: Shell, variable: str, endpoint: str) -> None:
     shell.set(**KEYS, **{variable: endpoint})
 
     status, output = shell.run("list")
@@ -228,7 +228,7 @@ def test_an_endpoint_that_is_no_address_is_a_sentence(
         ({"AWS_PROFILE": ""}, [], "us-east-1"),
     ],
 )
-def test_the_region_is_the_one_that_the_aws_cli_takes(
+def test_region_is_the_one_that_the_aws_cli_uses(
     shell: Shell, variables: dict[str, str], words: list[str], region: str
 ) -> None:
     shell.set(**KEYS, **variables)
@@ -240,7 +240,7 @@ def test_the_region_is_the_one_that_the_aws_cli_takes(
         assert f"There is no stack notebook-vending in {region}. " in shell.run("list", *words)[1]
 
 
-def test_a_region_of_no_form_is_a_sentence(shell: Shell) -> None:
+def test_malformed_region_is_reported(shell: Shell) -> None:
     shell.set(**KEYS)
 
     status, output = shell.run("list", "--region", "not a region")
@@ -249,12 +249,12 @@ def test_a_region_of_no_form_is_a_sentence(shell: Shell) -> None:
     assert output.endswith("Name a Region with --region.\n")
 
 
-def test_no_region_is_a_sentence(shell: Shell) -> None:
+def test_missing_region_is_reported(shell: Shell) -> None:
     shell.set(**KEYS, AWS_REGION="")
     assert shell.run("list") == (3, "No Region is set. Name one with --region.\n")
 
 
-def test_a_credential_that_cannot_be_sent_is_not_printed(shell: Shell) -> None:
+def test_credential_that_cannot_be_sent_is_not_printed(shell: Shell) -> None:
     shell.set(**KEYS, AWS_SESSION_TOKEN="secret\nsecret", AWS_ENDPOINT_URL="http://127.0.0.1:9")
 
     status, output = shell.run("list")
@@ -264,7 +264,7 @@ def test_a_credential_that_cannot_be_sent_is_not_printed(shell: Shell) -> None:
     assert "secret" not in output
 
 
-def test_an_error_of_the_command_itself_says_where_and_is_no_traceback(shell: Shell) -> None:
+def test_unexpected_error_names_its_line_without_a_traceback(shell: Shell) -> None:
     found: dict[str, Any] = {}
     shell.patch.setattr(platform, "connect", lambda _: found["gone"])
 
@@ -279,7 +279,7 @@ def test_an_error_of_the_command_itself_says_where_and_is_no_traceback(shell: Sh
 @pytest.mark.parametrize(
     "words", [("check", "CostCenter=\udcff"), ("list", "--stack-name", "\udcff")]
 )
-def test_an_argument_that_is_no_text_is_a_sentence(shell: Shell, words: tuple[str, ...]) -> None:
+def test_argument_that_is_not_utf_8_is_reported(shell: Shell, words: tuple[str, ...]) -> None:
     shell.set(**KEYS)
 
     assert shell.run(*words) == (
@@ -288,7 +288,7 @@ def test_an_argument_that_is_no_text_is_a_sentence(shell: Shell, words: tuple[st
     )
 
 
-def test_a_stack_without_a_name_is_none_given(shell: Shell) -> None:
+def test_empty_stack_name_means_the_default_stack(shell: Shell) -> None:
     shell.set(**KEYS)
 
     def none(*_: Any) -> Any:
@@ -314,7 +314,7 @@ def test_a_stack_without_a_name_is_none_given(shell: Shell) -> None:
         (b"a = " + b"[" * 9999, "recursion"),
     ],
 )
-def test_an_odd_samconfig_is_a_sentence_and_another_stack_is_not_taken(
+def test_invalid_samconfig_is_reported_and_no_other_stack_is_used(
     shell: Shell, text: bytes, said: str
 ) -> None:
     shell.set(**KEYS)
@@ -347,7 +347,7 @@ def test_the_stack_is_the_one_that_samconfig_names(shell: Shell, text: str, name
     assert platform.default_name() == name
 
 
-def test_a_samconfig_that_is_a_folder_is_a_sentence(shell: Shell) -> None:
+def test_samconfig_that_is_a_folder_is_an_error(shell: Shell) -> None:
     (shell.folder / "samconfig.toml").mkdir()
     assert shell.run("list")[0] == 3
 
@@ -356,7 +356,7 @@ def test_a_samconfig_that_is_a_folder_is_a_sentence(shell: Shell) -> None:
 
 
 def started(command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run a line of shell in which $VENDING is the command of a clone."""
+    """Run a shell line in which $VENDING is the clone's command."""
     return subprocess.run(
         ["/usr/bin/env", "bash", "-o", "pipefail", "-c", command],
         cwd=cwd,
@@ -380,7 +380,9 @@ def started(command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         (">&- 2>&-", ""),
     ],
 )
-def test_output_that_cannot_be_written_is_no_traceback(words: str, to: str, said: str) -> None:
+def test_output_that_cannot_be_written_is_reported_without_a_traceback(
+    words: str, to: str, said: str
+) -> None:
     ran = started(f"$VENDING {words} {to}")
 
     assert (ran.returncode, ran.stdout) == (1, "")
@@ -388,7 +390,7 @@ def test_output_that_cannot_be_written_is_no_traceback(words: str, to: str, said
     assert len(ran.stderr.splitlines()) == bool(said)
 
 
-def test_a_terminal_that_lacks_a_character_shows_another_one() -> None:
+def test_help_is_printed_on_an_ascii_terminal() -> None:
     ran = started("PYTHONIOENCODING=ascii $VENDING list --help")
 
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -403,7 +405,7 @@ def test_the_version_is_that_of_the_project(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"vending {version[1]}\n", "")
 
 
-def test_a_python_without_the_packages_takes_those_of_the_clone_or_names_what_it_lacks(
+def test_python_without_the_packages_uses_those_of_the_clone_or_reports_an_error(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "vending").mkdir()
@@ -426,7 +428,7 @@ def test_a_python_without_the_packages_takes_those_of_the_clone_or_names_what_it
 
 
 @pytest.mark.parametrize("started_as", ["vending", "vending/__main__.py"])
-def test_the_folder_of_the_clone_can_be_run(started_as: str) -> None:
+def test_command_can_be_run_from_the_folder_of_the_clone(started_as: str) -> None:
     ran = started(f"{sys.executable} {started_as} --version")
 
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -434,7 +436,7 @@ def test_the_folder_of_the_clone_can_be_run(started_as: str) -> None:
 
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
 def test_shells_complete_commands_and_options(shell_name: str) -> None:
-    asked = (  # as the scripts of the shells ask
+    asked = (  # as the shells' completion scripts set them
         "COMP_WORDS='vending del' COMP_CWORD=1 _TYPER_COMPLETE_ARGS='vending del' "
         "_TYPER_COMPLETE_FISH_ACTION=get-args"
     )

@@ -1,4 +1,4 @@
-"""What time it is, and how it passes."""
+"""The clock gives the time in UTC and pauses."""
 
 import time
 from datetime import UTC
@@ -6,14 +6,14 @@ from datetime import UTC
 import pytest
 
 from notebook_vending import clock
-from notebook_vending.clock import pause  # the suite's own one takes no time
+from notebook_vending.clock import pause  # the tests' own pause takes no time
 
 
 def test_the_time_is_aware_and_in_utc() -> None:
     assert clock.now().tzinfo is UTC
 
 
-def test_a_pause_takes_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pause_sleeps_the_given_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
 

@@ -1,7 +1,6 @@
-"""Every command that a page tells its reader to run is run by a test, or it is said why not.
+"""A test runs every command of a page, or APART gives the reason why not.
 
-Either its section is followed by a test, word by word; or it is a `make` target whose program a
-test runs; or it is apart, with the reason, and what was looked at instead.
+The test follows the section of the command word by word, or runs the program of a `make` target.
 """
 
 import re
@@ -19,7 +18,7 @@ from tests.unit import stack_template
 
 
 class Program(NamedTuple):
-    """What `make` starts for a target, and the test that runs it."""
+    """The program that `make` starts for a target, and the test that runs it."""
 
     command: str
     test: str
@@ -27,14 +26,14 @@ class Program(NamedTuple):
 
 E2E = "tests/e2e"
 RUN = "PYTHONPATH=src:src/shared:emulator:emulator/tests:. .venv/bin/python"
-NEW_VPC = f"{E2E}/test_pages.py::test_from_an_empty_account_to_a_notebook_and_back"
+NEW_VPC = f"{E2E}/test_pages.py::test_pages_lead_from_an_empty_account_to_a_notebook_and_back"
 PACKAGES = (
     "tests/unit/test_launchers_page.py::test_package_instructions_of_the_page_work_without_internet"
 )
-TWO_ACCOUNTS = f"{E2E}/test_pages.py::test_from_a_hub_to_a_notebook_in_a_spoke"
-EXISTING_VPC = f"{E2E}/test_pages.py::test_into_a_vpc_that_is_there"
+TWO_ACCOUNTS = f"{E2E}/test_pages.py::test_page_leads_from_a_hub_to_a_notebook_in_a_spoke"
+EXISTING_VPC = f"{E2E}/test_pages.py::test_page_deploys_into_an_existing_vpc"
 
-# By page and section: all commands of the section, in their order.
+# The tests that run all commands of a section in their order, by page and section.
 FOLLOWED: Mapping[tuple[str, str], str] = {
     ("README.md", "Deploy it for real"): NEW_VPC,
     ("docs/deploy.md", "Before"): NEW_VPC,
@@ -49,13 +48,13 @@ FOLLOWED: Mapping[tuple[str, str], str] = {
     ("docs/deploy.md", "Several accounts"): TWO_ACCOUNTS,
 }
 
-# The embedded AWS has one partition and one Region: of these ways a test looks, below, whether
-# their parameters and values are the template's.
+# The embedded AWS has one partition and one Region. A test below checks only whether the template
+# has the parameters and values of these sections.
 OF_ANOTHER_ACCOUNT = {
     ("docs/deploy.md", heading) for heading in ("China", "GovCloud", "Further Regions")
 }
 
-# Pages whose commands are asked of the program itself, whether it takes them.
+# Pages with a test that checks whether the program accepts their commands.
 TYPED: Mapping[str, str] = {
     "docs/operating.md": (
         "tests/unit/test_operating_page.py"
@@ -70,11 +69,11 @@ TYPED: Mapping[str, str] = {
 MAKE: Mapping[str, Program] = {
     "make launch": Program(
         "-m demo.launch",
-        f"{E2E}/test_make_launch.py::test_a_launch_is_told_from_deployment_to_nothing_left",
+        f"{E2E}/test_make_launch.py::test_output_covers_a_launch_from_deployment_to_cleanup",
     ),
     "make rehearse": Program(
         "-m rehearsal",
-        f"{E2E}/test_rehearsal.py::test_the_story_succeeds_and_leaves_nothing",
+        f"{E2E}/test_rehearsal.py::test_rehearsal_succeeds_and_leaves_nothing",
     ),
     "make rehearse CLEAN=1a2b3c4d": Program(
         "--clean '1a2b3c4d'",
@@ -83,15 +82,15 @@ MAKE: Mapping[str, Program] = {
     "make aws": Program(
         "-m demo.aws",
         f"{E2E}/test_make_aws.py"
-        "::test_it_serves_the_deployed_platform_until_interrupted_and_leaves_nothing",
+        "::test_make_aws_serves_the_platform_until_interrupted_and_leaves_nothing",
     ),
     "make chaos RUNS=10000 SEED=1": Program(
         f"RUNS=10000 SEED=1 {RUN} -m tests.chaos",
-        "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
+        "tests/chaos/test_chaos.py::test_command_runs_the_given_number_of_schedules",
     ),
     "make chaos RUNS=1000 SEED=7": Program(
         f"RUNS=1000 SEED=7 {RUN} -m tests.chaos",
-        "tests/chaos/test_chaos.py::test_the_command_runs_as_many_schedules_as_it_is_told",
+        "tests/chaos/test_chaos.py::test_command_runs_the_given_number_of_schedules",
     ),
     "make test ARGS=tests/unit/test_events.py": Program(
         "-m pytest -n logical --dist loadgroup -m 'not verify' tests/unit/test_events.py",
@@ -99,17 +98,17 @@ MAKE: Mapping[str, Program] = {
     ),
 }
 
-# Of these a test looks whether they can be typed: what `make` starts, and SAM's own options.
+# Tests check only what `make` starts for these, and whether AWS has the operations and options.
 APART: Mapping[str, str] = {
-    "make test": "it is what runs the tests",
-    "make verify": "it is what runs the other tests",
-    "make verify WITHOUT=docker": "it is what runs the other tests",
+    "make test": "runs the tests",
+    "make verify": "runs the other tests",
+    "make verify WITHOUT=docker": "runs the other tests",
     "make bench": "takes half an hour and an idle machine; its parts have tests of their own",
-    "make sdk": "sets up both SageMaker SDKs, and says by its end whether all is well",
-    "make permissions": "takes two minutes, and says by its end whether all is well",
-    "make mutation": "takes twenty minutes, and says by its end whether all is well",
+    "make sdk": "sets up both SageMaker SDKs, and its exit status shows the result",
+    "make permissions": "takes two minutes, and its exit status shows the result",
+    "make mutation": "takes twenty minutes, and its exit status shows the result",
     "make coverage": "runs the unit tests",
-    "sam build": "followed on the page of deployment",
+    "sam build": "a test runs it for the deployment page",
     "sam local invoke ObserveFunction --event events/observe.json --env-vars events/env.json "
     "--template .aws-sam/build/Lifecycle/template.yaml --parameter-overrides Dependencies=LAYER": (
         "needs Docker"
@@ -118,7 +117,7 @@ APART: Mapping[str, str] = {
         "needs Docker"
     ),
     "make verify ARGS=tests/docker": "needs Docker",
-    ". .local/aws.env": "is for the shell beside `make aws`, whose test reads the file",
+    ". .local/aws.env": "is for a shell next to `make aws`, whose test reads the file",
     "aws cloudformation continue-update-rollback --stack-name notebook-vending": "needs a fault",
     "aws lambda list-versions-by-function --function-name FUNCTION": "names a function of yours",
     "aws lambda delete-function --function-name FUNCTION --qualifier VERSION": (
@@ -131,14 +130,14 @@ APART: Mapping[str, str] = {
 
 
 def sections(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the sections of a page with their headings; "" heads what comes before them."""
+    """Yield the sections of a page with their headings, "" for the text before the first."""
     parts = re.split(r"^## (.+)$", text, flags=re.M)
     yield "", parts[0]
     yield from zip(parts[1::2], parts[2::2], strict=True)
 
 
 def commands() -> Iterator[tuple[str, str, str]]:
-    """Yield every command line that is not followed: its page, its section, itself."""
+    """Yield the page, section and text of every command line outside FOLLOWED."""
     for page in PAGES:
         name = page.relative_to(ROOT).as_posix()
         if name in TYPED or name.endswith(".zh-CN.md"):  # a translation has the same commands
@@ -151,12 +150,12 @@ def commands() -> Iterator[tuple[str, str, str]]:
                     yield name, heading, line.strip()
 
 
-def test_every_command_of_a_page_is_run_by_a_test_or_is_apart_for_a_reason() -> None:
+def test_every_command_of_a_page_has_a_test_or_a_reason_without_one() -> None:
     open_ones = [each for each in commands() if each[2] not in MAKE and each[2] not in APART]
     assert open_ones == [], "follow the section in tests/e2e/test_pages.py, or say why not, here"
 
 
-def test_what_is_held_is_said_on_a_page() -> None:
+def test_every_listed_command_and_section_is_on_a_page() -> None:
     said = {line for _, _, line in commands()}
     assert {*MAKE, *APART} <= said
     for page, heading in (*FOLLOWED, *OF_ANOTHER_ACCOUNT):
@@ -180,7 +179,7 @@ def test_a_section_is_named_in_the_test_that_follows_it(test: str) -> None:
 
 
 @pytest.mark.parametrize("command", [*MAKE, *(each for each in APART if each.startswith("make "))])
-def test_make_starts_what_the_test_runs(command: str) -> None:
+def test_make_starts_the_program_that_the_test_runs(command: str) -> None:
     asked = ["/usr/bin/env", "make", "--dry-run", *shlex.split(command)[1:]]
     started = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
@@ -189,7 +188,7 @@ def test_make_starts_what_the_test_runs(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [each for each in APART if each.startswith("aws ")])
-def test_what_is_asked_of_aws_apart_is_an_operation_with_these_parameters(command: str) -> None:
+def test_aws_command_without_a_test_is_an_operation_with_these_parameters(command: str) -> None:
     _, service, operation, *options = command.split()
     model = botocore.session.get_session().get_service_model(service)
     names = {botocore.xform_name(name, "-"): name for name in model.operation_names}
@@ -201,7 +200,7 @@ def test_what_is_asked_of_aws_apart_is_an_operation_with_these_parameters(comman
 
 
 def deployments() -> Iterator[tuple[str, list[str]]]:
-    """Yield the `sam deploy` of every page that names parameters, as words."""
+    """Yield each `sam deploy` with parameters as its page and its words."""
     for page in PAGES:
         for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.M | re.S):
             for line in re.split(r"\n|&&", block):
@@ -210,9 +209,7 @@ def deployments() -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(("page", "words"), [*deployments()])
-def test_a_deployment_names_parameters_of_the_template_and_values_that_they_take(
-    page: str, words: list[str]
-) -> None:
+def test_deployment_on_a_page_has_valid_parameters_and_values(page: str, words: list[str]) -> None:
     assert words[:2] == ["sam", "deploy"], page
     named = words[words.index("--template-file") + 1] if "--template-file" in words else ""
     parameters = stack_template.load(ROOT / (named or "template.yaml"))["Parameters"]

@@ -1,4 +1,4 @@
-"""The function that creates notebooks may create those that keep the rules, and no others.
+"""The function that creates notebooks can create only those that follow the rules.
 
 The template's own policy is evaluated with the condition keys that the notebook simulator sends.
 """
@@ -52,7 +52,7 @@ def may(action: str, context: dict[str, list[str]]) -> bool:
         action=action,
         resource_arn=NOTEBOOK,
         region="eu-west-1",
-        # A list is compared as one only under ForAllValues and ForAnyValue.
+        # Only ForAllValues and ForAnyValue compare a list.
         service_context={
             key.lower(): values[0] if len(values) == 1 else values
             for key, values in context.items()
@@ -62,7 +62,7 @@ def may(action: str, context: dict[str, list[str]]) -> bool:
 
 
 def create(volume_key: str, **changes: Any) -> bool:
-    """Return whether the function may send the request, changed so; None leaves a part out."""
+    """Return whether the function may send the changed request; None omits a parameter."""
     params = {key: value for key, value in {**REQUEST, **changes}.items() if value is not None}
     around = Surroundings(
         lambda: 0.0, region="eu-west-1", account=ACCOUNT, volume_key_condition=volume_key
@@ -74,7 +74,7 @@ def create(volume_key: str, **changes: Any) -> bool:
 
 
 @pytest.mark.parametrize("volume_key", VOLUME_KEYS)
-def test_a_notebook_is_created_whichever_way_its_key_is_sent(volume_key: str) -> None:
+def test_notebook_is_created_with_either_condition_key_for_its_volume(volume_key: str) -> None:
     assert create(volume_key)
 
 
@@ -94,16 +94,18 @@ def test_a_notebook_is_created_whichever_way_its_key_is_sent(volume_key: str) ->
     ],
     ids=lambda change: "-".join(f"{key}-{value}" for key, value in change.items()),
 )
-def test_no_other_notebook_is_created(volume_key: str, change: dict[str, Any]) -> None:
+def test_notebook_that_breaks_a_rule_is_not_created(
+    volume_key: str, change: dict[str, Any]
+) -> None:
     assert not create(volume_key, **change)
 
 
-def test_tags_are_given_as_part_of_the_creation() -> None:
+def test_function_can_tag_a_notebook_during_its_creation() -> None:
     assert may("sagemaker:AddTags", dict(tagging_context("CreateNotebookInstance", REQUEST)))
 
 
-def test_no_notebook_that_is_there_already_is_tagged() -> None:
-    """Else any notebook of the account could be made the platform's."""
+def test_function_cannot_tag_an_existing_notebook() -> None:
+    """Otherwise the function could turn any notebook of the account into the platform's."""
     assert not may("sagemaker:AddTags", dict(request_context("AddTags", REQUEST, {})))
     of_another = dict(tagging_context("CreateTrainingJob", REQUEST))
     assert not may("sagemaker:AddTags", of_another)

@@ -51,11 +51,13 @@ def test_a_notebook_is_created_as_asked_and_kept_private(platform: Platform) -> 
         "Message": f"Notebook {stack.notebook} is InService on ml.t3.medium.",
         "Help": platform.account.environment["HELP_URL"],
     }
-    assert platform.calls("UpdateNotebookInstance") == 0  # from its first moment, not mended
+    assert platform.calls("UpdateNotebookInstance") == 0  # created correctly, not corrected later
 
 
-def test_the_notebooks_name_is_its_id_though_its_arn_is_in_lower_case(platform: Platform) -> None:
-    """So a peer's permissions missed it: aws-solutions/research-service-workbench-on-aws#1048."""
+def test_the_notebook_name_is_the_physical_id_although_the_arn_is_in_lower_case(
+    platform: Platform,
+) -> None:
+    """Permissions missed it in aws-solutions/research-service-workbench-on-aws#1048."""
     stack = platform.stack()
     created = stack.create(NotebookInstanceName="MyAnalysis")
 
@@ -66,15 +68,15 @@ def test_the_notebooks_name_is_its_id_though_its_arn_is_in_lower_case(platform: 
     platform.expect_nothing_left()
 
 
-def test_an_execution_is_told_nothing_but_the_ledgers_key(platform: Platform) -> None:
+def test_an_execution_receives_only_the_key_of_the_ledger_entry(platform: Platform) -> None:
     created = platform.stack().create()
 
-    told = json.loads(created.execution.carried[0])
+    carried = json.loads(created.execution.carried[0])
 
-    assert told.keys() == {"Resource", "Request"}
+    assert carried.keys() == {"Resource", "Request"}
 
 
-def test_a_request_is_refused_at_once_with_all_that_is_wrong_with_it(platform: Platform) -> None:
+def test_an_invalid_request_is_refused_at_once_with_all_its_violations(platform: Platform) -> None:
     stack = platform.stack()
 
     refused = stack.send_create(
@@ -106,7 +108,7 @@ def test_a_request_is_refused_at_once_with_all_that_is_wrong_with_it(platform: P
         ({"LifecycleConfigName": "missing"}, ["CreateNotebookInstance was refused", "missing"]),
     ],
 )
-def test_what_the_account_does_not_have_is_refused_and_the_rollback_finds_nothing(
+def test_a_resource_missing_from_the_account_is_refused_and_the_rollback_finds_nothing(
     platform: Platform, properties: dict[str, str], words: list[str]
 ) -> None:
     stack = platform.stack()
@@ -121,7 +123,9 @@ def test_what_the_account_does_not_have_is_refused_and_the_rollback_finds_nothin
     ("limited", "quota"),
     [("ml.t3.medium", "ml.t3.medium for notebook instance usage"), (TOTAL_QUOTA, TOTAL_QUOTA)],
 )
-def test_a_quota_is_named_with_what_to_do(platform: Platform, limited: str, quota: str) -> None:
+def test_a_reached_quota_is_named_with_a_remedy(
+    platform: Platform, limited: str, quota: str
+) -> None:
     platform.notebooks.configure({"quotas": {limited: 0}})
     stack = platform.stack()
 
@@ -132,7 +136,7 @@ def test_a_quota_is_named_with_what_to_do(platform: Platform, limited: str, quot
     platform.expect_nothing_left()
 
 
-def test_missing_capacity_is_told_with_what_to_do_and_the_rollback_deletes(
+def test_missing_capacity_is_reported_with_a_remedy_and_the_rollback_deletes_the_notebook(
     platform: Platform,
 ) -> None:
     """aws/amazon-sagemaker-examples#207."""
@@ -146,7 +150,7 @@ def test_missing_capacity_is_told_with_what_to_do_and_the_rollback_deletes(
     platform.expect_nothing_left()
 
 
-def test_a_lifecycle_script_that_fails_is_told_with_sagemakers_reason_and_rolls_back(
+def test_a_failing_lifecycle_script_is_reported_with_sagemakers_reason_and_rolls_back(
     platform: Platform,
 ) -> None:
     """aws-samples/amazon-sagemaker-notebook-instance-lifecycle-config-samples#86."""
@@ -161,15 +165,15 @@ def test_a_lifecycle_script_that_fails_is_told_with_sagemakers_reason_and_rolls_
     platform.expect_nothing_left()
 
 
-def test_a_failure_without_a_reason_has_one_all_the_same(platform: Platform) -> None:
+def test_a_failure_without_a_reason_from_sagemaker_is_reported_as_such(platform: Platform) -> None:
     stack = platform.stack()
     platform.notebooks.configure({"failing_notebooks": {stack.notebook: None}})
 
     stack.create().expect_failed("it gave no reason")
 
 
-def test_a_young_role_is_waited_for(platform: Platform) -> None:
-    """It cannot be assumed for 10 to 30 seconds: hashicorp/terraform-provider-aws#6566."""
+def test_create_waits_until_a_new_role_can_be_assumed(platform: Platform) -> None:
+    """A new role cannot be assumed for 10 to 30 seconds: hashicorp/terraform-provider-aws#6566."""
     stack = platform.stack()
     platform.roles[stack.role] = platform.clock.now
     platform.notebooks.configure({"role_propagation": 45})
@@ -187,10 +191,10 @@ def test_a_young_role_is_waited_for(platform: Platform) -> None:
         ("ValidationException", "KMS key access denied"),
     ],
 )
-def test_permissions_of_a_young_role_are_waited_for(
+def test_create_waits_until_the_permissions_of_a_new_role_apply(
     platform: Platform, code: str, message: str
 ) -> None:
-    """Nor has it its permissions everywhere: aws/aws-cdk#37878."""
+    """Its permissions do not apply everywhere at first: aws/aws-cdk#37878."""
     platform.fail_calls("CreateNotebookInstance", code, message, calls=3)
 
     platform.stack().create().expect_success()
@@ -208,14 +212,14 @@ def test_a_role_that_cannot_be_assumed_after_two_minutes_is_refused(platform: Pl
     platform.expect_nothing_left()
 
 
-def test_a_platform_without_permission_says_so(platform: Platform) -> None:
+def test_a_permission_that_the_platform_lacks_is_named(platform: Platform) -> None:
     platform.fail_calls("CreateNotebookInstance", "AccessDeniedException", "no sagemaker:AddTags")
 
     platform.stack().create().expect_failed("The platform is not allowed to do this", "AddTags")
 
 
 @pytest.mark.parametrize("value", ["R&D", "a, b", "(x)", "x\ty"])
-def test_a_tag_that_sagemaker_does_not_take_is_refused_with_all_else_before_anything_is_made(
+def test_an_invalid_tag_is_refused_with_all_other_violations_before_anything_is_created(
     platform: Platform, value: str
 ) -> None:
     stack = platform.stack()
@@ -230,7 +234,7 @@ def test_a_tag_that_sagemaker_does_not_take_is_refused_with_all_else_before_anyt
     assert not platform.calls("CreateNotebookInstance")
 
 
-def test_a_launch_tag_that_is_one_of_the_templates_in_another_case_is_refused_by_both_names(
+def test_tag_keys_that_differ_only_in_case_are_refused_and_both_are_named(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -246,7 +250,7 @@ def test_a_launch_tag_that_is_one_of_the_templates_in_another_case_is_refused_by
 def test_a_taken_name_is_refused_and_the_rollback_leaves_its_notebook_alone(
     platform: Platform,
 ) -> None:
-    """Not so at peers: aws-cloudformation/cloudformation-coverage-roadmap#1493."""
+    """Other types get this wrong: aws-cloudformation/cloudformation-coverage-roadmap#1493."""
     theirs = platform.stack()
     theirs.create().expect_success()
     before = platform.notebook(theirs.notebook)
@@ -261,7 +265,7 @@ def test_a_taken_name_is_refused_and_the_rollback_leaves_its_notebook_alone(
     theirs.delete().expect_success()
 
 
-def test_a_name_that_somebody_took_by_hand_in_another_case_is_refused(platform: Platform) -> None:
+def test_a_name_taken_by_hand_in_another_case_is_refused(platform: Platform) -> None:
     by_hand = {"NotebookInstanceName": "ANALYSIS", "InstanceType": "ml.t3.medium"}
     role = "arn:aws:iam::123456789012:role/somebody"
     platform.roles[role] = 0.0
@@ -274,7 +278,7 @@ def test_a_name_that_somebody_took_by_hand_in_another_case_is_refused(platform: 
     assert platform.status("ANALYSIS") == "Pending"
 
 
-def test_a_name_taken_between_the_look_and_the_create_is_refused(platform: Platform) -> None:
+def test_a_name_taken_between_observe_and_create_is_refused(platform: Platform) -> None:
     ours, theirs = platform.stack(), platform.stack()
     first = ours.send_create(NotebookInstanceName="contested")
     second = theirs.send_create(NotebookInstanceName="contested")
@@ -289,7 +293,7 @@ def test_a_name_taken_between_the_look_and_the_create_is_refused(platform: Platf
     assert platform.status("contested") == "InService"
 
 
-def test_a_notebook_of_the_stacks_role_without_tags_is_neither_touched_nor_called_foreign(
+def test_an_untagged_notebook_with_the_stacks_role_is_not_touched_and_its_owner_is_unclear(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -307,7 +311,9 @@ def test_a_notebook_of_the_stacks_role_without_tags_is_neither_touched_nor_calle
     assert platform.calls("StopNotebookInstance") == 0
 
 
-def test_a_notebook_that_vanishes_while_it_is_made_is_not_made_again(platform: Platform) -> None:
+def test_a_notebook_that_disappears_during_its_creation_is_not_created_again(
+    platform: Platform,
+) -> None:
     stack = platform.stack()
     created = stack.send_create()
     platform.step_until(created.execution, "Wait")
@@ -319,7 +325,7 @@ def test_a_notebook_that_vanishes_while_it_is_made_is_not_made_again(platform: P
     assert platform.calls("CreateNotebookInstance") == 1
 
 
-def test_a_notebook_that_somebody_stopped_while_it_was_made_is_started(platform: Platform) -> None:
+def test_a_notebook_stopped_by_hand_during_its_creation_is_started(platform: Platform) -> None:
     stack = platform.stack()
     created = stack.send_create()
     platform.run(until=lambda: platform.status(stack.notebook) == "Pending")
@@ -331,7 +337,7 @@ def test_a_notebook_that_somebody_stopped_while_it_was_made_is_started(platform:
     assert platform.status(stack.notebook) == "InService"
 
 
-def test_a_new_notebook_waits_for_the_old_one_of_the_stack_to_be_gone(platform: Platform) -> None:
+def test_create_waits_until_the_stacks_old_notebook_is_gone(platform: Platform) -> None:
     stack = platform.stack()
     stack.create().expect_success()
     platform.notebooks.force_status(stack.notebook, "Stopped")
@@ -346,7 +352,7 @@ def test_a_new_notebook_waits_for_the_old_one_of_the_stack_to_be_gone(platform: 
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("deaths", [1, 4])
-def test_a_create_function_that_dies_is_tried_again_and_makes_one_notebook(
+def test_a_create_function_that_dies_is_retried_and_creates_one_notebook(
     platform: Platform, after: bool, deaths: int
 ) -> None:
     stack = platform.stack()
@@ -360,7 +366,9 @@ def test_a_create_function_that_dies_is_tried_again_and_makes_one_notebook(
     platform.expect_nothing_left()
 
 
-def test_a_create_whose_answer_is_lost_is_known_by_its_notebook(platform: Platform) -> None:
+def test_a_create_call_whose_response_is_lost_is_recognized_by_its_notebook(
+    platform: Platform,
+) -> None:
     platform.fail_calls("CreateNotebookInstance", "InternalFailure", status=500, after_effect=True)
     stack = platform.stack()
 
@@ -369,7 +377,7 @@ def test_a_create_whose_answer_is_lost_is_known_by_its_notebook(platform: Platfo
     assert platform.calls("CreateNotebookInstance") == 1
 
 
-def test_a_function_that_never_runs_through_is_answered_for(platform: Platform) -> None:
+def test_a_request_whose_function_always_dies_is_answered(platform: Platform) -> None:
     stack = platform.stack()
     for _ in range(5):
         platform.kill("CreateFunction", after=False)
@@ -381,7 +389,7 @@ def test_a_function_that_never_runs_through_is_answered_for(platform: Platform) 
     stack.roll_back().expect_success()
 
 
-def test_a_bug_in_a_function_is_answered_with_its_name(
+def test_a_bug_in_a_function_is_answered_with_the_name_of_the_error(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VPC_ID")
@@ -389,6 +397,8 @@ def test_a_bug_in_a_function_is_answered_with_its_name(
     platform.stack().create().expect_failed("LookupError", "VPC_ID is not set")
 
 
-def test_an_action_for_a_request_that_asks_for_no_notebook_is_an_error_that_names_it() -> None:
+def test_an_action_for_a_request_without_a_notebook_raises_an_error_that_names_the_request() -> (
+    None
+):
     with pytest.raises(LookupError, match=f"Create {ENTRY.request_id} asks for no notebook"):
         steps.create(ENTRY, ExecutionMemory())

@@ -41,7 +41,7 @@ DEADLINE = ISSUED + timedelta(minutes=54)
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination of everything the table's columns know."""
+    """One combination of values of the table's columns."""
 
     Request: Literal["Create", "Update", "Delete"]
     Notebook: str
@@ -56,13 +56,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the page: what it matches, and what is to be done then."""
+    """A row of the page: the cells that it matches and their next step."""
 
     number: int
     columns: dict[str, str]
 
     def fits(self, cell: Cell) -> bool:
-        """Tell whether the row matches a cell."""
+        """Return whether the row matches a cell."""
         for name, value in vars(cell).items():
             wanted = self.columns[name.replace("_", " ")]
             if wanted != "any" and value not in [each.strip() for each in wanted.split(",")]:
@@ -147,7 +147,7 @@ def next_step(cell: Cell) -> str:
     return decision.action
 
 
-def test_every_cell_of_the_table_is_what_decide_does_and_every_row_is_needed() -> None:
+def test_decide_matches_every_cell_of_the_table_and_every_row_is_needed() -> None:
     table = rows()
     used: Counter[int] = Counter()
     wrong = []
@@ -165,7 +165,7 @@ def plain(
     standing: QueuePosition = QueuePosition.NEWEST,
     may_create: bool = True,
 ) -> Desired:
-    """Return a request that nothing is in the way of, save for what is said."""
+    """Return a request that nothing blocks, except as given."""
     return Desired(request_type, "analysis", ISSUED, DEADLINE, standing, may_create)
 
 
@@ -188,7 +188,7 @@ def test_a_foreign_notebook_is_never_acted_on(
         assert decision.action in ("Succeed", "Fail")
 
 
-# What the launcher reads
+# Messages to the launcher
 
 
 LACKING = ("ml.t3.medium", "ml.t3.large")
@@ -255,7 +255,7 @@ LACKING = ("ml.t3.medium", "ml.t3.large")
         ),
     ],
 )
-def test_a_refusal_says_what_is_wrong_and_what_to_do(
+def test_a_refusal_states_the_problem_and_the_remedy(
     desired: Desired, observed: Observed, memory: ExecutionMemory, cause: Cause, said: str
 ) -> None:
     assert decide(desired, observed, memory, ISSUED) == Decision("Fail", said, cause)
@@ -292,7 +292,7 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
         ),
     ],
 )
-def test_a_success_says_what_there_is_now(
+def test_a_success_states_the_condition_of_the_notebook(
     desired: Desired, observed: Observed, memory: ExecutionMemory, said: str
 ) -> None:
     assert decide(desired, observed, memory, ISSUED) == Decision("Succeed", said)
@@ -307,7 +307,7 @@ def test_a_success_says_what_there_is_now(
     [((), ""), (LACKING, "AWS had no capacity for ml.t3.medium, ml.t3.large. ")],
 )
 @pytest.mark.parametrize("desired", [plain("Create"), plain("Update")])
-def test_a_notebook_that_failed_says_why(
+def test_a_failed_notebook_is_reported_with_the_reason(
     failure_reason: str, why: str, lacking: tuple[str, ...], before: str, desired: Desired
 ) -> None:
     memory = ExecutionMemory(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
@@ -329,7 +329,7 @@ def test_a_notebook_that_failed_says_why(
     ("lacking", "before"),
     [((), ""), (LACKING, "AWS had no capacity for ml.t3.medium, ml.t3.large. ")],
 )
-def test_a_notebook_that_is_gone_again_says_why(
+def test_a_notebook_that_disappeared_is_reported_with_the_reason(
     failure_reason: str, why: str, lacking: tuple[str, ...], before: str
 ) -> None:
     memory = ExecutionMemory(acted=True, failure_reason=failure_reason, out_of_capacity=lacking)
@@ -344,7 +344,7 @@ def test_a_notebook_that_is_gone_again_says_why(
 
 
 @pytest.mark.parametrize("observed", [ours("Failed"), Observed(ABSENT)])
-def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed: Observed) -> None:
+def test_an_answer_without_capacity_names_every_requested_type(observed: Observed) -> None:
     lacking = replace(observed, no_capacity=True)
     memory = ExecutionMemory(acted=True, failure_reason="No.", out_of_capacity=LACKING)
 
@@ -356,7 +356,7 @@ def test_without_capacity_for_any_type_asked_for_the_answer_names_them(observed:
     )
 
 
-def test_a_type_that_the_zone_never_has_is_told_from_one_to_try_again() -> None:
+def test_an_answer_without_capacity_names_the_types_that_the_zone_never_has() -> None:
     memory = ExecutionMemory(out_of_capacity=LACKING, not_in_zone=("ml.t3.large", "started-since"))
 
     for observed in (Observed(ABSENT, no_capacity=True), ours("Stopped", no_capacity=True)):
@@ -366,7 +366,7 @@ def test_a_type_that_the_zone_never_has_is_told_from_one_to_try_again() -> None:
         )
 
 
-def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
+def test_an_answer_without_capacity_names_the_types_that_were_not_tried() -> None:
     failed = ours("Failed", no_capacity=True, untried=("ml.m5.large", "ml.m5.xlarge"))
     memory = ExecutionMemory(acted=True, out_of_capacity=LACKING)
 
@@ -433,7 +433,7 @@ def test_a_type_left_untried_is_named_with_those_that_had_no_capacity() -> None:
         ),
     ],
 )
-def test_a_request_given_up_says_where_it_was_and_what_it_waited_for(
+def test_a_request_past_its_deadline_is_answered_with_its_last_status_and_pending_call(
     desired: Desired, observed: Observed, memory: ExecutionMemory, said: str
 ) -> None:
     assert decide(desired, observed, memory, DEADLINE) == Decision(
@@ -445,7 +445,7 @@ def test_a_request_given_up_says_where_it_was_and_what_it_waited_for(
     ("seconds", "took"),
     [(15, "15 seconds"), (119, "119 seconds"), (120, "2 minutes"), (3240, "54 minutes")],
 )
-def test_a_request_given_up_says_after_how_long_in_the_unit_that_suits(
+def test_a_request_past_its_deadline_is_answered_with_its_duration_in_a_suitable_unit(
     seconds: int, took: str
 ) -> None:
     now = ISSUED + timedelta(seconds=seconds)
@@ -455,10 +455,10 @@ def test_a_request_given_up_says_after_how_long_in_the_unit_that_suits(
     assert f"was given up after {took}: " in decision.reason
 
 
-# What is not known
+# Defaults
 
 
-def test_a_look_that_saw_nothing_says_nothing_of_the_notebook() -> None:
+def test_an_unanswered_observation_holds_nothing_about_the_notebook() -> None:
     assert asdict(Observed(UNKNOWN)) == {
         "status": "Unknown",
         "notebook": None,
@@ -473,7 +473,7 @@ def test_a_look_that_saw_nothing_says_nothing_of_the_notebook() -> None:
     }
 
 
-def test_an_execution_remembers_nothing_at_first() -> None:
+def test_the_memory_of_a_new_execution_is_empty() -> None:
     assert asdict(ExecutionMemory()) == {
         "acted": False,
         "created": False,
@@ -494,5 +494,5 @@ def test_an_execution_remembers_nothing_at_first() -> None:
     }
 
 
-def test_a_step_that_ends_nothing_has_no_reason() -> None:
+def test_a_step_that_does_not_end_the_request_has_no_reason() -> None:
     assert decide(plain(), Observed(ABSENT), ExecutionMemory(), ISSUED) == Decision("Create", "")

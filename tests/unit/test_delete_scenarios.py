@@ -8,7 +8,7 @@ from simulation.broken_calls import ec2_denied
 from simulation.platform import Platform
 from simulation.stack import Stack
 
-UNDER_WAY = {  # and what follows
+UNDER_WAY = {  # and the next status
     "Pending": "InService",
     "Stopping": "Stopped",
     "Updating": "Stopped",
@@ -26,7 +26,7 @@ def launched(platform: Platform) -> Stack:
 
 
 @pytest.mark.parametrize("status", [*UNDER_WAY, "InService", "Stopped", "Failed", "Deleting"])
-def test_a_delete_is_answered_when_the_notebook_is_gone_whatever_it_was_doing(
+def test_a_delete_is_answered_after_the_notebook_is_gone_from_any_status(
     platform: Platform, status: str
 ) -> None:
     stack = launched(platform)
@@ -46,7 +46,7 @@ def test_a_delete_is_answered_when_the_notebook_is_gone_whatever_it_was_doing(
     assert platform.calls("DeleteNotebookInstance") == 1
 
 
-def test_a_delete_of_what_was_never_made_succeeds(platform: Platform) -> None:
+def test_a_delete_of_a_notebook_that_was_never_created_succeeds(platform: Platform) -> None:
     stack = platform.stack()
 
     deleted = stack.delete_of("SC-Notebook-INVENTED")
@@ -55,7 +55,7 @@ def test_a_delete_of_what_was_never_made_succeeds(platform: Platform) -> None:
     deleted.expect_success()
 
 
-def test_a_name_no_notebook_can_have_needs_no_execution(platform: Platform) -> None:
+def test_a_delete_with_an_invalid_name_starts_no_execution(platform: Platform) -> None:
     stack = platform.stack()
     stack.properties["NotebookInstanceName"] = "not a name"
 
@@ -72,7 +72,7 @@ def test_a_delete_without_any_property_is_answered(platform: Platform) -> None:
 
 
 def test_the_answer_waits_until_the_network_interface_is_released(platform: Platform) -> None:
-    """Else its security group cannot be deleted: hashicorp/terraform-provider-aws#26090."""
+    """Otherwise its security group cannot be deleted: hashicorp/terraform-provider-aws#26090."""
     stack = launched(platform)
     platform.notebooks.configure({"timing": {"network_interface_lingers": 600}})
     deleted = stack.send("Delete")
@@ -86,7 +86,9 @@ def test_the_answer_waits_until_the_network_interface_is_released(platform: Plat
     platform.expect_nothing_left()
 
 
-def test_a_name_that_is_taken_again_at_once_hides_no_network_interface(platform: Platform) -> None:
+def test_a_name_that_is_reused_at_once_does_not_hide_the_old_network_interface(
+    platform: Platform,
+) -> None:
     stack = launched(platform)
     platform.notebooks.configure({"timing": {"network_interface_lingers": 600}})
     interface = platform.describe(stack.notebook)["NetworkInterfaceId"]
@@ -122,8 +124,8 @@ def test_another_logical_resource_of_the_stack_is_left_alone(platform: Platform)
     assert platform.status(stack.notebook) == "InService"
 
 
-def test_a_notebook_whose_tags_are_gone_is_not_called_deleted(platform: Platform) -> None:
-    """A peer that goes by tags no longer finds its own: genevieve/leftovers#11."""
+def test_a_notebook_whose_tags_are_gone_is_not_reported_as_deleted(platform: Platform) -> None:
+    """A tool that selects by tags no longer finds its own: genevieve/leftovers#11."""
     stack = launched(platform)
     tags = platform.notebooks.notebooks.find(stack.notebook).tags
     removed = dict(tags)
@@ -163,7 +165,7 @@ def test_a_notebook_that_was_given_another_stacks_tags_is_left_alone(platform: P
 
 
 @pytest.mark.parametrize("operation", ["DescribeNotebookInstance", "ListTags"])
-def test_being_denied_a_look_is_no_absence(platform: Platform, operation: str) -> None:
+def test_a_denied_read_is_not_taken_for_absence(platform: Platform, operation: str) -> None:
     stack = launched(platform)
     platform.fail_calls(operation, "AccessDeniedException", "User x is not authorized", calls=99)
 
@@ -177,7 +179,7 @@ def test_being_denied_a_look_is_no_absence(platform: Platform, operation: str) -
 @pytest.mark.parametrize(
     ("code", "status"), [("ThrottlingException", 400), ("InternalFailure", 500)]
 )
-def test_a_look_that_goes_unanswered_is_no_absence(
+def test_an_unanswered_read_is_not_taken_for_absence(
     platform: Platform, operation: str, code: str, status: int
 ) -> None:
     stack = launched(platform)
@@ -188,7 +190,7 @@ def test_a_look_that_goes_unanswered_is_no_absence(
     platform.expect_nothing_left()
 
 
-def test_being_denied_a_look_at_the_network_interface_is_no_absence_either(
+def test_a_denied_read_of_the_network_interface_is_not_taken_for_absence(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -203,7 +205,7 @@ def test_being_denied_a_look_at_the_network_interface_is_no_absence_either(
 
 @pytest.mark.parametrize("function", ["ObserveFunction", "StopFunction", "DeleteFunction"])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_function_that_dies_changes_nothing_of_the_outcome(
+def test_a_function_that_dies_does_not_change_the_outcome(
     platform: Platform, function: str, after: bool
 ) -> None:
     stack = launched(platform)
@@ -214,7 +216,7 @@ def test_a_function_that_dies_changes_nothing_of_the_outcome(
     platform.expect_nothing_left()
 
 
-def test_a_delete_that_is_denied_since_the_notebook_has_gone_meanwhile_succeeds(
+def test_a_delete_that_is_denied_because_the_notebook_is_already_gone_succeeds(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -223,7 +225,7 @@ def test_a_delete_that_is_denied_since_the_notebook_has_gone_meanwhile_succeeds(
     platform.step_until(deleted.execution, "Delete")
     platform.kill("DeleteFunction", after=True)
     platform.step(deleted.execution)
-    platform.clock.advance(90)  # as when the function hung until its time was up
+    platform.clock.advance(90)  # as if the function had hung until its timeout
     platform.fail_calls("DeleteNotebookInstance", "AccessDeniedException")
 
     platform.run()
@@ -232,7 +234,7 @@ def test_a_delete_that_is_denied_since_the_notebook_has_gone_meanwhile_succeeds(
     platform.expect_nothing_left()
 
 
-def test_a_delete_that_was_refused_does_not_make_a_later_update_start_the_notebook(
+def test_an_update_after_a_refused_delete_does_not_start_the_notebook(
     platform: Platform,
 ) -> None:
     stack = launched(platform)

@@ -1,4 +1,4 @@
-"""How `make aws` ends when it is not Ctrl-C that ends it."""
+"""The shell file of `make aws`, and how the command ends."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(deploy, "ROOT", tmp_path)
     monkeypatch.setattr(aws, "FOLDER", tmp_path / ".local")
     monkeypatch.setattr(invocation, "function_variables", lambda _: {})
-    monkeypatch.setenv("PATH", "/nonexistent")  # where no Docker is
+    monkeypatch.setenv("PATH", "/nonexistent")  # without Docker
     return aws.FOLDER
 
 
@@ -61,7 +61,7 @@ SHELLS = [each for each in ("bash", "dash", "zsh") if shutil.which(each)]
     ("shell", "variables"),
     [*(("sh", each) for each in LEADING_ELSEWHERE), *((each, ALL) for each in SHELLS)],
 )
-def test_a_shell_with_the_file_calls_this_aws_whatever_it_exported_before(
+def test_a_shell_with_the_file_calls_this_aws_despite_its_earlier_exports(
     shell: str, variables: dict[str, str], tmp_path: Path
 ) -> None:
     emulator = Emulator(tmp_path)
@@ -107,7 +107,7 @@ def test_a_shell_with_the_file_has_the_tools_of_the_clone_on_its_path(tmp_path: 
     ]
 
 
-def test_an_aws_that_ends_by_itself_is_told_with_its_log(
+def test_an_embedded_aws_that_ends_unexpectedly_is_reported_with_its_log(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def wait() -> None:
@@ -118,26 +118,26 @@ def test_an_aws_that_ends_by_itself_is_told_with_its_log(
 
     assert aws.main() == 1
 
-    told = capsys.readouterr().out
-    assert "Killed" in told
-    assert told.splitlines()[-1].endswith(": the embedded AWS has ended")
+    output = capsys.readouterr().out
+    assert "Killed" in output
+    assert output.splitlines()[-1].endswith(": the embedded AWS has ended")
     assert [each.name for each in folder.iterdir()] == [f"aws-{os.getpid()}"]
 
 
-def test_a_fault_that_there_is_not_lists_those_that_there_are(
+def test_an_unknown_fault_lists_the_known_ones(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAULT", "nonsense")
 
     assert aws.main() == 2
 
-    told = capsys.readouterr().out
-    assert "there is no fault 'nonsense'" in told
-    assert all(name in told for name in INCIDENTS)
+    output = capsys.readouterr().out
+    assert "there is no fault 'nonsense'" in output
+    assert all(name in output for name in INCIDENTS)
     assert not folder.exists()
 
 
-def test_an_interrupt_before_it_is_ready_is_no_success(
+def test_an_interrupt_before_aws_is_ready_is_not_a_success(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def deployed(*_: object) -> None:
@@ -151,7 +151,7 @@ def test_an_interrupt_before_it_is_ready_is_no_success(
     assert list(folder.iterdir()) == []
 
 
-def test_a_second_one_in_the_same_clone_is_refused(
+def test_a_second_make_aws_in_the_same_clone_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = []

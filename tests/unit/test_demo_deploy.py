@@ -22,7 +22,7 @@ child.wait()
 
 
 def sam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """Put a program in the SAM CLI's place."""
+    """Replace the SAM CLI with a program."""
     program = tmp_path / "sam"
     program.write_text(text)
     program.chmod(0o755)
@@ -40,7 +40,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-def test_an_interrupted_build_ends_with_all_it_started(
+def test_an_interrupted_build_ends_all_its_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sam(tmp_path, monkeypatch, SAM)
@@ -61,7 +61,7 @@ def test_an_interrupted_build_ends_with_all_it_started(
     assert not any(map(runs, pids))
 
 
-def test_a_build_that_fails_says_what_was_printed(
+def test_a_failed_build_raises_an_error_with_its_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sam(tmp_path, monkeypatch, "#!/bin/sh\necho no such runtime >&2\nexit 1\n")
@@ -70,33 +70,33 @@ def test_a_build_that_fails_says_what_was_printed(
         deploy.build(tmp_path)
 
 
-def test_nothing_is_left_of_what_sam_writes_beside_the_build(
+def test_a_build_leaves_no_temporary_files_of_sam(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     sam(tmp_path, monkeypatch, '#!/bin/sh\nmkdir "$TMPDIR/left" && echo "$TMPDIR"\n')
-    told: list[str] = []
+    printed: list[str] = []
 
-    deploy.build(tmp_path, told.append)
+    deploy.build(tmp_path, printed.append)
 
-    assert [Path(line).parent for line in told] == [tmp_path / "tmp"]
+    assert [Path(line).parent for line in printed] == [tmp_path / "tmp"]
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_the_same_sources_are_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sam(tmp_path, monkeypatch, '#!/bin/sh\nmkdir -p "$3" && cp template.yaml "$3" && echo built\n')
     monkeypatch.setattr(deploy, "_BUILDS", tmp_path / "builds")
-    said: list[str] = []
+    printed: list[str] = []
 
     def changed(source: Path) -> None:
         (source / "template.yaml").write_text("changed")
 
-    first, second = deploy.built(said.append), deploy.built(said.append)
-    other = deploy.built(said.append, changed)
+    first, second = deploy.built(printed.append), deploy.built(printed.append)
+    other = deploy.built(printed.append, changed)
 
     assert first == second
-    assert said == ["built", "built"]
+    assert printed == ["built", "built"]
     assert (other.read_text(), first.read_bytes()) == (
         "changed",
         (deploy.ROOT / "template.yaml").read_bytes(),
@@ -104,14 +104,14 @@ def test_the_same_sources_are_built_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert {first.parents[1], other.parents[1]} == set((tmp_path / "builds").iterdir())
 
 
-def test_a_deployment_ends_at_its_limit_with_all_it_started(
+def test_a_deployment_past_its_time_limit_ends_all_its_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sam(tmp_path, monkeypatch, SAM)
-    said: list[str] = []
+    printed: list[str] = []
 
     with pytest.raises(deploy.SamError, match="sam deploy did not end within 3 s"):
-        deploy.run_deploy(tmp_path, "stack", {}, os.environ, (), said.append, seconds=3)
+        deploy.run_deploy(tmp_path, "stack", {}, os.environ, (), printed.append, seconds=3)
 
-    for pid in map(int, said[0].split()):
+    for pid in map(int, printed[0].split()):
         await_that(partial(_is_gone, pid))

@@ -1,4 +1,4 @@
-"""What `sam local invoke` is given, and when there can be none."""
+"""The template for `sam local invoke`, and the check that it can run."""
 
 import json
 from pathlib import Path
@@ -11,26 +11,30 @@ from tests.unit.stack_template import ROOT, load
 
 
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put a program in Docker's place."""
+    """Replace Docker with a script."""
     program = tmp_path / "docker"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
-def test_without_docker_there_is_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_docker_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(invocation.NoWayError, match="install or start one on this machine"):
         invocation.check()
 
 
-def test_without_an_engine_there_is_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_docker_engine_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     docker(tmp_path, monkeypatch, "exit 1")
     with pytest.raises(invocation.NoWayError, match="no Docker engine answers"):
         invocation.check()
 
 
-def test_without_the_image_it_is_said_how_to_get_it(
+def test_a_missing_image_is_reported_with_the_command_that_pulls_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker(tmp_path, monkeypatch, 'test "$1" = info')
@@ -38,12 +42,14 @@ def test_without_the_image_it_is_said_how_to_get_it(
         invocation.check()
 
 
-def test_with_both_there_is_a_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_passes_with_an_engine_and_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     docker(tmp_path, monkeypatch, f'test "$1" = info || test "$3" = {invocation.IMAGE}')
     invocation.check()
 
 
-def test_the_template_has_the_functions_as_built_and_declares_what_they_are_given(
+def test_the_template_has_the_built_functions_and_declares_their_variables(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "stacks").mkdir()

@@ -1,4 +1,4 @@
-"""How `make launch` ends, whatever its story comes to, and which faults it knows."""
+"""How `make launch` ends, and which faults it offers."""
 
 import signal
 from pathlib import Path
@@ -28,28 +28,28 @@ def parameters_of(template: str) -> dict[str, Any]:
 
 @pytest.fixture
 def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let runs write below another checkout; return where their directories lie."""
+    """Let runs write below another checkout; return the parent of their directories."""
     monkeypatch.setattr(deploy, "ROOT", tmp_path)
     return tmp_path / ".local"
 
 
-def run(monkeypatch: pytest.MonkeyPatch, telling: Any, *arguments: str) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, tell: Any, *arguments: str) -> int:
     monkeypatch.setattr("sys.argv", ["launch", *arguments])
-    monkeypatch.setattr(launch, "tell", telling)
+    monkeypatch.setattr(launch, "tell", tell)
     return launch.main()
 
 
 # --- how a run ends -------------------------------------------------------------------------------
 
 
-def test_a_story_that_goes_well_ends_with_its_line_and_leaves_no_directory(
+def test_a_successful_run_ends_with_its_summary_and_leaves_no_directory(
     monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def told_story(_fault: Fault | None, directory: Path, _page: Progress) -> str:
+    def fake_story(_fault: Fault | None, directory: Path, _page: Progress) -> str:
         (directory / "sam.log").touch()
         return "SUCCEEDED in 1 s"
 
-    assert run(monkeypatch, told_story) == 0
+    assert run(monkeypatch, fake_story) == 0
 
     assert capsys.readouterr().out.splitlines()[-1] == "launch: SUCCEEDED in 1 s"
     assert list(directories.iterdir()) == []
@@ -63,50 +63,50 @@ def test_a_story_that_goes_well_ends_with_its_line_and_leaves_no_directory(
         (KeyError("StateMachineArn"), "KeyError: 'StateMachineArn'"),
     ],
 )
-def test_a_surprise_ends_with_what_happened_and_keeps_the_logs(
+def test_an_unexpected_error_ends_the_run_with_its_message_and_keeps_the_logs(
     error: Exception,
     line: str,
     monkeypatch: pytest.MonkeyPatch,
     directories: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def told_story(*_: object) -> str:
+    def fake_story(*_: object) -> str:
         raise error
 
-    assert run(monkeypatch, told_story) == 1
+    assert run(monkeypatch, fake_story) == 1
 
-    told = capsys.readouterr().out
-    assert told.splitlines()[-1].startswith("launch: FAILED after ")
-    assert told.splitlines()[-1].endswith(line)
+    output = capsys.readouterr().out
+    assert output.splitlines()[-1].startswith("launch: FAILED after ")
+    assert output.splitlines()[-1].endswith(line)
     [kept] = directories.iterdir()
-    assert f".local/{kept.name}" in told
+    assert f".local/{kept.name}" in output
     assert type(error).__name__ in (kept / "traceback.log").read_text()
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_ends_the_story_with_one_line_and_leaves_no_directory(
+def test_a_signal_ends_the_run_with_one_line_and_leaves_no_directory(
     name: str,
     monkeypatch: pytest.MonkeyPatch,
     directories: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def told_story(*_: object) -> str:
+    def fake_story(*_: object) -> str:
         signal.raise_signal(getattr(signal, name))
         return "it went on"
 
-    assert run(monkeypatch, told_story) == 130
+    assert run(monkeypatch, fake_story) == 130
 
     assert capsys.readouterr().out == "launch: interrupted, nothing is left running\n"
     assert list(directories.iterdir()) == []
 
 
-def test_a_second_interrupt_does_not_disturb_the_end(
+def test_a_second_interrupt_does_not_disturb_the_shutdown(
     monkeypatch: pytest.MonkeyPatch,
-    directories: Path,  # noqa: ARG001 - what is written goes there
+    directories: Path,  # noqa: ARG001 - the run writes there
 ) -> None:
     closed = []
 
-    def told_story(*_: object) -> str:
+    def fake_story(*_: object) -> str:
         try:
             signal.raise_signal(signal.SIGINT)
         finally:
@@ -114,36 +114,36 @@ def test_a_second_interrupt_does_not_disturb_the_end(
             closed.append(True)
         return "it went on"
 
-    assert run(monkeypatch, told_story) == 130
+    assert run(monkeypatch, fake_story) == 130
     assert closed
 
 
-def test_an_unknown_fault_lists_those_there_are_and_starts_nothing(
+def test_an_unknown_fault_lists_the_known_ones_and_starts_nothing(
     monkeypatch: pytest.MonkeyPatch, directories: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def told_story(*_: object) -> str:
+    def fake_story(*_: object) -> str:
         raise AssertionError("started")
 
-    assert run(monkeypatch, told_story, "earthquake") == 2
+    assert run(monkeypatch, fake_story, "earthquake") == 2
 
-    told = capsys.readouterr().out
-    assert "no fault 'earthquake'" in told
-    assert all(name in told and fault.what in told for name, fault in FAULTS.items())
+    output = capsys.readouterr().out
+    assert "no fault 'earthquake'" in output
+    assert all(name in output and fault.what in output for name, fault in FAULTS.items())
     assert not directories.exists()
 
 
-# --- what a refusal must be -----------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 def platform(record: Record) -> Platform:
-    """Return a platform that gives every request this end."""
+    """Return a platform on which every request ends with this record."""
     user = SimpleNamespace(launch=lambda *_: "rec-1", wait=lambda *_: record)
     watch = SimpleNamespace(look=lambda: None)
     aws: Any = None
     return Platform(aws, {}, "vpc-1", user, watch, Progress(console()))  # type: ignore[arg-type] # fakes
 
 
-def test_a_launch_that_succeeds_in_spite_of_its_fault_is_a_surprise() -> None:
+def test_a_launch_that_succeeds_despite_its_fault_is_a_surprise() -> None:
     with pytest.raises(SurpriseError, match="succeeded although AWS has no capacity"):
         story.refusal(platform(Record("SUCCEEDED", "pp-1")), FAULTS["capacity"])
 
@@ -170,7 +170,7 @@ def test_a_launch_that_fails_without_a_fault_is_a_surprise() -> None:
         story.success(platform(Record("FAILED", "pp-1", reason="no capacity")))
 
 
-def test_a_reason_that_says_it_all_misses_nothing() -> None:
+def test_a_reason_with_every_expected_text_misses_nothing() -> None:
     fault = FAULTS["name-taken"]
 
     assert missing_from(f"… {' … '.join(fault.reason_says)} …", fault) == []
@@ -180,7 +180,7 @@ def test_a_reason_that_says_it_all_misses_nothing() -> None:
 # --- the table of faults --------------------------------------------------------------------------
 
 
-def test_the_faults_are_those_that_are_promised() -> None:
+def test_the_faults_are_the_documented_ones() -> None:
     assert set(FAULTS) == {
         *("capacity", "quota", "name-taken"),
         *("bad-parameters", "not-allowed", "slow", "drift"),
@@ -189,7 +189,7 @@ def test_the_faults_are_those_that_are_promised() -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_speaks_the_language_of_what_it_is_given_to(name: str) -> None:
+def test_a_fault_uses_only_settings_that_exist(name: str) -> None:
     fault = FAULTS[name]
 
     assert fault.reason_says
@@ -200,25 +200,25 @@ def test_a_fault_speaks_the_language_of_what_it_is_given_to(name: str) -> None:
     assert fault.launch.keys() | fault.remedy.keys() <= product
 
 
-def test_a_type_that_is_not_allowed_is_one_that_the_product_offers() -> None:
-    """A launcher may choose it, or the product itself would refuse it already."""
+def test_the_type_that_is_not_allowed_is_one_that_the_product_offers() -> None:
+    """Otherwise the product itself would already refuse it."""
     product = parameters_of("product/versions/1.yaml")
     asked = FAULTS["not-allowed"].launch["NotebookInstanceType"]
 
     assert asked in product["NotebookInstanceType"]["AllowedValues"]
 
 
-def test_all_that_is_wrong_with_the_parameters_is_told_at_once() -> None:
+def test_the_refusal_of_bad_parameters_names_each_of_them() -> None:
     assert len(FAULTS["bad-parameters"].launch) == len(FAULTS["bad-parameters"].reason_says)
 
 
-def test_a_slow_notebook_comes_up_after_its_deadline_and_before_that_of_its_rollback() -> None:
+def test_a_slow_notebook_starts_after_its_deadline_and_before_that_of_its_rollback() -> None:
     fault = FAULTS["slow"]
     deadline = float(fault.platform["DeadlineSeconds"])
 
     assert deadline < fault.notebooks["timing"]["pending"] < 2 * deadline
 
 
-def test_only_one_fault_needs_somebody_else() -> None:
+def test_only_one_fault_needs_a_name_that_is_taken() -> None:
     assert [name for name, fault in FAULTS.items() if fault.name_taken] == ["name-taken"]
     assert NOTEBOOK in FAULTS["name-taken"].what

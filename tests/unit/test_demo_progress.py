@@ -1,4 +1,4 @@
-"""The page on which `make launch` tells its story, in a terminal and elsewhere."""
+"""The progress that `make launch` prints, in a terminal and elsewhere."""
 
 import io
 
@@ -12,7 +12,7 @@ WORDS = "a data-scientist launches the-product named 'analysis 1' " * 6
 LONG = "arn:aws:kms:us-east-1:000000000000:key/" + "x" * 300
 
 
-def tell(*, terminal: bool) -> str:
+def printed(*, terminal: bool) -> str:
     file = io.StringIO()
     page = Console(file=file, force_terminal=terminal, width=80, highlight=False)
     with Progress(page) as story:
@@ -24,31 +24,31 @@ def tell(*, terminal: bool) -> str:
     return file.getvalue()
 
 
-def test_without_a_terminal_there_are_plain_lines_alone() -> None:
-    told = tell(terminal=False)
+def test_output_without_a_terminal_is_plain_lines() -> None:
+    output = printed(terminal=False)
 
-    assert "\x1b" not in told
-    assert "\r" not in told
-    assert "what comes of it" not in told
-    assert "1. Somebody does something.\n" in told
-
-
-def test_a_terminal_shows_what_is_waited_for_and_gets_its_cursor_back() -> None:
-    told = tell(terminal=True)
-
-    assert "what comes of it" in told
-    assert told.rstrip().endswith("\x1b[2K") or "\x1b[?25h" in told
+    assert "\x1b" not in output
+    assert "\r" not in output
+    assert "what comes of it" not in output
+    assert "1. Somebody does something.\n" in output
 
 
-def test_what_is_told_keeps_its_brackets_and_is_not_broken_into_lines() -> None:
-    assert f"[CREATE_FAILED] {LONG}\n" in tell(terminal=False)
+def test_a_terminal_shows_the_wait_and_gets_its_cursor_back() -> None:
+    output = printed(terminal=True)
+
+    assert "what comes of it" in output
+    assert output.rstrip().endswith("\x1b[2K") or "\x1b[?25h" in output
+
+
+def test_an_event_keeps_its_brackets_and_is_not_wrapped() -> None:
+    assert f"[CREATE_FAILED] {LONG}\n" in printed(terminal=False)
 
 
 def test_a_table_shows_long_values_in_full() -> None:
-    assert tell(terminal=False).count("x") == 2 * 300
+    assert printed(terminal=False).count("x") == 2 * 300
 
 
-def test_without_a_terminal_no_line_ends_in_spaces() -> None:
+def test_output_without_a_terminal_has_no_trailing_spaces() -> None:
     file = io.StringIO()
     page = Console(file=file, force_terminal=False, width=200, highlight=False)
 
@@ -59,7 +59,7 @@ def test_without_a_terminal_no_line_ends_in_spaces() -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
-def test_a_page_that_is_no_terminal_is_wide_enough_for_an_arn(
+def test_a_console_without_a_terminal_is_wide_enough_for_an_arn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
@@ -67,7 +67,7 @@ def test_a_page_that_is_no_terminal_is_wide_enough_for_an_arn(
     assert progress.console().width >= 160
 
 
-def test_a_terminal_gets_its_lines_broken_at_words_and_none_of_a_word() -> None:
+def test_a_terminal_wraps_lines_only_between_words() -> None:
     file = io.StringIO()
     page = Console(
         file=file,

@@ -39,7 +39,7 @@ def all_of(connection: socket.socket) -> bytes:
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    """Serve: read to the end, then answer the same twice; yield the address."""
+    """Send each client its own bytes back twice; yield the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -62,7 +62,7 @@ def a_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_two_relays_lead_from_a_port_through_a_socket_to_a_port(
+def test_two_relays_connect_a_port_with_a_port_through_a_socket(
     tmp_path: Path, server: str
 ) -> None:
     port, sent = a_port(), bytes(range(256)) * 4096
@@ -74,14 +74,14 @@ def test_two_relays_lead_from_a_port_through_a_socket_to_a_port(
             with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
                 connection.sendall(sent)
                 connection.shutdown(socket.SHUT_WR)
-                heard = all_of(connection)
+                received = all_of(connection)
 
         assert there.returncode == 0
     assert here.returncode == 0
-    assert heard == sent * 2
+    assert received == sent * 2
 
 
-def test_a_relay_whose_target_is_not_there_does_not_start(tmp_path: Path) -> None:
+def test_a_relay_whose_target_is_missing_does_not_start(tmp_path: Path) -> None:
     target = f"127.0.0.1:{a_port()}"
     with relaying(tmp_path, "aws", target) as nowhere:
         assert first_line(nowhere) == ""

@@ -1,4 +1,4 @@
-"""What `make launch` makes of a stack's events and of an execution's states."""
+"""How `make launch` shows a stack's events and an execution's states."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ def words(lines: list[str]) -> list[str]:
     return [" ".join(line.split()) for line in lines]
 
 
-def test_what_began_and_ended_since_the_last_look_is_told_by_its_end() -> None:
+def test_a_resource_that_began_and_ended_since_the_last_poll_shows_only_its_end() -> None:
     lines = event_lines([event("Role", "CREATE_IN_PROGRESS"), event("Role", "CREATE_COMPLETE")])
 
     assert words(lines) == ["CREATE_COMPLETE Role"]
 
 
-def test_what_is_under_way_is_told() -> None:
+def test_a_resource_in_progress_is_shown() -> None:
     lines = event_lines([event("Role", "CREATE_COMPLETE"), event("Bucket", "CREATE_IN_PROGRESS")])
 
     assert words(lines) == ["CREATE_COMPLETE Role", "CREATE_IN_PROGRESS Bucket"]
@@ -36,7 +36,7 @@ def test_resources_that_reach_the_same_status_in_a_row_share_a_line() -> None:
     assert words(lines) == ["DELETE_COMPLETE Notebook, Key, Role"]
 
 
-def test_a_failure_is_told_with_its_reason_even_when_more_happened_since() -> None:
+def test_a_failure_is_shown_with_its_reason_even_if_more_events_follow() -> None:
     lines = event_lines(
         [
             event("Notebook", "CREATE_FAILED", "no capacity"),
@@ -63,7 +63,7 @@ def test_only_states_that_were_entered_count() -> None:
     assert entered_states(history) == ["Observe", "Decide"]
 
 
-def test_a_wait_that_was_woken_is_told_from_one_whose_time_was_over() -> None:
+def test_a_wait_that_was_woken_is_distinguished_from_one_that_timed_out() -> None:
     waits = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Wait"}}
     history: list[dict[str, Any]] = [
         {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Create"}},
@@ -77,7 +77,7 @@ def test_a_wait_that_was_woken_is_told_from_one_whose_time_was_over() -> None:
     assert entered_states(history) == ["Create", "Wait", "Wait (woken)"]
 
 
-def test_an_answer_is_told_with_what_was_said() -> None:
+def test_an_answer_is_shown_with_its_status() -> None:
     history: list[dict[str, Any]] = [
         {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Respond"}},
         {
@@ -90,7 +90,7 @@ def test_an_answer_is_told_with_what_was_said() -> None:
     assert entered_states(history[:1]) == ["Respond"]
 
 
-def test_a_path_is_told_up_to_its_latest_milestone() -> None:
+def test_a_path_is_shown_up_to_its_latest_milestone() -> None:
     path, states = Path(), ["Observe", "Decide", "Create", "Wait"]
 
     assert path.walked(states) == ["Observe > Decide > Create"]
@@ -98,7 +98,7 @@ def test_a_path_is_told_up_to_its_latest_milestone() -> None:
     assert not path.ended
 
 
-def test_rounds_of_waiting_are_told_once_with_their_number() -> None:
+def test_rounds_of_waiting_are_shown_once_with_their_number() -> None:
     path = Path()
     states = ["Create", *(["Wait", "Observe", "Decide"] * 3), "Respond (FAILED)"]
 
@@ -109,7 +109,7 @@ def test_rounds_of_waiting_are_told_once_with_their_number() -> None:
     assert path.ended
 
 
-def test_rounds_that_ended_otherwise_are_told_apart() -> None:
+def test_rounds_that_ended_differently_are_shown_separately() -> None:
     rounds = [*(["Wait", "Observe", "Decide"] * 2), *(["Wait (woken)", "Observe", "Decide"] * 2)]
 
     assert Path().walked([*rounds, "Stop"]) == [

@@ -1,4 +1,4 @@
-"""What AWS denies the platform, call by call, through the real functions and state machine."""
+"""Calls that AWS denies the platform, through the real functions and state machine."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ from simulation.stack import Sent, Stack
 
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """Run the platform, which looks seldom, so that tests make few calls."""
+    """Run the platform with long waits, so that tests make few calls."""
     waits = {"FIRST_WAIT_SECONDS": "300", "WAIT_SECONDS": "300"}
     with running_platform(monkeypatch, **waits) as platform:
         yield platform
 
 
 def live(stack: Stack) -> Iterator[Sent]:
-    """Yield the requests of a life, each settled: a launch, a change of everything, the end."""
+    """Yield the settled requests of a launch: Create, Update of every setting, Delete."""
     yield stack.create()
     added = [{"Key": "another", "Value": "1"}]
     yield stack.update(NotebookInstanceType="ml.t3.large", Tags=added)
@@ -26,10 +26,10 @@ def live(stack: Stack) -> Iterator[Sent]:
 
 
 @pytest.mark.parametrize("operation", NOTEBOOK_CALLS)
-def test_being_denied_any_call_is_answered_with_what_is_missing_and_can_be_mended(
+def test_a_denied_call_is_answered_with_the_missing_permission_and_can_be_repaired(
     platform: Platform, operation: str
 ) -> None:
-    """Permissions that are gone before what needs them: aws/aws-cdk#9840."""
+    """Permissions can be deleted before the resource that needs them: aws/aws-cdk#9840."""
     missing = f"User x is not authorized to perform: sagemaker:{operation}"
     platform.fail_calls(operation, "AccessDeniedException", missing, calls=FOREVER)
     stack = platform.stack()
@@ -38,7 +38,7 @@ def test_being_denied_any_call_is_answered_with_what_is_missing_and_can_be_mende
 
     denied.expect_failed("The platform is not allowed to do this", missing)
     assert len(denied.answers) == 1
-    assert denied.execution.status == "SUCCEEDED"  # a refusal, no fault of a function
+    assert denied.execution.status == "SUCCEEDED"  # a refusal, not a function error
     platform.notebooks.configure({"reset": True})
     platform.clock.advance(1)
     stack.delete().expect_success()

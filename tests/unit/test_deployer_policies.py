@@ -24,7 +24,7 @@ def allowed(policies: list[Any]) -> dict[str, set[str]]:
     return found
 
 
-def test_the_files_are_what_the_templates_and_the_schemas_give() -> None:
+def test_the_files_match_the_templates_and_the_schemas() -> None:
     assert [path.name for path in FILES] == [
         f"deployer-policy-{number}.json" for number in range(1, len(POLICIES) + 1)
     ]
@@ -33,7 +33,7 @@ def test_the_files_are_what_the_templates_and_the_schemas_give() -> None:
         assert path.read_text() == deployer.text(policy), again
 
 
-def test_each_policy_fits_its_quota_and_all_of_them_a_role() -> None:
+def test_each_policy_fits_its_quota_and_all_fit_one_role() -> None:
     """IAM quotas: 6,144 characters for a managed policy, ten of them for a role."""
     assert all(deployer.size(json.loads(path.read_text())) <= 6144 for path in FILES)
     assert len(FILES) <= 10
@@ -50,11 +50,11 @@ def test_every_handlers_permission_is_allowed_or_named_as_not_used() -> None:
                 assert (action in may) != (not_used or not is_action(action)), action
 
 
-def test_every_action_is_one_that_iam_has() -> None:
+def test_every_action_exists_in_iam() -> None:
     assert [action for action in allowed(POLICIES) if not is_action(action)] == []
 
 
-def test_a_further_resource_type_needs_more() -> None:
+def test_a_further_resource_type_adds_permissions() -> None:
     gateway = {"Resources": {"Gateway": {"Type": "AWS::EC2::NatGateway"}}}
 
     more = allowed(deployer.documents(deployer.statements([*TEMPLATES, gateway])))
@@ -62,13 +62,13 @@ def test_a_further_resource_type_needs_more() -> None:
     assert "ec2:CreateNatGateway" in more.keys() - allowed(POLICIES).keys()
 
 
-def test_sam_makes_no_other_types_of_the_template() -> None:
+def test_the_sam_transform_adds_no_other_resource_types() -> None:
     made = [transformed(path) for path in (ROOT / "template.yaml", *ROOT.glob("stacks/*.yaml"))]
 
     assert deployer.types(made) == deployer.types(TEMPLATES)
 
 
-def test_every_service_that_is_not_used_is_one_that_handlers_call() -> None:
+def test_every_service_listed_as_not_used_is_one_that_handlers_call() -> None:
     called = {
         action.split(":")[0]
         for resource_type in deployer.types(TEMPLATES)
@@ -79,7 +79,7 @@ def test_every_service_that_is_not_used_is_one_that_handlers_call() -> None:
     assert deployer.NOT_USED.keys() <= called
 
 
-def test_roles_data_and_stacks_are_those_of_the_platform() -> None:
+def test_permissions_on_roles_data_and_stacks_are_limited_to_the_platform() -> None:
     may = allowed(POLICIES)
     limited = {
         "iam:CreateRole": "role/notebook-vending-*",
@@ -94,7 +94,7 @@ def test_roles_data_and_stacks_are_those_of_the_platform() -> None:
         assert any(resource.endswith(ending) for resource in may[action])
 
 
-def test_roles_are_passed_to_the_services_that_they_trust_and_no_others() -> None:
+def test_roles_can_be_passed_only_to_the_services_that_they_trust() -> None:
     (condition,) = [
         statement["Condition"]["StringEquals"]
         for policy in POLICIES
@@ -106,7 +106,7 @@ def test_roles_are_passed_to_the_services_that_they_trust_and_no_others() -> Non
     assert "ec2.amazonaws.com" not in condition["iam:PassedToService"]
 
 
-def test_a_statement_that_is_too_long_goes_on_in_the_next_policy() -> None:
+def test_a_statement_that_is_too_long_continues_in_the_next_policy() -> None:
     actions = [f"service:Action{number:04}" for number in range(500)]
     statement = {"Sid": "Long", "Effect": "Allow", "Action": actions, "Resource": ["*"]}
 

@@ -1,4 +1,4 @@
-"""The pages say what is so: links, commands, files, parameters, states, refusals."""
+"""The pages match the project: links, commands, files, parameters, states, refusals."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ TRANSLATIONS = [
     (ROOT / "docs" / "help.md", ROOT / "docs" / "help.zh-CN.md"),
 ]
 EMPTY, REQUIRED = ("empty", "空"), ("required", "必填")
-# What a page may name though a fresh clone does not have it.
+# Paths that a page may name although a fresh clone does not have them.
 MADE_BY_THE_COMMANDS = (
     *(".venv", ".sam-venv", ".local", ".aws-sam", "tools/node_modules", "SageMaker/"),
 )
@@ -104,30 +104,32 @@ def test_no_page_names_a_machines_own_paths(page: Path) -> None:
         ("docs/launchers.zh-CN.md", "参数", "product/versions/1.yaml"),
     ],
 )
-def test_the_table_of_parameters_is_the_templates(page: str, heading: str, template: str) -> None:
+def test_the_table_of_parameters_matches_the_template(
+    page: str, heading: str, template: str
+) -> None:
     loaded = stack_template.load(ROOT / template)
-    told = {row[0].strip("`"): row[1] for row in table(ROOT / page, heading)}
-    assert list(told) == list(loaded["Parameters"])
+    documented = {row[0].strip("`"): row[1] for row in table(ROOT / page, heading)}
+    assert list(documented) == list(loaded["Parameters"])
     for name, parameter in loaded["Parameters"].items():
         match parameter.get("Default"):
             case None:
-                assert told[name] in REQUIRED, name
+                assert documented[name] in REQUIRED, name
             case "":
-                assert told[name] in EMPTY, name
+                assert documented[name] in EMPTY, name
             case default:
-                assert told[name] == f"`{default}`", name
+                assert documented[name] == f"`{default}`", name
 
 
 @pytest.mark.parametrize(
     ("page", "heading"),
     [("docs/launchers.md", "You read"), ("docs/launchers.zh-CN.md", "您看到的")],
 )
-def test_every_refusal_is_one_the_platform_words_so(page: str, heading: str) -> None:
+def test_every_documented_refusal_is_worded_as_in_the_code(page: str, heading: str) -> None:
     said = _texts_of_the_code()
     rows = table(ROOT / page, heading)
     assert len(rows) > 10
     for refusal, _ in rows:
-        # What varies is in italics.
+        # Variable parts are in italics.
         for part in re.split(r"\*[^*]+\*|…", refusal):
             fixed = part.strip(" .:'()")
             assert len(fixed) < 4 or fixed in said, fixed
@@ -170,7 +172,7 @@ _TEST = re.compile(r"`((?:emulator/)?tests/\S+\.py)::(\w+)`")
         (CONTROLS, "Platform"),
     ],
 )
-def test_everything_that_is_claimed_is_held_by_tests_that_exist(page: Path, heading: str) -> None:
+def test_every_claim_names_tests_that_exist(page: Path, heading: str) -> None:
     rows = table(page, heading)
     assert len(rows) > 3
     for row in rows:
@@ -183,14 +185,14 @@ def test_everything_that_is_claimed_is_held_by_tests_that_exist(page: Path, head
 
 
 @pytest.mark.parametrize("heading", ["Notebook", "Data", "Platform"])
-def test_every_control_says_where_it_is_enforced(heading: str) -> None:
+def test_every_control_states_where_it_is_enforced(heading: str) -> None:
     for row in table(CONTROLS, heading):
         assert len(row) == 6, row[0]
         assert row[3] in ("template", "run time", "both"), row[0]
 
 
-def test_every_rule_that_is_skipped_is_told_as_not_kept() -> None:
-    told = CONTROLS.read_text().partition("## What is not kept")[2]
+def test_every_skipped_rule_is_documented_as_not_kept() -> None:
+    documented = CONTROLS.read_text().partition("## What is not kept")[2]
     skipped = yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"]
     for path in (
         ROOT / "template.yaml",
@@ -201,7 +203,7 @@ def test_every_rule_that_is_skipped_is_told_as_not_kept() -> None:
 
     assert len(skipped) > 3
     for rule in skipped:
-        assert f"`{rule}`" in told, rule
+        assert f"`{rule}`" in documented, rule
 
 
 def each_translation(function: Any) -> Any:
@@ -239,7 +241,7 @@ def test_a_translation_links_to_the_same_pages_and_shows_the_same_pictures(
 
 
 @each_translation
-def test_a_translation_says_the_same_figures(page: Path, translated: Path) -> None:
+def test_a_translation_has_the_same_figures(page: Path, translated: Path) -> None:
     def figures(each: Path) -> set[str]:
         prose = re.sub(r"\]\([^)]*\)|<img [^>]*>", "", each.read_text())
         return {f.rstrip(".,") for f in re.findall(r"(?<![\w.-])\d[\d,.]*", prose)}

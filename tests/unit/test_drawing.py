@@ -1,4 +1,4 @@
-"""The picture of a state machine: all of it, where it belongs, with the path that was taken."""
+"""The picture of a state machine: its states, its transitions and the path taken."""
 
 import re
 from itertools import combinations
@@ -14,7 +14,7 @@ from vending.layout import WIDTH, Layout, lay_out
 LIFECYCLE = load()
 PATH = ["Observe", "Decide", "Create", "Wait", "Observe", "Decide", "Respond"]
 SVG = "{http://www.w3.org/2000/svg}"
-# Two layers are passed, a state leads to itself, and a fault passes what it cannot go through.
+# A way crosses two layers, a state leads to itself, and a fault goes around other states.
 ANOTHER: dict[str, Any] = {
     "StartAt": "A",
     "States": {
@@ -47,7 +47,7 @@ def test_every_state_is_in_the_picture_once() -> None:
     assert sorted(texts(draw(LIFECYCLE))) == sorted(LIFECYCLE["States"])
 
 
-def test_every_transition_is_in_the_picture_once_and_faults_are_told_apart() -> None:
+def test_every_transition_is_in_the_picture_once_and_faults_are_marked() -> None:
     layout = laid_out(LIFECYCLE)
 
     assert layout.kinds["Observe", "Decide"] == "next"
@@ -62,7 +62,7 @@ def test_every_transition_is_in_the_picture_once_and_faults_are_told_apart() -> 
 
 
 @pytest.mark.parametrize("definition", [LIFECYCLE, ANOTHER])
-def test_states_stand_in_the_picture_and_apart(definition: dict[str, Any]) -> None:
+def test_states_stay_inside_the_picture_and_do_not_overlap(definition: dict[str, Any]) -> None:
     layout = laid_out(definition)
 
     for place in layout.places.values():
@@ -89,7 +89,7 @@ def test_a_way_begins_at_its_state_and_ends_at_the_next(definition: dict[str, An
         assert abs(last - end.x) <= end.width / 2 + 0.1
 
 
-def test_what_leads_back_does_not_put_a_state_below_itself() -> None:
+def test_a_transition_back_does_not_put_a_state_below_itself() -> None:
     layout = laid_out(LIFECYCLE)
     heights = {name: place.y for name, place in layout.places.items()}
 
@@ -108,7 +108,7 @@ def test_the_path_stands_out_with_its_numbers() -> None:
     assert desc.text == f"The path taken: {', '.join(PATH)}."
 
 
-def test_of_many_steps_the_first_and_the_last_are_shown() -> None:
+def test_many_steps_are_shortened_to_the_first_and_the_last() -> None:
     svg = draw(LIFECYCLE, ["Observe", "Decide", "Wait"] * 9)
 
     assert "1 · 4 · 7 · 10 … 25" in texts(svg)
@@ -140,9 +140,7 @@ def test_pictures_of_one_page_share_no_id() -> None:
     assert len(ids) == len(set(ids)) == 10
 
 
-def test_a_path_through_a_state_that_the_definition_no_longer_has_is_drawn_as_far_as_it_goes() -> (
-    None
-):
+def test_a_path_through_a_removed_state_is_drawn_without_that_state() -> None:
     svg = draw(LIFECYCLE, ["Observe", "Ponder", "Decide"])
 
     assert {"1", "3"} <= set(texts(svg))

@@ -1,4 +1,4 @@
-"""Notebooks that are no longer what was asked for: what is compared, found and reported."""
+"""Notebooks that differ from their requests: what is compared, found and reported."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ from tests.unit.orphaned_stack import CLEANUP, left_behind
 
 EVENT = json.loads((Path(__file__).parents[2] / "events" / "report-drift.json").read_text())
 DAY = 86_400
-# Each setting that can be changed by hand: the call's parameter, and what is found then.
+# Each setting that can be changed by hand: the call's parameter, the value asked for and found.
 BY_HAND: dict[str, tuple[dict[str, Any], str, str]] = {
     "NotebookInstanceType": ({"InstanceType": "ml.g5.xlarge"}, "ml.t3.medium", "ml.g5.xlarge"),
     "VolumeSizeInGB": ({"VolumeSizeInGB": 50}, "20", "50"),
@@ -100,7 +100,7 @@ def lines(platform: Platform, message: str) -> list[dict[str, Any]]:
 
 
 def forget_requests(platform: Platform) -> None:
-    """Have the ledger forget all requests, as it does after a month."""
+    """Delete all requests from the ledger, as their expiry does after a month."""
     table = platform.account.tables._tables["ledger"]
     table.items.clear()
     table.of_hash.clear()
@@ -110,11 +110,11 @@ def brief(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     return [(e["setting"], e["kind"], e["asked"], e["found"]) for e in summary["New"]]
 
 
-# --- what was changed -----------------------------------------------------------------------------
+# --- changes by hand ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("setting", BY_HAND)
-def test_what_a_person_changes_is_reported_once_with_who_may_have_done_it(
+def test_a_change_by_hand_is_reported_once_with_its_possible_caller(
     platform: Platform, stack: Stack, setting: str
 ) -> None:
     client("sagemaker").create_notebook_instance_lifecycle_config(
@@ -154,7 +154,9 @@ def test_a_changed_setting_is_counted_by_kind_and_by_setting(
     }
 
 
-def test_what_is_changed_back_has_ended(platform: Platform, stack: Stack) -> None:
+def test_a_setting_that_is_changed_back_ends_its_difference(
+    platform: Platform, stack: Stack
+) -> None:
     by_hand(platform, stack.notebook, RootAccess="Enabled")
     check(platform)
     by_hand(platform, stack.notebook, RootAccess="Disabled")
@@ -167,7 +169,7 @@ def test_what_is_changed_back_has_ended(platform: Platform, stack: Stack) -> Non
     assert standing() == []
 
 
-def test_what_an_update_of_the_launch_brings_back_has_ended(
+def test_a_setting_that_an_update_of_the_launch_restores_ends_its_difference(
     platform: Platform, stack: Stack
 ) -> None:
     by_hand(platform, stack.notebook, RootAccess="Enabled")
@@ -179,14 +181,16 @@ def test_what_an_update_of_the_launch_brings_back_has_ended(
     assert [each["setting"] for each in summary["Ended"]] == ["RootAccess"]
 
 
-def test_what_is_changed_again_is_reported_again(platform: Platform, stack: Stack) -> None:
+def test_a_setting_that_is_changed_again_is_reported_again(
+    platform: Platform, stack: Stack
+) -> None:
     for size in (50, 60):
         by_hand(platform, stack.notebook, VolumeSizeInGB=size)
         assert brief(check(platform)) == [("VolumeSizeInGB", "Changed", "20", str(size))]
     assert len(standing()) == 1
 
 
-def test_tags_of_the_platform_and_of_the_request_are_compared_and_others_are_free(
+def test_tags_of_the_platform_and_of_the_request_are_compared_and_others_are_ignored(
     platform: Platform, stack: Stack
 ) -> None:
     tag_by_hand(platform, stack.notebook, project="another", mine="x")
@@ -202,7 +206,7 @@ def test_tags_of_the_platform_and_of_the_request_are_compared_and_others_are_fre
     assert {line["who"] for line in lines(platform, "Drift")} == {PERSON}
 
 
-def test_a_notebook_that_loses_the_platforms_tag_is_still_known(
+def test_a_notebook_that_loses_the_platforms_tag_is_still_checked(
     platform: Platform, stack: Stack
 ) -> None:
     untag_by_hand(platform, stack.notebook, "notebook-vending:platform")
@@ -212,7 +216,9 @@ def test_a_notebook_that_loses_the_platforms_tag_is_still_known(
     ]
 
 
-def test_a_notebook_that_is_deleted_by_hand_is_gone(platform: Platform, stack: Stack) -> None:
+def test_a_notebook_that_is_deleted_by_hand_is_reported_as_gone(
+    platform: Platform, stack: Stack
+) -> None:
     platform.take_away(stack.notebook)
 
     assert brief(check(platform)) == [("Notebook", "Gone", "there", "deleted")]
@@ -226,7 +232,7 @@ def test_a_notebook_that_is_deleted_by_hand_is_gone(platform: Platform, stack: S
     assert drift_record.read_all().by_arn == {}
 
 
-def test_a_notebook_that_is_made_again_by_hand_is_another_one(
+def test_a_notebook_that_is_recreated_by_hand_is_reported_as_another_one(
     platform: Platform, stack: Stack
 ) -> None:
     before = platform.describe(stack.notebook)
@@ -257,10 +263,10 @@ def test_a_notebook_that_is_made_again_by_hand_is_another_one(
     assert calls == {"CreateNotebookInstance", "DeleteNotebookInstance"}
 
 
-# --- what is narrower now -------------------------------------------------------------------------
+# --- narrower limits ------------------------------------------------------------------------------
 
 
-def test_what_limits_no_longer_allow_is_told_apart_and_takes_no_call(
+def test_a_setting_outside_narrower_limits_is_reported_as_such_without_a_call(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched(
@@ -289,7 +295,7 @@ def test_what_limits_no_longer_allow_is_told_apart_and_takes_no_call(
     monkeypatch.undo()
 
 
-def test_what_was_changed_to_what_is_not_allowed_is_a_change(
+def test_a_change_to_a_value_that_is_not_allowed_is_reported_as_a_change(
     platform: Platform, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_hand(platform, stack.notebook, RootAccess="Enabled")
@@ -299,7 +305,7 @@ def test_what_was_changed_to_what_is_not_allowed_is_a_change(
     assert standing()[0].allowed == "Disabled"
 
 
-def test_a_launch_whose_request_is_forgotten_is_compared_with_limits_and_its_first_look(
+def test_a_launch_whose_request_has_expired_is_compared_with_limits_and_its_first_check(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(platform, RootAccess="Enabled", ExpiresAfterDays="200")
@@ -314,10 +320,10 @@ def test_a_launch_whose_request_is_forgotten_is_compared_with_limits_and_its_fir
     assert brief(check(platform)) == [("VolumeSizeInGB", "Changed", "20", "50")]
 
 
-# --- what is no difference ------------------------------------------------------------------------
+# --- no difference --------------------------------------------------------------------------------
 
 
-def test_a_fallback_type_is_as_asked(platform: Platform) -> None:
+def test_a_fallback_type_is_no_difference(platform: Platform) -> None:
     platform.notebooks.configure({"no_capacity": ["ml.t3.medium"]})
     launched(platform, FallbackInstanceTypes=["ml.t3.large"])
     assert platform.tried[-1] == "ml.t3.large"
@@ -325,7 +331,9 @@ def test_a_fallback_type_is_as_asked(platform: Platform) -> None:
     assert check(platform)["Differences"] == 0
 
 
-def test_what_a_failed_request_left_is_no_difference(platform: Platform, stack: Stack) -> None:
+def test_settings_left_by_a_failed_request_are_no_difference(
+    platform: Platform, stack: Stack
+) -> None:
     platform.fail_calls("StartNotebookInstance", "ValidationException", "refused", calls=9)
     stack.update(VolumeSizeInGB="40", RootAccess="Enabled").expect_failed()
     assert platform.describe(stack.notebook)["VolumeSizeInGB"] == 40
@@ -374,7 +382,7 @@ def test_a_notebook_in_transition_is_left_to_the_next_check(
     assert len(check(platform)["New"]) == 1
 
 
-def test_a_request_that_comes_while_a_notebook_is_looked_at_makes_no_difference(
+def test_a_request_that_arrives_during_the_check_of_its_notebook_makes_no_difference(
     platform: Platform, stack: Stack
 ) -> None:
     by_hand(platform, stack.notebook, VolumeSizeInGB=50)
@@ -397,7 +405,9 @@ def test_a_request_that_comes_while_a_notebook_is_looked_at_makes_no_difference(
     assert (summary["LeftToTheNextCheck"], summary["New"]) == (1, [])
 
 
-def test_notebooks_of_others_and_orphans_names_are_left_alone(platform: Platform) -> None:
+def test_notebooks_that_belong_to_no_launch_of_the_platform_are_left_alone(
+    platform: Platform,
+) -> None:
     somebodys(platform, "by-hand")
     somebodys(platform, "of-another-platform", platform="another")
     stack = launched(platform)
@@ -409,7 +419,7 @@ def test_notebooks_of_others_and_orphans_names_are_left_alone(platform: Platform
     assert [each.name for each in drift_record.read_all().by_arn.values()] == [stack.notebook]
 
 
-def test_a_replaced_notebook_and_a_deleted_one_leave_nothing(
+def test_a_replaced_notebook_and_a_deleted_one_leave_no_difference(
     platform: Platform, stack: Stack
 ) -> None:
     stack.update(NotebookInstanceName="Renamed", AllowReplacement="YES").expect_success()
@@ -422,7 +432,7 @@ def test_a_replaced_notebook_and_a_deleted_one_leave_nothing(
     assert drift_record.read_all().by_arn == {}
 
 
-def test_a_later_expiry_date_is_an_operators_and_an_earlier_or_none_is_not(
+def test_a_later_expiry_date_is_no_difference_but_an_earlier_or_missing_one_is(
     platform: Platform,
 ) -> None:
     stack = launched(platform, ExpiresAfterDays="30")
@@ -438,16 +448,18 @@ def test_a_later_expiry_date_is_an_operators_and_an_earlier_or_none_is_not(
     assert brief(check(platform)) == [(f"Tags: {key}", "Changed", asked, "")]
 
 
-def test_a_launch_that_does_not_expire_gets_no_date(platform: Platform, stack: Stack) -> None:
+def test_an_expiry_date_on_a_launch_that_does_not_expire_is_a_difference(
+    platform: Platform, stack: Stack
+) -> None:
     key = "notebook-vending:expires-on"
     tag_by_hand(platform, stack.notebook, **{key: "2027-01-07"})
     assert brief(check(platform)) == [(f"Tags: {key}", "Changed", "", "2027-01-07")]
 
 
-# --- calls, and who ------------------------------------------------------------------------------
+# --- calls and callers ----------------------------------------------------------------------------
 
 
-def test_what_has_not_changed_takes_no_call_of_its_own(platform: Platform) -> None:
+def test_an_unchanged_notebook_needs_no_call_of_its_own(platform: Platform) -> None:
     for _ in range(5):
         launched(platform)
     assert check(platform)["LookedAt"] == 5
@@ -513,7 +525,7 @@ def test_the_platforms_own_calls_and_refused_ones_are_no_suspects(
     assert (suspect.who, suspect.call) == (PERSON, "UpdateNotebookInstance")
 
 
-def test_a_search_that_fails_delays_no_report(platform: Platform, stack: Stack) -> None:
+def test_a_failed_search_does_not_delay_the_report(platform: Platform, stack: Stack) -> None:
     by_hand(platform, stack.notebook, RootAccess="Enabled")
     platform.account.trail.refuses = "AccessDeniedException"
 
@@ -524,11 +536,11 @@ def test_a_search_that_fails_delays_no_report(platform: Platform, stack: Stack) 
     assert "aws cloudtrail lookup-events" in line["search"]
 
 
-# --- a check that cannot end ----------------------------------------------------------------------
+# --- a check that cannot finish -------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_check_without_time_reports_what_it_has_and_fails(platform: Platform) -> None:
+def test_a_check_that_runs_out_of_time_records_its_results_and_fails(platform: Platform) -> None:
     checked_at = drift_record.read_all().checked_at
     for _ in range(2):
         launched(platform)
@@ -549,7 +561,7 @@ def test_a_check_without_time_reports_what_it_has_and_fails(platform: Platform) 
         ("ThrottlingException", 3, "1 checks failed and 1 notebooks had no turn"),
     ],
 )
-def test_a_notebook_that_cannot_be_looked_at_does_not_stop_the_others_unless_sagemaker_throttles(
+def test_an_unreadable_notebook_does_not_stop_the_other_checks_unless_sagemaker_throttles(
     platform: Platform, code: str, calls: int, message: str
 ) -> None:
     for _ in range(2):
@@ -560,7 +572,7 @@ def test_a_notebook_that_cannot_be_looked_at_does_not_stop_the_others_unless_sag
         report_drift.handler(EVENT, context())
 
 
-def test_a_notebook_that_has_no_record_and_not_the_tags_of_its_stack_is_left_alone(
+def test_a_notebook_with_neither_a_record_nor_its_stack_tags_is_left_alone(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -570,7 +582,7 @@ def test_a_notebook_that_has_no_record_and_not_the_tags_of_its_stack_is_left_alo
     assert drift_record.read_all().by_arn == {}
 
 
-def test_a_deletion_by_hand_sets_the_alarm_off_as_a_change_does(
+def test_a_deletion_by_hand_sets_off_the_alarm_as_a_change_does(
     platform: Platform, stack: Stack
 ) -> None:
     platform.take_away(stack.notebook)
@@ -580,7 +592,7 @@ def test_a_deletion_by_hand_sets_the_alarm_off_as_a_change_does(
     assert {"Kind": "Changed"} in [each.dimensions for each in data]
 
 
-def test_a_call_before_the_last_look_is_no_suspect(platform: Platform, stack: Stack) -> None:
+def test_a_call_before_the_last_check_is_no_suspect(platform: Platform, stack: Stack) -> None:
     unchanged_so_far = launched(platform).notebook
     check(platform)
     platform.clock.advance(DAY)
@@ -605,7 +617,7 @@ def test_calls_of_the_same_name_to_other_services_are_no_suspects(
     assert len(standing()[0].suspects) == 1
 
 
-def test_what_failed_requests_asked_for_outlives_the_ledger(
+def test_the_settings_of_failed_requests_outlive_the_ledger(
     platform: Platform, stack: Stack
 ) -> None:
     platform.fail_calls("StartNotebookInstance", "ValidationException", "refused", calls=9)
@@ -618,7 +630,7 @@ def test_what_failed_requests_asked_for_outlives_the_ledger(
     assert check(platform)["Differences"] == 0
 
 
-def test_an_orphan_that_the_cleanup_deletes_is_not_gone(platform: Platform) -> None:
+def test_an_orphan_that_the_cleanup_deletes_is_not_reported_as_gone(platform: Platform) -> None:
     stack = left_behind(platform)
     platform.clock.advance(DAY)
     assert check(platform)["LookedAt"] == 1
@@ -630,7 +642,7 @@ def test_an_orphan_that_the_cleanup_deletes_is_not_gone(platform: Platform) -> N
     assert drift_record.read_all().by_arn == {}
 
 
-def test_tags_of_a_young_notebook_may_still_come(platform: Platform) -> None:
+def test_missing_tags_of_a_new_notebook_are_left_to_the_next_check(platform: Platform) -> None:
     platform.notebooks.around.timing = Timing(pending=10)
     stack = platform.stack()
     stack.create().expect_success()

@@ -1,4 +1,4 @@
-"""The table of the check for drift: what it keeps of a notebook, and when it was last complete."""
+"""The table of the drift check: a record for each notebook, and the last complete check."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -33,7 +33,7 @@ RECORD = Record(
 )
 
 
-def test_a_record_is_read_as_it_was_put(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_is_read_back_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     with dynamodb_on_both(monkeypatch) as called:
         drift_record.put(replace(RECORD, differences=()))
         drift_record.put(RECORD)
@@ -53,7 +53,7 @@ def test_all_pages_are_read() -> None:
     assert len(drift_record.read_all().by_arn) == 200
 
 
-def test_what_a_newer_release_added_is_left_out() -> None:
+def test_fields_that_a_newer_release_added_are_ignored() -> None:
     drift_record.put(RECORD)
     item = client("dynamodb").scan(TableName=DRIFT)["Items"][0]
     item["Record"] = {"S": item["Record"]["S"].replace('{"arn"', '{"newer": 1, "arn"')}
@@ -61,7 +61,7 @@ def test_what_a_newer_release_added_is_left_out() -> None:
     assert drift_record.read_all().by_arn == {RECORD.arn: RECORD}
 
 
-def test_a_record_knows_whether_a_request_asked_for_it() -> None:
+def test_a_record_shows_whether_its_request_is_known() -> None:
     assert RECORD.request_known
     found = replace(RECORD, asked=(entry(id_="", issued_at=LATER - timedelta(days=90)),))
     assert not found.request_known

@@ -1,4 +1,4 @@
-"""The rules for drift: what requests leave to compare a notebook with, and how it differs."""
+"""The rules for drift: which requests a notebook is compared with, and how it differs."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -40,11 +40,11 @@ def spec(**changes: Any) -> Entry:
     return replace(CREATE, spec=replace(SPEC, **changes))
 
 
-def test_a_notebook_as_asked_differs_in_nothing() -> None:
+def test_a_notebook_that_matches_its_request_has_no_difference() -> None:
     assert found(FOUND) == {}
 
 
-def test_a_subnet_and_a_group_by_their_ids_are_compared_at_the_first_look_too() -> None:
+def test_a_subnet_and_a_group_given_by_id_are_compared_in_the_first_check_too() -> None:
     asked = spec(Subnet="subnet-9", SecurityGroupName="sg-9")
     assert found(FOUND, asked) == {
         "Subnet": ("subnet-9", "subnet-1"),
@@ -52,7 +52,7 @@ def test_a_subnet_and_a_group_by_their_ids_are_compared_at_the_first_look_too() 
     }
 
 
-def test_by_their_names_they_are_what_the_notebook_had_at_first() -> None:
+def test_a_subnet_and_a_group_given_by_name_are_compared_with_the_first_check() -> None:
     other = replace(FOUND, subnet_id="subnet-2", security_group_ids=("sg-1", "sg-2"))
     assert found(other) == {
         "Subnet": ("subnet-1", "subnet-2"),
@@ -68,14 +68,14 @@ def test_by_their_names_they_are_what_the_notebook_had_at_first() -> None:
         ("alias/a", "arn:aws:kms:us-east-1:1:key/b", True),
     ],
 )
-def test_a_key_is_compared_by_its_id_and_an_alias_by_what_it_was(
+def test_a_key_is_compared_by_its_id_and_an_alias_with_the_first_check(
     asked: str, is_: str, same: bool
 ) -> None:
     notebook = replace(FOUND, kms_key_id=is_)
     assert ("KmsKeyId" not in found(notebook, spec(KmsKeyId=asked), first=notebook)) is same
 
 
-def test_a_notebook_that_was_created_after_the_deadline_is_no_requests() -> None:
+def test_a_notebook_created_after_the_deadline_belongs_to_no_request() -> None:
     late = replace(FOUND, created_at=CREATE.deadline + timedelta(minutes=6))
     assert found(late, first=late).keys() == {"Notebook"}
     soon = replace(FOUND, created_at=CREATE.deadline + timedelta(minutes=4))
@@ -84,7 +84,7 @@ def test_a_notebook_that_was_created_after_the_deadline_is_no_requests() -> None
     assert found(again).keys() == {"Notebook"}
 
 
-def test_where_no_type_is_allowed_any_more_the_notebook_keeps_the_one_it_has() -> None:
+def test_a_notebook_may_keep_its_type_when_no_requested_type_is_allowed_any_more() -> None:
     kept = replace(
         spec(NotebookInstanceType="ml.p3.2xlarge"),
         not_allowed={"NotebookInstanceType": "NotebookInstanceType is not allowed"},
@@ -96,7 +96,7 @@ def test_where_no_type_is_allowed_any_more_the_notebook_keeps_the_one_it_has() -
     }
 
 
-def test_what_a_later_request_that_failed_asked_for_is_no_difference() -> None:
+def test_the_settings_of_a_later_failed_request_are_no_difference() -> None:
     failed = replace(entry("Update", "r-2"), spec=replace(SPEC, RootAccess="Enabled"))
     enabled = replace(FOUND, root_access="Enabled")
     asked = rules.asked_of([CREATE, replace(failed, outcome="FAILED")], "analysis", ())
@@ -107,7 +107,7 @@ def test_what_a_later_request_that_failed_asked_for_is_no_difference() -> None:
     )
 
 
-def test_of_requests_that_the_ledger_forgot_an_earlier_check_keeps_those_that_still_count() -> None:
+def test_requests_that_expired_in_the_ledger_still_count_if_an_earlier_check_kept_them() -> None:
     failed = replace(entry("Update", "r-2", 60), outcome="FAILED")
     asked = rules.asked_of([failed], "analysis", (CREATE, failed))
     assert asked is not None
@@ -125,7 +125,7 @@ def test_of_requests_that_the_ledger_forgot_an_earlier_check_keeps_those_that_st
         (entry("Update", "r-2", 60, outcome="SUCCESS", notebook_name="ANALYSIS"), True),
     ],
 )
-def test_a_notebook_is_its_resources_until_a_request_deletes_or_replaces_it(
+def test_a_notebook_belongs_to_its_resource_until_a_request_deletes_or_replaces_it(
     last: Entry, ours: bool
 ) -> None:
     assert (rules.asked_of([CREATE, last], "analysis", ()) is not None) is ours

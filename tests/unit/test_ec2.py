@@ -1,4 +1,4 @@
-"""Subnets and security groups: found once, in the platform's VPC, or refused with what to do."""
+"""Subnets and security groups: found in the platform's VPC, or refused with a remedy."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -47,12 +47,12 @@ def test_a_place_is_found_by_ids(platform: Platform) -> None:
     assert find(subnet, platform.account.group) == Place(subnet, platform.account.group)
 
 
-def test_the_case_of_a_name_counts(platform: Platform) -> None:
+def test_names_are_case_sensitive(platform: Platform) -> None:
     assert platform.account.subnets
     assert "'Research' is not in" in refusal("Research")
 
 
-def test_a_name_that_is_there_twice_is_refused_with_the_ids_to_choose_from(
+def test_an_ambiguous_name_is_refused_with_the_ids_to_choose_from(
     platform: Platform,
 ) -> None:
     first = platform.account.subnets["research"]
@@ -65,7 +65,7 @@ def test_a_name_that_is_there_twice_is_refused_with_the_ids_to_choose_from(
     assert find(second).subnet_id == second
 
 
-def test_what_another_vpc_has_does_not_count(platform: Platform) -> None:
+def test_resources_of_another_vpc_are_ignored(platform: Platform) -> None:
     vpc = client("ec2").create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     subnet = client("ec2").create_subnet(
         VpcId=vpc, CidrBlock="10.1.0.0/24", TagSpecifications=named("subnet", "research")
@@ -77,7 +77,7 @@ def test_what_another_vpc_has_does_not_count(platform: Platform) -> None:
     )
 
 
-def test_all_that_is_wrong_is_said_at_once(platform: Platform) -> None:
+def test_a_refusal_states_all_problems_at_once(platform: Platform) -> None:
     platform.account.make_subnet("research", "10.0.9.0/24")
 
     reason = refusal(group="nobodys")
@@ -86,7 +86,7 @@ def test_all_that_is_wrong_is_said_at_once(platform: Platform) -> None:
     assert "SecurityGroupName 'nobodys' is not in the platform's VPC" in reason
 
 
-def test_a_network_interface_is_there_until_it_is_gone(platform: Platform) -> None:
+def test_a_network_interface_exists_until_it_is_deleted(platform: Platform) -> None:
     made = client("ec2").create_network_interface(SubnetId=platform.account.subnets["research"])
     interface = made["NetworkInterface"]["NetworkInterfaceId"]
     assert ec2.network_interface_exists(interface)

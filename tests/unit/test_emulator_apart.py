@@ -1,4 +1,4 @@
-"""The embedded AWS is for any product of Service Catalog: nothing in its folder knows this one."""
+"""The embedded AWS works with any Service Catalog product and does not refer to this one."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ OURS = re.compile(
 )
 
 
-def test_nothing_in_its_folder_names_this_platform_or_a_folder_of_it() -> None:
+def test_no_file_of_the_emulator_names_this_platform_or_its_folders() -> None:
     files = [path for kind in ("py", "md", "toml", "in") for path in EMULATOR.rglob(f"*.{kind}")]
     named = {
         f"{path.relative_to(ROOT)}:{number}": line

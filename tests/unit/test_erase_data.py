@@ -1,4 +1,4 @@
-"""Erasing a launch's data: bucket and key, only when asked to, only the stack's own."""
+"""Erasing a launch's data: only the stack's own bucket and key, and only on request."""
 
 import json
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ URL = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/
 
 
 class Answers(list[dict[str, Any]]):
-    """What CloudFormation was told."""
+    """The answers that CloudFormation received."""
 
     def put(self, url: str, body: bytes) -> None:
-        """Take an answer in, as CloudFormation does."""
+        """Receive an answer, as CloudFormation does."""
         assert url == URL
         self.append(json.loads(body))
 
@@ -79,7 +79,7 @@ def state(client: "KMSClient", key: str) -> str:
     return client.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
 
 
-# The ID of a key that is gone.
+# The ID of a deleted key.
 GONE = "00000000-0000-4000-8000-000000000000"
 
 
@@ -114,7 +114,7 @@ def event(
 
 
 def held(client: "S3Client", bucket: str = BUCKET) -> int | None:
-    """Return how many versions, delete markers and unfinished uploads a bucket holds, if it is."""
+    """Return a bucket's count of versions, delete markers and uploads, or None without a bucket."""
     if bucket not in {each["Name"] for each in client.list_buckets()["Buckets"]}:
         return None
     page = client.list_object_versions(Bucket=bucket)
@@ -138,13 +138,13 @@ def test_termination_erases_versions_delete_markers_and_unfinished_uploads(
     assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", BUCKET)
 
 
-def test_termination_has_the_key_deleted_after_the_bucket(
+def test_termination_schedules_the_deletion_of_the_key_after_the_bucket(
     s3: "S3Client", kms: "KMSClient", answers: Answers
 ) -> None:
     key = make_key(kms)
 
     erase_data.handler(event("Delete", key=key), context())
-    # CloudFormation sends it once more, as the answer did not reach it.
+    # CloudFormation sends it again because the answer did not arrive.
     erase_data.handler(event("Delete", key=key), context())
 
     assert held(s3) is None
@@ -154,7 +154,7 @@ def test_termination_has_the_key_deleted_after_the_bucket(
 
 @pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize("retention", ["Retain", "", "delete"])
-def test_a_key_stays_with_the_data_that_stay(
+def test_a_key_is_kept_with_retained_data(
     kms: "KMSClient", answers: Answers, retention: str
 ) -> None:
     key = make_key(kms)
@@ -164,7 +164,7 @@ def test_a_key_stays_with_the_data_that_stay(
 
 
 @pytest.mark.parametrize("owner", [None, STACK_ID.replace("launch", "other")])
-def test_a_key_that_is_not_the_stacks_is_refused_and_left_alone_with_the_bucket(
+def test_a_foreign_key_is_refused_and_left_alone_with_the_bucket(
     s3: "S3Client", kms: "KMSClient", answers: Answers, owner: str | None
 ) -> None:
     key = make_key(kms, owner)
@@ -177,7 +177,7 @@ def test_a_key_that_is_not_the_stacks_is_refused_and_left_alone_with_the_bucket(
     assert f"The key {key} was not changed" in answers[0]["Reason"]
 
 
-def test_a_bucket_and_a_key_that_are_not_the_stacks_are_both_named(
+def test_a_foreign_bucket_and_a_foreign_key_are_both_named(
     s3: "S3Client", kms: "KMSClient", answers: Answers
 ) -> None:
     make_bucket(s3, "foreign", None)
@@ -203,7 +203,7 @@ def test_a_bucket_that_still_has_data_keeps_its_key(
     assert answers[0]["Status"] == "FAILED"
 
 
-def test_a_bucket_that_cannot_be_looked_into_is_no_bucket_that_is_gone(
+def test_an_unreadable_bucket_is_not_taken_for_a_deleted_one(
     s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def deny(*_: Any) -> None:
@@ -236,7 +236,7 @@ def test_more_than_one_batch_is_erased(
 
 
 @pytest.mark.parametrize("retention", ["Retain", "", "delete"])
-def test_nothing_is_erased_unless_the_launcher_said_delete(
+def test_nothing_is_erased_unless_the_launcher_chose_delete(
     s3: "S3Client", answers: Answers, retention: str
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
@@ -247,7 +247,7 @@ def test_nothing_is_erased_unless_the_launcher_said_delete(
     assert answers[0]["Status"] == "SUCCESS"
 
 
-def test_a_retained_bucket_never_keeps_a_product_from_being_terminated(
+def test_a_retained_bucket_never_blocks_the_termination_of_a_product(
     s3: "S3Client", answers: Answers
 ) -> None:
     s3.delete_bucket_tagging(Bucket=BUCKET)
@@ -256,27 +256,27 @@ def test_a_retained_bucket_never_keeps_a_product_from_being_terminated(
 
 
 @pytest.mark.parametrize("owner", [None, STACK_ID.replace("launch", "other")])
-def test_a_bucket_that_is_not_the_stacks_is_refused_and_left_alone(
+def test_a_foreign_bucket_is_refused_and_left_alone(
     s3: "S3Client", answers: Answers, pauses: list[float], owner: str | None
 ) -> None:
     make_bucket(s3, "foreign", owner)
     s3.put_object(Bucket="foreign", Key="treasure", Body=b"1")
 
-    # The launch fails, and CloudFormation deletes what it was told was made.
+    # The launch fails, and CloudFormation deletes the resource that the answer named.
     erase_data.handler(event("Create", "foreign"), context())
     waited = sum(pauses)
     made = answers[0]["PhysicalResourceId"]
     erase_data.handler(event("Delete", "foreign", PhysicalResourceId=made), context())
-    # Somebody who knows the id sends a Delete of their own making.
+    # A caller who knows the ID sends a Delete directly.
     erase_data.handler(event("Delete", "foreign"), context())
 
     assert held(s3, "foreign") == 1
     assert [said["Status"] for said in answers] == ["FAILED", "SUCCESS", "FAILED"]
     assert f"it has no tag {STACK_TAG}" in answers[0]["Reason"]
-    assert 20 < waited == sum(pauses) <= 30  # only at the creation may the tag be too young
+    assert 20 < waited == sum(pauses) <= 30  # only a Create waits for the tag
 
 
-def test_a_create_takes_the_bucket_on_and_changes_nothing(s3: "S3Client", answers: Answers) -> None:
+def test_a_create_accepts_the_bucket_and_changes_nothing(s3: "S3Client", answers: Answers) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
     erase_data.handler(event("Create"), context())
@@ -286,7 +286,7 @@ def test_a_create_takes_the_bucket_on_and_changes_nothing(s3: "S3Client", answer
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_bucket_whose_tag_is_not_seen_yet_is_taken_on_when_it_is(
+def test_a_create_waits_until_the_tag_of_the_bucket_is_visible(
     s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
     if there:
@@ -306,21 +306,21 @@ def test_a_bucket_whose_tag_is_not_seen_yet_is_taken_on_when_it_is(
     assert len(seen) == 3
 
 
-def test_an_update_changes_what_becomes_of_the_data_but_not_whose_they_are(
+def test_an_update_can_change_the_retention_but_not_the_bucket(
     s3: "S3Client", answers: Answers
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
 
     erase_data.handler(event("Update", retention="Retain"), context())
     erase_data.handler(event("Update", "another", PhysicalResourceId=BUCKET), context())
-    erase_data.handler(event("Update"), context())  # the rollback of the one before
+    erase_data.handler(event("Update"), context())  # the rollback of the previous one
 
     assert held(s3) == 1
     assert [said["Status"] for said in answers] == ["SUCCESS", "FAILED", "SUCCESS"]
     assert {said["PhysicalResourceId"] for said in answers} == {BUCKET}
 
 
-def test_what_time_does_not_suffice_for_fails_and_the_next_attempt_goes_on(
+def test_an_erasure_that_runs_out_of_time_fails_and_the_next_attempt_continues(
     s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
@@ -337,7 +337,7 @@ def test_what_time_does_not_suffice_for_fails_and_the_next_attempt_goes_on(
     assert "Try again" in answers[0]["Reason"]
 
 
-def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(
+def test_an_object_that_s3_does_not_delete_fails_the_termination_and_is_named(
     s3: "S3Client", answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="held", Body=b"1")
@@ -355,7 +355,7 @@ def test_an_object_that_s3_does_not_delete_fails_the_termination_by_name(
 
 
 @pytest.mark.usefixtures("s3")
-def test_a_delete_that_names_no_resource_is_answered_within_what_an_answer_holds(
+def test_a_delete_without_a_physical_id_is_answered_within_the_size_limit(
     answers: Answers,
 ) -> None:
     asked = event("Delete", "\U0001f600" * 1024)
@@ -366,7 +366,7 @@ def test_a_delete_that_names_no_resource_is_answered_within_what_an_answer_holds
     assert answers[0]["PhysicalResourceId"] == "BucketContents"
 
 
-def test_a_bucket_that_is_gone_already_is_nothing_to_fail_for(
+def test_a_delete_for_a_bucket_that_is_already_gone_succeeds(
     s3: "S3Client", answers: Answers
 ) -> None:
     s3.delete_bucket(Bucket=BUCKET)
@@ -384,7 +384,7 @@ def test_a_create_for_a_bucket_that_does_not_exist_is_refused(
 
 
 @pytest.mark.parametrize("url", ["https://example.com/reply", URL.replace("us", "eu"), ""])
-def test_a_request_with_a_foreign_reply_address_erases_nothing(
+def test_a_request_with_a_foreign_response_url_erases_nothing(
     s3: "S3Client", answers: Answers, url: str
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="model", Body=b"1")
@@ -396,7 +396,7 @@ def test_a_request_with_a_foreign_reply_address_erases_nothing(
 
 
 @pytest.mark.usefixtures("s3")
-def test_a_request_that_is_none_is_answered(answers: Answers) -> None:
+def test_a_request_of_an_unknown_type_is_answered(answers: Answers) -> None:
     erase_data.handler(event("Erase"), context())
     erase_data.handler({}, context())
 
@@ -406,7 +406,9 @@ def test_a_request_that_is_none_is_answered(answers: Answers) -> None:
 
 
 @pytest.mark.usefixtures("s3")
-def test_whatever_breaks_is_answered(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_answered_without_the_response_url(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def break_down(request: CustomResourceRequest, *_: object) -> str:
         raise RuntimeError(f"out of order for {request.RequestId}")
 

@@ -1,4 +1,4 @@
-"""What AWS's errors mean: tried again, or refused for good with what to do."""
+"""The meaning of AWS's errors: retried, or refused with a remedy."""
 
 import pytest
 from botocore.exceptions import (
@@ -57,7 +57,7 @@ def error(
         "TooManyRequestsException",
     ],
 )
-def test_a_busy_service_is_tried_again_whatever_its_status(code: str) -> None:
+def test_an_error_of_a_busy_service_is_retried(code: str) -> None:
     meaning = translate(error(code, "Rate exceeded"))
 
     assert isinstance(meaning, TryAgainError)
@@ -65,7 +65,7 @@ def test_a_busy_service_is_tried_again_whatever_its_status(code: str) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_a_fault_of_awss_own_is_tried_again_whatever_it_is_called(status: int) -> None:
+def test_a_server_error_with_any_code_is_retried(status: int) -> None:
     meaning = translate(error("AnythingAtAll", status=status, operation="AddTags"))
 
     assert isinstance(meaning, TryAgainError)
@@ -81,7 +81,7 @@ def test_a_fault_of_awss_own_is_tried_again_whatever_it_is_called(status: int) -
         NoCredentialsError(),
     ],
 )
-def test_no_answer_is_tried_again_and_says_what_is_the_matter(silence: BotoCoreError) -> None:
+def test_a_missing_response_is_retried_and_its_error_is_named(silence: BotoCoreError) -> None:
     meaning = translate(silence)
 
     assert isinstance(meaning, TryAgainError)
@@ -103,14 +103,16 @@ def test_no_answer_is_tried_again_and_says_what_is_the_matter(silence: BotoCoreE
         ("AddTags", "RecordNotFound"),
     ],
 )
-def test_a_notebook_that_changed_meanwhile_is_looked_at_again(operation: str, message: str) -> None:
+def test_a_call_refused_because_the_notebook_has_changed_is_retried(
+    operation: str, message: str
+) -> None:
     meaning = translate(error("ValidationException", message, operation=operation))
 
     assert isinstance(meaning, TryAgainError)
     assert str(meaning) == f"the notebook changed in the meantime: {message}"
 
 
-def test_a_failed_notebook_that_takes_no_update_never_will() -> None:
+def test_an_update_of_a_failed_notebook_is_refused() -> None:
     message = "Status (Failed) not in ([Stopped]). Unable to transition to (Updating)"
 
     meaning = translate(error("ValidationException", message, operation="UpdateNotebookInstance"))
@@ -131,7 +133,7 @@ def test_a_failed_notebook_that_takes_no_update_never_will() -> None:
         ("AccessDeniedException", "not authorized to perform: kms:CreateGrant"),
     ],
 )
-def test_what_a_young_role_explains_is_tried_again_only_while_it_is_young(
+def test_an_error_that_a_new_role_explains_is_retried_only_while_the_role_is_new(
     code: str, message: str
 ) -> None:
     meaning = translate(error(code, message), young=True)
@@ -169,7 +171,7 @@ def test_what_a_young_role_explains_is_tried_again_only_while_it_is_young(
     ],
 )
 @pytest.mark.parametrize("young", [False, True])
-def test_the_rest_is_refused_for_good_in_awss_words(
+def test_every_other_error_is_refused_in_awss_words(
     refused: ClientError, said: str, young: bool
 ) -> None:
     meaning = translate(refused, young=young)
@@ -196,12 +198,14 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("said", ZONES)
-def test_a_type_that_the_zone_does_not_have_is_told_from_one_that_is_taken(said: str) -> None:
+def test_a_type_that_the_zone_does_not_have_is_recognized(said: str) -> None:
     assert is_not_in_zone(said)
 
 
 @pytest.mark.parametrize("said", TAKEN)
-def test_a_type_that_is_taken_is_told_from_one_that_the_zone_does_not_have(said: str) -> None:
+def test_a_type_without_capacity_is_not_taken_for_one_that_the_zone_does_not_have(
+    said: str,
+) -> None:
     assert not is_not_in_zone(said)
 
 
@@ -215,7 +219,7 @@ def test_a_type_that_is_taken_is_told_from_one_that_the_zone_does_not_have(said:
     ],
 )
 @pytest.mark.parametrize("operation", ["Create", "Update", "Start"])
-def test_a_call_that_is_refused_for_want_of_capacity_is_refused_for_that(
+def test_a_call_that_is_refused_for_lack_of_capacity_raises_a_capacity_error(
     operation: str, code: str, message: str, status: int, never: bool
 ) -> None:
     operation = f"{operation}NotebookInstance"
@@ -242,7 +246,7 @@ def test_a_call_that_is_refused_for_want_of_capacity_is_refused_for_that(
         *ZONES,
     ],
 )
-def test_a_lack_of_capacity_is_known_by_any_of_awss_wordings(reason: str) -> None:
+def test_a_lack_of_capacity_is_recognized_in_each_of_awss_wordings(reason: str) -> None:
     assert is_lack_of_capacity(reason)
 
 
@@ -259,5 +263,5 @@ def test_a_lack_of_capacity_is_known_by_any_of_awss_wordings(reason: str) -> Non
         "The volume's Availability Zone is not supported. Its type is gp2.",
     ],
 )
-def test_no_other_failure_is_taken_for_it(reason: str) -> None:
+def test_no_other_failure_is_taken_for_a_lack_of_capacity(reason: str) -> None:
     assert not is_lack_of_capacity(reason)

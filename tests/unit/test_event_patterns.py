@@ -1,9 +1,9 @@
-"""Every event pattern matches the events it is for, and no others.
+"""Every event pattern matches its events and no others.
 
-The judge is MiniStack's engine (`ministack.services.eventbridge`, TestEventPattern). AWS's own,
-aws/event-ruler, is a Java library that neither PyPI nor npm has; MiniStack 1.5.33 agreed with it on
-59 of 59 patterns that were tried on both. The events are those of `events/`, the statuses all of
-those in botocore's models.
+MiniStack's engine evaluates the patterns (`ministack.services.eventbridge`, TestEventPattern).
+AWS's own engine, aws/event-ruler, is a Java library and is on neither PyPI nor npm. MiniStack
+1.5.33 agreed with it on all 59 patterns that were tried on both. The events are those of `events/`,
+and the statuses are those of botocore's models.
 """
 
 import copy
@@ -30,13 +30,13 @@ _MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:NotebookLifecycle
 
 @dataclass(frozen=True)
 class Rule:
-    """What a rule is for.
+    """The events that a rule must match.
 
     Attributes:
         sample: the event of `events/` that it matches.
         status: where in the event the status is.
-        statuses: botocore's service and shape with all statuses there are.
-        matches: those that the rule is for.
+        statuses: botocore's service and shape that list all statuses.
+        matches: the statuses that the rule must match.
         others: changes to the sample, each of which the rule must not match.
 
     """
@@ -131,7 +131,7 @@ PATTERNS = dict(patterns())
 
 
 def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
-    """Ask TestEventPattern."""
+    """Return the result of TestEventPattern."""
     status, _, body = eventbridge._test_event_pattern(
         {"EventPattern": json.dumps(pattern), "Event": json.dumps(event)}
     )
@@ -153,7 +153,7 @@ def sample(rule: Rule, *path: str, to: str = "") -> dict[str, Any]:
 
 
 def mistakes(pattern: dict[str, Any], rule: Rule) -> Iterator[str]:
-    """Yield each event that a pattern matches though it must not, or the other way round."""
+    """Yield each event on which a pattern disagrees with its rule."""
     service, shape = rule.statuses
     known = _MODELS.get_service_model(service).shape_for(shape).metadata["enum"]
     for status in sorted({*known, *rule.matches}):
@@ -166,12 +166,12 @@ def mistakes(pattern: dict[str, Any], rule: Rule) -> Iterator[str]:
             yield f"{'.'.join(path)}: {value}"
 
 
-def test_every_rule_with_a_pattern_is_known() -> None:
+def test_every_rule_with_a_pattern_is_listed() -> None:
     assert PATTERNS.keys() == RULES.keys()
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_pattern_matches_what_it_is_for_and_nothing_else(name: str) -> None:
+def test_a_pattern_matches_its_events_and_nothing_else(name: str) -> None:
     rule = RULES[name]
 
     assert matches(PATTERNS[name], sample(rule))
@@ -207,8 +207,8 @@ def test_a_broken_pattern_is_found(broken: dict[str, Any], found: set[str]) -> N
     assert set(mistakes(left, RULES[_ENDED])) == found
 
 
-def test_what_a_launchs_report_is_made_of_is_in_the_event_and_gives_json() -> None:
-    """PutTargets refuses a template that is no JSON (API reference, InputTransformer)."""
+def test_the_paths_of_a_launchs_report_are_in_the_event_and_give_json() -> None:
+    """PutTargets refuses a template that is not JSON (API reference, InputTransformer)."""
     portfolio = Stack(load(ROOT / "stacks" / "portfolio.yaml"))
     (target,) = portfolio.resources()["LaunchChanged"]["Properties"]["Targets"]
     paths, text = (target["InputTransformer"][each] for each in ("InputPathsMap", "InputTemplate"))

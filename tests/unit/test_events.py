@@ -1,7 +1,7 @@
-"""Every sample event through its real handler, in a world prepared as the event expects it.
+"""Every sample event through its real handler, in the state that the event expects.
 
-The events tell one story, a launch that is updated and terminated: what a function hands over is
-the next one's event. moto stands for AWS, the notebook simulator for SageMaker.
+The events belong to one launch that is updated and terminated. The output of one function is the
+event of the next. moto stands in for AWS, and the notebook simulator for SageMaker.
 """
 
 import importlib
@@ -55,7 +55,7 @@ from tests.unit.sample_events import (
     name_of,
 )
 
-# The modules that keep a client for the life of their process.
+# The clients that modules keep for the life of their process.
 _CLIENTS = (
     cloudtrail.client,
     s3.client,
@@ -78,7 +78,7 @@ def invoke(event: str) -> Any:
 
 
 class Story:
-    """The world of one launch, its clock, and what CloudFormation was told."""
+    """One launch, its clock, and the answers that CloudFormation received."""
 
     def __init__(
         self, simulator: NotebookService, clock: Clock, stacks: dict[str, dict[str, Any]]
@@ -87,17 +87,17 @@ class Story:
         self.answers: list[dict[str, Any]] = []
 
     def take_answer(self, url: str, body: bytes) -> None:
-        """Take an answer in, as CloudFormation does."""
+        """Receive an answer, as CloudFormation does."""
         assert answer.is_reply_address(url)
         self.answers.append(json.loads(body))
 
     def notebook(self) -> dict[str, Any] | None:
-        """Return what SageMaker shows of the notebook."""
+        """Return the notebook as SageMaker shows it, if it exists."""
         found = self.simulator.state()["notebooks"]
         return found[0] if found else None
 
     def request(self, event: str) -> None:
-        """Let CloudFormation send a request, at the time it says."""
+        """Send a request as CloudFormation does, at the time of its signature."""
         issued = re.search(r"X-Amz-Date=(\w+)", EVENTS[event]["ResponseURL"])
         assert issued
         at = datetime.strptime(issued[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
@@ -105,14 +105,14 @@ class Story:
         invoke(event)
 
     def created(self) -> None:
-        """Bring the launch to its end."""
+        """Complete the launch."""
         self.request("receive-request-create")
         invoke("create")
         self.clock.advance(300)
         invoke("respond")
 
     def updating(self) -> dict[str, Any]:
-        """Bring the update to where the notebook is stopped; return the next decision."""
+        """Run the update until the notebook is stopped; return the next decision."""
         self.created()
         self.request("receive-request-update")
         state = EVENTS["observe"] | {"Request": EVENTS["update"]["Request"]}
@@ -121,7 +121,7 @@ class Story:
         return steps.look(state)
 
     def terminating(self) -> dict[str, Any]:
-        """Bring the termination to its first decision, and return it."""
+        """Run the termination up to its first decision; return the decision."""
         self.created()
         self.request("receive-request-delete")
         return steps.look(EVENTS["observe"] | {"Request": EVENTS["delete"]["Request"]})
@@ -156,9 +156,9 @@ def story(monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
                 {"NotebookInstanceLifecycleConfigName": config},
                 "CloudFormation",
             )
-            told = Story(simulator, clock, of_stacks)
-            monkeypatch.setattr(answer, "put", told.take_answer)
-            yield told
+            made = Story(simulator, clock, of_stacks)
+            monkeypatch.setattr(answer, "put", made.take_answer)
+            yield made
         ec2.close()
     for each in _CLIENTS:
         each.cache_clear()
@@ -216,12 +216,12 @@ def test_every_event_has_a_function_and_a_test_that_runs_it(event: str) -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_every_event_is_invoked_on_lambdas_own_runtime_where_there_is_docker(event: str) -> None:
+def test_every_event_is_invoked_on_lambdas_own_runtime_in_the_docker_tests(event: str) -> None:
     text = (ROOT / "tests" / "docker" / "test_sam_local_invoke.py").read_text()
     assert f'.invoke("{event}", told("{event}"))' in text
 
 
-def test_the_environment_file_sets_what_the_template_declares_and_nothing_else() -> None:
+def test_the_environment_file_sets_exactly_the_variables_of_the_template() -> None:
     # SAM passes no variable that the template does not declare.
     rooms = stack_template.rooms().values()
     functions = [each["Globals"]["Function"] for each in rooms if "Globals" in each]
@@ -245,7 +245,7 @@ def test_the_environment_file_has_the_templates_defaults() -> None:
             assert ENVIRONMENT[name] == str(default), name
 
 
-def test_receive_request_create_is_entered_and_starts_the_execution_that_observe_begins(
+def test_receive_request_create_starts_the_execution_that_begins_with_observe(
     story: Story,
 ) -> None:
     story.request("receive-request-create")
@@ -256,7 +256,7 @@ def test_receive_request_create_is_entered_and_starts_the_execution_that_observe
     assert story.answers == []
 
 
-def test_receive_request_update_is_entered_and_starts_an_execution(story: Story) -> None:
+def test_receive_request_update_starts_an_execution(story: Story) -> None:
     story.created()
 
     story.request("receive-request-update")
@@ -266,7 +266,7 @@ def test_receive_request_update_is_entered_and_starts_an_execution(story: Story)
     assert {k: v for k, v in EVENTS["update"].items() if k in keys} in inputs
 
 
-def test_receive_request_delete_is_entered_and_starts_an_execution(story: Story) -> None:
+def test_receive_request_delete_starts_an_execution(story: Story) -> None:
     story.created()
 
     story.request("receive-request-delete")
@@ -300,7 +300,7 @@ def test_create_makes_a_private_encrypted_notebook_of_this_stack(story: Story) -
     assert seen.tags[STACK_TAG] == asked["StackId"]
 
 
-def test_respond_gives_the_answer_that_the_execution_ends_with(story: Story) -> None:
+def test_respond_sends_the_answer_of_the_execution(story: Story) -> None:
     story.request("receive-request-create")
     state = invoke("create")
     story.clock.advance(300)
@@ -315,7 +315,7 @@ def test_respond_gives_the_answer_that_the_execution_ends_with(story: Story) -> 
     assert said["Data"] == EVENTS["respond"]["Decision"]["Data"] | help_
 
 
-def test_respond_for_failed_request_answers_what_the_request_function_did_not_take_in(
+def test_respond_for_failed_request_answers_a_request_that_was_not_accepted(
     story: Story,
 ) -> None:
     invoke("respond-for-failed-request")
@@ -328,7 +328,7 @@ def test_respond_for_failed_request_answers_what_the_request_function_did_not_ta
     assert "could not accept this request (Sandbox.Timedout). Try again" in said["Reason"]
 
 
-def test_respond_for_ended_execution_answers_in_its_place(story: Story) -> None:
+def test_respond_for_ended_execution_answers_once_for_the_execution(story: Story) -> None:
     story.request("receive-request-create")
 
     invoke("respond-for-ended-execution")
@@ -339,7 +339,7 @@ def test_respond_for_ended_execution_answers_in_its_place(story: Story) -> None:
     assert "ran out of time. Try again" in said["Reason"]
 
 
-def test_respond_for_overdue_answers_what_is_past_its_deadline(story: Story) -> None:
+def test_respond_for_overdue_answers_a_request_past_its_deadline(story: Story) -> None:
     story.request("receive-request-create")
     invoke("respond-for-overdue")
     assert story.answers == []
@@ -352,7 +352,7 @@ def test_respond_for_overdue_answers_what_is_past_its_deadline(story: Story) -> 
     assert "did not answer this request within 54 minutes. Try again" in said["Reason"]
 
 
-def test_respond_for_operator_answers_as_told(story: Story) -> None:
+def test_respond_for_operator_answers_with_the_operators_reason(story: Story) -> None:
     story.request("receive-request-create")
 
     assert invoke("respond-for-operator") == {"Status": "FAILED"}
@@ -360,7 +360,7 @@ def test_respond_for_operator_answers_as_told(story: Story) -> None:
     (said,) = story.answers
     given = EVENTS["respond-for-operator"]["ByHand"]["reason"]
     assert said["Reason"] == f"{given} More: {ENVIRONMENT['HELP_URL']}#platform-failed"
-    assert invoke("respond") == {"Status": "FAILED"}  # what was recorded first is repeated
+    assert invoke("respond") == {"Status": "FAILED"}  # the first recorded answer is repeated
 
 
 def test_update_gives_the_stopped_notebook_its_new_type(story: Story) -> None:
@@ -386,7 +386,7 @@ def test_start_brings_the_updated_notebook_back(story: Story) -> None:
     assert seen.status == "Pending"
 
 
-def test_stop_stops_the_notebook_that_is_to_go(story: Story) -> None:
+def test_stop_stops_the_notebook_that_will_be_deleted(story: Story) -> None:
     assert comparable(story.terminating()) == comparable(EVENTS["stop"])
 
     invoke("stop")
@@ -408,7 +408,7 @@ def test_delete_deletes_the_stopped_notebook(story: Story) -> None:
     assert story.notebook() is None
 
 
-def test_wait_keeps_the_token_and_gives_it_back_when_the_notebook_has_changed(story: Story) -> None:
+def test_wait_keeps_the_token_and_returns_it_when_the_notebook_has_changed(story: Story) -> None:
     story.request("receive-request-create")
     invoke("create")
     woken: list[str] = []
@@ -427,7 +427,7 @@ def test_wait_keeps_the_token_and_gives_it_back_when_the_notebook_has_changed(st
     assert woken == [EVENTS["wait"]["Token"]]
 
 
-def test_wait_for_notebook_event_wakes_nobody_where_nobody_waits(story: Story) -> None:
+def test_wait_for_notebook_event_wakes_no_execution_when_none_waits(story: Story) -> None:
     def refuse(_service: str, operation: str, _params: Any, call: Callable[[], Any]) -> Any:
         assert operation != "SendTaskSuccess"
         return call()
@@ -438,7 +438,7 @@ def test_wait_for_notebook_event_wakes_nobody_where_nobody_waits(story: Story) -
     assert story.answers == []
 
 
-def test_stop_idle_stops_the_notebook_that_says_it_is_idle(
+def test_stop_idle_stops_the_notebook_that_reports_itself_idle(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story.created()
@@ -459,7 +459,7 @@ def test_stop_idle_stops_the_notebook_that_says_it_is_idle(
     assert invoke("stop-idle") == ["Analysis-1"]
 
 
-def test_stop_idle_for_off_hours_stops_every_notebook_that_runs(story: Story) -> None:
+def test_stop_idle_for_off_hours_stops_every_running_notebook(story: Story) -> None:
     story.created()
 
     assert invoke("stop-idle-for-off-hours") == ["Analysis-1"]
@@ -469,7 +469,7 @@ def test_stop_idle_for_off_hours_stops_every_notebook_that_runs(story: Story) ->
     assert seen.status == "Stopping"
 
 
-def test_start_on_hours_starts_what_off_hours_stopped(story: Story) -> None:
+def test_start_on_hours_starts_the_notebook_that_off_hours_stopped(story: Story) -> None:
     story.created()
     story.clock.now = datetime(2026, 11, 22, 20, tzinfo=UTC).timestamp()
     invoke("stop-idle-for-off-hours")
@@ -491,7 +491,7 @@ def test_start_on_hours_for_failure_starts_the_notebook_again(story: Story) -> N
     assert invoke("start-on-hours-for-failure") == ["Analysis-1"]
 
 
-def test_count_running_tells_what_runs_and_what_it_costs(
+def test_count_running_logs_the_running_notebooks_and_their_cost(
     story: Story, caplog: pytest.LogCaptureFixture
 ) -> None:
     story.created()
@@ -524,7 +524,7 @@ def test_erase_data_erases_the_bucket_of_the_terminated_launch(story: Story) -> 
     s3.close()
 
 
-def test_delete_orphans_has_what_a_deleted_stack_left_behind_deleted(story: Story) -> None:
+def test_delete_orphans_deletes_the_orphan_of_a_deleted_stack(story: Story) -> None:
     story.created()
     stack_id = EVENTS["delete-orphans"]["detail"]["stack-id"]
     story.stacks[stack_id] = {"status": "DELETE_COMPLETE", "physical_ids": ["Analysis-1"]}
@@ -537,7 +537,7 @@ def test_delete_orphans_has_what_a_deleted_stack_left_behind_deleted(story: Stor
     assert len(story.answers) == answers
 
 
-def test_delete_orphans_for_schedule_has_what_any_stack_left_behind_deleted(story: Story) -> None:
+def test_delete_orphans_for_schedule_deletes_the_orphan_of_any_stack(story: Story) -> None:
     story.created()
     stack_id = EVENTS["receive-request-create"]["StackId"]
     invoke("delete-orphans-for-schedule")
@@ -550,14 +550,14 @@ def test_delete_orphans_for_schedule_has_what_any_stack_left_behind_deleted(stor
     assert story.notebook() is None
 
 
-def test_delete_orphans_for_dry_run_says_what_it_would_do_and_does_nothing(story: Story) -> None:
+def test_delete_orphans_for_dry_run_reports_its_plan_and_deletes_nothing(story: Story) -> None:
     story.created()
     stack_id = EVENTS["receive-request-create"]["StackId"]
     story.stacks[stack_id] = {"status": "UPDATE_COMPLETE", "physical_ids": ["Analysis-2"]}
 
-    told = invoke("delete-orphans-for-dry-run")
+    report = invoke("delete-orphans-for-dry-run")
 
-    assert told == {
+    assert report == {
         "Judged": [
             {
                 "Notebook": "analysis-1",
@@ -584,7 +584,7 @@ def _cleaned_up(story: Story) -> list[str]:
 def test_publish_product_puts_the_products_template_into_the_bucket(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In the artifact the product lies beside the handlers' folder, here beside src/.
+    # In the artifact the product is next to the handlers' folder, here next to src/.
     monkeypatch.setattr("handlers.publish_product._VERSIONS", ROOT / "product" / "versions")
     bucket = EVENTS["publish-product"]["ResourceProperties"]["Bucket"]
     s3 = boto3.client("s3")
@@ -599,7 +599,7 @@ def test_publish_product_puts_the_products_template_into_the_bucket(
     s3.close()
 
 
-def test_publish_product_for_deprecation_deprecates_them(story: Story) -> None:
+def test_publish_product_for_deprecation_deprecates_the_versions(story: Story) -> None:
     world = World()
     asked = EVENTS["publish-product-for-deprecation"]["ResourceProperties"]
     world.catalog._created_with["CreateProduct", "product-Notebook"] = asked["ProductId"]
@@ -628,7 +628,7 @@ def test_share_portfolio_shares_the_portfolio_with_accounts_and_parts_of_the_org
     assert shared_with(world, asked["PortfolioId"]) == set(asked["ShareWith"])
 
 
-def test_watch_budget_for_schedule_refuses_launches_over_what_watch_budget_keeps(
+def test_watch_budget_for_schedule_refuses_launches_over_the_budget_of_watch_budget(
     story: Story,
 ) -> None:
     world, budgets = World(), Budgets()
@@ -690,7 +690,7 @@ def test_publish_versions_publishes_the_functions_of_the_lifecycle(
     }
 
 
-def test_expire_launches_terminates_what_has_expired(
+def test_expire_launches_terminates_an_expired_launch(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story.created()
@@ -722,7 +722,7 @@ def test_expire_launches_terminates_what_has_expired(
     assert said == [ENVIRONMENT["TOPIC_ARN"]]
 
 
-def test_report_drift_finds_what_was_changed_by_hand(story: Story) -> None:
+def test_report_drift_finds_a_tag_that_was_changed_by_hand(story: Story) -> None:
     story.created()
     create = {"TableName": ENVIRONMENT["DRIFT_TABLE"], "BillingMode": "PAY_PER_REQUEST"}
     dynamodb.client().create_table(
@@ -763,7 +763,7 @@ def test_report_drift_finds_what_was_changed_by_hand(story: Story) -> None:
     assert [each.who for each in record.differences[0].suspects] == ["ann"]
 
 
-def test_the_readme_counts_what_a_launch_its_update_and_its_end_use(story: Story) -> None:
+def test_the_readme_counts_the_transitions_and_calls_of_a_launch(story: Story) -> None:
     transitions, calls = 0, 2  # the function that empties the bucket is called at both ends
     for request in ("receive-request-create", "receive-request-update", "receive-request-delete"):
         story.request(request)
@@ -780,7 +780,7 @@ def test_the_readme_counts_what_a_launch_its_update_and_its_end_use(story: Story
 
 
 def _walk(story: Story, state: dict[str, Any]) -> tuple[int, int]:
-    """Run an execution to its end; return the states it entered and the functions it called."""
+    """Run an execution to its end; return how many states it entered and functions it called."""
     entered = called = 0
     while True:
         state = steps.look(state)
@@ -792,7 +792,7 @@ def _walk(story: Story, state: dict[str, Any]) -> tuple[int, int]:
         if action != "Wait":
             state = importlib.import_module(f"handlers.{action.lower()}").handler(state, context())
             entered, called = entered + 1, called + 1
-        entered, called = entered + 1, called + 1  # Wait, which has its token kept
+        entered, called = entered + 1, called + 1  # Wait, whose function keeps the token
         seconds = state["Decision"]["WaitSeconds"]
         change = story.simulator.notebooks.next_change()
         notebook = story.notebook()

@@ -1,7 +1,7 @@
 """The execution role can do its work, within its VPC and its project, and nothing else.
 
-The calls of the example notebook are made for real, answered by a stand-in for AWS, and put to the
-policies that a launch would have.
+The example notebook makes its calls, a stand-in for AWS answers them, and the policies of a launch
+are evaluated for each call.
 """
 
 import copy
@@ -165,7 +165,7 @@ def refused(call: Call, role: Role = ROLE) -> set[str]:
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
-    """Put a stand-in in AWS's place, which answers and keeps all calls of clients made now on."""
+    """Replace AWS with a stand-in that answers and records all calls of new clients."""
     calls: list[Call] = []
     session = botocore.session.Session()
     session.set_credentials("AKIAEXAMPLE", "secret")
@@ -179,15 +179,15 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
 
     _put_the_sdk(monkeypatch, "sagemaker")
     session.register("before-parameter-build", record)
-    # Comes once botocore has found the parameters sound. The stubs know of handlers that return
-    # nothing only.
+    # botocore emits it after it has validated the parameters. The stubs declare only handlers that
+    # return nothing.
     session.register("before-call", answer)  # type: ignore[arg-type]
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(botocore_session=session))
     return calls
 
 
 def _put_the_sdk(monkeypatch: pytest.MonkeyPatch, module_of_images: str) -> None:
-    """Put a stand-in in the place of the SageMaker SDK, which every notebook has."""
+    """Replace the SageMaker SDK, which every notebook has, with a stand-in."""
     for name in ("sagemaker", "sagemaker.core"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     images = SimpleNamespace(
@@ -243,7 +243,7 @@ def run_example(folder: Path) -> dict[str, Any]:
     return names
 
 
-def test_the_role_may_do_all_that_the_example_does(recorded: list[Call], tmp_path: Path) -> None:
+def test_the_role_may_make_every_call_of_the_example(recorded: list[Call], tmp_path: Path) -> None:
     run_example(tmp_path)
 
     made = {call.params["Tags"][0]["Value"] for call in recorded if "Tags" in call.params}
@@ -295,12 +295,14 @@ def test_an_example_needs_nothing_to_be_filled_in_and_keeps_no_output(path: Path
     assert not re.search(r"\b\d{12}\b|arn:aws|subnet-|\bsg-|[a-z]{2}-[a-z]+-\d", source)
 
 
-# What the role may
+# Allowed
 
 
 @OLD_KEYS
 @pytest.mark.parametrize("operation", CREATIONS)
-def test_everything_a_project_needs_can_be_made(operation: str, old_keys: bool) -> None:
+def test_the_role_may_create_everything_that_a_project_needs(
+    operation: str, old_keys: bool
+) -> None:
     role = replace(ROLE, old_keys=old_keys)
     assert refused(sagemaker(operation, **CREATIONS[operation]), role) == set()
 
@@ -354,7 +356,7 @@ KINDS = {
     ],
     ids=lambda call: f"{call.operation}-{'-'.join(map(str, call.params.values()))}",
 )
-def test_what_is_the_projects_can_be_used_and_removed(call: Call) -> None:
+def test_the_role_may_use_and_remove_the_resources_of_its_project(call: Call) -> None:
     assert refused(call) == set()
 
 
@@ -378,7 +380,7 @@ def test_types_with_disks_of_their_own_need_no_volume_key(
     assert refused(sagemaker(operation, **params)) == set()
 
 
-def test_the_types_with_disks_of_their_own_are_some_that_sagemaker_has() -> None:
+def test_the_types_with_disks_of_their_own_exist_in_sagemaker() -> None:
     known = SAGEMAKER.shape_for("TrainingInstanceType").metadata["enum"]
     deny = PLAIN.statements()["VolumesNeedTheKey"]["Condition"]
     patterns = deny["ForAnyValue:StringNotLike"]["sagemaker:InstanceTypes"]
@@ -388,7 +390,7 @@ def test_the_types_with_disks_of_their_own_are_some_that_sagemaker_has() -> None
         assert not any(fnmatch.fnmatchcase(plain, pattern) for pattern in patterns), plain
 
 
-# What it may not
+# Denied
 
 
 @pytest.mark.parametrize(
@@ -417,7 +419,7 @@ def test_nothing_runs_outside_the_vpc(operation: str, path: tuple[str, ...]) -> 
         ("CreateEndpointConfig", ("ProductionVariants", "0", "ModelName")),
     ],
 )
-def test_nothing_runs_a_model_of_another_launch_or_none(
+def test_nothing_runs_with_a_model_of_another_launch_or_without_a_model(
     operation: str, path: tuple[str, ...]
 ) -> None:
     for other in ("moon", "9a8b7c6d-a", None):
@@ -425,7 +427,7 @@ def test_nothing_runs_a_model_of_another_launch_or_none(
         assert refused(sagemaker(operation, **params)) == {f"sagemaker:{operation}"}
 
 
-def test_an_endpoint_is_not_made_from_another_projects_configuration() -> None:
+def test_an_endpoint_cannot_be_created_from_another_projects_configuration() -> None:
     for other in ("moon", "9a8b7c6d-a"):
         params = changed(ENDPOINT, "EndpointConfigName", to=other)
         assert refused(sagemaker("CreateEndpoint", **params)) == {"sagemaker:CreateEndpoint"}
@@ -452,7 +454,7 @@ def test_an_endpoint_is_not_made_from_another_projects_configuration() -> None:
         ("CreateEndpointConfig", ("KmsKeyId",)),
     ],
 )
-def test_nothing_is_kept_with_a_foreign_key_or_none(
+def test_nothing_is_stored_with_a_foreign_key_or_without_a_key(
     operation: str, path: tuple[str, ...], old_keys: bool
 ) -> None:
     role, params = replace(ROLE, old_keys=old_keys), CREATIONS[operation]
@@ -464,7 +466,7 @@ def test_nothing_is_kept_with_a_foreign_key_or_none(
 
 
 @pytest.mark.parametrize("operation", [each for each in CREATIONS if "Tags" in CREATIONS[each]])
-def test_nothing_is_made_for_another_project_or_for_none(operation: str) -> None:
+def test_nothing_is_created_for_another_project_or_without_a_project(operation: str) -> None:
     params = CREATIONS[operation]
     for tags in (OTHERS_TAGS, [{"Key": "Owner", "Value": "me"}], None):
         call = sagemaker(operation, **changed(params, "Tags", to=tags))
@@ -472,7 +474,7 @@ def test_nothing_is_made_for_another_project_or_for_none(operation: str) -> None
 
 
 @pytest.mark.parametrize("operation", CREATIONS)
-def test_nothing_is_made_under_the_name_of_another_launch(operation: str) -> None:
+def test_nothing_is_created_under_the_name_of_another_launch(operation: str) -> None:
     params = CREATIONS[operation]
     ((name, _), *_) = [item for item in params.items() if item[0].endswith("Name")]
     for other in ("a", "9a8b7c6d-a", f"x{PREFIX}-a"):
@@ -480,13 +482,13 @@ def test_nothing_is_made_under_the_name_of_another_launch(operation: str) -> Non
         assert f"sagemaker:{operation}" in refused(call)
 
 
-def test_no_tag_of_the_platform_is_given_to_anything() -> None:
+def test_the_role_may_not_set_a_tag_of_the_platform() -> None:
     tags = [*TAGS, {"Key": "notebook-vending:stack-id", "Value": "x"}]
     call = sagemaker("CreateModel", **changed(MODEL, "Tags", to=tags))
     assert refused(call) == {"sagemaker:AddTags"}
 
 
-def test_a_file_system_is_not_mounted() -> None:
+def test_a_file_system_cannot_be_mounted() -> None:
     source = {"FileSystemDataSource": {"FileSystemId": "fs-1"}}
     params = changed(TRAINING, "InputDataConfig", "0", "DataSource", to=source)
     assert refused(sagemaker("CreateTrainingJob", **params)) == {"sagemaker:CreateTrainingJob"}
@@ -524,7 +526,7 @@ def test_a_file_system_is_not_mounted() -> None:
     ],
     ids=lambda call: f"{call.operation}-{'-'.join(map(str, call.params.values()))}",
 )
-def test_what_is_another_projects_is_out_of_reach(call: Call) -> None:
+def test_the_role_may_not_use_the_resources_of_another_project(call: Call) -> None:
     assert call.action in refused(call)
 
 
@@ -533,7 +535,7 @@ def test_what_is_another_projects_is_out_of_reach(call: Call) -> None:
     [("endpoint", "moon"), ("endpoint", f"{PREFIX}-a"), ("notebook-instance", "my-notebook")],
 )
 def test_nothing_is_tagged_after_its_creation(kind: str, name: str) -> None:
-    """So nothing is taken into a project, and no platform tag of a notebook is set or lost."""
+    """Nothing can be moved into a project, and a notebook's platform tags cannot change."""
     platform = [{"Key": "notebook-vending:stack-id", "Value": "x"}]
     for tags in (TAGS, OTHERS_TAGS, platform):
         add = sagemaker("AddTags", ResourceArn=arn(kind, name), Tags=tags)
@@ -554,13 +556,13 @@ def test_nothing_is_tagged_after_its_creation(kind: str, name: str) -> None:
         "UpdateNotebookInstance",
     ],
 )
-def test_notebooks_are_none_of_its_business(operation: str) -> None:
+def test_the_role_may_not_manage_notebooks(operation: str) -> None:
     call = sagemaker(operation, NotebookInstanceName="my-notebook")
     assert refused(call) == {f"sagemaker:{operation}"}
 
 
-def test_it_sees_its_own_notebook_and_no_other() -> None:
-    """At each start the notebook learns of its network so."""
+def test_the_role_may_describe_only_its_own_notebook() -> None:
+    """The notebook reads its network settings this way at each start."""
     own = sagemaker("DescribeNotebookInstance", NotebookInstanceName="my-notebook")
     assert refused(own) == set()
     for name in ("sibling", "moon", "untagged"):
@@ -568,7 +570,7 @@ def test_it_sees_its_own_notebook_and_no_other() -> None:
         assert refused(other) == {"sagemaker:DescribeNotebookInstance"}
 
 
-def test_it_stops_its_own_notebook_and_no_other_if_idle_ones_are_to_stop() -> None:
+def test_the_role_may_stop_only_its_own_notebook_if_idle_notebooks_stop() -> None:
     role = Role(Launch({"IdleMinutes": "60"}), ROLE.tags)
     for name in ("my-notebook", "sibling", "moon", "untagged"):
         denied = role.denied(sagemaker("StopNotebookInstance", NotebookInstanceName=name))
@@ -577,7 +579,7 @@ def test_it_stops_its_own_notebook_and_no_other_if_idle_ones_are_to_stop() -> No
         )
 
 
-def test_it_passes_itself_to_sagemaker_and_nothing_else() -> None:
+def test_the_role_may_pass_only_itself_and_only_to_sagemaker() -> None:
     to_sagemaker = {"iam:PassedToService": "sagemaker.amazonaws.com"}
     assert ROLE.may(Question("iam:PassRole", ROLE.arn, to_sagemaker))
     for service in ("lambda.amazonaws.com", "ec2.amazonaws.com"):
@@ -601,12 +603,12 @@ def test_it_passes_itself_to_sagemaker_and_nothing_else() -> None:
         "kms:UntagResource",
     ],
 )
-def test_it_never_administers_the_key(action: str) -> None:
+def test_the_role_may_not_administer_the_key(action: str) -> None:
     assert not ROLE.may(Question(action, KEY, {}))
     assert not ROLE.may(Question(action, KEY, {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}))
 
 
-def test_the_key_is_read_with_through_s3_and_granted_through_sagemaker_only() -> None:
+def test_the_role_may_decrypt_only_through_s3_and_grant_only_through_sagemaker() -> None:
     for action, service in (
         ("kms:Decrypt", "s3"),
         ("kms:GenerateDataKey", "s3"),
@@ -616,14 +618,14 @@ def test_the_key_is_read_with_through_s3_and_granted_through_sagemaker_only() ->
             keys = {"kms:ViaService": f"{via}.eu-west-1.amazonaws.com"}
             assert ROLE.may(Question(action, KEY, keys)) == (via == service)
         assert not ROLE.may(Question(action, KEY, {}))
-    # The key's own policy would hold the role to it as well; each does by itself.
+    # The key's own policy has the same limits. Each of the two suffices alone.
     for sid, service in (("ProjectKey", "s3"), ("ProjectKeyForVolumes", "sagemaker")):
         via_service = {"kms:ViaService": f"{service}.eu-west-1.amazonaws.com"}
         assert PLAIN.statements()[sid]["Condition"] == {"StringEquals": via_service}
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
-def test_another_role_may_nothing_with_the_key(key: str) -> None:
+def test_another_role_may_not_use_the_key(key: str) -> None:
     class Stranger(Role):
         principal_tags: ClassVar[dict[str, str]] = {"ProjectID": "Moon"}
 
@@ -637,7 +639,7 @@ def test_another_role_may_nothing_with_the_key(key: str) -> None:
             assert not Stranger(PLAIN).may(Question(action, key, keys))
 
 
-def test_network_interfaces_are_made_and_deleted_in_the_platforms_subnets_only() -> None:
+def test_network_interfaces_are_created_and_deleted_only_in_the_platforms_subnets() -> None:
     ec2 = f"arn:aws:ec2:eu-west-1:{ACCOUNT}:"
     for action in ("CreateNetworkInterfacePermission", "DeleteNetworkInterface"):
         for subnet, allowed in (("subnet-1", True), ("subnet-9", False), ("subnet-11", False)):
@@ -648,7 +650,7 @@ def test_network_interfaces_are_made_and_deleted_in_the_platforms_subnets_only()
         assert not ROLE.may(Question("ec2:CreateNetworkInterface", f"{ec2}{touched}", {}))
 
 
-def test_the_notebooks_own_log_is_written_and_read() -> None:
+def test_the_role_may_write_and_read_the_notebooks_own_log() -> None:
     group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/aws/sagemaker/NotebookInstances"
     for arn_of_group in (group, f"{group}:log-stream:"):
         assert ROLE.may(Question("logs:CreateLogGroup", arn_of_group, {}))
@@ -658,7 +660,7 @@ def test_the_notebooks_own_log_is_written_and_read() -> None:
 
 
 @pytest.mark.parametrize("action", ["CreateLogStream", "PutLogEvents", "GetLogEvents"])
-def test_nobody_elses_log_is_written_or_read(action: str) -> None:
+def test_the_role_may_not_write_or_read_any_other_log(action: str) -> None:
     groups = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/aws/sagemaker/"
     for stream in (
         "NotebookInstances:log-stream:other/LifecycleConfigOnStart",
@@ -672,7 +674,7 @@ def test_nobody_elses_log_is_written_or_read(action: str) -> None:
         assert not ROLE.may(Question(f"logs:{action}", f"{groups}{stream}", {}))
 
 
-def test_metrics_are_sagemakers_only() -> None:
+def test_metrics_outside_sagemakers_namespaces_are_denied() -> None:
     keys = {"cloudwatch:namespace": "Finance"}
     assert not ROLE.may(Question("cloudwatch:PutMetricData", "*", keys))
     assert not ROLE.may(Question("cloudwatch:PutMetricData", "*", {}))
@@ -681,8 +683,8 @@ def test_metrics_are_sagemakers_only() -> None:
 # The policies themselves
 
 
-def test_nothing_of_the_platforms_policies_is_allowed_to_a_role_without_tags() -> None:
-    """But for what all launches may: see names, pull images, describe the network."""
+def test_the_platforms_policies_allow_nothing_to_a_role_without_tags() -> None:
+    """Exceptions are allowed to all launches: list names, pull images, describe the network."""
 
     class Untagged(Role):
         principal_tags = {}  # noqa: RUF012 - read only
@@ -699,12 +701,12 @@ def test_nothing_of_the_platforms_policies_is_allowed_to_a_role_without_tags() -
         assert role.denied(call)
 
 
-def test_every_value_of_a_platforms_policy_that_varies_by_launch_is_a_tag_of_its_role() -> None:
+def test_every_value_of_a_policy_that_varies_by_launch_is_a_tag_of_the_role() -> None:
     _, *platforms = PLAIN.policies()
     variables = set(re.findall(r"\$\{([^}]*)\}", json.dumps(platforms)))
     assert variables == {"aws:PrincipalTag/ProjectID", "aws:PrincipalTag/NamePrefix"}
     assert {key.partition("/")[2] for key in variables} <= set(ROLE.principal_tags)
-    # A variable stands behind the fifth colon of an ARN (IAM user guide, "Variables and tags").
+    # A variable follows the fifth colon of an ARN (IAM user guide, "Variables and tags").
     for policy in platforms:
         for statement in policy["Statement"]:
             for resource in _listed(statement["Resource"]):
@@ -716,46 +718,46 @@ def _listed(value: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("sid", WITH_CODE.statements())
-def test_every_condition_key_is_one_that_its_actions_know(sid: str) -> None:
+def test_every_condition_key_is_one_that_its_actions_support(sid: str) -> None:
     statement = WITH_CODE.statements()[sid]
     actions = _listed(statement["Action"])
     for key in {
         key.partition("/")[0] for test in statement.get("Condition", {}).values() for key in test
     }:
         knowing = [action for action in actions if key in condition_keys(action)]
-        # Models have no file systems: there the key is always absent, as it must be.
+        # Models have no file systems, so the key is always absent there.
         exempt = ["sagemaker:CreateModel"] if key == "sagemaker:FileSystemId" else []
         assert sorted([*knowing, *exempt]) == sorted(actions), key
 
 
-def test_a_condition_that_holds_without_its_key_has_another_that_does_not() -> None:
+def test_a_condition_that_holds_without_its_key_comes_with_one_that_does_not() -> None:
     for sid, statement in WITH_CODE.statements().items():
         tests = statement.get("Condition", {})
         present = {key for key, absent in tests.get("Null", {}).items() if absent == "false"}
         for operator, keys in tests.items():
             if statement["Effect"] == "Allow" and operator.startswith("ForAllValues:"):
-                # Whoever tags nothing has no tags to be wrong.
+                # A call without tags has no wrong tags.
                 assert set(keys) - {"aws:TagKeys"} <= present, sid
             if operator.endswith("IfExists"):
                 assert (sid, set(keys)) == ("Images", {"aws:ResourceTag/ProjectID"})
-        # Whether the role has a tag says nothing: what it is compared with has to be the request's.
+        # The role's own tag proves nothing as a condition key. The key must be the request's.
         assert not any("aws:PrincipalTag" in key for keys in tests.values() for key in keys)
 
 
-def test_what_is_allowed_everywhere_is_what_has_no_resource() -> None:
+def test_only_actions_without_a_resource_are_allowed_everywhere() -> None:
     everywhere = [
         action
         for statement in WITH_CODE.statements().values()
         if statement["Resource"] == "*" and statement["Effect"] == "Allow"
         for action in _listed(statement["Action"])
     ]
-    # Metrics belong to no data set unless one is named; what counts is their namespace.
+    # Metrics have a data set only if the call names one. Their namespace is the limit.
     assert [action for action in everywhere if resource_kinds(action)] == [
         "cloudwatch:PutMetricData"
     ]
 
 
-def test_the_inline_policy_fits_its_quota_whatever_the_names_are() -> None:
+def test_the_inline_policy_fits_its_quota_with_the_longest_names() -> None:
     """IAM quotas: 10,240 characters for all inline policies of a role, white space aside."""
     longest = Launch(
         {
@@ -770,19 +772,18 @@ def test_the_inline_policy_fits_its_quota_whatever_the_names_are() -> None:
     )
     document = longest.properties("ExecutionRolePolicy")["PolicyDocument"]
     text = json.dumps(document, separators=(",", ":"))
-    # What CloudFormation names is longer than the sample's: up to 63, 64 and 36 characters.
+    # CloudFormation's names are longer than the sample's: up to 63, 64 and 36 characters.
     for sample, characters in ((BUCKET, 63), ("n/stack-role-1", 17 + 64), ("key/k1", 40)):
         text = text.replace(sample, "x" * characters)
     assert len(text) <= 10_240
 
 
-def test_the_keys_that_are_asked_for_are_those_of_requests() -> None:
-    """What is told of condition keys is told of operations that SageMaker has."""
+def test_every_action_with_condition_keys_is_an_operation_of_sagemaker() -> None:
     for action in CONDITION_KEYS:
         assert action.partition(":")[2] in SAGEMAKER.operation_names
 
 
-def test_names_have_room_beside_the_prefix() -> None:
-    """No name may be shorter than a tuning job's."""
+def test_names_have_room_after_the_prefix() -> None:
+    """A tuning job's name has the lowest limit."""
     longest = SAGEMAKER.shape_for("HyperParameterTuningJobName").metadata["max"]
     assert longest - len(f"{PREFIX}-") >= 20

@@ -1,6 +1,6 @@
-"""Launches that expire: who is warned, what is terminated, and what never is.
+"""Launches that expire: warnings, terminations, and launches that are left alone.
 
-Service Catalog is the simulator's; SageMaker's tags, their search and SNS are told here.
+The simulator provides Service Catalog. This module provides SageMaker's tags, their search and SNS.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,15 +28,15 @@ PLATFORMS = f"arn:aws:sns:us-east-1:{ACCOUNT}:NotebookVending-platform"
 
 
 class Account:
-    """An account with launches, and what was sent in it.
+    """An account with launches and the messages sent in it.
 
     Attributes:
         notebooks: the tags of each notebook, by its ARN.
         stale: notebooks that the search still finds, with the tags it knows them by.
-        read: the topics that are there, and whether their subscription was confirmed.
+        read: the topics that exist, and whether their subscription was confirmed.
         sent: the topic, the subject and the text of each message.
         refused: the operations that AWS refuses.
-        page: how many notebooks the search answers at once.
+        page: how many notebooks the search returns at once.
 
     """
 
@@ -51,7 +51,7 @@ class Account:
         self.page = 100
 
     def launched(self, expires_on: date | str, name: str = "mine", **more: str) -> str:
-        """Launch a notebook that expires then; return the provisioned product's id."""
+        """Launch a notebook with an expiry date; return the provisioned product's ID."""
         id_ = self.offer.launched(name)
         self.notebooks[self.arn(name)] = tags_of(id_, expires_on, **more)
         return id_
@@ -65,11 +65,11 @@ class Account:
         return str(self.world.provisioned(provisioned_product_id)["Status"])
 
     def terminated(self) -> list[str]:
-        """Return the stacks that were asked to go."""
+        """Return the stacks whose deletion was requested."""
         return [str(detail) for what, _, detail in self.world.stacks.calls if what == "delete"]
 
     def expire(self) -> None:
-        """Let the schedule's event come."""
+        """Run the function for the schedule's event."""
         with intercepted(self._answer), speaking_to(self.world):
             handler({}, context())
 
@@ -82,9 +82,9 @@ class Account:
             case "sagemaker", "ListTags":
                 tags = self.notebooks.get(params["ResourceArn"])
                 if tags is None:
-                    told: Any = {"Error": {"Code": "ValidationException", "Message": ""}}
-                    told["Error"]["Message"] = "RecordNotFound"
-                    raise ClientError(told, operation)
+                    error: Any = {"Error": {"Code": "ValidationException", "Message": ""}}
+                    error["Error"]["Message"] = "RecordNotFound"
+                    raise ClientError(error, operation)
                 return {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
             case "sagemaker", "AddTags":
                 new = {each["Key"]: each["Value"] for each in params["Tags"]}
@@ -154,7 +154,9 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         (-300, -300, Due.TERMINATION),
     ],
 )
-def test_what_a_launch_is_due_for(days_left: int, warned_of: int | None, due: Due) -> None:
+def test_a_launch_is_due_for_a_warning_or_termination_by_its_date(
+    days_left: int, warned_of: int | None, due: Due
+) -> None:
     tags = tags_of("pp-a", TODAY + timedelta(days=days_left))
     if warned_of is not None:
         tags["notebook-vending:warned-of"] = str(TODAY + timedelta(days=warned_of))
@@ -168,7 +170,7 @@ def test_what_a_launch_is_due_for(days_left: int, warned_of: int | None, due: Du
 @pytest.mark.parametrize(
     "said", ["", "soon", "20260310", "2026-W11-2", "2026-02-30", "2026-03-10 "]
 )
-def test_a_date_is_one_that_sorts_with_the_others(said: str) -> None:
+def test_a_date_in_another_format_is_ignored(said: str) -> None:
     assert read_launch("arn:notebook/mine", tags_of("pp-a", said)) is None
 
 
@@ -191,7 +193,7 @@ def test_the_owner_is_warned_the_day_before_and_once(account: Account) -> None:
 
 
 @pytest.mark.parametrize("topics_there", [{}, {OWNERS: False}])
-def test_without_an_address_that_was_confirmed_the_platforms_topic_is_told(
+def test_a_warning_goes_to_the_platforms_topic_without_a_confirmed_address(
     account: Account, topics_there: dict[str, bool]
 ) -> None:
     account.read = topics_there
@@ -272,7 +274,7 @@ def test_a_launch_that_is_being_changed_is_left_until_tomorrow(account: Account)
     assert len(account.terminated()) == 1
 
 
-def test_a_termination_that_failed_is_tried_again_and_reported(account: Account) -> None:
+def test_a_failed_termination_is_retried_and_reported(account: Account) -> None:
     id_ = account.launched(YESTERDAY)
     account.offer.terminate(id_)
     account.world.let_run(StackState("DELETE_FAILED", failure="the bucket is not empty"))
@@ -290,7 +292,7 @@ def test_a_termination_that_failed_is_tried_again_and_reported(account: Account)
 # What is left alone
 
 
-def test_a_launch_that_never_expires_is_not_looked_at(account: Account) -> None:
+def test_a_launch_that_never_expires_is_left_alone(account: Account) -> None:
     account.launched(TODAY)
     del account.notebooks[account.arn()]["notebook-vending:expires-on"]
 
@@ -348,8 +350,8 @@ def test_a_launch_of_the_hubs_product_expires_too(
     assert account.status(id_) == "UNDER_CHANGE"
 
 
-def test_what_the_search_finds_is_looked_at_again(account: Account) -> None:
-    """An update moved the date, and a notebook is gone, since the search learned of them."""
+def test_the_tags_of_a_search_result_are_read_again(account: Account) -> None:
+    """The search still shows a date that an update moved and a notebook that is gone."""
     id_ = account.launched(TODAY + timedelta(days=30))
     account.stale = {
         account.arn(): tags_of(id_, YESTERDAY),
@@ -361,7 +363,9 @@ def test_what_the_search_finds_is_looked_at_again(account: Account) -> None:
     assert account.status(id_) == "AVAILABLE"
 
 
-def test_a_date_that_an_update_removed_since_the_search_ends_nothing(account: Account) -> None:
+def test_a_launch_whose_date_was_removed_since_the_search_is_not_terminated(
+    account: Account,
+) -> None:
     id_ = account.launched(YESTERDAY)
     account.stale = {account.arn(): account.notebooks[account.arn()].copy()}
     del account.notebooks[account.arn()]["notebook-vending:expires-on"]
@@ -373,7 +377,7 @@ def test_a_date_that_an_update_removed_since_the_search_ends_nothing(account: Ac
 
 
 @pytest.mark.parametrize("operation", ["GetTopicAttributes", "DescribeProvisionedProduct"])
-def test_what_may_not_be_read_ends_nothing_and_fails_the_run(
+def test_a_denied_read_terminates_nothing_and_fails_the_run(
     account: Account, operation: str
 ) -> None:
     id_ = account.launched(TOMORROW if operation == "GetTopicAttributes" else YESTERDAY)
@@ -394,7 +398,7 @@ def test_what_may_not_be_read_ends_nothing_and_fails_the_run(
     ("expires_on", "tags"),
     [(TODAY + timedelta(days=2), {}), (TOMORROW, {"warned-of": str(TOMORROW)})],
 )
-def test_what_the_search_shows_as_not_due_is_not_looked_at(
+def test_a_launch_that_the_search_shows_as_not_due_is_not_read(
     account: Account, expires_on: date, tags: dict[str, str]
 ) -> None:
     account.launched(expires_on, **tags)
@@ -405,7 +409,7 @@ def test_what_the_search_shows_as_not_due_is_not_looked_at(
     assert (account.terminated(), account.sent) == ([], [])
 
 
-def test_what_the_search_shows_as_no_date_is_looked_at(account: Account) -> None:
+def test_a_launch_that_the_search_shows_with_an_invalid_date_is_read(account: Account) -> None:
     account.launched("soon")
     account.refused = ["ListTags"]
 
@@ -413,7 +417,7 @@ def test_what_the_search_shows_as_no_date_is_looked_at(account: Account) -> None
         account.expire()
 
 
-def test_a_date_that_the_search_does_not_show_yet_has_its_turn_when_it_does(
+def test_a_launch_expires_once_the_search_shows_its_date(
     account: Account,
 ) -> None:
     id_ = account.launched(YESTERDAY)
@@ -427,7 +431,9 @@ def test_a_date_that_the_search_does_not_show_yet_has_its_turn_when_it_does(
     assert account.status(id_) == "UNDER_CHANGE"
 
 
-def test_a_launch_that_is_gone_already_is_told_with_the_stack_to_delete(account: Account) -> None:
+def test_a_launch_that_is_already_gone_is_reported_with_the_stack_to_delete(
+    account: Account,
+) -> None:
     account.notebooks[account.arn()] = tags_of("pp-gone", YESTERDAY)
 
     account.expire()
@@ -439,7 +445,7 @@ def test_a_launch_that_is_gone_already_is_told_with_the_stack_to_delete(account:
     assert "`vending end mine`" in text
 
 
-def test_of_a_launch_that_is_gone_nothing_is_said_before_its_day(account: Account) -> None:
+def test_a_launch_that_is_already_gone_is_not_reported_before_its_date(account: Account) -> None:
     account.notebooks[account.arn()] = tags_of("pp-gone", TOMORROW + timedelta(days=1))
 
     account.expire()
@@ -450,7 +456,7 @@ def test_of_a_launch_that_is_gone_nothing_is_said_before_its_day(account: Accoun
 # Many
 
 
-def test_all_pages_are_served(account: Account) -> None:
+def test_all_pages_of_the_search_are_processed(account: Account) -> None:
     account.page = 2
     for number in range(5):
         account.launched(TODAY, f"n{number}")
@@ -460,7 +466,7 @@ def test_all_pages_are_served(account: Account) -> None:
     assert len(account.world.background) == 5
 
 
-def test_one_that_fails_keeps_no_other_from_its_turn_and_all_is_tried_again(
+def test_a_launch_that_fails_does_not_stop_the_others_and_is_retried(
     account: Account,
 ) -> None:
     account.launched(TOMORROW, "warned")
@@ -476,7 +482,7 @@ def test_one_that_fails_keeps_no_other_from_its_turn_and_all_is_tried_again(
     assert len(account.sent) == 1
 
 
-def test_without_time_for_the_next_one_it_is_tried_again(account: Account) -> None:
+def test_a_run_that_is_out_of_time_fails_and_terminates_nothing(account: Account) -> None:
     account.launched(TODAY)
 
     with (
@@ -492,7 +498,7 @@ def test_without_time_for_the_next_one_it_is_tried_again(account: Account) -> No
 # The date
 
 
-def test_the_days_are_counted_from_the_launch_and_anew_from_an_update(platform: Platform) -> None:
+def test_the_days_count_from_the_launch_and_again_from_an_update(platform: Platform) -> None:
     stack = platform.stack()
     stack.create(ExpiresAfterDays="2").expect_success()
     # Launched on 5 January at 8:00: the two days are over on the 7th, at 8:00.
@@ -505,7 +511,7 @@ def test_the_days_are_counted_from_the_launch_and_anew_from_an_update(platform: 
     assert platform.calls("StopNotebookInstance") == 0
 
 
-def test_an_update_to_never_takes_the_date_away(platform: Platform) -> None:
+def test_an_update_to_never_removes_the_date(platform: Platform) -> None:
     stack = platform.stack()
     stack.create(ExpiresAfterDays="2").expect_success()
 
@@ -514,7 +520,7 @@ def test_an_update_to_never_takes_the_date_away(platform: Platform) -> None:
     assert expires_on(platform, stack.notebook) is None
 
 
-def test_a_launch_that_asks_for_no_days_has_no_date(platform: Platform) -> None:
+def test_a_launch_without_expiry_days_has_no_date(platform: Platform) -> None:
     stack = platform.stack()
     stack.create().expect_success()
 
@@ -522,7 +528,7 @@ def test_a_launch_that_asks_for_no_days_has_no_date(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("days", ["-1", "366", "soon"])
-def test_days_that_are_none_are_refused(platform: Platform, days: str) -> None:
+def test_an_invalid_number_of_days_is_refused(platform: Platform, days: str) -> None:
     stack = platform.stack()
 
     stack.create(ExpiresAfterDays=days).expect_failed("ExpiresAfterDays")

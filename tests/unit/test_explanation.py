@@ -1,4 +1,4 @@
-"""What became of a notebook's requests, as the operator's tool reads it."""
+"""The history of a notebook's requests, as the operator's tool reads it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -29,11 +29,11 @@ LAUNCHER = "arn:aws:sts::123456789012:assumed-role/SCEndUserRole/data.scientist"
 
 
 class ExecutionDoesNotExist(Exception):  # noqa: N818 - AWS's name
-    """What Step Functions says of an execution that never was."""
+    """Step Functions' error for an execution that never existed."""
 
 
 class Aws:
-    """The ledger on moto, beside executions, stacks and notebooks as the tests put them."""
+    """The ledger on moto, with the executions, stacks and notebooks of each test."""
 
     def __init__(self) -> None:
         self.histories: dict[str, list[dict[str, Any]]] = {}
@@ -44,7 +44,7 @@ class Aws:
         self.calls: list[tuple[str, Mapping[str, Any]]] = []
 
     def client(self, service: str) -> Any:
-        """Return a client of a service; what is scanned is kept in `calls`."""
+        """Return a client of a service, and record its scans in `calls`."""
         if service == "dynamodb":
             made: Any = client("dynamodb")
             made.meta.events.register(
@@ -116,7 +116,7 @@ def explained(aws: Aws, request_id: str = "") -> Explanation:
     return found
 
 
-def test_a_request_is_told_with_what_was_asked_and_what_was_said(aws: Aws) -> None:
+def test_a_request_is_explained_with_its_settings_and_its_answer(aws: Aws) -> None:
     each = enter(entry(execution_arn="arn:execution"))
     answer(each, "SUCCESS", "Notebook analysis is InService.", NotebookInstanceName="analysis")
     ledger.record_delivery(each.key, LATER)
@@ -143,7 +143,7 @@ def test_a_request_is_told_with_what_was_asked_and_what_was_said(aws: Aws) -> No
     assert found.what_to_do == ""
 
 
-def test_all_requests_of_the_resource_are_told_newest_first_and_those_of_others_not(
+def test_only_the_requests_of_the_resource_are_listed_newest_first(
     aws: Aws,
 ) -> None:
     enter(entry())
@@ -156,21 +156,21 @@ def test_all_requests_of_the_resource_are_told_newest_first_and_those_of_others_
         assert [each.request_id for each in found] == ["r-3", "r-2", "r-1"]
 
 
-def test_the_request_asked_for_is_told_alone(aws: Aws) -> None:
+def test_a_single_request_is_selected_by_its_id(aws: Aws) -> None:
     enter(entry())
     enter(entry("Delete", "r-2", 100))
 
     assert explained(aws, "r-2").request_type == "Delete"
 
 
-def test_a_token_in_the_ledger_is_no_request(aws: Aws) -> None:
+def test_a_wait_token_in_the_ledger_is_not_listed_as_a_request(aws: Aws) -> None:
     enter(entry())
     wait_tokens.keep("analysis", "a-token", "r-2", LATER)
 
     assert explained(aws).request_id == "r-1"
 
 
-def test_the_reply_address_is_not_asked_for(aws: Aws) -> None:
+def test_the_response_url_is_not_read(aws: Aws) -> None:
     enter(entry())
 
     found = explained(aws)
@@ -192,16 +192,16 @@ def test_a_request_that_was_answered_at_once_has_no_execution(aws: Aws) -> None:
 
     assert (found.execution_arn, found.execution_status, found.steps) == ("", "", ())
     assert found.violations == ("Subnet is wrong",)
-    assert found.what_to_do == ""  # the Reason says it
+    assert found.what_to_do == ""  # the reason contains it
 
 
-def test_a_delete_asks_for_no_settings(aws: Aws) -> None:
+def test_a_delete_has_no_settings(aws: Aws) -> None:
     enter(entry("Delete"))
 
     assert explained(aws).settings == {}
 
 
-def test_a_notebook_that_is_there_is_told_as_it_is_now(aws: Aws) -> None:
+def test_an_existing_notebook_is_shown_in_its_current_state(aws: Aws) -> None:
     enter(entry())
     assert explained(aws).notebook is None
 
@@ -220,7 +220,7 @@ def test_a_notebook_that_is_there_is_told_as_it_is_now(aws: Aws) -> None:
     assert notebook.tags == {"project": "churn"}
 
 
-def test_of_a_stack_that_is_long_gone_the_owner_is_not_known(aws: Aws) -> None:
+def test_the_owner_of_a_stack_that_is_gone_is_unknown(aws: Aws) -> None:
     enter(entry(stack_id="arn:gone"))
 
     assert explained(aws).owner == ""
@@ -230,7 +230,7 @@ def test_of_a_stack_that_is_long_gone_the_owner_is_not_known(aws: Aws) -> None:
     ("name", "request_id", "says"),
     [("nobody", "", "named nobody"), ("analysis", "r-9", "no request r-9 for a notebook named")],
 )
-def test_what_the_ledger_does_not_know_is_said_in_a_sentence(
+def test_a_request_missing_from_the_ledger_is_reported_in_a_sentence(
     aws: Aws, name: str, request_id: str, says: str
 ) -> None:
     enter(entry())
@@ -239,7 +239,7 @@ def test_what_the_ledger_does_not_know_is_said_in_a_sentence(
         collect(aws.client, "ledger", name, request_id)
 
 
-def test_what_may_not_be_read_is_said_in_a_sentence(aws: Aws) -> None:
+def test_a_denied_read_is_reported_in_a_sentence(aws: Aws) -> None:
     enter(entry())
     aws.denied.add("DescribeNotebookInstance")
 
@@ -247,15 +247,15 @@ def test_what_may_not_be_read_is_said_in_a_sentence(aws: Aws) -> None:
         explained(aws)
 
 
-def test_a_ledger_that_is_none_is_said_in_a_sentence(aws: Aws) -> None:
+def test_a_missing_ledger_table_is_reported_in_a_sentence(aws: Aws) -> None:
     with pytest.raises(ExplanationError, match=r"^AWS refused Scan \(ResourceNotFound"):
         collect(aws.client, "another-table", "analysis")
 
 
-# --- what comes first -------------------------------------------------------------------------
+# --- order ----------------------------------------------------------------------------------------
 
 
-def told(aws: Aws, name: str = "analysis") -> list[str]:
+def listed(aws: Aws, name: str = "analysis") -> list[str]:
     return [each.request_id for each in collect(aws.client, "ledger", name)]
 
 
@@ -277,32 +277,32 @@ def test_a_failed_create_comes_before_the_delete_that_rolls_it_back(aws: Aws) ->
     assert (second.request_id, second.followed_by) == ("rollback", "")
 
 
-def test_a_failed_update_comes_before_its_rollback_and_not_before_what_follows(aws: Aws) -> None:
+def test_a_failed_update_comes_before_its_rollback_and_not_before_later_requests(aws: Aws) -> None:
     settled(entry("Create", "made", asked=OLD, asked_before={}))
     settled(entry("Update", "failed", 100, asked=NEW, asked_before=OLD), "FAILED")
     settled(entry("Update", "rollback", 102, asked=OLD, asked_before=NEW))
-    assert told(aws) == ["failed", "rollback", "made"]
+    assert listed(aws) == ["failed", "rollback", "made"]
 
     settled(entry("Update", "again", 900, asked=NEW, asked_before=OLD))
-    assert told(aws) == ["again", "rollback", "failed", "made"]
+    assert listed(aws) == ["again", "rollback", "failed", "made"]
 
 
-def test_another_update_after_a_failed_one_is_no_rollback(aws: Aws) -> None:
+def test_another_update_after_a_failed_one_is_not_a_rollback(aws: Aws) -> None:
     settled(entry("Create", "made", asked=OLD, asked_before={}))
     settled(entry("Update", "failed", 100, asked=NEW, asked_before=OLD), "FAILED")
     settled(entry("Update", "other", 102, asked={"Type": "c"}, asked_before=NEW))
 
-    assert told(aws) == ["other", "failed", "made"]
+    assert listed(aws) == ["other", "failed", "made"]
 
 
-def test_a_rollback_that_is_not_done_comes_first(aws: Aws) -> None:
+def test_an_unfinished_rollback_comes_first(aws: Aws) -> None:
     settled(entry("Create", "failed"), "FAILED")
     enter(entry("Delete", "rollback", 2))
 
-    assert told(aws) == ["rollback", "failed"]
+    assert listed(aws) == ["rollback", "failed"]
 
 
-def test_launches_that_shared_a_name_are_told_one_after_the_other(aws: Aws) -> None:
+def test_launches_that_shared_a_name_are_listed_one_after_the_other(aws: Aws) -> None:
     def of(launch: str, *more: Any, **changes: Any) -> Entry:
         return entry(*more, stack_id=f"{LAUNCH}{launch}/1", **changes)
 
@@ -313,14 +313,14 @@ def test_launches_that_shared_a_name_are_told_one_after_the_other(aws: Aws) -> N
     settled(of("alice", "Update", "alice-again", 99))
     enter(of("carol", "Create", "carol-waits", 20))
 
-    assert told(aws) == [
+    assert listed(aws) == [
         "carol-waits",
         *("bob-refused", "bob-rollback"),
         *("alice-again", "alice-update", "alice-made"),
     ]
-    assert told(aws, "pp-bob") == ["bob-refused", "bob-rollback"]
-    assert told(aws, "SC-123456789012-pp-carol") == ["carol-waits"]
-    assert told(aws, f"{LAUNCH}carol/1") == ["carol-waits"]
+    assert listed(aws, "pp-bob") == ["bob-refused", "bob-rollback"]
+    assert listed(aws, "SC-123456789012-pp-carol") == ["carol-waits"]
+    assert listed(aws, f"{LAUNCH}carol/1") == ["carol-waits"]
 
 
 def test_the_notebook_of_another_launch_is_not_shown_as_this_ones(aws: Aws) -> None:
@@ -343,10 +343,10 @@ def test_the_notebook_of_another_launch_is_not_shown_as_this_ones(aws: Aws) -> N
     assert made.notebook.status == "InService"
 
 
-# --- what to do -----------------------------------------------------------------------------------
+# --- advice ---------------------------------------------------------------------------------------
 
 
-def test_an_answer_that_cloudformation_has_not_taken_is_something_to_look_into(aws: Aws) -> None:
+def test_an_answer_that_cloudformation_has_not_accepted_needs_attention(aws: Aws) -> None:
     answer(enter(entry()), "SUCCESS", "Done.")
 
     assert "has not accepted the answer" in explained(aws).what_to_do
@@ -356,7 +356,7 @@ def later(platform: Platform, **time: float) -> None:
     platform.clock.advance(timedelta(**time).total_seconds())
 
 
-def test_what_is_not_answered_is_not_promised_an_answer_that_cannot_come(
+def test_advice_on_an_unanswered_request_says_when_it_is_too_late_for_an_answer(
     aws: Aws, platform: Platform
 ) -> None:
     enter(entry())
@@ -370,7 +370,7 @@ def test_what_is_not_answered_is_not_promised_an_answer_that_cannot_come(
     assert "CloudFormation no longer waits" in create.what_to_do
 
 
-def test_an_execution_past_its_deadline_is_not_said_to_answer_by_then(
+def test_advice_on_a_running_execution_changes_after_its_deadline(
     aws: Aws, platform: Platform
 ) -> None:
     enter(entry(execution_arn="arn:execution"))
@@ -384,7 +384,7 @@ def test_an_execution_past_its_deadline_is_not_said_to_answer_by_then(
     assert "and CloudFormation accepts none now" in explained(aws).what_to_do
 
 
-def test_an_answer_that_was_not_taken_is_not_promised_for_ever(
+def test_advice_on_an_undelivered_answer_says_when_it_is_too_late(
     aws: Aws, platform: Platform
 ) -> None:
     answer(enter(entry()), "FAILED", "No.")
@@ -396,7 +396,7 @@ def test_an_answer_that_was_not_taken_is_not_promised_for_ever(
     assert create.what_to_do == ""
 
 
-def test_what_failed_before_another_request_needs_nothing_any_more(aws: Aws) -> None:
+def test_a_failure_that_another_request_follows_needs_no_action(aws: Aws) -> None:
     settled(entry("Create", "made", asked=OLD, asked_before={}))
     settled(entry("Update", "failed", 100, asked=NEW, asked_before=OLD), "FAILED")
     assert "See the runbook of" in explained(aws, "failed").what_to_do
@@ -407,7 +407,7 @@ def test_what_failed_before_another_request_needs_nothing_any_more(aws: Aws) -> 
     assert explained(aws, "failed").what_to_do == ""
 
 
-def test_a_cleanup_that_fails_has_no_launcher_who_tries_again(aws: Aws) -> None:
+def test_advice_on_a_failed_cleanup_does_not_mention_a_launcher(aws: Aws) -> None:
     answer(enter(entry("Delete", cleans_up=True)), "FAILED", "No.")
 
     found = explained(aws).what_to_do
@@ -416,7 +416,7 @@ def test_a_cleanup_that_fails_has_no_launcher_who_tries_again(aws: Aws) -> None:
     assert "The next cleanup tries again. PlatformFailed concerns" in found
 
 
-def test_a_cleanup_is_answered_to_nobody(aws: Aws) -> None:
+def test_a_successful_cleanup_needs_no_delivery(aws: Aws) -> None:
     answer(enter(entry("Delete", cleans_up=True)), "SUCCESS", "Gone.")
 
     found = explained(aws)
@@ -425,7 +425,7 @@ def test_a_cleanup_is_answered_to_nobody(aws: Aws) -> None:
     assert found.what_to_do == ""
 
 
-def test_a_request_without_an_answer_and_an_execution_is_something_to_look_into(aws: Aws) -> None:
+def test_a_request_without_an_answer_or_an_execution_has_advice(aws: Aws) -> None:
     enter(entry())
 
     found = explained(aws)
@@ -435,7 +435,7 @@ def test_a_request_without_an_answer_and_an_execution_is_something_to_look_into(
 
 
 @pytest.mark.parametrize("cause", Cause)
-def test_what_is_the_platforms_has_advice_and_names_the_runbook_and_nothing_else_has(
+def test_only_a_cause_that_concerns_the_platform_has_advice_and_a_runbook(
     cause: Cause,
 ) -> None:
     history = History()
@@ -454,7 +454,7 @@ def test_what_is_the_platforms_has_advice_and_names_the_runbook_and_nothing_else
         assert each.what_to_do == ""
 
 
-def test_a_fault_that_the_state_machine_caught_is_the_platforms() -> None:
+def test_a_fault_that_the_state_machine_caught_is_a_failure_of_the_platform() -> None:
     assert refused().cause is Cause.PLATFORM_FAILED
 
 
@@ -462,7 +462,7 @@ def test_a_fault_that_the_state_machine_caught_is_the_platforms() -> None:
     ("violations", "cause"),
     [(("RootAccess is not allowed",), Cause.INVALID), ((), Cause.PLATFORM_FAILED)],
 )
-def test_a_refusal_without_an_execution_is_for_what_was_asked_or_from_outside(
+def test_a_refusal_without_an_execution_is_invalid_or_a_failure_of_the_platform(
     aws: Aws, violations: tuple[str, ...], cause: Cause
 ) -> None:
     each = enter(entry(violations=violations))
@@ -472,12 +472,12 @@ def test_a_refusal_without_an_execution_is_for_what_was_asked_or_from_outside(
     assert explained(aws).cause is cause
 
 
-def test_what_succeeded_has_no_cause() -> None:
+def test_a_success_has_no_cause() -> None:
     assert created().cause is None
 
 
 @pytest.mark.parametrize("ids", [("r-1", "r-2"), ("r-2", "r-1")])
-def test_requests_of_one_second_are_told_in_their_order(aws: Aws, ids: tuple[str, str]) -> None:
+def test_requests_of_one_second_are_listed_in_their_order(aws: Aws, ids: tuple[str, str]) -> None:
     made = enter(entry("Create", "r-0", asked={"Type": "a"}, asked_before={}))
     enter(entry("Update", ids[1], 5, asked={"Type": "a"}, asked_before={"Type": "b"}))
     enter(entry("Update", ids[0], 5, asked={"Type": "b"}, asked_before={"Type": "a"}))

@@ -1,11 +1,11 @@
-"""What stacks take from each other by export and import.
+"""The values that stacks export to and import from each other.
 
-CloudFormation changes no value of an export, and removes none, while any stack imports it (user
-guide, "Get exported outputs from a deployed CloudFormation stack"), and launches import for as long
-as they live. So only what never changes in the life of a platform may be exported: functions, roles
-and policies by their ARNs, the key, the S3 endpoint, the product. What an administrator or a newer
-platform may change (subnets, groups, accounts of images, limits) reaches launches by the policies
-and the functions behind these.
+CloudFormation neither changes nor removes an export while a stack imports it (user guide, "Get
+exported outputs from a deployed CloudFormation stack"). Launches import exports for as long as they
+live. Therefore only values that never change in the life of a platform may be exported: the ARNs of
+functions, roles and policies, the key, the S3 endpoint, the product. Values that an administrator
+or a newer platform may change (subnets, groups, accounts of images, limits) reach launches through
+these policies and functions.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def calls(node: Any, function: str) -> Iterator[Any]:
             yield from calls(each, function)
 
 
-def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
+def test_only_values_that_never_change_are_exported() -> None:
     assert sorted(exports()) == [
         "ActionsRoleArn",
         "CreateRoleArn",
@@ -73,12 +73,12 @@ def test_nothing_is_exported_that_may_change_while_launches_live() -> None:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_all_that_is_imported_is_exported(template: str) -> None:
+def test_every_imported_value_is_exported(template: str) -> None:
     imported = set(calls(TEMPLATES[template], "Fn::ImportValue"))
     assert imported <= {f"{PREFIX}{name}" for name in exports()}
 
 
-def test_launches_attach_the_policies_that_the_launch_role_may_attach_and_no_others() -> None:
+def test_launches_attach_exactly_the_policies_that_the_launch_role_may_attach() -> None:
     attached = PRODUCT["Resources"]["ExecutionRole"]["Properties"]["ManagedPolicyArns"]
     assert attached == [{"Fn::ImportValue": f"{PREFIX}{name}"} for name in POLICIES]
 
@@ -98,7 +98,7 @@ def test_launches_attach_the_policies_that_the_launch_role_may_attach_and_no_oth
         assert passed[name] == {"Fn::GetAtt": ["LaunchPolicies", f"Outputs.{name}"]}
 
 
-def test_what_launches_write_into_their_roles_is_held_to_the_platforms_boundary() -> None:
+def test_the_platforms_boundary_limits_the_roles_that_launches_write() -> None:
     role = PRODUCT["Resources"]["ExecutionRole"]["Properties"]
     assert role["PermissionsBoundary"] == {"Fn::ImportValue": f"{PREFIX}ExecutionRoleBoundaryArn"}
     launch_role = TEMPLATES["stacks/catalog.yaml"]["Resources"]["LaunchRole"]["Properties"]
@@ -115,7 +115,7 @@ def test_what_launches_write_into_their_roles_is_held_to_the_platforms_boundary(
     )
 
 
-def test_nobody_else_attaches_policies() -> None:
+def test_only_the_launch_role_may_attach_policies() -> None:
     attaching = [
         (template, name)
         for template, loaded in TEMPLATES.items()

@@ -1,4 +1,4 @@
-"""What goes wrong around a request, through the real functions and the real state machine."""
+"""Faults around a request, through the real functions and the real state machine."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ DEADLINE = 3240
 
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """Run the platform, which looks seldom, so that tests make few calls."""
+    """Run the platform with long waits, so that tests make few calls."""
     waits = {"FIRST_WAIT_SECONDS": "300", "WAIT_SECONDS": "300"}
     with running_platform(monkeypatch, **waits) as platform:
         yield platform
@@ -33,7 +33,7 @@ def launched(platform: Platform) -> Stack:
     return stack
 
 
-def live_a_life(platform: Platform) -> None:
+def run_whole_life(platform: Platform) -> None:
     """Create a notebook, change all of it, and delete it."""
     stack = launched(platform)
     added = [{"Key": "another", "Value": "1"}]
@@ -53,18 +53,18 @@ def live_a_life(platform: Platform) -> None:
         {"code": "ServiceUnavailable", "status": 503, "after_effect": True},
     ],
 )
-def test_a_call_that_fails_for_a_while_changes_nothing_of_the_outcome(
+def test_a_call_that_fails_for_a_while_does_not_change_the_outcome(
     platform: Platform, operation: str, error: dict[str, Any]
 ) -> None:
-    """At a peer it fails the deployment: aws/aws-cdk#24210."""
+    """In aws-cdk it fails the deployment: aws/aws-cdk#24210."""
     platform.fail_calls(operation, **error)
 
-    live_a_life(platform)
+    run_whole_life(platform)
 
     assert platform.notebooks.faults.call_faults == [], "not all of the faults took place"
 
 
-def test_a_platform_throttled_all_along_answers_at_the_deadline(platform: Platform) -> None:
+def test_a_platform_that_is_always_throttled_answers_at_the_deadline(platform: Platform) -> None:
     platform.fail_calls("*", "ThrottlingException", calls=FOREVER)
 
     platform.stack().create().expect_failed("given up after 54 minutes", "ThrottlingException")
@@ -74,12 +74,12 @@ def test_a_platform_throttled_all_along_answers_at_the_deadline(platform: Platfo
 
 @pytest.mark.verify  # a launch alone is in test_capacity_scenarios.py, for make test
 @pytest.mark.parametrize("after", [False, True])
-def test_a_function_that_dies_at_any_call_of_a_life_changes_nothing_of_the_outcome(
+def test_a_function_that_dies_at_any_call_of_a_life_does_not_change_the_outcome(
     platform: Platform, after: bool
 ) -> None:
     for number in range(1, 1000):
         with dying_at_call(number, after=after, inside=lambda: platform.in_function) as died:
-            live_a_life(platform)
+            run_whole_life(platform)
             if not died():
                 break
 
@@ -89,7 +89,7 @@ def test_a_function_that_dies_at_any_call_of_a_life_changes_nothing_of_the_outco
 
 @pytest.mark.parametrize("state", ["Observe", "Create", "Respond"])
 @pytest.mark.parametrize("calls", [1, 4])
-def test_a_ledger_that_cannot_be_reached_for_a_while_changes_nothing_of_the_outcome(
+def test_a_ledger_that_is_unreachable_for_a_while_does_not_change_the_outcome(
     platform: Platform, state: str, calls: int
 ) -> None:
     stack = platform.stack()
@@ -104,7 +104,7 @@ def test_a_ledger_that_cannot_be_reached_for_a_while_changes_nothing_of_the_outc
 
 
 @pytest.mark.parametrize("service", ["ec2", "sagemaker"])
-def test_a_service_that_cannot_be_reached_is_tried_again_by_the_state_machine(
+def test_the_state_machine_retries_a_service_that_is_unreachable(
     platform: Platform, service: str
 ) -> None:
     stack = platform.stack()
@@ -117,7 +117,7 @@ def test_a_service_that_cannot_be_reached_is_tried_again_by_the_state_machine(
     created.expect_success()
 
 
-def test_a_state_that_is_redriven_finds_its_work_done(platform: Platform) -> None:
+def test_a_state_that_is_retried_finds_its_work_done(platform: Platform) -> None:
     stack = platform.stack()
     for function in ("ObserveFunction", "CreateFunction", "RespondFunction"):
         for _ in range(2):
@@ -131,10 +131,10 @@ def test_a_state_that_is_redriven_finds_its_work_done(platform: Platform) -> Non
 
 
 @pytest.mark.parametrize("status", ["PendingMaintenance", "InMaintenance", "Rebalancing"])
-def test_maintenance_and_statuses_of_the_future_are_waited_out(
+def test_requests_wait_until_maintenance_or_an_unknown_status_ends(
     platform: Platform, status: str
 ) -> None:
-    """A peer failed at a status that AWS had added: hashicorp/terraform-provider-aws#29791."""
+    """Terraform failed at a status that AWS had added: hashicorp/terraform-provider-aws#29791."""
     stack = launched(platform)
 
     platform.notebooks.force_status(stack.notebook, status, then="InService", after=900)
@@ -145,7 +145,7 @@ def test_maintenance_and_statuses_of_the_future_are_waited_out(
     platform.expect_nothing_left()
 
 
-def test_maintenance_during_a_create_is_waited_out(platform: Platform) -> None:
+def test_a_create_waits_until_maintenance_ends(platform: Platform) -> None:
     stack = platform.stack()
     created = stack.send_create()
     platform.step_until(created.execution, "Wait")
@@ -159,7 +159,7 @@ def test_maintenance_during_a_create_is_waited_out(platform: Platform) -> None:
 
 
 def get_stuck(platform: Platform, phase: str) -> None:
-    """Have a phase of a notebook's life take longer than anybody waits."""
+    """Make a phase of a notebook's life last longer than any wait."""
     platform.notebooks.configure({"timing": {phase: FOREVER}})
 
 
@@ -188,7 +188,7 @@ def test_every_wait_ends_at_the_deadline_with_the_last_status(
     assert DEADLINE <= platform.clock.now - began <= DEADLINE + 20
 
 
-def test_a_create_that_takes_forever_is_given_up_and_its_rollback_deletes_it_once_it_can(
+def test_a_create_that_never_ends_fails_and_its_rollback_deletes_the_notebook_later(
     platform: Platform,
 ) -> None:
     get_stuck(platform, "pending")
@@ -201,7 +201,7 @@ def test_a_create_that_takes_forever_is_given_up_and_its_rollback_deletes_it_onc
     platform.expect_nothing_left()
 
 
-def test_the_deadline_counts_from_when_the_request_was_issued(platform: Platform) -> None:
+def test_the_deadline_counts_from_the_issue_of_the_request(platform: Platform) -> None:
     get_stuck(platform, "pending")
     stack = platform.stack()
     created = stack.issue("Create")
@@ -229,15 +229,15 @@ def test_a_request_delivered_after_its_deadline_is_answered_and_changes_nothing(
 
 
 @pytest.mark.parametrize("answer", [503, 403, urllib3.exceptions.ProtocolError(SECRET)])
-def test_an_answer_that_was_not_taken_is_given_again_and_says_the_same(
+def test_an_answer_that_was_not_accepted_is_sent_again_unchanged(
     platform: Platform, answer: int | Exception
 ) -> None:
-    """A peer sends it once and never looks at the status: aws/aws-cdk#38428."""
+    """aws-cdk sends it once and ignores the status: aws/aws-cdk#38428."""
     stack = platform.stack()
     created = stack.send_create()
     platform.step_until(created.execution, "Respond")
     platform.bucket_answers += [answer, answer]
-    platform.step(created.execution)  # recorded as SUCCESS, and not taken
+    platform.step(created.execution)  # recorded as SUCCESS, but not accepted
     platform.take_away(stack.notebook)
 
     platform.run()
@@ -246,7 +246,7 @@ def test_an_answer_that_was_not_taken_is_given_again_and_says_the_same(
     assert created.execution.status == "SUCCEEDED"
 
 
-def test_an_answer_that_is_never_taken_fails_the_execution_and_can_be_given_later(
+def test_an_answer_that_is_never_accepted_fails_the_execution_and_can_be_sent_later(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -261,13 +261,13 @@ def test_an_answer_that_is_never_taken_fails_the_execution_and_can_be_given_late
     assert created.answers == []
     carried = created.execution.data
     assert carried["Error"]["Error"] == "UndeliverableError"
-    # Whoever answers for a failed execution repeats what was recorded, not that it failed.
+    # The answer for a failed execution repeats the recorded answer, not the failure.
     assert respond.handler(carried, context()) == {"Status": "SUCCESS"}
     created.expect_success()
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_request_function_that_dies_at_any_call_is_delivered_again_and_starts_one_execution(
+def test_a_request_function_that_dies_at_any_call_is_retried_and_starts_one_execution(
     platform: Platform, after: bool
 ) -> None:
     for number in range(1, 100):
@@ -284,10 +284,10 @@ def test_a_request_function_that_dies_at_any_call_is_delivered_again_and_starts_
     assert number > 2
 
 
-def test_no_reply_address_is_logged_even_where_everything_is(platform: Platform) -> None:
-    """It was at peers: aws/aws-cdk#31320, and in their executions aws/aws-cdk#21224.
+def test_no_response_url_is_logged_even_at_the_debug_level(platform: Platform) -> None:
+    """aws-cdk logged it: aws/aws-cdk#31320, and in its executions aws/aws-cdk#21224.
 
-    The ledger is moto's here: botocore logs a request only where it sends one.
+    The ledger is moto's here, because botocore logs only the requests that it sends.
     """
     root = logging.getLogger()
     level = root.level
@@ -295,7 +295,7 @@ def test_no_reply_address_is_logged_even_where_everything_is(platform: Platform)
     try:
         with dynamodb_on_moto(platform):
             platform.bucket_answers.append(503)
-            live_a_life(platform)
+            run_whole_life(platform)
             platform.stack().create(Subnet="nowhere").expect_failed()
     finally:
         root.setLevel(level)
@@ -308,7 +308,7 @@ def test_no_reply_address_is_logged_even_where_everything_is(platform: Platform)
     ("changed", "word"),
     [({"RequestType": "Upsert"}, "RequestType"), ({"ResourceProperties": "none"}, "Resource")],
 )
-def test_a_request_the_platform_does_not_know_is_refused_at_once(
+def test_a_request_that_the_platform_cannot_read_is_refused_at_once(
     platform: Platform, changed: dict[str, Any], word: str
 ) -> None:
     sent = platform.stack().issue("Create")
@@ -320,7 +320,7 @@ def test_a_request_the_platform_does_not_know_is_refused_at_once(
     assert platform.executions == []
 
 
-def test_a_reply_address_that_is_not_cloudformations_is_never_called(platform: Platform) -> None:
+def test_a_response_url_that_is_not_cloudformations_is_never_called(platform: Platform) -> None:
     sent = platform.stack().issue("Create")
     sent.event["ResponseURL"] = f"https://example.com/?X-Amz-Signature={SECRET}"
 
@@ -331,7 +331,7 @@ def test_a_reply_address_that_is_not_cloudformations_is_never_called(platform: P
 
 
 @pytest.mark.parametrize("missing", ["RequestType", "RequestId", "StackId", "ResponseURL"])
-def test_a_request_that_lacks_what_every_request_has_starts_nothing(
+def test_a_request_without_a_required_field_starts_nothing(
     platform: Platform, missing: str
 ) -> None:
     sent = platform.stack().issue("Create")
@@ -343,10 +343,10 @@ def test_a_request_that_lacks_what_every_request_has_starts_nothing(
     assert any(f"{missing} is missing" in line for line in platform.logged)
 
 
-def test_a_fault_that_is_none_of_a_function_is_told_in_its_own_words(platform: Platform) -> None:
-    """Step Functions' own errors have no JSON for a cause, and some have none at all."""
+def test_a_fault_outside_the_functions_is_reported_in_its_own_words(platform: Platform) -> None:
+    """The cause of Step Functions' own errors is not JSON, and some have no cause."""
     stack = launched(platform)
-    for error, told in (
+    for error, reported in (
         ({"Error": "States.Timeout", "Cause": "It took too long."}, "It took too long."),
         ({"Error": "States.Timeout"}, "States.Timeout: "),
     ):
@@ -355,4 +355,4 @@ def test_a_fault_that_is_none_of_a_function_is_told_in_its_own_words(platform: P
 
         respond.handler(state, context())
 
-        sent.expect_failed("The notebook platform failed. Ask its administrator", told)
+        sent.expect_failed("The notebook platform failed. Ask its administrator", reported)

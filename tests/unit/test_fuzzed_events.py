@@ -1,7 +1,7 @@
-"""Whatever comes to the answering function: an answer to the right address, or a line in the log.
+"""Damaged events for the answering function: it answers the right address or logs a line.
 
-What Lambda, EventBridge and its schedule send is damaged here, and so is what an operator may give
-an execution by hand. `FUZZ_EXAMPLES=20000` gives each test so many examples (tests/conftest.py).
+The tests damage the events of Lambda, EventBridge and its schedule, and the input that an operator
+may give an execution. `FUZZ_EXAMPLES=20000` sets the examples of each test (tests/conftest.py).
 """
 
 import json
@@ -37,7 +37,7 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
 
 
 def respond_to(functions: Watched, event: Any) -> None:
-    """Give the function an event, and check what holds whatever it is."""
+    """Invoke the function with an event, and check what holds for any event."""
     functions.begin()
     respond.handler(event, context())
     functions.check()
@@ -54,14 +54,16 @@ def test_a_damaged_record_of_a_failed_request_is_answered_or_refused_in_the_log(
 
 
 @given(payload=damaged(REQUEST) | anything)
-def test_so_is_a_record_of_what_was_no_request(functions: Watched, payload: Any) -> None:
+def test_a_record_of_an_invalid_request_is_answered_or_refused_in_the_log(
+    functions: Watched, payload: Any
+) -> None:
     respond_to(functions, FAILED | {"requestPayload": payload})
 
     assert functions.answers or functions.refused
 
 
 @given(address=foreign_addresses | anything)
-def test_a_record_with_a_foreign_reply_address_is_refused_and_nothing_is_called(
+def test_a_record_with_a_foreign_response_url_is_refused_and_nothing_is_called(
     functions: Watched, address: Any
 ) -> None:
     respond_to(functions, FAILED | {"requestPayload": REQUEST | {"ResponseURL": address}})
@@ -72,7 +74,7 @@ def test_a_record_with_a_foreign_reply_address_is_refused_and_nothing_is_called(
 
 
 @given(address=dated_addresses)
-def test_whenever_an_address_says_it_was_signed_the_request_is_answered(
+def test_a_request_is_answered_with_any_date_in_its_response_url(
     functions: Watched, address: str
 ) -> None:
     respond_to(functions, FAILED | {"requestPayload": REQUEST | {"ResponseURL": address}})
@@ -109,10 +111,10 @@ def test_an_execution_started_by_hand_is_refused_in_the_log(functions: Watched, 
 
 
 @given(event=damaged(EVENTS["respond"]))
-def test_a_damaged_state_ends_in_an_error_at_most_and_gives_no_address_away(
+def test_a_damaged_state_causes_an_error_at_most_and_reveals_no_response_url(
     functions: Watched, event: Any
 ) -> None:
-    """It is the state machine's own, which catches the error; it is not checked again."""
+    """The function does not check a state. The state machine sends it and catches the error."""
     functions.begin()
     receive_request.handler(REQUEST, context())
     try:
@@ -125,7 +127,7 @@ def test_a_damaged_state_ends_in_an_error_at_most_and_gives_no_address_away(
 
 
 @given(event=damaged(OVERDUE))
-def test_a_damaged_event_of_the_schedule_is_the_schedules_or_is_refused_in_the_log(
+def test_a_damaged_event_of_the_schedule_is_served_or_refused_in_the_log(
     functions: Watched, event: Any
 ) -> None:
     respond_to(functions, event)
@@ -134,7 +136,7 @@ def test_a_damaged_event_of_the_schedule_is_the_schedules_or_is_refused_in_the_l
 
 
 @given(event=anything)
-def test_what_is_no_event_of_these_is_refused_in_the_log(functions: Watched, event: Any) -> None:
+def test_an_unknown_event_is_refused_in_the_log(functions: Watched, event: Any) -> None:
     respond_to(functions, json.loads(json.dumps(event)))
 
     assert functions.refused
@@ -145,7 +147,7 @@ def test_what_is_no_event_of_these_is_refused_in_the_log(functions: Watched, eve
 
 
 def clean_for(functions: Watched, event: Any) -> None:
-    """Give the function an event, and check what holds whatever it is."""
+    """Invoke the function with an event, and check what holds for any event."""
     functions.begin()
     delete_orphans.handler(event, context())
     functions.check()
@@ -158,7 +160,7 @@ def clean_for(functions: Watched, event: Any) -> None:
 )
 @example(event=STACK_CHANGED | {"detail": {"stack-id": "x" * 300}})
 @example(event=STACK_CHANGED | {"detail": {"stack-id": ""}})
-def test_a_damaged_event_of_a_stack_is_a_look_or_is_refused_in_the_log(
+def test_a_damaged_event_of_a_stack_is_served_or_refused_in_the_log(
     functions: Watched, event: Any
 ) -> None:
     clean_for(functions, event)
@@ -167,7 +169,7 @@ def test_a_damaged_event_of_a_stack_is_a_look_or_is_refused_in_the_log(
 
 
 @given(event=damaged(EVENTS["delete-orphans-for-schedule"]))
-def test_a_damaged_event_of_the_schedule_is_a_look_at_all_or_is_refused_in_the_log(
+def test_a_damaged_event_of_the_cleanup_schedule_is_served_or_refused_in_the_log(
     functions: Watched, event: Any
 ) -> None:
     clean_for(functions, event)
@@ -179,9 +181,7 @@ def test_a_damaged_event_of_the_schedule_is_a_look_at_all_or_is_refused_in_the_l
 
 
 @given(event=anything)
-def test_what_is_no_event_to_clean_up_after_is_refused_in_the_log(
-    functions: Watched, event: Any
-) -> None:
+def test_an_unknown_cleanup_event_is_refused_in_the_log(functions: Watched, event: Any) -> None:
     clean_for(functions, json.loads(json.dumps(event)))
 
     assert functions.refused

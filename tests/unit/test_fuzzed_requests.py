@@ -1,7 +1,7 @@
-"""Whatever comes in as CloudFormation's request: answered, served or refused in the log.
+"""Damaged requests of CloudFormation are answered, served or refused in the log.
 
-Each test gives one function events that no CloudFormation sends, made from a sample of `events/` or
-from nothing. `FUZZ_EXAMPLES=20000` gives it so many (tests/conftest.py).
+Each test gives one function events that CloudFormation never sends, made from a sample of `events/`
+or from nothing. `FUZZ_EXAMPLES=20000` sets the examples of each test (tests/conftest.py).
 """
 
 import json
@@ -45,7 +45,7 @@ FUNCTIONS: dict[str, Handler] = {
 SAMPLES = {name: {**EVENTS[name], "ResponseURL": ADDRESS} for name in FUNCTIONS}
 SETTINGS: dict[str, Any] = SAMPLES["receive-request-update"]["ResourceProperties"]
 IDS = ("RequestType", "StackId", "RequestId", "LogicalResourceId", "PhysicalResourceId")
-HUGE = "é" * 150_000  # 300 KB as UTF-8, thrice that as the ledger has it
+HUGE = "é" * 150_000  # 300 KB as UTF-8, three times that in the ledger
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def _buckets() -> tuple[str, str]:
 
 
 def serve(functions: Watched, handler: Handler, event: Any) -> None:
-    """Give a function an event and check that it was answered, served or refused."""
+    """Invoke a function with an event and check that it was answered, served or refused."""
     functions.begin()
     handler(event, context())
     functions.check()
@@ -126,7 +126,7 @@ def test_a_request_with_damaged_properties_is_answered_or_served(
 @example(field="LogicalResourceId", value="")
 @example(field="PhysicalResourceId", value=None)
 @pytest.mark.parametrize("name", ["receive-request-update", "erase-data", "publish-product"])
-def test_whatever_a_request_is_known_by_it_is_answered_or_refused_in_the_log(
+def test_a_request_with_any_id_is_answered_or_refused_in_the_log(
     functions: Watched, name: str, field: str, value: Any
 ) -> None:
     serve(functions, FUNCTIONS[name], json.loads(json.dumps(SAMPLES[name] | {field: value})))
@@ -139,7 +139,7 @@ def test_whatever_a_request_is_known_by_it_is_answered_or_refused_in_the_log(
 @example(setting="unknown", value=HUGE)
 @example(setting="FallbackInstanceTypes", value=["ml.t3.medium"] * 50_000)
 @example(setting="NotebookInstanceName", value="\ud83d")
-def test_whatever_a_notebook_is_to_have_the_request_is_answered_or_served(
+def test_a_request_with_any_value_of_a_setting_is_answered_or_served(
     functions: Watched, setting: str, value: Any
 ) -> None:
     asked = json.loads(json.dumps(SETTINGS | {setting: value}))
@@ -164,7 +164,7 @@ def test_whatever_a_notebook_is_to_have_the_request_is_answered_or_served(
 @pytest.mark.parametrize(
     ("name", "setting"), [("erase-data", "BucketName"), ("publish-product", "Bucket")]
 )
-def test_whatever_a_bucket_is_called_the_request_is_answered(
+def test_a_request_with_any_bucket_name_is_answered(
     functions: Watched, name: str, setting: str, kind: str, bucket: Any
 ) -> None:
     asked = json.loads(json.dumps(SAMPLES[name]["ResourceProperties"] | {setting: bucket}))
@@ -180,7 +180,7 @@ def test_whatever_a_bucket_is_called_the_request_is_answered(
 
 @given(event=anything)
 @pytest.mark.parametrize("name", ["receive-request-create", "erase-data", "publish-product"])
-def test_what_is_no_request_at_all_is_refused_in_the_log(
+def test_an_event_that_is_not_a_request_is_refused_in_the_log(
     functions: Watched, name: str, event: Any
 ) -> None:
     serve(functions, FUNCTIONS[name], json.loads(json.dumps(event)))
@@ -191,7 +191,7 @@ def test_what_is_no_request_at_all_is_refused_in_the_log(
 
 @given(address=foreign_addresses | anything)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_request_with_a_foreign_reply_address_is_refused_and_nothing_is_called(
+def test_a_request_with_a_foreign_response_url_is_refused_and_nothing_is_called(
     functions: Watched, name: str, address: Any
 ) -> None:
     serve(functions, FUNCTIONS[name], SAMPLES[name] | {"ResponseURL": address})
@@ -201,7 +201,9 @@ def test_a_request_with_a_foreign_reply_address_is_refused_and_nothing_is_called
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_no_known_trick_with_a_host_makes_it_cloudformations(functions: Watched, name: str) -> None:
+def test_no_known_trick_with_a_host_passes_as_cloudformations(
+    functions: Watched, name: str
+) -> None:
     for host in OTHER_HOSTS:
         serve(
             functions, FUNCTIONS[name], SAMPLES[name] | {"ResponseURL": f"https://{host}/?{SIGNED}"}
@@ -214,7 +216,7 @@ def test_no_known_trick_with_a_host_makes_it_cloudformations(functions: Watched,
 @pytest.mark.parametrize(
     "name", ["receive-request-create", "receive-request-update", "receive-request-delete"]
 )
-def test_whenever_an_address_says_it_was_signed_the_request_is_served(
+def test_a_request_is_served_with_any_date_in_its_response_url(
     functions: Watched, name: str, address: str
 ) -> None:
     serve(functions, FUNCTIONS[name], SAMPLES[name] | {"ResponseURL": address})
@@ -224,7 +226,7 @@ def test_whenever_an_address_says_it_was_signed_the_request_is_served(
 
 @given(extra=st.dictionaries(st.text().map("X{}".format), anything, max_size=5))
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_fields_that_cloudformation_may_add_one_day_change_nothing(
+def test_fields_that_cloudformation_may_add_later_change_nothing(
     functions: Watched, name: str, extra: dict[str, Any]
 ) -> None:
     serve(functions, FUNCTIONS[name], json.loads(json.dumps(extra)) | SAMPLES[name])

@@ -1,4 +1,4 @@
-"""The guard: the platform is not deleted while there are notebooks of it, and they are named."""
+"""The guard refuses to delete a platform that has notebooks, and names them."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/notebook-vending/p"
 
 @pytest.fixture
 def answers(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Collect what CloudFormation was told of the platform's stack, which is being deleted."""
+    """Collect the answers for the platform's stack, which is being deleted."""
     taken: list[dict[str, Any]] = []
     of_launches = answer.put
 
@@ -48,7 +48,7 @@ def event(kind: str = "Delete") -> dict[str, Any]:
 
 
 def make(platform: Platform, *names: str, **tags: str) -> None:
-    """Make notebooks with the platform's tag, past the platform."""
+    """Create notebooks with the platform's tag directly in SageMaker."""
     ours = {"notebook-vending:platform": "notebook-vending", **tags}
     for name in names:
         role = f"arn:aws:iam::123456789012:role/{name}"
@@ -75,7 +75,7 @@ def test_a_platform_without_notebooks_may_be_deleted(
     assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", "Guard")
 
 
-def test_a_launch_keeps_the_platform_until_it_is_gone(
+def test_a_launch_blocks_the_deletion_of_the_platform_until_it_is_gone(
     platform: Platform, answers: list[dict[str, Any]]
 ) -> None:
     stack = platform.stack()
@@ -92,7 +92,7 @@ def test_a_launch_keeps_the_platform_until_it_is_gone(
     assert allowed["Status"] == "SUCCESS"
 
 
-def test_what_a_stack_left_behind_keeps_the_platform_whatever_its_status(
+def test_an_orphan_in_any_status_blocks_the_deletion_of_the_platform(
     platform: Platform, answers: list[dict[str, Any]]
 ) -> None:
     make(platform, "Orphan", "Stopping")
@@ -106,7 +106,7 @@ def test_what_a_stack_left_behind_keeps_the_platform_whatever_its_status(
     assert "orphan (Failed, of no stack), stopping (Stopping, of no stack)." in said["Reason"]
 
 
-def test_of_many_notebooks_twenty_are_named(
+def test_at_most_twenty_notebooks_are_named(
     platform: Platform, answers: list[dict[str, Any]]
 ) -> None:
     make(platform, *(f"Notebook-{number:02}" for number in range(22)))
@@ -118,10 +118,10 @@ def test_of_many_notebooks_twenty_are_named(
     assert "notebook-19 (Pending, of no stack), and more." in said["Reason"]
 
 
-def test_one_that_went_while_it_was_looked_for_is_none(
+def test_a_notebook_that_is_deleted_during_the_search_does_not_count(
     platform: Platform, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The search by tags is behind SageMaker (Resource Groups Tagging API)."""
+    """The search by tags (Resource Groups Tagging API) lags behind SageMaker."""
     gone = Candidate("arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/gone", {})
     monkeypatch.setattr(tagging, "notebooks", lambda _tags: iter([gone]))
 
@@ -134,7 +134,7 @@ def test_one_that_went_while_it_was_looked_for_is_none(
 @pytest.mark.parametrize(
     "status", ["ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_COMPLETE"]
 )
-def test_a_deployment_that_is_taken_back_is_not_held_up(
+def test_a_rollback_of_a_deployment_is_not_blocked(
     platform: Platform, answers: list[dict[str, Any]], status: str
 ) -> None:
     make(platform, "Living")
@@ -146,7 +146,7 @@ def test_a_deployment_that_is_taken_back_is_not_held_up(
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_a_platform_is_deployed_whatever_notebooks_there_are(
+def test_notebooks_do_not_block_a_deployment_of_the_platform(
     platform: Platform, answers: list[dict[str, Any]], kind: str
 ) -> None:
     make(platform, "Living")
@@ -156,7 +156,7 @@ def test_a_platform_is_deployed_whatever_notebooks_there_are(
     assert [said["Status"] for said in answers] == ["SUCCESS"]
 
 
-def test_when_nobody_can_tell_the_platform_stays(
+def test_the_platform_stays_when_its_stack_cannot_be_read(
     platform: Platform, answers: list[dict[str, Any]], pauses: list[float]
 ) -> None:
     platform.stacks[STACK] = {"status": "AccessDenied", "physical_ids": ()}
@@ -186,7 +186,7 @@ def changed(before: str, now: str, portfolio: str = "port-1") -> dict[str, Any]:
     }
 
 
-def test_a_project_that_has_notebooks_is_not_dropped_and_they_are_named_with_their_owners(
+def test_a_project_with_notebooks_is_not_removed_and_the_answer_names_their_owners(
     platform: Platform, answers: list[dict[str, Any]]
 ) -> None:
     stack = platform.stack()
@@ -213,7 +213,7 @@ def test_a_project_that_has_notebooks_is_not_dropped_and_they_are_named_with_the
     ],
     ids=["added", "in-another-order", "one-without-notebooks", "of-another-portfolio"],
 )
-def test_a_change_that_locks_nobody_out_is_made(
+def test_a_change_that_locks_no_owner_out_is_allowed(
     platform: Platform, answers: list[dict[str, Any]], before: str, now: str, portfolio: str
 ) -> None:
     platform.stack().create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
@@ -238,7 +238,7 @@ def test_a_notebook_of_another_accounts_portfolio_keeps_its_project(
 
 
 @pytest.mark.parametrize(("portfolio", "status"), [("port-1", "FAILED"), ("port-2", "SUCCESS")])
-def test_the_platforms_own_projects_are_those_of_the_portfolio_in_its_outputs(
+def test_the_platforms_own_projects_belong_to_the_portfolio_in_its_outputs(
     platform: Platform, answers: list[dict[str, Any]], portfolio: str, status: str
 ) -> None:
     platform.stack().create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()
@@ -253,7 +253,7 @@ def test_the_platforms_own_projects_are_those_of_the_portfolio_in_its_outputs(
     assert [said["Status"] for said in answers] == [status]
 
 
-def test_a_notebook_that_no_stack_has_keeps_no_project(
+def test_a_notebook_without_a_stack_keeps_no_project(
     platform: Platform, answers: list[dict[str, Any]]
 ) -> None:
     make(platform, "Orphan", ProjectID="QuickStart007")
@@ -263,7 +263,7 @@ def test_a_notebook_that_no_stack_has_keeps_no_project(
     assert [said["Status"] for said in answers] == ["SUCCESS"]
 
 
-def test_a_notebook_that_the_search_still_finds_keeps_no_project(
+def test_a_deleted_notebook_that_the_search_still_finds_keeps_no_project(
     platform: Platform, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = platform.stack()
@@ -283,7 +283,7 @@ def test_a_notebook_that_the_search_still_finds_keeps_no_project(
 @pytest.mark.parametrize(
     ("left", "named"), [(800_000, 20), (90_000, 0)], ids=["time-for-all", "no-time"]
 )
-def test_of_many_notebooks_of_dropped_projects_twenty_are_named(
+def test_at_most_twenty_notebooks_of_removed_projects_are_named(
     answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, left: int, named: int
 ) -> None:
     names = [f"notebook-{number:02}" for number in range(15)]
@@ -316,7 +316,7 @@ def test_a_notebook_of_a_stack_that_is_gone_keeps_no_project(
 
 
 @pytest.mark.parametrize("kind", ["Create", "Delete"])
-def test_a_portfolio_comes_and_goes_whatever_notebooks_there_are(
+def test_notebooks_do_not_block_the_creation_or_deletion_of_a_portfolio(
     platform: Platform, answers: list[dict[str, Any]], kind: str
 ) -> None:
     platform.stack().create(NotebookInstanceName="Analysis-1", Tags=OURS).expect_success()

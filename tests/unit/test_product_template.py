@@ -1,6 +1,6 @@
-"""The product template keeps its promises, and none of the faults it replaces is in it.
+"""The product template keeps its promises and has none of the faults that it replaces.
 
-docs/failure-modes.md tells those faults, and which test holds which.
+docs/failure-modes.md lists those faults and the test for each.
 """
 
 import gzip
@@ -53,7 +53,7 @@ def actions(statements: Mapping[str, dict[str, Any]]) -> set[str]:
 
 
 def dependencies(logical_id: str) -> set[str]:
-    """Return what a resource is made after, near and far."""
+    """Return the direct and indirect dependencies of a resource."""
     resource = TEMPLATE["Resources"][logical_id]
     near = set(listed(resource.get("DependsOn", [])))
     text = json.dumps(resource["Properties"])
@@ -69,7 +69,7 @@ def tags(properties: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
 
 
-# What is launched
+# The template and its notebook
 
 
 def test_the_template_is_small_enough_and_needs_no_transform() -> None:
@@ -83,13 +83,13 @@ def test_no_lint_rule_is_switched_off() -> None:
     assert "cfn-lint" not in str(metadata)
 
 
-def test_in_china_no_arn_and_no_host_is_of_another_partition() -> None:
-    # A service's own principal is called the same in every partition.
+def test_china_launch_has_no_arn_and_no_host_of_another_partition() -> None:
+    # A service principal has the same name in every partition.
     for text in set(stack_template.strings(CHINA.everything())) - {"sagemaker.amazonaws.com"}:
         assert not re.search(r"arn:aws:|\.amazonaws\.com(?!\.cn)", text), text
 
 
-def test_the_notebook_asked_for_is_one_the_platform_takes() -> None:
+def test_the_requested_notebook_is_within_the_platforms_limits() -> None:
     limits = Limits(
         instance_types=tuple(PARAMETERS["NotebookInstanceType"]["AllowedValues"]),
         max_volume_size_in_gb=int(PARAMETERS["VolumeSizeInGB"]["MaxValue"]),
@@ -112,7 +112,7 @@ def test_the_notebook_asked_for_is_one_the_platform_takes() -> None:
 
 
 def _stringified(properties: dict[str, Any]) -> dict[str, Any]:
-    """As CloudFormation sends scalars: every one a string."""
+    """Return the properties as CloudFormation sends them, with every scalar a string."""
     return {
         key: value if isinstance(value, list) else str(value) for key, value in properties.items()
     }
@@ -125,7 +125,7 @@ def _stringified(properties: dict[str, Any]) -> dict[str, Any]:
         ("BucketContents", "NotebookVending-EraseDataServiceToken", 900),
     ],
 )
-def test_nobody_types_which_function_serves_a_launch(
+def test_the_template_imports_the_function_that_serves_a_launch(
     logical_id: str, token: str, seconds: int
 ) -> None:
     properties = PLAIN.properties(logical_id)
@@ -148,18 +148,18 @@ def test_the_role_may_list_and_read_the_code_bucket_of_this_account_and_nothing_
     assert bucket["Condition"] == code["Condition"] == of_this_account
 
 
-def test_without_code_push_there_is_neither_permission_nor_script_for_it() -> None:
+def test_launch_without_code_push_has_no_permission_and_no_script_for_it() -> None:
     assert not {"CodeBucket", "Code"} & set(PLAIN.statements())
     assert "OnCreate" not in PLAIN.properties("LifecycleConfig")
 
 
-def test_the_notebook_is_made_after_everything_else_and_so_deleted_before() -> None:
-    # Those of the owner's topic are not always there, and the notebook needs neither.
+def test_the_notebook_is_created_last_and_deleted_first() -> None:
+    # The owner's topic and subscription are conditional, and the notebook needs neither.
     apart = {"Notebook", "OwnerTopic", "Owner"}
     assert dependencies("Notebook") == set(TEMPLATE["Resources"]) - apart
 
 
-def test_no_bucket_is_copied_from_unless_the_launcher_names_it() -> None:
+def test_code_push_needs_a_bucket_that_the_launcher_names() -> None:
     assert PARAMETERS["CodeBucketName"]["Default"] == ""
     assert not Launch({"S3CodePusher": "YES"}).passes_the_rules()
     assert WITH_CODE.passes_the_rules()
@@ -182,7 +182,7 @@ def test_two_launches_have_no_name_in_common() -> None:
         assert name not in one.properties(logical_id)
 
 
-def test_names_fit_however_long_the_stack_is_called() -> None:
+def test_names_fit_the_limits_for_the_longest_stack_name() -> None:
     longest = Launch(stack_name="S" * 128)  # CreateStack, StackName
     name = longest.properties("LifecycleConfig")["NotebookInstanceLifecycleConfigName"]
     allowed = SAGEMAKER.shape_for("NotebookInstanceLifecycleConfigName").metadata
@@ -200,13 +200,13 @@ CREATES, STARTS, EMPTIES, ACTIONS, DATA_ADMINISTRATOR = (
     f"<import NotebookVending-{each}RoleArn>"
     for each in ("Create", "Start", "EraseData", "Actions", "DataAdministrator")
 )
-SOMEBODY = f"{ROLES}/Somebody"
+ANOTHER_ROLE = f"{ROLES}/Somebody"
 
 
 def says(
     policy: dict[str, Any], principal: str, action: str, resource: str, keys: Mapping[str, str]
 ) -> str:
-    """Return what a policy of a resource says: Allow, Deny or ImplicitDeny."""
+    """Return the decision of a resource policy: Allow, Deny or ImplicitDeny."""
     context = iam_evaluator.EvalContext(
         principal_arn=principal,
         principal_type="AssumedRole",
@@ -217,13 +217,13 @@ def says(
         secure_transport=keys.get("aws:SecureTransport") == "true",
         service_context={key.lower(): value for key, value in keys.items()},
     )
-    # Of every principal it names the account, whose the stand-ins for imported roles are not.
+    # The account's root stands for all its roles, but the imported roles here have no account.
     named = json.loads(json.dumps(policy).replace(f"arn:aws:iam::{ACCOUNT}:root", "*"))
     return str(iam_evaluator.evaluate_resource_policy(named, context).decision)
 
 
 def may_use_the_key(principal: str, action: str, **keys: str) -> bool:
-    """Tell whether the key's policy lets a principal, through a service or with a tag."""
+    """Return whether the key policy allows an action, through a service or with a tag."""
     named = {
         "via": "kms:ViaService",
         "project": "aws:PrincipalTag/ProjectID",
@@ -243,7 +243,7 @@ def test_only_the_account_administers_the_key_and_the_execution_role_uses_it() -
         assert may_use_the_key(EXECUTION_ROLE, action, via="s3")
         assert not may_use_the_key(EXECUTION_ROLE, action)
         assert not may_use_the_key(EXECUTION_ROLE, action, via="sagemaker")
-        for other in (SOMEBODY, CREATES, STARTS, EMPTIES, ACTIONS):
+        for other in (ANOTHER_ROLE, CREATES, STARTS, EMPTIES, ACTIONS):
             assert not may_use_the_key(other, action, via="s3", project="QuickStart007")
     assert not use_actions & set(statements["TheAccountAdministersThroughIam"]["Action"])
     principals = {sid: each["Principal"]["AWS"] for sid, each in statements.items()}
@@ -252,8 +252,8 @@ def test_only_the_account_administers_the_key_and_the_execution_role_uses_it() -
     assert set(principals.values()) == {f"arn:aws:iam::{ACCOUNT}:root"}
 
 
-def test_the_key_itself_lets_its_launch_change_and_delete_it() -> None:
-    """IAM cannot: a new key's tags may take five minutes to count, and a launch fails sooner."""
+def test_the_key_policy_lets_its_launch_change_and_delete_the_key() -> None:
+    """An IAM condition on a new key's tags takes up to five minutes, and a launch fails sooner."""
     statements = key_statements(PLAIN)
     harmful = {
         "kms:DeleteAlias",
@@ -272,7 +272,7 @@ def test_the_key_itself_lets_its_launch_change_and_delete_it() -> None:
         assert "Condition" not in statements[sid]
 
 
-def test_data_administrators_decrypt_through_s3_and_nothing_else() -> None:
+def test_data_administrators_can_only_decrypt_and_only_through_s3() -> None:
     assert may_use_the_key(DATA_ADMINISTRATOR, "kms:Decrypt", via="s3")
     assert not may_use_the_key(DATA_ADMINISTRATOR, "kms:Decrypt")
     assert not may_use_the_key(DATA_ADMINISTRATOR, "kms:Decrypt", via="sagemaker")
@@ -283,7 +283,7 @@ def test_data_administrators_decrypt_through_s3_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     ("principal", "project"),
-    [(CREATES, ""), (STARTS, ""), (ACTIONS, ""), (SOMEBODY, "QuickStart007")],
+    [(CREATES, ""), (STARTS, ""), (ACTIONS, ""), (ANOTHER_ROLE, "QuickStart007")],
     ids=["create function", "start function", "service actions", "member of the project"],
 )
 def test_grants_on_the_key_are_made_through_sagemaker_only(principal: str, project: str) -> None:
@@ -295,8 +295,8 @@ def test_grants_on_the_key_are_made_through_sagemaker_only(principal: str, proje
     assert not may_grant()
 
 
-@pytest.mark.parametrize("principal", [SOMEBODY, EMPTIES, DATA_ADMINISTRATOR])
-def test_nobody_else_makes_a_grant_on_the_key(principal: str) -> None:
+@pytest.mark.parametrize("principal", [ANOTHER_ROLE, EMPTIES, DATA_ADMINISTRATOR])
+def test_other_principals_cannot_create_a_grant_on_the_key(principal: str) -> None:
     for project in ("", "Moon"):
         assert not may_use_the_key(principal, "kms:CreateGrant", via="sagemaker", project=project)
 
@@ -325,7 +325,7 @@ def test_every_action_of_the_role_has_a_resource_it_works_on(sid: str) -> None:
 
 
 def _works_on(action: str, resource: str) -> bool:
-    """Tell whether an action works on something that a resource with asterisks may stand for."""
+    """Return whether an action works on an ARN that the resource's pattern matches."""
     _, partition, service, region, account, name = resource.split(":", 5)
     place = [partition.replace("*", "aws"), service, region.replace("*", "eu-west-1")]
     owner = account.replace("*", ACCOUNT)
@@ -348,7 +348,7 @@ def _resource_formats(action: str) -> list[str]:
     formats = []
     for kind, arns in resource_kinds(action).items():
         for arn in arns:
-            # The data tells buckets from objects by their kind only.
+            # The data distinguishes buckets from objects only by their kind.
             exact = {"bucket": "[^/]+", "object": "[^/]+/.+"}.get(kind, ".*")
             pattern = arn.replace(".*", exact).replace("${Partition}", "aws")
             formats.append(pattern.replace("${Region}", "eu-west-1").replace("${Account}", r"\d+"))
@@ -356,7 +356,7 @@ def _resource_formats(action: str) -> list[str]:
 
 
 def test_no_permission_is_broader_than_the_launch() -> None:
-    """What the resource leaves open, a condition closes: the project, the account, the subnet."""
+    """A condition on the project, account or subnet narrows every broad resource."""
     own = [BUCKET, "key/k1", "our-code", "stack-role-1", "subnet-", "sg-1"]
     own += [f"/aws/sagemaker/{group}" for group in ("NotebookInstances", "T")]
     own += [f"/{prefix}-" for prefix in ("1f2e3d4c", "${aws:PrincipalTag/NamePrefix}")]
@@ -366,10 +366,10 @@ def test_no_permission_is_broader_than_the_launch() -> None:
         assert not any("*" in action for action in listed(statement["Action"]))
         conditions = {key for test in statement.get("Condition", {}).values() for key in test}
         for resource in listed(statement["Resource"]):
-            # A new network interface has no name yet; where it lies, its subnet says.
+            # A new network interface has no ID yet, so its subnet narrows the permission.
             new = (sid, resource.rpartition(":")[2]) == ("NetworkInterface", "network-interface/*")
             named = new or any(name in resource for name in own)
-            # What has no resource at all: see test_execution_role.py.
+            # test_execution_role.py covers the actions without a resource.
             assert resource == "*" or named or narrowing & conditions, (sid, resource)
 
 
@@ -382,7 +382,7 @@ def test_the_notebook_may_write_its_own_logs() -> None:
     assert f"{group}:log-stream:my-notebook/*" in statements["LogStreams"]["Resource"]
 
 
-def test_the_role_reaches_what_its_work_needs_and_changes_no_image_and_no_role() -> None:
+def test_the_role_uses_only_the_services_it_needs_and_changes_no_image_and_no_role() -> None:
     used = actions(WITH_CODE.statements())
     services = {action.split(":")[0] for action in used}
     assert services == {"cloudwatch", "ec2", "ecr", "iam", "kms", "logs", "s3", "sagemaker"}
@@ -391,7 +391,7 @@ def test_the_role_reaches_what_its_work_needs_and_changes_no_image_and_no_role()
     assert all(action.startswith(("BatchCheck", "BatchGet", "Get")) for action in images)
 
 
-def test_sagemaker_takes_the_role_on_for_this_account_only() -> None:
+def test_sagemaker_can_assume_the_role_for_this_account_only() -> None:
     (statement,) = PLAIN.properties("ExecutionRole")["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
     assert statement["Condition"] == {"StringEqualsIfExists": {"aws:SourceAccount": ACCOUNT}}
@@ -412,7 +412,7 @@ def bucket_policy_says(
     return says(policy, principal, action, resource, keys)
 
 
-def test_the_bucket_policy_opens_nothing() -> None:
+def test_the_bucket_policy_only_denies() -> None:
     policy = PLAIN.properties("BucketPolicy")["PolicyDocument"]["Statement"]
     assert {(each["Effect"], each["Principal"]) for each in policy} == {("Deny", "*")}
 
@@ -422,7 +422,7 @@ def test_the_bucket_policy_opens_nothing() -> None:
     [{"aws:SecureTransport": "false"}, {"s3:TlsVersion": "1.1"}],
     ids=["no TLS", "old TLS"],
 )
-def test_the_bucket_policy_denies_what_is_not_tls_1_2(keys: dict[str, str]) -> None:
+def test_the_bucket_policy_denies_requests_below_tls_1_2(keys: dict[str, str]) -> None:
     bucket = OBJECT.partition("/")[0]
     for action, resource in (("s3:GetObject", OBJECT), ("s3:ListBucket", bucket)):
         assert bucket_policy_says(action, resource, THROUGH_THE_ENDPOINT) == "ImplicitDeny"
@@ -438,13 +438,13 @@ def test_the_bucket_policy_denies_what_is_not_tls_1_2(keys: dict[str, str]) -> N
 )
 def test_objects_are_reached_through_the_endpoint_only(action: str) -> None:
     another = SOUND | {"aws:SourceVpce": "vpce-another"}
-    for principal in (EXECUTION_ROLE, SOMEBODY, CREATES):
+    for principal in (EXECUTION_ROLE, ANOTHER_ROLE, CREATES):
         for keys in (SOUND, another):
             assert bucket_policy_says(f"s3:{action}", OBJECT, keys, principal) == "Deny"
     assert bucket_policy_says(f"s3:{action}", OBJECT, THROUGH_THE_ENDPOINT) == "ImplicitDeny"
 
 
-def test_objects_are_reached_otherwise_by_aws_services_and_those_who_clear_up() -> None:
+def test_aws_services_and_the_roles_that_clean_up_need_no_endpoint() -> None:
     for key in ("aws:ViaAWSService", "aws:PrincipalIsAWSService"):
         # AWS gives both keys with every request (IAM user guide, "Global condition keys").
         keys = SOUND | {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false"}
@@ -454,8 +454,8 @@ def test_objects_are_reached_otherwise_by_aws_services_and_those_who_clear_up() 
         assert bucket_policy_says("s3:DeleteObject", OBJECT, SOUND, principal) == "ImplicitDeny"
 
 
-def test_listing_is_not_denied_by_the_endpoint() -> None:
-    """SageMaker looks at a job's paths from outside when the job is asked for."""
+def test_the_bucket_policy_does_not_deny_listing_outside_the_endpoint() -> None:
+    """SageMaker checks a job's paths from outside the VPC when the job is created."""
     bucket = OBJECT.partition("/")[0]
     assert bucket_policy_says("s3:ListBucket", bucket, SOUND) == "ImplicitDeny"
 
@@ -476,10 +476,10 @@ def test_the_bucket_is_private_versioned_and_encrypted_with_the_launchs_own_key(
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
 
 
-def test_data_stay_with_the_key_that_opens_them_unless_the_launcher_says_otherwise() -> None:
-    """The function behind BucketContents erases them, CloudFormation never: its policy is literal.
+def test_the_bucket_and_its_key_are_retained_unless_the_launcher_chooses_deletion() -> None:
+    """Only the function behind BucketContents erases them, because a DeletionPolicy is literal.
 
-    AWS's pages disagree on Fn::If in a policy, and say nothing of RetainExceptOnCreate within it.
+    AWS's pages disagree on Fn::If there and do not mention RetainExceptOnCreate within it.
     """
     assert PARAMETERS["DataRetention"]["Default"] == "Retain"
     for logical_id in ("ProjectBucket", "ProjectKey", "BucketPolicy"):
@@ -488,14 +488,14 @@ def test_data_stay_with_the_key_that_opens_them_unless_the_launcher_says_otherwi
     assert "Transform" not in TEMPLATE
 
 
-def test_no_subscription_is_ended_by_cloudformation_at_a_termination() -> None:
-    """Its handler refuses to end one that was never confirmed (resource-providers-sns)."""
+def test_cloudformation_retains_the_owners_subscription_at_termination() -> None:
+    """Its handler cannot delete an unconfirmed subscription (resource-providers-sns)."""
     assert TEMPLATE["Resources"]["Owner"]["DeletionPolicy"] == "Retain"
     assert TEMPLATE["Resources"]["OwnerTopic"].get("DeletionPolicy", "Delete") == "Delete"
 
 
-def test_the_bucket_is_erased_when_nothing_writes_to_it_any_more() -> None:
-    """Deletion runs against the dependencies: what comes after the contents goes before them."""
+def test_the_bucket_is_erased_after_all_its_writers_are_deleted() -> None:
+    """CloudFormation deletes the dependents of BucketContents before it."""
     assert {"Notebook", "ExecutionRolePolicy"} <= {
         name for name in TEMPLATE["Resources"] if "BucketContents" in dependencies(name)
     }
@@ -512,7 +512,7 @@ def test_the_bucket_is_erased_when_nothing_writes_to_it_any_more() -> None:
 # Parameters, outputs, tags
 
 
-def test_the_parameters_a_launcher_knows_are_there() -> None:
+def test_the_template_has_the_parameters_that_launchers_know() -> None:
     assert set(PARAMETERS) == {
         "SubnetName",
         "SecurityGroupName",
@@ -539,7 +539,7 @@ def test_the_parameters_a_launcher_knows_are_there() -> None:
 
 
 @pytest.mark.parametrize("address", ["a@example.com", "first.last+x@sub.example.cn"])
-def test_an_owner_with_an_address_has_a_topic_of_the_launch_alone(address: str) -> None:
+def test_an_owner_with_an_address_gets_a_topic_for_this_launch_only(address: str) -> None:
     launch = Launch({"OwnerEmail": address})
 
     assert re.fullmatch(PARAMETERS["OwnerEmail"]["AllowedPattern"], address)
@@ -553,7 +553,7 @@ def test_an_owner_with_an_address_has_a_topic_of_the_launch_alone(address: str) 
 
 
 @pytest.mark.parametrize("address", ["somebody", "a@b c", "a@b@c", "@"])
-def test_what_is_no_address_is_no_owners(address: str) -> None:
+def test_the_form_rejects_an_invalid_owner_address(address: str) -> None:
     assert not re.fullmatch(PARAMETERS["OwnerEmail"]["AllowedPattern"], address)
 
 
@@ -575,7 +575,7 @@ def test_every_parameter_is_explained_labelled_and_in_one_group() -> None:
         ("IdleMinutes", "the action Start"),
     ],
 )
-def test_the_form_answers_what_a_launcher_asks_next(parameter: str, says: str) -> None:
+def test_the_form_answers_the_next_questions_of_a_launcher(parameter: str, says: str) -> None:
     assert says in PARAMETERS[parameter]["Description"]
 
 
@@ -598,8 +598,8 @@ def test_every_parameter_is_bounded() -> None:
         assert closed or written or counted, name
 
 
-def test_idle_minutes_are_digits_that_the_script_takes() -> None:
-    """CloudFormation's Number takes a float, too, and the script counts whole looks."""
+def test_idle_minutes_are_digits_that_the_script_accepts() -> None:
+    """CloudFormation's Number also accepts a float, and the script counts whole checks."""
     assert PARAMETERS["IdleMinutes"]["Type"] == "String"
     pattern = re.compile(PARAMETERS["IdleMinutes"]["AllowedPattern"])
     within = {str(number) for number in range(10081)}
@@ -609,7 +609,7 @@ def test_idle_minutes_are_digits_that_the_script_takes() -> None:
     assert not [each for each in {*odd, "10081", "10090", "99999"} if pattern.search(each)]
 
 
-def test_the_notebooks_name_is_held_to_the_apis_own_rule() -> None:
+def test_the_notebook_name_follows_the_apis_pattern() -> None:
     api = SAGEMAKER.shape_for("NotebookInstanceName").metadata
     ours = PARAMETERS["NotebookInstanceName"]
     assert ours["AllowedPattern"] == f"^{api['pattern']}$"
@@ -617,13 +617,13 @@ def test_the_notebooks_name_is_held_to_the_apis_own_rule() -> None:
     assert "Default" not in ours
 
 
-def test_instance_types_and_platforms_are_some_that_sagemaker_has() -> None:
+def test_sagemaker_has_every_allowed_instance_type() -> None:
     known = set(SAGEMAKER.shape_for("InstanceType").metadata["enum"])
     assert set(PARAMETERS["NotebookInstanceType"]["AllowedValues"]) < known
 
 
 def test_every_platform_of_amazon_linux_2023_is_offered() -> None:
-    """By the newest of the locked models: the SAM CLI's botocore is ahead of the functions' own.
+    """The SAM CLI's botocore has the newest of the locked models, ahead of the functions' own.
 
     Amazon Linux 1 and 2 are out of support.
     """
@@ -638,7 +638,7 @@ def test_every_platform_of_amazon_linux_2023_is_offered() -> None:
     assert limit["Default"].split(",") == supported
 
 
-def test_every_instance_type_fits_the_pattern_of_the_fallbacks_and_so_does_none() -> None:
+def test_the_fallback_pattern_accepts_every_instance_type_and_an_empty_value() -> None:
     pattern = PARAMETERS["FallbackInstanceTypes"]["AllowedPattern"]
     for known in ["", *SAGEMAKER.shape_for("InstanceType").metadata["enum"]]:
         assert re.fullmatch(pattern, known)
@@ -656,32 +656,32 @@ def test_a_launch_that_names_no_fallback_has_none() -> None:
     assert spec.instance_types == ("ml.t3.medium",)
 
 
-def test_the_volume_is_bounded_within_what_sagemaker_takes() -> None:
+def test_the_volume_bounds_are_within_sagemakers_limits() -> None:
     api = SAGEMAKER.shape_for("NotebookInstanceVolumeSizeInGB").metadata
     size = PARAMETERS["VolumeSizeInGB"]
     assert api["min"] <= size["MinValue"] <= size["Default"] <= size["MaxValue"] < api["max"]
 
 
-def test_nothing_is_open_unless_asked_for() -> None:
+def test_root_access_internet_access_and_replacement_are_off_by_default() -> None:
     assert PARAMETERS["RootAccess"]["Default"] == "Disabled"
     assert PARAMETERS["DirectInternetAccess"]["AllowedValues"] == ["Disabled"]
     assert PARAMETERS["AllowReplacement"]["Default"] == "NO"
 
 
 @pytest.mark.parametrize("name", ["", "our-code", "a.b-1", "x" * 63])
-def test_names_a_bucket_may_have_are_taken(name: str) -> None:
+def test_the_form_accepts_valid_bucket_names(name: str) -> None:
     assert re.search(PARAMETERS["CodeBucketName"]["AllowedPattern"], name)
 
 
 @pytest.mark.parametrize(
     "name", ["'; id; '", "$(id)", "Upper", "-a-", "ab", "x" * 64, "a b", "a\n"]
 )
-def test_nothing_a_shell_would_understand_passes_for_a_buckets_name(name: str) -> None:
+def test_the_form_rejects_invalid_bucket_names_and_shell_syntax(name: str) -> None:
     pattern = PARAMETERS["CodeBucketName"]["AllowedPattern"]
     assert not re.fullmatch(pattern, name)  # CloudFormation matches the whole value
 
 
-def test_outputs_are_what_they_are_called() -> None:
+def test_each_output_has_the_value_that_its_name_promises() -> None:
     role, key = PLAIN.properties("Notebook")["RoleArn"], PLAIN.properties("Notebook")["KmsKeyId"]
     values = {name: PLAIN.output(name) for name in TEMPLATE["Outputs"]}
     assert values == {
@@ -700,11 +700,11 @@ def test_outputs_are_what_they_are_called() -> None:
     }
 
 
-def test_the_console_of_another_partition_is_linked_there() -> None:
+def test_the_console_link_uses_the_console_of_the_partition() -> None:
     assert "//cn-north-1.console.amazonaws.cn/" in CHINA.output("NotebookConsoleUrl")
 
 
-def test_everything_that_can_be_tagged_tells_its_project_and_environment() -> None:
+def test_every_taggable_resource_has_the_tags_of_its_project_and_environment() -> None:
     launch = Launch({"ProjectID": "P1", "ProjectName": "Moon", "ENVName": "prod"})
     untaggable = [
         *("AWS::IAM::Policy", "AWS::KMS::Alias", "AWS::S3::BucketPolicy"),

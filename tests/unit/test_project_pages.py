@@ -1,4 +1,4 @@
-"""What a project says of itself is so: its licence, its versions, its changelog."""
+"""The project's licence, versions, changelog and pages agree with the code."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from tests.unit import stack_template
 
 DOMAIN = ROOT / "src" / "shared" / "notebook_vending"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-TOLD = {part: (version, why) for part, version, why in table(ROOT / "docs/versions.md", "Part")}
+LISTED = {part: (version, why) for part, version, why in table(ROOT / "docs/versions.md", "Part")}
 
 
 def versions(part: str) -> list[str]:
-    """Return the versions that the page tells of a part."""
-    return [each.strip("` ") for each in TOLD[part][0].split(",")]
+    """Return the versions that the page lists for a part."""
+    return [each.strip("` ") for each in LISTED[part][0].split(",")]
 
 
 def test_the_map_names_every_folder_and_every_package_of_the_domain() -> None:
@@ -49,7 +49,7 @@ def test_the_newest_entry_of_the_changelog_is_the_projects_version() -> None:
     assert [version for version, fixed in supported if fixed == "yes"] == versions("Platform")
 
 
-def test_the_table_of_versions_tells_what_is_deployed() -> None:
+def test_the_table_of_versions_lists_the_deployed_versions() -> None:
     parameters = PLATFORM["Parameters"]
     (runtime,) = {
         each["Globals"]["Function"]["Runtime"]
@@ -63,7 +63,7 @@ def test_the_table_of_versions_tells_what_is_deployed() -> None:
     platforms = parameters["AllowedPlatformIdentifiers"]["Default"].split(",")
     assert versions("Notebooks' platform") == platforms
     machine = stack_template.platform_resources()["NotebookLifecycle"]
-    kind, _, language = TOLD["State machine"][0].partition(", ")
+    kind, _, language = LISTED["State machine"][0].partition(", ")
     assert (kind.upper(), language) == (machine["Properties"]["Type"], "JSONPath")
 
 
@@ -71,7 +71,7 @@ def test_the_table_of_versions_tells_what_is_deployed() -> None:
     ("platform", "taken"),
     [("notebook-al2023-v3", True), ("notebook-al1-v1", False), ("notebook-al2-v3", False)],
 )
-def test_later_platforms_of_amazon_linux_2023_may_be_allowed_and_no_older_ones(
+def test_administrators_may_allow_later_platforms_of_amazon_linux_2023_and_no_older_ones(
     platform: str, taken: bool
 ) -> None:
     pattern = PLATFORM["Parameters"]["AllowedPlatformIdentifiers"]["AllowedPattern"]
@@ -79,14 +79,14 @@ def test_later_platforms_of_amazon_linux_2023_may_be_allowed_and_no_older_ones(
     assert bool(re.fullmatch(pattern, platform)) is taken
 
 
-def test_the_table_of_versions_tells_which_tools_are_locked() -> None:
+def test_the_table_of_versions_lists_the_locked_tools() -> None:
     sam = re.search(r"^aws-sam-cli==([\d.]+)", (ROOT / "requirements/sam.txt").read_text(), re.M)
     assert sam
     assert versions("AWS SAM CLI") == [sam[1]]
-    assert TOLD["Python of the tools"][0] == f"{PROJECT['requires-python'].strip('>=')} or newer"
+    assert LISTED["Python of the tools"][0] == f"{PROJECT['requires-python'].strip('>=')} or newer"
 
 
-def test_the_table_of_versions_tells_every_version_of_the_product() -> None:
+def test_the_table_of_versions_lists_every_version_of_the_product() -> None:
     catalog = stack_template.load(ROOT / "stacks/catalog.yaml")
     product = catalog["Resources"]["Product"]["Properties"]
     published = [each["Name"] for each in product["ProvisioningArtifactParameters"]]
@@ -96,8 +96,8 @@ def test_the_table_of_versions_tells_every_version_of_the_product() -> None:
 
 
 @pytest.mark.parametrize(("page", "heading"), [("README.md", "What"), ("README.zh-CN.md", "项目")])
-def test_the_readme_adds_up_what_an_idle_platform_costs(page: str, heading: str) -> None:
-    """List prices of a month: a key, alarms, a dashboard and metrics, and scheduled calls."""
+def test_the_readme_shows_the_monthly_cost_of_an_idle_platform(page: str, heading: str) -> None:
+    """The cost adds up a month's list prices of a key, alarms, a dashboard, metrics and calls."""
     made = [
         resource["Type"]
         for path in (ROOT / "template.yaml", *ROOT.glob("stacks/*.yaml"))
@@ -107,7 +107,8 @@ def test_the_readme_adds_up_what_an_idle_platform_costs(page: str, heading: str)
     metrics = "Metrics of a platform that nothing runs on: "
     costs = table(ROOT / "docs/runbooks.md", "A month, without free tiers")
     (emitted,) = (int(each[0].removeprefix(metrics)) for each in costs if metrics in each[0])
-    # Every 5 minutes, two every 10, every hour and every day, of 730 hours; 256 MB for 0.25 s each.
+    # Five schedules in 730 hours: of 5 minutes, 10 minutes twice, an hour and a day. A call takes
+    # 256 MB for 0.25 s.
     calls = 730 * (12 + 2 * 6 + 1 + 1 / 24)
     scheduled = calls * (0.20 / 1e6 + 0.25 * 0.25 * 0.0000133334)
     cost = made.count("AWS::KMS::Key") + alarms * 0.10 + dashboards * 3 + emitted * 0.30 + scheduled
@@ -118,9 +119,9 @@ def test_the_readme_adds_up_what_an_idle_platform_costs(page: str, heading: str)
     assert usd == f"{cost:.2f}"
 
 
-def test_the_end_of_the_runtime_is_the_one_that_cfn_lint_knows_of() -> None:
+def test_the_table_of_versions_has_the_runtimes_end_of_support_from_cfn_lint() -> None:
     (runtime,) = versions("Functions' runtime")
     known = resources.files("cfnlint") / "data/AdditionalSpecs/LmbdRuntimeLifecycle.json"
     ends = date.fromisoformat(json.loads(known.read_text())[runtime]["deprecated"])
 
-    assert f"until {ends.day} {ends:%B} {ends.year}" in TOLD["Functions' runtime"][1]
+    assert f"until {ends.day} {ends:%B} {ends.year}" in LISTED["Functions' runtime"][1]

@@ -1,4 +1,4 @@
-"""The linter of prose, on sentences that break its rules and on the same ones rewritten."""
+"""The prose linter reports sentences that break its rules and accepts their rewrites."""
 
 import json
 import os
@@ -17,7 +17,7 @@ RULES = ROOT / "tools" / "prose.yml"
 IGNORED = ROOT / "tools" / "prose.ignore"
 LENGTH = "Exceeds the maximum word count of 25."
 
-# A sentence, and the beginnings of the messages it breaks; then the same, rewritten.
+# A sentence, the beginnings of the messages that it causes, and its rewrite.
 REWRITTEN = [
     (
         "A wait ends when SageMaker tells that the notebook has changed.",
@@ -88,7 +88,7 @@ REWRITTEN = [
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[str]]:
-    """Return the messages for each line of a page that has each sentence in both ways."""
+    """Return the linter's messages by line, for a page with each sentence and its rewrite."""
     page = tmp_path_factory.mktemp("prose") / "page.md"
     page.write_text("# What a heading may be\n\n")
     with page.open("a") as written:
@@ -109,7 +109,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[str]]:
 
 
 @pytest.mark.parametrize("index", range(len(REWRITTEN)))
-def test_a_sentence_breaks_its_rules_and_holds_to_them_when_it_is_rewritten(
+def test_the_linter_reports_a_sentence_and_accepts_its_rewrite(
     found: dict[int, list[str]], index: int
 ) -> None:
     line = 3 + 4 * index
@@ -122,7 +122,7 @@ def test_a_sentence_breaks_its_rules_and_holds_to_them_when_it_is_rewritten(
     assert found.get(line + 2) is None
 
 
-def test_every_rule_was_seen_to_fail(found: dict[int, list[str]]) -> None:
+def test_every_rule_is_reported_at_least_once(found: dict[int, list[str]]) -> None:
     rules = yaml.safe_load(RULES.read_text())["rules"]
     patterns = rules["@textlint-rule/pattern"]["patterns"]
 
@@ -132,7 +132,7 @@ def test_every_rule_was_seen_to_fail(found: dict[int, list[str]]) -> None:
     assert found.get(1) is None
 
 
-def test_every_file_that_is_not_held_exists() -> None:
+def test_every_ignored_file_exists() -> None:
     for each in IGNORED.read_text().splitlines():
         if each and not each.startswith("#"):
             path = each.removeprefix("**/")

@@ -1,4 +1,4 @@
-"""Publishing the product's versions: each under its digest, and some of them deprecated."""
+"""The product's versions are published under their digests, and some are deprecated."""
 
 import hashlib
 import json
@@ -24,10 +24,10 @@ TEMPLATE = Path(__file__).parents[2] / "product" / "versions" / "1.yaml"
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """Return the S3 that the function speaks to, with its versioned bucket."""
+    """Return the function's S3 client, with its versioned bucket."""
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("URL_SUFFIX", "amazonaws.com")
-    # In the artifact product/ lies beside the code; here it lies beside src/.
+    # In the artifact, product/ is next to the code. Here it is next to src/.
     (tmp_path / "released").mkdir()
     (tmp_path / "released" / "1.yaml").write_bytes(TEMPLATE.read_bytes())
     monkeypatch.setattr(publish_product, "_VERSIONS", tmp_path / "released")
@@ -45,7 +45,7 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Collect what CloudFormation was told."""
+    """Collect the answers to CloudFormation."""
     taken: list[dict[str, Any]] = []
     monkeypatch.setattr(answer, "put", lambda _url, body: taken.append(json.loads(body)))
     return taken
@@ -95,13 +95,13 @@ def test_the_default_project_is_the_one_of_the_first_deployment(
     assert published["Parameters"]["ProjectID"].pop("Default") == project
     assert released["Parameters"]["ProjectID"].pop("Default") == "QuickStart007"
     assert published == released
-    # The same address: a changed one would take the version from what was launched of it.
+    # A new URL would take the version away from its launches.
     assert key == f"notebook/{hashlib.sha256(TEMPLATE.read_bytes()).hexdigest()}.yaml"
     assert answers[0]["Data"] == answers[1]["Data"]
 
 
 @pytest.mark.usefixtures("s3")
-def test_a_template_without_a_default_project_is_not_published_with_one(
+def test_publishing_fails_if_the_template_has_no_default_project_to_replace(
     answers: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     (tmp_path / "released" / "2.yaml").write_text("Parameters: {}")
@@ -112,7 +112,7 @@ def test_a_template_without_a_default_project_is_not_published_with_one(
     assert "0 defaults of ProjectID" in answers[0]["Reason"]
 
 
-def test_a_further_version_leaves_the_one_in_use_alone(
+def test_a_new_version_does_not_change_the_version_in_use(
     s3: Any, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     publish_product.handler(event("Create"), context())
@@ -140,7 +140,7 @@ def test_the_bucket_is_emptied_when_the_platform_is_deleted(
     assert answers[-1]["Status"] == "SUCCESS"
 
 
-def test_a_bucket_that_cannot_be_written_yet_is_written_then(
+def test_the_function_retries_until_it_can_write_to_the_bucket(
     s3: Any, answers: list[dict[str, Any]], pauses: list[float]
 ) -> None:
     with denied_at_first("PutObject", times=3):
@@ -152,7 +152,7 @@ def test_a_bucket_that_cannot_be_written_yet_is_written_then(
 
 
 @pytest.mark.usefixtures("s3")
-def test_a_bucket_that_cannot_be_written_fails_the_deployment_with_the_reason(
+def test_a_missing_bucket_fails_the_deployment_with_the_reason(
     answers: list[dict[str, Any]],
 ) -> None:
     publish_product.handler(event("Create", Bucket="missing"), context())
@@ -202,7 +202,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> tuple[World, str, dict[str, str]
     return world, product_id, {"1": first, "2": second}
 
 
-def test_the_versions_named_are_deprecated_and_those_named_no_more_are_not(
+def test_exactly_the_named_versions_are_deprecated(
     offered: tuple[World, str, dict[str, str]], answers: list[dict[str, Any]]
 ) -> None:
     world, product_id, ids = offered
@@ -218,12 +218,12 @@ def test_the_versions_named_are_deprecated_and_those_named_no_more_are_not(
 
         publish_product.handler(deprecation("Delete", product_id), context())
 
-    assert operations.count("UpdateProvisioningArtifact") == 4  # what is so already is left alone
+    assert operations.count("UpdateProvisioningArtifact") == 4  # unchanged versions get no call
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 4
     assert {each["PhysicalResourceId"] for each in answers} == {"PublishedTemplates"}
 
 
-def test_versions_that_cannot_be_deprecated_yet_are_deprecated_then(
+def test_the_function_retries_until_it_can_deprecate_versions(
     offered: tuple[World, str, dict[str, str]],
     answers: list[dict[str, Any]],
     pauses: list[float],
@@ -242,7 +242,7 @@ def test_versions_that_cannot_be_deprecated_yet_are_deprecated_then(
     assert len(pauses) == 2
 
 
-def test_deprecating_a_version_that_is_not_there_fails_and_names_those_that_are(
+def test_deprecating_an_unknown_version_fails_and_lists_the_known_versions(
     offered: tuple[World, str, dict[str, str]], answers: list[dict[str, Any]]
 ) -> None:
     world, product_id, _ = offered

@@ -1,4 +1,4 @@
-"""Versions of functions: published of what has changed, named by the names asked for, kept."""
+"""Function versions are published, returned by function name and never removed."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function"
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Collect what CloudFormation was told."""
+    """Collect the answers to CloudFormation."""
     taken: list[dict[str, Any]] = []
     monkeypatch.setattr(answer, "put", lambda _url, body: taken.append(json.loads(body)))
     return taken
@@ -26,7 +26,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def lambda_(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
-    """Let the handler speak to a Lambda that answers what the test says, and nothing else."""
+    """Connect the handler to a stub of Lambda that accepts only the calls of the test."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "us-east-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -51,7 +51,7 @@ def event(kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_each_function_is_published_and_its_version_answered(
+def test_each_function_is_published_and_its_version_is_returned(
     lambda_: Stubber, answers: list[dict[str, Any]], kind: str
 ) -> None:
     for name, number in (("f-stop-1a", 3), ("f-start-2b", 12)):
@@ -67,10 +67,10 @@ def test_each_function_is_published_and_its_version_answered(
 
 
 @pytest.mark.parametrize("fault", ["AccessDeniedException", "ResourceConflictException"])
-def test_a_function_that_cannot_be_published_yet_is_published_then(
+def test_the_handler_retries_until_it_can_publish_a_function(
     lambda_: Stubber, answers: list[dict[str, Any]], pauses: list[float], fault: str
 ) -> None:
-    """The permission is seconds old, or the function is still being taken in."""
+    """The permission is seconds old, or Lambda is still processing the function."""
     stop = {"FunctionArn": f"{ARN}:f-stop-1a:3"}
     start = {"FunctionArn": f"{ARN}:f-start-2b:12"}
     lambda_.add_client_error("publish_version", fault)
@@ -87,7 +87,7 @@ def test_a_function_that_cannot_be_published_yet_is_published_then(
     assert len(pauses) == 2
 
 
-def test_a_function_that_cannot_be_published_fails_the_deployment_and_says_why(
+def test_a_function_that_cannot_be_published_fails_the_deployment_with_the_reason(
     lambda_: Stubber, answers: list[dict[str, Any]]
 ) -> None:
     lambda_.add_client_error("publish_version", "CodeStorageExceededException", "No room is left")
@@ -100,7 +100,7 @@ def test_a_function_that_cannot_be_published_fails_the_deployment_and_says_why(
 
 
 @pytest.mark.usefixtures("lambda_")
-def test_no_version_is_removed_when_the_resource_is(answers: list[dict[str, Any]]) -> None:
+def test_deleting_the_resource_removes_no_version(answers: list[dict[str, Any]]) -> None:
     publish_versions.handler(event("Delete"), context())
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]

@@ -1,8 +1,8 @@
-"""What one release enters in the ledger, the next one reads, and the other way round.
+"""Each release can read the ledger entries of the previous and the next release.
 
-`recorded/ledger.json` holds items as they were written: executions that began before an upgrade
-share the ledger with those that begin after it. It is added to when a release enters more, and
-never changed otherwise (docs/upgrading.md).
+`recorded/ledger.json` holds items as a release wrote them. Executions from before and after an
+upgrade share the ledger. Add to the file when a release writes more, and never change it
+otherwise (docs/upgrading.md).
 """
 
 import copy
@@ -43,7 +43,7 @@ def put(items: list[dict[str, Any]]) -> None:
 
 
 def with_more(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return items as a later release may enter them: with all there was, and more."""
+    """Return the items with additional fields, as a later release may write them."""
     later = copy.deepcopy(items)
     for item in later:
         item["Colour"] = {"S": "blue"}
@@ -55,7 +55,7 @@ def with_more(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("written", [RECORDED, with_more(RECORDED)], ids=["recorded", "with-more"])
-def test_requests_of_another_release_are_read_as_they_were_meant(
+def test_requests_of_another_release_keep_their_meaning(
     written: list[dict[str, Any]],
 ) -> None:
     put(written)
@@ -83,7 +83,7 @@ def test_requests_of_another_release_are_read_as_they_were_meant(
 
 
 @pytest.mark.parametrize("written", [RECORDED, with_more(RECORDED)], ids=["recorded", "with-more"])
-def test_what_nobody_answered_before_the_upgrade_is_found_and_answered_after_it(
+def test_requests_without_an_answer_before_the_upgrade_are_answered_after_it(
     written: list[dict[str, Any]],
 ) -> None:
     put(written)
@@ -99,7 +99,7 @@ def test_what_nobody_answered_before_the_upgrade_is_found_and_answered_after_it(
 
 
 @pytest.mark.parametrize("written", [RECORDED, with_more(RECORDED)], ids=["recorded", "with-more"])
-def test_an_execution_begins_with_a_request_that_another_release_entered(
+def test_an_execution_starts_from_a_request_that_another_release_entered(
     written: list[dict[str, Any]],
 ) -> None:
     put(written)
@@ -110,12 +110,12 @@ def test_an_execution_begins_with_a_request_that_another_release_entered(
     alone = steps.look(behind)
 
     assert behind["Decision"]["Action"] == "Wait"  # for the request before it
-    assert alone["Decision"]["Action"] == "Succeed"  # nothing of the name is there
+    assert alone["Decision"]["Action"] == "Succeed"  # no notebook has the name
     assert begun.items() <= alone.items()
 
 
 def entered_again(entry: Entry) -> dict[str, Any]:
-    """Return the item of a request that this release takes in."""
+    """Enter a request with this release and return its item."""
     table = client("dynamodb")
     named = {"Resource": {"S": entry.key.Resource}, "Request": {"S": entry.key.Request}}
     table.delete_item(TableName="ledger", Key=named)
@@ -125,14 +125,16 @@ def entered_again(entry: Entry) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("request_id", KEYS)
-def test_what_this_release_enters_has_all_that_the_one_before_reads(request_id: str) -> None:
+def test_a_request_of_this_release_has_every_field_that_the_previous_release_reads(
+    request_id: str,
+) -> None:
     put(RECORDED)
     recorded = next(i for i in RECORDED if i["Request"]["S"] == KEYS[request_id].Request)
 
     item = entered_again(ledger.read_for_answer(KEYS[request_id]))
 
     before, now = (json.loads(each["Entry"]["S"]) for each in (recorded, item))
-    of_the_answer = {"outcome", "resume", "ran_on", "delivered"}  # kept beside the entry
+    of_the_answer = {"outcome", "resume", "ran_on", "delivered"}  # kept next to the entry
     for name in before.keys() - of_the_answer - {"spec"}:
         assert now[name] == before[name], name
     assert before["spec"] is None or before["spec"].items() <= now["spec"].items()
@@ -149,7 +151,7 @@ def test_what_this_release_enters_has_all_that_the_one_before_reads(request_id: 
     ],
     ids=["answer", "delivery", "resume"],
 )
-def test_what_this_release_notes_has_the_names_that_the_one_before_reads(
+def test_a_note_of_this_release_has_the_attributes_that_the_previous_release_reads(
     request_id: str, write: Callable[[Key], object], attributes: set[str]
 ) -> None:
     put(RECORDED)
@@ -163,7 +165,7 @@ def test_what_this_release_notes_has_the_names_that_the_one_before_reads(
     assert attributes <= item.keys()
 
 
-def test_a_token_that_this_release_keeps_is_found_by_the_one_before() -> None:
+def test_the_previous_release_finds_a_token_that_this_release_keeps() -> None:
     (recorded,) = (item for item in RECORDED if "Token" in item)
     named = {name: recorded[name] for name in ("Resource", "Request")}
 

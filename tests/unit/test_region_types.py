@@ -1,4 +1,4 @@
-"""Where CloudFormation can make the platform: by its own schemas of each Region, in cfn-lint."""
+"""The Regions that can have the platform, by CloudFormation's own schemas in cfn-lint."""
 
 from functools import cache
 
@@ -15,7 +15,7 @@ from vending.checks.findings import Verdict
 
 @cache
 def used() -> frozenset[str]:
-    """Return the resource types of all templates, as CloudFormation takes them."""
+    """Return the resource types of all templates after the SAM transform."""
     types = {
         resource["Type"]
         for path in templates()
@@ -26,7 +26,7 @@ def used() -> frozenset[str]:
 
 
 def lacking(name: str) -> str:
-    """Return what the schemas of a Region lack, `AWS::Service::*` being all of a service's."""
+    """Return the types that a Region lacks, with `AWS::Service::*` for all types of a service."""
     absent = used() - set(PROVIDER_SCHEMA_MANAGER.get_resource_types(name))
     for service in {each.rpartition("::")[0] for each in absent}:
         all_of_it = {each for each in used() if each.startswith(f"{service}::")}
@@ -35,7 +35,7 @@ def lacking(name: str) -> str:
     return ", ".join(sorted(absent))
 
 
-def test_the_templates_use_what_the_regions_are_asked_for() -> None:
+def test_the_used_types_include_those_of_sam_nested_stacks_and_the_product() -> None:
     assert len(used()) > 40
     assert {"AWS::Lambda::Function", "AWS::StepFunctions::StateMachine"} <= used()  # SAM's
     assert {"AWS::ServiceCatalog::Portfolio", "AWS::EC2::VPCEndpoint"} <= used()  # nested stacks'
@@ -43,7 +43,7 @@ def test_the_templates_use_what_the_regions_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", sorted({*REGIONS, *region.LACKING, *region.COMPLETE}))
-def test_the_check_knows_of_each_region_what_its_schemas_lack(name: str) -> None:
+def test_the_check_lists_the_types_that_the_schemas_of_each_region_lack(name: str) -> None:
     assert name in REGIONS
     assert region.LACKING.get(name, "") == lacking(name)
     assert (name in region.COMPLETE) != (name in region.LACKING)
@@ -56,7 +56,7 @@ def test_the_page_names_the_regions_that_cannot_have_the_platform() -> None:
     assert len(rows) == len(region.LACKING)
 
 
-def test_a_partition_whose_endpoints_have_no_known_names_is_refused() -> None:
+def test_a_partition_without_known_endpoint_names_is_rejected() -> None:
     found = region.resource_types("us-iso-east-1", "aws-iso")
 
     assert found.verdict is Verdict.MISSING

@@ -1,4 +1,4 @@
-"""The platform in several Regions of one account, whose roles have their names in all of them."""
+"""Platforms in several Regions of one account have no name in common."""
 
 import re
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tests.unit.platform_templates import CATALOG, PLATFORM, PORTFOLIO, VERSIONS
 from tests.unit.stack_template import ACCOUNT, Stack, load
 
 SESSION = botocore.session.get_session()
-# Of every partition, those not yet open to all among them.
+# The Regions of every partition, including those that are not yet open to all.
 REGIONS = sorted(
     {
         region
@@ -29,7 +29,7 @@ NAMED = {
 
 
 def deployment(region: str) -> list[Stack]:
-    """Return the stacks of a deployment, whose administrators may read the data."""
+    """Return the stacks of a deployment that has data administrators."""
     whole = {
         "DataAdministratorArns": f"arn:aws:iam::{ACCOUNT}:role/Data",
         "EndUserRoleName": f"SCEndUserRole-{region}",
@@ -38,7 +38,7 @@ def deployment(region: str) -> list[Stack]:
 
 
 def names_in_the_account(stacks: list[Stack]) -> set[str]:
-    """Return the names that a deployment gives to what an account has once in all Regions."""
+    """Return a deployment's names that must be unique in the account across Regions."""
     return {
         resource["Properties"][NAMED[resource["Type"]]]
         for stack in stacks
@@ -48,7 +48,7 @@ def names_in_the_account(stacks: list[Stack]) -> set[str]:
 
 
 def test_the_names_of_roles_end_with_their_region() -> None:
-    """So deployments in several Regions of an account have no name in common."""
+    """Deployments in several Regions of an account therefore have no name in common."""
     for region in ("us-east-1", "eu-north-1"):
         assert names_in_the_account(deployment(region)) == {
             f"NotebookVendingActions-{region}",
@@ -59,13 +59,13 @@ def test_the_names_of_roles_end_with_their_region() -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_iam_takes_the_names_in_every_region(region: str) -> None:
+def test_the_names_fit_iams_limit_in_every_region(region: str) -> None:
     """A role's name has 64 characters at most (CreateRole)."""
     for name in names_in_the_account(deployment(region)):
         assert re.fullmatch(r"[\w+=,.@-]{1,64}", name), name
 
 
-def test_launches_know_the_roles_that_are_made() -> None:
+def test_the_outputs_name_the_roles_that_the_stacks_create() -> None:
     platform, catalog, *_ = deployment("eu-west-1")
     name = "DataAdministratorRoleArn"
     exporting = replace(
@@ -78,6 +78,6 @@ def test_launches_know_the_roles_that_are_made() -> None:
     assert catalog.outputs()["LaunchRoleName"] == "<LaunchRole>"
 
 
-def test_a_product_knows_roles_by_imports_alone() -> None:
+def test_the_product_refers_to_roles_by_imports_only() -> None:
     for path in VERSIONS:
         assert "role/NotebookVending" not in path.read_text(), path.name

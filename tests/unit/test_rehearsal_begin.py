@@ -1,6 +1,6 @@
-"""`make rehearse` before it makes anything: whose account it is, what it lacks, whether one agrees.
+"""`make rehearse` checks the account and asks for agreement before it creates anything.
 
-EC2, IAM and STS are moto's; the account is that of `vending check`'s tests.
+Moto provides EC2, IAM and STS. The account is that of the tests of `vending check`.
 """
 
 import io
@@ -36,18 +36,18 @@ _READS = ("Describe", "Get", "List", "Search")
 
 @dataclass
 class Shell:
-    """A shell that is signed in to an account, and what was called from it."""
+    """A shell that is signed in to an account, and its calls to AWS."""
 
     account: Account
     capsys: pytest.CaptureFixture[str]
     patch: pytest.MonkeyPatch
     caller: str = f"arn:aws:iam::{ID}:user/administrator"
     broken: Exception | None = None
-    """What every call raises."""
+    """The error that every call raises."""
     called: list[str] = field(default_factory=list)
 
     def rehearse(self, *words: str) -> tuple[int, str]:
-        """Type the command; return the exit status and what it said."""
+        """Run the command and return its exit status and output."""
         self.patch.setattr(sys, "argv", ["rehearsal", *words])
         with intercepted(self._answer):
             status = program.main()
@@ -66,7 +66,7 @@ class Shell:
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
-    """Sit down at a shell whose account lacks nothing, without a terminal."""
+    """Return a shell without a terminal, in an account that lacks nothing."""
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
@@ -85,7 +85,9 @@ class _Terminal(io.StringIO):
         return True
 
 
-def test_without_a_terminal_and_without_yes_it_says_all_and_makes_nothing(shell: Shell) -> None:
+def test_a_rehearsal_without_terminal_and_yes_shows_its_plan_and_creates_nothing(
+    shell: Shell,
+) -> None:
     status, said = shell.rehearse()
 
     assert status == 2
@@ -99,7 +101,7 @@ def test_without_a_terminal_and_without_yes_it_says_all_and_makes_nothing(shell:
 
 
 @pytest.mark.parametrize("answer", ["", "n", "no", "yess"])
-def test_without_agreement_nothing_is_made(shell: Shell, answer: str) -> None:
+def test_a_rehearsal_without_agreement_creates_nothing(shell: Shell, answer: str) -> None:
     shell.patch.setattr(sys, "stdin", _Terminal(f"{answer}\n"))
 
     status, said = shell.rehearse()
@@ -108,7 +110,7 @@ def test_without_agreement_nothing_is_made(shell: Shell, answer: str) -> None:
     assert said.endswith("rehearse: nothing was made. You did not agree.\n")
 
 
-def test_ctrl_c_at_the_question_makes_nothing(shell: Shell) -> None:
+def test_ctrl_c_at_the_question_creates_nothing(shell: Shell) -> None:
     def interrupted(_question: str) -> str:
         raise KeyboardInterrupt
 
@@ -122,7 +124,7 @@ def test_ctrl_c_at_the_question_makes_nothing(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("answer", ["y", "Yes"])
-def test_with_agreement_the_story_begins(shell: Shell, answer: str, tmp_path: Path) -> None:
+def test_a_rehearsal_begins_after_agreement(shell: Shell, answer: str, tmp_path: Path) -> None:
     shell.patch.setattr(sys, "stdin", _Terminal(f"{answer}\n"))
     shell.patch.setattr(command, "_DIRECTORY", tmp_path)
     shell.patch.setattr(Interrupts, "install", lambda _self: None)
@@ -131,7 +133,7 @@ def test_with_agreement_the_story_begins(shell: Shell, answer: str, tmp_path: Pa
         shell.rehearse()
 
 
-def test_another_account_than_the_one_expected_is_refused(shell: Shell) -> None:
+def test_an_unexpected_account_is_rejected(shell: Shell) -> None:
     status, said = shell.rehearse("--yes", "--account", "111122223333")
 
     assert status == 2
@@ -139,7 +141,7 @@ def test_another_account_than_the_one_expected_is_refused(shell: Shell) -> None:
     assert shell.called == ["GetCallerIdentity", "ListAccountAliases"]
 
 
-def test_the_root_user_is_refused(shell: Shell) -> None:
+def test_the_root_user_is_rejected(shell: Shell) -> None:
     shell.caller = f"arn:aws:iam::{ID}:root"
 
     status, said = shell.rehearse("--yes")
@@ -161,7 +163,7 @@ def test_the_root_user_is_refused(shell: Shell) -> None:
         (ProfileNotFound(profile="mine"), "(mine) could not be found. Set AWS_PROFILE"),
     ],
 )
-def test_a_sign_in_that_is_missing_or_expired_is_told(
+def test_a_missing_or_expired_sign_in_is_reported(
     shell: Shell, error: Exception, says: str
 ) -> None:
     shell.broken = error
@@ -174,7 +176,7 @@ def test_a_sign_in_that_is_missing_or_expired_is_told(
     assert "Traceback" not in said
 
 
-def test_a_region_without_the_services_is_refused_with_what_it_lacks(shell: Shell) -> None:
+def test_a_region_without_the_services_is_rejected_with_their_names(shell: Shell) -> None:
     shell.account.lacking = ("servicecatalog", "sagemaker")
 
     status, said = shell.rehearse("--yes")
@@ -184,7 +186,7 @@ def test_a_region_without_the_services_is_refused_with_what_it_lacks(shell: Shel
     assert "lacks what a deployment needs (2 findings)" in said.splitlines()[-1]
 
 
-def test_a_quota_of_zero_is_refused_with_what_to_ask_for(shell: Shell) -> None:
+def test_a_quota_of_zero_is_rejected_with_advice_to_request_an_increase(shell: Shell) -> None:
     shell.account.quotas[f"{INSTANCE_TYPE} for notebook instance usage"] = 0
 
     status, said = shell.rehearse("--yes")
@@ -194,7 +196,7 @@ def test_a_quota_of_zero_is_refused_with_what_to_ask_for(shell: Shell) -> None:
     assert "Request an increase in Service Quotas" in said
 
 
-def test_a_platform_that_is_there_is_refused(shell: Shell) -> None:
+def test_an_existing_platform_is_rejected(shell: Shell) -> None:
     shell.account.exports = ("NotebookVending-ServiceToken",)
 
     status, said = shell.rehearse("--yes")
@@ -203,7 +205,7 @@ def test_a_platform_that_is_there_is_refused(shell: Shell) -> None:
     assert "taken by another" in said
 
 
-def test_what_aws_does_not_say_is_no_yes(shell: Shell) -> None:
+def test_a_check_that_aws_denies_ends_the_rehearsal(shell: Shell) -> None:
     shell.account.refused["ListExports"] = "AccessDenied"
 
     status, said = shell.rehearse("--yes")
@@ -219,9 +221,7 @@ def test_what_aws_does_not_say_is_no_yes(shell: Shell) -> None:
         ("ProductName=x EndUserRoleName=y", "sets EndUserRoleName, ProductName itself"),
     ],
 )
-def test_parameters_that_cannot_be_given_are_named(
-    shell: Shell, parameters: str, says: str
-) -> None:
+def test_invalid_parameters_are_named(shell: Shell, parameters: str, says: str) -> None:
     status, said = shell.rehearse("--yes", "--parameters", parameters)
 
     assert status == 2
@@ -230,7 +230,7 @@ def test_parameters_that_cannot_be_given_are_named(
 
 
 @pytest.mark.parametrize("run_id", ["notebook-vending", "1A2B3C4D", "1a2b3c4"])
-def test_only_a_run_can_be_cleaned_up(shell: Shell, run_id: str) -> None:
+def test_the_cleanup_rejects_an_invalid_run_id(shell: Shell, run_id: str) -> None:
     status, said = shell.rehearse("--yes", "--clean", run_id)
 
     assert status == 2
@@ -238,7 +238,7 @@ def test_only_a_run_can_be_cleaned_up(shell: Shell, run_id: str) -> None:
     assert shell.called == []
 
 
-def test_an_endpoint_that_is_no_address_is_a_sentence(shell: Shell) -> None:
+def test_an_invalid_endpoint_is_reported_in_a_sentence(shell: Shell) -> None:
     platform.client.cache_clear()
     shell.patch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
 

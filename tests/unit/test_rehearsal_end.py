@@ -1,4 +1,4 @@
-"""How a run ends: signals, time limits, a sign-in that expires, and faults of its own."""
+"""The end of a run after signals, time limits, an expired sign-in and its own faults."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ ACCOUNT = Account("123456789012", "", "us-east-1", "aws", "arn:aws:iam::12345678
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Give the process its own handlers of signals back."""
+    """Restore the signal handlers of the process."""
     before = {
         each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
@@ -45,7 +45,7 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_ends_the_story_and_the_third_ends_the_cleanup(
+def test_the_first_signal_ends_the_steps_and_the_third_ends_the_cleanup(
     kind: signal.Signals,
 ) -> None:
     said: SimpleQueue[str] = SimpleQueue()
@@ -62,7 +62,7 @@ def test_the_first_signal_ends_the_story_and_the_third_ends_the_cleanup(
 
 
 @pytest.mark.usefixtures("handlers")
-def test_a_reply_to_a_signal_waits_for_the_line_that_is_being_written() -> None:
+def test_the_reply_to_a_signal_waits_until_the_current_line_is_written() -> None:
     writing, said = threading.Lock(), SimpleQueue[bool]()
     interrupts = Interrupts(lambda _: said.put(writing.acquire(timeout=10)))
     interrupts.begin_cleanup()
@@ -75,7 +75,7 @@ def test_a_reply_to_a_signal_waits_for_the_line_that_is_being_written() -> None:
 
 
 @pytest.mark.usefixtures("handlers")
-def test_a_signal_while_the_report_is_written_does_nothing() -> None:
+def test_a_signal_during_the_report_is_ignored() -> None:
     interrupts = Interrupts(lambda _: None)
     interrupts.install()
     interrupts.end()
@@ -83,7 +83,9 @@ def test_a_signal_while_the_report_is_written_does_nothing() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_step_ends_at_its_limit_and_at_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_ends_at_its_own_limit_or_at_the_limit_of_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
@@ -113,7 +115,7 @@ def expired(_service: str, operation: str, _params: Any, _call: Callable[[], Any
     )
 
 
-def test_a_sign_in_that_expires_leaves_what_is_left_unknown_and_says_why(tmp_path: Path) -> None:
+def test_an_expired_sign_in_is_reported_and_leaves_the_remains_unknown(tmp_path: Path) -> None:
     def do(_run: Run) -> None:
         boto3.client("sts").get_caller_identity()
 
@@ -127,7 +129,7 @@ def test_a_sign_in_that_expires_leaves_what_is_left_unknown_and_says_why(tmp_pat
     assert any("the launches: AWS rejected" in each for each in outcome.troubles)
 
 
-def test_a_fault_of_the_program_is_cleaned_up_too(tmp_path: Path, cleaned: list[str]) -> None:
+def test_the_cleanup_runs_after_a_fault_of_the_program(tmp_path: Path, cleaned: list[str]) -> None:
     def do(_run: Run) -> None:
         raise ZeroDivisionError("a fault")
 
@@ -139,7 +141,7 @@ def test_a_fault_of_the_program_is_cleaned_up_too(tmp_path: Path, cleaned: list[
     assert outcome.is_clean
 
 
-def test_what_cannot_be_looked_at_after_a_failure_keeps_no_cleanup_from_running(
+def test_the_cleanup_runs_even_if_the_evidence_cannot_be_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cleaned: list[str]
 ) -> None:
     def unexpected(*_: Any) -> None:
@@ -155,7 +157,7 @@ def test_what_cannot_be_looked_at_after_a_failure_keeps_no_cleanup_from_running(
     assert "the functions' log: KeyError: 'States'" in outcome.troubles
 
 
-def test_a_part_of_the_cleanup_that_fails_keeps_no_other_from_running(
+def test_a_failed_part_of_the_cleanup_does_not_stop_the_other_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ran: list[str] = []
@@ -183,7 +185,7 @@ def test_a_part_of_the_cleanup_that_fails_keeps_no_other_from_running(
         ([owned.Product("pp-1", "x", "ERROR", "")], ["DELETE_FAILED"], False),
     ],
 )
-def test_the_key_of_a_platform_that_stays_is_spared(
+def test_the_cleanup_keeps_the_key_of_a_platform_that_still_exists(
     monkeypatch: pytest.MonkeyPatch,
     products: list[owned.Product],
     states: list[str],
@@ -207,7 +209,7 @@ def test_the_key_of_a_platform_that_stays_is_spared(
     assert ("ScheduleKeyDeletion" in called) is deleted
 
 
-def test_a_terminal_that_is_closed_breaks_nothing() -> None:
+def test_a_closed_terminal_does_not_end_the_program() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w", buffering=1) as stream:
@@ -221,7 +223,7 @@ def test_a_terminal_that_is_closed_breaks_nothing() -> None:
 
 @pytest.fixture
 def cleaned(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Have a cleanup that finds nothing; yields how often it ran. No call reaches AWS."""
+    """Replace the cleanup with one that finds nothing, and yield its runs. No call reaches AWS."""
     ran: list[str] = []
     monkeypatch.setattr(cleanup.Cleanup, "remove", lambda _self: ran.append("all"))
     monkeypatch.setattr(remains, "left", lambda *_: [])
@@ -229,7 +231,7 @@ def cleaned(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         yield ran
 
 
-def test_ctrl_c_in_the_cleanup_leaves_what_is_left_unknown(
+def test_ctrl_c_during_the_cleanup_leaves_the_remains_unknown(
     monkeypatch: pytest.MonkeyPatch, cleaned: list[str]
 ) -> None:
     def interrupted(_self: cleanup.Cleanup) -> None:
@@ -244,7 +246,7 @@ def test_ctrl_c_in_the_cleanup_leaves_what_is_left_unknown(
     assert outcome.troubles == ["Ctrl-C or a signal ended the cleanup."]
 
 
-def test_what_is_made_late_is_found_by_a_second_round(
+def test_a_second_cleanup_finds_what_was_created_late(
     monkeypatch: pytest.MonkeyPatch, cleaned: list[str]
 ) -> None:
     found = [[remains.Remain("stack", PLAN.stack, "")], []]
@@ -256,7 +258,7 @@ def test_what_is_made_late_is_found_by_a_second_round(
     assert outcome.is_clean
 
 
-def test_a_deployment_that_fails_is_told_by_the_resources_that_failed(
+def test_a_failed_deployment_is_reported_with_the_resources_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:

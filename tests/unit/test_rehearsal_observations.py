@@ -1,4 +1,4 @@
-"""What a run says about each row, by what it recorded: on AWS it will record other things."""
+"""A run settles each row by the data that it recorded, which can differ on AWS."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,7 @@ TEXT = (
     "Max Memory Used: 97 MB Init Duration: 812.40 ms"
 )
 
-# By row: what a run records that does as the embedded AWS, and one that does otherwise.
+# For each row: data that match the embedded AWS, data that differ, and the reported text.
 SEEN: dict[str, tuple[Seen, Seen, str]] = {
     "encrypted-logs": (
         Seen(functions=functions("a line")),
@@ -147,7 +147,7 @@ def test_the_rows_of_the_page_are_those_of_the_program() -> None:
 
 
 @pytest.mark.parametrize("row", SEEN)
-def test_a_row_is_settled_by_what_was_recorded(row: str) -> None:
+def test_recorded_data_settle_a_row(row: str) -> None:
     alike, otherwise, how = SEEN[row]
 
     assert ROWS[row](alike).verdict is Verdict.AS
@@ -156,7 +156,7 @@ def test_a_row_is_settled_by_what_was_recorded(row: str) -> None:
     assert how in found.how
 
 
-def test_a_run_that_recorded_nothing_settles_nothing() -> None:
+def test_a_run_without_recorded_data_settles_no_row() -> None:
     found = settle(Seen())
 
     assert {each.verdict for each in found.values()} == {Verdict.UNSEEN}
@@ -164,7 +164,7 @@ def test_a_run_that_recorded_nothing_settles_nothing() -> None:
 
 
 def event(role: str, invoked_by: str = "") -> dict[str, Any]:
-    """Return an event of CloudTrail, of a role's session (its user guide, "userIdentity")."""
+    """Return a CloudTrail event of a role's session (its user guide, "userIdentity")."""
     issuer = {"type": "Role", "userName": role}
     return {
         "userIdentity": {
@@ -177,7 +177,7 @@ def event(role: str, invoked_by: str = "") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("row", OF_CLOUDTRAIL)
-def test_whose_name_a_call_was_made_in_is_told_of_the_run_alone(row: str) -> None:
+def test_the_callers_are_reported_for_calls_of_the_run_only(row: str) -> None:
     found = [
         ("CreateGrant", event(f"{PLAN.stack}-CreateRole", "sagemaker.amazonaws.com")),
         ("DescribeDocument", event("NotebookVendingActions")),
@@ -186,14 +186,14 @@ def test_whose_name_a_call_was_made_in_is_told_of_the_run_alone(row: str) -> Non
     seen = Seen(calls=[c for n, e in found if (c := evidence.of_the_run(PLAN, n, e))])
 
     assert len(seen.calls or []) == 2
-    told = ROWS[row](seen)
-    assert told.verdict is Verdict.OTHERWISE
-    assert OF_CLOUDTRAIL[row] in told.how
-    assert "alice" not in told.how
+    settled = ROWS[row](seen)
+    assert settled.verdict is Verdict.OTHERWISE
+    assert OF_CLOUDTRAIL[row] in settled.how
+    assert "alice" not in settled.how
 
 
 @pytest.mark.parametrize("row", OF_CLOUDTRAIL)
-def test_a_call_that_cloudtrail_does_not_have_yet_is_not_seen(row: str) -> None:
+def test_a_call_that_cloudtrail_does_not_have_yet_leaves_the_row_unseen(row: str) -> None:
     seen = Seen(calls=[Call("AnotherCall", "x", "")])
 
     assert ROWS[row](seen).verdict is Verdict.UNSEEN
@@ -208,7 +208,7 @@ def test_a_call_that_cloudtrail_does_not_have_yet_is_not_seen(row: str) -> None:
         ([], Verdict.OTHERWISE),
     ],
 )
-def test_an_event_that_is_lost_or_doubled_is_told(events: list[str], verdict: Verdict) -> None:
+def test_a_lost_or_duplicate_event_is_reported(events: list[str], verdict: Verdict) -> None:
     seen = Seen(
         launched=True,
         listened=True,
@@ -220,7 +220,7 @@ def test_an_event_that_is_lost_or_doubled_is_told(events: list[str], verdict: Ve
     assert ROWS["events"](seen).verdict is verdict
 
 
-def test_a_denied_call_of_the_story_settles_a_row_without_a_launch() -> None:
+def test_a_denied_call_settles_a_row_without_a_launch() -> None:
     look: Callable[[Seen], Any] = ROWS["handlers"]
 
     assert look(Seen(errors=["AccessDenied by KMS"])).verdict is Verdict.OTHERWISE

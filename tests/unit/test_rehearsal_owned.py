@@ -1,4 +1,4 @@
-"""Whose a thing is: a run's by its tag, and not by a name that it could have."""
+"""A resource belongs to a run by its tag, because another resource can have its name."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ PLAN = Plan("1a2b3c4d")
 
 @pytest.fixture
 def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have an account without anything."""
+    """Use an empty account."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     with mock_aws():
         platform.client.cache_clear()
@@ -31,13 +31,13 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("tags", "objects", "is_ours"),
     [
         ({TAG: PLAN.run_id}, 1, True),
-        ({}, 0, True),  # killed before the tag was there
+        ({}, 0, True),  # the run was killed before it set the tag
         ({}, 1, False),
         ({TAG: "another1"}, 0, False),
         ({"Owner": "alice"}, 0, False),
     ],
 )
-def test_a_bucket_of_the_runs_name_is_the_runs_by_its_tag(
+def test_a_bucket_with_the_runs_name_belongs_to_the_run_by_its_tag(
     tags: dict[str, str], objects: int, *, is_ours: bool
 ) -> None:
     s3 = boto3.client("s3")
@@ -52,13 +52,13 @@ def test_a_bucket_of_the_runs_name_is_the_runs_by_its_tag(
 
 
 @pytest.mark.usefixtures("moto")
-def test_there_is_no_bucket_before_one_is_made() -> None:
+def test_a_missing_bucket_does_not_belong_to_the_run() -> None:
     assert not owned.bucket(PLAN)
 
 
 @pytest.mark.usefixtures("moto")
 @pytest.mark.parametrize(("run_id", "is_ours"), [(PLAN.run_id, True), ("another1", False)])
-def test_a_queue_and_a_rule_of_the_runs_name_are_the_runs_by_their_tag(
+def test_a_queue_and_a_rule_with_the_runs_name_belong_to_the_run_by_their_tag(
     run_id: str, *, is_ours: bool
 ) -> None:
     assert not owned.queue(PLAN)
@@ -82,7 +82,7 @@ def test_a_queue_and_a_rule_of_the_runs_name_are_the_runs_by_their_tag(
         ("another1", "CREATE_COMPLETE", False),
     ],
 )
-def test_a_stack_of_the_runs_name_is_the_runs_by_its_tag(
+def test_a_stack_with_the_runs_name_belongs_to_the_run_by_its_tag(
     run_id: str, status: str, *, is_ours: bool
 ) -> None:
     there = {
@@ -97,7 +97,7 @@ def test_a_stack_of_the_runs_name_is_the_runs_by_its_tag(
         assert bool(owned.stacks(PLAN)) is is_ours
 
 
-def test_there_is_no_stack_before_one_is_made() -> None:
+def test_a_missing_stack_does_not_belong_to_the_run() -> None:
     def none(_service: str, operation: str, _params: Any, _call: Callable[[], Any]) -> Any:
         raise refusal(operation, "ValidationError", "Stack with id x does not exist")
 

@@ -1,4 +1,4 @@
-"""What a rehearsal would make and cost, held to the templates and to the pages."""
+"""The plan and the cost of a rehearsal match the templates and the pages."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_every_run_has_names_of_its_own() -> None:
         assert one.run_id in name
 
 
-def test_the_names_are_as_long_as_aws_takes_them() -> None:
+def test_the_names_fit_the_length_limits_of_aws() -> None:
     # CreateStack, CreateBucket, CreateQueue, PutRule, CreateRole, CreateNotebookInstance.
     assert len(PLAN.stack) <= 128
     assert len(PLAN.bucket) <= 63
@@ -40,7 +40,7 @@ def test_the_names_are_as_long_as_aws_takes_them() -> None:
     assert len(f"{PLAN.notebook}-volume") <= 63
 
 
-def test_the_parameters_are_values_that_the_template_takes() -> None:
+def test_the_template_accepts_the_planned_parameters() -> None:
     for name, value in PLAN.parameters.items():
         declared = TEMPLATE["Parameters"][name]
         pattern = declared.get("AllowedPattern", ".*")
@@ -50,7 +50,7 @@ def test_the_parameters_are_values_that_the_template_takes() -> None:
     assert PLAN.parameters["MaxVolumeSizeInGB"] == str(LARGEST_VOLUME_IN_GB)
 
 
-def test_the_refused_volume_is_one_that_the_form_takes() -> None:
+def test_the_form_accepts_the_volume_that_the_platform_rejects() -> None:
     (product, *_) = sorted((ROOT / "product" / "versions").glob("*.yaml"))
     declared = stack_template.load(product)["Parameters"]["VolumeSizeInGB"]
 
@@ -77,18 +77,18 @@ def test_the_prices_are_those_of_the_pages() -> None:
     assert f"a month of {cost.HOURS_OF_A_MONTH} hours" in of_network
 
 
-def test_what_is_counted_is_what_the_templates_make() -> None:
+def test_the_counted_resources_are_those_of_the_templates() -> None:
     made = types()
 
     assert made.count("AWS::CloudWatch::Alarm") == cost.ALARMS
     assert made.count("AWS::CloudWatch::Dashboard") == 1
     assert made.count("AWS::KMS::Key") == 1
-    assert made.count("AWS::CloudFormation::Stack") == 8  # as the person is told
+    assert made.count("AWS::CloudFormation::Stack") == 8  # as the rehearsal shows
     runbooks = (ROOT / "docs" / "runbooks.md").read_text()
     assert f"All {cost.METRICS} metrics in every hour" in runbooks
 
 
-def test_the_bound_is_that_of_the_page_and_the_sum_of_its_lines() -> None:
+def test_the_cost_bound_covers_its_lines_and_matches_the_page() -> None:
     lines = cost.bound(PLAN.checked)
     page = (ROOT / "docs" / "rehearsal.md").read_text()
 
@@ -107,7 +107,7 @@ def test_endpoints_that_are_left_out_cost_nothing() -> None:
     assert line.usd == 0
 
 
-def test_the_bound_covers_every_launch_for_the_whole_time() -> None:
+def test_the_cost_bound_covers_every_launch_for_the_whole_time() -> None:
     (line,) = (each for each in cost.bound(parameters.parse([])) if "notebooks" in each.what)
     cheaper = prices.hourly(INSTANCE_TYPE)
 

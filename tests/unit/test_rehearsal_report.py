@@ -1,4 +1,4 @@
-"""The report of a run: what is in it, and what never is."""
+"""The report of a run shows its outcome, but no account, address or secret."""
 
 import json
 import re
@@ -33,7 +33,7 @@ EVERYTHING = " and ".join(SECRETS.values())
 
 
 @pytest.mark.parametrize("what", SECRETS)
-def test_what_identifies_an_account_is_masked(what: str) -> None:
+def test_text_that_identifies_an_account_is_masked(what: str) -> None:
     text = masked(f"before {SECRETS[what]} after")
 
     assert text.startswith("before ")
@@ -53,12 +53,12 @@ def test_what_identifies_an_account_is_masked(what: str) -> None:
         "AWS::CloudFormation::Stack",
     ],
 )
-def test_what_does_not_is_kept(text: str) -> None:
+def test_other_text_is_kept(text: str) -> None:
     assert masked(text) == text
 
 
 def an_outcome() -> Outcome:
-    """Return an outcome whose every text is full of secrets."""
+    """Return an outcome with every secret in each of its texts."""
     return Outcome(
         ending=FAILED,
         step="launch",
@@ -93,7 +93,7 @@ def test_neither_file_has_an_account_an_address_or_a_secret(tmp_path: Path) -> N
             assert f"{part}: (account)" in text
 
 
-def test_the_report_tells_how_it_ended_and_what_is_left(tmp_path: Path) -> None:
+def test_the_report_shows_the_ending_the_rows_and_the_cost(tmp_path: Path) -> None:
     data, page = written(tmp_path, an_outcome(), Plan("1a2b3c4d"))
 
     assert (data["ending"], data["step"], data["run"]) == ("FAILED", "launch", "1a2b3c4d")
@@ -108,7 +108,7 @@ def test_the_report_tells_how_it_ended_and_what_is_left(tmp_path: Path) -> None:
     ("left", "says"),
     [(None, "make rehearse CLEAN=1a2b3c4d"), ([], "Nothing."), ([Remain("x", "y", "z")], "<td>y")],
 )
-def test_the_page_tells_nothing_from_not_known(
+def test_the_page_distinguishes_no_remains_from_unknown_remains(
     tmp_path: Path, left: list[Remain] | None, says: str
 ) -> None:
     _, page = written(tmp_path, Outcome(left=left), Plan("1a2b3c4d"))
@@ -116,14 +116,14 @@ def test_the_page_tells_nothing_from_not_known(
     assert says in page
 
 
-def test_the_page_loads_nothing(tmp_path: Path) -> None:
+def test_the_page_loads_no_other_file(tmp_path: Path) -> None:
     _, page = written(tmp_path, an_outcome(), Plan("1a2b3c4d"))
 
     assert "default-src 'none'" in page
     assert not re.search(r"<script|<img|<link|src=", page)
 
 
-def test_what_was_said_is_text_in_the_page(tmp_path: Path) -> None:
+def test_the_page_escapes_html_in_error_messages(tmp_path: Path) -> None:
     _, page = written(tmp_path, Outcome(why="<b>x</b>", left=[]), Plan("1a2b3c4d"))
 
     assert "&lt;b&gt;x&lt;/b&gt;" in page

@@ -1,4 +1,4 @@
-"""A repair: an Update that asks for the same notebook once more, after somebody changed it."""
+"""A repair is an Update that requests the same notebook again after a manual change."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.unit.launched_stack import launched
 REPAIRED = {"Repair": "2026-01-06T08:00:00Z"}
 
 
-def test_a_repair_brings_every_setting_back_and_the_notebook_runs_again(platform: Platform) -> None:
+def test_a_repair_restores_every_setting_and_the_notebook_runs_again(platform: Platform) -> None:
     stack = launched(platform)
     before, volume = platform.describe(stack.notebook), platform.notebook(stack.notebook)
     metadata = {"MinimumInstanceMetadataServiceVersion": "1"}
@@ -33,10 +33,10 @@ def test_a_repair_brings_every_setting_back_and_the_notebook_runs_again(platform
     assert platform.notebook(stack.notebook)["volume_id"] == volume["volume_id"]
 
 
-def test_root_access_that_was_switched_on_by_hand_goes_where_none_is_allowed(
+def test_a_repair_disables_root_access_that_was_enabled_by_hand(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A notebook keeps what it asked for before it was forbidden, and this one never did."""
+    """A notebook keeps root access only if its launch requested it before it was forbidden."""
     stack = launched(platform)
     change(platform, stack, RootAccess="Enabled")
     monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
@@ -46,7 +46,7 @@ def test_root_access_that_was_switched_on_by_hand_goes_where_none_is_allowed(
     assert platform.describe(stack.notebook)["RootAccess"] == "Disabled"
 
 
-def test_a_repair_takes_away_nothing_that_was_allowed_at_the_launch(
+def test_a_repair_keeps_settings_that_were_allowed_at_the_launch(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(platform, RootAccess="Enabled", NotebookInstanceType="ml.t3.large")
@@ -60,7 +60,7 @@ def test_a_repair_takes_away_nothing_that_was_allowed_at_the_launch(
     assert platform.calls("StopNotebookInstance") == 0
 
 
-def test_a_repair_of_a_notebook_as_asked_changes_nothing(platform: Platform) -> None:
+def test_a_repair_of_a_notebook_as_requested_changes_nothing(platform: Platform) -> None:
     stack = launched(platform)
 
     stack.update(**REPAIRED).expect_success()
@@ -94,7 +94,7 @@ def test_a_repair_neither_extends_nor_shortens_a_launch(platform: Platform) -> N
     assert expires_on(platform, stack.notebook) == launched_until == "2026-01-15"
 
 
-def test_a_repair_and_its_rollback_keep_what_an_operator_postponed(platform: Platform) -> None:
+def test_a_repair_and_its_rollback_keep_a_postponed_expiry_date(platform: Platform) -> None:
     stack = launched(platform, ExpiresAfterDays="2")
     tag(platform, stack, "notebook-vending:expires-on", "2026-02-01")
     change(platform, stack, InstanceType="ml.m5.xlarge")
@@ -107,7 +107,9 @@ def test_a_repair_and_its_rollback_keep_what_an_operator_postponed(platform: Pla
 
 
 @pytest.mark.parametrize("left", ["", "soon"])
-def test_a_date_that_is_gone_is_counted_from_the_repair(platform: Platform, left: str) -> None:
+def test_a_repair_recalculates_a_missing_or_invalid_expiry_date(
+    platform: Platform, left: str
+) -> None:
     stack = launched(platform, ExpiresAfterDays="2")
     tag(platform, stack, "notebook-vending:expires-on", left)
     platform.clock.advance(86_400)
@@ -117,7 +119,9 @@ def test_a_date_that_is_gone_is_counted_from_the_repair(platform: Platform, left
     assert expires_on(platform, stack.notebook) == "2026-01-09"
 
 
-def test_a_date_that_the_launch_did_not_ask_for_goes(platform: Platform) -> None:
+def test_a_repair_removes_an_expiry_date_that_the_launch_did_not_request(
+    platform: Platform,
+) -> None:
     stack = launched(platform)
     tag(platform, stack, "notebook-vending:expires-on", "2026-01-09")
 
@@ -126,7 +130,7 @@ def test_a_date_that_the_launch_did_not_ask_for_goes(platform: Platform) -> None
     assert expires_on(platform, stack.notebook) is None
 
 
-def test_an_update_that_changes_more_counts_the_days_anew(platform: Platform) -> None:
+def test_an_update_that_changes_more_recalculates_the_expiry_date(platform: Platform) -> None:
     stack = launched(platform, ExpiresAfterDays="2")
     platform.clock.advance(86_400)
 

@@ -1,4 +1,4 @@
-"""The commands for drift: what differs is shown, and `vending repair` brings it back."""
+"""The commands for drift show the differences, and `vending repair` restores the settings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def operator(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Op
 
 
 def launched(operator: Operator, **properties: Any) -> Stack:
-    """Have a notebook launched, and let the check see it."""
+    """Launch a notebook and run the drift check."""
     stack = operator.launched(**properties)
     operator.platform.stacks[stack.id]["parameters"] |= REPAIR
     operator.platform.clock.advance(600)
@@ -48,7 +48,7 @@ def launched(operator: Operator, **properties: Any) -> Stack:
 
 
 def let_updates_pass(operator: Operator, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have CloudFormation ask the platform for what a repair asks of Service Catalog."""
+    """Pass the update that a repair sends to Service Catalog on to the platform."""
 
     def sleep(_seconds: float) -> None:
         begin = operator.world.background.pop(0)
@@ -74,10 +74,12 @@ def let_updates_pass(operator: Operator, stack: Stack, monkeypatch: pytest.Monke
     monkeypatch.setattr("vending.launches.time", SimpleNamespace(sleep=sleep))
 
 
-# What differs is shown
+# Differences
 
 
-def test_a_changed_notebook_is_reported_with_who_may_have_changed_it(operator: Operator) -> None:
+def test_a_changed_notebook_is_reported_with_the_callers_that_may_have_changed_it(
+    operator: Operator,
+) -> None:
     stack = launched(operator)
     assert operator.run("detect-drift").out == "All notebooks are as requested.\n"
     change(operator.platform, stack, RootAccess="Enabled")
@@ -93,7 +95,7 @@ def test_a_changed_notebook_is_reported_with_who_may_have_changed_it(operator: O
     assert f"`vending repair {stack.notebook}`" in ran.out
 
 
-def test_what_was_allowed_when_it_was_launched_is_told_apart(
+def test_a_setting_that_was_allowed_at_the_launch_is_reported_separately(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(operator, NotebookInstanceType="ml.t3.large")
@@ -138,7 +140,7 @@ def test_a_changed_notebook_is_explained_with_its_difference(
     assert said in (tmp_path / "page.html").read_text()
 
 
-def test_a_difference_is_explained_when_the_ledger_has_forgotten_the_requests(
+def test_a_difference_is_explained_after_the_requests_have_left_the_ledger(
     operator: Operator,
 ) -> None:
     stack = launched(operator)
@@ -158,7 +160,7 @@ def test_a_difference_is_explained_when_the_ledger_has_forgotten_the_requests(
 # repair
 
 
-def test_a_repair_shows_what_it_does_then_brings_the_notebook_back(
+def test_a_repair_shows_its_plan_and_then_restores_the_notebook(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(operator)
@@ -200,7 +202,7 @@ ROLE = "arn:aws:iam::123456789012:role/notebook-vending/other"
         ),
     ],
 )
-def test_each_setting_that_it_promises_to_restore_is_restored(
+def test_a_repair_restores_each_setting_that_it_promises_to_restore(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], named: str
 ) -> None:
     operator.platform.roles[ROLE] = 0.0
@@ -221,7 +223,7 @@ def test_each_setting_that_it_promises_to_restore_is_restored(
     assert {name for name in before if before[name] != after.get(name)} <= {"LastModifiedTime"}
 
 
-def test_nothing_is_repaired_that_is_not_confirmed(operator: Operator) -> None:
+def test_a_repair_without_confirmation_changes_nothing(operator: Operator) -> None:
     stack = launched(operator)
     change(operator.platform, stack, RootAccess="Enabled")
 
@@ -241,7 +243,7 @@ def test_a_notebook_as_requested_needs_no_repair(operator: Operator, by: str) ->
     assert (ran.status, ran.out) == (0, f"{stack.notebook} is as requested.\n")
 
 
-def test_a_tag_comes_back_without_a_stop(
+def test_a_tag_is_restored_without_a_stop(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(operator)
@@ -254,7 +256,7 @@ def test_a_tag_comes_back_without_a_stop(
     assert operator.platform.calls("StopNotebookInstance") == 0
 
 
-def test_a_repair_moves_no_expiry_date_and_the_check_expects_none(
+def test_a_repair_keeps_the_expiry_date_and_the_check_accepts_it(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(operator, ExpiresAfterDays="9")
@@ -273,7 +275,7 @@ def test_a_repair_moves_no_expiry_date_and_the_check_expects_none(
     )
 
 
-def test_what_only_became_forbidden_is_kept(
+def test_a_setting_that_was_forbidden_after_the_launch_is_kept(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(operator, RootAccess="Enabled")
@@ -302,7 +304,7 @@ def test_a_volume_that_grew_is_kept_and_the_rest_is_restored(
     assert operator.platform.describe(stack.notebook)["RootAccess"] == "Disabled"
 
 
-def test_what_was_requested_and_is_forbidden_now_is_not_promised(
+def test_a_repair_cannot_restore_a_value_that_is_no_longer_allowed(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(operator, NotebookInstanceType="ml.t3.large")
@@ -329,7 +331,7 @@ def test_a_notebook_that_was_deleted_is_created_again(
     assert operator.platform.status(stack.notebook) == "InService"
 
 
-def test_a_notebook_that_lost_the_platforms_tags_gets_them_by_hand_first(
+def test_a_repair_shows_the_command_that_restores_lost_tags_of_the_platform(
     operator: Operator,
 ) -> None:
     stack = launched(operator)
@@ -342,7 +344,9 @@ def test_a_notebook_that_lost_the_platforms_tags_gets_them_by_hand_first(
     assert f"--tags Key=notebook-vending:stack-id,Value={stack.id}" in ran.err
 
 
-def test_a_repair_that_fails_says_why(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_repair_reports_the_reason(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack = launched(operator)
     change(operator.platform, stack, RootAccess="Enabled")
     let_updates_pass(operator, stack, monkeypatch)
@@ -355,7 +359,7 @@ def test_a_repair_that_fails_says_why(operator: Operator, monkeypatch: pytest.Mo
     assert "Limit is 0." in ran.err
 
 
-def test_a_repair_that_is_not_waited_for_says_that_it_goes_on(
+def test_an_interrupted_repair_reports_that_its_update_continues(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_: float) -> None:
@@ -371,17 +375,17 @@ def test_a_repair_that_is_not_waited_for_says_that_it_goes_on(
     assert f"The update of {stack.notebook} goes on in Service Catalog." in ran.err
 
 
-# What Service Catalog would refuse
+# Updates that Service Catalog would reject
 
 
 def changed(operator: Operator) -> Stack:
-    """Have a notebook launched and changed."""
+    """Launch a notebook and change it by hand."""
     stack = launched(operator)
     change(operator.platform, stack, RootAccess="Enabled")
     return stack
 
 
-def test_a_launch_that_is_being_changed_is_left_alone(operator: Operator) -> None:
+def test_a_launch_that_is_under_change_is_not_repaired(operator: Operator) -> None:
     stack = changed(operator)
     operator.offer.update(provisioned_product_of(stack.id))
 
@@ -391,7 +395,7 @@ def test_a_launch_that_is_being_changed_is_left_alone(operator: Operator) -> Non
     assert "is being changed (UNDER_CHANGE)" in ran.err
 
 
-def test_a_launch_of_a_version_that_is_not_active_is_named(operator: Operator) -> None:
+def test_a_launch_of_an_inactive_version_is_reported(operator: Operator) -> None:
     stack = changed(operator)
     operator.world.admin(
         "UpdateProvisioningArtifact",
@@ -422,7 +426,7 @@ def test_a_launch_of_a_deprecated_version_is_repaired(
     assert operator.run("repair", stack.notebook, "--yes").status == 0
 
 
-def test_a_launch_without_the_parameter_is_updated_to_a_newer_version(operator: Operator) -> None:
+def test_a_launch_without_the_repair_parameter_needs_the_newest_version(operator: Operator) -> None:
     stack = changed(operator)
     del operator.platform.stacks[stack.id]["parameters"]["Repair"]
 
@@ -432,7 +436,9 @@ def test_a_launch_without_the_parameter_is_updated_to_a_newer_version(operator: 
     assert "Update the launch to the newest version" in ran.err
 
 
-def test_an_operator_outside_the_portfolio_is_told_how_to_get_in(operator: Operator) -> None:
+def test_an_operator_outside_the_portfolio_gets_the_command_that_grants_access(
+    operator: Operator,
+) -> None:
     stack = changed(operator)
     operator.world.admin(
         "DisassociatePrincipalFromPortfolio",
@@ -446,7 +452,7 @@ def test_an_operator_outside_the_portfolio_is_told_how_to_get_in(operator: Opera
     assert "aws servicecatalog associate-principal-with-portfolio" in ran.err
 
 
-def test_a_launch_that_is_gone_cannot_be_updated(operator: Operator) -> None:
+def test_a_terminated_launch_cannot_be_repaired(operator: Operator) -> None:
     stack = changed(operator)
     operator.offer.terminate(provisioned_product_of(stack.id), RetainPhysicalResources=True)
     operator.world.let_run()
@@ -457,7 +463,7 @@ def test_a_launch_that_is_gone_cannot_be_updated(operator: Operator) -> None:
     assert f"`vending end {stack.notebook}` deletes its stack." in ran.err
 
 
-def test_what_the_check_does_not_know_is_said_so(operator: Operator) -> None:
+def test_a_name_that_the_check_does_not_have_is_reported(operator: Operator) -> None:
     ran = operator.run("repair", "nothing", "--yes")
 
     assert ran.status == 1

@@ -13,7 +13,7 @@ def launched(platform: Platform) -> Stack:
     return stack
 
 
-def test_a_rename_is_refused_for_the_data_would_be_lost_and_it_rolls_back(
+def test_a_rename_without_replacement_is_rejected_to_keep_the_data_and_rolls_back(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -29,7 +29,7 @@ def test_a_rename_is_refused_for_the_data_would_be_lost_and_it_rolls_back(
     platform.expect_nothing_left()
 
 
-def test_a_rename_with_replacement_makes_the_new_one_and_then_deletes_the_old_one(
+def test_a_rename_with_replacement_creates_the_new_notebook_and_then_deletes_the_old_one(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -54,7 +54,9 @@ def test_a_name_in_another_case_is_the_same_name(platform: Platform) -> None:
     assert platform.describe("old")["InstanceType"] == "ml.t3.large"
 
 
-def test_a_rename_to_a_taken_name_is_refused_and_touches_neither(platform: Platform) -> None:
+def test_a_rename_to_a_taken_name_is_rejected_and_changes_neither_notebook(
+    platform: Platform,
+) -> None:
     stack, theirs = launched(platform), platform.stack()
     theirs.create(NotebookInstanceName="theirs").expect_success()
     before = platform.notebook("theirs")
@@ -85,7 +87,7 @@ def test_the_rollback_of_a_replacement_adopts_the_old_notebook_and_deletes_the_n
     assert platform.notebook("old")["volume_id"] == volume
 
 
-def test_a_replacement_that_failed_is_removed_and_the_old_notebook_stays(
+def test_a_failed_replacement_is_removed_and_the_old_notebook_stays(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -102,7 +104,9 @@ def test_a_replacement_that_failed_is_removed_and_the_old_notebook_stays(
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_so_it_is_when_the_function_that_made_it_died(platform: Platform, after: bool) -> None:
+def test_a_failed_replacement_is_removed_after_its_create_function_died(
+    platform: Platform, after: bool
+) -> None:
     stack = launched(platform)
     platform.notebooks.configure({"no_capacity": ["ml.g5.xlarge"]})
     platform.kill("CreateFunction", after=after)
@@ -114,7 +118,9 @@ def test_so_it_is_when_the_function_that_made_it_died(platform: Platform, after:
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
 
 
-def test_so_it_is_when_the_answer_to_its_creation_was_lost(platform: Platform) -> None:
+def test_a_failed_replacement_is_removed_after_sagemakers_answer_was_lost(
+    platform: Platform,
+) -> None:
     stack = launched(platform)
     platform.notebooks.configure({"no_capacity": ["ml.g5.xlarge"]})
     platform.fail_calls("CreateNotebookInstance", "InternalFailure", status=500, after_effect=True)
@@ -162,7 +168,7 @@ def test_a_replacement_overtaken_by_its_rollback_is_removed(platform: Platform) 
     assert platform.notebook("old")["volume_id"] == volume
 
 
-def test_a_replacement_whose_rollback_failed_too_goes_with_the_stack(platform: Platform) -> None:
+def test_a_replacement_whose_rollback_failed_is_deleted_with_the_stack(platform: Platform) -> None:
     stack = launched(platform)
     replaced = stack.send_update(NotebookInstanceName="new", AllowReplacement="YES")
     platform.step_until(replaced.execution, "Wait")
@@ -178,7 +184,7 @@ def test_a_replacement_whose_rollback_failed_too_goes_with_the_stack(platform: P
     platform.expect_nothing_left()
 
 
-def test_a_replacement_whose_success_came_too_late_and_whose_rollback_failed_goes_with_the_stack(
+def test_a_late_replacement_whose_rollback_failed_is_deleted_with_the_stack(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -196,7 +202,7 @@ def test_a_replacement_whose_success_came_too_late_and_whose_rollback_failed_goe
     platform.expect_nothing_left()
 
 
-def test_a_replacement_whose_success_came_too_late_is_removed_by_its_rollback(
+def test_a_late_replacement_is_removed_by_its_rollback(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -204,7 +210,7 @@ def test_a_replacement_whose_success_came_too_late_is_removed_by_its_rollback(
     platform.run()
     replaced.expect_success()
 
-    # CloudFormation had given the Update up, and goes by the old physical id.
+    # CloudFormation has given up on the Update and uses the old physical id.
     rolled_back = stack.roll_back()
 
     rolled_back.expect_success()
@@ -212,7 +218,7 @@ def test_a_replacement_whose_success_came_too_late_is_removed_by_its_rollback(
     assert (platform.status("old"), platform.status("new")) == ("InService", None)
 
 
-def test_a_replacement_that_cloudformation_asked_for_twice_keeps_its_data(
+def test_a_replacement_that_cloudformation_requested_twice_keeps_its_data(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -230,7 +236,7 @@ def test_a_replacement_that_cloudformation_asked_for_twice_keeps_its_data(
     assert platform.notebook("new")["volume_id"] == volume
 
 
-def test_a_second_attempt_at_a_replacement_never_removes_the_notebook_with_the_data(
+def test_a_second_attempt_at_a_replacement_keeps_the_notebook_with_the_data(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -239,7 +245,7 @@ def test_a_second_attempt_at_a_replacement_never_removes_the_notebook_with_the_d
     asked = {"NotebookInstanceType": "ml.g5.xlarge", "AllowReplacement": "YES"}
 
     stack.update(NotebookInstanceName="new", **asked).expect_failed("capacity")
-    # CloudFormation's rollback skipped the notebook, and its owner tries once more.
+    # CloudFormation's rollback skipped the notebook, and the launcher tries again.
     stack.properties |= {"NotebookInstanceName": "old"}
     stack.update(NotebookInstanceName="newer", **asked).expect_failed("capacity")
 
@@ -247,7 +253,7 @@ def test_a_second_attempt_at_a_replacement_never_removes_the_notebook_with_the_d
     assert platform.status("old") == "InService"
 
 
-def test_the_physical_id_stays_though_a_name_comes_back_in_another_case(
+def test_the_physical_id_stays_after_an_update_of_the_names_case(
     platform: Platform,
 ) -> None:
     stack = launched(platform)

@@ -1,4 +1,4 @@
-"""The notebooks that run, counted by project and type, with what an hour of them costs."""
+"""Running notebooks are counted by project and type, with their cost per hour."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def launched(platform: Platform, project: str, instance_type: str) -> str:
 
 
 def counted(platform: Platform) -> dict[tuple[str, ...], float]:
-    """Count; return each metric's value by its name, its dimension and the dimension's value."""
+    """Run the count and return each metric's value by name, dimension and dimension value."""
     platform.logged.clear()
     count_running.handler(EVENT, context())
     data = [datum for line in platform.logged for datum in embedded_metrics.read(line)]
@@ -42,7 +42,9 @@ def counted(platform: Platform) -> dict[tuple[str, ...], float]:
     return found
 
 
-def test_what_runs_is_counted_by_project_and_by_type_with_its_price(platform: Platform) -> None:
+def test_running_notebooks_are_counted_by_project_and_by_type_with_their_price(
+    platform: Platform,
+) -> None:
     for project, type_ in (
         ("moon", "ml.t3.medium"),
         ("moon", "ml.t3.medium"),
@@ -66,7 +68,7 @@ def test_what_runs_is_counted_by_project_and_by_type_with_its_price(platform: Pl
     }
 
 
-def test_what_does_not_run_or_is_somebody_elses_is_not_counted(platform: Platform) -> None:
+def test_stopped_and_foreign_notebooks_are_not_counted(platform: Platform) -> None:
     stopped = launched(platform, "moon", "ml.t3.medium")
     platform.notebooks.force_status(stopped, "Stopped")
     somebodys(platform, "mine")
@@ -75,7 +77,7 @@ def test_what_does_not_run_or_is_somebody_elses_is_not_counted(platform: Platfor
     assert counted(platform) == {(*PROJECT, REST): 0, (*TYPE, REST): 0, (*COST, REST): 0}
 
 
-def test_a_notebook_without_a_project_is_one_of_the_others(platform: Platform) -> None:
+def test_a_notebook_without_a_project_is_counted_with_the_others(platform: Platform) -> None:
     launched(platform, "", "ml.t3.large")
 
     found = counted(platform)
@@ -84,7 +86,7 @@ def test_a_notebook_without_a_project_is_one_of_the_others(platform: Platform) -
     assert found[*COST, REST] == pytest.approx(0.10)
 
 
-def test_a_type_whose_price_is_not_known_is_counted_without_one(
+def test_an_instance_type_without_a_known_price_is_counted_without_a_cost(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("notebook_vending.notebooks.prices._HOURLY", {})
@@ -99,7 +101,7 @@ def test_a_type_whose_price_is_not_known_is_counted_without_one(
 
 
 @pytest.mark.parametrize("operation", ["ListNotebookInstances", "GetResources"])
-def test_when_aws_does_not_say_nothing_is_counted_and_it_is_tried_again(
+def test_a_call_that_aws_denies_fails_the_count_and_logs_no_metric(
     platform: Platform, operation: str
 ) -> None:
     launched(platform, "moon", "ml.t3.medium")

@@ -1,8 +1,8 @@
-"""A bucket is emptied whatever the names in it: keys that no XML holds, too.
+"""A bucket with any keys can be emptied, including keys that XML cannot hold.
 
-S3 is told here as strictly as it is. It lists keys encoded for a URL where it is asked to, with a
-plus sign for a space, and else as references that no XML parser takes; it refuses a DeleteObjects
-that is not well-formed (MalformedXML); and what it cannot find, it calls deleted.
+The simulated S3 is as strict as the real one. On request it lists keys encoded for a URL, with a
+plus sign for a space. Otherwise it lists them as references that no XML parser accepts. It rejects
+a DeleteObjects that is not well-formed (MalformedXML) and reports a missing object as deleted.
 """
 
 import io
@@ -129,15 +129,15 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     aws_s3.client.cache_clear()
     client: Any = aws_s3.client()
-    told = S3()
-    client.meta.events.register("before-send.s3", told.answer)
-    yield told
+    simulated = S3()
+    client.meta.events.register("before-send.s3", simulated.answer)
+    yield simulated
     client.close()
     aws_s3.client.cache_clear()
 
 
 @pytest.mark.parametrize("key", KEYS, ids=ascii)
-def test_versions_delete_markers_and_uploads_go_whatever_their_name(s3: S3, key: str) -> None:
+def test_versions_delete_markers_and_uploads_are_deleted_for_every_key(s3: S3, key: str) -> None:
     s3.objects = {
         (key, "1"): "Version",
         (key, "null"): "DeleteMarker",
@@ -151,7 +151,7 @@ def test_versions_delete_markers_and_uploads_go_whatever_their_name(s3: S3, key:
 
 
 @pytest.mark.parametrize("completed", [False, True])
-def test_an_upload_that_ends_meanwhile_keeps_nothing(
+def test_an_upload_that_ends_during_the_deletion_leaves_nothing(
     s3: S3, monkeypatch: pytest.MonkeyPatch, completed: bool
 ) -> None:
     s3.objects = {("a", "1"): "Version"}
@@ -170,7 +170,7 @@ def test_an_upload_that_ends_meanwhile_keeps_nothing(
     assert (s3.objects, s3.uploads) == ({}, set())
 
 
-def test_an_upload_that_may_not_be_aborted_is_an_error(
+def test_an_upload_that_cannot_be_aborted_is_an_error(
     s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.uploads = {("b", "1")}
@@ -182,7 +182,7 @@ def test_an_upload_that_may_not_be_aborted_is_an_error(
 
 
 @pytest.mark.parametrize("page", [1, 3, 1000])
-def test_all_of_them_go_together(s3: S3, page: int) -> None:
+def test_objects_and_uploads_are_deleted_on_every_page(s3: S3, page: int) -> None:
     s3.page = page
     s3.objects = {(key, "1"): "Version" for key in KEYS}
     s3.uploads = {(key, "1") for key in KEYS}
@@ -192,7 +192,7 @@ def test_all_of_them_go_together(s3: S3, page: int) -> None:
     assert (s3.objects, s3.uploads) == ({}, set())
 
 
-def test_only_what_no_xml_holds_is_deleted_one_by_one(s3: S3) -> None:
+def test_only_keys_that_xml_cannot_hold_are_deleted_one_by_one(s3: S3) -> None:
     s3.objects = {(key, "1"): "Version" for key in ("a", "b", "c\x10", "d\nd")}
 
     aws_s3.empty(BUCKET, lambda: False)
@@ -200,7 +200,7 @@ def test_only_what_no_xml_holds_is_deleted_one_by_one(s3: S3) -> None:
     assert s3.calls.count("DeleteObjects") == s3.calls.count("DeleteObject") == 1
 
 
-def test_a_key_that_s3_reads_otherwise_in_xml_is_deleted_by_its_url(s3: S3) -> None:
+def test_a_key_that_s3_reads_differently_in_xml_is_deleted_by_its_url(s3: S3) -> None:
     s3.reads = str.strip
     s3.objects = {(" spaces ", "1"): "Version", ("plain", "1"): "Version"}
 
@@ -209,7 +209,7 @@ def test_a_key_that_s3_reads_otherwise_in_xml_is_deleted_by_its_url(s3: S3) -> N
     assert s3.objects == {}
 
 
-def test_one_that_is_not_deleted_is_told_by_a_name_that_can_be_read(s3: S3) -> None:
+def test_a_key_that_cannot_be_deleted_is_reported_in_a_readable_form(s3: S3) -> None:
     s3.objects = {("a\x10", "1"): "Version", ("b\x10", "1"): "Version"}
     s3.denied = {"a\x10"}
 
@@ -219,7 +219,7 @@ def test_one_that_is_not_deleted_is_told_by_a_name_that_can_be_read(s3: S3) -> N
     assert set(s3.objects) == {("a\x10", "1")}
 
 
-def test_time_is_kept_between_single_ones_too(s3: S3) -> None:
+def test_the_time_limit_also_ends_deletions_one_by_one(s3: S3) -> None:
     s3.objects = {(f"{number}\x10", "1"): "Version" for number in range(5)}
     left = iter([False, False, False, True])
 

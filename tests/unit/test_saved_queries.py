@@ -1,4 +1,4 @@
-"""The saved queries, over what the functions really write."""
+"""The saved queries, run on the lines that the functions write."""
 
 import json
 import re
@@ -21,15 +21,15 @@ from tests.unit.sample_events import EVENTS
 ROOT = Path(__file__).parents[2]
 SECOND = "ml.t3.large"
 SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
-# In lines that no function writes: Lambda's own of a function that failed or died ("Lambda JSON
-# log format"), and Step Functions' of an execution ("Logging with CloudWatch Logs").
+# Fields of lines that AWS writes: Lambda for a function that failed or died ("Lambda JSON log
+# format"), and Step Functions for an execution ("Logging with CloudWatch Logs").
 OF_AWS = {"errorType", "errorMessage", "requestId", "type", "execution_arn"}
-# Of an exception that was logged, and of Service Catalog's launches, which this story has none of.
+# Fields of logged exceptions and of waits that do not occur in this story.
 NOT_HERE = {"exception", "exception_name", "waited.Maintenance", "waited.BehindAnother"}
 
 
 class Story:
-    """What happened, and the lines that were written of it."""
+    """A sequence of requests and the lines that the functions wrote about them."""
 
     def __init__(self, platform: Platform) -> None:
         self.launched = platform.stack()
@@ -78,7 +78,7 @@ def found(story: Story, name: str, **given: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_every_field_that_a_query_names_is_in_a_line(story: Story, name: str) -> None:
+def test_every_field_of_a_query_is_in_a_log_line(story: Story, name: str) -> None:
     written = {
         field for line in story.lines for field in insights.row(line) if line.startswith("{")
     }
@@ -88,7 +88,7 @@ def test_every_field_that_a_query_names_is_in_a_line(story: Story, name: str) ->
     assert asked - written - OF_AWS - NOT_HERE == set()
 
 
-def test_one_request_is_told_from_the_first_line_to_the_last(story: Story) -> None:
+def test_one_request_has_all_its_lines_from_the_first_to_the_last(story: Story) -> None:
     id_ = story.update.event["RequestId"]
 
     messages = [each["message"] for each in found(story, "one-request", REQUEST_ID=id_)]
@@ -106,7 +106,7 @@ def test_one_notebook_has_all_its_requests(story: Story) -> None:
     assert "Stopped" in {each["message"] for each in rows}
 
 
-def test_the_launches_say_who_with_which_settings(story: Story) -> None:
+def test_the_launches_show_the_launcher_and_the_settings(story: Story) -> None:
     rows = {each["correlation_id"]: each for each in found(story, "launches")}
 
     launch = rows[story.create.event["RequestId"]]
@@ -118,7 +118,7 @@ def test_the_launches_say_who_with_which_settings(story: Story) -> None:
     assert story.delete.event["RequestId"] not in rows
 
 
-def test_the_changes_say_from_what_to_what(story: Story) -> None:
+def test_the_changes_show_the_old_and_the_new_value(story: Story) -> None:
     (row,) = found(story, "changes")
 
     assert row["correlation_id"] == story.update.event["RequestId"]
@@ -127,7 +127,7 @@ def test_the_changes_say_from_what_to_what(story: Story) -> None:
     }
 
 
-def test_the_refusals_say_why(story: Story) -> None:
+def test_the_refusals_show_the_reason(story: Story) -> None:
     rows = {each["correlation_id"]: each for each in found(story, "refusals")}
 
     assert rows.keys() == {each.event["RequestId"] for each in (story.refused, story.failed)}
@@ -141,7 +141,7 @@ def test_the_refusals_say_why(story: Story) -> None:
     ]
 
 
-def test_the_slowest_come_first_with_what_they_waited_for(story: Story) -> None:
+def test_the_slowest_requests_come_first_with_their_waits(story: Story) -> None:
     rows = found(story, "slowest")
 
     assert rows[0]["seconds"] == max(each["seconds"] for each in rows)
@@ -150,7 +150,7 @@ def test_the_slowest_come_first_with_what_they_waited_for(story: Story) -> None:
     assert update["waited.Starting"] > 0
 
 
-def test_what_the_platform_removed_or_stopped_is_told_with_its_reason(story: Story) -> None:
+def test_the_removals_show_stopped_and_deleted_notebooks_with_the_reason(story: Story) -> None:
     rows = found(story, "removals")
 
     said = {(each["message"], each["notebook"]): each["reason"] for each in rows}
@@ -160,7 +160,9 @@ def test_what_the_platform_removed_or_stopped_is_told_with_its_reason(story: Sto
     }
 
 
-def test_what_was_changed_by_hand_is_told_with_who_may_have_done_it(story: Story) -> None:
+def test_the_drift_shows_a_manual_change_with_the_caller_that_may_have_made_it(
+    story: Story,
+) -> None:
     (row,) = found(story, "drift")
 
     assert {name: row[name] for name in ("setting", "kind", "asked", "found", "who")} == {
@@ -172,7 +174,7 @@ def test_what_was_changed_by_hand_is_told_with_who_may_have_done_it(story: Story
     }
 
 
-def test_what_runs_is_told_by_project_and_type_with_its_price(story: Story) -> None:
+def test_the_running_notebooks_are_shown_by_project_and_type_with_their_price(story: Story) -> None:
     rows = found(story, "running")
 
     assert {
@@ -183,7 +185,7 @@ def test_what_runs_is_told_by_project_and_type_with_its_price(story: Story) -> N
     } in rows
 
 
-def test_what_went_wrong_is_found(story: Story) -> None:
+def test_the_faults_show_only_errors(story: Story) -> None:
     failing = json.dumps({"level": "ERROR", "errorType": "KeyError", "message": "no"})
     query = QUERIES["faults"]["QueryString"]
 

@@ -1,4 +1,4 @@
-"""What a command shows, on a terminal of some width and in a pipe."""
+"""The output of a command, on terminals of several widths and in a pipe."""
 
 import re
 
@@ -23,7 +23,7 @@ NAMES = {"analysis-1", LONGEST, "data-scientist-593512aa", "maria-magdalena@exam
 
 @pytest.fixture(params=[80, 100, 160, 400])
 def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Have standard output be a terminal of a width, that is not asked for colours."""
+    """Make standard output a terminal of this width without colours."""
     monkeypatch.setenv("FORCE_COLOR", "1")  # to rich this is a terminal
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
@@ -35,7 +35,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
 
 
-def test_on_a_terminal_no_line_is_too_long_and_no_name_is_broken(
+def test_a_table_on_a_terminal_has_no_line_too_long_and_no_broken_name(
     width: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     screen.table(HEADS, ROWS)
@@ -47,7 +47,9 @@ def test_on_a_terminal_no_line_is_too_long_and_no_name_is_broken(
     assert sum(line.count("capacity") for line in lines) == 9
 
 
-def test_a_table_that_fits_is_one(capsys: pytest.CaptureFixture[str], width: int) -> None:
+def test_a_table_that_fits_the_terminal_is_shown_as_a_table(
+    capsys: pytest.CaptureFixture[str], width: int
+) -> None:
     screen.table(("Notebook", "Status", "Why"), [(LONGEST[:30], "Failed", "No. " * 20)])
 
     head, rule, first, *_ = [line for line in shown(capsys) if line.strip()]
@@ -57,7 +59,7 @@ def test_a_table_that_fits_is_one(capsys: pytest.CaptureFixture[str], width: int
     assert width >= 80
 
 
-def test_a_row_without_the_room_for_a_table_is_a_paragraph(
+def test_a_row_that_does_not_fit_a_table_is_shown_as_a_paragraph(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -70,7 +72,7 @@ def test_a_row_without_the_room_for_a_table_is_a_paragraph(
     assert second == "    Status: Failed  Owner: data-scientist-593512aa"
 
 
-def test_sentences_and_facts_are_broken_at_words(
+def test_sentences_and_facts_are_wrapped_at_words(
     width: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = "the notebook data-scientist-593512aa has failed, " * 12
@@ -80,15 +82,15 @@ def test_sentences_and_facts_are_broken_at_words(
 
     lines = shown(capsys)
     assert max(len(line) for line in lines) <= width
-    told = [word for line in lines for word in line.split()]
-    assert set(told) == {*words.split(), "Answer", "What", "to", "do", "Nothing."}
+    shown_words = [word for line in lines for word in line.split()]
+    assert set(shown_words) == {*words.split(), "Answer", "What", "to", "do", "Nothing."}
     answered = next(n for n, line in enumerate(lines) if "Answer" in line)
     if len(words) > width:
         assert lines[answered + 1].startswith(" " * 14)
         assert lines[answered + 1][14] != " "
 
 
-def test_a_pipe_gets_a_line_a_row_and_no_padding(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_gets_one_line_per_row_without_padding(capsys: pytest.CaptureFixture[str]) -> None:
     screen.table(HEADS, [*ROWS, ("b", "Failed", "-", "-", "two\nlines\tand more")])
     screen.facts({"Request": "r-1", "What to do": "Nothing."})
     screen.say("word " * 100 + "end")
@@ -102,7 +104,7 @@ def test_a_pipe_gets_a_line_a_row_and_no_padding(capsys: pytest.CaptureFixture[s
     assert all(line == line.strip() and "  " not in line for line in lines)
 
 
-def test_a_long_arn_in_a_sentence_does_not_take_the_table_away(
+def test_a_long_arn_in_a_sentence_does_not_prevent_the_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")

@@ -1,4 +1,4 @@
-"""The tools of a clone: set up inside it, in every shell, or refused with a sentence at once."""
+"""The tools of a clone are set up inside it from every shell, or rejected with a reason."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def make(
 
 @pytest.fixture
 def pip(tmp_path: Path) -> Path:
-    """Return a folder in which `python -m pip` prints what it was given."""
+    """Return a folder in which `python -m pip` prints its arguments and environment."""
     (tmp_path / "pip.py").write_text(
         "import json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
     )
@@ -190,7 +190,7 @@ def test_a_variable_wins_over_a_file(tmp_path: Path) -> None:
     assert install.settings(environment)["PIP_INDEX_URL"] == "https://c"
 
 
-def test_a_configuration_that_cannot_be_read_is_a_sentence(pip: Path) -> None:
+def test_an_unreadable_configuration_is_reported_in_a_sentence(pip: Path) -> None:
     (pip / "odd.conf").write_text("user = true\n")
 
     with pytest.raises(subprocess.CalledProcessError) as refused:
@@ -221,7 +221,9 @@ def test_settings_of_python_do_not_reach_what_make_starts(folder: str) -> None:
     assert names.isdisjoint(hostile)
 
 
-def test_what_make_starts_writes_its_temporary_files_into_the_clone_and_goes_past_proxies() -> None:
+def test_commands_of_make_write_temporary_files_into_the_clone_and_call_localhost_directly() -> (
+    None
+):
     hostile = {"NODE_OPTIONS": "--x", "NODE_ENV": "production", "NODE_PATH": "/x"}
     kept = {"NODE_EXTRA_CA_CERTS": "/ca.pem", "no_proxy": "example.com"}
 
@@ -234,7 +236,7 @@ def test_what_make_starts_writes_its_temporary_files_into_the_clone_and_goes_pas
     assert given["no_proxy"] == given["NO_PROXY"] == "127.0.0.1,localhost,example.com"
 
 
-def test_packages_of_node_go_into_the_clone_whatever_npm_is_set_to() -> None:
+def test_node_packages_are_installed_in_the_clone_despite_settings_of_npm() -> None:
     (command,) = (
         line.strip()
         for line in make("-Bn", "setup").stdout.replace("\\\n", "").splitlines()
@@ -246,10 +248,10 @@ def test_packages_of_node_go_into_the_clone_whatever_npm_is_set_to() -> None:
     assert " --cache=.local/npm --logs-max=0 " in command
 
 
-# What make verify leaves out
+# Skipped parts of make verify
 
 
-def test_what_verify_leaves_out_is_named_and_said_at_the_end() -> None:
+def test_verify_skips_the_named_parts_and_reports_them_at_the_end() -> None:
     said = make("-n", "verify", "WITHOUT=docker browser").stdout
     tests, after = said.rsplit("-m verify ", 1)[1].split("\n", 1)
 
@@ -257,14 +259,14 @@ def test_what_verify_leaves_out_is_named_and_said_at_the_end() -> None:
     assert after.count("NOT PROVEN") == 2
 
 
-def test_verify_leaves_out_nothing_else() -> None:
+def test_verify_cannot_skip_other_parts() -> None:
     refused = make("-n", "verify", "WITHOUT=e2e")
 
     assert refused.returncode == 2
     assert "WITHOUT takes docker, browser or both, not: e2e" in refused.stderr
 
 
-# Where the clone lies
+# The path of the clone
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_verify_leaves_out_nothing_else() -> None:
         *("a'b", 'a"b', "a`b", "a\\b", "a*b", "a?b", "[a]", "(a)", "{a}", "a<b", "a=b", "x" * 190),
     ],
 )
-def test_a_path_that_the_tools_do_not_take_is_refused_before_anything_is_written(
+def test_setup_rejects_an_unsupported_path_before_it_writes_anything(
     tmp_path: Path, name: str
 ) -> None:
     clone = tmp_path / name
@@ -290,7 +292,7 @@ def test_a_path_that_the_tools_do_not_take_is_refused_before_anything_is_written
 
 
 @pytest.mark.parametrize("name", ["vending-1.0_2+x@y", "\u9879\u76ee", "gr\u00fcn", "-x"])
-def test_other_paths_are_taken(tmp_path: Path, name: str) -> None:
+def test_other_paths_are_accepted(tmp_path: Path, name: str) -> None:
     clone = tmp_path / name
     clone.mkdir()
     shutil.copy(ROOT / "Makefile", clone)

@@ -1,4 +1,4 @@
-"""Sharing a portfolio: with whom the administrator names, and no longer with whom they do not."""
+"""A portfolio is shared with the accounts and units that the administrator names."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def world() -> World:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Collect what CloudFormation was told."""
+    """Collect the answers to CloudFormation."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "us-east-1")
     taken: list[dict[str, Any]] = []
@@ -62,7 +62,7 @@ def test_a_portfolio_is_shared_with_accounts_and_parts_of_the_organization(
     assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", "Shares")
 
 
-def test_who_may_launch_and_the_tag_options_go_along_within_the_organization(
+def test_principals_are_shared_within_the_organization_and_tag_options_with_all(
     world: World, answers: list[dict[str, Any]]
 ) -> None:
     port = portfolio(world)
@@ -80,7 +80,7 @@ def test_who_may_launch_and_the_tag_options_go_along_within_the_organization(
     assert answers[0]["Status"] == "SUCCESS"
 
 
-def test_whoever_is_named_no_more_is_shared_with_no_more_and_others_shares_stay(
+def test_a_share_ends_when_its_name_is_removed_and_foreign_shares_stay(
     world: World, answers: list[dict[str, Any]]
 ) -> None:
     port, by_hand = portfolio(world), "345678901234"
@@ -120,7 +120,7 @@ def test_shares_on_further_pages_are_found(world: World, answers: list[dict[str,
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 2
 
 
-def test_a_request_that_comes_twice_changes_nothing_the_second_time(
+def test_a_request_delivered_twice_changes_nothing_the_second_time(
     world: World, answers: list[dict[str, Any]]
 ) -> None:
     port = portfolio(world)
@@ -134,7 +134,7 @@ def test_a_request_that_comes_twice_changes_nothing_the_second_time(
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 4
 
 
-def test_a_portfolio_that_cannot_be_shared_yet_is_shared_then(
+def test_the_function_retries_until_it_can_share_the_portfolio(
     world: World, answers: list[dict[str, Any]], pauses: list[float]
 ) -> None:
     port = portfolio(world)
@@ -144,7 +144,7 @@ def test_a_portfolio_that_cannot_be_shared_yet_is_shared_then(
 
     assert [said["Status"] for said in answers] == ["SUCCESS"]
     assert shared_with(world, port) == {ACCOUNT, "345678901234"}
-    assert operations.count("CreatePortfolioShare") == 2  # none of them twice
+    assert operations.count("CreatePortfolioShare") == 2  # one call for each account
     assert len(pauses) == 2
 
 

@@ -1,4 +1,4 @@
-"""A custom resource served at once: AWS may not see yet what was made just before."""
+"""A custom resource that is served at once may have to wait until AWS sees a new resource."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ LONGEST_ANSWER = 90  # seconds: five attempts of 13 s, and the pauses between th
 
 @dataclass
 class Invocation:
-    """An invocation of a function, whose time passes only while it pauses."""
+    """An invocation of a function whose time passes only during its pauses."""
 
     left: float = 840.0
     """Seconds until Lambda ends it."""
@@ -31,7 +31,7 @@ class Invocation:
     answers: list[dict[str, Any]] = field(default_factory=list)
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return what Lambda's context does."""
+        """Return the remaining time, as Lambda's context does."""
         return int(self.left * 1000)
 
     def pause(self, seconds: float) -> None:
@@ -41,7 +41,7 @@ class Invocation:
         self.left -= seconds
 
     def serve(self, work: Callable[[], Served], kind: str = "Create") -> dict[str, Any]:
-        """Serve a request by this work and return the one answer."""
+        """Serve a request with this work and return its only answer."""
         event = {
             "RequestType": kind,
             "RequestId": "r-1",
@@ -91,7 +91,7 @@ UNSEEN = [NotSeenYetError("It has no tag."), error("NoSuchBucket")]
 
 @pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
 @pytest.mark.parametrize("fault", [*DENIED, BUSY])
-def test_a_permission_that_is_seen_within_a_minute_is_waited_for(
+def test_a_request_waits_up_to_a_minute_for_a_permission(
     invocation: Invocation, fault: Exception, kind: str
 ) -> None:
     said = invocation.serve(failing(fault, lambda: invocation.passed >= 45), kind)
@@ -101,7 +101,7 @@ def test_a_permission_that_is_seen_within_a_minute_is_waited_for(
 
 
 @pytest.mark.parametrize("fault", UNSEEN)
-def test_a_bucket_that_is_seen_within_half_a_minute_is_waited_for_at_its_creation(
+def test_a_create_waits_up_to_half_a_minute_for_a_bucket(
     invocation: Invocation, fault: Exception
 ) -> None:
     said = invocation.serve(failing(fault, lambda: invocation.passed >= 20))
@@ -113,7 +113,7 @@ def test_a_bucket_that_is_seen_within_half_a_minute_is_waited_for_at_its_creatio
 @pytest.mark.parametrize(
     ("fault", "seconds"), [*((each, 60) for each in (*DENIED, BUSY)), *((e, 30) for e in UNSEEN)]
 )
-def test_what_is_never_seen_fails_after_that_time_with_what_aws_says(
+def test_a_request_that_waited_in_vain_fails_with_the_error_of_aws(
     invocation: Invocation, fault: Exception, seconds: int
 ) -> None:
     said = invocation.serve(failing(fault, lambda: False))
@@ -125,7 +125,7 @@ def test_what_is_never_seen_fails_after_that_time_with_what_aws_says(
 
 @pytest.mark.parametrize("kind", ["Update", "Delete"])
 @pytest.mark.parametrize("fault", UNSEEN)
-def test_a_bucket_is_not_waited_for_later(
+def test_an_update_or_delete_does_not_wait_for_a_bucket(
     invocation: Invocation, fault: Exception, kind: str
 ) -> None:
     said = invocation.serve(failing(fault, lambda: False), kind)
@@ -137,7 +137,7 @@ def test_a_bucket_is_not_waited_for_later(
 @pytest.mark.parametrize(
     "fault", [RefusedError("Never."), RuntimeError("broken"), error("ValidationException")]
 )
-def test_nothing_else_is_tried_again(invocation: Invocation, fault: Exception) -> None:
+def test_other_errors_are_not_retried(invocation: Invocation, fault: Exception) -> None:
     said = invocation.serve(failing(fault, lambda: False))
 
     assert said["Status"] == "FAILED"
@@ -167,7 +167,7 @@ def test_a_refusal_is_counted_by_its_cause_and_a_success_is_not(
 
 
 @pytest.mark.parametrize("left", [20, 89, 91, 110, 120])
-def test_no_pause_takes_the_time_of_the_answer(invocation: Invocation, left: float) -> None:
+def test_pauses_leave_enough_time_for_the_answer(invocation: Invocation, left: float) -> None:
     invocation.left = left
 
     said = invocation.serve(failing(DENIED[0], lambda: False))
@@ -176,7 +176,7 @@ def test_no_pause_takes_the_time_of_the_answer(invocation: Invocation, left: flo
     assert not invocation.pauses or invocation.left >= LONGEST_ANSWER
 
 
-def test_pauses_grow_and_no_two_deployments_have_the_same(invocation: Invocation) -> None:
+def test_pauses_grow_and_are_random(invocation: Invocation) -> None:
     invocation.serve(failing(DENIED[0], lambda: False))
 
     for pause, longest in zip(invocation.pauses, [1, 2, 4, *[8] * 20], strict=False):

@@ -1,6 +1,6 @@
-"""The services that a simulation keeps itself: they answer as moto does, and refuse what is new.
+"""The simulated services answer as moto does and refuse calls that they do not simulate.
 
-The ledger's tests call DynamoDB's on both, the network's tests run with either EC2.
+The ledger's tests call DynamoDB on both, and the network's tests run with either EC2.
 """
 
 import json
@@ -23,7 +23,7 @@ KEY = {"Resource": {"S": "a"}, "Request": {"S": "1"}}
 
 @pytest.fixture
 def account() -> Iterator[Account]:
-    """Be in a simulated account."""
+    """Use a simulated account."""
     account = Account(lambda: 0)
     with services.serving(account.services):
         yield account
@@ -31,7 +31,7 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture(params=["simulated", "moto"])
 def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Be in a simulated account, then in one of moto's."""
+    """Use a simulated account, then one of moto's."""
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # thousands, and no test needs one
     if request.param == "simulated":
         with services.serving(Account(lambda: 0).services):
@@ -42,11 +42,11 @@ def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def code_of(call: Callable[..., Any], **params: Any) -> str:
-    """Return the code that a call is refused with."""
+    """Return the error code of a refused call."""
     return str(outcome(lambda: call(**params)).get("error"))
 
 
-# What is not known is refused
+# Calls that are not simulated
 
 
 def test_a_service_that_is_not_simulated_is_refused(account: Account) -> None:
@@ -118,7 +118,7 @@ def test_a_filter_that_is_not_simulated_is_refused(
         client("ec2").describe_subnets(Filters=[a_filter])
 
 
-def test_a_function_does_not_take_what_is_not_simulated_for_a_failure_of_its_own(
+def test_a_function_does_not_catch_the_error_of_a_call_that_is_not_simulated(
     platform: Platform,
 ) -> None:
     del platform.account.services["ec2"]
@@ -126,10 +126,10 @@ def test_a_function_does_not_take_what_is_not_simulated_for_a_failure_of_its_own
         platform.stack().create()
 
 
-# What is known is answered as moto answers it
+# Calls that are answered as moto answers them
 
 
-def test_a_look_at_all_requests_is_answered_alike(
+def test_a_scan_of_all_requests_is_answered_alike(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert account
@@ -153,7 +153,7 @@ def test_a_look_at_all_requests_is_answered_alike(
     assert {*called} == {"PutItem", "DeleteItem", "Scan"}
 
 
-def test_what_is_not_in_the_network_is_refused_alike(aws: str) -> None:
+def test_missing_parts_of_the_network_are_refused_alike(aws: str) -> None:
     assert aws
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -171,7 +171,7 @@ def test_what_is_not_in_the_network_is_refused_alike(aws: str) -> None:
     assert (default["VpcId"], default["OwnerId"]) == (vpc, "123456789012")
 
 
-def test_a_network_interface_is_made_alike(aws: str) -> None:
+def test_a_network_interface_is_created_alike(aws: str) -> None:
     assert aws
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -192,7 +192,7 @@ def test_a_network_interface_is_made_alike(aws: str) -> None:
 
 def test_a_key_and_its_grants_are_answered_alike(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert aws
-    # An RSA pair for every key, the symmetric ones too; nothing here signs, and it takes its time.
+    # Moto slowly generates an RSA pair for every key, and no test here signs.
     monkeypatch.setattr("moto.kms.models.generate_private_key", lambda _key_spec: None)
     kms = client("kms")
     arn = kms.create_key()["KeyMetadata"]["Arn"]

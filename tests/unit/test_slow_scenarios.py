@@ -1,4 +1,4 @@
-"""What takes far longer than it should, through the real functions and the real state machine."""
+"""Operations that take far too long, through the real functions and the real state machine."""
 
 from collections.abc import Iterator
 
@@ -15,9 +15,9 @@ DEADLINE = 54 * MINUTE
 
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """Run the platform, which looks seldom, so that tests make few calls."""
-    seldom = {"FIRST_WAIT_SECONDS": "120", "WAIT_SECONDS": "120"}
-    with running_platform(monkeypatch, **seldom) as platform:
+    """Run the platform with long waits, so that tests make few calls."""
+    long_waits = {"FIRST_WAIT_SECONDS": "120", "WAIT_SECONDS": "120"}
+    with running_platform(monkeypatch, **long_waits) as platform:
         yield platform
 
 
@@ -29,7 +29,7 @@ def launched(platform: Platform) -> Stack:
 
 
 @pytest.mark.parametrize("minutes", [20, 50])
-def test_a_create_that_takes_longer_than_a_function_may_run_makes_one_notebook_and_succeeds(
+def test_create_longer_than_a_function_may_run_succeeds_with_one_notebook(
     platform: Platform, minutes: int
 ) -> None:
     """Lambda ends a function after 15 minutes, and delivers its event again."""
@@ -48,7 +48,7 @@ def test_a_create_that_takes_longer_than_a_function_may_run_makes_one_notebook_a
     assert platform.calls("CreateNotebookInstance") == 1
 
 
-def test_a_stop_of_twenty_minutes_delivered_again_meanwhile_leaves_no_orphan(
+def test_stop_of_twenty_minutes_delivered_again_leaves_no_orphan(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -70,7 +70,7 @@ def test_a_stop_of_twenty_minutes_delivered_again_meanwhile_leaves_no_orphan(
 def test_a_delete_is_not_answered_while_the_notebook_is_still_being_deleted(
     platform: Platform,
 ) -> None:
-    """CloudFormation would go on to delete its role, key and network under it."""
+    """CloudFormation would otherwise delete its role, key and network first."""
     stack = launched(platform)
     platform.notebooks.configure({"timing": {"deleting": 30 * MINUTE}})
     platform.clock.advance(1)
@@ -85,10 +85,10 @@ def test_a_delete_is_not_answered_while_the_notebook_is_still_being_deleted(
     platform.expect_nothing_left()
 
 
-def test_a_notebook_that_is_stopping_for_hours_is_called_so_and_goes_with_a_later_delete(
+def test_a_notebook_that_stops_for_hours_is_reported_and_a_later_delete_removes_it(
     platform: Platform,
 ) -> None:
-    """Over 20 hours were seen: aws/amazon-sagemaker-examples#1798, and #1094 there."""
+    """Over 20 hours are reported in aws/amazon-sagemaker-examples#1798 and #1094."""
     stack = launched(platform)
     platform.notebooks.configure({"timing": {"stopping": 20 * 60 * MINUTE}})
     for _ in range(3):
@@ -104,10 +104,10 @@ def test_a_notebook_that_is_stopping_for_hours_is_called_so_and_goes_with_a_late
     platform.expect_nothing_left()
 
 
-def test_a_notebook_pending_longer_than_anybody_waits_is_given_up_and_rolled_back(
+def test_a_notebook_pending_past_the_deadline_is_given_up_and_rolled_back(
     platform: Platform,
 ) -> None:
-    """Peers poll on for ever: aws-cloudformation/custom-resource-helper#5."""
+    """Peers poll forever (aws-cloudformation/custom-resource-helper#5)."""
     platform.notebooks.configure({"timing": {"pending": 70 * MINUTE}})
     stack = platform.stack()
 
@@ -119,10 +119,10 @@ def test_a_notebook_pending_longer_than_anybody_waits_is_given_up_and_rolled_bac
     platform.expect_nothing_left()
 
 
-def test_minutes_pending_that_end_without_capacity_are_told_with_what_to_do(
+def test_a_notebook_that_fails_late_without_capacity_is_reported_with_advice(
     platform: Platform,
 ) -> None:
-    """Half an hour, then "Insufficient capacity": aws/amazon-sagemaker-examples#207."""
+    """The error can come after half an hour (aws/amazon-sagemaker-examples#207)."""
     platform.notebooks.configure(
         {"timing": {"pending": 35 * MINUTE}, "no_capacity": ["ml.t3.medium"]}
     )
@@ -134,8 +134,8 @@ def test_minutes_pending_that_end_without_capacity_are_told_with_what_to_do(
     platform.expect_nothing_left()
 
 
-def test_a_delete_whose_looks_crash_for_good_is_answered_at_once(platform: Platform) -> None:
-    """Peers' stacks wait an hour for nothing: aws/aws-cdk#2126, aws/aws-cdk#29026."""
+def test_a_delete_whose_observations_always_crash_is_answered_at_once(platform: Platform) -> None:
+    """Peers' stacks wait an hour for an answer (aws/aws-cdk#2126, aws/aws-cdk#29026)."""
     stack = launched(platform)
     platform.events_arrive = False
     deleted = stack.send("Delete")

@@ -1,6 +1,6 @@
-"""What can be told without running anything: templates, state machine, calls and locks.
+"""Static checks of the templates, the state machine, the calls and the locks.
 
-A checker that is missing fails these tests; none is ever skipped.
+A missing checker fails these tests. They are never skipped.
 """
 
 import ast
@@ -43,7 +43,7 @@ TASKS = {
 
 
 def check(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
-    """Run a checker, which must find nothing."""
+    """Run a checker and assert that it finds nothing."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -67,12 +67,12 @@ TEMPLATES = [
 
 # One of each partition.
 REGIONS = ("us-east-1", "cn-north-1", "cn-northwest-1", "us-gov-west-1", "eusc-de-east-1")
-# What stores data is retained where its section says so, not by this rule.
+# Data stores are retained where their sections say so, not by this rule.
 NOT_OF_THE_PLATFORM = re.compile(r"(template|stacks/(?!network)\w+)\.yaml:.*:I3011:")
 
 
 def test_cfn_lint_finds_nothing_in_any_partition() -> None:
-    """One start for all templates: it takes seconds."""
+    """One run checks all templates, because a start takes seconds."""
     linted = subprocess.run(
         [
             *(BIN / "cfn-lint", "--format", "parseable", "--include-checks", "I"),
@@ -144,7 +144,7 @@ def test_a_deployment_gives_every_capability() -> None:
     ]
 
 
-def test_every_substitution_is_one_that_the_template_fills() -> None:
+def test_the_template_fills_every_substitution() -> None:
     machine = stack_template.platform_resources()["NotebookLifecycle"]["Properties"]
     used = set(re.findall(r"\$\{(\w+)\}", DEFINITION.read_text()))
 
@@ -162,7 +162,7 @@ def test_every_action_of_the_lifecycle_has_its_state_and_its_choice() -> None:
 _AT_ONCE = "notebook_vending.requests.simple_resource"
 
 
-def test_what_is_served_at_once_has_a_minute_to_pause_and_its_stack_waits_for_the_answer() -> None:
+def test_functions_that_answer_at_once_can_pause_a_minute_before_their_stack_times_out() -> None:
     for name, function in stack_template.platform_resources().items():
         properties = function.get("Properties", {})
         _, _, module = properties.get("Handler", "").partition("handlers.")
@@ -192,7 +192,7 @@ def test_what_is_served_at_once_has_a_minute_to_pause_and_its_stack_waits_for_th
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_task_retries_every_fault_and_lambdas_throttling_for_longer(name: str) -> None:
+def test_every_task_retries_every_fault_with_backoff_and_jitter(name: str) -> None:
     task = TASKS[name]
     last = task["Retry"][-1]
 
@@ -212,7 +212,7 @@ def test_every_task_catches_everything_and_keeps_the_state(name: str) -> None:
     assert catch["Next"] == ("Unanswered" if name == "Respond" else "Respond")
 
 
-def test_everything_ends_before_what_waits_for_it_gives_up() -> None:
+def test_each_timeout_is_shorter_than_the_timeout_that_waits_for_it() -> None:
     parameters, lifecycle = PLATFORM["Parameters"], stack_template.rooms()["stacks/lifecycle.yaml"]
     deadline = parameters["DeadlineSeconds"]
     function_seconds = lifecycle["Globals"]["Function"]["Timeout"]
@@ -221,7 +221,7 @@ def test_everything_ends_before_what_waits_for_it_gives_up() -> None:
 
     assert all(function_seconds < task["TimeoutSeconds"] for task in TASKS.values())
     assert deadline["Default"] == deadline["MaxValue"] < load()["TimeoutSeconds"]
-    # What may come after the deadline: a wait, a look and the answer.
+    # A wait, an observation and the answer can follow the deadline.
     wait = parameters["WaitSeconds"]["Default"]
     assert deadline["MaxValue"] + wait + 2 * function_seconds < load()["TimeoutSeconds"]
     assert load()["TimeoutSeconds"] < max(service_timeouts) == 3600
@@ -229,10 +229,10 @@ def test_everything_ends_before_what_waits_for_it_gives_up() -> None:
     assert invoked["MaximumEventAgeInSeconds"] <= 600
 
 
-# What is sent to AWS
+# Calls to AWS
 
 
-def test_every_parameter_sent_exists_in_the_model_that_is_shipped() -> None:
+def test_every_sent_parameter_exists_in_the_shipped_model() -> None:
     found = list(calls())
     for call in found:
         shape = model(call.service).operation_model(call.operation).input_shape
@@ -247,7 +247,7 @@ def test_every_parameter_sent_exists_in_the_model_that_is_shipped() -> None:
     assert len({call.operation for call in found}) > 18
 
 
-def test_every_setting_that_an_update_changes_exists_in_the_model_that_is_shipped() -> None:
+def test_every_setting_that_an_update_changes_exists_in_the_shipped_model() -> None:
     nothing_alike = replace(
         NOTEBOOK,
         instance_type="-",
@@ -271,12 +271,12 @@ def test_every_setting_that_an_update_changes_exists_in_the_model_that_is_shippe
 
 
 def trees() -> Iterator[tuple[str, ast.Module]]:
-    """Yield every module of src/, and where it is."""
+    """Yield the path and the syntax tree of every module of src/."""
     for path in sorted((ROOT / "src").rglob("*.py")):
         yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
 
 
-# The packages of the domain, from the ground floor up; modules beside them are below them all.
+# The packages of the domain, from the lowest floor up. Modules next to them are below them all.
 _FLOORS = ("notebooks", "aws", "requests", "housekeeping", "lifecycle", "drift")
 
 
@@ -285,7 +285,7 @@ def _floor(module: str) -> int:
     return _FLOORS.index(package) + 1 if package in _FLOORS else 0
 
 
-def test_no_module_of_the_domain_imports_one_of_a_floor_above() -> None:
+def test_no_module_of_the_domain_imports_from_a_floor_above() -> None:
     domain = ROOT / "src" / "shared"
     for where, tree in trees():
         if not where.startswith("src/shared/"):
@@ -299,9 +299,9 @@ def test_no_module_of_the_domain_imports_one_of_a_floor_above() -> None:
 
 
 def test_no_function_sleeps() -> None:
-    """Waiting is the state machine's: a function that sleeps is paid for it, and ends at it.
+    """The state machine waits, because a function that sleeps costs money and times out.
 
-    But for those that serve a custom resource at once, which pause for a minute at most.
+    Functions that serve a custom resource at once are exceptions. They pause a minute at most.
     """
     waiting = {
         (where, call)
@@ -343,12 +343,12 @@ def test_every_client_is_made_once_with_the_platforms_timeouts_and_retries() -> 
                     assert "config=CONFIG" in ast.unparse(node), where
                     assert [ast.unparse(each) for each in function.decorator_list] == ["cache"]
         assert "boto3.resource" not in ast.unparse(tree), where
-    # SageMaker has a second one, by which no function repeats a throttled call.
+    # SageMaker has a second client, which does not retry throttled calls.
     assert made - Counter({"sagemaker": 1}) == Counter({call.service for call in calls()})
 
 
 def test_every_import_of_a_function_is_shipped_with_it() -> None:
-    """One that is not ends every invocation before its first line, and nobody answers."""
+    """A missing import ends every invocation before its first line, without an answer."""
     shipped = {
         module
         for module, distributions in metadata.packages_distributions().items()
@@ -361,7 +361,7 @@ def test_every_import_of_a_function_is_shipped_with_it() -> None:
 
 
 def imports_at_run_time(tree: ast.AST) -> Iterator[str]:
-    """Yield what a module imports, save for its types alone."""
+    """Yield the imports of a module, except those for its types only."""
     for node in ast.iter_child_nodes(tree):
         match node:
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
@@ -377,7 +377,7 @@ def imports_at_run_time(tree: ast.AST) -> Iterator[str]:
 
 
 def test_no_test_module_imports_another() -> None:
-    """A helper that two of them need is a module of its own: both can then be moved or deleted."""
+    """A shared helper has its own module, so that each test module can be moved or deleted."""
     imported = {
         (path.relative_to(ROOT).as_posix(), module)
         for path in sorted((ROOT / "tests").rglob("*.py"))
@@ -392,11 +392,11 @@ def test_no_test_module_imports_another() -> None:
     } == set()
 
 
-# What is shipped
+# The shipped packages
 
 
 @pytest.mark.parametrize("package", locked())
-def test_the_layer_holds_no_compiled_file_and_the_tests_run_against_the_same(
+def test_the_layer_has_no_compiled_file_and_the_tests_use_the_same_versions(
     package: str,
 ) -> None:
     distribution = metadata.distribution(package)
@@ -429,7 +429,7 @@ def test_a_lock_names_hashes_and_no_host(lock: Path) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=str)
 def test_a_lock_begins_with_the_command_that_renews_it(lock: Path) -> None:
-    """Renovate reads it there; it takes no short option, and none without an equals sign.
+    """Renovate reads it there and accepts only long options with an equals sign.
 
     https://docs.renovatebot.com/modules/manager/pip-compile/
     """
@@ -442,7 +442,7 @@ def test_a_lock_begins_with_the_command_that_renews_it(lock: Path) -> None:
     )
 
 
-def test_the_embedded_aws_is_locked_to_what_the_tests_run_with() -> None:
+def test_the_embedded_aws_is_locked_to_the_versions_of_the_tests() -> None:
     own, tools = (
         dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
         for lock in ("emulator/requirements.txt", "requirements/dev.txt")
@@ -475,5 +475,5 @@ def test_the_lock_of_node_names_hashes_and_no_host(folder: Path) -> None:
     assert installed
     for package in installed.values():
         assert "resolved" not in package
-        # What a package brings along in itself is under the digest of that package.
+        # The digest of a package covers the packages that are bundled in it.
         assert package.get("inBundle") or package["integrity"].startswith("sha512-")

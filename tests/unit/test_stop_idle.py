@@ -1,4 +1,4 @@
-"""Notebooks that are to rest: stopped when they say they are idle, and at off-hours."""
+"""Notebooks are stopped when they report that they are idle, and at off-hours."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 OFF_HOURS = json.loads((ROOT / "events" / "stop-idle-for-off-hours.json").read_text())
 SCHEDULED = json.loads((ROOT / "events" / "stop-idle.json").read_text())
 GROUP = "/aws/sagemaker/NotebookInstances"
-# What EventBridge Scheduler replaces (its user guide, "Adding context attributes").
+# The placeholder that EventBridge Scheduler replaces (its user guide, "Adding context attributes").
 SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
 IDLE = "IDLE and could not stop itself"
 MINUTE = 60
@@ -30,7 +30,7 @@ MINUTE = 60
 
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """Run the platform; CloudWatch Logs tells the same time as everybody else."""
+    """Run the platform, with CloudWatch Logs on the same clock."""
     with mock_aws(), running_platform(monkeypatch) as platform:
         platform.account.services["logs"] = None
 
@@ -50,8 +50,8 @@ def launched(platform: Platform) -> Stack:
     return stack
 
 
-def say(platform: Platform, notebook: str, message: str, clock_is_ahead: float = 0) -> None:
-    """Have a notebook say something, as the product's script does."""
+def log_message(platform: Platform, notebook: str, message: str, clock_is_ahead: float = 0) -> None:
+    """Log a message of a notebook, as the product's script does."""
     logs, stream = client("logs"), f"{notebook}/IdleStop"
     if not logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=stream)["logStreams"]:
         logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
@@ -63,7 +63,7 @@ def say(platform: Platform, notebook: str, message: str, clock_is_ahead: float =
 # --- off-hours ------------------------------------------------------------------------------------
 
 
-def test_at_off_hours_every_notebook_of_the_platform_is_stopped_and_none_is_deleted(
+def test_off_hours_stop_every_notebook_of_the_platform_and_delete_none(
     platform: Platform,
 ) -> None:
     notebooks = [launched(platform).notebook for _ in range(2)]
@@ -74,7 +74,7 @@ def test_at_off_hours_every_notebook_of_the_platform_is_stopped_and_none_is_dele
     assert platform.calls("DeleteNotebookInstance") == 0
 
 
-def test_at_off_hours_what_is_not_the_platforms_runs_on(platform: Platform) -> None:
+def test_off_hours_do_not_stop_foreign_notebooks(platform: Platform) -> None:
     somebodys(platform, "by-hand")
     somebodys(platform, "of-another-platform", platform="another")
 
@@ -83,7 +83,7 @@ def test_at_off_hours_what_is_not_the_platforms_runs_on(platform: Platform) -> N
     assert platform.status("by-hand") == platform.status("of-another-platform") == "InService"
 
 
-def test_at_off_hours_there_may_be_more_notebooks_than_sagemaker_lists_at_once(
+def test_off_hours_stop_more_notebooks_than_sagemaker_lists_at_once(
     platform: Platform,
 ) -> None:
     for number in range(101):
@@ -102,7 +102,7 @@ def test_only_a_notebook_that_is_in_service_is_stopped(platform: Platform, statu
     assert platform.calls("StopNotebookInstance") == 0
 
 
-def test_a_notebook_whose_request_is_being_served_is_left_to_that(platform: Platform) -> None:
+def test_off_hours_do_not_stop_a_notebook_with_an_open_request(platform: Platform) -> None:
     stack = launched(platform)
     updated = stack.send_update(NotebookInstanceType="ml.t3.large")
 
@@ -114,7 +114,7 @@ def test_a_notebook_whose_request_is_being_served_is_left_to_that(platform: Plat
     assert stop_idle.handler(OFF_HOURS, context()) == [stack.notebook]
 
 
-def test_an_update_leaves_a_notebook_stopped_that_rests_and_a_termination_removes_it(
+def test_an_update_keeps_a_notebook_stopped_after_off_hours_and_a_termination_removes_it(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -128,7 +128,7 @@ def test_an_update_leaves_a_notebook_stopped_that_rests_and_a_termination_remove
     platform.expect_nothing_left()
 
 
-def test_a_notebook_that_cannot_be_stopped_keeps_none_of_the_others_running(
+def test_a_notebook_that_cannot_be_stopped_does_not_keep_others_running(
     platform: Platform,
 ) -> None:
     notebooks = [launched(platform).notebook for _ in range(2)]
@@ -142,7 +142,9 @@ def test_a_notebook_that_cannot_be_stopped_keeps_none_of_the_others_running(
     assert stop_idle.handler(OFF_HOURS, context()) == [left]  # Lambda tries again
 
 
-def test_what_there_is_no_time_for_is_left_to_the_next_try(platform: Platform) -> None:
+def test_the_next_try_stops_the_notebooks_that_the_function_had_no_time_for(
+    platform: Platform,
+) -> None:
     notebooks = [launched(platform).notebook for _ in range(2)]
 
     with pytest.raises(UnfinishedError, match=r"Ran out of time. Stopped: 1\."):
@@ -152,36 +154,36 @@ def test_what_there_is_no_time_for_is_left_to_the_next_try(platform: Platform) -
     assert stop_idle.handler(OFF_HOURS, context()) == [left]
 
 
-# --- notebooks that say that they are idle --------------------------------------------------------
+# --- notebooks that report that they are idle -----------------------------------------------------
 
 
-def test_a_notebook_that_is_idle_and_could_not_stop_itself_is_stopped_and_no_other(
+def test_only_an_idle_notebook_that_could_not_stop_itself_is_stopped(
     platform: Platform,
 ) -> None:
     idle, silent, working = (launched(platform).notebook for _ in range(3))
-    say(platform, idle, IDLE)
-    say(platform, working, IDLE)
+    log_message(platform, idle, IDLE)
+    log_message(platform, working, IDLE)
     platform.clock.advance(1)
-    say(platform, working, "WORKS again")
+    log_message(platform, working, "WORKS again")
 
     assert stop_idle.handler(SCHEDULED, context()) == [idle]
 
     assert platform.status(silent) == platform.status(working) == "InService"
 
 
-def test_what_a_notebook_said_some_time_ago_counts_no_more(platform: Platform) -> None:
+def test_an_old_message_of_a_notebook_is_ignored(platform: Platform) -> None:
     stack = launched(platform)
-    say(platform, stack.notebook, IDLE)
+    log_message(platform, stack.notebook, IDLE)
     platform.clock.advance(6 * MINUTE)
 
     assert stop_idle.handler(SCHEDULED, context()) == []
 
 
-def test_what_a_notebook_said_before_it_was_started_again_counts_no_more(
+def test_a_message_from_before_a_restart_is_ignored(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
-    say(platform, stack.notebook, IDLE)
+    log_message(platform, stack.notebook, IDLE)
     platform.clock.advance(1)
     platform.notebooks.force_status(stack.notebook, "InService")
 
@@ -191,24 +193,24 @@ def test_what_a_notebook_said_before_it_was_started_again_counts_no_more(
 @pytest.mark.parametrize("minutes", [-30, 30])
 def test_a_notebooks_wrong_clock_makes_no_difference(platform: Platform, minutes: int) -> None:
     stack = launched(platform)
-    say(platform, stack.notebook, IDLE, clock_is_ahead=minutes * MINUTE)
+    log_message(platform, stack.notebook, IDLE, clock_is_ahead=minutes * MINUTE)
 
     assert stop_idle.handler(SCHEDULED, context()) == [stack.notebook]
 
 
-def test_somebody_elses_notebook_is_not_asked(platform: Platform) -> None:
+def test_a_message_of_a_foreign_notebook_is_ignored(platform: Platform) -> None:
     somebodys(platform, "by-hand")
-    say(platform, "by-hand", IDLE)
+    log_message(platform, "by-hand", IDLE)
 
     assert stop_idle.handler(SCHEDULED, context()) == []
 
 
-def test_an_idle_notebook_whose_request_is_being_served_is_left_to_that(
+def test_an_idle_notebook_with_an_open_request_is_not_stopped(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
     stack.send_update(NotebookInstanceType="ml.t3.large")
-    say(platform, stack.notebook, IDLE)
+    log_message(platform, stack.notebook, IDLE)
 
     assert stop_idle.handler(SCHEDULED, context()) == []
 
@@ -222,7 +224,7 @@ def test_an_unknown_event_stops_nothing(platform: Platform) -> None:
     assert any("This event stops no notebooks" in line for line in platform.logged)
 
 
-# --- what the template says -----------------------------------------------------------------------
+# --- the template ---------------------------------------------------------------------------------
 
 
 def properties(name: str) -> dict[str, Any]:
@@ -230,7 +232,7 @@ def properties(name: str) -> dict[str, Any]:
     return found
 
 
-def test_the_schedule_is_the_administrators_in_their_time_zone_and_not_there_without_one() -> None:
+def test_the_off_hours_schedule_has_a_time_zone_and_exists_only_if_it_is_configured() -> None:
     schedule = properties("OffHours")
 
     assert schedule["ScheduleExpression"] == {"Ref": "OffHoursCron"}
@@ -240,7 +242,7 @@ def test_the_schedule_is_the_administrators_in_their_time_zone_and_not_there_wit
         assert platform_resources()[name]["Condition"] == "HasOffHours"
 
 
-def test_the_schedules_invoke_the_function_and_what_they_fail_at_is_kept() -> None:
+def test_the_schedules_invoke_the_function_and_keep_undelivered_events() -> None:
     (target,) = properties("StopIdleFunctionSchedule")["Targets"]
     for each in (target, properties("OffHours")["Target"]):
         assert each["Arn"] == {"Fn::GetAtt": ["StopIdleFunction", "Arn"]}
@@ -250,7 +252,7 @@ def test_the_schedules_invoke_the_function_and_what_they_fail_at_is_kept() -> No
     assert permission["SourceArn"] == {"Fn::GetAtt": ["StopIdleFunctionSchedule", "Arn"]}
 
 
-def test_whoever_stops_notebooks_for_rest_may_delete_and_start_none() -> None:
+def test_the_role_that_stops_notebooks_cannot_delete_or_start_any() -> None:
     statements = properties("StopIdleRole")["Policies"][0]["PolicyDocument"]["Statement"]
     actions = [
         action

@@ -1,4 +1,4 @@
-"""ListTags may show a notebook's tags some time after its creation; that is no theft of them."""
+"""ListTags can show the tags of a new notebook late, and requests wait for them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.unit.launched_stack import launched
 
 @pytest.fixture(params=["shows none", "shows some", "knows no such notebook"])
 def lag(request: pytest.FixtureRequest, platform: Platform) -> list[float]:
-    """Have ListTags lag behind each creation from now on, by the seconds in the list."""
+    """Make ListTags lag behind each creation by the seconds in the returned list."""
     operations, lag = platform.notebooks.operations, [0.0]
     create, listing = operations["CreateNotebookInstance"], operations["ListTags"]
     made: dict[str, float] = {}
@@ -40,12 +40,12 @@ HTTP_400: Any = {"HTTPStatusCode": 400}
 
 
 def lose_the_answer(platform: Platform) -> None:
-    """Have the next creation take effect without an answer, so that the look comes soon."""
+    """Let the next creation take effect without an answer, so that an observation follows soon."""
     platform.fail_calls("CreateNotebookInstance", "InternalFailure", status=500, after_effect=True)
 
 
 @pytest.mark.parametrize("seconds", [30, 110])
-def test_a_creation_whose_answer_was_lost_is_waited_for(
+def test_a_create_waits_for_the_tags_after_a_lost_answer(
     platform: Platform, lag: list[float], seconds: float
 ) -> None:
     lag[0] = seconds
@@ -61,7 +61,7 @@ def test_a_creation_whose_answer_was_lost_is_waited_for(
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_function_that_died_in_the_creation_does_not_hide_its_tags(
+def test_a_create_waits_for_the_tags_after_its_function_died(
     platform: Platform, lag: list[float], after: bool
 ) -> None:
     lag[0] = 30
@@ -71,7 +71,7 @@ def test_a_function_that_died_in_the_creation_does_not_hide_its_tags(
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_a_delete_in_that_time_leaves_nothing(
+def test_a_delete_during_the_lag_leaves_nothing(
     platform: Platform, lag: list[float], lost: bool
 ) -> None:
     lag[0] = 60
@@ -90,7 +90,7 @@ def test_a_delete_in_that_time_leaves_nothing(
     platform.expect_nothing_left()
 
 
-def test_a_replacement_whose_answer_was_lost_is_waited_for(
+def test_a_replacement_waits_for_the_tags_after_a_lost_answer(
     platform: Platform, lag: list[float]
 ) -> None:
     stack = launched(platform)
@@ -104,7 +104,7 @@ def test_a_replacement_whose_answer_was_lost_is_waited_for(
     platform.expect_nothing_left()
 
 
-def test_a_replacement_that_was_just_made_goes_with_the_rollback(
+def test_a_rollback_during_the_lag_removes_the_replacement(
     platform: Platform, lag: list[float]
 ) -> None:
     stack = launched(platform)
@@ -121,7 +121,7 @@ def test_a_replacement_that_was_just_made_goes_with_the_rollback(
 
 
 @pytest.mark.parametrize("lag", ["shows none", "shows some"], indirect=True)
-def test_a_notebook_that_stays_without_tags_is_refused_as_one_that_lost_them(
+def test_a_notebook_that_stays_without_tags_is_refused(
     platform: Platform, lag: list[float]
 ) -> None:
     lag[0] = 600

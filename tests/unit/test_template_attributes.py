@@ -1,8 +1,8 @@
-"""Every attribute that a template reads exists, and a Ref gives what it is used as.
+"""Every attribute that a template reads exists, and every Ref returns a suitable value.
 
-The judge is CloudFormation's own resource schemas, as the locked cfn-lint brings them. Fn::GetAtt
-gives the read-only properties of a type, and Ref its primary identifier. cfn-lint itself lets more
-attributes pass, by a list that is kept by hand (`cfnlint/schema/_getatts.py`).
+The reference is CloudFormation's own resource schemas in the locked cfn-lint. Fn::GetAtt returns
+the read-only properties of a type, and Ref returns its primary identifier. cfn-lint itself accepts
+more attributes, from a list that is kept by hand (`cfnlint/schema/_getatts.py`).
 """
 
 import re
@@ -24,8 +24,8 @@ EXCEPTIONS = {
     # The name is the one that the template gives or CloudFormation makes up.
     ("AWS::SQS::Queue", "QueueName"),
 }
-# What a type's Ref gives, as the schemas have it: what is written down here is what the templates
-# were written for.
+# What the Ref of each type returns. The templates were written for these values, and a test
+# compares them with the schemas.
 REFS = {
     "AWS::DynamoDB::Table": "TableName",
     "AWS::EC2::RouteTable": "RouteTableId",
@@ -51,13 +51,13 @@ REFS = {
     "AWS::ServiceCatalog::TagOption": "Id",
     "AWS::StepFunctions::StateMachine": "Arn",
 }
-# Names of properties that take ARNs, and those that take none.
+# Names of properties that take ARNs, and names of properties that do not.
 _TAKES_ARN = re.compile(r"arns?$|^(layers|managedpolicyarns|resource)$", re.IGNORECASE)
 _TAKES_NAME = re.compile(r"names?$|^roles$", re.IGNORECASE)
 
 
 class Use(NamedTuple):
-    """A place where a template uses a resource: by an attribute, or by Ref where it is empty.
+    """A use of a resource in a template, by an attribute, or by Ref if the attribute is empty.
 
     `where` is the name of the property. `arn` is whether the place is within an ARN of Fn::Sub.
     """
@@ -69,7 +69,7 @@ class Use(NamedTuple):
 
 
 def uses(node: Any, where: str = "") -> Iterator[Use]:
-    """Yield every use of a resource in a part of a template; parameters look the same."""
+    """Yield every use of a resource or a parameter in a part of a template."""
     if isinstance(node, list):
         for each in node:
             yield from uses(each, where)
@@ -99,7 +99,7 @@ def _substituted(value: Any, where: str) -> Iterator[Use]:
 
 
 def given_by_custom_resource(resource: Template) -> set[str] | None:
-    """Return the Data of a custom resource's answer, None for a type that is not known here."""
+    """Return the Data names of a custom resource's answer, or None for an unknown type."""
     match resource["Type"]:
         case "Custom::FunctionVersions":
             return set(resource["Properties"]["Functions"])
@@ -112,13 +112,13 @@ def given_by_custom_resource(resource: Template) -> set[str] | None:
 
 
 def given_by_nested_stack(resource: Template) -> set[str]:
-    """Return the outputs of the template that a nested stack is made of."""
+    """Return the outputs of a nested stack's template, as attributes."""
     path = ROOT / "stacks" / resource["Properties"]["TemplateURL"].rpartition("/")[2]
     return {f"Outputs.{output}" for output in transformed(path)["Outputs"]}
 
 
 def mistakes(template: Template) -> Iterator[str]:
-    """Yield each use of a resource that does not give what it is used as."""
+    """Yield each use of a resource that does not exist or does not suit its place."""
     resources = template["Resources"]
     for use in uses({part: template.get(part, {}) for part in ("Resources", "Outputs")}):
         if use.resource in resources:
@@ -157,7 +157,7 @@ def _of_ref(resource: Template, use: Use) -> str:
 
 
 @pytest.mark.parametrize("path", templates(), ids=name)
-def test_what_a_template_reads_of_a_resource_is_there(path: Any) -> None:
+def test_every_attribute_that_a_template_reads_exists(path: Any) -> None:
     assert list(mistakes(transformed(path))) == []
 
 
@@ -188,7 +188,7 @@ TOPIC = {"Type": "AWS::SNS::Topic"}
         (BUCKET, {"A": {"Fn::GetAtt": ["Thing", "Arn"]}}, ""),
         (BUCKET, {"A": {"Fn::GetAtt": ["Thing", "BucketArn"]}}, "no attribute BucketArn"),
         (BUCKET, {"A": {"Fn::Sub": "${Thing.Name}/*"}}, "no attribute Name"),
-        # cfn-lint lets this one pass.
+        # cfn-lint accepts this one.
         (
             CONFIG,
             {"A": {"Fn::GetAtt": ["Thing", "NotebookInstanceLifecycleConfigName"]}},

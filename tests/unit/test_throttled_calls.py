@@ -1,4 +1,4 @@
-"""Throttled calls of SageMaker: the state machine repeats them, the function does not."""
+"""The state machine retries throttled calls of SageMaker, and the function does not."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -55,7 +55,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     return service
 
 
-def test_a_function_makes_a_throttled_call_once(service: Service) -> None:
+def test_a_function_does_not_retry_a_throttled_call(service: Service) -> None:
     for call in (sagemaker.describe, sagemaker.start, sagemaker.stop, sagemaker.delete):
         with pytest.raises(ClientError, match="Rate exceeded"):
             call("analysis")
@@ -68,7 +68,7 @@ def test_a_function_makes_a_throttled_call_once(service: Service) -> None:
     ]
 
 
-def test_a_function_repeats_a_call_that_failed_otherwise(service: Service) -> None:
+def test_a_function_retries_a_call_that_failed_for_another_reason(service: Service) -> None:
     service.error = (500, "InternalFailure")
 
     with pytest.raises(ClientError):
@@ -77,7 +77,7 @@ def test_a_function_repeats_a_call_that_failed_otherwise(service: Service) -> No
     assert service.calls == ["DescribeNotebookInstance"] * 3
 
 
-def test_a_function_repeats_a_call_that_had_no_answer(
+def test_a_function_retries_a_call_that_had_no_answer(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose(*given: Any) -> AWSResponse:
@@ -92,7 +92,7 @@ def test_a_function_repeats_a_call_that_had_no_answer(
     assert service.calls == ["DescribeNotebookInstance"] * 3
 
 
-def test_a_sweep_repeats_a_throttled_call(service: Service) -> None:
+def test_a_sweep_retries_a_throttled_call(service: Service) -> None:
     with pytest.raises(ClientError, match="Rate exceeded"):
         sagemaker.tags_of(ARN)
     with pytest.raises(ClientError, match="Rate exceeded"):

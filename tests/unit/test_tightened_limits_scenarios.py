@@ -1,4 +1,4 @@
-"""Limits that were tightened after a launch: what an Update, and one after a failed one, may do."""
+"""Limits that were tightened after a launch apply to Updates, also after a failed Update."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from simulation.platform import Platform
 from simulation.stack import Stack
 from tests.unit.launched_stack import launched
 
-# Of each limit: the setting that breaks it, how SageMaker shows that, and the limit as tightened.
+# For each limit: the setting that breaks it, how SageMaker shows that, and the tightened limit.
 LIMITS = [
     ({"RootAccess": "Enabled"}, {"RootAccess": "Enabled"}, ("ROOT_ACCESS_ALLOWED", "NO")),
     (
@@ -38,13 +38,13 @@ def shows(platform: Platform, stack: Stack, shown: dict[str, Any]) -> bool:
 
 
 def fail_at_the_start(platform: Platform) -> None:
-    """Have the next Update fail once its settings are on the notebook, which stays Stopped."""
+    """Make the next Update fail after it has changed the notebook, which stays Stopped."""
     platform.fail_calls("StartNotebookInstance", "ResourceLimitExceeded", "The limit is 0.")
 
 
 @each_limit
 @pytest.mark.parametrize("failures", [1, 3])
-def test_an_update_after_failed_ones_that_were_not_rolled_back_is_held_to_the_limits(
+def test_limits_apply_to_an_update_after_failed_updates_without_a_rollback(
     platform: Platform,
     monkeypatch: pytest.MonkeyPatch,
     broken: dict[str, str],
@@ -52,7 +52,7 @@ def test_an_update_after_failed_ones_that_were_not_rolled_back_is_held_to_the_li
     tightened: tuple[str, str],
     failures: int,
 ) -> None:
-    """CloudFormation names the failed Update's properties as the old ones, so nothing changes."""
+    """CloudFormation sends the failed Update's properties as the old ones, so nothing changes."""
     monkeypatch.setenv(*tightened)
     stack = launched(platform)
     setting = next(iter(broken))
@@ -67,7 +67,7 @@ def test_an_update_after_failed_ones_that_were_not_rolled_back_is_held_to_the_li
 
 
 @each_limit
-def test_an_update_after_a_failed_one_for_another_reason_is_held_to_the_limits(
+def test_limits_apply_to_an_update_after_one_that_failed_for_another_reason(
     platform: Platform,
     monkeypatch: pytest.MonkeyPatch,
     broken: dict[str, str],
@@ -83,7 +83,7 @@ def test_an_update_after_a_failed_one_for_another_reason_is_held_to_the_limits(
     assert not shows(platform, stack, shown)
 
 
-def test_what_the_failed_update_had_as_its_old_value_may_be_asked_for_setting_by_setting(
+def test_each_setting_may_return_to_its_value_from_before_a_failed_update(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(platform, VolumeSizeInGB="80")
@@ -100,7 +100,7 @@ def test_what_the_failed_update_had_as_its_old_value_may_be_asked_for_setting_by
     assert shows(platform, stack, {"InstanceType": "ml.t3.large", "VolumeSizeInGB": 80})
 
 
-def test_an_update_after_a_failed_creation_is_held_to_the_limits(
+def test_limits_apply_to_an_update_after_a_failed_creation(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
@@ -112,7 +112,7 @@ def test_an_update_after_a_failed_creation_is_held_to_the_limits(
     assert platform.calls("CreateNotebookInstance") == 0
 
 
-def test_an_update_of_nothing_after_one_that_cannot_be_read_is_refused_again(
+def test_an_update_without_changes_after_an_invalid_update_is_refused_again(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -123,7 +123,7 @@ def test_an_update_of_nothing_after_one_that_cannot_be_read_is_refused_again(
 
 @each_limit
 @pytest.mark.parametrize("retries", [0, 1])
-def test_a_rollback_goes_back_to_what_was_allowed_once(
+def test_a_rollback_keeps_values_that_are_no_longer_allowed(
     platform: Platform,
     monkeypatch: pytest.MonkeyPatch,
     broken: dict[str, str],
@@ -137,7 +137,7 @@ def test_a_rollback_goes_back_to_what_was_allowed_once(
 
     stack.update(**broken, FallbackInstanceTypes=["ml.x9.huge"]).expect_failed("huge")
     tried = stack.properties
-    for _ in range(retries):  # a rollback that fails is continued later
+    for _ in range(retries):  # an administrator continues a failed rollback later
         platform.clock.advance(60)
         platform.fail_calls("DescribeNotebookInstance", "AccessDeniedException")
         stack.roll_back().expect_failed("not allowed")
@@ -150,14 +150,14 @@ def test_a_rollback_goes_back_to_what_was_allowed_once(
 
 
 @pytest.mark.parametrize(("broken", "shown", "tightened"), LIMITS[:3], ids=list(PLAIN)[:3])
-def test_a_rollback_sets_nothing_that_is_not_allowed_any_more_and_says_so(
+def test_a_rollback_reports_values_that_it_may_no_longer_restore(
     platform: Platform,
     monkeypatch: pytest.MonkeyPatch,
     broken: dict[str, str],
     shown: dict[str, Any],
     tightened: tuple[str, str],
 ) -> None:
-    """The function's role does not allow it either, and the stack would be stuck."""
+    """The function's role does not allow it either, so a refusal would block the stack."""
     stack = launched(platform, **broken)
     monkeypatch.setenv(*tightened)
     setting = next(iter(broken))
@@ -170,12 +170,12 @@ def test_a_rollback_sets_nothing_that_is_not_allowed_any_more_and_says_so(
     assert f"{setting} stays {PLAIN[setting]}: '{broken[setting]}' is not" in said
     assert platform.status(stack.notebook) == "InService"
     assert not shows(platform, stack, shown)
-    # And so it is with the next update, of something else.
+    # The next update of another setting does not set it either.
     stack.update(ENVName="dev").expect_success()
     assert not shows(platform, stack, shown)
 
 
-def test_a_fallback_that_is_not_allowed_any_more_is_not_tried(
+def test_a_fallback_that_is_no_longer_allowed_is_not_tried(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(platform, FallbackInstanceTypes=["ml.g5.xlarge", "ml.t3.large"])
@@ -191,7 +191,7 @@ def test_a_fallback_that_is_not_allowed_any_more_is_not_tried(
 
 
 @each_limit
-def test_a_notebook_that_an_update_makes_is_held_to_all_limits(
+def test_all_limits_apply_to_a_notebook_that_an_update_creates(
     platform: Platform,
     monkeypatch: pytest.MonkeyPatch,
     broken: dict[str, str],
@@ -210,7 +210,7 @@ def test_a_notebook_that_an_update_makes_is_held_to_all_limits(
     assert shows(platform, stack, shown)
 
 
-# Not a limit, but gone by in the same way: what the Update before it failed at
+# Other values that the previous Update failed at
 
 
 def test_a_subnet_that_cannot_be_changed_is_refused_a_second_time(platform: Platform) -> None:
@@ -232,7 +232,7 @@ def test_a_volume_that_cannot_shrink_is_refused_a_second_time(platform: Platform
     stack.update(VolumeSizeInGB="40").expect_success()
 
 
-def test_a_first_choice_that_a_failed_update_did_not_get_is_still_asked_for(
+def test_the_first_choice_of_a_failed_update_is_still_requested(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -247,7 +247,7 @@ def test_a_first_choice_that_a_failed_update_did_not_get_is_still_asked_for(
     assert shows(platform, stack, {"InstanceType": "ml.t3.large"})
 
 
-def test_a_tag_that_a_failed_update_did_not_come_to_drop_is_dropped_by_the_next_one(
+def test_the_next_update_removes_a_tag_that_a_failed_update_did_not_remove(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -260,8 +260,8 @@ def test_a_tag_that_a_failed_update_did_not_come_to_drop_is_dropped_by_the_next_
     assert "project" not in tags or tags["project"] == "of-the-stack"
 
 
-def test_an_update_that_goes_on_with_a_rename_that_failed_is_refused(platform: Platform) -> None:
-    """CloudFormation knows the notebook by its old name, and would never delete the new one."""
+def test_an_update_that_continues_a_failed_rename_is_refused(platform: Platform) -> None:
+    """CloudFormation has only the old name, and would never delete the new notebook."""
     stack = launched(platform)
     old = stack.notebook
     stack.update(NotebookInstanceName="new").expect_failed("AllowReplacement to YES")

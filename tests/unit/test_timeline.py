@@ -1,4 +1,4 @@
-"""When each part worked and waited, as bars along an axis."""
+"""The timeline shows when each part worked and waited, as bars along an axis."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -33,7 +33,7 @@ def lasting(seconds: float) -> Explanation:
         (7384, "2 h 3 min 4 s"),
     ],
 )
-def test_times_are_worded_as_people_say_them(seconds: float, words: str) -> None:
+def test_durations_are_worded_in_hours_minutes_and_seconds(seconds: float, words: str) -> None:
     assert time_taken(seconds) == words
 
 
@@ -48,7 +48,7 @@ def test_times_are_worded_as_people_say_them(seconds: float, words: str) -> None
         (20_000, ["0 s", "1 h", "2 h", "3 h", "4 h", "5 h"]),
     ],
 )
-def test_the_axis_has_some_round_times(seconds: float, labels: list[str]) -> None:
+def test_the_axis_has_round_times(seconds: float, labels: list[str]) -> None:
     ticks = Axis(lasting(seconds), NOW).ticks()
 
     assert [each.label for each in ticks] == labels
@@ -56,7 +56,7 @@ def test_the_axis_has_some_round_times(seconds: float, labels: list[str]) -> Non
     assert ticks[-1].at <= 100
 
 
-def test_the_bars_of_the_platform_are_its_steps_one_after_the_other() -> None:
+def test_the_bars_of_the_platform_are_its_steps_in_sequence() -> None:
     of = explained.created()
     axis = Axis(of, NOW)
     found = {lane.name: lane.bars for lane in lanes(of, axis)}
@@ -72,7 +72,7 @@ def test_the_bars_of_the_platform_are_its_steps_one_after_the_other() -> None:
     assert 100 * steps[1].seconds / axis.seconds == pytest.approx(steps[1].length, abs=0.02)
 
 
-def test_the_notebook_is_shown_as_the_looks_saw_it() -> None:
+def test_the_bars_of_the_notebook_are_its_observed_statuses() -> None:
     of = explained.created()
     (notebook,) = [lane for lane in lanes(of, Axis(of, NOW)) if lane.name == "Notebook"]
 
@@ -86,7 +86,7 @@ def test_the_notebook_is_shown_as_the_looks_saw_it() -> None:
     assert there.begin + there.length == pytest.approx(100, abs=0.02)
 
 
-def test_what_runs_lasts_until_now() -> None:
+def test_the_bars_of_a_running_request_last_until_now() -> None:
     of = explained.running()
     axis = Axis(of, NOW)
     found = {lane.name: lane.bars for lane in lanes(of, axis)}
@@ -97,13 +97,13 @@ def test_what_runs_lasts_until_now() -> None:
         assert last.begin + last.length == pytest.approx(100, abs=0.02)
 
 
-def test_of_a_request_answered_at_once_there_is_cloudformation_alone() -> None:
+def test_a_request_answered_at_once_has_only_the_bar_of_cloudformation() -> None:
     of = explained.answered_at_once()
 
     assert [lane.name for lane in lanes(of, Axis(of, NOW))] == ["CloudFormation"]
 
 
-def test_an_execution_that_began_before_its_request_was_issued_to_the_second_fits() -> None:
+def test_the_axis_fits_an_execution_that_began_before_its_request_was_issued() -> None:
     history = History()
     history.now -= timedelta(seconds=2)
     history.enter("Observe", {}).succeed().leave("Observe", {}).add("ExecutionSucceeded")

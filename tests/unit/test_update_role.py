@@ -1,4 +1,4 @@
-"""The function that changes notebooks may not take them past the limits, whatever it is asked.
+"""The role of the function that updates notebooks denies every change beyond the limits.
 
 The template's own policy is evaluated with the condition keys that the notebook simulator sends.
 """
@@ -47,7 +47,7 @@ def may(changes: dict[str, Any], **limits: str) -> bool:
         {"RootAccess": "Disabled", "InstanceType": "ml.t3.medium", "VolumeSizeInGB": 40},
     ],
 )
-def test_what_the_limits_allow_is_allowed(changes: dict[str, Any]) -> None:
+def test_the_role_allows_an_update_within_the_limits(changes: dict[str, Any]) -> None:
     assert may(changes)
 
 
@@ -60,15 +60,15 @@ def test_what_the_limits_allow_is_allowed(changes: dict[str, Any]) -> None:
         {"RootAccess": "Disabled", "InstanceType": "ml.t3.larger"},
     ],
 )
-def test_no_update_breaks_a_limit(changes: dict[str, Any]) -> None:
+def test_the_role_denies_an_update_that_breaks_a_limit(changes: dict[str, Any]) -> None:
     assert not may(changes)
 
 
-def test_an_update_of_something_else_carries_no_limit() -> None:
-    """So a notebook that has what is not allowed any more keeps it."""
+def test_the_role_does_not_limit_an_update_of_other_settings() -> None:
+    """A notebook can therefore keep a value that is no longer allowed."""
     assert may({"VolumeSizeInGB": 40})
     assert may({"PlatformIdentifier": "notebook-al2023-v1"})
 
 
-def test_root_access_is_given_where_it_is_allowed() -> None:
+def test_the_role_allows_root_access_if_the_limits_allow_it() -> None:
     assert may({"RootAccess": "Enabled"}, AllowRootAccess="YES")

@@ -34,7 +34,7 @@ def with_config(platform: Platform, name: str = "setup") -> None:
         ),
     ],
 )
-def test_each_setting_is_really_changed_and_the_notebook_runs_again_on_its_volume(
+def test_each_setting_is_changed_and_the_notebook_runs_again_with_its_volume(
     platform: Platform, asked: dict[str, str], shown: dict[str, Any]
 ) -> None:
     platform.roles["arn:aws:iam::123456789012:role/notebook-vending/other"] = 0.0
@@ -50,7 +50,7 @@ def test_each_setting_is_really_changed_and_the_notebook_runs_again_on_its_volum
     assert platform.calls("CreateNotebookInstance") == 1
 
 
-def test_root_access_that_was_enabled_is_taken_away(platform: Platform) -> None:
+def test_an_update_disables_root_access(platform: Platform) -> None:
     stack = launched(platform, RootAccess="Enabled")
 
     stack.update(RootAccess="Disabled").expect_success()
@@ -58,7 +58,7 @@ def test_root_access_that_was_enabled_is_taken_away(platform: Platform) -> None:
     assert platform.describe(stack.notebook)["RootAccess"] == "Disabled"
 
 
-def test_the_lifecycle_configuration_is_taken_off(platform: Platform) -> None:
+def test_an_update_removes_the_lifecycle_configuration(platform: Platform) -> None:
     with_config(platform)
     stack = launched(platform, LifecycleConfigName="setup")
 
@@ -67,7 +67,7 @@ def test_the_lifecycle_configuration_is_taken_off(platform: Platform) -> None:
     assert "NotebookInstanceLifecycleConfigName" not in platform.describe(stack.notebook)
 
 
-def test_an_older_metadata_service_is_switched_off_on_the_way(platform: Platform) -> None:
+def test_an_update_also_disables_an_older_metadata_service(platform: Platform) -> None:
     stack = launched(platform)
     settings = platform.notebooks.notebooks.find(stack.notebook).settings
     settings["InstanceMetadataServiceConfiguration"] = {
@@ -81,7 +81,7 @@ def test_an_older_metadata_service_is_switched_off_on_the_way(platform: Platform
     }
 
 
-def test_tags_are_changed_without_a_stop_and_others_tags_stay(platform: Platform) -> None:
+def test_tags_are_changed_without_a_stop_and_foreign_tags_stay(platform: Platform) -> None:
     stack = launched(platform, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}])
     arn = platform.notebook(stack.notebook)["arn"]
     theirs = [{"Key": "cost", "Value": "42"}]
@@ -105,7 +105,7 @@ def test_tags_are_changed_without_a_stop_and_others_tags_stay(platform: Platform
         ({"Key": "COSTCENTER", "Value": "1"}, "'COSTCENTER', and the notebook has 'CostCenter'"),
     ],
 )
-def test_a_tag_that_aws_does_not_take_is_refused_before_the_notebook_is_stopped(
+def test_an_invalid_tag_is_refused_before_the_notebook_is_stopped(
     platform: Platform, tag: dict[str, str], words: str
 ) -> None:
     stack = launched(platform)
@@ -116,7 +116,7 @@ def test_a_tag_that_aws_does_not_take_is_refused_before_the_notebook_is_stopped(
     stack.roll_back().expect_success()
 
 
-def test_a_tag_key_may_change_its_case_alone(platform: Platform) -> None:
+def test_a_tag_key_may_change_only_its_case(platform: Platform) -> None:
     stack = launched(platform, Tags=[{"Key": "Team", "Value": "1"}])
 
     stack.update(Tags=[{"Key": "team", "Value": "1"}]).expect_success()
@@ -126,7 +126,7 @@ def test_a_tag_key_may_change_its_case_alone(platform: Platform) -> None:
     assert "Team" not in tags
 
 
-def test_an_update_of_nothing_the_notebook_has_succeeds_at_once(platform: Platform) -> None:
+def test_an_update_that_does_not_change_the_notebook_succeeds_at_once(platform: Platform) -> None:
     stack = launched(platform)
 
     stack.update(ProjectName="Renamed").expect_success()
@@ -156,17 +156,17 @@ def test_a_notebook_that_was_starting_is_running_at_the_end(platform: Platform) 
     assert data["NotebookInstanceStatus"] == "InService"
 
 
-def test_a_failed_notebook_is_given_another_instance_type_or_said_to_be_lost(
+def test_an_update_of_a_failed_notebook_fails_with_advice_to_launch_a_new_one(
     platform: Platform,
 ) -> None:
-    """Peers stop it first, which SageMaker refuses: hashicorp/terraform-provider-aws#16767."""
+    """Peers stop it first, which SageMaker refuses (hashicorp/terraform-provider-aws#16767)."""
     stack = launched(platform)
     platform.notebooks.force_status(stack.notebook, "Failed", failure_reason="hardware")
 
     stack.update(NotebookInstanceType="ml.t3.large").expect_failed("launch a new one")
 
 
-def test_a_failed_notebook_whose_settings_are_as_asked_is_started(platform: Platform) -> None:
+def test_a_failed_notebook_that_has_the_requested_settings_is_started(platform: Platform) -> None:
     stack = launched(platform)
     platform.notebooks.force_status(stack.notebook, "Failed", failure_reason="hardware")
 
@@ -175,7 +175,7 @@ def test_a_failed_notebook_whose_settings_are_as_asked_is_started(platform: Plat
     assert platform.status(stack.notebook) == "InService"
 
 
-def test_an_update_that_finds_no_capacity_fails_and_its_rollback_runs_as_before(
+def test_an_update_without_capacity_fails_and_its_rollback_restores_the_notebook(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -191,7 +191,7 @@ def test_an_update_that_finds_no_capacity_fails_and_its_rollback_runs_as_before(
     assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
 
 
-def test_an_update_to_a_lifecycle_script_that_fails_is_told_with_sagemakers_reason(
+def test_a_lifecycle_script_that_fails_is_reported_with_sagemakers_reason(
     platform: Platform,
 ) -> None:
     with_config(platform, "slow")
@@ -205,7 +205,7 @@ def test_an_update_to_a_lifecycle_script_that_fails_is_told_with_sagemakers_reas
     assert platform.status(stack.notebook) == "InService"
 
 
-def test_an_update_that_a_quota_refuses_says_so_and_its_rollback_runs_as_before(
+def test_an_update_beyond_a_quota_fails_and_its_rollback_restores_the_notebook(
     platform: Platform,
 ) -> None:
     stack = launched(platform)
@@ -220,7 +220,7 @@ def test_an_update_that_a_quota_refuses_says_so_and_its_rollback_runs_as_before(
 
 @pytest.mark.parametrize("state", ["Stop", "Update", "Start"])
 @pytest.mark.parametrize("acted", [False, True])
-def test_a_rollback_that_overtakes_the_update_puts_everything_back(
+def test_a_rollback_that_overtakes_the_update_restores_everything(
     platform: Platform, state: str, acted: bool
 ) -> None:
     stack = launched(platform)
@@ -261,8 +261,8 @@ def test_a_rollback_does_not_start_a_notebook_that_was_stopped(platform: Platfor
     assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.medium"
 
 
-def test_a_smaller_volume_is_refused_with_the_size_there_is(platform: Platform) -> None:
-    """EBS takes no smaller size: aws/aws-cli#4216."""
+def test_a_smaller_volume_is_refused_with_the_current_size(platform: Platform) -> None:
+    """EBS cannot shrink a volume (aws/aws-cli#4216)."""
     stack = launched(platform, VolumeSizeInGB="40")
 
     stack.update(VolumeSizeInGB="20").expect_failed("can only grow", "ask for 40 GB or more")
@@ -285,7 +285,9 @@ def test_the_rollback_of_a_grown_volume_succeeds_and_the_volume_stays_grown(
     assert (made["InstanceType"], made["VolumeSizeInGB"]) == ("ml.t3.medium", 40)
 
 
-def test_after_such_a_rollback_other_settings_can_be_changed(platform: Platform) -> None:
+def test_other_settings_can_be_changed_after_the_rollback_of_a_grown_volume(
+    platform: Platform,
+) -> None:
     stack = launched(platform)
     platform.notebooks.configure({"quotas": {"ml.g5.xlarge": 0}})
     stack.update(VolumeSizeInGB="40", NotebookInstanceType="ml.g5.xlarge")
@@ -299,7 +301,7 @@ def test_after_such_a_rollback_other_settings_can_be_changed(platform: Platform)
 @pytest.mark.parametrize(
     "changed", [{"Subnet": "another"}, {"SecurityGroupName": "others"}, {"KmsKeyId": "other/key"}]
 )
-def test_what_sagemaker_cannot_change_is_refused_with_what_to_do_and_rolls_back(
+def test_a_setting_that_sagemaker_cannot_change_is_refused_with_advice_and_rolls_back(
     platform: Platform, changed: dict[str, str]
 ) -> None:
     platform.account.make_group("others")
@@ -322,14 +324,14 @@ def test_another_name_for_the_same_subnet_is_no_change(platform: Platform) -> No
     stack.update(Subnet=platform.account.subnets["research"]).expect_success()
 
 
-def test_a_subnet_that_is_nowhere_is_refused_and_rolls_back(platform: Platform) -> None:
+def test_an_unknown_subnet_is_refused_and_rolls_back(platform: Platform) -> None:
     stack = launched(platform)
 
     stack.update(Subnet="nowhere").expect_failed("Subnet 'nowhere' is not in the platform's VPC")
     stack.roll_back().expect_success()
 
 
-def test_limits_tightened_since_do_not_get_in_the_way_of_an_update_of_something_else(
+def test_tightened_limits_do_not_block_an_update_of_another_setting(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(platform, NotebookInstanceType="ml.g5.xlarge")
@@ -340,7 +342,7 @@ def test_limits_tightened_since_do_not_get_in_the_way_of_an_update_of_something_
     assert platform.describe(stack.notebook)["VolumeSizeInGB"] == 40
 
 
-def test_an_update_whose_notebook_somebody_deleted_makes_it_anew(platform: Platform) -> None:
+def test_an_update_recreates_a_notebook_that_was_deleted_by_hand(platform: Platform) -> None:
     stack = launched(platform)
     platform.take_away(stack.notebook)
 
@@ -360,7 +362,7 @@ def test_an_update_of_a_notebook_that_lost_its_tags_is_refused(platform: Platfor
 
 @pytest.mark.parametrize("function", ["StopFunction", "UpdateFunction", "StartFunction"])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_function_that_dies_changes_nothing_of_the_outcome(
+def test_a_function_that_dies_does_not_change_the_outcome(
     platform: Platform, function: str, after: bool
 ) -> None:
     stack = launched(platform)
@@ -372,7 +374,7 @@ def test_a_function_that_dies_changes_nothing_of_the_outcome(
     assert platform.describe(stack.notebook)["InstanceType"] == "ml.t3.large"
 
 
-def test_the_rollback_to_what_was_allowed_once_is_not_refused(
+def test_a_rollback_to_a_value_that_is_no_longer_allowed_succeeds(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = launched(platform)
@@ -397,7 +399,9 @@ def test_an_update_beyond_the_limits_is_refused_with_every_violation(platform: P
     stack.roll_back().expect_success()
 
 
-def test_a_notebook_that_goes_between_two_calls_of_a_look_is_gone(platform: Platform) -> None:
+def test_a_notebook_that_disappears_during_an_observation_counts_as_deleted(
+    platform: Platform,
+) -> None:
     stack = launched(platform)
     sent = stack.send("Delete", PhysicalResourceId=stack.notebook)
     platform.step_until(sent.execution, "Delete")

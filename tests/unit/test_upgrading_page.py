@@ -1,4 +1,4 @@
-"""docs/upgrading.md says what is so: counts, times, names, what remains."""
+"""docs/upgrading.md has the right counts, times, names and remaining resources."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def test_the_counts_of_versions_are_those_of_the_template() -> None:
     assert f"no execution lives longer than {load()['TimeoutSeconds'] / 60:.0f} minutes" in TEXT
 
 
-def test_the_sizes_are_those_that_were_measured() -> None:
+def test_the_sizes_are_the_measured_sizes() -> None:
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
     zipped = {each["name"]: each["zipped_bytes"] / 1e6 for each in results["artifacts"]}
     published = 9 * zipped["ObserveFunction"]
@@ -36,7 +36,7 @@ def test_the_sizes_are_those_that_were_measured() -> None:
     assert f"less than 4 MB a release, and {zipped['Dependencies']:.0f} MB when" in TEXT
 
 
-def test_the_refusal_is_worded_as_the_guard_words_it() -> None:
+def test_the_quoted_refusal_is_the_guards_message() -> None:
     (shown,) = re.findall(r"^The platform still has notebooks.*$", TEXT, re.M)
     code = Path(guard_notebooks.__file__).read_text()
     begin, _, end = shown.partition("left-behind (InService, of SC-123456789012-pp-4vk2dq7xmzr3e)")
@@ -48,7 +48,7 @@ def test_the_refusal_is_worded_as_the_guard_words_it() -> None:
     assert RESOURCES["Guard"]["Type"] == "Custom::LiveNotebooks"
 
 
-def test_what_remains_of_the_stack_is_what_the_template_retains() -> None:
+def test_the_remaining_resources_are_those_that_the_template_retains() -> None:
     retained = {
         name
         for name, each in templates.platform_resources().items()

@@ -1,4 +1,4 @@
-"""What an execution waits for, and for how long."""
+"""The phases of an execution's waits, and their lengths."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +33,7 @@ NEWEST = QueuePosition.NEWEST
         ("Fail", "Failed", NEWEST, ""),
     ],
 )
-def test_a_look_says_what_is_waited_for_next(
+def test_an_observation_determines_the_next_phase(
     action: Action, status: str, position: QueuePosition, phase: str
 ) -> None:
     times = after_look(WaitTimes(), Decision(action), status, position, BEGIN)
@@ -41,7 +41,7 @@ def test_a_look_says_what_is_waited_for_next(
     assert times == WaitTimes(phase=phase, since=BEGIN.isoformat() if phase else "")
 
 
-def test_the_waits_of_a_phase_are_added_up_and_the_end_begins_none() -> None:
+def test_the_waits_of_a_phase_are_added_up_and_the_end_begins_no_phase() -> None:
     times, now = WaitTimes(launched_by="somebody"), BEGIN
     for action, status, seconds in (("Create", ABSENT, 100), ("Wait", "Pending", 20)):
         times = after_look(times, Decision(action), status, NEWEST, now)  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ def test_the_waits_of_a_phase_are_added_up_and_the_end_begins_none() -> None:
     assert ended == WaitTimes({Phase.STARTING: 120}, launched_by="somebody")
 
 
-def test_an_action_that_was_refused_for_the_moment_is_a_wait_of_its_own() -> None:
+def test_an_action_that_is_tried_again_is_a_phase_of_its_own() -> None:
     asked = after_look(WaitTimes(), Decision("Create"), ABSENT, NEWEST, BEGIN)
 
     again = after_look(

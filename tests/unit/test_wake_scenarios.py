@@ -1,4 +1,4 @@
-"""An execution that waits is woken by SageMaker's event, and looks by itself without it."""
+"""SageMaker's event wakes an execution that waits, which polls automatically without one."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,7 +53,7 @@ def test_a_launch_is_answered_as_soon_as_its_notebook_is_in_service(platform: Pl
     assert platform.calls("DescribeNotebookInstance") <= 4
 
 
-def test_without_the_event_it_is_answered_within_the_time_between_two_looks(
+def test_a_launch_without_the_event_is_answered_within_one_polling_interval(
     platform: Platform,
 ) -> None:
     platform.notebook_events_arrive = False
@@ -68,7 +68,7 @@ def test_without_the_event_it_is_answered_within_the_time_between_two_looks(
 
 
 @pytest.mark.parametrize("takes", [331, 376, 900])
-def test_without_events_a_slower_notebook_is_looked_at_again_and_again(
+def test_an_execution_without_events_keeps_polling_a_slow_notebook(
     platform: Platform, takes: int
 ) -> None:
     platform.notebooks.configure({"timing": {"pending": takes}})
@@ -80,7 +80,7 @@ def test_without_events_a_slower_notebook_is_looked_at_again_and_again(
     assert 0 < platform.clock.now - began - takes <= max(POLL, takes / 8)
 
 
-def test_a_notebook_that_takes_most_of_an_hour_is_looked_at_more_and_more_seldom(
+def test_an_execution_polls_less_often_while_a_notebook_takes_most_of_an_hour(
     platform: Platform,
 ) -> None:
     platform.notebooks.configure({"timing": {"pending": 3000}})
@@ -90,7 +90,7 @@ def test_a_notebook_that_takes_most_of_an_hour_is_looked_at_more_and_more_seldom
     assert platform.calls("DescribeNotebookInstance") <= 60
 
 
-def test_nothing_is_kept_to_be_woken_by_while_a_notebook_is_deleted(platform: Platform) -> None:
+def test_a_delete_takes_few_observations(platform: Platform) -> None:
     stack = platform.stack()
     stack.create().expect_success()
     before = platform.calls("DescribeNotebookInstance")
@@ -100,7 +100,7 @@ def test_nothing_is_kept_to_be_woken_by_while_a_notebook_is_deleted(platform: Pl
     assert platform.calls("DescribeNotebookInstance") - before <= 8
 
 
-def test_every_step_of_an_update_and_a_termination_is_woken_for(platform: Platform) -> None:
+def test_an_event_ends_each_wait_of_an_update_and_a_termination(platform: Platform) -> None:
     stack = platform.stack()
     stack.create().expect_success()
     timing = platform.notebooks.around.timing
@@ -113,13 +113,13 @@ def test_every_step_of_an_update_and_a_termination_is_woken_for(platform: Platfo
 
     stack.delete().expect_success()
 
-    # The end of a deletion has no event that is known of.
+    # The end of a deletion has no known event.
     took = platform.clock.now - began
     assert took <= timing.stopping + timing.deleting + timing.network_interface_lingers + 2 * POLL
     platform.expect_nothing_left()
 
 
-# Events are lost, doubled, late, early, out of order and foreign
+# Duplicate, late, early, outdated and foreign events
 
 
 def test_an_event_that_comes_before_the_token_is_kept_is_not_lost(platform: Platform) -> None:
@@ -144,7 +144,7 @@ def test_an_event_that_comes_while_the_token_is_kept_is_not_lost(platform: Platf
     platform.notebooks.advance()
     began = platform.clock.now
 
-    # The function for the event has read that there is no token, and has not noted the event yet.
+    # The function for the event has found no token and has not recorded the event yet.
     with interrupted_at_call(
         2, lambda: platform.step(execution), inside=lambda: platform.in_function
     ):
@@ -168,10 +168,10 @@ def test_an_event_from_before_the_observation_wakes_no_execution(platform: Platf
     assert deleted.execution.token
 
 
-def test_looks_that_go_unanswered_are_not_taken_for_a_change(platform: Platform) -> None:
+def test_observations_that_fail_do_not_count_as_a_change(platform: Platform) -> None:
     stack = platform.stack()
     stack.create()
-    stack.send_update(Subnet="another")  # EC2 tells which subnet that is
+    stack.send_update(Subnet="another")  # EC2 resolves the subnet
     looks, began = 6, platform.clock.now
 
     with unreachable("ec2", calls=looks, inside=lambda: platform.in_function):
@@ -181,7 +181,7 @@ def test_looks_that_go_unanswered_are_not_taken_for_a_change(platform: Platform)
     assert looks * POLL <= platform.clock.now - began <= 2 * looks * POLL
 
 
-def test_an_event_that_comes_twice_wakes_once(platform: Platform) -> None:
+def test_an_event_that_comes_several_times_wakes_once(platform: Platform) -> None:
     stack = waiting(platform)
     platform.clock.advance(300)
     platform.notebooks.advance()
@@ -195,7 +195,9 @@ def test_an_event_that_comes_twice_wakes_once(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("status", ["Stopped", "Failed", "InService"])
-def test_an_event_of_before_only_has_it_look_once_more(platform: Platform, status: str) -> None:
+def test_an_outdated_event_only_causes_one_more_observation(
+    platform: Platform, status: str
+) -> None:
     stack = waiting(platform)
 
     platform.tell_of_notebook(event(stack.notebook, status))
@@ -206,7 +208,7 @@ def test_an_event_of_before_only_has_it_look_once_more(platform: Platform, statu
     assert platform.calls("CreateNotebookInstance") == 1
 
 
-def test_an_event_after_the_end_finds_nobody_who_waits(platform: Platform) -> None:
+def test_an_event_after_the_end_causes_no_observation(platform: Platform) -> None:
     stack = platform.stack()
     stack.create().expect_success()
     looked = platform.calls("DescribeNotebookInstance")
@@ -216,7 +218,7 @@ def test_an_event_after_the_end_finds_nobody_who_waits(platform: Platform) -> No
     assert platform.calls("DescribeNotebookInstance") == looked
 
 
-def test_an_event_of_somebody_elses_notebook_wakes_nobody(platform: Platform) -> None:
+def test_an_event_of_a_foreign_notebook_wakes_no_execution(platform: Platform) -> None:
     stack = waiting(platform)
     due = stack.last.execution.due
 
@@ -226,7 +228,7 @@ def test_an_event_of_somebody_elses_notebook_wakes_nobody(platform: Platform) ->
     assert stack.last.execution.due == due
 
 
-def test_a_notebook_is_known_by_its_name_in_upper_and_lower_case(platform: Platform) -> None:
+def test_an_event_matches_a_notebooks_name_in_upper_and_lower_case(platform: Platform) -> None:
     stack = waiting(platform)
 
     platform.tell_of_notebook(event(stack.notebook.upper()))
@@ -234,7 +236,7 @@ def test_a_notebook_is_known_by_its_name_in_upper_and_lower_case(platform: Platf
     assert not stack.last.execution.token
 
 
-def test_two_executions_that_wait_for_different_notebooks_are_told_apart(
+def test_an_event_wakes_only_the_execution_of_its_notebook(
     platform: Platform,
 ) -> None:
     first, second = waiting(platform), waiting(platform)
@@ -245,11 +247,11 @@ def test_two_executions_that_wait_for_different_notebooks_are_told_apart(
     assert not second.last.execution.token
 
 
-# What keeps the token fails
+# Failures of the function that keeps the token
 
 
 @pytest.mark.parametrize("after", [True, False], ids=["after", "before"])
-def test_a_function_that_dies_over_the_token_costs_a_wait_and_nothing_else(
+def test_a_wait_function_that_dies_only_delays_the_request_by_one_wait(
     platform: Platform, *, after: bool
 ) -> None:
     platform.kill("WaitFunction", after=after)
@@ -260,7 +262,7 @@ def test_a_function_that_dies_over_the_token_costs_a_wait_and_nothing_else(
     assert platform.clock.now - began <= 330 + POLL
 
 
-def test_a_function_that_always_fails_over_the_token_leaves_the_waiting_to_the_clock(
+def test_an_execution_waits_by_the_clock_if_the_wait_function_always_fails(
     platform: Platform,
 ) -> None:
     for _ in range(100):
@@ -273,7 +275,7 @@ def test_a_function_that_always_fails_over_the_token_leaves_the_waiting_to_the_c
     assert len(created.execution.visited) < 20
 
 
-def test_no_token_is_told_to_who_may_not_wake(platform: Platform) -> None:
+def test_the_token_is_neither_in_the_state_nor_in_the_log(platform: Platform) -> None:
     stack = waiting(platform)
     token = stack.last.execution.token
 
@@ -283,7 +285,7 @@ def test_no_token_is_told_to_who_may_not_wake(platform: Platform) -> None:
     assert all(token not in each for each in platform.logged)
 
 
-def test_what_is_no_event_of_a_notebook_is_logged(platform: Platform) -> None:
+def test_an_invalid_notebook_event_is_logged_as_an_error(platform: Platform) -> None:
     wait.handler({"source": "aws.sagemaker", "detail": {}}, context())
 
     assert any('"level":"ERROR"' in line for line in platform.logged)
@@ -293,7 +295,7 @@ def test_what_is_no_event_of_a_notebook_is_logged(platform: Platform) -> None:
 
 
 def throttled_wait(platform: Platform, kind: str = "Create") -> int:
-    """Return how long an execution waits whose first call of SageMaker is throttled."""
+    """Return how many seconds an execution waits after its first call of SageMaker is throttled."""
     stack = platform.stack()
     if kind == "Create":
         sent = stack.send_create()
@@ -311,7 +313,7 @@ def test_a_throttled_launch_waits_for_seconds_if_it_is_alone(platform: Platform)
     assert 2 <= throttled_wait(platform) <= 10
 
 
-def test_a_throttled_launch_waits_longer_the_more_requests_have_no_answer(
+def test_a_throttled_launch_waits_longer_if_many_requests_have_no_answer(
     platform: Platform,
 ) -> None:
     for _ in range(49):
@@ -323,11 +325,11 @@ def test_a_throttled_launch_waits_longer_the_more_requests_have_no_answer(
     assert all(13 <= each <= 70 for each in waits)
 
 
-def test_a_throttled_termination_lets_launches_pass(platform: Platform) -> None:
+def test_a_throttled_termination_waits_longer_than_a_launch(platform: Platform) -> None:
     assert 10 < max(throttled_wait(platform, "Delete") for _ in range(4)) <= 20
 
 
-def test_a_throttled_action_waits_as_the_observation_before_it_was_told(
+def test_a_throttled_action_waits_longer_if_many_requests_have_no_answer(
     platform: Platform,
 ) -> None:
     stack = platform.stack()
@@ -344,7 +346,7 @@ def test_a_throttled_action_waits_as_the_observation_before_it_was_told(
     assert 13 <= changed.execution.data["Decision"]["WaitSeconds"] <= 65
 
 
-def test_a_launch_creates_its_notebook_without_a_look_before(platform: Platform) -> None:
+def test_a_launch_creates_its_notebook_without_a_prior_observation(platform: Platform) -> None:
     created = platform.stack().send_create()
     platform.fail_calls("CreateNotebookInstance", "ThrottlingException", calls=2)
 
@@ -356,7 +358,7 @@ def test_a_launch_creates_its_notebook_without_a_look_before(platform: Platform)
     assert platform.calls("DescribeNotebookInstance") == 1
 
 
-def test_a_launch_whose_name_is_taken_learns_it_at_once(platform: Platform) -> None:
+def test_a_launch_with_a_taken_name_fails_at_once(platform: Platform) -> None:
     platform.stack().create(NotebookInstanceName="analysis").expect_success()
     began = platform.clock.now
 
@@ -365,7 +367,7 @@ def test_a_launch_whose_name_is_taken_learns_it_at_once(platform: Platform) -> N
     assert platform.clock.now - began <= 5
 
 
-def test_no_throttled_call_is_left_alone_until_the_deadline(platform: Platform) -> None:
+def test_a_throttled_call_is_retried_until_the_deadline(platform: Platform) -> None:
     for _ in range(40):
         platform.stack().send_create()
     platform.fail_calls("CreateNotebookInstance", "ThrottlingException", calls=100_000)

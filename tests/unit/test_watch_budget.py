@@ -1,4 +1,4 @@
-"""The budget of a portfolio's projects: kept, associated, and looked at every hour."""
+"""The budget of a portfolio's projects is kept, associated and checked every hour."""
 
 import json
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def budget(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Budgets:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Collect what CloudFormation was told."""
+    """Collect the answers to CloudFormation."""
     taken: list[dict[str, Any]] = []
     monkeypatch.setattr(answer, "put", lambda _url, body: taken.append(json.loads(body)))
     return taken
@@ -114,7 +114,7 @@ OF_THE_PROJECT = {
 }
 
 
-def test_a_budget_is_on_the_tag_of_all_projects_and_shown_by_the_portfolio(
+def test_a_budget_filters_by_the_tag_of_all_projects_and_the_portfolio_lists_it(
     budget: Budgets, answers: list[dict[str, Any]], world: World, port: str
 ) -> None:
     serve("Create", port)
@@ -150,28 +150,28 @@ def test_a_change_keeps_the_budget_and_warns_both_topics(
     }
 
 
-def test_what_aws_takes_of_a_budget() -> None:
-    """The model's limits: ten notifications, each with one topic, and no two the same."""
+def test_the_warnings_fit_the_limits_of_aws_budgets() -> None:
+    """AWS takes ten notifications, each with one topic, and no two the same."""
     found = budgets._warnings(Decimal(500), TOPIC, PLATFORMS)
 
-    told = [tuple(sorted(each["Notification"].items())) for each in found]
-    assert len({*told}) == len(told) <= 10
+    notifications = [tuple(sorted(each["Notification"].items())) for each in found]
+    assert len({*notifications}) == len(notifications) <= 10
     assert all(len(each["Subscribers"]) == 1 for each in found)
 
 
-def test_over_the_budget_launches_of_its_projects_are_refused_until_it_is_raised(
+def test_launches_of_projects_over_their_budget_are_refused_until_it_is_raised(
     budget: Budgets, answers: list[dict[str, Any]], port: str
 ) -> None:
     serve("Create", port)
-    budget.spent = "500.00"  # not over it, as AWS warns of what is greater
+    budget.spent = "500.00"  # not over it, as AWS warns only above the limit
     look(port)
     assert not is_over()
 
     budget.spent = "500.004"
     look(port)
     assert all(is_over(each) for each in PROJECTS)
-    told = overspending.refusal(PROJECTS[0], clock.now())
-    assert "AWS has billed 500.01 of 500 USD" in told  # rounded up, as it is over the budget
+    refusal = overspending.refusal(PROJECTS[0], clock.now())
+    assert "AWS has billed 500.01 of 500 USD" in refusal  # rounded up, as it is over the budget
 
     serve("Update", port, MonthlyBudgetUSD="750")
     assert not is_over()
@@ -190,7 +190,7 @@ def test_a_project_that_leaves_the_portfolio_is_no_longer_refused(
     assert answers[-1]["Status"] == "SUCCESS"
 
 
-def test_without_its_budget_nothing_is_refused_or_left(
+def test_deleting_the_budget_leaves_nothing_and_ends_the_refusals(
     budget: Budgets, answers: list[dict[str, Any]], world: World, port: str
 ) -> None:
     budget.spent = "501"
@@ -204,7 +204,7 @@ def test_without_its_budget_nothing_is_refused_or_left(
     assert [each["Status"] for each in answers] == ["SUCCESS"] * 3
 
 
-def test_on_the_first_day_of_a_month_the_costs_may_be_those_of_the_last(
+def test_costs_are_ignored_on_the_first_day_of_a_month(
     platform: Platform, budget: Budgets, answers: list[dict[str, Any]], port: str
 ) -> None:
     serve("Create", port)
@@ -239,7 +239,7 @@ def test_a_partition_without_costs_in_dollars_has_no_budget(
     assert budget.kept == {}
 
 
-def test_a_permission_that_iam_does_not_know_yet_is_waited_for(
+def test_the_function_waits_until_its_permission_applies(
     budget: Budgets, answers: list[dict[str, Any]], port: str
 ) -> None:
     with denied_at_first("CreateBudget", times=2):
@@ -253,7 +253,7 @@ def test_a_permission_that_iam_does_not_know_yet_is_waited_for(
     ("code", "cause"),
     [("AccessDeniedException", "AccessDenied"), ("InternalErrorException", "PlatformFailed")],
 )
-def test_a_look_that_fails_alarms_and_leaves_what_was_recorded(
+def test_a_failed_check_raises_an_alarm_and_keeps_the_record(
     platform: Platform,
     budget: Budgets,
     answers: list[dict[str, Any]],

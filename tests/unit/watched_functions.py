@@ -1,4 +1,4 @@
-"""Functions under watch: what they call, answer, log and raise, held against AWS's own limits."""
+"""Watch the functions and compare their calls, answers, logs and errors with AWS's limits."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from simulation.platform import SECRET, Platform, running_platform
 from tests.unit.damaged_events import HOST
 
 OUR_HOSTS = {HOST, HOST.replace(".s3.", f".s3.{REGION}."), HOST.replace(".s3.", f".s3-{REGION}.")}
-# StartExecution: what a name may hold if its executions are to be logged, and how long it may be.
+# StartExecution: the characters and the length of a name whose execution is logged.
 _EXECUTION_NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
 # DynamoDB developer guide, "Constraints": bytes of UTF-8 (1 KB is 1,024 bytes).
 _LONGEST_KEY = {"Resource": 2048, "Request": 1024}
@@ -29,12 +29,12 @@ _ADDED_LATER = 4096 + 200  # the answer, its outcome and when it was delivered
 
 
 class Watched:
-    """What functions did since the last `begin`.
+    """The actions of the functions since the last `begin`.
 
     Attributes:
         answers: every answer, as the response bucket got it.
         calls: every call to AWS: service and operation.
-        wrong: what AWS would not have taken, and where an address got that should not be there.
+        wrong: what AWS would have rejected, and each place that got a secret response URL.
 
     """
 
@@ -46,7 +46,7 @@ class Watched:
         self._entered: list[Any] = []
 
     def begin(self) -> None:
-        """Forget everything, so that no example depends on the one before."""
+        """Forget everything, so that no example depends on the previous one."""
         for key in self._entered:
             client("dynamodb").delete_item(TableName="ledger", Key=key)
         for each in (self.answers, self.calls, self.wrong, self._entered):
@@ -65,10 +65,10 @@ class Watched:
         return any('"level":"ERROR"' in line for line in self.platform.logged)
 
     def check(self) -> None:
-        """Check what holds whatever came in."""
+        """Check the rules that hold for every event."""
         assert self.wrong == []
         for line in self.platform.logged:
-            line.encode()  # else Lambda's log would not have it
+            line.encode()  # otherwise Lambda would not log it
         for text in (*self.platform.logged, *self.platform.raised):
             assert SECRET not in text
         for said in self.answers:
@@ -79,7 +79,7 @@ class Watched:
             assert SECRET not in json.dumps(said)
 
     def put(self, method: str, url: str, *, body: bytes, headers: dict[str, str]) -> Any:
-        """Take an answer, and look where it goes with the parser of who sends it."""
+        """Record an answer, and check its URL with the parser of the HTTP client."""
         assert (method, headers) == ("PUT", {"Content-Type": ""})
         where = parse_url(url)
         if (where.scheme, where.auth, where.port) != ("https", None, None):
@@ -92,7 +92,7 @@ class Watched:
         return SimpleNamespace(status=200)
 
     def look_at(self, service: str, operation: str, given: Any) -> None:
-        """Note a call to AWS, and what is wrong with it."""
+        """Record a call to AWS and its mistakes."""
         self.calls.append((service, operation))
         texts = dict(_strings(given))
         if operation == "PutItem" and service == "dynamodb":
@@ -112,7 +112,7 @@ class Watched:
         for where, text in texts.items():
             if SECRET in text:
                 self.wrong.append(f"the address in {where} of {operation}")
-            # What is no bucket's name botocore does not send at all.
+            # botocore never sends an invalid bucket name.
             if service != "s3" and any("\ud800" <= each <= "\udfff" for each in text):
                 self.wrong.append(f"a lone surrogate in {where} of {operation}")
 

@@ -1,1 +1,1 @@
-"""Where MiniStack differs from AWS: a module for each subject that it corrects."""
+"""Corrections of MiniStack where it differs from AWS, one module per subject."""

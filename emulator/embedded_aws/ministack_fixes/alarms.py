@@ -1,7 +1,7 @@
-"""CloudWatch's alarms: on the metric of their dimensions, to topics that let CloudWatch publish.
+"""CloudWatch alarms: they evaluate their own dimensions and obey the policies of topics.
 
-MiniStack compares all values of a metric's name, whatever their dimensions, when PutMetricData
-brings some, and publishes to any topic.
+MiniStack evaluates an alarm at PutMetricData with all values of its metric name, in any dimension,
+and publishes to any topic.
 """
 
 import logging
@@ -16,7 +16,7 @@ from ministack.services import cloudwatch, kms, sns
 log = logging.getLogger(__name__)
 
 _SERVICE = "cloudwatch.amazonaws.com"
-# Of the topic's key, if it has one (re:Post, "How do I configure a CloudWatch alarm with an
+# On the topic's key, if it has one (re:Post, "How do I configure a CloudWatch alarm with an
 # encrypted SNS topic?").
 _USES_OF_KEY = ("kms:Decrypt", "kms:GenerateDataKey")
 _COMPARES = {
@@ -25,13 +25,13 @@ _COMPARES = {
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
-# What a missing value counts as; None leaves the alarm as it is (user guide, "Configuring how
+# The state for missing data; None keeps the current one (user guide, "Configuring how
 # CloudWatch alarms treat missing data").
 _MISSING = {"notBreaching": False, "breaching": True, "missing": None, "ignore": None}
 
 
 def install() -> None:
-    """Evaluate alarms as values come, and ask topics before they are told."""
+    """Evaluate alarms when values arrive, and check a topic's policy before publishing."""
     assert list(signature(cloudwatch._evaluate_alarm).parameters) == ["alarm"]
     record, dispatch = cloudwatch.record_metric, cloudwatch._dispatch_alarm_actions
     assert list(signature(record).parameters)[:2] == ["namespace", "metric_name"]
@@ -57,7 +57,7 @@ def install() -> None:
 
 
 def _evaluate(alarm: dict[str, Any]) -> None:
-    """Compare the values of the latest period; one evaluation period is all that is used here."""
+    """Compare the values of the latest period; only one evaluation period is supported."""
     assert alarm["EvaluationPeriods"] == 1, "the embedded AWS looks at one period"
     dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm["Dimensions"]))
     points = cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], dimensions)) or []
@@ -82,14 +82,14 @@ def _evaluate(alarm: dict[str, Any]) -> None:
 
 
 def _may_publish(alarm: dict[str, Any], action: str) -> bool:
-    """Tell whether the topic's policy and its key's let the alarm publish."""
+    """Return whether the policies of the topic and its key let the alarm publish."""
     if not cloudwatch._is_sns_action_arn(action):
         return True
     return may_publish(_SERVICE, alarm["AlarmArn"], action, responses.get_account_id())
 
 
 def may_publish(service: str, source: str, topic_arn: str, account: str) -> bool:
-    """Tell whether a topic's policy and its key's let a service publish for a resource."""
+    """Return whether the policies of a topic and its key let a service publish for a resource."""
     if not sns.topic_policy_allows(topic_arn, service, source, account):
         log.error("%s is not authorized to perform: SNS:Publish on: %s", source, topic_arn)
         return False
@@ -101,7 +101,7 @@ def may_publish(service: str, source: str, topic_arn: str, account: str) -> bool
     refused = key is None or any(
         _refuses(service, key, use, source, account) for use in _USES_OF_KEY
     )
-    if refused:  # an AWS managed key's policy knows no alarms either
+    if refused:  # the policy of an AWS managed key does not allow alarms either
         log.error("%s may not use the key of %s", source, topic_arn)
     return not refused
 

@@ -1,12 +1,12 @@
-"""Records what IAM decides about roles, so that what they are granted can be held against it.
+"""Record IAM's decisions about roles, to compare them with the permissions that roles have.
 
-Every decision of MiniStack's evaluator passes here: those on requests, and those that a service of
-this process asks for in a role's name (`roles`, `stack_permissions`, `json_service`). Kept is, for
-each kind of call, which statements of the role's policies allow it, judged by the evaluator's own
-functions at the time of the call; or that it was denied.
+Every decision of MiniStack's evaluator is recorded: on requests, and on calls that a service of
+this process makes as a role (`roles`, `stack_permissions`, `json_service`). For each kind of call,
+the record holds the statements of the role's policies that allow it, or the denial. The evaluator's
+own functions find these statements at the time of the call.
 
-Calls that nothing here serves can be put to the evaluator by a control, in the name of a session.
-They are recorded too, as evaluated.
+A control evaluates calls as a session that the emulator does not implement. These decisions are
+recorded as evaluated.
 """
 
 import json
@@ -23,12 +23,12 @@ from ministack.services import iam
 from embedded_aws.ministack_fixes import policy_variables
 from embedded_aws.runtime import control
 
-# What a service of AWS is allowed by a resource's policy is recorded under the service's name.
+# Decisions of resource policies about an AWS service are recorded under the service's name.
 EVENTS = "events.amazonaws.com"
 
 
 class Place(NamedTuple):
-    """Where a policy grants: a statement by its number, with the action and resource it names."""
+    """A statement of a policy, by its number, with the matching action and resource."""
 
     policy: str
     statement: int
@@ -37,25 +37,25 @@ class Place(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A kind of call: by whom, what, on what, whether allowed, and what in the policies allows."""
+    """A kind of call: role, action, resource, decision and the statements that allow it."""
 
     role: str
     action: str
     resource: str
     allowed: bool
     places: tuple[Place, ...]
-    evaluated: bool = False  # there was no call: the control asked
+    evaluated: bool = False  # evaluated by the control, without a call
 
 
 _decisions: Counter[Decision] = Counter()
 _lock = threading.Lock()
-# What the evaluation at hand is about: `enforce` makes it, and passes it to `evaluate` first.
+# The context of the current evaluation: `enforce` creates it and passes it to `evaluate` first.
 _asked: ContextVar[list[Any] | None] = ContextVar("authorization", default=None)
 _by_control: ContextVar[bool] = ContextVar("asked_by_control", default=False)
 
 
 def install() -> None:
-    """Listen to the evaluator, and serve `/_local/authorizations`."""
+    """Record the evaluator's decisions, and serve `/_local/authorizations`."""
     enforce, evaluate = iam_evaluator.enforce, iam_evaluator.evaluate
     assert list(signature(evaluate).parameters) == ["ctx", "policies", "limits"]
     assert "evaluate" in enforce.__code__.co_names, "MiniStack evaluates elsewhere now"
@@ -83,7 +83,7 @@ def install() -> None:
 
 
 def record(role: str, context: Any, documents: Mapping[str, Any], *, allowed: bool) -> None:
-    """Keep a decision on `context` (MiniStack's EvalContext), and what in `documents` allows it."""
+    """Record a decision on `context` (EvalContext) and the allowing statements of `documents`."""
     places = tuple(_allowing(context, documents)) if allowed else ()
     decision = Decision(
         role, context.action, context.resource_arn, allowed, places, _by_control.get()
@@ -93,7 +93,7 @@ def record(role: str, context: Any, documents: Mapping[str, Any], *, allowed: bo
 
 
 def statements(document: Any) -> Sequence[Mapping[str, Any]]:
-    """Return the statements of a policy, which may be text, and hold one alone."""
+    """Return the statements of a policy (text or object) as a list, even for a single one."""
     found = (json.loads(document) if isinstance(document, str) else document)["Statement"]
     return found if isinstance(found, list) else [found]
 
@@ -101,7 +101,7 @@ def statements(document: Any) -> Sequence[Mapping[str, Any]]:
 def _documents(role: str) -> dict[str, Any]:
     """Return a role's policies: the inline ones by name, the managed ones by ARN."""
     known = iam._roles.get(role)
-    if known is None:  # deleted, while a session of it lives
+    if known is None:  # the role is deleted, but its session is still valid
         return {}
     account = known["Arn"].split(":")[4]
     resolve: Callable[[str, str], Any] = iam_evaluator._resolve_managed_policy_document
@@ -127,7 +127,7 @@ def _allowing(context: Any, documents: Mapping[str, Any]) -> Iterator[Place]:
 
 
 def _serve(_method: str, body: Any, _query: Mapping[str, list[str]]) -> Any:
-    """Serve all decisions; or, when put questions, decide these and serve those denied."""
+    """Return all decisions, or evaluate the questions of a PUT and return the denied ones."""
     if body is not None:
         return [each for each in body["questions"] if not _may(body["access_key"], **each)]
     with _lock:
@@ -135,10 +135,10 @@ def _serve(_method: str, body: Any, _query: Mapping[str, list[str]]) -> Any:
 
 
 def _may(access_key: str, action: str, resource: str, keys: Mapping[str, Any]) -> bool:
-    """Whether the session of an access key may do it, where these condition keys have values.
+    """Return whether the session of an access key may make a call with these condition keys.
 
-    It is judged as a call would be: by the role's policies, its boundary, the session's policies
-    and the resource's own.
+    The decision uses the same policies as for a real call: those of the role, its boundary, the
+    session and the resource.
     """
     token = _by_control.set(True)
     try:

@@ -1,4 +1,4 @@
-"""Buckets as AWS's CloudFormation makes and deletes them, where MiniStack's does not."""
+"""Buckets in CloudFormation, where MiniStack's creation and deletion differ from AWS's."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -8,7 +8,7 @@ from ministack.services.cloudformation import provisioners
 
 
 def install() -> None:
-    """Have CloudFormation tag and encrypt buckets, and delete none that holds anything."""
+    """Make CloudFormation tag and encrypt buckets, and delete only empty ones."""
     handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
     create, update, delete = handlers["create"], handlers["update"], handlers["delete"]
     assert create is provisioners._s3_create
@@ -52,7 +52,7 @@ def _encrypt(name: str, properties: dict[str, Any]) -> None:
     root = ElementTree.Element("ServerSideEncryptionConfiguration")
     rule = ElementTree.SubElement(root, "Rule")
     applied = ElementTree.SubElement(rule, "ApplyServerSideEncryptionByDefault")
-    for key, value in by_default.items():  # named alike in CloudFormation and in S3
+    for key, value in by_default.items():  # has the same name in CloudFormation and S3
         ElementTree.SubElement(applied, key).text = value
     status, _, body = s3._put_bucket_encryption(name, ElementTree.tostring(root))
     assert status == 200, body

@@ -1,7 +1,7 @@
-"""AWS Budgets: the actions that IAM knows, costs by a control, and warnings to topics.
+"""AWS Budgets: their IAM actions, costs set by a control, and notifications to topics.
 
-MiniStack has no bill, so nothing is ever spent and no notification sent, and asks IAM for an action
-of each operation's name. IAM knows two for budgets and their notifications.
+MiniStack has no costs, so it never sends a notification. It authorizes each operation under the
+operation's name, but IAM has only two actions for budgets and their notifications.
 """
 
 import json
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 _SERVICE = "budgets.amazonaws.com"
 _READS = ("Describe", "List")
-# By a budget's name: what was spent this month, in USD.
+# The amount spent this month in USD, by budget name.
 _spent: dict[str, str] = {}
 
 
 def install() -> None:
-    """Have budgets show what a control says was spent, and ask IAM as AWS does."""
+    """Make budgets show the amount set by the control, and authorize their operations as AWS."""
     action_of, arn_of = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
     assert next(iter(signature(action_of).parameters)) == "service"
     assert next(iter(signature(arn_of).parameters)) == "service"
@@ -34,7 +34,7 @@ def install() -> None:
     assert spend({"BudgetName": "b"})["ActualSpend"]["Amount"] == "0", "MiniStack has a bill now"
 
     def action(service: str, *args: Any) -> str | None:
-        """Service authorization reference, "Actions defined by AWS Budgets"."""
+        """Return an operation's IAM action (service authorization reference, AWS Budgets)."""
         named: str | None = action_of(service, *args)
         if service != "budgets" or named is None:
             return named
@@ -60,7 +60,7 @@ def install() -> None:
 
 
 def _spend(_method: str, body: Any, _query: Mapping[str, Any]) -> dict[str, str]:
-    """Bill amounts to budgets, by their names; return all amounts."""
+    """Set the amounts spent, by budget name, and return all amounts."""
     for name, amount in (body or {}).items():
         _spent[name] = str(amount)
         budget = budgets._budgets.get(name)
@@ -73,12 +73,12 @@ def _spend(_method: str, body: Any, _query: Mapping[str, Any]) -> dict[str, str]
 
 
 def _notify(budget: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
-    """Send a notification to its topics once what was spent exceeds its threshold."""
+    """Publish a notification to its topics once the amount spent exceeds its threshold."""
     notification, limit = entry["notification"], Decimal(budget["BudgetLimit"]["Amount"])
     threshold = Decimal(str(notification["Threshold"]))
     if notification["ThresholdType"] == "PERCENTAGE":
         threshold = limit * threshold / 100
-    if notification["NotificationType"] != "ACTUAL":  # there is no forecast
+    if notification["NotificationType"] != "ACTUAL":  # forecasts are not simulated
         return
     is_over = Decimal(_spent[budget["BudgetName"]]) > threshold
     was_over = notification["NotificationState"] == "ALARM"

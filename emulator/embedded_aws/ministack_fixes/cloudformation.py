@@ -1,10 +1,10 @@
-"""CloudFormation's custom resources as AWS drives them, and its events.
+"""CloudFormation's custom resources and events as on AWS.
 
-MiniStack calls a custom resource's function synchronously, takes whatever is PUT to a path of its
-own and forgets a Create that failed. Here: the event has AWS's shape and is delivered
-asynchronously; the answer comes through the response bucket and is judged as AWS judges it; a
-failed Create is followed by a Delete in the rollback; a stack deleted while it is being made stops
-waiting; and a stack's changes reach EventBridge.
+MiniStack calls a custom resource's function synchronously, accepts any PUT to a path of its own and
+forgets a failed Create. This module changes that. The event has the fields of AWS and is delivered
+asynchronously. The answer comes through the response bucket and is validated as on AWS. A failed
+Create is followed by a Delete in the rollback. A stack that is deleted during its creation stops
+waiting. A stack's status changes reach EventBridge.
 """
 
 import asyncio
@@ -39,12 +39,12 @@ _STACK = "AWS::CloudFormation::Stack"
 
 
 class RequestError(Exception):
-    """A custom resource request that ended in failure; the text is the status reason."""
+    """A custom resource request failed; the text is the status reason."""
 
 
 @dataclass
 class _Request:
-    """A request to a custom resource's provider, until it is answered, given up or cancelled."""
+    """A request to a custom resource's provider, until it is answered, timed out or cancelled."""
 
     event: Mapping[str, Any]
     ended: threading.Event = field(default_factory=threading.Event)
@@ -58,7 +58,7 @@ class _Request:
             self.ended.set()
 
     def receive(self, body: bytes) -> None:
-        """Judge what was PUT to the request's address. The first valid answer counts."""
+        """Validate a PUT to the response URL. Only the first valid answer counts."""
         if self.ended.is_set():
             self.answers.append("late")
             return
@@ -73,7 +73,7 @@ class _Request:
         elif not isinstance(response, dict) or any(
             response.get(name) != self.event[name] for name in same
         ):
-            # Not answered with an error on AWS as far as is known: the wait goes on.
+            # As far as is known, AWS ignores such an answer and continues to wait.
             self.answers.append("not for this request")
         elif response.get("Status") not in ("SUCCESS", "FAILED"):
             self.answers.append("no status")
@@ -106,10 +106,10 @@ class _CustomResources:
         physical_id: str | None = None,
         old_props: dict[str, Any] | None = None,
     ) -> tuple[str, dict[str, Any]]:
-        """Deliver a request and wait for its answer; replaces MiniStack's function of this shape.
+        """Deliver a request and wait for its answer; replace MiniStack's function.
 
         Raises:
-            RequestError: with the reason CloudFormation gives.
+            RequestError: the request failed; the text is CloudFormation's reason.
 
         """
         changed = old_props and old_props.get("ServiceToken") != props.get("ServiceToken")
@@ -174,10 +174,10 @@ class _CustomResources:
         return request.response
 
     def cancel(self, stack_id: str, logical_id: str | None = None) -> int:
-        """Stop waiting for a stack's requests, as when another of its resources failed.
+        """Stop waiting for a stack's requests, as after a failure of another resource.
 
-        The provider is not told, its answer will be late, and Delete goes out under an invented
-        id. Returns how many waits were cancelled.
+        The provider is not notified, so its answer is late. Delete gets a generated physical ID.
+        Returns the number of cancelled waits.
         """
         waiting = [
             r
@@ -194,11 +194,11 @@ class _CustomResources:
         """Serve `/_local/cloudformation`.
 
         PUT {"deliveries": <count>} delivers each request that often; PUT {"cancel": {"StackId":
-        …, "LogicalResourceId": …}} cancels a wait. Always answers with the deliveries and with
-        every request and the fate of each answer to it: SUCCESS, FAILED, "late", or why not.
+        …, "LogicalResourceId": …}} cancels a wait. Always returns the deliveries and
+        every request with the outcome of each answer: SUCCESS, FAILED, "late" or an error.
 
         Raises:
-            ValueError: anything else was PUT, or nothing waits to be cancelled.
+            ValueError: the PUT is invalid, or no request is waiting.
 
         """
         if method == "PUT":
@@ -229,7 +229,7 @@ class _ResponseError(Exception):
 
 
 def _function(token: str) -> dict[str, Any]:
-    # CloudFormation invokes as whoever operates the stack, so a launch role needs the permission.
+    # CloudFormation invokes with the operator's permissions, so a launch role needs this one.
     try:
         json_service.current_caller().require("lambda:InvokeFunction", token)
     except ServiceError as denied:
@@ -275,7 +275,7 @@ class _StackLife:
             ended.set()
 
     async def delete(self, stack_name: str, stack_id: str, *args: Any, **kwargs: Any) -> None:
-        # MiniStack would delete beside the deployment, which then completes a deleted stack.
+        # MiniStack would delete during the deployment, which then completes a deleted stack.
         if stack_id in self.deploying:
             self.deleting.add(stack_id)
             cloudformation._stacks[stack_name]["StackStatus"] = "DELETE_IN_PROGRESS"
@@ -296,14 +296,14 @@ class _StackLife:
         **kwargs: Any,
     ) -> None:
         if stack_id in self.deleting:
-            return  # the deletion that made it fail sees to all of it
+            return  # the deletion that interrupted it deletes everything
         failed = operation.get("failed_logical_id")
         record = stack.get("_resources", {}).get(failed, {})
         if record.get("ResourceStatus") == "CREATE_FAILED" and failed not in operation["created"]:
             operation["created"].append(failed)  # rolled back first: last made, first deleted
         await _ministack_roll_back(stack_name, stack_id, stack, operation, *args, **kwargs)
         if not operation["is_update"]:
-            # MiniStack forgets what did not delete; a later DeleteStack must try it again.
+            # MiniStack forgets resources that it failed to delete; DeleteStack must retry them.
             for logical_id, left in stack.get("_rollback_failed", {}).items():
                 stack["_resources"][logical_id] = {
                     **left,
@@ -344,7 +344,7 @@ def _add_event(
 
 
 def install(bucket: ResponseBucket) -> None:
-    """Put the wraps in place; answers come through `bucket`."""
+    """Install the wrappers; answers come through `bucket`."""
     custom_resources = _CustomResources(bucket)
     life = _StackLife(custom_resources)
     _expect(

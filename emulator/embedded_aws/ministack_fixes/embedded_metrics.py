@@ -1,8 +1,7 @@
-"""CloudWatch's embedded metric format: the metrics that a line of a log holds.
+"""CloudWatch's embedded metric format: read the metrics in a log line.
 
-As the CloudWatch user guide specifies it ("Specification: Embedded metric format"). CloudWatch
-passes over what does not keep to it, so that a metric is missing and nobody is told; here it is an
-error.
+The format is specified in the CloudWatch user guide ("Specification: Embedded metric format").
+CloudWatch ignores an invalid line silently, so its metric is missing. Here it is an error.
 """
 
 import json
@@ -31,11 +30,11 @@ class Datum:
 
 
 class MalformedError(ValueError):
-    """CloudWatch would pass over this line; the message says why."""
+    """CloudWatch would ignore this line; the message is the reason."""
 
 
 def read(line: str) -> list[Datum]:
-    """Return the metrics in a line of a log, none if it is no such line; raises MalformedError."""
+    """Return the metrics in a log line, [] for a line in another format; raise MalformedError."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -78,7 +77,7 @@ def _of_directive(
 
 
 def _dimension(value: object, name: str) -> str:
-    # CloudWatch's API reference, Dimension: ASCII, one character that is no blank at least.
+    # CloudWatch API reference, Dimension: ASCII with at least one non-blank character.
     if not isinstance(value, str) or not value.strip() or not value.isascii():
         raise MalformedError(f"The dimension {name} has a value that CloudWatch does not take.")
     if len(value) > _LONGEST_VALUE or not value.isprintable():

@@ -1,9 +1,9 @@
-"""CloudTrail's event history: the calls to the simulated services that change something.
+"""CloudTrail's event history: calls to the simulated services that change something.
 
-MiniStack records the requests to its own services, if it is told to, with the access key as the
-name of a user and the parameters as the request spells them. It returns 50 events at most.
-Of an event there is here what the CloudTrail user guide lists under "CloudTrail record contents"
-and "CloudTrail userIdentity element", as far as a search for a caller needs it.
+MiniStack optionally records requests to its own services, with the access key as user name and the
+parameters as in the request. It returns 50 events at most. Events here have the fields that a
+search for a caller needs (CloudTrail user guide, "CloudTrail record contents" and "CloudTrail
+userIdentity element").
 """
 
 import json
@@ -22,7 +22,7 @@ _lookup_events = cloudtrail._lookup_events
 
 
 def install() -> None:
-    """Answer LookupEvents in pages."""
+    """Make LookupEvents return pages."""
     assert list(signature(_lookup_events).parameters) == ["body"]
     assert cloudtrail._DISPATCH["LookupEvents"] is _lookup_events
     assert not cloudtrail._recording_enabled, "MiniStack records calls itself"
@@ -81,7 +81,7 @@ def _in_camel_case(value: Any) -> Any:
 
 
 def _in_pages(body: Params) -> Any:
-    """Answer as MiniStack does, but with all events, a page of them and a token for the next."""
+    """Return MiniStack's answer with one page of all events and a token for the next page."""
     size = min(int(body.get("MaxResults", _PAGE)), _PAGE)
     start = int(body.get("NextToken", 0))
     history = cloudtrail._get_event_queue()

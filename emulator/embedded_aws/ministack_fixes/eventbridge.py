@@ -1,8 +1,8 @@
-"""What EventBridge may reach: on AWS the target's own policy decides, MiniStack asks none.
+"""Resource policies of EventBridge targets, which MiniStack does not check.
 
-A function's policy is asked with the rule and its account. A topic's policy is asked without them:
-EventBridge takes no condition there (its user guide, "Using resource-based policies"), nor does it
-document which condition keys it gives to KMS for a topic's key.
+A function's policy is evaluated with the rule and its account. A topic's policy is evaluated
+without them: EventBridge supports no conditions there (user guide, "Using resource-based
+policies"). AWS does not document which condition keys EventBridge sends to KMS for a topic's key.
 """
 
 import logging
@@ -19,12 +19,12 @@ from embedded_aws.ministack_fixes import authorizations, keys
 
 _log = logging.getLogger(__name__)
 
-# A schedule of EventBridge Scheduler is delivered here too, and is no rule: it acts under a role.
+# Schedules of EventBridge Scheduler come here, too. They are not rules and act with a role.
 _rule: ContextVar[str] = ContextVar("rule_arn", default="")
 
 
 def install() -> None:
-    """Ask the policy of a rule's target, a function or a topic. Comes after Lambda's wraps."""
+    """Check the policy of a rule's target (function or topic); install after Lambda's wrappers."""
     invoke_target, deliver = eventbridge._invoke_target, eventbridge._dispatch_to_lambda
     publish = eventbridge._dispatch_to_sns
     assert list(signature(publish).parameters) == ["arn", "payload"]
@@ -75,7 +75,7 @@ def _may_publish(topic: str) -> bool:
 def _admits(
     found: tuple[Any, str] | None, action: str, resource: str, source: Mapping[str, str]
 ) -> bool:
-    """Return whether a policy, with its owner or None, admits EventBridge; record the decision."""
+    """Return whether a policy (with its owner, or None) allows EventBridge; record the decision."""
     document = found[0] if found else {"Statement": []}
     context = iam_evaluator.EvalContext(
         principal_arn=authorizations.EVENTS,

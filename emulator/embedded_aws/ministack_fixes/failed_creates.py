@@ -1,4 +1,4 @@
-"""Resources whose creation failed though something was made, which the rollback has to delete."""
+"""Partly created resources whose creation failed, which the rollback must delete."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ def keep_failed_create(
     reason: str,
     physical_id: str,
 ) -> None:
-    """Keep a failed resource in its stack's record, where `_StackLife.roll_back` finds it."""
+    """Record a failed resource in its stack, where `_StackLife.roll_back` finds it."""
     cloudformation._stacks[stack_name]["_resources"][logical_id] = {
         "PhysicalResourceId": physical_id,
         "ResourceType": resource_type,

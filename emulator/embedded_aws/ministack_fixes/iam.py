@@ -1,7 +1,7 @@
-"""IAM's view of a request: what MiniStack leaves out of it, or gets wrong.
+"""Condition keys of requests that MiniStack omits or sets wrong.
 
-The loopback endpoint stands for AWS's own, reached over TLS. Which session comes through a VPC's
-endpoint is told by a control, for all of them come over loopback.
+The loopback endpoint counts as an AWS endpoint with TLS. All requests come over loopback, so a
+control sets which sessions use a VPC endpoint.
 """
 
 import json
@@ -15,12 +15,12 @@ from embedded_aws.runtime import control
 
 _OVER_TLS = {"aws:securetransport": "true", "s3:tlsversion": "1.3"}
 
-# By a session's ARN: the id of the endpoint that its requests come through.
+# The ID of the VPC endpoint that a session uses, by session ARN.
 _endpoints: dict[str, str] = {}
 
 
 def install() -> None:
-    """Give every request the condition keys that it has on AWS."""
+    """Add the condition keys that each request has on AWS."""
     resolve = iam_evaluator._resolve_condition_key
     assert resolve.__code__.co_varnames[:2] == ("key", "ctx"), "MiniStack resolves keys differently"
 
@@ -42,7 +42,7 @@ def install() -> None:
 def _leading_keys(body: bytes) -> dict[str, list[str]]:
     """Return dynamodb:LeadingKeys of a call for one item (DynamoDB guide, "IAM policy conditions").
 
-    Of a query, whose expression it would have to be read from, it is not known here.
+    For a query, it would have to be read from the expression, which is not supported.
     """
     try:
         data = json.loads(body or b"{}")
@@ -57,7 +57,7 @@ def _leading_keys(body: bytes) -> dict[str, list[str]]:
 
 
 def _principal_arn(caller: str) -> str:
-    """Return aws:PrincipalArn: of a session, the ARN of its role (IAM user guide, global keys)."""
+    """Return aws:PrincipalArn; for a session, the ARN of its role (IAM user guide, global keys)."""
     kind, *names = caller.rpartition(":")[2].split("/")
     if kind != "assumed-role":
         return caller
@@ -66,6 +66,6 @@ def _principal_arn(caller: str) -> str:
 
 
 def _come_through(_method: str, body: Any, _query: Mapping[str, Any]) -> dict[str, str]:
-    """Have sessions, by their ARNs, come through endpoints from now on; show who does."""
+    """Set the VPC endpoints of sessions, by session ARN, and return all of them."""
     _endpoints.update(body or {})
     return _endpoints

@@ -1,8 +1,8 @@
 """Run queries of CloudWatch Logs Insights.
 
-It knows the commands fields, filter, sort, limit and stats (count, latest), as the user guide has
-them ("CloudWatch Logs Insights language query syntax"). It refuses every other command and
-condition, so that no query succeeds although a part of it was ignored.
+The commands are fields, filter, sort, limit and stats (count, latest), as in the user guide
+("CloudWatch Logs Insights language query syntax"). Every other command or condition is rejected,
+so no query succeeds with a part of it ignored.
 """
 
 import json
@@ -24,24 +24,24 @@ _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-# A bar in a text or in a regular expression separates no commands.
+# A bar in a string or regular expression does not separate commands.
 _COMMAND = re.compile(r"""(?:'[^']*'|"[^"]*"|/(?:\\.|[^/|])+(?:\|(?:\\.|[^/|])+)*/|[^|])+""")
 _FIELD = re.compile(r"@?[A-Za-z_][\w.]*")
 
 
 class QueryError(ValueError):
-    """A query that is wrong, or that uses more of the language than is known here."""
+    """A query is invalid or uses an unsupported part of the language."""
 
 
 def run(query: str, rows: Iterable[Row]) -> list[Row]:
-    """Return the rows that a query finds, each with the fields that it shows.
+    """Return the rows that match a query, each with the fields it shows.
 
-    `rows` are in the order of their time, as `row` returns them. Raises QueryError.
+    `rows` come from `row`, in order of time. Raises QueryError.
     """
     commands = [each.strip() for each in _COMMAND.findall(query)]
     rows, shown = list(rows), ["@timestamp", "@message"]
     if not any(each.startswith(("sort ", "stats ")) for each in commands):
-        rows.reverse()  # without a sort, "the most recent first"
+        rows.reverse()  # the order without a sort command is "the most recent first"
     for command in commands:
         name, _, rest = command.partition(" ")
         match name:
@@ -65,7 +65,7 @@ def run(query: str, rows: Iterable[Row]) -> list[Row]:
 
 
 def rows_of(lines: Iterable[str]) -> list[Row]:
-    """Return a row for each line; its number stands for its time."""
+    """Return a row for each line, with its index as its time."""
     return [{**row(line), "@timestamp": number} for number, line in enumerate(lines)]
 
 
@@ -81,7 +81,7 @@ def fields_of(query: str) -> set[str]:
 
 
 def field(text: str) -> str:
-    """Return the name of a field, if it is one."""
+    """Return the name of a field if it is valid."""
     _require(_FIELD.fullmatch(text), text)
     return text
 
@@ -92,7 +92,7 @@ def _require(found: object, text: object) -> None:
 
 
 def row(line: str) -> Row:
-    """Return the fields that are found in a line."""
+    """Return the fields of a log line."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -140,7 +140,7 @@ def _stats(text: str, rows: list[Row]) -> tuple[list[Row], list[str]]:
 
 
 class _Condition:
-    """A filter's condition, read from left to right: or, and, not, one comparison."""
+    """A filter's condition, parsed from left to right: or, and, not, one comparison."""
 
     def __init__(self, text: str) -> None:
         self._tokens, position = [], 0

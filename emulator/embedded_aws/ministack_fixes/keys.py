@@ -1,9 +1,9 @@
-"""What services do with a customer's key in their caller's name: MiniStack asks KMS nothing.
+"""Permissions on the customer managed keys that services use for a caller, which MiniStack omits.
 
-DynamoDB decrypts the table's key for whoever reads or writes items (aws/aws-cdk#10010), SQS makes
-or decrypts a queue's data key (its developer guide, "Key management"), S3 an object's (its user
-guide, "Using server-side encryption with AWS KMS keys"). The caller needs the permission in IAM
-and in the key's policy, with kms:ViaService.
+DynamoDB decrypts the table's key when a caller reads or writes items (aws/aws-cdk#10010). SQS
+generates or decrypts a queue's data key (developer guide, "Key management"), and S3 an object's
+(user guide, "Using server-side encryption with AWS KMS keys"). The caller needs the permission in
+IAM and in the key's policy, with kms:ViaService.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ _USES = {
 
 
 def install() -> None:
-    """Ask for the key whenever a call on what it encrypts is allowed."""
+    """Check the permission on the key of each encrypted resource after an allowed call."""
     enforce = iam_evaluator.enforce
     handlers = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
     create = handlers["create"]
@@ -81,7 +81,7 @@ def install() -> None:
 
 
 def _keep_keys_of_topics() -> None:
-    """Have topics that a stack makes keep their key; who publishes is asked elsewhere for it."""
+    """Make topics of a stack keep their key; publishing is authorized elsewhere."""
     handlers = provisioners._RESOURCE_HANDLERS["AWS::SNS::Topic"]
     create, update = handlers["create"], handlers["update"]
     assert create is provisioners._sns_create
@@ -106,7 +106,7 @@ def _with_its_key(made: Any, properties: dict[str, Any]) -> Any:
 
 
 def of(service: str, resource_arn: str) -> Iterator[str]:
-    """Yield the ARN of the customer's key that encrypts a resource, if one does."""
+    """Yield the ARN of the customer managed key that encrypts a resource, if any."""
     look: Callable[[str], str | None] = {
         "dynamodb": _of_table,
         "s3": _of_bucket,
@@ -133,14 +133,14 @@ def _of_queue(arn: str) -> str | None:
 def _of_topic(arn: str) -> str | None:
     topic = sns._topic_by_arn_any_scope(arn) or {"attributes": {}}
     key_id: str | None = topic["attributes"].get("KmsMasterKeyId")
-    # The AWS managed key's own policy lets everybody use it through SNS.
+    # The policy of the AWS managed key lets every principal use it through SNS.
     if not key_id or key_id.endswith("alias/aws/sns"):
         return None
     return str(kms._resolve_key(key_id)["Arn"])
 
 
 def _of_bucket(arn: str) -> str | None:
-    """Return the key of a bucket's default encryption; objects have no other here."""
+    """Return the key of a bucket's default encryption, which all its objects have here."""
     configuration = s3._bucket_encryption.get(arn.rpartition(":")[2].partition("/")[0])
     if not configuration:
         return None

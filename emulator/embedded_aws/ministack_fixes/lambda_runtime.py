@@ -1,9 +1,8 @@
-"""Lambda as AWS runs it, where MiniStack does not.
+"""Lambda invocations, where MiniStack differs from AWS.
 
-Wrapped: what a function's error looks like to whoever invoked it, by Invoke, by Step Functions or
-in a destination; the process a function runs in, and its layers; asynchronous invocation through
-an alias.
-Functions run on the emulator's own Python, whatever their Runtime says.
+Corrected are the errors of functions in Invoke, Step Functions and destinations, the process and
+the layers of a function, and asynchronous invocation through an alias.
+Functions run on the emulator's own Python, regardless of their Runtime.
 """
 
 import contextvars
@@ -32,7 +31,7 @@ from embedded_aws.runtime import roles
 
 _log = logging.getLogger(__name__)
 
-# What of the server's environment a worker keeps; the function's own variables come on top.
+# Variables of the server's environment that a worker keeps, in addition to the function's own.
 _KEPT = {"PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "PYTHONUNBUFFERED"}
 
 _HANDLER_CALL = """\
@@ -56,7 +55,7 @@ _OUR_INIT_ERROR = (
 
 
 def install(bucket: ResponseBucket) -> None:
-    """Put the wraps in place; workers will resolve and trust `bucket`."""
+    """Install the wrappers; workers resolve and trust `bucket`."""
     script = workers._PYTHON_WORKER_SCRIPT
     assert script.count(_HANDLER_CALL) == 1, "MiniStack calls a handler differently now"
     assert script.count(_INIT_ERROR) == 1, "MiniStack reports a failed import differently now"
@@ -98,14 +97,14 @@ _ministack_execute = lambda_svc._execute_function_warm
 
 
 class _Worker(workers.Worker):  # type: ignore[misc] # MiniStack has no types
-    """MiniStack's worker, which says in Lambda's words how an invocation ended without a result."""
+    """MiniStack's worker, with Lambda's error messages for invocations without a result."""
 
     config: dict[str, Any]
-    _last: Any = None  # the process of the last invocation, kept for its exit status
+    _last: Any = None  # the process of the last invocation, for its exit status
 
     def _spawn(self) -> None:
-        # MiniStack unpacks a layer for every worker, which is most of a cold start. Lambda does
-        # not, so it gets the layers where the worker finds them, and none to unpack.
+        # MiniStack unpacks the layers for every worker, which is most of a cold start. Lambda does
+        # not, so the worker gets the path of unpacked layers, and MiniStack gets none to unpack.
         config = self.config
         layers = os.pathsep.join(str(_unpacked(layer)) for layer in config.get("Layers", []))
         variables = config.get("Environment", {}).get("Variables", {})
@@ -149,7 +148,7 @@ _unpacking = threading.Lock()
 
 
 def _unpacked(layer: Any) -> Path:
-    """Return the directory of a layer version's content, unpacked once; read only by agreement."""
+    """Return the directory of a layer version, unpacked once; do not write to it."""
     content = lambda_svc._resolve_layer_zip(layer) or b""
     digest = hashlib.sha256(content).hexdigest()
     with _unpacking:
@@ -189,7 +188,10 @@ def _initialization_error(error: RuntimeError, process: Any) -> dict[str, Any]:
             "errorType": "Runtime.ExitError",
             "errorMessage": _how_it_ended(process.returncode),
         }
-    return {"errorType": "Runtime.Unknown", "errorMessage": text}  # such as a layer that is no zip
+    return {
+        "errorType": "Runtime.Unknown",
+        "errorMessage": text,
+    }  # such as a layer that is not a zip archive
 
 
 def _execute(func: Any, event: Any, request_id: str) -> dict[str, Any]:
@@ -205,11 +207,11 @@ def _execute(func: Any, event: Any, request_id: str) -> dict[str, Any]:
 
 
 def invoke_asynchronously(func: Mapping[str, Any], event: Any) -> None:
-    """Invoke as InvocationType Event does: return at once, retry, then tell the destination.
+    """Invoke as with InvocationType Event: return immediately, retry, then call the destination.
 
-    The function's configuration for asynchronous invocation is the one of the qualifier in its
-    FunctionArn; MiniStack looks at the unqualified function's alone. Waits between attempts are
-    a sixtieth of Lambda's one and two minutes.
+    The configuration for asynchronous invocation is that of the qualifier in FunctionArn. MiniStack
+    uses that of the unqualified function. Waits between attempts are a sixtieth of Lambda's one and
+    two minutes.
     """
     config = func.get("config") or func
     context = contextvars.copy_context()
@@ -248,12 +250,12 @@ def _event_invoke_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     arn = config["FunctionArn"]
     name, qualifier = lambda_svc._lambda_function_name_and_qualifier_from_arn(arn)
     func = lambda_svc._functions.get(name) or {}
-    # An invocation without a qualifier is one of $LATEST, which is how SAM writes it.
+    # An invocation without a qualifier uses $LATEST, as SAM writes it.
     found = lambda_svc._event_invoke_config(func, qualifier)
     return found or (not qualifier and lambda_svc._event_invoke_config(func, "$LATEST")) or {}
 
 
-# What a function's role needs for a destination of its.
+# The permission that a function's role needs for a destination.
 _TELLS = {"lambda": "lambda:InvokeFunction", "sns": "sns:Publish", "sqs": "sqs:SendMessage"}
 
 
@@ -302,7 +304,7 @@ def _tell(
 
 
 def qualified(func: Any, config: Any, arn: str) -> dict[str, Any]:
-    """MiniStack's record of a function as invoked by `arn`, alias or version included."""
+    """Return MiniStack's record of a function for `arn`, which may name an alias or version."""
     record: dict[str, Any] = lambda_svc._execution_record_for_config(
         func, {**config, "FunctionArn": arn}
     )
@@ -310,7 +312,7 @@ def qualified(func: Any, config: Any, arn: str) -> dict[str, Any]:
 
 
 def _deliver_event(arn: str, payload: str) -> None:
-    # EventBridge invokes asynchronously on AWS, so Lambda's retries and destinations count.
+    # EventBridge invokes asynchronously on AWS, so Lambda's retries and destinations apply.
     func, config, name = lambda_svc._get_func_record_for_ref(arn)
     if not func or not config:
         _log.warning("EventBridge: function %s not found", name)

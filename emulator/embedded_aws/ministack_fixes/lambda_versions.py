@@ -1,8 +1,8 @@
-"""Versions of functions as Lambda publishes them, where MiniStack does not.
+"""Published versions of functions, where MiniStack differs from AWS.
 
-Wrapped: a function that was changed and changed back is as its latest version is, so that none is
-published (Lambda developer guide, "Manage Lambda function versions": none if code and configuration
-have not changed since the last version). MiniStack counts the changes instead.
+Lambda publishes no version if code and configuration equal those of the last version, even after
+changes in between (Lambda developer guide, "Manage Lambda function versions"). MiniStack counts the
+changes instead.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from ministack.services import lambda_svc
 
 _ministack_publish = lambda_svc._publish_version
 
-# What a function's configuration says of itself rather than of how it runs.
+# Fields of a function's configuration that do not affect how it runs.
 _OF_ITSELF = {"Description", "FunctionArn", "LastModified", "RevisionId", "Version"}
 _OF_ITS_STATE = ("LastUpdateStatus", "State")  # and their reasons
 
 
 def install() -> None:
-    """Put the wrap in place."""
+    """Install the wrapper."""
     names = _ministack_publish.__code__.co_varnames[: _ministack_publish.__code__.co_argcount]
     assert names == ("name", "data"), f"MiniStack's _publish_version takes {names} now"
     lambda_svc._publish_version = _publish

@@ -1,9 +1,9 @@
-"""What a Lambda worker process of the embedded AWS does before and around its handler.
+"""Code that a Lambda worker process of the embedded AWS runs before and around its handler.
 
-The text of this file is put in front of MiniStack's worker script (see `lambda_runtime` beside it),
-so it imports the standard library alone. It makes the process what Lambda's own is to a handler:
-its environment holds the function's settings and nothing of the emulator's; CloudFormation's
-response bucket resolves; what a handler raises is reported as Lambda reports it.
+`lambda_runtime` inserts this text before MiniStack's worker script, so it imports only the standard
+library. It makes the process look like Lambda's own to a handler: the environment has the
+function's variables and none of the emulator's, CloudFormation's response bucket resolves, and
+exceptions are reported as Lambda reports them.
 """
 
 import json
@@ -15,7 +15,7 @@ import time
 import traceback
 from typing import Any
 
-# How the server finds an error in what a worker returns; no function returns this key.
+# The server finds an error in a worker's output by this key, which no function returns.
 FUNCTION_ERROR = "_local_function_error"
 
 
@@ -37,7 +37,7 @@ def _resolve_only(response_host: str, response_port: int) -> None:
             return getaddrinfo("127.0.0.1", response_port, *args, **kwargs)
         if name in (None, "localhost") or name.startswith("127."):
             return getaddrinfo(host, port, *args, **kwargs)
-        # Nothing here may reach the real AWS by an oversight.
+        # No call may reach the real AWS by mistake.
         raise socket.gaierror(socket.EAI_NONAME, f"the embedded AWS does not resolve {name}")
 
     socket.getaddrinfo = resolve
@@ -50,7 +50,7 @@ def _end_with_server(server: int) -> None:
 
 
 def _call(handler: Any, event: Any, context: Any) -> str:
-    """Run one invocation; the handler's result, or its error in Lambda's words, as JSON."""
+    """Run one invocation and return the handler's result, or its error as Lambda's, in JSON."""
     try:
         result = handler(event, context)
     except SystemExit as error:
@@ -75,7 +75,7 @@ def _error(request_id: str, kind: str, message: str, raised: BaseException | Non
 
 
 def _init_error(module: str, handler: str, error: BaseException) -> str:
-    """Lambda's error for a handler that cannot be loaded, as JSON."""
+    """Return Lambda's error for a handler that cannot be loaded, in JSON."""
     if isinstance(error, ImportError):
         kind, message = (
             "Runtime.ImportModuleError",

@@ -1,4 +1,4 @@
-"""CloudWatch takes metrics out of the lines of logs, which MiniStack leaves there."""
+"""Metrics in log lines, which MiniStack does not send to CloudWatch."""
 
 from inspect import signature
 from typing import Any
@@ -9,7 +9,7 @@ from embedded_aws.ministack_fixes import embedded_metrics
 
 
 def install() -> None:
-    """Have every line of a log looked through, whoever writes it."""
+    """Extract the metrics of every log line."""
     append = cloudwatch_logs._append_log_events
     assert list(signature(append).parameters) == ["stream", "events"]
     assert "_aws" not in str(append.__code__.co_consts), "MiniStack reads embedded metrics now"

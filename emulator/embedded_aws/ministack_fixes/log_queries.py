@@ -1,6 +1,6 @@
-"""CloudWatch Logs Insights: StartQuery runs the whole of a query, or refuses it.
+"""CloudWatch Logs Insights: StartQuery runs a query completely or rejects it.
 
-MiniStack ignores every command and condition of a query that it does not know.
+MiniStack ignores every unknown command and condition of a query.
 """
 
 import json
@@ -12,11 +12,11 @@ from ministack.services import cloudwatch_logs
 from embedded_aws.ministack_fixes import insights
 
 _ministack_start = cloudwatch_logs._start_query
-_LIMIT = 10_000  # user guide, "limit": without one
+_LIMIT = 10_000  # user guide, "limit": the default
 
 
 def install() -> None:
-    """Put the wrap in place."""
+    """Install the wrapper."""
     taken = _ministack_start.__code__.co_names
     assert "_insights_filter_predicates" in taken, taken
     assert _ministack_start.__code__.co_varnames[0] == "data"

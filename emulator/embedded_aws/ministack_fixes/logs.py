@@ -1,8 +1,8 @@
-"""What CloudWatch Logs asks IAM about.
+"""Authorization of CloudWatch Logs.
 
-Calls on a stream are judged on the stream. MiniStack judges them on the log group, which a policy
-that names streams does not allow. And a function creates a log group that is not there only if its
-role may. MiniStack always creates it, also for a function that ends after its log group is deleted.
+AWS authorizes calls on a stream on the stream's ARN. MiniStack uses the log group's ARN, which a
+policy for streams does not match. On AWS, a function creates a missing log group only if its role
+may. MiniStack always creates it, even for a function that ends after the deletion of its log group.
 """
 
 import json
@@ -20,7 +20,7 @@ _ON_STREAMS = ("CreateLogStream", "DeleteLogStream", "GetLogEvents", "PutLogEven
 
 
 def install() -> None:
-    """Name the stream in the ARN that is judged. Comes after the services of ours."""
+    """Use the stream in the authorized ARN; install after the simulated services."""
     extract = iam_actions.extract_resource_arn
     assert next(iter(signature(extract).parameters)) == "service"
 
@@ -37,7 +37,7 @@ def install() -> None:
 
 
 def _let_functions_create_no_log_group_that_their_roles_may_not() -> None:
-    """Lambda developer guide, "Sending Lambda function logs to CloudWatch Logs": CreateLogGroup."""
+    """Require CreateLogGroup (Lambda developer guide, "Sending … logs to CloudWatch Logs")."""
     emit = lambda_svc._emit_lambda_logs
     assert next(iter(signature(emit).parameters)) == "func"
 

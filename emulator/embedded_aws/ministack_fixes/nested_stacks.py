@@ -1,9 +1,8 @@
-"""Nested stacks: stacks like any other, made, changed and deleted by their parent.
+"""Nested stacks, which their parent creates, updates and deletes as complete stacks.
 
-MiniStack makes a nested stack's resources by a loop of its own, without the template's rules,
-exports, deletion policies and rollback, and calls it deleted whatever is left. Here the parent
-performs CreateStack, UpdateStack and DeleteStack, and waits. GetTemplate gives their templates S3's
-own addresses.
+MiniStack creates the resources of a nested stack in a loop of its own, without rules, exports,
+deletion policies and rollback, and always reports it as deleted. Here the parent calls CreateStack,
+UpdateStack and DeleteStack, and waits. GetTemplate returns templates with real S3 URLs.
 """
 
 import asyncio
@@ -22,14 +21,14 @@ Provisioned = tuple[str, dict[str, str]]
 Request = dict[str, list[str]]
 
 _STACK = "AWS::CloudFormation::Stack"
-# In XML, so a quotation mark of JSON is &quot;.
+# In XML, a quotation mark of JSON is &quot;.
 _ENDPOINT = re.compile(rb"(TemplateURL\S*\s+(?:&quot;)?)http://[^/\s]+/")
 
 _ministack_get_template = handlers._ACTION_HANDLERS["GetTemplate"]
 
 
 def install() -> None:
-    """Have MiniStack's CloudFormation nest stacks this way."""
+    """Replace the nested stacks of MiniStack's CloudFormation."""
     entry = provisioners._RESOURCE_HANDLERS[_STACK]
     assert entry["create"] is provisioners._cfn_nested_stack_create
     assert entry["update"] is provisioners._cfn_nested_stack_update
@@ -87,10 +86,10 @@ def _delete(stack_id: str, _props: Props) -> None:
 
 
 def _perform(operation: Callable[[Request], Any], request: Request) -> None:
-    """Perform an operation on a stack until it has ended; raise its refusal.
+    """Perform an operation on a stack, wait for its end and raise its error.
 
-    Nested stacks are made on a thread of their own, which here gets an event loop of its own. What
-    the operation sets going runs under the caller's rights, for tasks inherit the context.
+    Each nested stack has its own thread and event loop. Its tasks inherit the context, so they have
+    the caller's permissions.
     """
 
     async def until_it_ends() -> None:
@@ -113,7 +112,7 @@ def _request(name: str, props: Props, parent: str) -> Request:
     tags = {
         tag["Key"]: tag["Value"]
         for tag in props.get("Tags", [])
-        if not tag["Key"].startswith("aws:")  # those of the parent, which the child sets anew
+        if not tag["Key"].startswith("aws:")  # those of the parent, which the child sets again
     }
     request = {"StackName": [name], "TemplateURL": [props["TemplateURL"]]}
     for number, (key, value) in enumerate(parameters.items(), start=1):

@@ -1,7 +1,7 @@
-"""Network interfaces as EC2 knows them, where MiniStack does not.
+"""Network interfaces, where MiniStack differs from EC2.
 
-Wrapped: DescribeNetworkInterfaces, whose filters MiniStack ignores; and the deletion of a security
-group or a subnet, through EC2 or by CloudFormation, which MiniStack allows while they are in use.
+MiniStack ignores the filters of DescribeNetworkInterfaces. It allows the deletion of a security
+group or subnet in use, through EC2 and CloudFormation.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from ministack.services.cloudformation import provisioners
 
 Interface = Mapping[str, Any]
 
-# By a filter's name (API reference, DescribeNetworkInterfaces): what it is held against.
+# The value that each filter compares (API reference, DescribeNetworkInterfaces).
 _FILTERS: Mapping[str, Callable[[Interface], list[str]]] = {
     "description": lambda interface: [interface["Description"]],
     "group-id": lambda interface: [group["GroupId"] for group in interface["Groups"]],
@@ -23,7 +23,7 @@ _FILTERS: Mapping[str, Callable[[Interface], list[str]]] = {
 
 
 def install() -> None:
-    """Put the wraps in place."""
+    """Install the wrappers."""
     actions = ec2._ACTION_MAP
     describe = ec2._describe_network_interfaces
     assert "_parse_filters" not in describe.__code__.co_names, "MiniStack applies filters now"
@@ -75,7 +75,7 @@ def _matches(interface: Interface, name: str, values: list[str]) -> bool:
 
 
 def _violation(resource_id: str, filter_name: str) -> str:
-    """Return EC2's message for what a network interface uses, or nothing."""
+    """Return EC2's error message for a resource that a network interface uses, or ''."""
     interfaces = ec2._network_interfaces.values()
     if not any(_matches(each, filter_name, [resource_id]) for each in interfaces):
         return ""

@@ -1,8 +1,8 @@
-"""EC2's resources of a network that MiniStack's CloudFormation lacks or makes differently.
+"""Network resources of EC2 that MiniStack's CloudFormation lacks or creates differently.
 
-New types: security group rules of their own, and flow logs. Endpoints are made with what AWS
-refuses refused; DescribeVpcEndpoints and DescribeFlowLogs show what MiniStack leaves out.
-Names, replacement and return values are those of the CloudFormation registry's schemas.
+The module adds separate security group rules and flow logs. Endpoints get the errors of AWS.
+DescribeVpcEndpoints and DescribeFlowLogs return fields that MiniStack omits. Names, replacement and
+return values are those of the CloudFormation registry's schemas.
 """
 
 import json
@@ -18,7 +18,7 @@ Provisioned = tuple[str, dict[str, str]]
 
 
 def install() -> None:
-    """Teach MiniStack the types, and endpoints their rules."""
+    """Add the types and the errors of endpoints to MiniStack."""
     handlers = provisioners._RESOURCE_HANDLERS
     for name, entry in _TYPES.items():
         assert name not in handlers, f"MiniStack has {name} of its own now"
@@ -28,7 +28,7 @@ def install() -> None:
     assert endpoint["create"] is provisioners._ec2_vpc_endpoint_create
     assert endpoint["update"] is provisioners._ec2_vpc_endpoint_update
     endpoint["create"] = _create_endpoint
-    # Everything else is changed in place [registry schema, createOnlyProperties].
+    # All other properties are updated in place [registry schema, createOnlyProperties].
     provisioners._REPLACING_PROPERTIES["AWS::EC2::VPCEndpoint"] = (
         *("ServiceName", "ServiceRegion", "VpcEndpointType", "VpcId"),
     )

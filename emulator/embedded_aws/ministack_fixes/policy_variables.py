@@ -1,9 +1,9 @@
-"""Policy variables, such as ${aws:PrincipalTag/ProjectID}, which MiniStack takes for plain text.
+"""Policy variables, such as ${aws:PrincipalTag/ProjectID}, which MiniStack reads as plain text.
 
-They stand in resources and in comparisons of texts and ARNs. One without a value equals nothing,
-so that a resource with it matches nothing and a comparison with Not holds (IAM user guide, "IAM
-policy elements: Variables and tags"). What no policy here uses is refused: default values, and the
-variables for single characters.
+They occur in resources and in comparisons of strings and ARNs. A variable without a value equals
+nothing: a resource with it matches nothing, and a negated comparison is true (IAM user guide, "IAM
+policy elements: Variables and tags"). Default values and variables for single characters are
+rejected, because no policy here uses them.
 """
 
 import re
@@ -14,11 +14,11 @@ from ministack.core import iam_evaluator
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _COMPARING_TEXTS = re.compile(r"(?:ForA\w+:)?(?:String|Arn)", re.IGNORECASE)
-_NO_VALUE = "\0"  # equals and is like no text there is
+_NO_VALUE = "\0"  # neither equals nor matches any string
 
 
 def install() -> None:
-    """Have every statement read with the values of its variables."""
+    """Replace the variables of every statement before its evaluation."""
     first_match = iam_evaluator._first_match
     assert first_match.__code__.co_varnames[:3] == ("ctx", "stmts", "effect")
 
@@ -29,7 +29,7 @@ def install() -> None:
 
 
 def filled(statement: Any, ctx: Any) -> Any:
-    """Return a parsed statement with the values that its variables have in a request."""
+    """Return a parsed statement with its variables replaced by their values in a request."""
     return replace(
         statement,
         resources=[_filled(each, ctx) for each in statement.resources],
@@ -60,5 +60,5 @@ def _value(key: str, ctx: Any) -> str | None:
     if not re.fullmatch(r"\w+:[^,']+", key):
         raise ValueError(f"${{{key}}} in a policy: only variables without a default are simulated")
     value = iam_evaluator._resolve_condition_key(key, ctx)
-    # Keys of several values are no variables.
+    # Multivalued keys cannot be variables.
     return None if value is None or isinstance(value, list) else str(value)

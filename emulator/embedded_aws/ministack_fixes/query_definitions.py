@@ -34,7 +34,7 @@ def install() -> None:
 def _authorize(
     _operation: str, _params: Params, _caller: json_service.Caller
 ) -> tuple[str, json_service.Context]:
-    return "*", {}  # service authorization reference: they take no resource
+    return "*", {}  # service authorization reference: they have no resource type
 
 
 def _of(caller: json_service.Caller) -> dict[str, Params]:

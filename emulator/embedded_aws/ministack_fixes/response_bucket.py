@@ -1,11 +1,11 @@
-"""CloudFormation's response bucket: the address a custom resource's answer is PUT to.
+"""CloudFormation's response bucket, which receives the answers of custom resources.
 
-On AWS it is a presigned S3 URL in a bucket of CloudFormation's. Here a TLS listener on loopback
-stands for that bucket, under its real host name and a throw-away certificate authority; only
-Lambda workers resolve the name and trust the authority (`lambda_worker`). It does what S3
-does with a presigned PUT whose only signed header is `host`: takes a PUT to a URL it signed, until
-that expires, and answers 403 to all else. A Content-Type is not signed, so S3 accepts it; it is
-recorded, for tests that hold the project to AWS's advice of sending none.
+On AWS, the response URL is a presigned S3 URL in a bucket of CloudFormation. Here, a TLS listener
+on loopback replaces that bucket, with its real host name and a temporary certificate authority.
+Only Lambda workers resolve the name and trust the authority (`lambda_worker`). The listener behaves
+like S3 for a presigned PUT whose only signed header is `host`. It accepts a PUT to a signed URL
+until the URL expires, and answers 403 to everything else. Content-Type is not signed, so S3 accepts
+it. It is recorded for tests, because AWS advises to send none.
 """
 
 import re
@@ -44,7 +44,7 @@ class _Address:
 
 @dataclass
 class ResponseBucket:
-    """The listener and the addresses it has signed."""
+    """The listener and its signed URLs."""
 
     region: str
     certificate_authority: Path
@@ -66,21 +66,21 @@ class ResponseBucket:
 
     @property
     def host(self) -> str:
-        """The bucket's host name, as CloudFormation writes it."""
+        """The bucket's host name in response URLs."""
         return self.hosts[0]
 
     @property
     def hosts(self) -> tuple[str, str]:
-        """The bucket's host names: the one of its Region, and the one it always had."""
+        """The bucket's host names: the regional one and the global one."""
         bucket = f"cloudformation-custom-resource-response-{self.region.replace('-', '')}"
         return f"{bucket}.s3.{self.region}.amazonaws.com", f"{bucket}.s3.amazonaws.com"
 
     def address(self, key: str, receive: Receive) -> str:
-        """Sign an address for `key`; what is PUT there is handed to `receive`, each time."""
+        """Return a signed URL for `key`; each PUT to it calls `receive` with the body."""
         url = f"https://{self.host}/{quote(key, safe='')}"
         request = AWSRequest(method="PUT", url=url)
         S3SigV4QueryAuth(_SIGNER, "s3", self.region, expires=EXPIRES_SECONDS).add_auth(request)
-        # Nothing checks the signature: what was signed is known.
+        # No code verifies the signature, because the signed URLs are stored.
         issued = datetime.now(UTC) - timedelta(seconds=self.issued_ago)
         stamp = f"X-Amz-Date={issued:%Y%m%dT%H%M%SZ}"
         signed = re.sub(r"X-Amz-Date=\w+", stamp, str(request.url))
@@ -91,7 +91,7 @@ class ResponseBucket:
         return signed
 
     def put(self, target: str, body: bytes, content_type: str | None) -> int:
-        """Take a PUT as S3 does; the status to answer, 0 for none."""
+        """Handle a PUT as S3 does and return the HTTP status, 0 to drop the connection."""
         with self._lock:
             address = self._addresses.get(target.partition("?")[0])
             if self.unavailable:
@@ -112,10 +112,10 @@ class ResponseBucket:
     def control(self, method: str, body: Any, _query: Mapping[str, list[str]]) -> Any:
         """Serve `/_local/response-bucket`: PUT sets `unavailable`, `drop`, `issued_ago`.
 
-        Always answers all.
+        Always returns all settings.
 
         Raises:
-            ValueError: anything else was PUT.
+            ValueError: the PUT is invalid.
 
         """
         if method == "PUT":
@@ -157,7 +157,7 @@ def start(directory: Path, region: str) -> ResponseBucket:
 
         def finish(self) -> None:
             super().finish()
-            self.request.close()  # the server knows only the socket underneath
+            self.request.close()  # the server has only the underlying socket
 
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -178,7 +178,7 @@ def start(directory: Path, region: str) -> ResponseBucket:
         do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - names of http.server
 
         def log_message(self, *_: Any) -> None:
-            pass  # an address in a log would be a credential in a log
+            pass  # a response URL is a credential, so it must not be logged
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     bucket.port = server.server_address[1]

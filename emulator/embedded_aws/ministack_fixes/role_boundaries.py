@@ -1,4 +1,4 @@
-"""Permissions boundaries of the roles that CloudFormation makes: MiniStack's drops them."""
+"""Permissions boundaries of roles in CloudFormation, which MiniStack drops."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from ministack.services.cloudformation import provisioners
 
 
 def install() -> None:
-    """Have CloudFormation set a role's boundary, which MiniStack's IAM then enforces."""
+    """Make CloudFormation set a role's boundary, which MiniStack's IAM then enforces."""
     handlers = provisioners._RESOURCE_HANDLERS["AWS::IAM::Role"]
     create, update = handlers["create"], handlers["update"]
     assert create is provisioners._iam_role_create

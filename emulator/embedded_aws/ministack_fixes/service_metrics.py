@@ -1,8 +1,8 @@
-"""The metrics that Step Functions and SQS send to CloudWatch by themselves; MiniStack has Lambda's.
+"""Metrics that Step Functions and SQS send to CloudWatch; MiniStack has only Lambda's.
 
-Of executions those that a platform can watch (developer guide, "Monitoring Step Functions metrics
-using CloudWatch"); of a queue the messages that can be received, each second instead of each
-minute, for as long as there are any.
+For executions, the module counts starts and ends (developer guide, "Monitoring Step Functions
+metrics using CloudWatch"). For a queue, it sends the number of visible messages each second instead
+of each minute, while there are any.
 """
 
 import contextvars
@@ -22,11 +22,11 @@ _OF_STATUS = {
     "ABORTED": "ExecutionsAborted",
 }
 _LOOK = 1.0  # seconds
-_LAST_LOOKS = 65  # after a queue was emptied, for an alarm of a minute to see that
+_LAST_LOOKS = 65  # after a queue is empty, so that an alarm with a period of a minute sees it
 
 
 def install() -> None:
-    """Count executions as their status changes, and look at queues. Comes after both services."""
+    """Count executions when their status changes, and poll queues; install after both services."""
     emit = stepfunctions._ministack_emit
 
     def emit_and_count(execution: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""What AWS tells of the room in an account and a Region: quotas, instance types, services.
+"""Quotas, instance types and services of an account and a Region.
 
-Which services and instance types there are is botocore's knowledge. Of the quotas two notebooks'
-are AWS's defaults (SageMaker endpoints and quotas, "L-E17566B7" and "L-04CE2E67"), and that of
-VPCs; the others are made up: two notebooks of a type, and none with a GPU, as of a new account.
+The services and instance types come from botocore. Two quotas of notebooks (SageMaker endpoints and
+quotas, "L-E17566B7" and "L-04CE2E67") and that of VPCs are AWS's defaults. The others are invented:
+two notebooks of each type and none with a GPU, as in a new account.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from embedded_aws.runtime.service_model import ServiceError
 Params = dict[str, Any]
 
 _PUBLIC = re.compile(r"/aws/service/global-infrastructure/regions/([a-z0-9-]+)/services/([\w-]+)")
-# How MiniStack's list of endpoints' services is continued.
+# Added to MiniStack's list of endpoint services.
 _SAGEMAKER_SERVICES = ("com.amazonaws.{}.sagemaker.api", "com.amazonaws.{}.sagemaker.runtime")
 _NOTEBOOK_SERVICE = "aws.sagemaker.{}.notebook"
 _VPCS = 5
@@ -36,12 +36,12 @@ _endpoint_services = ec2._describe_vpc_endpoint_services
 
 
 def install() -> None:
-    """Serve Service Quotas, and what EC2 and Systems Manager lack here."""
+    """Serve Service Quotas and the missing operations of EC2 and Systems Manager."""
     json_service.register(
         "servicequotas",
         "ServiceQuotasV20190624",
         {"ListServiceQuotas": _list_quotas, "ListAWSDefaultServiceQuotas": _list_quotas},
-        lambda _operation, _params, _caller: ("*", {}),  # they take no resource
+        lambda _operation, _params, _caller: ("*", {}),  # they have no resource type
         model="service-quotas",
     )
     ssm._public_parameter = _parameter
@@ -91,7 +91,7 @@ def _quotas(service: str, caller: json_service.Caller) -> Iterator[Params]:
 
 
 def _parameter(name: str) -> Any:
-    """Answer for `/aws/service/global-infrastructure`, as Systems Manager does everywhere."""
+    """Return a public parameter under `/aws/service/global-infrastructure`, as in each Region."""
     found = _PUBLIC.fullmatch(name)
     if found is None:
         return _public_parameter(name)
@@ -119,7 +119,7 @@ def _botocore() -> botocore.session.Session:
 
 
 def _describe_offerings(params: Params) -> Any:
-    """DescribeInstanceTypeOfferings: every type that botocore knows, in every zone."""
+    """DescribeInstanceTypeOfferings: every instance type of botocore, in every zone."""
     if ec2._p(params, "LocationType", "region") != "availability-zone":
         return ec2._error("UnsupportedOperation", "Only availability-zone is simulated", 400)
     filters = ec2._parse_filters(params)
@@ -149,7 +149,7 @@ def _types(service: str, shape: str) -> tuple[str, ...]:
 
 
 def _describe_endpoint_services(params: Params) -> Any:
-    """DescribeVpcEndpointServices, with SageMaker's among them."""
+    """DescribeVpcEndpointServices, including SageMaker's services."""
     region = get_region()
     status, headers, body = _endpoint_services(params)
     named = ec2._parse_filters(params).get("service-name", [])

@@ -1,9 +1,8 @@
-"""Subnets that another account shares with this one by AWS RAM, which MiniStack lacks.
+"""Subnets that another account shares with this one through AWS RAM, which MiniStack lacks.
 
-The control `shared-subnets` takes the owner's account by the subnet's ID; this account takes a
-subnet back. What counts here: the subnet's ARN, by which IAM judges, has the owner's account, and
-the owner's tags are not shared (VPC user guide, "Responsibilities and permissions for owners and
-participants").
+The control `shared-subnets` sets the owner's account, by subnet ID. This account's own ID ends the
+sharing. The ARN that IAM evaluates has the owner's account, and the owner's tags are not visible
+(VPC user guide, "Responsibilities and permissions for owners and participants").
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""Conditions over a part of a text, which MiniStack leaves as they stand in the template.
+"""Functions on strings in conditions, which MiniStack does not resolve.
 
-Public templates split and join in their conditions, and cfn-lint 1.58.0 knows that Fn::Equals takes
-Fn::Join and Fn::Split.
+Public templates split and join strings in conditions, and cfn-lint 1.58.0 accepts Fn::Join and
+Fn::Split in Fn::Equals.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _ministack_evaluate = engine._evaluate_conditions
 
 
 def install() -> None:
-    """Put the wrap in place, wherever MiniStack evaluates conditions."""
+    """Install the wrapper wherever MiniStack evaluates conditions."""
     assert not {*_TEXT} & {*_constants(_ministack_evaluate.__code__)}, "MiniStack splits by itself"
     for module in (engine, changesets, handlers, stacks):
         assert module._evaluate_conditions is _ministack_evaluate, module.__name__
@@ -39,6 +39,6 @@ def _evaluate(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any
 
 
 def _constants(code: Any) -> list[Any]:
-    """Return the constants of a function, and of those within it."""
+    """Return the constants of a code object and of its nested ones."""
     inner = [each for each in code.co_consts if hasattr(each, "co_consts")]
     return [*code.co_consts, *(each for code in inner for each in _constants(code))]

@@ -1,7 +1,7 @@
-"""What a resource depends on stays while that resource does: CloudFormation's order of deletion.
+"""CloudFormation's order of deletion: the dependencies of an existing resource stay.
 
-It deletes in the reverse order of creation (template reference, "DependsOn"), so what a resource
-needs is not touched once that one could not be deleted. MiniStack goes on with it.
+CloudFormation deletes in the reverse order of creation (template reference, "DependsOn"). If a
+resource cannot be deleted, its dependencies are not deleted either. MiniStack deletes them.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _KEPT = "_kept_for_dependents"
 
 
 def install() -> None:
-    """Put the wrap in place."""
+    """Install the wrapper."""
     taken = _ministack_delete.__code__.co_varnames[: _ministack_delete.__code__.co_argcount]
     expected = ("resource_type", "physical_id", "props", "stack_name", "logical_id")
     assert taken == expected, f"MiniStack's _delete_resource takes {taken} now"
@@ -34,14 +34,14 @@ def _delete(
             needed = stacks._with_dependencies(
                 [logical_id], stack["_template"]["Resources"], set(there)
             )
-            # MiniStack passes over what the stack no longer has.
+            # MiniStack skips resources that the stack no longer has.
             kept = {name: there.pop(name) for name in needed - {logical_id} if name in there}
             stack.setdefault(_KEPT, {}).update(kept)
         raise
 
 
 def restore(stack_name: str) -> None:
-    """Give a stack back what was kept, once its deletion has ended."""
+    """Restore the kept resources of a stack after its deletion has ended."""
     stack = cloudformation._stacks.get(stack_name)
     if stack:
         stack["_resources"] |= stack.pop(_KEPT, {})

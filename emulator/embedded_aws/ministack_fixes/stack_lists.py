@@ -1,7 +1,7 @@
-"""DescribeStacks without a name: AWS asks for the permission to list stacks, too.
+"""DescribeStacks without a name, which AWS authorizes with ListStacks, too.
 
 CloudFormation API reference, DescribeStacks: "This requires ListStacks and DescribeStacks
-permissions". MiniStack asks for DescribeStacks alone.
+permissions". MiniStack requires only DescribeStacks.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ _ALL_STACKS = "*"
 
 
 def install() -> None:
-    """Ask IAM for ListStacks after DescribeStacks. Comes after `authorizations`, which records."""
+    """Require ListStacks after DescribeStacks; install after `authorizations`, which records."""
     enforce = iam_evaluator.enforce
     of_all = iam_actions.extract_resource_arn("cloudformation", "POST", "/", {}, b"", {}, "", "")
     assert of_all == _ALL_STACKS, "MiniStack asks about other stacks now"

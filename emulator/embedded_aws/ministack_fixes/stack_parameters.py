@@ -1,4 +1,4 @@
-"""What CloudFormation refuses of a stack's parameters where MiniStack does not, in its words."""
+"""Errors of stack parameters that MiniStack does not check, with CloudFormation's messages."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ _ministack_resolve = engine._resolve_parameters
 
 
 def install() -> None:
-    """Put the wrap in place, wherever MiniStack resolves parameters."""
+    """Install the wrapper wherever MiniStack resolves parameters."""
     taken = _ministack_resolve.__code__.co_varnames[:3]
     assert taken == ("template", "provided_params", "previous_params"), taken
     assert "not in AllowedValues" in str(_ministack_resolve.__code__.co_consts)
@@ -40,7 +40,7 @@ def _resolve(
     missing = [key for key, told in declared.items() if "Default" not in told and key not in keys]
     if missing:
         raise ValueError(f"Parameters: [{', '.join(missing)}] must have values")
-    # MiniStack holds the whole of a list against the allowed values.
+    # MiniStack compares a whole list with the allowed values.
     unlimited = {
         key: {name: value for name, value in told.items() if name != "AllowedValues"}
         for key, told in declared.items()
@@ -54,9 +54,10 @@ def _resolve(
 
 
 def _check_kept(parameter: Mapping[str, Any], previous: Mapping[str, Any]) -> None:
-    """Refuse to keep what a stack does not have.
+    """Reject the previous value of a parameter that the stack does not have.
 
-    The words are those that rackerlabs/ebs_snapper#56 and widdix/cfn-create-or-update#15 report.
+    The message is the one reported in rackerlabs/ebs_snapper#56 and
+    widdix/cfn-create-or-update#15.
     """
     if parameter["Key"] not in previous:
         raise _invalid(parameter, "for a parameter key not in the previous template")
@@ -65,7 +66,7 @@ def _check_kept(parameter: Mapping[str, Any], previous: Mapping[str, Any]) -> No
 
 
 def _check_number(parameter: Mapping[str, Any]) -> None:
-    """Refuse what is no number, in the words that aws/aws-cli#7992 reports."""
+    """Reject a value that is not a number, with the message reported in aws/aws-cli#7992."""
     try:
         number = float(parameter.get("Value", ""))
     except ValueError:
@@ -82,7 +83,7 @@ def _invalid(parameter: Mapping[str, Any], why: str) -> ValueError:
 
 
 def _members(declared: Declared, value: str) -> Iterator[str]:
-    """Yield what the allowed values are for: of a list its members [user guide, Parameters]."""
+    """Yield the value, or the members of a list, to check [user guide, Parameters]."""
     kind = str(declared.get("Type"))
     if kind == "CommaDelimitedList" or kind.startswith("List<"):
         yield from (member.strip() for member in value.split(","))
@@ -91,7 +92,7 @@ def _members(declared: Declared, value: str) -> Iterator[str]:
 
 
 def _unsatisfied(name: str, declared: Declared, rule: str) -> ValueError:
-    """Return the error for a value that its parameter does not allow, as reports of it read."""
+    """Return the error for a value that its parameter does not allow, as in public reports."""
     description = declared.get("ConstraintDescription")
     if description:
         return ValueError(f"Parameter {name} failed to satisfy constraint: {description}")

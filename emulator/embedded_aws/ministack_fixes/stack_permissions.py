@@ -1,12 +1,12 @@
-"""CloudFormation acts with the rights of whoever operates the stack.
+"""CloudFormation acts with the permissions of the stack's operator.
 
-MiniStack's CloudFormation makes, changes and deletes resources without asking IAM. Here the types
-a product is made of are asked for, so that a launch role that lacks a permission fails its launch
-with AWS's message. Checked are the calls a resource cannot be made, changed or deleted without,
-those that its tags need, and those of its read handler: after each create, and at each Fn::GetAtt.
-What reads and tags need comes from the registry's schemas (`resource_schemas`). Of types
-that are not in the table nothing is asked. Custom resources are checked where they are handled,
-and so is what our own types do besides reads and tags (`resource_types`).
+MiniStack's CloudFormation creates, updates and deletes resources without authorization. This module
+checks the types in its table, so a launch role that lacks a permission fails its launch with AWS's
+message. It checks the calls that creating, updating and deleting a resource require, those for its
+tags, and those of its read handler after each create and at each Fn::GetAtt. The permissions for
+reads and tags come from the registry's schemas (`resource_schemas`). Types outside the table are
+not checked. Custom resources are checked in `cloudformation`, and the other calls of simulated
+types in `resource_types`.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -31,11 +31,11 @@ _POLICIES = "ManagedPolicyArns"
 
 @dataclass(frozen=True)
 class _Permissions:
-    """What a type's handlers call, besides reads and what tags need.
+    """The permissions of a type's handlers, besides those for reads and tags.
 
-    `arns` gives the resources called upon, from the physical id and the properties. `given` is
-    called for a property that is given or changes, `changed` only where it changes, `cleared` at a
-    deletion for a property that is there. `refuses` says why a deletion is refused, if it is.
+    `arns` returns the ARNs of a call from the physical ID and the properties. `given` has the calls
+    for a property that is set or changes, `changed` those only for a change, and `cleared` those
+    for a set property at deletion. `refuses` returns the reason if a deletion fails.
     """
 
     arns: Callable[[str, Props], list[str]]
@@ -51,12 +51,12 @@ class _Permissions:
 
 
 def install() -> None:
-    """Ask IAM for each handler of the types in the table, and at each Fn::GetAtt."""
+    """Authorize each handler of the types in the table, and each Fn::GetAtt."""
     for resource_type, permissions in _TYPES.items():
         entry = provisioners._RESOURCE_HANDLERS[resource_type]
         for handler, parameters in (("create", 3), ("update", 5), ("delete", 2)):
             taken = len(signature(entry[handler]).parameters)
-            # An update takes the logical id or not.
+            # An update function may or may not have the logical ID as a parameter.
             assert taken == parameters or (handler, taken) == ("update", 4), (
                 resource_type,
                 handler,
@@ -87,7 +87,7 @@ def _around_create(
         try:
             _require_read(resource_type, made, props)
         except ResourceError as error:
-            # It is there, and CloudFormation knows: the rollback deletes it.
+            # The resource exists and is recorded, so the rollback deletes it.
             keep_failed_create(stack_name, logical_id, resource_type, props, str(error), made)
             raise
         return made, attributes
@@ -126,7 +126,7 @@ def _before_update(
 def _before_delete(permissions: _Permissions, delete: Callable[..., Any]) -> Callable[..., Any]:
     def asking(physical_id: str, props: Props) -> Any:
         needed = [*_actions(permissions.cleared, props), *permissions.delete]
-        # A resource's own tags are looked up by the evaluator; those of the template may differ.
+        # The evaluator uses the resource's current tags, which may differ from the template's.
         asked = {_POLICIES: sorted(_policies(props))}
         _require(needed, permissions.arns(physical_id, props), asked)
         if refusal := permissions.refuses(physical_id):
@@ -137,12 +137,12 @@ def _before_delete(permissions: _Permissions, delete: Callable[..., Any]) -> Cal
 
 
 def handler_permissions(resource_type: str, handler: str) -> list[str]:
-    """Return what a handler of a type may call, without names that IAM has no action of."""
+    """Return the IAM actions that a type's handler may call, without names unknown to IAM."""
     return [*filter(is_action, resource_schemas.permissions(resource_type, handler))]
 
 
 def _tagging(resource_type: str, *, removes: bool = False) -> list[str]:
-    """Return what a type's tags need: to remove some, or else to give and to change them."""
+    """Return the actions to remove tags of a type, or those to add and change them."""
     listed = handler_permissions(resource_type, "tagging")
     return [action for action in listed if (":Untag" in action or ":Delete" in action) == removes]
 
@@ -156,12 +156,12 @@ def _require_read(resource_type: str, physical_id: str, props: Props) -> None:
 
 
 def _ask_at_each_getatt() -> None:
-    """Have every attribute that a stack operation resolves be read with its caller's rights.
+    """Authorize the read of every attribute that a stack operation resolves.
 
     CloudFormation serves Fn::GetAtt by the type's read handler (AWS Knowledge Center,
     "cloudformation-attribute-key-error"; aws-cloudformation/aws-cloudformation-resource-providers-
-    sns#49). An update asks for all of them again: one whose resource was deleted behind
-    CloudFormation's back fails.
+    sns#49). An update reads all of them again, so it fails if a resource was deleted outside
+    CloudFormation.
     """
     resolve = engine._resolve_refs
     assert stacks._resolve_refs is resolve
@@ -177,7 +177,7 @@ def _ask_at_each_getatt() -> None:
 
 
 class _Resources(dict[str, Any]):
-    """A stack's resources, each of which asks for a read when an attribute is taken."""
+    """A stack's resources, which require the read permission for each attribute."""
 
     def __init__(self, resources: Mapping[str, Any]) -> None:
         super().__init__(
@@ -210,11 +210,11 @@ class _Attributes(dict[str, Any]):
         return super().__getitem__(name)
 
 
-# --- What is asked ------------------------------------------------------------------------------
+# --- Permissions --------------------------------------------------------------------------------
 
 
 def _without_system_tags(props: Props) -> Props:
-    """Leave out the tags that CloudFormation adds of its own, which need no permission."""
+    """Remove the tags that CloudFormation adds, which need no permission."""
     tags = [tag for tag in props.get("Tags", []) if not tag["Key"].startswith(_SYSTEM_TAGS)]
     others = {key: value for key, value in props.items() if key != "Tags"}
     return {**others, "Tags": tags} if tags else others
@@ -247,14 +247,14 @@ def _require(
 
 
 def _each_policy(action: str, props: Props) -> list[dict[str, list[str]]]:
-    """Return what tells the calls for a role's managed policies apart: one policy a call."""
+    """Return the condition keys of the calls for a role's managed policies, one per policy."""
     if action not in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
         return [{}]
     return [{"iam:PolicyARN": [arn]} for arn in props[_POLICIES]]
 
 
 def _boundary(action: str, arn: str) -> dict[str, list[str]]:
-    """Return the boundary of the role that a call is about, by which policies may tell roles apart.
+    """Return iam:PermissionsBoundary of the role in a call.
 
     It is a condition key of every action that changes a role's policies [authorization reference].
     """
@@ -327,10 +327,10 @@ def _config(physical_id: str, _props: Props) -> list[str]:
 
 
 def _unless_confirmed(physical_id: str) -> str:
-    """Return why a subscription is not deleted: its address has not been confirmed.
+    """Return the reason if a subscription cannot be deleted: it is not confirmed.
 
-    No one reads a mailbox here, so an e-mail address stays unconfirmed, as when the owner does not
-    follow the link (aws-cloudformation-resource-providers-sns, DeleteHandler of subscriptions).
+    E-mail addresses are never confirmed here, as if the owner did not open the link
+    (aws-cloudformation-resource-providers-sns, DeleteHandler of subscriptions).
     """
     topic = sns._topics.get(sns._sub_arn_to_topic.get(physical_id, ""), {"subscriptions": []})
     for each in topic["subscriptions"]:
@@ -340,8 +340,8 @@ def _unless_confirmed(physical_id: str) -> str:
     return ""
 
 
-# Which property needs which call: the API operations behind the properties, by the names IAM has
-# for them [registry schemas, handlers.permissions].
+# The IAM actions of the API operations for each property [registry schemas,
+# handlers.permissions].
 _TYPES = {
     "AWS::IAM::Role": _Permissions(
         arns=_role,
@@ -424,7 +424,7 @@ _TYPES = {
         changed={"Endpoint": "sns:Subscribe"},
         refuses=_unless_confirmed,
     ),
-    # Its operations ask for themselves.
+    # Its operations are authorized by their own service.
     "AWS::SageMaker::NotebookInstanceLifecycleConfig": _Permissions(
         arns=_config, name="NotebookInstanceLifecycleConfigName", name_length=63, lower_case=True
     ),

@@ -1,4 +1,4 @@
-"""DescribeStackResources by physical id: what is in the stack that a resource belongs to."""
+"""DescribeStackResources by physical ID, which returns the resources of the same stack."""
 
 from collections.abc import Mapping
 from inspect import signature
@@ -11,7 +11,7 @@ _ministack_describe = handlers._ACTION_HANDLERS["DescribeStackResources"]
 
 
 def install() -> None:
-    """Put the wrap in place."""
+    """Install the wrapper."""
     read = " ".join(_ministack_describe.__code__.co_varnames)
     assert "logical_resource_id" in read, read
     assert "physical" not in read, "MiniStack finds stacks by physical id now"

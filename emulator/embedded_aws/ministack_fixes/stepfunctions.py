@@ -1,13 +1,12 @@
 """Replace the parts of MiniStack's Step Functions that differ from AWS's.
 
-An execution keeps the definition and the role it began with. After its end, nothing more is
-called or written to its history. The module also corrects StartExecution, StopExecution,
-DeleteStateMachine and SendTask* calls, paths that lead nowhere, errors that no state catches,
-results that are too large, a state machine's own TimeoutSeconds, TimeoutSecondsPath, a function
-that fails while its task waits for a token, and the status event of a machine with a customer's
-key. A role can invoke only what its policy allows. A definition whose transitions lead nowhere is
-refused. TimeoutSeconds is in real seconds. Waits, TimeoutSecondsPath and the pauses before retries
-are scaled.
+An execution keeps its initial definition and role. After its end, it makes no calls and records no
+events. The module also corrects StartExecution, StopExecution, DeleteStateMachine and SendTask*
+calls, paths that select nothing, errors that no state catches, results that are too large, a state
+machine's own TimeoutSeconds, TimeoutSecondsPath, a function that fails while its task waits for a
+token, and the status event of a machine with a customer managed key. A role can invoke only what
+its policy allows. A definition with a transition to a missing state is rejected. TimeoutSeconds is
+in real seconds. Waits, TimeoutSecondsPath and the pauses before retries are scaled.
 """
 
 import contextvars
@@ -74,7 +73,7 @@ _RUNTIME, _TOO_LARGE = "States.Runtime", "States.DataLimitExceeded"
 
 
 def install() -> None:
-    """Put the wraps in place."""
+    """Install the wrappers."""
     for module, original, parameters, ours in (
         (stepfunctions, _ministack_start, "data", _start_execution),
         (stepfunctions, _ministack_start_sync, "data", _start_sync_execution),
@@ -165,7 +164,7 @@ def _machine(data: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _run_execution(arn: str) -> None:
-    time.sleep(0.15)  # as in MiniStack: the execution begins after StartExecution has returned
+    time.sleep(0.15)  # as in MiniStack, the execution begins after StartExecution returns
     execution = stepfunctions._executions[arn]
     ran = execution["ran"] = _ran.get()
     outer = _execution.set(execution)
@@ -321,7 +320,7 @@ def _emit_status(execution: dict[str, Any]) -> None:
     _ministack_emit(execution)
 
 
-# --- Refusals -------------------------------------------------------------------------------------
+# --- Errors of requests ---------------------------------------------------------------------------
 
 
 def _refused(operation: str, data: Mapping[str, Any]) -> Any:
@@ -424,8 +423,8 @@ def _call_lambda(function: str, event: Any) -> Any:
     try:
         return _call_as_role(function, event)
     except stepfunctions._ExecutionError as error:
-        # Of a task that waits for its token, too, a function's failure fails the task, which
-        # MiniStack lets pass (developer guide, "Wait for a Callback with Task Token").
+        # A failed function fails its task even if that waits for a token, which MiniStack
+        # ignores (developer guide, "Wait for a Callback with Task Token").
         waiting = stepfunctions._task_tokens.get(_token.get())
         if waiting:
             waiting["error"] = {"Error": error.error, "Cause": error.cause}
@@ -498,7 +497,7 @@ def _create_state_machine(data: dict[str, Any]) -> Any:
 
 
 def _update_state_machine(data: dict[str, Any]) -> Any:
-    # CloudFormation's handler comes here, too, with members that are named as in a template.
+    # CloudFormation's handler also calls this function, with members named as in a template.
     fault = definition_fault(data["definition"]) if "definition" in data else None
     return _refusal(fault) if fault else _ministack_update(data)
 
@@ -536,9 +535,9 @@ def _refusal(fault: str) -> Any:
 
 
 def definition_fault(definition: str) -> str | None:
-    """Return the first state name that is too long or transition that leads nowhere, or None.
+    """Return the error of the first overlong state name or missing target, or None.
 
-    Not the whole of what AWS validates: `statelint` and `asl-validator` see to that.
+    AWS validates more, which `statelint` and `asl-validator` check.
     """
     try:
         machine = json.loads(definition)

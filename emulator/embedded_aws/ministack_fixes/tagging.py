@@ -1,6 +1,6 @@
-"""Resource Groups Tagging: notebooks among what is found, and answers in pages.
+"""Resource Groups Tagging: GetResources also returns notebooks, and in pages.
 
-MiniStack finds what its own services hold, and all of it at once.
+MiniStack returns only resources of its own services, all in one answer.
 """
 
 import json
@@ -10,14 +10,14 @@ from typing import Any
 
 from ministack.services import tagging
 
-# GetResources: ResourcesPerPage is 100 at most, and fewer than asked for may come.
+# GetResources: ResourcesPerPage is 100 at most, and a page may have fewer.
 _PAGE = 50
 
 _get_resources = tagging._get_resources
 
 
 def install(notebooks: Callable[[], Iterable[tuple[str, Mapping[str, str]]]]) -> None:
-    """Have GetResources find notebooks too; `notebooks` returns their ARNs and tags."""
+    """Make GetResources return notebooks, too; `notebooks` returns their ARNs and tags."""
     assert "sagemaker" not in tagging._COLLECTORS, "MiniStack collects SageMaker's now"
     assert list(signature(_get_resources).parameters) == ["data"]
     assert tagging._HANDLERS["GetResources"] is _get_resources

@@ -1,1 +1,1 @@
-"""How MiniStack serves a simulated service: requests, validated answers, roles, resource types."""
+"""Framework for simulated services in MiniStack: requests, validation, roles, resource types."""

@@ -1,4 +1,4 @@
-"""The Service Authorization Reference, as the locked cfn-lint brings it."""
+"""The Service Authorization Reference in the locked cfn-lint."""
 
 import functools
 import json
@@ -21,7 +21,7 @@ def is_action(action: str) -> bool:
 
 
 def resource_kinds(action: str) -> dict[str, list[str]]:
-    """Return the kinds of resource an action works on, each with the forms of its ARNs."""
+    """Return the resource types of an action, each with its ARN formats."""
     known = _data()[action.partition(":")[0]]
     return {kind: known["Resources"].get(kind, {}).get("ARNFormats", []) for kind in _kinds(action)}
 
@@ -29,12 +29,12 @@ def resource_kinds(action: str) -> dict[str, list[str]]:
 def _kinds(action: str) -> list[str]:
     service, name = action.split(":")
     kinds: list[str] = _data()[service]["Actions"][name.lower()].get("Resources", [])
-    # The Service Authorization Reference has both, the data only one.
+    # The Service Authorization Reference lists both, cfn-lint's data only one.
     return [*kinds, *(["model-package-group"] if name == "CreateModelPackage" else [])]
 
 
 def resource_condition_keys(action: str) -> set[str]:
-    """Return the condition keys of the resources an action works on, tags without their names."""
+    """Return the condition keys of an action's resource types, without tag keys after the slash."""
     known = _data()[action.partition(":")[0]]["Resources"]
     return {
         key.partition("/")[0]

@@ -1,9 +1,9 @@
 """Test controls of the embedded AWS: JSON over HTTP under `/_local/`, loopback only, no IAM.
 
-They are about the first account, or about that of the query's `account`.
+They apply to the first account, or to that of the query's `account`.
 
-AWS has none of this. A control lets a test ask for what AWS does on a bad day: a request delivered
-twice, a response refused, a notebook that fails.
+AWS has no such controls. They let a test cause faults that are rare on AWS: a duplicate request, a
+rejected response, a failed notebook.
 """
 
 import json
@@ -13,13 +13,13 @@ from urllib.parse import parse_qs
 
 from ministack.core import responses
 
-# ASGI, in the little of it that is needed here.
+# The part of ASGI that is used here.
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# (method, body, query) -> the answer's body. A ValueError is answered 400 with its text.
+# (method, body, query) -> the answer's body. A ValueError becomes a status 400 with its text.
 Control = Callable[[str, Any, Mapping[str, list[str]]], Any]
 
 _PREFIX = "/_local/"

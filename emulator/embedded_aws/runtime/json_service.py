@@ -1,10 +1,10 @@
-"""Services of ours inside MiniStack's process: JSON 1.1, with MiniStack's IAM in front of them.
+"""Simulated services inside MiniStack's process: JSON 1.1, authorized by MiniStack's IAM.
 
-MiniStack authorizes a request in `app._dispatch_service_request`: it asks `iam_actions` for the
-action, the resource and the tags of the request and hands them to `iam_evaluator.enforce`. The
-services registered here answer those questions themselves, by wraps around the three functions;
-everything else is MiniStack's own, so that users, roles, boundaries, session policies and
-signatures count for our services exactly as they do for its own.
+MiniStack authorizes a request in `app._dispatch_service_request`. It gets the action, resource and
+tags of the request from `iam_actions` and passes them to `iam_evaluator.enforce`. Wrappers around
+these three functions return the values of the services registered here. Everything else is
+MiniStack's own, so users, roles, boundaries, session policies and signatures apply to simulated
+services, too.
 
 The order of a request's checks is AWS's: signature, constraints of the model, permissions,
 operation.
@@ -37,7 +37,7 @@ Handler = Callable[..., Awaitable[HttpResponse]]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who makes a call: an access key as MiniStack's evaluator knows it, and whose it is."""
+    """The caller of an operation: an access key of MiniStack's evaluator, and its principal."""
 
     access_key: str
     arn: str
@@ -47,7 +47,7 @@ class Caller:
     def require(self, action: str, resource: str = "*", context: Context | None = None) -> None:
         """Raise AccessDeniedException unless the caller may do `action` on `resource`.
 
-        For permissions that an operation needs of its caller beside its own, such as
+        Use it for further permissions that an operation requires of its caller, such as
         iam:PassRole. `context` holds condition keys with their values.
         """
         denied = iam_evaluator.enforce(
@@ -76,16 +76,16 @@ class _Service:
     operations: Mapping[str, Operation]
     authorize: Authorize
     model: str
-    # Whether MiniStack serves the operations that are not ours.
+    # Whether MiniStack serves the operations that are not registered here.
     extends: bool = False
-    # One operation of a service at a time, so that a simulator is plain code over plain state.
+    # One operation of a service at a time, so a simulator needs no further locking.
     # Reentrant: an operation may call another of its own service.
     lock: Any = field(default_factory=threading.RLock)
 
 
 @dataclass(frozen=True)
 class _Request:
-    """A request that passed the model's constraints, and what it is to be authorized on."""
+    """A request that passed the model's constraints, with its resource and condition keys."""
 
     body: bytes
     operation: str
@@ -95,19 +95,19 @@ class _Request:
     context: Context
 
 
-# MiniStack's own, which the wraps fall back to.
+# MiniStack's own functions, which the wrappers call for other services.
 _extract_iam_action = iam_actions.extract_iam_action
 _extract_resource_arn = iam_actions.extract_resource_arn
 _request_tag_context = iam_actions.request_tag_context
 _access_denied_response = iam_actions.access_denied_response
 
 _services: dict[str, _Service] = {}
-# From the wrap that is asked for the action to the ones asked for the rest, within one request.
+# Passes data of a request from the wrapper for the action to the others.
 _current: ContextVar[_Request | ServiceError | None] = ContextVar("json_service_request")
 
 
 def current_caller() -> Caller:
-    """Return who made the request that the running code, or the task it came from, serves."""
+    """Return the caller of the request that the running code or its parent task serves."""
     return Caller(
         access_key=iam_evaluator._verified_key.get(),
         arn=iam_evaluator.caller_arn(),
@@ -117,9 +117,9 @@ def current_caller() -> Caller:
 
 
 def call(service: str, operation: str, params: Params, caller: Caller) -> Params:
-    """Call an operation from within the process, with the checks a request would meet.
+    """Call an operation from within the process, with the same checks as for a request.
 
-    Raises ServiceError as the operation does, and for a caller who lacks the permission.
+    Raises ServiceError as the operation does, or if the caller lacks the permission.
     """
     registered = _services[service]
     validate(registered.model, operation, params)
@@ -142,12 +142,12 @@ def register(
 ) -> None:
     """Serve `operations` under `service` (the IAM namespace, and botocore's name).
 
-    `model` is botocore's name where that is another one.
+    `model` is botocore's name if it differs.
     `target_prefix` is the model's, as in `X-Amz-Target: <target_prefix>.<operation>`.
-    `authorize(operation, params, caller)` gives the resource ARN, or "*", and the condition keys
-    of a call beside the request's tags; it sees only valid parameters, and a ServiceError it
-    raises is the answer. An operation runs on a thread of its own, so it may block and may call
-    the emulator, and it holds the service's lock: one at a time per service.
+    `authorize(operation, params, caller)` returns the resource ARN, or "*", and the condition keys
+    of a call besides the request's tags. It gets only valid parameters, and a ServiceError it
+    raises is the answer. An operation runs on its own thread, so it may block and call the
+    emulator. It holds the service's lock, so only one runs at a time per service.
     """
     assert app.AUTH, "the embedded AWS runs with AUTH=true, or nothing here is enforced"
     for table in (app.SERVICE_HANDLERS, router.SERVICE_PATTERNS):
@@ -167,7 +167,7 @@ def register(
 def extend(
     service: str, operations: Mapping[str, Operation], authorize: Authorize, original: Handler
 ) -> None:
-    """Serve further operations of a service of MiniStack's; all others stay `original`'s."""
+    """Serve further operations of a MiniStack service; `original` serves all others."""
     assert app.AUTH, "the embedded AWS runs with AUTH=true, or nothing here is enforced"
     assert service in app.SERVICE_HANDLERS, f"MiniStack has no service {service} any more"
     assert iam_actions.SERVICE_TO_IAM_NAMESPACE[service] == service
@@ -254,7 +254,7 @@ def _check_what_is_wrapped() -> None:
         ),
     ):
         assert list(signature(original).parameters) == parameters.split(), original
-        # The dispatcher imports them from the module at each request: a copy would escape us.
+        # The dispatcher imports them from the module at each request, so replace them there.
         assert not hasattr(app, original.__name__), f"MiniStack's app holds {original}"
 
 
@@ -269,7 +269,7 @@ def _wrap_authorization() -> None:
         try:
             request = _prepare(_services[service], headers, body, query)
         except ServiceError as error:
-            # No action: MiniStack then checks the signature alone, and the handler answers.
+            # Without an action, MiniStack checks only the signature, and the handler answers.
             _current.set(error)
             return None
         _current.set(request)
@@ -308,7 +308,7 @@ def _serves(service: str, headers: Mapping[str, str]) -> bool:
 
 
 def _authorized(service: str) -> _Request | None:
-    """Return the request that MiniStack asks about, if it is for one of our operations."""
+    """Return the request that MiniStack authorizes, if its operation is registered here."""
     request = _current.get(None)
     return request if service in _services and isinstance(request, _Request) else None
 
@@ -318,7 +318,7 @@ def _target(headers: Mapping[str, str]) -> str:
 
 
 def _evaluator_context(context: Context) -> dict[str, str | list[str]]:
-    # MiniStack compares a list only under ForAllValues and ForAnyValue; IAM has no empty key.
+    # MiniStack compares lists only with ForAllValues and ForAnyValue; IAM has no empty key.
     return {
         key: values[0] if len(values) == 1 else list(values)
         for key, values in context.items()

@@ -1,4 +1,4 @@
-"""How simulated resource types act: by their service's operations, as the stack's operator."""
+"""Calls of simulated resource types to their service, with the operator's permissions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,10 +8,10 @@ from embedded_aws.runtime import json_service
 from embedded_aws.runtime.service_model import ServiceError
 
 Props = dict[str, Any]
-# A physical id (what Ref gives) and what Fn::GetAtt gives.
+# The physical ID, which Ref returns, and the attributes for Fn::GetAtt.
 Provisioned = tuple[str, dict[str, str]]
 
-# HandlerErrorCode of the CloudFormation registry, for what a service answered.
+# HandlerErrorCode of the CloudFormation registry, by error code of a service.
 _HANDLER_CODES = {
     "AccessDeniedException": "AccessDenied",
     "DuplicateResourceException": "AlreadyExists",
@@ -24,7 +24,7 @@ _HANDLER_CODES = {
 
 
 class ResourceError(Exception):
-    """A service refused what a resource needs; the text is the event's reason, as AWS words it."""
+    """A service rejected a call for a resource; the text is the event's reason as on AWS."""
 
     def __init__(self, refusal: ServiceError) -> None:
         self.refusal = refusal
@@ -36,7 +36,7 @@ class ResourceError(Exception):
 
 
 def call(service: str, operation: str, **params: Any) -> dict[str, Any]:
-    """Call an operation as who asked for the stack; a parameter of None is left out."""
+    """Call an operation as the stack's operator, without the parameters that are None."""
     given = {key: value for key, value in params.items() if value is not None}
     try:
         return json_service.call(service, operation, given, json_service.current_caller())
@@ -45,7 +45,7 @@ def call(service: str, operation: str, **params: Any) -> dict[str, Any]:
 
 
 def delete(service: str, operation: str, **params: Any) -> None:
-    """Delete; what is gone already is as good as deleted."""
+    """Call a delete operation; succeed if the resource does not exist."""
     try:
         call(service, operation, **params)
     except ResourceError as error:
@@ -56,12 +56,12 @@ def delete(service: str, operation: str, **params: Any) -> None:
 
 
 def only(props: Mapping[str, Any], *keys: str) -> Props:
-    """Return those of the properties that are given."""
+    """Return the given ones of these properties."""
     return {key: props[key] for key in keys if key in props}
 
 
 def tag_changes(old: Props, new: Props) -> Props:
-    """Return the AddTags and RemoveTags by which one set of tags becomes the other."""
+    """Return AddTags and RemoveTags for the change from one set of tags to another."""
     before, after = (
         {tag["Key"]: tag["Value"] for tag in props.get("Tags", [])} for props in (old, new)
     )

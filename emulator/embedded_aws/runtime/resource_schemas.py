@@ -1,8 +1,8 @@
-"""CloudFormation's resource schemas, as the locked cfn-lint brings them.
+"""CloudFormation's resource schemas in the locked cfn-lint.
 
-A schema says which permissions the handlers of a resource type need, which attributes Fn::GetAtt
-gives, and what Ref gives. The files are read directly. Importing cfn-lint takes a second, and it
-would prefer newer schemas from the user's cache.
+A schema lists the permissions of a resource type's handlers, the attributes for Fn::GetAtt and the
+value of Ref. The files are read directly, because importing cfn-lint takes a second and prefers
+newer schemas from the user's cache.
 """
 
 import functools
@@ -14,7 +14,7 @@ from typing import Any
 
 # The handlers of a resource type, in the order in which a stack operation may need them.
 HANDLERS = ("create", "read", "update", "delete", "list")
-REGION = "us-east-1"  # where every type is
+REGION = "us-east-1"  # has every type
 
 
 @functools.cache
@@ -31,7 +31,7 @@ def schema(resource_type: str) -> Mapping[str, Any]:
     """Return the schema of a resource type.
 
     Raises:
-        KeyError: there is no such type in CloudFormation's registry.
+        KeyError: CloudFormation's registry does not have the type.
 
     """
     schemas = package_data() / "schemas"
@@ -42,29 +42,29 @@ def schema(resource_type: str) -> Mapping[str, Any]:
 
 @functools.cache
 def date() -> str:
-    """Return when the schemas were published."""
+    """Return the publication date of the schemas."""
     return str(_read(package_data() / "schemas" / "version.json")["schema_date"])
 
 
 def permissions(resource_type: str, handler: str) -> tuple[str, ...]:
-    """Return what a handler of a type may call; `tagging` stands for all that tags need."""
+    """Return the permissions of a type's handler; `tagging` has those for tags."""
     known = schema(resource_type)
     part = known.get("tagging") if handler == "tagging" else known.get("handlers", {}).get(handler)
     return tuple(sorted((part or {}).get("permissions", ())))
 
 
 def attributes(resource_type: str) -> frozenset[str]:
-    """Return the attributes that Fn::GetAtt gives: the read-only properties."""
+    """Return the attributes for Fn::GetAtt, which are the read-only properties."""
     return frozenset(map(_attribute, schema(resource_type).get("readOnlyProperties", ())))
 
 
 def identifier(resource_type: str) -> tuple[str, ...]:
-    """Return the attributes that make up the primary identifier, which Ref gives."""
+    """Return the attributes of the primary identifier, which Ref returns."""
     return tuple(map(_attribute, schema(resource_type)["primaryIdentifier"]))
 
 
 def _attribute(pointer: str) -> str:
-    """Return the attribute of a pointer: Endpoint.Address of /properties/Endpoint/Address."""
+    """Return the attribute of a pointer: Endpoint.Address for /properties/Endpoint/Address."""
     return ".".join(pointer.split("/")[2:])
 
 

@@ -1,4 +1,4 @@
-"""CloudFormation resource types that MiniStack lacks, put where it looks for its own."""
+"""Registration of CloudFormation resource types that MiniStack lacks."""
 
 from collections.abc import Callable, Mapping
 from inspect import signature
@@ -8,10 +8,10 @@ from ministack.services.cloudformation import provisioners, stacks
 
 
 def install(types: Mapping[str, Mapping[str, Any]]) -> None:
-    """Teach MiniStack's CloudFormation these types, by their names.
+    """Add these types, by name, to MiniStack's CloudFormation.
 
-    A type has the functions `create`, `update` and `delete`, and in `create_only` the properties
-    whose change replaces the resource.
+    A type has the functions `create`, `update` and `delete`. A change of a property in
+    `create_only` replaces the resource.
     """
     handlers = provisioners._RESOURCE_HANDLERS
     assert _parameters(provisioners._provision_resource) == (
@@ -25,11 +25,11 @@ def install(types: Mapping[str, Mapping[str, Any]]) -> None:
         assert name not in handlers, f"MiniStack has {name} of its own now"
         handlers[name] = {key: value for key, value in entry.items() if key != "create_only"}
         provisioners._REPLACING_PROPERTIES[name] = entry["create_only"]
-    # A stack's tags reach these, too [registry schemas, tagging.taggable].
+    # Stack tags are added to these types, too [registry schemas, tagging.taggable].
     for name in ("AWS::S3::Bucket", "AWS::SageMaker::NotebookInstanceLifecycleConfig"):
         assert name not in provisioners._STACK_TAG_PROPERTY, f"MiniStack tags {name} now"
         provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
-    # The operations block on their service's lock, so the event loop must not run them.
+    # The operations wait for their service's lock, so they must not run on the event loop.
     blocks = stacks._runs_on_worker_thread
     stacks._runs_on_worker_thread = lambda name: name in types or blocks(name)
 

@@ -1,7 +1,7 @@
-"""What a role may do, asked on behalf of a service that acts under it.
+"""Authorization of a service that acts with a role.
 
-MiniStack enforces IAM on requests. What Step Functions or Lambda does under a role inside
-MiniStack's process is no request, and was not enforced.
+MiniStack enforces IAM only on requests, not on what Step Functions or Lambda does with a role
+inside MiniStack's process.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from ministack.services import sts
 
 
 def denial(role_arn: str, session: str, action: str, resource: str, region: str) -> str | None:
-    """Return AWS's message when the role may not do `action` on `resource`, else None."""
+    """Return AWS's error message if the role may not do `action` on `resource`, else None."""
     account = parse_arn(role_arn).account_id
     name = role_arn.rpartition("/")[2]
     key = "ASIA" + hashlib.sha256(f"{role_arn} {session}".encode()).hexdigest()[:16].upper()

@@ -1,7 +1,7 @@
-"""Checks requests and responses against botocore's model of a service, as the service itself does.
+"""Validate requests and responses with botocore's model of a service, as the service does.
 
-botocore on the caller's side checks types, required members and minimum lengths only. The service
-also refuses values outside an enum, a pattern or a range, and lists every fault in one message.
+The caller's botocore checks only types, required members and minimum lengths. The service also
+rejects values outside an enum, a pattern or a range, and lists every fault in one message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from botocore.validate import ParamValidator
 
 Faults = Iterator[str]
 
-# How the JSON protocol's reader names what it met and what it wanted.
+# Names of actual and expected types in the errors of the JSON protocol's reader.
 _TYPE_NAMES = {
     "string": "a String",
     "blob": "a String",
@@ -38,7 +38,7 @@ _TYPE_NAMES = {
 
 
 class ServiceError(Exception):
-    """An error answer of an AWS service: its code, its message and the HTTP status."""
+    """An error response of an AWS service: code, message and HTTP status."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -48,10 +48,10 @@ class ServiceError(Exception):
 
 
 def validate(service: str, operation: str, params: Mapping[str, Any]) -> None:
-    """Check a JSON-decoded request as the service does.
+    """Validate a JSON-decoded request as the service does.
 
-    Unlike AWS, which ignores them, members that the operation does not have are refused: a
-    parameter that nobody reads is a mistake of the caller's.
+    Members that the operation does not have are rejected, because they are a mistake of the
+    caller. AWS ignores them.
 
     Raises:
         ServiceError: SerializationException for a value of the wrong type, ValidationException
@@ -69,9 +69,9 @@ def validate(service: str, operation: str, params: Mapping[str, Any]) -> None:
 
 
 def check_output(service: str, operation: str, output: Mapping[str, Any]) -> None:
-    """Assert that a simulator's response fits the model: members, types, required members.
+    """Assert that a simulator's response matches the model: members, types, required members.
 
-    Enums are left out, for a service may answer with a value younger than the model.
+    Enums are not checked, because a service may return a value newer than the model.
     """
     shape = _service(service).operation_model(operation).output_shape
     if shape is None:
@@ -120,7 +120,7 @@ def _list_faults(shape: ListShape, value: list[Any], path: str) -> Faults:
         return
     for item in value:
         _check_type(shape.member, item)
-    # Of a list of plain values the service names the whole list and every rule of its members.
+    # For a list of plain values, the service reports the whole list and all rules of its members.
     if any(not kept for item in value for _, kept in _constraints(shape.member, item)):
         rules = ", ".join(rule for rule, _ in _constraints(shape.member, value[0]))
         yield _fault(value, path, f"Member must satisfy constraint: [{rules}]")
@@ -133,7 +133,7 @@ def _constraint_faults(shape: Shape, value: Any, path: str) -> Faults:
 
 
 def _constraints(shape: Shape, value: Any) -> Iterator[tuple[str, bool]]:
-    """Yield every constraint on a shape in the service's words, and whether the value keeps it."""
+    """Yield each constraint of a shape in the service's words, and whether the value meets it."""
     limits = shape.metadata
     sized = shape.type_name in ("string", "list", "blob")
     measure, amount = ("length", len(value)) if sized else ("value", value)
@@ -196,7 +196,7 @@ def _has_type(type_name: str, value: Any) -> bool:
 
 @cache
 def _pattern(pattern: str) -> re.Pattern[str]:
-    r"""Compile one of the model's patterns, which are Java's: `re` does not know `\p{L}`."""
+    r"""Compile a pattern of the model, which is Java's: `re` does not support `\p{L}`."""
     return re.compile(re.sub(r"\\p\{(\w+)\}", lambda found: _categories()[found[1]], pattern))
 
 

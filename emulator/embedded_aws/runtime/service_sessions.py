@@ -1,7 +1,6 @@
-"""Sessions under which a service acts: of its caller, or of a role that trusts the service.
+"""Sessions of a service: as its caller, or with a role that trusts the service.
 
-What it does goes through MiniStack's own endpoint, so that IAM decides about each call as it would
-on AWS.
+The calls go through MiniStack's own endpoint, so IAM authorizes each one as on AWS.
 """
 
 import json
@@ -24,7 +23,7 @@ def client(service: str, caller: json_service.Caller) -> Any:
     keys = iam_evaluator.resolve_credential(caller.access_key, caller.account)
     if isinstance(keys, iam_evaluator.CredentialResolutionError):
         raise ServiceError(keys.code, keys.message)
-    session: Any = boto3.session.Session()  # its stubs know services by literal names
+    session: Any = boto3.session.Session()  # its stubs accept only literal service names
     return session.client(
         service,
         endpoint_url=f"http://127.0.0.1:{app._resolve_port()}",
@@ -38,9 +37,9 @@ def client(service: str, caller: json_service.Caller) -> Any:
 def assume(
     role_arn: str, principal: str, session: str, caller: json_service.Caller, source_arn: str = ""
 ) -> json_service.Caller | None:
-    """Assume a role as the service `principal` does, on behalf of `caller`; None if it may not.
+    """Assume a role as the service `principal` for `caller`; return None if it is not allowed.
 
-    `source_arn` is what the service does it for: aws:SourceArn in the role's trust policy.
+    `source_arn` is the value of aws:SourceArn for the role's trust policy.
     """
     account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
     role = iam._roles.get_scoped(account, None, name)
@@ -73,7 +72,7 @@ def _trusts(
     for statement in [statements] if isinstance(statements, dict) else statements:
         trusted = statement.get("Principal")
         named = trusted.get("Service", []) if isinstance(trusted, dict) else trusted
-        # MiniStack lets any service named stand for the account's root: only this one's is kept.
+        # MiniStack treats any service principal as the account's root, so keep only this one.
         if named in ("*", principal) or (isinstance(named, list) and principal in named):
             about_service.append({**statement, "Principal": "*"})
     source = {"aws:sourcearn": source_arn} if source_arn else {}

@@ -1,1 +1,1 @@
-"""The notebook simulator: SageMaker's notebook instances, over time and with their faults."""
+"""The notebook simulator: SageMaker's notebook instances, with their timing and faults."""

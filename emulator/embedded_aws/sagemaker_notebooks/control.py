@@ -1,4 +1,4 @@
-"""The simulator's control: its state and its settings, both as JSON holds them."""
+"""The simulator's control: its state and settings as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from embedded_aws.sagemaker_notebooks.instance import Notebook
 from embedded_aws.sagemaker_notebooks.operations import NotebookOperations
 from embedded_aws.sagemaker_notebooks.permissions import VOLUME_KEYS
 
-# Settings that Faults has under the same name, as JSON and as kept.
+# Settings that are attributes of Faults, with the conversions from JSON.
 _FAULT_SETTINGS: dict[str, Callable[[Any], Any]] = {
     "quotas": dict,
     "no_capacity": set,
@@ -35,7 +35,7 @@ SETTINGS = (
 
 
 def state(around: Surroundings, faults: Faults, notebooks: NotebookOperations) -> dict[str, Any]:
-    """Return what there is, apart from lifecycle configurations, private facts included."""
+    """Return the state without lifecycle configurations, including internal attributes."""
     return {
         "time": around.clock(),
         "timing": asdict(around.timing),
@@ -64,14 +64,14 @@ def configure(
 ) -> None:
     """Change the settings given and leave the others.
 
-    `reset` (true) takes every fault off, sends volumes' keys by the new name again and forgets the
-    counts, before the other settings count.
+    `reset` (true) first removes all faults and counts, and restores the default condition key of
+    volume keys.
     `timing` holds seconds by the names of Timing. `statuses` maps a notebook's name to a status or
     to the arguments of `NotebookService.force_status`. `volume_key_condition` is one of
-    VOLUME_KEYS. The rest are those of Faults; `call_faults` are objects with the members of
+    VOLUME_KEYS. The others are those of Faults; `call_faults` are objects with the members of
     CallFault.
 
-    Raises ValueError for a setting, or a condition key, that there is not.
+    Raises ValueError for an unknown setting or condition key.
     """
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown:

@@ -1,4 +1,4 @@
-"""What notebooks are made in: the account, the time, and the services they lean on."""
+"""The environment of notebooks: the account, the time, and the services they use."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ from embedded_aws.sagemaker_notebooks.resources import Keys, Network
 
 
 def allow_all(_caller: Any, _action: str, _resource: str, _context: Context) -> None:
-    """Stand in for IAM where it plays no part."""
+    """Allow every action, for simulators without IAM."""
 
 
 @dataclass
 class Surroundings:
-    """What notebooks are made in: the account, the time, and the services they lean on.
+    """The environment of notebooks: the account, the time, and the services they use.
 
     Attributes:
         clock: the time in epoch seconds.
-        region, account, partition: what ARNs are made of.
-        timing: how long transitions take.
-        network: where network interfaces are made; without one their ids are made up and no
-            subnet is looked up.
-        keys: where keys are looked up and granted; without one every key is taken as it is.
-        require: told of every permission a caller needs besides the operation's own (caller,
-            action, resource, condition context); raises ServiceError where the caller lacks it.
-        role_created: when a role (ARN) was made, in epoch seconds; None where there is no such
-            role or SageMaker may not assume it. Without it every role is an old one.
-        role_propagation: for how many seconds a young role cannot be assumed yet.
-        volume_key_condition: the condition key under which a volume's key is sent, one of
-            VOLUME_KEYS.
+        region, account, partition: the parts of ARNs.
+        timing: the durations of transitions.
+        network: creates network interfaces; without it, their IDs are invented and subnets are
+            not checked.
+        keys: resolves keys and creates grants; without it, every key is accepted.
+        require: called for each permission besides the operation's own (caller, action,
+            resource, condition context); raises ServiceError if the caller lacks it.
+        role_created: returns the creation time of a role (ARN) in epoch seconds, or None if the
+            role does not exist or SageMaker may not assume it. By default, every role is old.
+        role_propagation: the seconds until a new role can be assumed.
+        volume_key_condition: the condition key for a volume's key, one of VOLUME_KEYS.
 
     """
 
@@ -50,14 +49,14 @@ class Surroundings:
 
     @property
     def zone(self) -> str:
-        """The zone of every subnet."""
+        """The Availability Zone of all subnets."""
         return f"{self.region}a"
 
     def network_arn(self, kind: str, resource_id: str) -> str:
-        """Return the ARN of a subnet or a security group: it has the account of its owner."""
+        """Return the ARN of a subnet or security group, with its owner's account."""
         owner = (self.network and self.network.owner(resource_id)) or self.account
         return f"arn:{self.partition}:ec2:{self.region}:{owner}:{kind}/{resource_id}"
 
     def arn(self, kind: str, name: str) -> str:
-        """Return a resource's ARN; the service writes names in lower case there."""
+        """Return a resource's ARN, with the name in lower case as SageMaker writes it."""
         return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"

@@ -1,4 +1,4 @@
-"""What goes wrong with notebooks on demand: limits, missing capacity, throttling, errors."""
+"""Faults of notebooks on demand: quotas, missing capacity, throttling, errors."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NOT_IN_ZONE = (
 class CallFault:
     """An error for the next `calls` calls of an operation ("*" for any).
 
-    With `after_effect` the operation takes place and the caller gets the error nevertheless, as
-    when the answer is lost on the way.
+    With `after_effect`, the operation takes place, but the caller gets the error, as if the answer
+    was lost.
     """
 
     operation: str
@@ -39,21 +39,22 @@ class CallFault:
 
 @dataclass
 class Faults:
-    """The faults in force. Everything is off at first.
+    """The current faults, none by default.
 
     Attributes:
-        quotas: how many instances may run, by instance type; TOTAL_QUOTA counts all notebooks.
-        no_capacity: instance types that end in Failed for want of capacity.
-        not_in_zone: instance types that no subnet's zone has: as "reason" they end in Failed, and
-            as "call" what asks for them is refused. Only the first is reported of AWS.
-        updates_failed_notebooks: whether UpdateNotebookInstance takes a Failed notebook. By its
-            documentation it does not; nobody reports either.
-        failing_lifecycle_configs: names of configurations whose script runs for too long.
+        quotas: the maximum of running instances, by instance type; TOTAL_QUOTA counts all
+            notebooks.
+        no_capacity: instance types without capacity, whose notebooks end in Failed.
+        not_in_zone: instance types that the zone does not have. With "reason", notebooks end in
+            Failed; with "call", calls for the type are rejected. Only the first is reported of AWS.
+        updates_failed_notebooks: whether UpdateNotebookInstance accepts a Failed notebook. The
+            documentation says no; no report confirms either.
+        failing_lifecycle_configs: names of configurations whose script times out.
         failing_notebooks: names of notebooks that end in Failed, with the reason or None.
-        calls_per_second: how many calls are let through; None for any number.
-        page_size: how many items a list shows at most, as AWS may show fewer than asked for.
-        call_faults: errors waiting for calls.
-        calls: how many calls of each operation arrived, refused ones included.
+        calls_per_second: the rate limit; None for no limit.
+        page_size: the maximum number of items on a page, as AWS may return fewer than MaxResults.
+        call_faults: errors for the next calls.
+        calls: the number of calls of each operation, including rejected ones.
 
     """
 
@@ -71,10 +72,9 @@ class Faults:
     _last_call: float = 0.0
 
     def arrive(self, operation: str, now: float) -> CallFault | None:
-        """Count a call and refuse it if it is to be refused.
+        """Count a call and raise ServiceError if a fault rejects it.
 
-        Returns the fault to raise after the operation took place, if there is one. Raises
-        ServiceError for the others.
+        Returns the fault to raise after the operation, if any.
         """
         self.calls[operation] += 1
         self._throttle(now)
@@ -104,14 +104,14 @@ class Faults:
         self._allowance -= 1
 
     def check_total_quota(self, notebooks: Iterable[Notebook]) -> None:
-        """Refuse one more notebook in the account; raises ServiceError(ResourceLimitExceeded)."""
+        """Raise ServiceError(ResourceLimitExceeded) if the account has no room for a notebook."""
         limit = self.quotas.get(TOTAL_QUOTA)
         used = sum(1 for _ in notebooks)
         if limit is not None and used >= limit:
             raise _limit_exceeded(TOTAL_QUOTA, "NotebookInstances", limit, used)
 
     def check_instance_quota(self, instance_type: str, notebooks: Iterable[Notebook]) -> None:
-        """Refuse to run one more of a type; raises ServiceError(ResourceLimitExceeded)."""
+        """Raise ServiceError(ResourceLimitExceeded) if no further instance of a type may run."""
         limit = self.quotas.get(instance_type)
         used = sum(
             1
@@ -123,7 +123,7 @@ class Faults:
             raise _limit_exceeded(quota, "Instances", limit, used)
 
     def check_zone(self, instance_type: str, zone: str) -> None:
-        """Refuse a type that the zone does not have; raises ServiceError(ValidationException)."""
+        """Raise ServiceError(ValidationException) for a type that the zone does not have."""
         if self.not_in_zone.get(instance_type) == "call":
             raise ServiceError(
                 "ValidationException", NOT_IN_ZONE.format(type=instance_type, zone=zone)
@@ -132,7 +132,7 @@ class Faults:
     def start_outcome(
         self, notebook: Notebook, lifecycle_config_arn: str | None, zone: str
     ) -> tuple[str, str | None]:
-        """Say how a start will end: the status, and the FailureReason if it has one."""
+        """Return the outcome of a start: the status, and the FailureReason or None."""
         settings = notebook.settings
         if notebook.name in self.failing_notebooks:
             return "Failed", self.failing_notebooks[notebook.name]
@@ -150,7 +150,7 @@ class Faults:
 
 
 def error_of(fault: CallFault) -> ServiceError:
-    """Turn a fault into the error its caller gets."""
+    """Return the error for a fault."""
     return ServiceError(fault.code, fault.message, fault.status)
 
 

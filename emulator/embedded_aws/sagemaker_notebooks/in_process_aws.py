@@ -1,7 +1,7 @@
-"""Lets the boto3 clients of this process speak to the notebook simulator instead of SageMaker.
+"""Send the SageMaker calls of this process's boto3 clients to the notebook simulator.
 
-It hooks into botocore's `before-call` event, which an answer ends before anything is sent, retried
-or waited for. It stands beside moto, which answers for the other services further down the way.
+A handler of botocore's `before-call` event returns the answer, so botocore sends and retries
+nothing. moto answers the calls to other services at a later stage.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from embedded_aws.sagemaker_notebooks.service import NotebookService
 
 _BEING_MADE = {"status": "CREATE_IN_PROGRESS", "physical_ids": ()}
 
-_PAGE = 2  # so that few stacks and notebooks take several
+_PAGE = 2  # small, so that few stacks and notebooks fill several pages
 
 Stacks = Mapping[str, Mapping[str, Any]]
 Listed = tuple[Stacks, Sequence[Mapping[str, Any]]]
@@ -44,13 +44,13 @@ def notebook_service(
 ) -> Iterator[NotebookService]:
     """Send the SageMaker calls of every client of this process to the simulator.
 
-    Each call to another service lets the simulator catch up with its clock first, so that a
-    network interface whose time has come is gone for EC2 too. Every stack that CloudFormation is
-    asked for has `stack_tags`: moto's would not take those of AWS's own. `stacks` tells of a stack,
-    by its id, its `status` ("" if it is gone, AccessDenied if nobody may see it) and its
-    `physical_ids`, that of the resource Notebook first, `tags` of its own and `outputs`, if it has
-    any; any other is being made. `listed` returns what the list of all stacks and the search for
-    tags show, which may both be behind; without it they are not.
+    Before each call to another service, the simulator catches up with its clock, so that EC2 no
+    longer shows a network interface that is due for deletion. Every stack has `stack_tags`, because
+    moto rejects the tags of AWS itself. `stacks` describes stacks by ID: `status` ("" if deleted,
+    AccessDenied if not visible), `physical_ids` (that of the resource Notebook first), and
+    optionally `tags` and `outputs`. Any other stack is in creation. `listed` returns the stacks
+    that the list of all stacks and the search by tags show, which may be stale; by default they are
+    current.
     """
     known = stacks if stacks is not None else {}
 
@@ -66,7 +66,7 @@ def notebook_service(
 
 
 def _answer(**event: Any) -> Any:
-    """Answer a call as botocore wants `before-call` answered; None lets the call go on."""
+    """Return the answer in the form of `before-call`; None lets the call proceed."""
     model: OperationModel = event["model"]
     if not _active:
         return None
@@ -94,7 +94,7 @@ def _answer(**event: Any) -> Any:
     headers = {"x-amzn-requestid": str(uuid4()), "content-type": "application/x-amz-json-1.1"}
     body = json.dumps(answer, default=_epoch).encode()
     response = {"status_code": status, "headers": headers, "body": body}
-    # botocore hands its own parser None for operations without output, unlike its stubs say.
+    # botocore passes None to its parser for operations without output, contrary to its stubs.
     parsed = create_parser("json").parse(response, cast("Shape", model.output_shape))
     return SimpleNamespace(status_code=status), parsed
 
@@ -126,7 +126,7 @@ def _answer_of_stack(
 def _all_stacks(
     stacks: Stacks, token: str | None, stack_tags: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    """Answer DescribeStacks without a name: in pages, and without the deleted ones."""
+    """Answer DescribeStacks without a name, in pages and without deleted stacks."""
     shown = [
         _described(stack_id, stack, stack_tags)
         for stack_id, stack in stacks.items()
@@ -183,9 +183,9 @@ def _epoch(value: Any) -> float:
 
 
 def hook_into_botocore(event: str, handler: Callable[..., Any], handler_id: str) -> None:
-    """Hear of the calls of all clients: those of sessions to come, and those there are already.
+    """Handle the calls of all clients, existing and new.
 
-    botocore hands its handlers down from session to client by copying, hence the three places.
+    botocore copies its handlers from session to client, so they are registered in three places.
     """
     BUILTIN_HANDLERS.append((event, handler))
     for thing in gc.get_objects():

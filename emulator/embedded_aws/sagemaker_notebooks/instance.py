@@ -1,7 +1,7 @@
-"""One notebook instance: its settings and its way through the statuses over time.
+"""A notebook instance: its settings and its statuses over time.
 
-Nothing runs in the background: a transition is written down with the moment it is due, and
-`Notebook.advance` takes it once that moment has come.
+Nothing runs in the background. A transition is stored with its due time, and `Notebook.advance`
+makes it at or after that time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from embedded_aws.runtime.service_model import ServiceError
 
-# What CreateNotebookInstance assumes for what it is not told (botocore's documentation of it).
+# Defaults of CreateNotebookInstance (botocore's documentation).
 DEFAULTS: dict[str, Any] = {
     "DirectInternetAccess": "Enabled",
     "InstanceMetadataServiceConfiguration": {"MinimumInstanceMetadataServiceVersion": "1"},
@@ -24,8 +24,8 @@ DEFAULTS: dict[str, Any] = {
     "VolumeSizeInGB": 5,
 }
 
-# Where each operation may start from; the service names these lists in its refusals. For
-# Updating no refusal of the service's was found: "its status must be Stopped" (developer guide,
+# The allowed statuses of each operation, which the service lists in its errors. No such error
+# was found for Updating: "its status must be Stopped" (developer guide,
 # "Update a Notebook Instance").
 ALLOWED_FROM = {
     "Pending": ("Stopped", "Failed"),
@@ -34,7 +34,7 @@ ALLOWED_FROM = {
     "Deleting": ("Stopped", "Failed"),
 }
 
-# A status in which no instance runs, so that none counts against the quota.
+# Statuses without a running instance, which do not count against the quota.
 AT_REST = ("Stopped", "Failed", "Deleting", "Updating")
 
 _ECHOED_AS_GIVEN = (
@@ -56,7 +56,7 @@ _ECHOED_AS_GIVEN = (
 
 @dataclass(frozen=True)
 class Timing:
-    """How many seconds each transition takes; the defaults are about what AWS takes."""
+    """The duration of each transition in seconds; the defaults are similar to AWS."""
 
     pending: float = 240
     starting: float = 120
@@ -68,7 +68,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Transition:
-    """What a notebook becomes and when (epoch seconds); the status None means gone."""
+    """A notebook's next status and its time in epoch seconds; the status None means deleted."""
 
     status: str | None
     due: float
@@ -77,7 +77,7 @@ class Transition:
 
 @dataclass
 class Notebook:
-    """A notebook instance as the service knows it, the private facts included."""
+    """A notebook instance, including its internal attributes."""
 
     name: str
     arn: str
@@ -94,7 +94,7 @@ class Notebook:
     next: Transition | None = None
 
     def check_transition(self, to: str) -> None:
-        """Refuse a transition that the service refuses, in its words.
+        """Reject a transition that the service rejects, with its message.
 
         Raises ServiceError(ValidationException).
         """
@@ -107,16 +107,16 @@ class Notebook:
             )
 
     def become(self, status: str, now: float, then: Transition | None = None) -> None:
-        """Enter a status at `now` and write down what follows it."""
+        """Enter a status at `now` and store the transition that follows."""
         self.status = status
         self.modified = now
         self.next = then
         self.failure_reason = None
 
     def advance(self, now: float, entered: Callable[[Notebook], None]) -> bool:
-        """Take the transition that is due, if one is; False once the notebook is gone.
+        """Make the transition that is due, if any; return False if the notebook is gone.
 
-        `entered` is told of the new status.
+        `entered` is called with the new status.
         """
         due = self.next
         if due is None or due.due > now:
@@ -130,13 +130,13 @@ class Notebook:
 
     @property
     def url(self) -> str:
-        """The notebook's host name, as Describe shows it."""
+        """The notebook's host name in DescribeNotebookInstance."""
         region = self.arn.split(":")[3]
         suffix = hashlib.sha256(self.volume_id.encode()).hexdigest()[:4]
         return f"{self.name.lower()}-{suffix}.notebook.{region}.sagemaker.aws"
 
     def describe(self) -> dict[str, Any]:
-        """Answer DescribeNotebookInstance. Tags are not part of it: see ListTags."""
+        """Return the answer of DescribeNotebookInstance, which has no tags (see ListTags)."""
         described: dict[str, Any] = {
             "NotebookInstanceArn": self.arn,
             "NotebookInstanceName": self.name,
@@ -155,7 +155,7 @@ class Notebook:
         return described | {name: value for name, value in optional.items() if value is not None}
 
     def summary(self) -> dict[str, Any]:
-        """Describe the notebook as an item of ListNotebookInstances."""
+        """Return the notebook as an item of ListNotebookInstances."""
         shown = (
             "NotebookInstanceName",
             "NotebookInstanceArn",
@@ -172,10 +172,10 @@ class Notebook:
         return {name: described[name] for name in shown if name in described}
 
     def state_change_event(self) -> dict[str, Any]:
-        """Describe the status as EventBridge's "SageMaker Notebook Instance State Change" does.
+        """Return the status as an event "SageMaker Notebook Instance State Change".
 
-        SageMaker's developer guide shows no such event; the shape is that of captured ones, whose
-        times are epoch milliseconds and whose Tags are a map.
+        SageMaker's developer guide shows no such event. The fields are those of captured events:
+        times are epoch milliseconds, and Tags is a map.
         """
         detail = self.describe()
         for hidden in ("Url", "IpAddressType", "VolumeSizeInGB", "PlatformIdentifier"):
@@ -198,5 +198,5 @@ class Notebook:
 
 
 def moment(seconds: float) -> datetime:
-    """Turn epoch seconds into the aware time that responses hold."""
+    """Convert epoch seconds to the timezone-aware time in responses."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -1,4 +1,4 @@
-"""The lifecycle configurations that notebook instances run when they are made or started."""
+"""Lifecycle configurations, which notebook instances run when they are created or started."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class LifecycleConfigs:
         self._configs: dict[str, dict[str, Any]] = {}
 
     def arn(self, name: str) -> str:
-        """Return the ARN that a configuration of that name has or would have."""
+        """Return the ARN for a configuration's name, whether or not it exists."""
         return self._arn_of(name.lower())
 
     def find(self, name: str) -> dict[str, Any] | None:
-        """Return a configuration as Describe shows it, or None."""
+        """Return a configuration as in DescribeNotebookInstanceLifecycleConfig, or None."""
         return self._configs.get(name)
 
     def names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Filters, order and pages of the List operations."""
+"""Filters, sorting and pages of the List operations."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SORT_FIELDS = {
 
 
 def select(items: list[Item], params: Mapping[str, Any], name_field: str) -> list[Item]:
-    """Filter and order the items of a List operation as its parameters say.
+    """Filter and sort the items of a List operation by its parameters.
 
-    `name_field` is the member that NameContains and SortBy=Name mean.
+    `name_field` is the member for NameContains and SortBy=Name.
     """
     tests: dict[str, Callable[[Item, Any], bool]] = {
         "NameContains": lambda item, text: text.lower() in item[name_field].lower(),
@@ -52,9 +52,9 @@ def select(items: list[Item], params: Mapping[str, Any], name_field: str) -> lis
 
 
 def page(items: list[Item], params: Mapping[str, Any], member: str, size: int) -> dict[str, Any]:
-    """Answer with one page of at most `size` items under `member`, and NextToken if more follow.
+    """Return a page of at most `size` items under `member`, with NextToken if more follow.
 
-    Raises ServiceError(ValidationException) for a NextToken that no page handed out.
+    Raises ServiceError(ValidationException) for an invalid NextToken.
     """
     start = _position(params.get("NextToken"))
     answer: dict[str, Any] = {member: items[start : start + size]}

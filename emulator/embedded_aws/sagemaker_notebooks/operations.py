@@ -1,4 +1,4 @@
-"""The operations on notebook instances and the rules the service keeps for them."""
+"""The operations on notebook instances and the rules of the service for them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DISASSOCIATE = {
 class NotebookOperations:
     """The notebook instances of one account and Region.
 
-    `entered` is told of every notebook that has come into a new status.
+    `entered` is called for every notebook that enters a new status.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class NotebookOperations:
         self.by_arn: dict[str, Notebook] = {}
 
     def next_change(self) -> float | None:
-        """Return when a notebook will come into its next status, if one will."""
+        """Return the time of the next status change of any notebook, or None."""
         return min((each.next.due for each in self.by_arn.values() if each.next), default=None)
 
     def advance(self, now: float) -> None:
-        """Let everything happen that is due, in the order it is due."""
+        """Make all transitions that are due, in order of their time."""
         while due := [
             notebook
             for notebook in self.by_arn.values()
@@ -79,14 +79,14 @@ class NotebookOperations:
             self._around.keys.revoke(notebook.key_arn, notebook.grant_id)
 
     def lingering_interfaces(self) -> list[str]:
-        """Return the network interfaces of notebooks that are gone already."""
+        """Return the network interfaces that remain of deleted notebooks."""
         return [interface for _, interface in self._lingering]
 
     def find(self, name: str) -> Notebook:
-        """Return a notebook by name, whatever its case.
+        """Return a notebook by name, ignoring case.
 
-        Raises ServiceError(ValidationException) "RecordNotFound", which is how the service says
-        that there is none.
+        Raises ServiceError(ValidationException) "RecordNotFound", as the service does, if it does
+        not exist.
         """
         notebook = self.by_arn.get(self._around.arn("notebook-instance", name))
         if notebook is None:
@@ -164,9 +164,9 @@ class NotebookOperations:
         return {}
 
     def presign(self, params: Params) -> Answer:
-        """CreatePresignedNotebookInstanceUrl: of a notebook that is InService.
+        """CreatePresignedNotebookInstanceUrl, only for a notebook that is InService.
 
-        That AWS refuses others is documented; the words are ours.
+        AWS documents this condition, but not the error message.
         """
         notebook = self.find(params["NotebookInstanceName"])
         if notebook.status != "InService":
@@ -203,7 +203,7 @@ class NotebookOperations:
         self._entered(notebook)
 
     def _new_volume(self, name: str) -> str:
-        # Derived, not random, so that a run can be repeated; new for every notebook ever made.
+        # Derived instead of random, so that a run can be repeated; unique for each notebook.
         self._made += 1
         return "vol-" + hashlib.sha256(f"{name}/{self._made}".encode()).hexdigest()[:17]
 
@@ -245,7 +245,7 @@ class NotebookOperations:
             self._around.require(caller, needed.action, needed.resource, needed.context)
 
     def _check_references(self, settings: Params) -> None:
-        """Refuse a role that cannot be assumed and a lifecycle configuration there is not."""
+        """Reject a role that cannot be assumed and a missing lifecycle configuration."""
         role, config = settings.get("RoleArn"), settings.get("LifecycleConfigName")
         if role and self._around.role_created:
             created = self._around.role_created(role)
@@ -278,8 +278,8 @@ class NotebookOperations:
 def _updated(notebook: Notebook, params: Params) -> dict[str, Any]:
     """Return the notebook's settings after an update.
 
-    Raises ServiceError(ValidationException) for a volume that shrinks, and for a setting given
-    and disassociated in one request.
+    Raises ServiceError(ValidationException) for a smaller volume, and for a setting that is both
+    given and disassociated.
     """
     size, wanted = notebook.settings["VolumeSizeInGB"], params.get("VolumeSizeInGB")
     if wanted is not None and wanted < size:

@@ -1,8 +1,8 @@
-"""What IAM asks of the callers of notebook operations, beyond the action of the same name.
+"""Permissions of notebook operations in addition to the action of the same name.
 
 Sources: "Amazon SageMaker API Permissions: Actions, Permissions, and Resources Reference" in the
-SageMaker developer guide (which further permissions, and that those of EC2 and KMS are needed only
-with a VPC or a key), and the Service Authorization Reference (condition keys).
+SageMaker developer guide for the permissions (those of EC2 and KMS are required only with a VPC or
+a key), and the Service Authorization Reference for the condition keys.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 Context = Mapping[str, list[str]]
 
-# The condition keys under which SageMaker may send a volume's key. The Service Authorization
-# Reference of 2026 lists the first alone. Until then it listed the second, and no page says whether
-# SageMaker still sends it.
+# The possible condition keys for a volume's key. The Service Authorization Reference of 2026 lists
+# only the first. Until then it listed the second, and no page says whether SageMaker still sends
+# it.
 VOLUME_KEYS = ("sagemaker:VolumeKmsKeyArn", "sagemaker:VolumeKmsKey")
 
 # The condition key of each Create or Update parameter (Service Authorization Reference).
@@ -29,7 +29,7 @@ _CONDITION_KEYS = {
 
 
 class Permission(NamedTuple):
-    """One permission a caller needs."""
+    """A permission that the caller needs."""
 
     action: str
     resource: str
@@ -43,19 +43,19 @@ def dependent_permissions(
     settings: Mapping[str, Any],
     network_arn: Callable[[str, str], str],
 ) -> Iterator[Permission]:
-    """Yield what the caller needs besides `sagemaker:<operation>`.
+    """Yield the permissions that the caller needs besides `sagemaker:<operation>`.
 
-    SageMaker reaches EC2 and KMS in the caller's name. Its calls of KMS carry kms:ViaService (AWS's
-    managed policies, Sid SageMakerCreateGrant). They carry no kms:GrantIsForAWSResource, which is
-    true only for services that are integrated that way (aws/sagemaker-python-sdk#683).
+    SageMaker calls EC2 and KMS as the caller. Its calls to KMS have kms:ViaService (AWS managed
+    policies, Sid SageMakerCreateGrant). They do not have kms:GrantIsForAWSResource, which is true
+    only for services that are integrated that way (aws/sagemaker-python-sdk#683).
 
     Args:
-        operation: Create-, Start-, Update- or DeleteNotebookInstance; others need nothing more.
+        operation: Create-, Start-, Update- or DeleteNotebookInstance; others need no permission.
         params: the request.
         notebook_arn: the notebook's ARN.
         settings: the notebook's settings in the service's names: those of the request on Create,
-            the kept ones (with KmsKeyId as an ARN) otherwise.
-        network_arn: returns the ARN of a subnet or a security group, by its kind and its id.
+            otherwise the stored ones (with KmsKeyId as an ARN).
+        network_arn: returns the ARN of a subnet or security group, by kind and ID.
 
     """
     _, partition, _, region, account, _ = notebook_arn.split(":", 5)
@@ -89,7 +89,7 @@ def _network_permissions(
 ) -> Iterator[Permission]:
     for action in ("DescribeSubnets", "DescribeSecurityGroups", "DescribeVpcs"):
         yield Permission(f"ec2:{action}", "*", {})
-    # EC2 asks CreateNetworkInterface of everything the interface touches.
+    # EC2 requires CreateNetworkInterface on each resource that the interface uses.
     subnet, groups = settings["SubnetId"], settings.get("SecurityGroupIds", [])
     touched = [f"{ec2}:network-interface/*", network_arn("subnet", subnet)]
     for resource in (*touched, *(network_arn("security-group", group) for group in groups)):
@@ -102,13 +102,13 @@ def request_context(
     resource_tags: Mapping[str, str],
     volume_key: str = VOLUME_KEYS[0],
 ) -> Context:
-    """Return the condition keys of a call, for the policies that allow or deny it.
+    """Return the condition keys of a call.
 
     Args:
         operation: the operation.
         params: the request.
         resource_tags: the tags of the resource that the request names.
-        volume_key: the one of VOLUME_KEYS that SageMaker sends.
+        volume_key: the condition key for the volume's key, one of VOLUME_KEYS.
 
     """
     context: dict[str, list[str]] = {}
@@ -129,16 +129,16 @@ def request_context(
 
 
 def tagging_context(operation: str, params: Mapping[str, Any]) -> Context:
-    """Return the condition keys of the AddTags that is part of a creation.
+    """Return the condition keys of AddTags during a creation.
 
-    A direct call of AddTags has no sagemaker:TaggingAction (SageMaker developer guide, on policies
-    that permit tagging during a creation only).
+    A direct call of AddTags has no sagemaker:TaggingAction (SageMaker developer guide, policies
+    that allow tagging only during a creation).
     """
     return request_tags(params) | {"sagemaker:TaggingAction": [operation]}
 
 
 def request_tags(params: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return aws:RequestTag/… and aws:TagKeys of a request that sets or removes tags."""
+    """Return aws:RequestTag/… and aws:TagKeys for a request that adds or removes tags."""
     tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags") or []}
     keys = [*tags, *(params.get("TagKeys") or [])]
     context = {f"aws:RequestTag/{key}": [value] for key, value in tags.items()}

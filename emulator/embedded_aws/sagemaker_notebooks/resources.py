@@ -1,6 +1,6 @@
-"""What a notebook holds in other services: a network interface in the VPC and a grant on its key.
+"""Resources of a notebook in other services: a network interface and a grant on its key.
 
-The protocols are what the simulator needs; the classes fulfil them through boto3 clients.
+The simulator uses the protocols; the classes implement them with boto3 clients.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from botocore.exceptions import ClientError
 
 from embedded_aws.runtime.service_model import ServiceError
 
-# What SageMaker does with the key of a volume.
+# The operations that SageMaker uses with the key of a volume.
 GRANTED_OPERATIONS = ["Encrypt", "Decrypt", "CreateGrant", "GenerateDataKeyWithoutPlaintext"]
 
 
 class Network(Protocol):
-    """The VPC that notebooks are put into."""
+    """The VPC of notebooks."""
 
     def attach(
         self, subnet_id: str, security_group_ids: list[str], notebook_name: str
     ) -> tuple[str, list[str]]:
-        """Make a network interface; return its id and the ids of its security groups.
+        """Create a network interface and return its ID and the IDs of its security groups.
 
-        Raises ServiceError(ValidationException) for a subnet or a group that does not exist, and
-        for groups of another VPC.
+        Raises ServiceError(ValidationException) for a missing subnet or group, and for groups of
+        another VPC.
         """
 
     def release(self, network_interface_id: str) -> None:
-        """Delete the network interface, if it is still there."""
+        """Delete the network interface if it exists."""
 
     def owner(self, resource_id: str) -> str:
-        """Return the account of a subnet or a security group; empty if there is none of this id.
+        """Return the owner's account of a subnet or security group, or '' if it does not exist.
 
-        It is another one's if that shares it by AWS RAM.
+        For a resource shared through AWS RAM, this is another account.
         """
 
 
@@ -49,14 +49,14 @@ class Keys(Protocol):
         """
 
     def grant(self, key_arn: str, notebook_arn: str) -> str:
-        """Let SageMaker use the key for the notebook's volume; return the grant's id."""
+        """Let SageMaker use the key for the notebook's volume and return the grant's ID."""
 
     def revoke(self, key_arn: str, grant_id: str) -> None:
-        """Take the grant back, if it is still there."""
+        """Revoke the grant if it exists."""
 
 
 class Ec2Network:
-    """A network kept by EC2, reached through a boto3 client."""
+    """A network in EC2, through a boto3 client."""
 
     def __init__(self, ec2: Any) -> None:
         self._ec2 = ec2
@@ -109,7 +109,7 @@ class Ec2Network:
 
 
 class KmsKeys:
-    """Keys kept by KMS, reached through a boto3 client."""
+    """Keys in KMS, through a boto3 client."""
 
     def __init__(self, kms: Any) -> None:
         self._kms = kms
@@ -145,7 +145,7 @@ class KmsKeys:
 
 @contextmanager
 def _unless(code: str) -> Iterator[None]:
-    """Overlook one error: somebody else took the thing away, so it need not be done any more."""
+    """Ignore one error code, which means that the resource no longer exists."""
     try:
         yield
     except ClientError as error:
@@ -154,7 +154,7 @@ def _unless(code: str) -> Iterator[None]:
 
 
 def description(notebook_name: str) -> str:
-    """Describe a network interface as SageMaker does, so that people know whose it is."""
+    """Return the description of a notebook's network interface, as SageMaker sets it."""
     return (
         "[Do not delete] Network Interface created to access resources in your VPC for "
         f"SageMaker Notebook Instance {notebook_name}"
@@ -162,7 +162,7 @@ def description(notebook_name: str) -> str:
 
 
 def other_vpc(security_group_ids: list[str], subnet_id: str) -> ServiceError:
-    """Refuse security groups that are not of the subnet's VPC."""
+    """Return the error for security groups of another VPC than the subnet's."""
     return ServiceError(
         "ValidationException",
         f"The security groups {security_group_ids} and the subnet {subnet_id} "
@@ -171,5 +171,5 @@ def other_vpc(security_group_ids: list[str], subnet_id: str) -> ServiceError:
 
 
 def unusable_key(key_arn: str, state: str) -> ServiceError:
-    """Refuse a key that is disabled, pending deletion or otherwise not usable."""
+    """Return the error for a key that is disabled, pending deletion or otherwise not usable."""
     return ServiceError("ValidationException", f"The key {key_arn} cannot be used: it is {state}.")

@@ -1,12 +1,12 @@
 """The notebook simulator inside the embedded AWS.
 
-Its network interfaces are those of MiniStack's EC2, its grants those of MiniStack's KMS, the roles
-it assumes MiniStack's IAM's; MiniStack's IAM decides on every permission of its callers, and its
-state changes are events on MiniStack's default event bus.
+It uses the network interfaces of MiniStack's EC2, the grants of MiniStack's KMS and the roles of
+MiniStack's IAM, which also authorizes every call. State changes are events on MiniStack's default
+event bus.
 
-Each account has notebooks of its own.
+Each account has its own notebooks.
 
-`/_local/sagemaker` is its control: GET answers the state, PUT changes settings first (see
+`/_local/sagemaker` is the control: GET returns the state, PUT first changes settings (see
 `embedded_aws.sagemaker_notebooks.control`).
 """
 
@@ -44,14 +44,14 @@ log = logging.getLogger(__name__)
 
 SAGEMAKER = "sagemaker.amazonaws.com"
 
-# How often what has become due is caught up with when nobody calls, in seconds.
+# The interval in seconds at which the simulator catches up with the clock without a call.
 _TICK = 0.1
 
 
 def install(**settings: Any) -> Callable[[], NotebookService]:
     """Serve SageMaker's notebook operations; `settings` are those of the control.
 
-    Returns what gives the notebooks of the account at hand.
+    Returns a function that returns the notebooks of the current account.
     """
     _check_what_is_used()
     region, lock = get_region(), threading.Lock()
@@ -147,7 +147,7 @@ def _keep_up(service: NotebookService) -> None:
             with request_scope(service.around.account, service.around.region):
                 service.advance()
         except Exception:
-            # Once more at the next tick: without this thread no interface would ever be released.
+            # Retry at the next tick, because only this thread releases interfaces.
             log.exception("the notebooks could not catch up with the time")
 
 
@@ -162,7 +162,7 @@ def _emit(event: dict[str, Any]) -> None:
 
 
 def _role_created(arn: str) -> float | None:
-    """Return when a role was made, or None if there is none that SageMaker may assume."""
+    """Return a role's creation time, or None if SageMaker cannot assume the role."""
     role = iam._roles.get(arn.rsplit("/", 1)[-1])
     if role is None or role["Arn"] != arn:
         return None
@@ -172,8 +172,8 @@ def _role_created(arn: str) -> float | None:
 
 
 def _trusts_sagemaker(document: Mapping[str, Any]) -> bool:
-    # MiniStack's own evaluator lets any Service principal stand for the account's root. Conditions
-    # are left out: what they speak of, the notebook's account and ARN, is always so here.
+    # MiniStack's evaluator treats any Service principal as the account's root. Conditions are not
+    # evaluated: those on the notebook's account and ARN are always true here.
     statements = document["Statement"]
     return any(
         statement["Effect"] == "Allow"
@@ -221,7 +221,7 @@ class _Network:
         return str(found["OwnerId"]) if found else ""
 
     def release(self, network_interface_id: str) -> None:
-        # Somebody may have deleted it by hand: then there is nothing left to release.
+        # The interface may have been deleted already.
         ec2._delete_network_interface({"NetworkInterfaceId": [network_interface_id]})
 
     @staticmethod
@@ -258,12 +258,12 @@ class _Keys:
         return grant_id
 
     def revoke(self, key_arn: str, grant_id: str) -> None:
-        # A key that is gone took its grants with it.
+        # A deleted key has no grants.
         kms._revoke_grant({"KeyId": key_arn, "GrantId": grant_id})
 
 
 def _answer(response: tuple[int, Any, bytes]) -> dict[str, Any]:
-    """Return what one of MiniStack's services answered; raises ServiceError for a refusal."""
+    """Return the answer of a MiniStack service; raise ServiceError for an error."""
     status, _, body = response
     answer: dict[str, Any] = json.loads(body)
     if status >= 400:

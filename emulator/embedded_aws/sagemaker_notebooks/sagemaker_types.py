@@ -8,7 +8,7 @@ from embedded_aws.runtime.resource_calls import Props, Provisioned, call, delete
 
 
 def _create_lifecycle_config(logical_id: str, props: Props, stack_name: str) -> Provisioned:
-    # In lower case, for a deletion has the ARN alone, in which SageMaker lowers the name.
+    # In lower case: a deletion has only the ARN, in which SageMaker writes names in lower case.
     name = props.get("NotebookInstanceLifecycleConfigName") or provisioners._physical_name(
         stack_name, logical_id, max_len=63, lowercase=True
     )
@@ -45,7 +45,7 @@ def _update_lifecycle_config(
 
 
 def _tags(props: Props) -> list[dict[str, str]]:
-    """Return the tags but those of AWS's own services, which no caller can give."""
+    """Return the tags without those of AWS services, which callers cannot set."""
     return [tag for tag in props.get("Tags", []) if not tag["Key"].startswith("aws:")]
 
 
@@ -62,7 +62,7 @@ def _lifecycle_config_name(arn: str, props: Props) -> str:
 
 
 def _lifecycle_config(arn: str) -> Provisioned:
-    """Return what Ref and Fn::GetAtt give: the registry's type has no other attribute."""
+    """Return the values for Ref and Fn::GetAtt: the registry's type has only the ARN."""
     return arn, {"NotebookInstanceLifecycleConfigArn": arn}
 
 

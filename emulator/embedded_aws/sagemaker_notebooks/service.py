@@ -1,8 +1,8 @@
 """A simulator of SageMaker's notebook instances.
 
-Everything is derived from an injected clock at the moment of a call: what has become due since is
-caught up with before the call is looked at, and by `NotebookService.advance`. Nothing runs in the
-background and nothing waits, so a test moves through hours by moving its clock.
+All state depends on an injected clock. Each call, and `NotebookService.advance`, first makes the
+transitions that are due. Nothing runs in the background and nothing waits, so a test can advance
+its clock by hours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Params = Mapping[str, Any]
 Operation = Callable[[Params, Any], Answer]
 Event = dict[str, Any]
 
-# What a page of a list holds where the caller does not say; ListTags has no smaller pages.
+# Default page sizes of lists; ListTags has no smaller pages.
 _PAGE_SIZES = {"ListTags": 50}
 _PAGE_SIZE = 10
 
@@ -35,8 +35,8 @@ _PAGE_SIZE = 10
 class NotebookService:
     """SageMaker's notebook instances of one account and Region.
 
-    Calls may come from several threads. `emit` is given each state-change event, those of one call
-    in order; the simulator's lock is free then, so it may call the simulator.
+    Calls may come from several threads. `emit` gets each state-change event, those of one call in
+    order. The lock is free during `emit`, so it may call the simulator.
     """
 
     def __init__(self, around: Surroundings, emit: Callable[[Event], None] | None = None) -> None:
@@ -55,10 +55,10 @@ class NotebookService:
         self.operations: dict[str, Operation] = self._operation_table()
 
     def call(self, operation: str, params: Params, caller: Any = None) -> Answer:
-        """Answer one call, whose parameters are as JSON decodes them; times are datetimes.
+        """Answer a call with JSON-decoded parameters; times in the answer are datetimes.
 
-        `caller` is handed to `Surroundings.require` as it is.
-        Raises ServiceError as the service answers errors.
+        `caller` is passed to `Surroundings.require`.
+        Raises ServiceError with the service's error.
         """
         with self._working():
             late_fault = self.faults.arrive(operation, self.around.clock())
@@ -70,18 +70,18 @@ class NotebookService:
             return answer
 
     def advance(self) -> None:
-        """Catch up with the clock: finish what is due and emit the events of it."""
+        """Catch up with the clock: make due transitions and emit their events."""
         with self._working():
             pass
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """Hold the lock, catch up with the clock first, and emit events when the lock is free."""
+        """Catch up with the clock, hold the lock, and emit events after releasing it."""
         events: list[Event] = []
         try:
             with self._lock:
                 if self._at_work:
-                    # A call to EC2 or KMS that the simulator itself makes has come round to it.
+                    # The simulator's own call to EC2 or KMS led back to this function.
                     yield
                     return
                 self._at_work = True
@@ -108,10 +108,10 @@ class NotebookService:
         then: str | None = None,
         after: float = 0.0,
     ) -> None:
-        """Put a notebook into any status, a made-up one too.
+        """Set a notebook's status to any value, even an invented one.
 
-        It stays there, or becomes `then` after so many seconds.
-        Raises ServiceError(ValidationException) if there is no such notebook.
+        The status stays, or becomes `then` after `after` seconds.
+        Raises ServiceError(ValidationException) if the notebook does not exist.
         """
         with self._working():
             notebook = self.notebooks.find(name)
@@ -121,21 +121,21 @@ class NotebookService:
             self._entered(notebook)
 
     def state(self) -> dict[str, Any]:
-        """Return what there is, private facts such as the data volume's id included."""
+        """Return the state, including internal attributes such as the data volume's ID."""
         with self._working():
             shown = notebook_control.state(self.around, self.faults, self.notebooks)
             return {**shown, "lifecycle_configs": self.configs.names()}
 
     def configure(self, settings: Mapping[str, Any]) -> None:
-        """Change timing and faults, as `notebook_control.configure` describes it."""
+        """Change timing and faults (see `control.configure`)."""
         with self._working():
             notebook_control.configure(self.around, self.faults, self.force_status, settings)
 
     def condition_context(self, operation: str, params: Params) -> tuple[str, Context]:
         """Return the resource ARN ("*" if the operation has none) and the condition keys of a call.
 
-        Of use to whoever checks the operation's own permission before it is called. It neither
-        waits for a call under way nor catches up with the clock.
+        Use it to check the operation's own permission before the call. It neither waits for a
+        running call nor catches up with the clock.
         """
         arn = self._resource_arn(params)
         tags = dict(self._tags_of(arn) or {})
@@ -160,7 +160,7 @@ class NotebookService:
 
     def _create_config(self, params: Params, caller: Any) -> Answer:
         tags = checked_tags(params, {})
-        if tags:  # as for a notebook's tags at its creation
+        if tags:  # as for the tags of a new notebook
             arn = self.configs.arn(params["NotebookInstanceLifecycleConfigName"])
             context = tagging_context("CreateNotebookInstanceLifecycleConfig", params)
             self.around.require(caller, "sagemaker:AddTags", arn, context)

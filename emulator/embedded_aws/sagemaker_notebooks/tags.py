@@ -8,17 +8,17 @@ from typing import Any
 from embedded_aws.runtime.service_model import ServiceError
 from embedded_aws.sagemaker_notebooks.lists import page
 
-# A resource holds at most so many tags (botocore's TagList).
+# The maximum number of tags of a resource (botocore's TagList).
 MAX_TAGS = 50
 
 Tags = dict[str, str]
 
 
 def checked_tags(params: Mapping[str, Any], present: Tags) -> Tags:
-    """Return the present tags with those of a request added.
+    """Return the current tags with those of a request added.
 
-    Raises ServiceError(ValidationException) for a reserved key, a key given twice, be
-    it in another case, or too many.
+    Raises ServiceError(ValidationException) for a reserved key, a duplicate key (ignoring case)
+    or too many tags.
     """
     given = params.get("Tags") or []
     keys = [tag["Key"] for tag in given]
@@ -37,19 +37,19 @@ def checked_tags(params: Mapping[str, Any], present: Tags) -> Tags:
 
 
 class TagOperations:
-    """AddTags, DeleteTags and ListTags; `tags_of` finds the tags of a resource by its ARN."""
+    """AddTags, DeleteTags and ListTags; `tags_of` returns the tags of a resource by its ARN."""
 
     def __init__(self, tags_of: Callable[[str], Tags | None]) -> None:
         self._tags_of = tags_of
 
     def add(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """AddTags: the answer holds all tags of the resource."""
+        """AddTags: the answer has all tags of the resource."""
         tags = self._existing(params)
         tags.update(checked_tags(params, tags))
         return {"Tags": _as_list(tags)}
 
     def delete(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """DeleteTags: keys that are not there do not matter."""
+        """DeleteTags: ignores missing keys."""
         tags = self._existing(params)
         for key in params["TagKeys"]:
             tags.pop(key, None)

@@ -1,4 +1,4 @@
-"""A catalog in the embedded AWS: what tests make in it, launch from it and read of it."""
+"""Helpers that create a catalog in the embedded AWS, launch from it and read its records."""
 
 import json
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def refused(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
 
 
 class Account:
-    """What a test makes in the embedded AWS as its administrator."""
+    """The administrator of the embedded AWS, who creates what a test needs."""
 
     def __init__(self, aws: Emulator) -> None:
         self.aws = aws
@@ -87,7 +87,7 @@ class Account:
         self.catalog = aws.client("servicecatalog")
 
     def role(self, trusted: dict[str, Any], *statements: dict[str, Any]) -> str:
-        """Make a role; returns its ARN."""
+        """Create a role and return its ARN."""
         name, iam = unique("role"), self.aws.client("iam")
         made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust(trusted)))
         if statements:
@@ -102,18 +102,18 @@ class Account:
         return self.aws.client(service, keys["Credentials"])
 
     def end_user_role(self, *statements: dict[str, Any]) -> str:
-        """Make a role that anybody of the account may assume."""
+        """Create a role that every principal of the account may assume."""
         return self.role({"AWS": f"arn:aws:iam::{self.id}:root"}, *statements)
 
     def template(self, body: str) -> str:
-        """Keep a template; returns its address."""
+        """Upload a template and return its URL."""
         s3, bucket = self.aws.client("s3"), unique("templates")
         s3.create_bucket(Bucket=bucket)
         s3.put_object(Bucket=bucket, Key="some/template.yaml", Body=body.encode())
         return f"https://{bucket}.s3.us-east-1.amazonaws.com/some/template.yaml"
 
     def stack(self, resources: dict[str, Any], client: Any = None, **outputs: Any) -> str:
-        """Start a stack; returns its name."""
+        """Start creating a stack and return its name."""
         name = unique("stack")
         (client or self.cloudformation).create_stack(
             StackName=name, TemplateBody=template(resources, **outputs)
@@ -121,7 +121,7 @@ class Account:
         return name
 
     def stack_of(self, body: dict[str, Any], **parameters: str) -> str:
-        """Start a stack of a whole template; returns its name."""
+        """Start creating a stack from a complete template and return its name."""
         name = unique("stack")
         given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
         self.cloudformation.create_stack(
@@ -130,7 +130,7 @@ class Account:
         return name
 
     def settled(self, stack: str) -> dict[str, Any]:
-        """Wait for a stack; returns what DescribeStacks tells."""
+        """Wait for a stack operation to end and return the stack as DescribeStacks shows it."""
 
         def look() -> dict[str, Any] | None:
             found: dict[str, Any]
@@ -142,13 +142,13 @@ class Account:
         return settled
 
     def outputs(self, stack: str) -> dict[str, str]:
-        """Wait for a stack to succeed; returns its outputs."""
+        """Wait for a stack to succeed and return its outputs."""
         found = self.settled(stack)
         assert found["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), self.failures(stack)
         return {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])}
 
     def failures(self, stack: str) -> dict[str, str]:
-        """Return why resources failed."""
+        """Return the failure reasons by logical ID."""
         events = self.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
         return {
             event["LogicalResourceId"]: event["ResourceStatusReason"]
@@ -157,14 +157,14 @@ class Account:
         }
 
     def change(self, stack: str, resources: dict[str, Any], **outputs: Any) -> dict[str, str]:
-        """Update a stack and wait; returns its outputs."""
+        """Update a stack, wait for it to succeed and return its outputs."""
         self.cloudformation.update_stack(
             StackName=stack, TemplateBody=template(resources, **outputs)
         )
         return self.outputs(stack)
 
     def delete(self, stack: str) -> dict[str, Any]:
-        """Delete a stack and wait."""
+        """Delete a stack, wait for the end and return the stack."""
         (found,) = self.cloudformation.describe_stacks(StackName=stack)["Stacks"]
         self.cloudformation.delete_stack(StackName=stack)
         return self.settled(found["StackId"])
@@ -228,11 +228,11 @@ class Offer:
     artifact_id: str
 
     def person(self, name: str) -> Any:
-        """Return the catalog as an end user sees it."""
+        """Return a Service Catalog client for an end user."""
         return self.account.person(self.end_users, name)
 
     def launch(self, person: Any, name: str | None = None, **more: Any) -> dict[str, Any]:
-        """Launch and wait for the record."""
+        """Launch, wait for the end and return the record."""
         answer = person.provision_product(
             **{
                 "ProductId": self.product_id,
@@ -245,14 +245,14 @@ class Offer:
         return ended(person, answer)
 
     def launched(self, person: Any, **more: Any) -> dict[str, Any]:
-        """Launch with success."""
+        """Launch, assert that it succeeded and return the record."""
         record = self.launch(person, **more)
         assert record["RecordDetail"]["RecordErrors"] == []
         assert record["RecordDetail"]["Status"] == "SUCCEEDED"
         return record
 
     def stack_of(self, record: dict[str, Any]) -> str:
-        """Return the name of the stack that a record is of."""
+        """Return the name of a record's stack."""
         return f"SC-{self.account.id}-{record['RecordDetail']['ProvisionedProductId']}"
 
 
@@ -286,7 +286,10 @@ def offer_of(
     body: str = TEMPLATE,
     resources: dict[str, Any] | None = None,
 ) -> tuple[Offer, str]:
-    """Offer a product to a role of end users, who `may` do more; returns its stack's name too."""
+    """Offer a product to a role of end users and return the offer with its stack's name.
+
+    `may` are additional statements of the end users' policy.
+    """
     end_users = account.end_user_role(
         {
             "Effect": "Allow",

@@ -1,4 +1,4 @@
-"""The Service Catalog simulator, with stacks that do as the test says and no time of its own."""
+"""The Service Catalog simulator with stacks and a clock that the test controls."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -29,13 +29,13 @@ OUTPUT = {"OutputKey": "Url", "OutputValue": "https://it", "Description": "where
 
 @dataclass(frozen=True)
 class Person:
-    """A caller, and what IAM denies them."""
+    """A caller and the actions that IAM denies them."""
 
     arn: str
     denied: tuple[str, ...] = ()
 
     def require(self, action: str, resource: str = "*", context: Any = None) -> None:  # noqa: ARG002 - as IAM
-        """Refuse what is denied."""
+        """Raise AccessDeniedException for a denied action."""
         if action in self.denied:
             raise ServiceError("AccessDeniedException", f"{self.arn} may not {action}")
 
@@ -54,7 +54,7 @@ LAUNCH_ROLE = f"arn:aws:iam::{ACCOUNT}:role/Launch"
 
 @dataclass
 class Stacks:
-    """Stacks that go through the states the test has put down for them."""
+    """Stacks that go through the states that the test sets."""
 
     states: list[StackState] = field(default_factory=list)
     refusal: ServiceError | None = None
@@ -64,22 +64,22 @@ class Stacks:
     on_wait: Callable[[], None] = lambda: None
 
     def create(self, launch: Launch, request: StackRequest) -> str:
-        """Note the call."""
+        """Record the call."""
         self.call("create", launch, request)
         return f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/{request.name}/1"
 
     def update(self, launch: Launch, stack_id: str, request: StackRequest) -> bool:
-        """Note the call."""
+        """Record the call."""
         assert stack_id
         self.call("update", launch, request)
         return not self.unchanged
 
     def delete(self, launch: Launch, stack_id: str) -> None:
-        """Note the call."""
+        """Record the call."""
         self.call("delete", launch, stack_id)
 
     def call(self, what: str, launch: Launch, detail: Any) -> None:
-        """Note a call, and refuse it where the test says so."""
+        """Record a call and raise the refusal, if the test set one."""
         self.calls.append((what, launch, detail))
         if self.refusal:
             raise self.refusal
@@ -89,11 +89,11 @@ class Stacks:
         return self.states.pop(0)
 
     def wait(self) -> None:
-        """Do as the test says."""
+        """Call the test's hook."""
         self.on_wait()
 
     def template(self, url: str, reader: Any = None) -> dict[str, Any]:
-        """Return the template at either address."""
+        """Return the template at either URL."""
         if url not in (URL, NEWER_URL):
             raise ServiceError("InvalidParametersException", f"S3 error: no template at {url}")
         if reader:
@@ -103,7 +103,7 @@ class Stacks:
 
 @dataclass
 class Automations:
-    """Systems Manager as the test says, and a stack's resources by their types."""
+    """Systems Manager documents and runs set by the test, and a stack's resources by type."""
 
     documents: dict[str, ActionDocument] = field(default_factory=dict)
     found: dict[str, list[str]] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class Automations:
     ran: list[tuple[Launch, str, str, dict[str, list[str]]]] = field(default_factory=list)
 
     def document(self, actor: Launch, name: str, _version: str) -> ActionDocument:
-        """Return a document, if there is one and the actor may see it."""
+        """Return a document if it exists and the actor may describe it."""
         if actor in self.refused:
             raise ServiceError("AccessDeniedException", f"{actor.role_arn} may not")
         if name not in self.documents:
@@ -129,7 +129,7 @@ class Automations:
     def run(
         self, actor: Launch, name: str, version: str, parameters: Mapping[str, list[str]]
     ) -> str:
-        """Note the run."""
+        """Record the run and return the failure message, or ''."""
         self.ran.append((actor, name, version, dict(parameters)))
         return self.failure
 
@@ -137,7 +137,7 @@ class Automations:
 class World:
     """A catalog whose requests and answers are checked against the API's model.
 
-    Worlds of one directory are accounts that may share portfolios.
+    Worlds with the same directory are accounts that can share portfolios.
     """
 
     def __init__(self, account: str = ACCOUNT, directory: Directory | None = None) -> None:
@@ -173,7 +173,7 @@ class World:
         return refusal.value
 
     def let_run(self, *states: str | StackState) -> None:
-        """Let the background work go on while its stack takes these states."""
+        """Run the next background task while its stack goes through these states."""
         self.stacks.states = [s if isinstance(s, StackState) else StackState(s) for s in states]
         self.background.pop(0)()
         assert not self.stacks.states, "nobody looked at the stack's last states"
@@ -237,7 +237,7 @@ class Offer:
     artifact_id: str
 
     def launch(self, name: str = "mine", caller: Person = ALICE, **more: Any) -> dict[str, Any]:
-        """Start a launch; returns its record."""
+        """Start a launch and return its record."""
         answer = self.world.ask(
             "ProvisionProduct",
             caller,
@@ -254,13 +254,13 @@ class Offer:
         return record
 
     def launched(self, name: str = "mine") -> str:
-        """Launch with success; returns the provisioned product."""
+        """Launch successfully and return the provisioned product ID."""
         record = self.launch(name)
         self.world.let_run(StackState("CREATE_COMPLETE", (OUTPUT,)))
         return str(record["ProvisionedProductId"])
 
     def update(self, identifier: str, **more: Any) -> dict[str, Any]:
-        """Start an update; returns its record."""
+        """Start an update and return its record."""
         answer = self.world.ask(
             "UpdateProvisionedProduct",
             ALICE,
@@ -270,7 +270,7 @@ class Offer:
         return record
 
     def terminate(self, identifier: str, **more: Any) -> dict[str, Any]:
-        """Start a termination; returns its record."""
+        """Start a termination and return its record."""
         answer = self.world.ask(
             "TerminateProvisionedProduct",
             ALICE,
@@ -281,7 +281,7 @@ class Offer:
 
 
 def an_offer(world: World, **launch: str) -> Offer:
-    """Offer a product to ALICE and BOB, launched by LAUNCH_ROLE or as `launch` says."""
+    """Offer a product to ALICE and BOB with a launch constraint, LAUNCH_ROLE by default."""
     portfolio_id, (product_id, artifact_id) = portfolio(world), product(world)
     world.admin("AssociateProductWithPortfolio", PortfolioId=portfolio_id, ProductId=product_id)
     world.admin(

@@ -1,4 +1,4 @@
-"""Executions of state machines in the embedded AWS: how fast they wait, and their end."""
+"""Scale the waits of state machines in the embedded AWS, and wait for their executions."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ WAIT_SCALE = 0.05  # a state machine's second takes 50 ms
 
 
 def ended(aws: Emulator, execution: str) -> dict[str, Any]:
-    """Wait for an execution's end; its description."""
+    """Wait for an execution to end and return its description."""
 
     def described() -> Any:
         found = aws.client("stepfunctions").describe_execution(executionArn=execution)

@@ -1,4 +1,4 @@
-"""Small Lambda functions for the tests of the embedded AWS, and waiting for what they do."""
+"""Create and invoke small Lambda functions for the tests of the embedded AWS."""
 
 import io
 import json
@@ -12,17 +12,17 @@ T = TypeVar("T")
 
 
 def zipped(**files: str) -> bytes:
-    """Return an archive of Python modules, by their names without `.py`."""
+    """Return an archive of Python modules, given by name without `.py`."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as writer:
         for name, text in files.items():
-            # A date of its own would make the same code another archive two seconds later.
+            # ZipInfo has a fixed date, so the same code always gives the same archive.
             writer.writestr(zipfile.ZipInfo(f"{name}.py"), text)
     return archive.getvalue()
 
 
 def role(aws: Emulator, service: str, *statements: dict[str, Any]) -> str:
-    """Make a role that `service` may assume and that may do what the statements say; its ARN."""
+    """Create a role that `service` may assume, with these statements, and return its ARN."""
     iam, name = aws.client("iam"), unique("role")
     trust = {
         "Version": "2012-10-17",
@@ -44,7 +44,7 @@ def role(aws: Emulator, service: str, *statements: dict[str, Any]) -> str:
 def function(
     aws: Emulator, source: str, *statements: dict[str, Any], **settings: Any
 ) -> dict[str, Any]:
-    """Make a function of one module's source with a `handler`; its configuration."""
+    """Create a function from the source of a module with a `handler`; return its configuration."""
     client, name = aws.client("lambda"), unique("function")
     made: dict[str, Any] = client.create_function(
         **{
@@ -66,6 +66,6 @@ def _state(client: Any, name: str) -> str:
 
 
 def invoke(aws: Emulator, name: str, event: Any = None) -> tuple[Any, str | None]:
-    """Invoke and wait; the payload and FunctionError, which is None after a success."""
+    """Invoke a function and return its payload and FunctionError (None after a success)."""
     answer = aws.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
     return json.load(answer["Payload"]), answer.get("FunctionError")

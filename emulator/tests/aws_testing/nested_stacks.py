@@ -1,4 +1,4 @@
-"""A stack with a nested one in the embedded AWS, and what there is to see of them."""
+"""A parent stack with one nested stack in the embedded AWS."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.8.0.0/16"}}
 
 
 class Nest:
-    """A parent stack with one nested stack, and what there is to see of them."""
+    """A parent stack with one nested stack."""
 
     def __init__(self, aws: Emulator) -> None:
         self.aws, self.name = aws, unique("parent")

@@ -1,4 +1,4 @@
-"""A notebook simulator with everything around it, for the tests of the simulator."""
+"""The notebook simulator with a clock, events and permissions that the test controls."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,11 +31,11 @@ class Clock:
 
 @dataclass
 class World:
-    """A simulator, its clock, and what it told the outside.
+    """The simulator, its clock, and what it sent.
 
     Attributes:
         events: the state-change events so far.
-        asked: the permissions the caller was asked for: action, resource, context.
+        asked: the permissions that the simulator required: action, resource, context.
         lacking: actions the caller may not take.
 
     """
@@ -83,27 +83,27 @@ class World:
         return status
 
     def in_service(self, name: str = "mine", /, **params: Any) -> None:
-        """Create a notebook and let it come into service."""
+        """Create a notebook and wait until it is InService."""
         self.create(name, **params)
         self.clock.advance(240)
         assert self.status(name) == "InService"
 
     def stopped(self, name: str = "mine", /, **params: Any) -> None:
-        """Create a notebook and let it come to rest."""
+        """Create a notebook, stop it and wait until it is Stopped."""
         self.in_service(name, **params)
         self.on("Stop", name)
         self.clock.advance(60)
         assert self.status(name) == "Stopped"
 
     def private(self, name: str = "mine") -> dict[str, Any]:
-        """Return what the simulator keeps of a notebook."""
+        """Return the simulator's internal state of a notebook."""
         found = [each for each in self.service.state()["notebooks"] if each["name"] == name]
         notebook: dict[str, Any] = found[0]
         return notebook
 
 
 def refused(call: Callable[..., Any], *args: Any, **kwargs: Any) -> ServiceError:
-    """Make a call that is to be refused and return the error."""
+    """Make a call that must fail and return its error."""
     with pytest.raises(ServiceError) as error:
         call(*args, **kwargs)
     return error.value

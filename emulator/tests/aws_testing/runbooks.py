@@ -1,8 +1,8 @@
-"""A runbook as the catalog has them: from a bucket to its stack, and to what the stack made."""
+"""A runbook like those of service actions: it finds a bucket's stack and changes a resource."""
 
 from typing import Any
 
-# Finds the notebook of the launch that has a bucket.
+# Finds the notebook of the launch that a bucket belongs to.
 FIND: dict[str, Any] = {
     "name": "Find",
     "action": "aws:executeAwsApi",
@@ -22,7 +22,7 @@ FIND: dict[str, Any] = {
 }
 PARTS = {
     "Bucket": {"Type": "AWS::S3::Bucket"},
-    # In the place of a notebook: something with a state that a call changes.
+    # Stands for a notebook: a resource with a state that a call changes.
     "Notebook": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 1}},
 }
 LOGS = {"Service": "logs", "logGroupName": "{{ Find.Notebook }}"}

@@ -1,4 +1,4 @@
-"""Awaits conditions of the embedded AWS, and makes names that are unique."""
+"""Wait for conditions in the embedded AWS, and make unique names."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def await_that(condition: Callable[[], T], seconds: float = 60.0) -> T:
-    """Return the condition's value once it is true; fail the test when it does not come true."""
+    """Return the condition's value once it is true; fail the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not true within {seconds} s: last {value!r}"

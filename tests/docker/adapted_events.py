@@ -1,4 +1,4 @@
-"""The sample events told anew: the same story, with the names and times of a deployment."""
+"""Adapts the sample events to a deployment: the same story, with its names and times."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,28 +7,28 @@ from typing import Any
 SAMPLE_ACCOUNT = "123456789012"
 
 
-class ToldAnew:
-    """What stands in a deployment for each of the sample events' values."""
+class AdaptedEvents:
+    """The sample events, with a deployment's values in place of their own."""
 
     def __init__(self, events: Mapping[str, Any], account: str) -> None:
         self._events = events
         self._values = {SAMPLE_ACCOUNT: account}
 
     def learn(self, sample: Any, real: Any) -> None:
-        """Hold what a sample says against what is so, value by value; their shape is the same."""
+        """Pair the values of a sample with the real ones. Both must have the same shape."""
         self._values |= dict(_differences(sample, real))
 
     def __call__(self, event: str) -> Any:
-        """Return an event with all that was learned."""
+        """Return an event with all real values learned so far."""
         text = json.dumps(self._events[event])
-        # What holds another value goes first.
+        # Longer values go first, because they may contain shorter ones.
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(_inside(value), _inside(self._values[value]))
         return json.loads(text)
 
 
 def _inside(value: str) -> str:
-    """Return a text as JSON has it between its quotes."""
+    """Return a text as it is between the quotes of a JSON string."""
     return json.dumps(value)[1:-1]
 
 

@@ -115,14 +115,14 @@ def _chain(of_one_second: Sequence[Entry], before: Sequence[Entry]) -> Sequence[
 
 
 def _follows(before: Entry, after: Entry) -> bool:
-    """Return whether a request may come directly after one that succeeded or was rolled back."""
+    """Return whether `after` follows `before`, which succeeded or was rolled back."""
     # CloudFormation sends the next request only after an answer, or after a timeout, which takes
     # longer than a second.
     return (bool(before.outcome) or not after.outcome) and after.asked_before == before.asked
 
 
 def _may_follow(before: Entry, after: Entry) -> bool:
-    """Return whether a request may come after one that may have failed without a rollback."""
+    """Return whether `after` may follow `before`, which may have failed without a rollback."""
     left = before.asked if before.outcome == "SUCCESS" else before.asked_before
     return after.asked_before in (None, before.asked, left)
 

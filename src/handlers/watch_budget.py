@@ -7,7 +7,7 @@ of a budget is missing in 20 Regions, and it has no type for the association wit
 A rule of the portfolio also invokes it every hour, as AWS's billing data change.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -33,8 +33,8 @@ _PARTITION = "aws"
 def handler(event: Any, context: LambdaContext) -> None:
     """Create, change or delete the budget, or look at what was spent."""
     match event:
-        case {"budget": str(name), "account": str(account), "projects": [*projects]}:
-            _look_again(account, name, projects)
+        case {"budget": str(name), "account": str(account)}:
+            _look_again(account, name)
         case _:
             serve(event, context, _serve)
 
@@ -62,25 +62,25 @@ def _serve(request: CustomResourceRequest, _out_of_time: Callable[[], bool]) -> 
     servicecatalog.associate_budget(portfolio, name)
     former = {*request.OldResourceProperties.get("ProjectIDs", ())}
     overspending.forget(former - {*projects}, name)
-    _look(account, name, projects)
+    _look(account, name)
     return Served(f"The budget {name} is {limit} USD a month.", name)
 
 
-def _look_again(account: str, name: str, projects: Iterable[str]) -> None:
+def _look_again(account: str, name: str) -> None:
     """Look, and count a failure for the alarms: the next look is an hour away."""
     try:
-        _look(account, name, projects)
+        _look(account, name)
     except (ClientError, BotoCoreError) as error:
         logger.exception("The budget was not read", extra={"budget": name})
         denied = isinstance(error, ClientError) and is_denial(error)
         metrics.refused(Cause.ACCESS_DENIED if denied else Cause.PLATFORM_FAILED)
 
 
-def _look(account: str, name: str, projects: Iterable[str]) -> None:
-    """Record for each project whether it is over the budget; raises ClientError, BotoCoreError."""
+def _look(account: str, name: str) -> None:
+    """Record whether a budget's projects are over it; raises ClientError, BotoCoreError."""
     budget = budgets.read(account, name)
     logger.info(
         "Budget",
         extra={"budget": name, "spent": float(budget.spent), "limit": float(budget.limit)},
     )
-    overspending.record(projects, name, budget.spent, budget.limit, clock.now())
+    overspending.record(budget.projects, name, budget.spent, budget.limit, clock.now())

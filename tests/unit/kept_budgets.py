@@ -40,8 +40,9 @@ class Budgets:
     def describe_budget(self, account_id: str, budget_name: str) -> dict[str, Any]:
         """DescribeBudget."""
         assert account_id == ACCOUNT
-        spent = {"ActualSpend": {"Amount": self.spent, "Unit": "USD"}}
-        return {"Budget": {**self.kept[self._known(budget_name)], "CalculatedSpend": spent}}
+        costs = {"ActualSpend": {"Amount": self.spent, "Unit": "USD"}}
+        calculated = {"CalculatedSpend": costs} if self.spent else {}
+        return {"Budget": {**self.kept[self._known(budget_name)], **calculated}}
 
     def describe_notifications_for_budget(
         self, account_id: str, budget_name: str

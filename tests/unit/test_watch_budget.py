@@ -87,7 +87,7 @@ def request(
 
 
 def look(port: str) -> None:
-    event = {"budget": f"NotebookVending-{port}", "account": ACCOUNT, "projects": PROJECTS}
+    event = {"budget": f"NotebookVending-{port}", "account": ACCOUNT}
     watch_budget.handler(event, context())
 
 
@@ -276,3 +276,28 @@ def test_a_failed_check_raises_an_alarm_and_keeps_the_record(
 
     assert is_over()
     assert any(f'"Cause":"{cause}"' in line for line in platform.logged)
+
+
+def test_an_earlier_invocation_does_not_record_a_project_that_left(
+    budget: Budgets, answers: list[dict[str, Any]], port: str
+) -> None:
+    """The rule's event names no projects, so one that Lambda delivers late has no old ones."""
+    budget.spent = "501"
+    serve("Create", port)
+    serve("Update", port, ProjectIDs=PROJECTS[:1])
+
+    look(port)
+
+    assert [is_over(each) for each in PROJECTS] == [True, False]
+    assert len(answers) == 2
+
+
+def test_a_new_budget_without_calculated_costs_is_not_overspent(
+    budget: Budgets, answers: list[dict[str, Any]], port: str
+) -> None:
+    budget.spent = ""  # AWS has not calculated them yet
+
+    serve("Create", port)
+
+    assert answers[-1]["Status"] == "SUCCESS"
+    assert not is_over()

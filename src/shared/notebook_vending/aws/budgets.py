@@ -11,12 +11,16 @@ from botocore.exceptions import ClientError
 from notebook_vending.aws.clients import CONFIG
 from notebook_vending.aws.errors import ignoring
 
+# "user:" stands before the key of a user-defined tag (AWS CLI, create-budget, Examples).
+_TAG = "user:ProjectID$"
+
 
 class Budget(NamedTuple):
     """A budget, with AWS's billing data of this month, which are hours old. Amounts are in USD."""
 
     spent: Decimal
     limit: Decimal
+    projects: tuple[str, ...]
 
 
 def put(
@@ -32,8 +36,7 @@ def put(
     budget = {
         "BudgetName": name,
         "BudgetLimit": {"Amount": limit, "Unit": "USD"},
-        # "user:" stands before the key of a user-defined tag (AWS CLI, create-budget, Examples).
-        "CostFilters": {"TagKeyValue": [f"user:ProjectID${each}" for each in projects]},
+        "CostFilters": {"TagKeyValue": [f"{_TAG}{each}" for each in projects]},
         "TimeUnit": "MONTHLY",
         "BudgetType": "COST",
     }
@@ -58,10 +61,11 @@ def delete(account: str, name: str) -> None:
 def read(account: str, name: str) -> Budget:
     """Return a budget; raises ClientError, BotoCoreError."""
     found = client().describe_budget(AccountId=account, BudgetName=name)["Budget"]
-    return Budget(
-        Decimal(found["CalculatedSpend"]["ActualSpend"]["Amount"]),
-        Decimal(found["BudgetLimit"]["Amount"]),
-    )
+    # Optional in botocore's model, and AWS calculates it some time after the budget's creation.
+    spent = found.get("CalculatedSpend", {}).get("ActualSpend", {}).get("Amount", "0")
+    tags = found["CostFilters"]["TagKeyValue"]
+    projects = tuple(each.removeprefix(_TAG) for each in tags)
+    return Budget(Decimal(spent), Decimal(found["BudgetLimit"]["Amount"]), projects)
 
 
 def _warnings(limit: Decimal, topic: str, further_topic: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, TypeVar
@@ -195,13 +196,12 @@ def wait_for(
     Reports the notebook's status meanwhile, or the text `absent` if there is no notebook.
     """
     deadline = clock.now() + PATIENCE
-    while clock.now() < deadline:
-        if (found := done()) is not None:
-            return found
-        status = sagemaker.status(notebook)
-        report(f"notebook {status}" if status else absent)
+    while (found := done()) is None and clock.now() < deadline:
+        with suppress(ClientError):  # only shown, so a throttled call does not end the wait
+            status = sagemaker.status(notebook)
+            report(f"notebook {status}" if status else absent)
         time.sleep(_POLL)
-    return None
+    return found
 
 
 def _belongings(

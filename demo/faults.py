@@ -18,9 +18,9 @@ class Fault:
     """One way for a launch to be refused, or for its notebook to be changed afterwards."""
 
     what: str
-    """What is wrong with a launch, as a clause that `when` or `although` can begin."""
+    """The fault, as a clause that `when` or `although` can begin."""
     reason_says: tuple[str, ...]
-    """What the Reason, or the check's report, has to hold: each violation, and no less."""
+    """Texts that the Reason, or the check's report, must contain: each violation."""
     notebooks: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the notebook simulator, by the names of its control."""
     platform: Mapping[str, str | int] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from notebook_vending import clock
 from notebook_vending.aws import sagemaker
 from notebook_vending.housekeeping import drift_record
-from notebook_vending.housekeeping.drift_record import Difference, Kind, Record
+from notebook_vending.housekeeping.drift_record import TAGS, Difference, Kind, Record
 from notebook_vending.notebooks.limits import Limits
 from notebook_vending.notebooks.notebook import (
     EXPIRES_TAG,
@@ -30,7 +30,6 @@ from vending.errors import OperatorError
 from vending.platform import Platform, client
 
 _PARAMETER = "Repair"  # of the product
-_TAGS = "Tags: "
 # Without these the functions' roles, or the platform itself, leave a notebook alone.
 _OWNING = (PLATFORM_TAG, STACK_TAG, LOGICAL_RESOURCE_TAG)
 # UpdateNotebookInstance changes them while the notebook is stopped.
@@ -84,9 +83,9 @@ class Repaired:
     stops: bool
     """Whether the notebook stops and starts again."""
     message: str = ""
-    """What the platform answered; empty before the repair."""
+    """The platform's answer; empty before the repair."""
     left: tuple[str, ...] = ()
-    """What still differs after the repair, a sentence each."""
+    """The differences that remain after the repair, a sentence each."""
 
     @property
     def restores(self) -> bool:
@@ -233,8 +232,8 @@ def _effect(difference: Difference, record: Record, limits: Limits) -> tuple[Eff
             f"It was allowed when it was requested. An update of the launch to an allowed value "
             f"changes it: {difference.allowed}."
         )
-    if setting.startswith(_TAGS):
-        return _effect_on_tag(setting.removeprefix(_TAGS), record)
+    if setting.startswith(TAGS):
+        return _effect_on_tag(setting.removeprefix(TAGS), record)
     if setting not in _NEED_A_STOP:
         return "kept", (
             "SageMaker changes it on no notebook. Only an update of the launch with a new "
@@ -277,11 +276,11 @@ def _allowed(setting: str, record: Record, limits: Limits) -> bool:
 
 def _require_ours(of: Repaired) -> None:
     """Raise OperatorError if the platform would not recognise the notebook as the launch's own."""
-    lost = [each for each in of.settings if each.setting.removeprefix(_TAGS) in _OWNING]
+    lost = [each for each in of.settings if each.setting.removeprefix(TAGS) in _OWNING]
     if not lost:
         return
     seen = client("sagemaker").describe_notebook_instance(NotebookInstanceName=of.notebook)
-    tags = " ".join(f"Key={each.setting.removeprefix(_TAGS)},Value={each.asked}" for each in lost)
+    tags = " ".join(f"Key={each.setting.removeprefix(TAGS)},Value={each.asked}" for each in lost)
     raise OperatorError(
         f"The platform changes only notebooks with its own tags, and {of.notebook} has lost some. "
         f"Restore them, then repair it: aws sagemaker add-tags --resource-arn "

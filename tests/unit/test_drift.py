@@ -651,3 +651,88 @@ def test_missing_tags_of_a_new_notebook_are_left_to_the_next_check(platform: Pla
     assert check(platform)["LeftToTheNextCheck"] == 1
     platform.clock.advance(120)
     assert len(check(platform)["New"]) == 1
+
+
+# --- requests that explain no difference ----------------------------------------------------------
+
+
+def test_a_refused_request_has_neither_grown_the_volume_nor_given_root_access(
+    platform: Platform, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOT_ACCESS_ALLOWED", "NO")
+    stack.update(VolumeSizeInGB="99999", RootAccess="Enabled").expect_failed("VolumeSizeInGB")
+
+    by_hand(platform, stack.notebook, VolumeSizeInGB=90, RootAccess="Enabled")
+
+    assert brief(check(platform)) == [
+        ("RootAccess", "Changed", "Disabled", "Enabled"),
+        ("VolumeSizeInGB", "Changed", "20", "90"),
+    ]
+
+
+def test_a_notebook_created_again_by_a_repair_stays_as_requested_after_the_requests_expire(
+    platform: Platform, stack: Stack
+) -> None:
+    platform.take_away(stack.notebook)
+    assert len(check(platform)["New"]) == 1
+    stack.update(Repair="1").expect_success()
+    platform.clock.advance(3600)
+    assert check(platform)["Differences"] == 0
+    platform.clock.advance(40 * DAY)
+    forget_requests(platform)
+
+    by_hand(platform, stack.notebook)
+
+    assert check(platform)["Differences"] == 0
+
+
+def test_a_repair_without_a_known_request_before_it_shows_no_expiry_date(
+    platform: Platform,
+) -> None:
+    """The date is that of the request before the repair, which the ledger no longer has."""
+    stack = launched(platform, ExpiresAfterDays="90")
+    platform.clock.advance(40 * DAY)
+    forget_requests(platform)
+    stack.update(Repair="1").expect_success()
+    platform.clock.advance(3600)
+
+    assert check(platform)["Differences"] == 0
+
+
+# --- tags and calls that need a longer search -----------------------------------------------------
+
+
+def test_an_exemption_from_off_hours_by_hand_is_reported(platform: Platform, stack: Stack) -> None:
+    tag_by_hand(platform, stack.notebook, **{"notebook-vending__off-hours": "Disabled"})
+
+    assert brief(check(platform)) == [
+        ("Tags: notebook-vending:off-hours", "Changed", "", "Disabled")
+    ]
+
+
+def test_a_restored_tag_ends_its_difference_though_the_search_for_tags_is_behind(
+    platform: Platform, stack: Stack
+) -> None:
+    tag_by_hand(platform, stack.notebook, project="another")
+    assert len(check(platform)["New"]) == 1
+    stacks, behind = platform.listed()
+    platform.listed = lambda: (stacks, behind)
+
+    stack.update(Repair="1").expect_success()
+    platform.clock.advance(60)
+
+    assert len(check(platform)["Ended"]) == 1
+
+
+def test_a_change_that_an_update_does_not_undo_is_searched_for_since_the_last_check(
+    platform: Platform, stack: Stack
+) -> None:
+    untag_by_hand(platform, stack.notebook, "notebook-vending:launched-by")
+    platform.clock.advance(600)
+    stack.update(VolumeSizeInGB="30").expect_success()
+    platform.clock.advance(3600)
+
+    check(platform)
+
+    (difference,) = standing()
+    assert [each.who for each in difference.suspects] == [PERSON]

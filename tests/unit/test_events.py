@@ -218,7 +218,7 @@ def test_every_event_has_a_function_and_a_test_that_runs_it(event: str) -> None:
 @pytest.mark.parametrize("event", EVENTS)
 def test_every_event_is_invoked_on_lambdas_own_runtime_in_the_docker_tests(event: str) -> None:
     text = (ROOT / "tests" / "docker" / "test_sam_local_invoke.py").read_text()
-    assert f'.invoke("{event}", told("{event}"))' in text
+    assert f'.invoke("{event}", adapted("{event}"))' in text
 
 
 def test_the_environment_file_sets_exactly_the_variables_of_the_template() -> None:

@@ -136,10 +136,15 @@ def check(out_of_time: Callable[[], bool]) -> dict[str, Any]:
 
 
 def _is_unchanged(record: Record, shown: Listed, tags: Mapping[str, str]) -> bool:
-    """Return whether the list and the search for tags show a notebook as its record has it."""
+    """Return whether the list and the search for tags show a notebook as its record has it.
+
+    The search may be behind a tag that was restored, and AddTags does not change the time in the
+    list. So a notebook whose tags differed gets a look.
+    """
     notebook = record.notebook
     return (
-        shown.modified_at == record.modified_at
+        not any(each.setting.startswith(drift_record.TAGS) for each in record.differences)
+        and shown.modified_at == record.modified_at
         and shown.created_at == notebook.created_at
         and shown.instance_type == notebook.instance_type
         and shown.lifecycle_config_name == notebook.lifecycle_config_name
@@ -270,8 +275,9 @@ def _keep(
     for each in ended:
         found.ended.append(_log("Drift ended", after, each))
     if new:
-        # A successful request would have undone an earlier change.
-        since = max(seen.asked[0].issued_at, before.looked_at if before else now - _HISTORY)
+        since = before.looked_at if before else now - _HISTORY
+        if not any(rules.survives_updates(each.setting) for each in new):
+            since = max(since, seen.asked[0].issued_at)
         settings = frozenset(each.setting for each in new)
         found.doubts.append(_Doubt(after, settings, since, new=True))
         return  # reported and kept at the end, after a search for all

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from notebook_vending.housekeeping.drift_record import Difference, Kind, Record
+from notebook_vending.housekeeping.drift_record import TAGS, Difference, Kind, Record
 from notebook_vending.lifecycle.differences import (
     settings_to_change,
     tags_to_change,
@@ -21,6 +21,7 @@ from notebook_vending.notebooks.notebook import (
     EXPIRES_TAG,
     LAUNCHED_BY_TAG,
     LOGICAL_RESOURCE_TAG,
+    OFF_HOURS_TAG,
     PROJECT_TAG,
     PROVISIONED_PRODUCT_TAG,
     REQUEST_TAG,
@@ -60,7 +61,9 @@ def asked_of(requests: Sequence[Entry], name: str, before: Sequence[Entry]) -> A
     case, the last successful request or a later one names another notebook or deletes this one.
     """
     kept = {each.request_id for each in requests}
-    known = [*(each for each in before if each.request_id not in kept), *requests]
+    # A record has the request before a repair at its end.
+    earlier = sorted(before, key=lambda each: each.issued_at)
+    known = [*(each for each in earlier if each.request_id not in kept), *requests]
     done = [n for n, each in enumerate(known) if each.outcome == "SUCCESS" and each.spec]
     if not done:
         return None
@@ -70,11 +73,19 @@ def asked_of(requests: Sequence[Entry], name: str, before: Sequence[Entry]) -> A
         if of_it is (each.request_type == "Delete"):
             return None
     if since[0].repairs:  # it keeps the expiry date of the request before it
-        earlier = (e for e in reversed(known[: done[-1]]) if e.outcome == "SUCCESS" and e.spec)
-        since += [each for each in earlier if not each.repairs][:1]
+        done_before = (known[n] for n in reversed(done[:-1]))
+        since += [each for each in done_before if not each.repairs][:1]
     # Without the digests of properties, which no comparison needs.
     entries = tuple(replace(e, asked=None, asked_before=None) for e in since if e.spec)
-    return Asked(entries, max(e.spec.VolumeSizeInGB for e in known if e.spec))
+    # A refused request has grown no volume.
+    sizes = (
+        e.spec.VolumeSizeInGB for e in known if e.spec and not _was_refused(e, "VolumeSizeInGB")
+    )
+    return Asked(entries, max(sizes))
+
+
+def _was_refused(entry: Entry, setting: str) -> bool:
+    return setting in entry.not_allowed and entry.outcome != "SUCCESS"
 
 
 def as_found(notebook: Notebook) -> Asked:
@@ -159,8 +170,7 @@ def carried_over(
 def _settings(record: Record) -> dict[str, tuple[str, str]]:
     """Return what an update of the launch would set: what was asked and what was found."""
     notebook, last = record.notebook, wanted_spec(record.asked[0])
-    differ = [_update(record.asked[0], notebook)]
-    differ += [_never_set(each, notebook) for each in record.asked[1:]]
+    never_set = [_never_set(each, notebook) for each in record.asked[1:]]
     found: dict[str, str | int] = {
         "InstanceType": notebook.instance_type,
         "RoleArn": notebook.role_arn,
@@ -172,8 +182,8 @@ def _settings(record: Record) -> dict[str, tuple[str, str]]:
     }
     changed = {
         _NAMES.get(name, name): (str(wanted), str(found[name]))
-        for name, wanted in differ[0].items()
-        if all(name in each for each in differ)
+        for name, wanted in _update(record.asked[0], notebook).items()
+        if all(name in each for each in never_set)
     }
     if "NotebookInstanceType" in changed:
         changed["NotebookInstanceType"] = (" or ".join(last.instance_types), notebook.instance_type)
@@ -196,15 +206,15 @@ def _update(entry: Entry, notebook: Notebook) -> dict[str, str | int]:
     return settings_to_change(spec, notebook, entry.not_allowed)
 
 
-def _never_set(failed: Entry, notebook: Notebook) -> dict[str, str | int]:
-    """Return the settings that a failed request cannot have set, as it asked for other values.
+def _never_set(failed: Entry, notebook: Notebook) -> set[str]:
+    """Return the settings that a failed request cannot have set, as SageMaker names them.
 
-    The platform gives no notebook a setting that is not allowed, so these are among them.
+    It asked for other values, or for a value that is not allowed.
     """
     spec, present = wanted_spec(failed), notebook.instance_type
-    if present in spec.instance_types:
-        spec = replace(spec, NotebookInstanceType=present)
-    return settings_to_change(spec, notebook)
+    allowed = failed.types_allowed if failed.not_allowed else spec.instance_types
+    differ = settings_to_change(replace(spec, NotebookInstanceType=present), notebook)
+    return {*differ, *failed.not_allowed, *(() if present in allowed else ("InstanceType",))}
 
 
 def _fixed(record: Record) -> dict[str, tuple[str, str]]:
@@ -252,17 +262,21 @@ def _tags(record: Record) -> dict[str, tuple[str, str]]:
     asked = {key: value for key, value in differ[0].items() if all(key in e for e in differ)}
     asked |= {k: given[k] for k in _GIVEN_ONCE if k in given and tags.get(k) != given[k]}
     if EXPIRES_TAG in asked and record.asked[0].repairs:
-        asked[EXPIRES_TAG] = differ[-1][EXPIRES_TAG]
+        set_by = record.asked[-1]
+        if set_by.repairs or set_by.outcome != "SUCCESS":  # the request before it is not known
+            del asked[EXPIRES_TAG]
+        else:
+            asked[EXPIRES_TAG] = differ[-1][EXPIRES_TAG]
     return {
-        f"Tags: {key}": (value, tags.get(key, ""))
+        f"{TAGS}{key}": (value, tags.get(key, ""))
         for key, value in asked.items()
         if key != EXPIRES_TAG or not _is_later(tags, value)
     }
 
 
 def _tag_changes(entry: Entry, tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that an update would add, and with '' the expiry date if it never expires."""
-    add, remove = tags_to_change(wanted_tags(entry), tags, (EXPIRES_TAG,))
+    """Return the tags that an update would add, and with '' those of the platform to remove."""
+    add, remove = tags_to_change(wanted_tags(entry), tags, (EXPIRES_TAG, OFF_HOURS_TAG))
     return {**add, **dict.fromkeys(remove, "")}
 
 
@@ -286,13 +300,18 @@ def _not_allowed(notebook: Notebook, limits: Limits) -> dict[str, str]:
     return only
 
 
+def survives_updates(setting: str) -> bool:
+    """Return whether an update of the launch may leave a setting as it was changed by hand."""
+    return setting in _NEVER_CHANGED or setting.removeprefix(TAGS) in (*_GIVEN_ONCE, EXPIRES_TAG)
+
+
 def calls(difference: Difference) -> tuple[str, ...]:
     """Return the SageMaker operations that may have made a difference; none if the limits did."""
     if difference.kind is Kind.NARROWER_NOW:
         return ()
     if difference.kind is Kind.GONE:
         return ("DeleteNotebookInstance",)
-    if difference.setting.startswith("Tags: "):
+    if difference.setting.startswith(TAGS):
         return ("AddTags", "DeleteTags")
     if difference.setting in _NEVER_CHANGED:
         return ("CreateNotebookInstance", "DeleteNotebookInstance")

@@ -20,6 +20,7 @@ from notebook_vending.aws import dynamodb
 from notebook_vending.notebooks.notebook import Notebook
 from notebook_vending.requests.entry import Entry
 
+TAGS = "Tags: "  # before a tag's key, in the name of a setting
 _LAST_CHECK = "last-check"  # the key of the item that is no notebook's
 
 
@@ -55,12 +56,12 @@ class Difference:
     asked: str
     found: str
     allowed: str
-    """What today's limits allow instead. Empty if they allow what was found."""
+    """The values that today's limits allow instead. Empty if they allow the one found."""
     since: datetime
     """When a check first found it."""
     suspects: tuple[Suspect, ...] = ()
     search: str = ""
-    """What CloudTrail returned, and the command that repeats the search. Empty if not searched."""
+    """CloudTrail's result, and the command that repeats the search. Empty if not searched."""
 
 
 @dataclass(frozen=True)

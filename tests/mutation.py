@@ -168,7 +168,8 @@ def _load_the_libraries(tests: Sequence[str]) -> None:
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.setLevel(logging.NOTSET)  # else the levels would outlive the modules
-    ours = tuple(f"{ROOT / folder}/" for folder in ("src", "tests", "emulator"))
+    # Every folder that imports the domain, so that none keeps the unchanged one.
+    ours = tuple(f"{ROOT / folder}/" for folder in ("src", "tests", "emulator", "simulation"))
     for name, loaded in [*sys.modules.items()]:
         if name != __name__ and str(getattr(loaded, "__file__", "")).startswith(ours):
             del sys.modules[name]

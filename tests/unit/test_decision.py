@@ -357,12 +357,13 @@ def test_an_answer_without_capacity_names_every_requested_type(observed: Observe
 
 
 def test_an_answer_without_capacity_names_the_types_that_the_zone_never_has() -> None:
-    memory = ExecutionMemory(out_of_capacity=LACKING, not_in_zone=("ml.t3.large", "started-since"))
+    memory = ExecutionMemory(out_of_capacity=LACKING, not_in_zone=(*LACKING, "started-since"))
 
     for observed in (Observed(ABSENT, no_capacity=True), ours("Stopped", no_capacity=True)):
         assert decide(plain(), observed, memory, ISSUED).reason == (
             "AWS has no capacity for ml.t3.medium, ml.t3.large. Try again later, or add "
-            "FallbackInstanceTypes. The subnet's Availability Zone never has ml.t3.large."
+            "FallbackInstanceTypes. The subnet's Availability Zone never has ml.t3.medium, "
+            "ml.t3.large."
         )
 
 
@@ -494,5 +495,7 @@ def test_the_memory_of_a_new_execution_is_empty() -> None:
     }
 
 
-def test_a_step_that_does_not_end_the_request_has_no_reason() -> None:
-    assert decide(plain(), Observed(ABSENT), ExecutionMemory(), ISSUED) == Decision("Create", "")
+def test_a_step_that_does_not_end_the_request_has_no_reason_and_no_cause() -> None:
+    decision = decide(plain(), Observed(ABSENT), ExecutionMemory(), ISSUED)
+
+    assert asdict(decision) == {"action": "Create", "reason": "", "cause": None}

@@ -666,6 +666,19 @@ def test_digest_does_not_depend_on_the_order_of_keys() -> None:
 
 
 @has_settings
+@pytest.mark.parametrize(
+    ("changed", "repairs"),
+    [
+        ({"Repair": "1"}, True),
+        ({"Repair": "1", "RootAccess": "Enabled"}, False),
+        ({"RootAccess": "Enabled"}, False),
+    ],
+)
+def test_only_an_update_of_repair_alone_is_a_repair(changed: dict[str, Any], repairs: bool) -> None:
+    assert entry_of(update(**changed)).repairs is repairs
+
+
+@has_settings
 def test_entry_of_an_update_keeps_the_digests_of_the_old_settings() -> None:
     kept = entry_of(update({"Subnet": "one"}, Subnet="another"))
 

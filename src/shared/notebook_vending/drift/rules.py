@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from notebook_vending.housekeeping.drift_record import TAGS, Difference, Kind, Record
 from notebook_vending.lifecycle.differences import (
+    settings_of,
     settings_to_change,
     tags_to_change,
     wanted_spec,
@@ -171,15 +172,7 @@ def _settings(record: Record) -> dict[str, tuple[str, str]]:
     """Return what an update of the launch would set: what was asked and what was found."""
     notebook, last = record.notebook, wanted_spec(record.asked[0])
     never_set = [_never_set(each, notebook) for each in record.asked[1:]]
-    found: dict[str, str | int] = {
-        "InstanceType": notebook.instance_type,
-        "RoleArn": notebook.role_arn,
-        "RootAccess": notebook.root_access,
-        "PlatformIdentifier": notebook.platform_identifier,
-        "VolumeSizeInGB": notebook.volume_size_in_gb,
-        "LifecycleConfigName": notebook.lifecycle_config_name,
-        "MinimumInstanceMetadataServiceVersion": notebook.minimum_metadata_version,
-    }
+    found = settings_of(notebook)
     changed = {
         _NAMES.get(name, name): (str(wanted), str(found[name]))
         for name, wanted in _update(record.asked[0], notebook).items()

@@ -150,22 +150,33 @@ def settings_to_change(
     (UpdateNotebookInstance, VolumeSizeInGB). Nor is a setting that is `not_allowed`: a notebook
     that has it keeps it, and none gets it. The instance type is chosen before, from those allowed.
     """
-    asked: dict[str, tuple[str | int, str | int]] = {
-        "InstanceType": (spec.NotebookInstanceType, notebook.instance_type),
-        "RoleArn": (spec.RoleArn, notebook.role_arn),
-        "RootAccess": (spec.RootAccess, notebook.root_access),
-        "PlatformIdentifier": (spec.PlatformIdentifier, notebook.platform_identifier),
-        "VolumeSizeInGB": (
-            max(spec.VolumeSizeInGB, notebook.volume_size_in_gb),
-            notebook.volume_size_in_gb,
-        ),
-        "LifecycleConfigName": (spec.LifecycleConfigName, notebook.lifecycle_config_name),
-        "MinimumInstanceMetadataServiceVersion": ("2", notebook.minimum_metadata_version),
+    asked: dict[str, str | int] = {
+        "InstanceType": spec.NotebookInstanceType,
+        "RoleArn": spec.RoleArn,
+        "RootAccess": spec.RootAccess,
+        "PlatformIdentifier": spec.PlatformIdentifier,
+        "VolumeSizeInGB": max(spec.VolumeSizeInGB, notebook.volume_size_in_gb),
+        "LifecycleConfigName": spec.LifecycleConfigName,
+        "MinimumInstanceMetadataServiceVersion": "2",
     }
+    found = settings_of(notebook)
     return {
         name: wanted
-        for name, (wanted, found) in asked.items()
-        if wanted != found and name not in not_allowed
+        for name, wanted in asked.items()
+        if wanted != found[name] and name not in not_allowed
+    }
+
+
+def settings_of(notebook: Notebook) -> dict[str, str | int]:
+    """Return a notebook's settings by the parameter names of UpdateNotebookInstance."""
+    return {
+        "InstanceType": notebook.instance_type,
+        "RoleArn": notebook.role_arn,
+        "RootAccess": notebook.root_access,
+        "PlatformIdentifier": notebook.platform_identifier,
+        "VolumeSizeInGB": notebook.volume_size_in_gb,
+        "LifecycleConfigName": notebook.lifecycle_config_name,
+        "MinimumInstanceMetadataServiceVersion": notebook.minimum_metadata_version,
     }
 
 

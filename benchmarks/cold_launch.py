@@ -37,9 +37,8 @@ def measure(progress: Progress, cold_starts: Sequence[Mapping[str, Any]]) -> dic
         found[build] = {
             "lag_warm_seconds": usual["create"]["lag_seconds"],
             "lag_cold_seconds": cold["create"]["lag_seconds"],
-            "cold_starts": usual["cold_starts"],
-            "billed_gb_seconds": usual["billed_gb_seconds"],
             "cost_usd": usual["cost_usd"],
+            "spreads": usual["spreads"],
         }
     return found
 

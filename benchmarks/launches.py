@@ -209,45 +209,30 @@ def _identity(row: Row) -> Result:
 
 
 def figures(worlds: list[World]) -> Result:
-    """Return what worlds of the same scenario come to: sums of one of them, on the average.
+    """Return what worlds of the same scenario come to: the median one, and how far others are.
 
     Lags and answers are those of all `rounds` of them.
     """
-    rounds = len(worlds)
     verdicts = [world.cloudformation.verdicts for world in worlds]
-    calls: Counter[str] = Counter()
-    others: Counter[str] = Counter()
     complaints: Counter[str] = Counter()
-    for world, each in zip(worlds, verdicts, strict=True):
-        calls.update(world.calls.sagemaker)
-        others.update(world.calls.others)
+    for each in verdicts:
         complaints.update(each.complaints)
-
-    def mean(total: float) -> float:
-        return round(total / rounds, 6)
-
-    x86 = sum(world.lambda_.gb_seconds_x86 for world in worlds)
-    arm = sum(world.lambda_.gb_seconds_arm for world in worlds)
-    transitions = sum(machine.transitions for world in worlds for machine in world.machines)
-    invocations = sum(sum(world.lambda_.invocations.values()) for world in worlds)
-    cost = prices.cost(
-        invocations=invocations,
-        gb_seconds_x86=x86,
-        gb_seconds_arm=arm,
-        transitions=transitions,
-        writes=others["dynamodb:PutItem"] + others["dynamodb:UpdateItem"],
-        reads=others["dynamodb:Query"] + others["dynamodb:GetItem"],
-    )
+    sums = [_sums(world) for world in worlds]
+    spreads = {
+        name: {
+            kind: round(of(each[name] for each in sums), 9)
+            for kind, of in (("median", median), ("least", min), ("most", max))
+        }
+        for name in sums[0]
+    }
+    calls, others = [w.calls.sagemaker for w in worlds], [w.calls.others for w in worlds]
     return {
-        "rounds": rounds,
+        "rounds": len(worlds),
         "create": {"lag_seconds": spread([lag for each in verdicts for lag in each.lags])},
-        "sagemaker_calls": {name: mean(count) for name, count in sorted(calls.items())},
-        "other_calls": {name: mean(count) for name, count in sorted(others.items())},
-        "state_transitions": mean(transitions),
-        "invocations": mean(invocations),
-        "cold_starts": mean(sum(world.lambda_.cold_starts for world in worlds)),
-        "billed_gb_seconds": mean(x86 + arm),
-        "cost_usd": round(cost / rounds, 9),
+        "sagemaker_calls": _medians(calls),
+        "other_calls": _medians(others),
+        **{name: each["median"] for name, each in spreads.items()},
+        "spreads": spreads,
         "answers": {
             "right": sum(each.right for each in verdicts),
             "wrong": sum(each.wrong for each in verdicts),
@@ -258,9 +243,38 @@ def figures(worlds: list[World]) -> Result:
         ),
         "left_behind": sum(len(world.notebooks.notebooks.by_arn) for world in worlds),
         "peak_calls_per_second": max(world.calls.peak_calls_per_second for world in worlds),
-        "throttled": mean(sum(world.calls.throttled for world in worlds)),
         "remarks": [f"{count} times {what}" for what, count in complaints.most_common(4)],
     }
+
+
+def _sums(world: World) -> dict[str, float]:
+    """Return what one world comes to."""
+    x86, arm = world.lambda_.gb_seconds_x86, world.lambda_.gb_seconds_arm
+    transitions = sum(machine.transitions for machine in world.machines)
+    invocations = sum(world.lambda_.invocations.values())
+    others = world.calls.others
+    return {
+        "describe_calls": world.calls.sagemaker["DescribeNotebookInstance"],
+        "sagemaker_calls_in_all": world.calls.sagemaker.total(),
+        "state_transitions": transitions,
+        "invocations": invocations,
+        "cold_starts": world.lambda_.cold_starts,
+        "billed_gb_seconds": x86 + arm,
+        "cost_usd": prices.cost(
+            invocations=invocations,
+            gb_seconds_x86=x86,
+            gb_seconds_arm=arm,
+            transitions=transitions,
+            writes=others["dynamodb:PutItem"] + others["dynamodb:UpdateItem"],
+            reads=others["dynamodb:Query"] + others["dynamodb:GetItem"],
+        ),
+        "throttled": world.calls.throttled,
+    }
+
+
+def _medians(counts: list[Counter[str]]) -> dict[str, float]:
+    names = sorted({name for each in counts for name in each})
+    return {name: median(each[name] for each in counts) for name in names}
 
 
 def spread(lags: list[float]) -> dict[str, float] | None:

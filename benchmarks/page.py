@@ -20,6 +20,8 @@ _NAMES = {
     "sleeping-function": "a function that sleeps",
 }
 
+_LAG = "Lag, s (median / p95 / worst)"
+
 Results = Mapping[str, Any]
 Run = Mapping[str, Any]
 
@@ -240,12 +242,12 @@ def _launch_table(results: Results, seconds: int) -> str:
         return (
             name(run),
             _lag(run),
-            f"{round(describes(run), 1):g}",
-            f"{round(sum(run['sagemaker_calls'].values()), 1):g}",
-            f"{round(run['state_transitions'], 1):g}",
-            f"{round(run['invocations'], 1):g}",
-            f"{run['billed_gb_seconds']:.2f}",
-            f"{run['cost_usd']:.5f}",
+            _spread(run, "describe_calls", ".4g"),
+            _spread(run, "sagemaker_calls_in_all", ".4g"),
+            _spread(run, "state_transitions", ".4g"),
+            _spread(run, "invocations", ".4g"),
+            _spread(run, "billed_gb_seconds", ".2f"),
+            _spread(run, "cost_usd", ".5f"),
             _answers(run),
         )
 
@@ -253,7 +255,7 @@ def _launch_table(results: Results, seconds: int) -> str:
     return _table(
         (
             "",
-            "Lag, s",
+            _LAG,
             "Describe calls",
             "SageMaker calls",
             "State transitions",
@@ -280,7 +282,7 @@ def _many_table(results: Results, **wanted: Any) -> str:
     return _table(
         (
             "",
-            "Lag, s (median / p95 / worst)",
+            _LAG,
             "Peak of SageMaker calls a second",
             "Throttled",
             "USD",
@@ -294,9 +296,15 @@ def _lag(run: Run) -> str:
     lag = run["create"]["lag_seconds"]
     if lag is None:
         return "none right"
-    if run["launches"] == 1:
-        return f"{lag['median']:.1f}"
     return " / ".join(f"{lag[each]:.1f}" for each in ("median", "p95", "worst"))
+
+
+def _spread(run: Run, figure: str, form: str) -> str:
+    """Return the median of the run's launches, with the least and the most where they differ."""
+    middle, least, most = (
+        format(run["spreads"][figure][each], form) for each in ("median", "least", "most")
+    )
+    return middle if least == most else f"{middle} ({least} to {most})"
 
 
 def _answers(run: Run) -> str:
@@ -351,9 +359,9 @@ def _cold_launch_table(results: Results) -> str:
                 build,
                 lag(each["lag_warm_seconds"]),
                 lag(each["lag_cold_seconds"]),
-                f"{each['cold_starts']:g}",
-                f"{each['billed_gb_seconds']:.2f}",
-                f"{each['cost_usd']:.6f}",
+                _spread(each, "cold_starts", "g"),
+                _spread(each, "billed_gb_seconds", ".2f"),
+                _spread(each, "cost_usd", ".6f"),
             )
             for build in ("before", "now")
             for each in (results["cold_launch"][build],)
@@ -413,11 +421,13 @@ def _method(results: Results) -> str:
         f"- {what}: {price if isinstance(price, str) else f'{price:.10g}'}"
         for what, price in results["prices"].items()
     )
+    rounds = max(each.get("rounds", 0) for each in results["launches"])
     how = (
         "Each contender's own code runs against the same notebook simulator, the same "
         "CloudFormation and the same judge. A virtual clock jumps from one event to the next. "
-        "A launch is a Create, its answer, and a Delete. Lag is the time from InService until "
-        "CloudFormation has the answer."
+        "A launch is a Create, its answer, and a Delete. A figure of one launch is the median of "
+        f"{rounds} launches, with the least and the most where they differ. Lag is the time from "
+        "InService until CloudFormation has the answer."
     )
     kinds = (
         "An answer is *right* if it matches the state of the notebook, and *wrong* if it does not. "

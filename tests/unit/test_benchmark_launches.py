@@ -204,6 +204,18 @@ def test_platform_answers_a_small_run_correctly(events: bool) -> None:
     assert 0 < found["cost_usd"] < 0.01
 
 
+def test_a_figure_is_the_median_of_its_launches_with_the_least_and_the_most() -> None:
+    worlds = [run(hasty, Scenario(300, 1), Durations()) for _ in range(3)]
+    for world, looks in zip(worlds, (4, 9, 5), strict=True):
+        world.calls.sagemaker["DescribeNotebookInstance"] = looks
+
+    found = figures(worlds)
+
+    assert found["spreads"]["describe_calls"] == {"median": 5, "least": 4, "most": 9}
+    assert found["sagemaker_calls"] == {"DescribeNotebookInstance": 5}
+    assert found["spreads"]["cost_usd"] == {"median": 0, "least": 0, "most": 0}
+
+
 def test_each_contender_and_scenario_has_only_one_row() -> None:
     assert len(set(rows())) == len(rows())
 

@@ -19,12 +19,17 @@ def test_kill_before_the_notebook_is_created_changes_no_outcome(platform: Platfo
             assert platform.calls("CreateNotebookInstance") == made
             _kill(held)
 
-        _check_outcome(platform, record_id, stack_id)
+        assert _failures(platform, record_id, stack_id) == ["Runtime.ExitError"]
         assert platform.calls("CreateNotebookInstance") == made + 1
 
 
 def test_kill_after_the_notebook_is_created_changes_no_outcome(platform: Platform) -> None:
-    """CreateNotebookInstance's response is lost, so the process is alive and would retry."""
+    """On a busy machine the function may end before the kill, so there are several tries."""
+    assert any(_is_killed_after_creation(platform) for _ in range(8))
+
+
+def _is_killed_after_creation(platform: Platform) -> bool:
+    """Kill the function while it retries CreateNotebookInstance, whose response is lost."""
     name, made = unique("Killed"), platform.calls("CreateNotebookInstance")
     lost = {
         "operation": "CreateNotebookInstance",
@@ -38,8 +43,9 @@ def test_kill_after_the_notebook_is_created_changes_no_outcome(platform: Platfor
         await_that(lambda: platform.calls("CreateNotebookInstance") > made)
         _kill(platform.workers("CreateFunction"))
 
-        stack_id = platform.stack_id_of(name)
-        _check_outcome(platform, record_id, stack_id)
+        failures = _failures(platform, record_id, platform.stack_id_of(name))
+        assert failures in ([], ["Runtime.ExitError"])
+        return bool(failures)
 
 
 def _create_is_invoked(platform: Platform, stack_id: str) -> bool:
@@ -56,7 +62,8 @@ def _kill(processes: Iterable[int]) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _check_outcome(platform: Platform, record_id: str, stack_id: str) -> None:
+def _failures(platform: Platform, record_id: str, stack_id: str) -> list[str]:
+    """Check that the launch succeeds and can be terminated; return the errors of its tasks."""
     record = platform.user.wait(record_id)
     assert record.succeeded, record.reason
     (request,) = platform.requests(stack_id)
@@ -66,7 +73,7 @@ def _check_outcome(platform: Platform, record_id: str, stack_id: str) -> None:
         for event in platform.history(request["RequestId"])
         if "taskFailedEventDetails" in event
     ]
-    # The process was in the middle of its work. A wait that timed out is no fault.
-    assert [each for each in failed if each != "States.Timeout"] == ["Runtime.ExitError"]
     assert platform.terminate(record).succeeded
     assert platform.leftovers(platform.stack(record.provisioned_product_id)) == []
+    # A wait that timed out is no fault.
+    return [each for each in failed if each != "States.Timeout"]

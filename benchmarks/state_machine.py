@@ -39,7 +39,7 @@ class StateMachine:
     ) -> None:
         self._timeline, self._lambda, self._on_end = timeline, lambda_, on_end
         tasks = {name: self._task(name) for name in lambda_.functions}
-        jitter = random.Random(1)  # noqa: S311 # no secret
+        jitter = random.Random(1)  # noqa: S311 - no secret
         self._machine = Machine(definition, tasks, timeline, jitter)
         self._executions: list[Execution] = []
         self._signals: dict[str, Signal] = {}

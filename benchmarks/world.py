@@ -128,7 +128,7 @@ class World:
 
     def _about_to_create(self, name: str) -> None:
         number = name.rpartition("-")[2]
-        part = random.Random(number).uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 # no secret
+        part = random.Random(number).uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - no secret
         pending = self.scenario.notebook_seconds * part
         self._around.timing = replace(Timing(), pending=pending)
 
@@ -159,7 +159,7 @@ def account() -> Iterator[None]:
         forget_the_developers_account(patch)
         patch.setenv("AWS_REGION", REGION)
         # The same ones each time; and each of the kernel's random numbers lets a thread in.
-        numbers = random.Random(1)  # noqa: S311 # no secret
+        numbers = random.Random(1)  # noqa: S311 - no secret
         patch.setattr("uuid.uuid4", partial(_uuid4, numbers))
         yield
 

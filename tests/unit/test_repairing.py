@@ -16,6 +16,7 @@ from simulation.stack import Stack
 from tests.unit.changed_by_hand import change, tag
 from tests.unit.expiry_tags import expires_on
 from tests.unit.operator_world import Operator, an_operator
+from vending import launches
 
 REPAIR = {"Repair": ""}
 
@@ -468,3 +469,15 @@ def test_a_name_that_the_check_does_not_have_is_reported(operator: Operator) -> 
 
     assert ran.status == 1
     assert "The platform's check has no notebook or launch nothing." in ran.err
+
+
+def test_a_status_that_sagemaker_throttles_does_not_end_the_wait(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.platform.fail_calls("DescribeNotebookInstance", "ThrottlingException", calls=99)
+    monkeypatch.setattr("vending.launches.time", SimpleNamespace(sleep=lambda _seconds: None))
+    answers = iter([None, None, "done"])
+    reported: list[str] = []
+
+    assert launches.wait_for(lambda: next(answers), "Analysis", "absent", reported.append) == "done"
+    assert reported == []

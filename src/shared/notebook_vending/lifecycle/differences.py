@@ -119,7 +119,7 @@ def cannot_move(request: RequestInOrder) -> tuple[str, ...]:
     """Return a sentence for each fixed setting that an Update changes of a deleted notebook.
 
     The Update could create the notebook with it. But if the Update fails later, its rollback would
-    find a notebook whose settings nothing can restore.
+    find a notebook whose settings nothing can restore. A failed Create has settled nothing.
     """
     if not request.settled or not _is_in_place(request):
         return ()

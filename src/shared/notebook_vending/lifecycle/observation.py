@@ -259,7 +259,7 @@ def _remembering(
 
 
 def _lacking(memory: ExecutionMemory, type_: str, *, never: bool) -> ExecutionMemory:
-    """Return the memory with a type without capacity: for now, or in this zone `never`."""
+    """Return the memory with a type that has no capacity: temporarily, or `never` in this zone."""
     return replace(
         memory,
         out_of_capacity=list(dict.fromkeys((*memory.out_of_capacity, type_))),

@@ -61,7 +61,7 @@ _YOUNG = timedelta(minutes=2)
 _PART_OF_WAITED = 8
 _PART_OF_FIRST_WAIT = 3  # stopping and deleting take a third of the time of creating and starting
 _LONGEST_WAIT = 150  # seconds
-_SOON = 20  # seconds until an action that AWS refused for now is tried again
+_SOON = 20  # seconds until an action that AWS refused temporarily is tried again
 # Seconds that each unanswered request delays a throttled one at most. So the throttled ones repeat
 # together some one and a half calls a second, with any number of requests.
 _FOR_EACH = 1.3

@@ -25,7 +25,7 @@ class Phase(StrEnum):
     """Until InService. Includes the creation of a notebook."""
     STOPPING = "Stopping"
     TRYING_AGAIN = "TryingAgain"
-    """AWS refused a call for now, or did not answer."""
+    """AWS refused a call temporarily, or did not answer."""
     UPDATING = "Updating"
 
 
@@ -77,7 +77,7 @@ def after_look(
 
 
 def trying_again(times: WaitTimes) -> WaitTimes:
-    """Return the times after an action that AWS refused for now."""
+    """Return the times after an action that AWS refused temporarily."""
     return replace(times, phase=Phase.TRYING_AGAIN)
 
 
